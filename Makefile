@@ -1,0 +1,91 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export LC_ALL := C.UTF-8
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Docker and debootstrap need root; the settings of the caller's pip and proxy go along.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+STEPS := lint sanity unit collection molecule
+SCENARIOS = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
+
+.PHONY: help demo test lint lint-ansible lint-yaml lint-python lint-types sanity unit cores collection molecule bench
+.PHONY: requirements clean venv-run venv-test
+
+help: ## this text
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+demo: venv-run ## a private chat on this machine: the demo host, the whole run, and where to find it
+	$(AS_ROOT) .venv/bin/python molecule/world/world.py up inventories/demo
+	ansible-playbook site.yml -i inventory
+	@.venv/bin/python molecule/world/world.py tell inventories/demo
+
+test: ## everything that CI runs: lint, sanity, unit, collection, molecule
+	@times=; \
+	for step in $(STEPS); do \
+	    echo "== $$step"; SECONDS=0; \
+	    $(MAKE) -k $$step || { echo "== $$step failed after $$SECONDS s"; exit 1; }; \
+	    echo "== $$step passed after $$SECONDS s"; times+=" $$step $$SECONDS s,"; \
+	done; \
+	echo "== all passed:$${times%,}"
+
+lint: lint-ansible lint-yaml lint-python lint-types ## ansible-lint, yamllint, ruff, mypy
+
+lint-ansible: venv-test
+	ansible-lint --offline
+
+lint-yaml: venv-test
+	yamllint --strict .
+
+lint-python: venv-test
+	ruff check .
+	ruff format --check .
+
+lint-types: venv-test
+	python tools/stage.py build
+	MYPYPATH=build mypy -p ansible_collections.gpuchat.stack.plugins.modules \
+	    -p ansible_collections.gpuchat.stack.plugins.module_utils
+	MYPYPATH=molecule/world mypy molecule/world tools
+
+sanity: venv-test ## ansible-test sanity on the staged collection
+	tools/sanity.sh .venv
+
+unit: venv-test ## unit tests
+	python -m pytest
+
+cores: venv-test ## unit tests and sanity on the older versions of ansible-core
+	tools/venv.sh .cache/cores/2.17 requirements/core-2.17.txt 12
+	tools/venv.sh .cache/cores/2.18 requirements/core-2.18.txt 13
+	for core in .cache/cores/2.*; do "$$core/bin/python" -m pytest; tools/sanity.sh "$$core"; done
+
+collection: venv-test ## build, install and document the collection
+	tools/collection.sh build
+
+molecule: venv-test ## each Molecule scenario, in the test world
+	for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+
+bench: venv-test ## what is measured, and against whom
+	python benchmarks/run.py
+
+requirements: ## pin requirements/*.in anew
+	tools/requirements.sh
+
+# Not by `git clean -X`: git ignores the secrets of the user's own inventories too.
+MADE_IN = .ssh gpuchat.secrets.yml gpuchat-ca.crt gpuchat.report.json gpuchat.lock.yml
+clean: ## remove what the other targets made, containers and images included
+	$(AS_ROOT) $(firstword $(wildcard .venv/bin/python) python3) molecule/world/world.py clean
+	$(AS_ROOT) rm -rf $(addprefix inventories/demo/,$(MADE_IN)) $(foreach one,$(MADE_IN),molecule/*/inventory/$(one))
+	$(AS_ROOT) rm -rf .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache artifacts build
+	$(AS_ROOT) find . -path ./.git -prune -o -name __pycache__ -prune -exec rm -rf {} +
+	$(AS_ROOT) rm -rf .cache .venv
+
+venv-run:
+	@tools/venv.sh .venv requirements/run.txt
+
+venv-test:
+	@tools/venv.sh .venv requirements/test.txt

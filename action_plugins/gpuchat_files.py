@@ -1,0 +1,64 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders a file set's templates with Ansible's own templar, and hands the whole set to the module in one call."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+
+try:  # ansible-core 2.19 and later template only what is marked as trusted
+    from ansible._internal._templating._template_vars import generate_ansible_template_vars
+    from ansible.template import trust_as_template
+except ImportError:
+    from ansible.template import generate_ansible_template_vars
+
+    trust_as_template = None
+
+
+class ActionModule(ActionBase):
+    """Run on the control node for each ``gpuchat_files`` task."""
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = dict(self._task.args)
+        if args.get("state", "present") == "present":
+            args["files"] = [self._rendered(entry, task_vars) for entry in args.get("files") or []]
+        else:
+            args["files"] = []
+        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+
+    def _rendered(self, entry, task_vars):
+        entry = dict(entry)
+        template = entry.pop("template", None)
+        extra = entry.pop("vars", None) or {}
+        if template is not None:
+            entry["content"] = self._render(template, entry.get("dest"), {**task_vars, **extra})
+        if entry.get("secret") and "content" in entry:
+            entry["secret_content"] = entry.pop("content")
+        return entry
+
+    def _render(self, template, dest, variables):
+        try:
+            source = self._find_needle("templates", template)
+        except AnsibleError as error:
+            raise AnsibleActionFail(str(error)) from error
+        folders = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(source)]
+        variables.update(generate_ansible_template_vars(template, source, dest))
+        templar = self._templar.copy_with_new_env(
+            searchpath=[path for folder in folders for path in (os.path.join(folder, "templates"), folder)],
+            available_variables=variables,
+        )
+        try:
+            if trust_as_template is not None:
+                text = trust_as_template(self._loader.get_text_file_contents(source))
+                return templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
+            text = self._loader._get_file_contents(source)[0].decode()
+            return templar.do_template(
+                text, preserve_trailing_newlines=True, escape_backslashes=False, overrides={"trim_blocks": True}
+            )
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"{template} (for {dest}) cannot be rendered: {error}") from error

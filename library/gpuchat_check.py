@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_check
+short_description: Check one OpenAI-compatible endpoint
+version_added: 0.1.0
+description:
+  - Asks for the list of models, a completion, a stream and a tool call, and fails naming each answer that is not right.
+options:
+  url:
+    description: Base address, which ends in C(/v1).
+    type: str
+    required: true
+  model:
+    description: The name under which the model is served.
+    type: str
+    required: true
+  api_key:
+    description: The key, where one is asked for.
+    type: str
+  question:
+    description: What the model is asked.
+    type: str
+    default: hello
+  answer:
+    description: The exact answer wanted; empty for any.
+    type: str
+    default: ''
+  stream:
+    description: Check a streamed answer too.
+    type: bool
+    default: true
+  tool_call:
+    description: Check a tool call too.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds that one answer may take.
+    type: int
+    default: 120
+attributes:
+  check_mode:
+    description: Asks nothing, and says so in RV(unforetold).
+    support: full
+  diff_mode:
+    description: There is never a difference.
+    support: full
+  idempotent:
+    description: Reads only.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Check the model server
+  gpuchat.stack.gpuchat_check:
+    url: http://127.0.0.1:8000/v1
+    model: qwen3-8b
+    tool_call: true
+"""
+
+RETURN = r"""
+checked:
+  description: What was asked for.
+  type: list
+  elements: str
+  returned: success
+unforetold:
+  description: What check mode could not foretell, and why.
+  type: list
+  elements: str
+  returned: in check mode
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import check_runner
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "model": {"type": "str", "required": True},
+            "api_key": {"type": "str", "no_log": True},
+            "question": {"type": "str", "default": "hello"},
+            "answer": {"type": "str", "default": ""},
+            "stream": {"type": "bool", "default": True},
+            "tool_call": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    if not module.params["url"].endswith("/v1"):
+        module.fail_json(msg=f"found the address {module.params['url']}; wanted one that ends in /v1; set url")
+    if module.check_mode:
+        module.exit_json(changed=False, unforetold=[f"the answers of {module.params['url']}: check mode asks nothing"])
+    result = check_runner.bring(module.params)
+    if result["failures"]:
+        told = "; ".join(f"{name}: {word}" for name, word in result["failures"].items())
+        module.fail_json(msg=f"{module.params['url']} does not answer as wanted: {told}", **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

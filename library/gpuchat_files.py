@@ -1,0 +1,168 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_files
+short_description: Put a unit's complete file set in place as one change
+version_added: 0.1.0
+description:
+  - Writes all files of one unit (a service's configuration, its compose file or unit file, its secrets) together.
+  - Compares the whole set, validates the new set in a staging folder, then renames file by file and records a manifest last.
+    If the validation fails, nothing on the host has changed.
+  - Removes files that an earlier run of the same unit put there and that are no longer in the set.
+  - An action plugin of the same name renders C(template) entries on the control node as M(ansible.builtin.template) does.
+options:
+  name:
+    description: Name of the unit; its manifest is kept under C(/var/lib/gpuchat/files/).
+    type: str
+    required: true
+  files:
+    description: The complete set.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dest:
+        description: Absolute path on the host.
+        type: path
+        required: true
+      template:
+        description: A template of the role, rendered on the control node.
+        type: str
+      vars:
+        description: More variables for this template alone.
+        type: dict
+      content:
+        description: The text itself.
+        type: str
+      secret_content:
+        description: The text itself where O(files[].secret) is true; set by the action plugin.
+        type: str
+      folder:
+        description: The entry is a folder.
+        type: bool
+        default: false
+      owner:
+        description: Owner, by name or number.
+        type: str
+        default: '0'
+      group:
+        description: Group, by name or number.
+        type: str
+        default: '0'
+      mode:
+        description: Mode in octal digits; C(0644) for files and C(0755) for folders unless set, C(0600) for secret files.
+        type: str
+      secret:
+        description: Keep the content out of diffs and logs.
+        type: bool
+        default: false
+  validate:
+    description:
+      - A command that must succeed on the staged set before anything is replaced.
+      - C({staged}) stands for the folder under which the whole set lies by its absolute paths.
+    type: list
+    elements: str
+  validate_requires:
+    description: Further programs that the validation needs; on a host that lacks one, check mode says so and goes on.
+    type: list
+    elements: str
+    default: []
+  state:
+    description: V(absent) removes everything that the manifest lists.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    description: Foretells the whole change; the validation runs too where its program is installed.
+    support: full
+  diff_mode:
+    description: Shows each file's content, but for secret ones.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Put the edge's configuration in place
+  gpuchat.stack.gpuchat_files:
+    name: edge
+    validate: [nginx, -t, -c, '{staged}/etc/gpuchat/edge/nginx.conf']
+    files:
+      - dest: /etc/gpuchat/edge
+        folder: true
+      - dest: /etc/gpuchat/edge/nginx.conf
+        template: nginx.conf.j2
+      - dest: /etc/gpuchat/edge/keys.conf
+        template: keys.conf.j2
+        secret: true
+"""
+
+RETURN = r"""
+digest:
+  description: One digest over the set, which M(gpuchat.stack.gpuchat_service) compares.
+  type: str
+  returned: when state is present
+changed_files:
+  description: Paths written or removed.
+  type: list
+  elements: str
+  returned: always
+unforetold:
+  description: What check mode could not foretell, and why.
+  type: list
+  elements: str
+  returned: where there is anything
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import fileset_runner
+from ..module_utils.gpuchat.plan import Refusal
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "dest": {"type": "path", "required": True},
+                    "template": {"type": "str"},
+                    "vars": {"type": "dict"},
+                    "content": {"type": "str"},
+                    "secret_content": {"type": "str", "no_log": True},
+                    "folder": {"type": "bool", "default": False},
+                    "owner": {"type": "str", "default": "0"},
+                    "group": {"type": "str", "default": "0"},
+                    "mode": {"type": "str"},
+                    "secret": {"type": "bool", "default": False, "no_log": False},
+                },
+            },
+            "validate": {"type": "list", "elements": "str"},
+            "validate_requires": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+        no_log=True,  # the arguments hold whole files: they do not belong in the host's journal
+    )
+    invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
+    try:
+        result = fileset_runner.bring(module.params, module.check_mode)
+    except (Refusal, OSError) as error:
+        module.fail_json(msg=f"file set {module.params['name']}: {error}", invocation=invocation)
+    module.exit_json(invocation=invocation, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_image
+short_description: Resolve an image's tag once, record its digest, and pull by digest
+version_added: 0.1.0
+description:
+  - Asks the configured registry for the tag's digest, and keeps it in a lock file beside the inventory.
+  - Later runs use the recorded digest, and report when the tag has moved.
+options:
+  name:
+    description: Image with its tag; V(latest) is refused.
+    type: str
+    required: true
+  registry_map:
+    description: Registry to use in place of the one in the name, by its name.
+    type: dict
+    default: {}
+  registry_mirrors:
+    description: Addresses of mirrors of Docker Hub.
+    type: list
+    elements: str
+    default: []
+  insecure_registries:
+    description: Registries that speak plain HTTP.
+    type: list
+    elements: str
+    default: []
+  lock_file:
+    description: File on the control node that records digests.
+    type: path
+    required: true
+  locked_digest:
+    description: The recorded digest; set by the action plugin.
+    type: str
+  timeout:
+    description: Seconds that a pull may take.
+    type: int
+    default: 7200
+attributes:
+  check_mode:
+    description: Resolves the digest and foretells the pull.
+    support: full
+  diff_mode:
+    description: Shows the reference that would be pulled.
+    support: full
+  idempotent:
+    description: A second run pulls nothing.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Pull the engine's image
+  gpuchat.stack.gpuchat_image:
+    name: vllm/vllm-openai:v0.32.0
+    lock_file: '{{ inventory_dir }}/.gpuchat/lock.yml'
+"""
+
+RETURN = r"""
+reference:
+  description: The name by which the image is run, with its digest.
+  type: str
+  returned: success
+digest:
+  description: The image's digest.
+  type: str
+  returned: success
+moved_to:
+  description: The tag's present digest where it is no longer the recorded one, else empty.
+  type: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import images_runner
+from ..module_utils.gpuchat.host import CommandFailed
+from ..module_utils.gpuchat.plan import Refusal
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "registry_map": {"type": "dict", "default": {}},
+            "registry_mirrors": {"type": "list", "elements": "str", "default": []},
+            "insecure_registries": {"type": "list", "elements": "str", "default": []},
+            "lock_file": {"type": "path", "required": True},
+            "locked_digest": {"type": "str"},
+            "timeout": {"type": "int", "default": 7200},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = images_runner.bring(module.params, module.check_mode)
+    except (Refusal, CommandFailed) as error:
+        module.fail_json(msg=str(error))
+    if result["moved_to"]:
+        module.warn(
+            f"the tag of {result['image']} has moved to {result['moved_to']}; the recorded {result['digest']} is used; "
+            f"to take the new one, remove its line from {module.params['lock_file']}"
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_secrets
+short_description: Make the stack's secrets once, on the control node
+version_added: 0.1.0
+description:
+  - Keeps keys, the access code and the private certificate authority in one file beside the inventory.
+    Whatever is in the file already is kept; only what is missing is made.
+  - The file may be encrypted with ansible-vault; it stays encrypted with the same secret.
+  - Runs on the control node. Give the task C(no_log), for its result holds the secrets under RV(known).
+options:
+  file:
+    description: The file of secrets.
+    type: path
+    required: true
+  authority_file:
+    description: Where the authority's certificate is put for people to import.
+    type: path
+    required: true
+  tls_names:
+    description: Names and addresses for the server's certificate; none where the owner brings a certificate.
+    type: list
+    elements: str
+    default: []
+  known:
+    description: The secrets that are there; set by the action plugin.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Makes nothing that lasts; missing secrets are random and forgotten.
+    support: full
+  diff_mode:
+    description: Names what would be made, never a value.
+    support: full
+  idempotent:
+    description: A second run makes nothing.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Make the secrets
+  gpuchat.stack.gpuchat_secrets:
+    file: '{{ inventory_dir }}/.gpuchat/secrets.yml'
+    authority_file: '{{ inventory_dir }}/.gpuchat/ca.crt'
+    tls_names: [chat.example.com]
+  delegate_to: localhost
+  run_once: true
+  no_log: true
+  register: __gpuchat_secrets
+"""
+
+RETURN = r"""
+known:
+  description: All secrets by name.
+  type: dict
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import secret_runner
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "file": {"type": "path", "required": True},
+            "authority_file": {"type": "path", "required": True},
+            "tls_names": {"type": "list", "elements": "str", "default": []},
+            "known": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+        no_log=True,
+    )
+    module.no_log_values = set()  # the result's secrets are for the play; the task's own no_log hides them from people
+    module.exit_json(invocation={}, **secret_runner.bring(module.params))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_service
+short_description: Keep a systemd unit or a compose project in its wanted state, healthy
+version_added: 0.1.0
+description:
+  - Starts a service, and restarts it only when its own files have changed since it started.
+    The digest of its file set is recorded at each start, so no handler is needed and an interrupted run is put right by the next.
+  - Waits for the supervisor's own word and for a health address, and fails with the last log lines.
+  - Moves a service from one supervisor to the other, leaving nothing of the old one behind.
+options:
+  name:
+    description: Name of the unit (without C(.service)) or of the compose project.
+    type: str
+    required: true
+  supervisor:
+    description: What runs the service.
+    type: str
+    choices: [compose, systemd]
+    default: systemd
+  compose_file:
+    description: Path of the compose file where O(supervisor=compose).
+    type: path
+  file_set:
+    description: Name of the M(gpuchat.stack.gpuchat_files) set that the service runs with.
+    type: str
+  digest:
+    description: The set's digest as M(gpuchat.stack.gpuchat_files) returned it; needed to foretell a restart in check mode.
+    type: str
+  reload:
+    description: The service takes up changed files by a reload.
+    type: bool
+    default: false
+  health:
+    description: When the service counts as up.
+    type: dict
+    suboptions:
+      url:
+        description: An address on the host that must answer.
+        type: str
+      status:
+        description: The HTTP status wanted.
+        type: int
+        default: 200
+      timeout:
+        description: Seconds to wait.
+        type: int
+        default: 60
+  state:
+    description: V(stopped) also keeps it from starting at boot; V(absent) also forgets it.
+    type: str
+    choices: [started, stopped, absent]
+    default: started
+attributes:
+  check_mode:
+    description: Foretells starts and restarts; health after a change cannot be foretold and is named in RV(unforetold).
+    support: full
+  diff_mode:
+    description: Shows state, supervisor and digest before and after.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Run the model server
+  gpuchat.stack.gpuchat_service:
+    name: gpuchat-vllm
+    supervisor: compose
+    compose_file: /etc/gpuchat/vllm/compose.yml
+    file_set: vllm
+    health:
+      url: http://127.0.0.1:8000/health
+      timeout: 600
+"""
+
+RETURN = r"""
+unforetold:
+  description: What check mode could not foretell, and why.
+  type: list
+  elements: str
+  returned: where there is anything
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import service_runner
+from ..module_utils.gpuchat.host import CommandFailed
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "systemd"},
+            "compose_file": {"type": "path"},
+            "file_set": {"type": "str"},
+            "digest": {"type": "str"},
+            "reload": {"type": "bool", "default": False},
+            "health": {
+                "type": "dict",
+                "options": {
+                    "url": {"type": "str"},
+                    "status": {"type": "int", "default": 200},
+                    "timeout": {"type": "int", "default": 60},
+                },
+            },
+            "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
+        },
+        required_if=[("supervisor", "compose", ["compose_file"])],
+        supports_check_mode=True,
+    )
+    try:
+        result = service_runner.bring(module.params, module.check_mode)
+    except (service_runner.Unhealthy, CommandFailed) as error:
+        module.fail_json(msg=f"service {module.params['name']}: {error}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

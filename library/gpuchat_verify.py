@@ -1,0 +1,170 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_verify
+short_description: Prove with curl that people get answers and others get nothing
+version_added: 0.1.0
+description:
+  - Asks the finished site from one vantage point, judges each answer, and joins rows made elsewhere.
+  - With O(final=true) the action plugin of the same name shows the table, and the task fails on any failed row.
+options:
+  site:
+    description: The site as its owner wants it.
+    type: dict
+    required: true
+    suboptions:
+      domain:
+        description: Name of the site.
+        type: str
+        required: true
+      address:
+        description: IP address of the edge, where no DNS knows the name yet.
+        type: str
+        default: ''
+      model:
+        description: Name under which the model is served.
+        type: str
+        required: true
+      http_port:
+        description: Port of plain HTTP.
+        type: int
+        default: 80
+      https_port:
+        description: Port of HTTPS.
+        type: int
+        default: 443
+      question:
+        description: What the model is asked.
+        type: str
+        default: hello
+      answer:
+        description: The exact answer wanted; empty for any.
+        type: str
+        default: ''
+      long_question:
+        description: A question with a long answer, for the stream; O(site.question) where empty.
+        type: str
+        default: ''
+      tool_call:
+        description: Whether the model is expected to call tools.
+        type: bool
+        default: true
+      rate:
+        description: Requests a second that the edge allows one address.
+        type: int
+        default: 10
+      burst:
+        description: Further requests that the edge lets through at once.
+        type: int
+        default: 40
+      open_ports:
+        description: TCP ports that may be reachable from outside.
+        type: list
+        elements: int
+        default: [22, 80, 443]
+  vantage:
+    description: Where the task runs, as seen from the allowed networks.
+    type: str
+    choices: [inside, outside]
+    default: inside
+  authority:
+    description: The private authority's certificate (PEM); empty for a public one.
+    type: str
+    default: ''
+  api_key:
+    description: The key of the model API.
+    type: str
+  rows:
+    description: Rows made at another vantage point.
+    type: list
+    elements: dict
+    default: []
+  final:
+    description: Join all rows, write the report and fail on a failed row.
+    type: bool
+    default: false
+  report_file:
+    description: Where the JSON report is written.
+    type: path
+attributes:
+  check_mode:
+    description: Asks nothing, and says so in RV(unforetold).
+    support: full
+  diff_mode:
+    description: There is never a difference.
+    support: full
+  idempotent:
+    description: Reads only, but for the report.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Verify the site
+  gpuchat.stack.gpuchat_verify:
+    site:
+      domain: chat.example.com
+      model: qwen3-8b
+    final: true
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+rows:
+  description: One entry per check, with status, detail, command, cause and cure.
+  type: list
+  elements: dict
+  returned: success
+table:
+  description: The rows as a table.
+  type: str
+  returned: where O(final=true)
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import verification_runner
+
+
+def main() -> None:
+    site = {
+        "domain": {"type": "str", "required": True},
+        "address": {"type": "str", "default": ""},
+        "model": {"type": "str", "required": True},
+        "http_port": {"type": "int", "default": 80},
+        "https_port": {"type": "int", "default": 443},
+        "question": {"type": "str", "default": "hello"},
+        "answer": {"type": "str", "default": ""},
+        "long_question": {"type": "str", "default": ""},
+        "tool_call": {"type": "bool", "default": True},
+        "rate": {"type": "int", "default": 10},
+        "burst": {"type": "int", "default": 40},
+        "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "site": {"type": "dict", "required": True, "options": site},
+            "vantage": {"type": "str", "choices": ["inside", "outside"], "default": "inside"},
+            "authority": {"type": "str", "default": ""},
+            "api_key": {"type": "str", "no_log": True},
+            "rows": {"type": "list", "elements": "dict", "default": []},
+            "final": {"type": "bool", "default": False},
+            "report_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=False, rows=[], unforetold=["the verification: check mode asks nothing"])
+    result = verification_runner.bring(module.params)
+    if not result.get("passed", True):
+        module.fail_json(**{**result, "msg": "the site does not do what was wanted; see the table"})
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an OpenAI-compatible endpoint is asked, and whether its answers are right.
+
+Each judge returns None for a right answer, else one sentence on what was found and what was wanted.
+Source of the shapes: OpenAI's API reference for models and chat completions, as vLLM serves them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+Json = dict[str, object]
+
+WEATHER_TOOL: Json = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the current weather in a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "Name of the city"}},
+            "required": ["city"],
+        },
+    },
+}
+WEATHER_QUESTION = "What is the weather in Paris?"
+
+STREAM_SPREAD = 0.2
+"""Share of the whole time over which a stream's chunks must be spread; a buffering proxy holds a short answer whole."""
+
+CHUNKS_PER_ARRIVAL = 8
+"""Chunks that may arrive together on average; a buffering proxy hands on 4 to 8 kB, some 16 chunks or more, at once."""
+
+APART_SECONDS = 0.0005
+"""Silence after which a chunk counts as an arrival of its own."""
+
+
+def chat(model: str, question: str, *, stream: bool = False, tool: bool = False, max_tokens: int = 256) -> Json:
+    """Return the body of a chat completion request, at temperature 0."""
+    body: Json = {
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "temperature": 0,
+        "max_tokens": max_tokens,
+        "stream": stream,
+    }
+    if tool:
+        body["tools"] = [WEATHER_TOOL]
+        body["tool_choice"] = "auto"
+    return body
+
+
+def judge_models(answer: object, model: str) -> str | None:
+    """Judge the answer to ``GET /v1/models``."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict) or answer.get("object") != "list" or not isinstance(data, list):
+        return f"found {_short(answer)}, wanted a list of models"
+    names = [entry.get("id") for entry in data if isinstance(entry, dict)]
+    if model not in names:
+        return f"found the models {names}, wanted {model} among them"
+    return None
+
+
+def judge_completion(answer: object, expected: str = "") -> str | None:
+    """Judge a chat completion; an empty ``expected`` accepts any text."""
+    text = _message(answer).get("content")
+    if not isinstance(text, str) or not text.strip():
+        return f"found no text in {_short(answer)}, wanted {expected or 'an answer'!r}"
+    if expected and text.strip() != expected.strip():
+        return f"found the answer {text!r}, wanted {expected!r}"
+    return None
+
+
+def judge_tool_call(answer: object) -> str | None:
+    """Judge the answer to the weather question with the weather tool."""
+    calls = _message(answer).get("tool_calls")
+    if not isinstance(calls, list) or not calls:
+        return f"found no tool call in {_short(answer)}, wanted one of get_weather"
+    function = calls[0].get("function", {}) if isinstance(calls[0], dict) else {}
+    try:
+        arguments = json.loads(str(function.get("arguments")))
+    except ValueError:
+        return f"found the arguments {function.get('arguments')!r}, wanted JSON"
+    if function.get("name") != "get_weather" or not isinstance(arguments, dict) or "city" not in arguments:
+        return f"found a call of {function.get('name')} with {arguments}, wanted get_weather with a city"
+    return None
+
+
+def judge_stream(lines: Sequence[tuple[float, str]], started: float, expected: str = "") -> str | None:
+    """Judge a streamed chat completion.
+
+    Args:
+        lines: server-sent event lines with their arrival times (seconds).
+        started: when the request was sent, on the same clock.
+        expected: the whole text, or empty for any.
+    """
+    events = [(at, line[6:]) for at, line in lines if line.startswith("data: ")]
+    if not events or events[-1][1].strip() != "[DONE]":
+        return f"found {len(events)} events and no closing [DONE], wanted a whole stream; last: {_short(lines[-1:])}"
+    text, arrivals = "", []
+    for at, data in events[:-1]:
+        delta = _delta(data)
+        if delta:
+            text += delta
+            arrivals.append(at)
+    if not text.strip() or (expected and text.strip() != expected.strip()):
+        return f"found the streamed text {text!r}, wanted {expected or 'an answer'!r}"
+    spread, whole = arrivals[-1] - arrivals[0], arrivals[-1] - started
+    apart = 1 + sum(later - earlier > APART_SECONDS for earlier, later in zip(arrivals, arrivals[1:]))
+    if apart < max(3, len(arrivals) / CHUNKS_PER_ARRIVAL) or spread < STREAM_SPREAD * whole:
+        return (
+            f"found {len(arrivals)} chunks in {apart} arrivals within {spread * 1000:.0f} ms of {whole * 1000:.0f} ms, "
+            "wanted chunks that arrive apart in time"
+        )
+    return None
+
+
+def judge_error(answer: object) -> str | None:
+    """Judge whether an error has OpenAI's JSON form."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(error, dict) and isinstance(error.get("message"), str) and "type" in error:
+        return None
+    return f"found {_short(answer)}, wanted an error in OpenAI's JSON form"
+
+
+def _delta(data: str) -> str:
+    try:
+        choices = json.loads(data).get("choices") or [{}]
+    except (ValueError, AttributeError):
+        return ""
+    return str((choices[0].get("delta") or {}).get("content") or "")
+
+
+def _message(answer: object) -> Mapping[str, object]:
+    try:
+        message = answer["choices"][0]["message"]  # type: ignore[index]
+    except (KeyError, IndexError, TypeError):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 300 else text[:300] + "..."

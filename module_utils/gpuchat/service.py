@@ -1,0 +1,115 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service in its wanted state: when it is started, restarted, moved to another supervisor, or left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .plan import Difference, Plan
+
+SUPERVISORS = ("compose", "systemd")
+
+
+@dataclass(frozen=True)
+class WantedService:
+    """What a service should be.
+
+    Attributes:
+        digest: digest of the files it should run with; empty where it has none of ours.
+        reload: the service takes up changed files by a reload, without a restart.
+    """
+
+    name: str
+    supervisor: str
+    state: str
+    digest: str = ""
+    reload: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """What a service is.
+
+    Attributes:
+        recorded_supervisor: what started it last, as recorded; None where nothing is recorded.
+        recorded_digest: digest of the files it was started with.
+        stale_definition: systemd holds an older unit file than the one on disk.
+    """
+
+    running: bool = False
+    enabled: bool = False
+    recorded_supervisor: str | None = None
+    recorded_digest: str = ""
+    stale_definition: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One act of the runner: stop-other, define, enable, start, restart, reload, stop, record or forget."""
+
+    act: str
+    supervisor: str
+
+
+def plan_service(wanted: WantedService, current: ServiceState) -> Plan:
+    """Decide what brings a service into its wanted state.
+
+    A service is restarted only when the digest recorded at its last start differs from the wanted one; so a
+    run that was interrupted between writing the files and the restart is put right by the next.
+    """
+    steps: list[Step] = []
+    moved = current.recorded_supervisor not in (None, wanted.supervisor)
+    if moved:
+        steps.append(Step("stop-other", str(current.recorded_supervisor)))
+    if wanted.state == "started":
+        steps += _started(wanted, current, moved)
+    elif current.running or current.enabled or (wanted.state == "absent" and current.recorded_supervisor is not None):
+        steps.append(Step("stop", wanted.supervisor))
+        steps.append(Step("forget", wanted.supervisor))
+    before, after = _described(wanted, current), _described_wanted(wanted)
+    differences = (Difference(f"service {wanted.name}", before, after),) if steps else ()
+    return Plan(differences, tuple(steps), _reason(wanted, current, steps, moved))
+
+
+def _started(wanted: WantedService, current: ServiceState, moved: bool) -> list[Step]:
+    same_files = current.recorded_digest == wanted.digest and current.recorded_supervisor is not None
+    running = current.running and not moved
+    if running and same_files and current.enabled:
+        return []
+    steps = [Step("define", wanted.supervisor)] if current.stale_definition or not same_files else []
+    if not current.enabled:
+        steps.append(Step("enable", wanted.supervisor))
+    if not running:
+        steps.append(Step("start", wanted.supervisor))
+    elif not same_files:
+        steps.append(Step("reload" if wanted.reload else "restart", wanted.supervisor))
+    steps.append(Step("record", wanted.supervisor))
+    return steps
+
+
+def _described(wanted: WantedService, current: ServiceState) -> str:
+    supervisor = current.recorded_supervisor or wanted.supervisor
+    state = "running" if current.running else "stopped"
+    return f"{state} by {supervisor}, files {current.recorded_digest[:12] or 'not recorded'}\n"
+
+
+def _described_wanted(wanted: WantedService) -> str:
+    if wanted.state != "started":
+        return f"{wanted.state}\n"
+    return f"running by {wanted.supervisor}, files {wanted.digest[:12] or 'not recorded'}\n"
+
+
+def _reason(wanted: WantedService, current: ServiceState, steps: list[Step], moved: bool) -> str:
+    if not steps:
+        return f"{wanted.name} is {wanted.state} already, with its present files"
+    if wanted.state != "started":
+        return f"{wanted.name} is to be {wanted.state}"
+    if moved:
+        return f"{wanted.name} moves from {current.recorded_supervisor} to {wanted.supervisor}"
+    acts = {step.act for step in steps}
+    if "start" in acts:
+        return f"{wanted.name} is not running"
+    if acts & {"restart", "reload"}:
+        return f"the files of {wanted.name} have changed since it started"
+    return f"{wanted.name} is not enabled at boot"

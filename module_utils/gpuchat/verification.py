@@ -1,0 +1,400 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof at the end: what is asked of the finished site, from inside and outside, and how answers are judged."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from . import openai_api
+
+INSIDE, OUTSIDE = "inside", "outside"
+PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
+AUTHORITY_FILE, KEY_FILE, WRONG_KEY_FILE = "{authority}", "{key}", "{wrong_key}"
+"""Places in a command that stand for files which the runner makes and an operator brings."""
+
+SHOWN_FILES = {AUTHORITY_FILE: "gpuchat-ca.crt", KEY_FILE: "key.header", WRONG_KEY_FILE: "wrong-key.header"}
+
+STATUS_TAIL = "\n%{http_code} %{content_type}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The site as its owner wants it.
+
+    Attributes:
+        address: IP address of the edge, for a domain that no DNS knows yet; empty to leave it to DNS.
+        authority: whether the certificate comes from a private authority.
+        answer: the exact answer to ``question``; empty for any.
+        tool_call: whether the model was told to call tools.
+        rate: requests a second that one address may make to the API.
+        burst: further requests that are let through at once.
+        open_ports: TCP ports that may be reachable from outside.
+    """
+
+    domain: str
+    model: str
+    address: str = ""
+    authority: bool = True
+    http_port: int = 80
+    https_port: int = 443
+    question: str = "hello"
+    answer: str = ""
+    long_question: str = ""
+    tool_call: bool = True
+    rate: int = 10
+    burst: int = 40
+    open_ports: tuple[int, ...] = (22, 80, 443)
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.domain}" + ("" if self.https_port == 443 else f":{self.https_port}")
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{self.domain}" + ("" if self.http_port == 80 else f":{self.http_port}")
+
+    def curl(self, *words: str) -> tuple[str, ...]:
+        """Return a curl command that reaches the edge by its name, trusts its authority, and says little else."""
+        command = ["curl", "--silent", "--show-error", "--max-time", "120"]
+        if self.address and self.address != self.domain:
+            for port in (self.https_port, self.http_port):
+                command += ["--resolve", f"{self.domain}:{port}:{self.address}"]
+        if self.authority:
+            command += ["--cacert", AUTHORITY_FILE]
+        return (*command, *words)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a command left: lines of standard output with their arrival times (seconds), and the rest."""
+
+    rc: int
+    started: float
+    lines: Sequence[tuple[float, str]]
+    stderr: str = ""
+
+    @property
+    def stdout(self) -> str:
+        return "\n".join(line for _, line in self.lines)
+
+    @property
+    def status(self) -> int:
+        """HTTP status from the tail that ``STATUS_TAIL`` makes curl write; 0 where there is none."""
+        word = self.lines[-1][1].split(" ")[0] if self.lines else ""
+        return int(word) if word.isdigit() else 0
+
+    @property
+    def content_type(self) -> str:
+        return self.lines[-1][1].partition(" ")[2] if self.lines else ""
+
+    @property
+    def body(self) -> str:
+        return "\n".join(line for _, line in self.lines[:-1])
+
+    def json(self) -> object:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+Judge = Callable[[Seen], "str | None"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table: a command, how its output is judged, and what a failure likely means.
+
+    Attributes:
+        attempts: how often the command is made until it passes, where a busy machine can spoil one.
+    """
+
+    name: str
+    vantage: str
+    command: tuple[str, ...]
+    judge: Judge
+    cause: str
+    cure: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finished row; ``command`` can be repeated by the operator."""
+
+    name: str
+    vantage: str
+    status: str
+    detail: str
+    command: str
+    cause: str = ""
+    cure: str = ""
+
+
+def shown(command: Sequence[str]) -> str:
+    """Return a command as a person would type it, with file names in place of the runner's own."""
+    words = []
+    for word in command:
+        for place, name in SHOWN_FILES.items():
+            word = word.replace(place, name)
+        words.append(shlex.quote(word.replace("\n", "\\n")))
+    return " ".join(words)
+
+
+def row(check: Check, seen: Seen) -> Row:
+    """Judge what a check's command left."""
+    word = check.judge(seen)
+    if word is None:
+        return Row(check.name, check.vantage, PASSED, "", shown(check.command))
+    if seen.stderr.strip():
+        word = f"{word} ({seen.stderr.strip().splitlines()[-1]})"
+    return Row(check.name, check.vantage, FAILED, word, shown(check.command), check.cause, check.cure)
+
+
+def not_checked(check: Check, why: str) -> Row:
+    return Row(check.name, check.vantage, NOT_CHECKED, why, shown(check.command))
+
+
+def checks(site: Site) -> tuple[Check, ...]:
+    """Return every row's check, in the order in which they are made; the rate limit's comes last, for it uses it up."""
+    rows = [_certificate(site), _redirect(site), _page(site), _models(site), _completion(site), _stream(site)]
+    if site.tool_call:
+        rows.append(_tool_call(site))
+    rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
+    rows += [_engine_paths(site), _foreign(site), _ports(site), _rate_limit(site)]
+    return tuple(rows)
+
+
+def _certificate(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        if seen.rc != 0:
+            return f"curl ended with {seen.rc}, wanted a certificate that verifies"
+        protocol = next((word for word in ("TLSv1.3", "TLSv1.2") if f"using {word}" in seen.stderr), "")
+        return None if protocol else "found no TLS 1.2 or 1.3"
+
+    return Check(
+        "certificate and protocol",
+        INSIDE,
+        site.curl("--verbose", "--head", "--output", "/dev/null", site.url + "/"),
+        judge,
+        "the certificate is not for this name, has ended, or comes from another authority; or nothing answers at all",
+        "look at edge_certificate_file, gpuchat_domain and edge_extra_names, and run the playbook again",
+    )
+
+
+def _redirect(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        wanted = f"301 {site.url}/"
+        return None if seen.stdout.strip() == wanted else f"found {seen.stdout.strip()!r}, wanted {wanted!r}"
+
+    tail = "%{http_code} %{redirect_url}"
+    return Check(
+        "plain HTTP is redirected",
+        INSIDE,
+        site.curl("--output", "/dev/null", "--write-out", tail, site.http_url + "/"),
+        judge,
+        "another program answers on the port of plain HTTP",
+        "free the port or set edge_http_port",
+    )
+
+
+def _page(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        if seen.status == 200 and "text/html" in seen.content_type and len(seen.body) > 1000:
+            return None
+        return f"found status {seen.status} and {len(seen.body)} characters of {seen.content_type}, wanted a page"
+
+    return Check(
+        "the chat's page",
+        INSIDE,
+        site.curl("--location", "--write-out", STATUS_TAIL, site.url + "/"),
+        judge,
+        "the chat interface is not running",
+        "look at its log on the chat host (docker logs gpuchat-lobechat)",
+    )
+
+
+def _api(site: Site, path: str, *words: str) -> tuple[str, ...]:
+    return site.curl("--header", f"@{KEY_FILE}", *words, "--write-out", STATUS_TAIL, f"{site.url}/v1/{path}")
+
+
+def _post(site: Site, body: openai_api.Json, *words: str) -> tuple[str, ...]:
+    data = json.dumps(body, ensure_ascii=False)
+    return _api(site, "chat/completions", "--header", "Content-Type: application/json", "--data", data, *words)
+
+
+def _ok(seen: Seen) -> str | None:
+    return None if seen.status == 200 else f"found status {seen.status}, wanted 200: {seen.body[:300]}"
+
+
+ENGINE_DOWN = "the model server is not running, or does not serve this model"
+ENGINE_CURE = "look at its log on the GPU host (docker logs gpuchat-vllm)"
+
+
+def _models(site: Site) -> Check:
+    return Check(
+        "/v1/models",
+        INSIDE,
+        _api(site, "models"),
+        lambda seen: _ok(seen) or openai_api.judge_models(seen.json(), site.model),
+        ENGINE_DOWN,
+        ENGINE_CURE,
+    )
+
+
+def _completion(site: Site) -> Check:
+    return Check(
+        "a completion",
+        INSIDE,
+        _post(site, openai_api.chat(site.model, site.question)),
+        lambda seen: _ok(seen) or openai_api.judge_completion(seen.json(), site.answer),
+        ENGINE_DOWN,
+        ENGINE_CURE,
+    )
+
+
+def _stream(site: Site) -> Check:
+    question = site.long_question or site.question
+    return Check(
+        "a stream arrives in pieces",
+        INSIDE,
+        site.curl(
+            "--no-buffer",
+            *("--header", f"@{KEY_FILE}", "--header", "Content-Type: application/json"),
+            *("--data", json.dumps(openai_api.chat(site.model, question, stream=True), ensure_ascii=False)),
+            f"{site.url}/v1/chat/completions",
+        ),
+        lambda seen: openai_api.judge_stream([line for line in seen.lines if line[1]], seen.started),
+        "a proxy on the way collects the answer before it hands it on",
+        "keep proxy_buffering off on the edge, and look for a further proxy in front of it",
+        attempts=3,
+    )
+
+
+def _tool_call(site: Site) -> Check:
+    return Check(
+        "a tool call",
+        INSIDE,
+        _post(site, openai_api.chat(site.model, openai_api.WEATHER_QUESTION, tool=True)),
+        lambda seen: _ok(seen) or openai_api.judge_tool_call(seen.json()),
+        "the model server runs without the tool parser that this model needs",
+        "set vllm_tool_call_parser to the one for this model's family",
+    )
+
+
+def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
+    def judge(seen: Seen) -> str | None:
+        if seen.status != 401:
+            return f"found status {seen.status}, wanted 401"
+        return openai_api.judge_error(seen.json())
+
+    return Check(
+        f"the API refuses {how}",
+        INSIDE,
+        site.curl(*words, "--write-out", STATUS_TAIL, f"{site.url}/v1/models"),
+        judge,
+        "the edge does not check the key",
+        "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again",
+    )
+
+
+ENGINE_PATHS = ("metrics", "sleep", "pause", "tokenize", "load", "invocations", "v1/chat/completions/render", "v1/score")
+"""Some of the engine's paths that need no key there (vLLM's docs/usage/security.md)."""
+
+
+def _engine_paths(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        statuses = seen.stdout.split()
+        if len(statuses) == len(ENGINE_PATHS) and all(status == "404" for status in statuses):
+            return None
+        return f"found the statuses {' '.join(statuses)} for {', '.join(ENGINE_PATHS)}, wanted 404 for each"
+
+    urls: list[str] = []
+    for path in ENGINE_PATHS:
+        urls += ["--output", "/dev/null", f"{site.url}/{path}"]
+    return Check(
+        "the engine's other paths are closed",
+        INSIDE,
+        site.curl("--header", f"@{KEY_FILE}", "--write-out", "%{http_code}\\n", *urls),
+        judge,
+        "the edge hands on more than the five API paths",
+        "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again",
+    )
+
+
+def _foreign(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        return None if seen.status == 403 else f"found status {seen.status}, wanted 403"
+
+    return Check(
+        "a foreign address is refused",
+        OUTSIDE,
+        site.curl("--write-out", STATUS_TAIL, site.url + "/"),
+        judge,
+        "the allow list lets this address in, or another program answers",
+        "look at gpuchat_allowed_networks",
+    )
+
+
+def _ports(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        reached = {int(word) for word in seen.stdout.split()}
+        more = sorted(reached - set(site.open_ports))
+        if more:
+            return f"found the ports {', '.join(map(str, more))} open, wanted none but {', '.join(map(str, site.open_ports))}"
+        return None if site.https_port in reached else f"did not even reach {site.https_port}, so the scan says nothing"
+
+    return Check(
+        "no other port is open",
+        OUTSIDE,
+        ("scan-ports", site.address or site.domain, "1-65535"),
+        judge,
+        "a service listens on all addresses of the host",
+        "bind it to 127.0.0.1 or the private address, or close the port in the host's firewall",
+    )
+
+
+def _rate_limit(site: Site) -> Check:
+    count = site.burst + 4 * site.rate
+
+    def judge(seen: Seen) -> str | None:
+        statuses = seen.stdout.split()
+        found = ", ".join(f"{statuses.count(status)} x {status}" for status in sorted(set(statuses)))
+        return None if "200" in statuses and "429" in statuses else f"found {found}, wanted some 200 and some 429"
+
+    return Check(
+        "the rate limit",
+        INSIDE,
+        site.curl(
+            *("--parallel", "--parallel-max", "50", "--header", f"@{KEY_FILE}"),
+            *("--output", "/dev/null", "--write-out", "%{http_code}\\n", f"{site.url}/v1/models?n=[1-{count}]"),
+        ),
+        judge,
+        "requests are not limited, or the limit is higher than what was sent",
+        "look at edge_api_rate and edge_api_burst",
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a table for a terminal, each failure with its cause, its cure and its command."""
+    marks = {PASSED: "ok", FAILED: "FAILED", NOT_CHECKED: "not checked"}
+    width = max(len(one.name) for one in rows)
+    lines = []
+    for one in rows:
+        lines.append(f"  {one.name:<{width}}  {one.vantage:<7}  {marks[one.status]:<11}  {one.detail}".rstrip())
+        if one.status == FAILED:
+            lines += [f"      likely: {one.cause}", f"      do:     {one.cure}", f"      see:    {one.command}"]
+    return "\n".join(lines)
+
+
+def commands(site: Site, rows: Sequence[Row]) -> str:
+    """Return each row's command, to be repeated by hand, with what all have in common as one shell function."""
+    common = shown(site.curl())
+    lines = [f'edge() {{ {common} "$@"; }}']
+    for one in rows:
+        lines += [f"# {one.name} ({one.vantage})", one.command.replace(common, "edge", 1)]
+    return "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,76 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container engine of the machine that the world runs on, called by its own command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+PACKAGES = ("docker.io", "iptables", "debootstrap", "debian-archive-keyring", "openssh-client", "curl")
+PROGRAMS = ("dockerd", "iptables", "debootstrap", "ssh-keygen", "curl")
+LABEL = "gpuchat.world"
+
+
+def say(text: str) -> None:
+    """Tell the person in front of the terminal what goes on."""
+    print(f"world: {text}", flush=True)
+
+
+def docker(*words: str, check: bool = True) -> str:
+    """Run docker and return what it printed; with its words in the error when it fails."""
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise SystemExit(f"world: docker {' '.join(words)}\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def exists(kind: str, name: str) -> bool:
+    """Whether an image, container, network or volume of that name exists."""
+    return subprocess.run(["docker", kind, "inspect", name], capture_output=True, check=False).returncode == 0
+
+
+def inspect(kind: str, name: str) -> dict[str, object]:
+    answer: list[dict[str, object]] = json.loads(docker(kind, "inspect", name))
+    return answer[0]
+
+
+def is_up() -> bool:
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def ensure(cache: pathlib.Path) -> None:
+    """Install Docker from the distribution where it is missing, and start it where it does not run."""
+    if any(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None for name in PROGRAMS):
+        say(f"installing {', '.join(PACKAGES)} from the distribution")
+        _must(["apt-get", "-qq", "update"])
+        _must(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *PACKAGES])
+    if is_up():
+        return
+    if pathlib.Path("/run/systemd/system").is_dir():
+        _must(["systemctl", "start", "docker"])
+    else:
+        say("starting dockerd")
+        cache.mkdir(parents=True, exist_ok=True)
+        with open(cache / "dockerd.log", "ab") as log:
+            daemon = subprocess.Popen(["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        (cache / "dockerd.pid").write_text(str(daemon.pid))
+    end = time.monotonic() + 60
+    while not is_up():
+        if time.monotonic() > end:
+            raise SystemExit(f"world: Docker does not answer after 60 s; see {cache / 'dockerd.log'}")
+        time.sleep(0.2)
+
+
+def _must(command: Sequence[str]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"world: {' '.join(command)} ended with {done.returncode}")

@@ -1,0 +1,171 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the world's images from Debian, PyPI and npm packages, each once for each state of its recipe.
+
+A recipe is a folder under images/: image.json (name, base, Dockerfile instructions) and build.sh, which runs as
+root in a container of the base; what it leaves there is the image. Where Docker Hub answers, an image that
+upstream publishes is pulled instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import engine
+from engine import docker, say
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = HERE.parent.parent / ".cache"
+DEBIAN_MIRROR = os.environ.get("WORLD_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+CACHE_VOLUME = "gpuchat-world-cache"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image that the world builds."""
+
+    folder: pathlib.Path
+    name: str
+    base: str
+    changes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, name: str) -> Recipe:
+        folder = HERE / "images" / name
+        data = json.loads((folder / "image.json").read_text(encoding="utf-8"))
+        return cls(folder, data["name"], data["base"], tuple(data["changes"]))
+
+    @property
+    def upstream(self) -> str:
+        """The name under which upstream publishes the image, or empty for one of the world's own."""
+        return self.name if "/" in self.name else ""
+
+    def tag(self) -> str:
+        """The local name, which holds a digest over all that the image is made from."""
+        return f"gpuchat-world/{self.folder.name}:{content_hash(self.folder, base_tag(self.base))}"
+
+
+def content_hash(folder: pathlib.Path, *more: str) -> str:
+    """Return a digest over a folder's files and some further texts."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    digest.update("\0".join(more).encode())
+    return digest.hexdigest()[:12]
+
+
+def base_tag(base: str) -> str:
+    return f"gpuchat-world/{base}" if base.startswith("debian:") else Recipe.read(base).tag()
+
+
+def ensure(name: str) -> str:
+    """Make sure that a recipe's image is there, and return its local name."""
+    recipe = Recipe.read(name)
+    tag = recipe.tag()
+    if engine.exists("image", tag):
+        return tag
+    started = time.monotonic()
+    if recipe.upstream and hub_answers():
+        say(f"pulling {recipe.upstream}")
+        docker("pull", "--quiet", recipe.upstream)
+        docker("tag", recipe.upstream, tag)
+    else:
+        base = _ensure_debian(recipe.base) if recipe.base.startswith("debian:") else ensure(recipe.base)
+        _build(recipe, base, tag)
+    say(f"image {name} is ready after {time.monotonic() - started:.0f} s")
+    return tag
+
+
+def hub_answers() -> bool:
+    try:
+        with socket.create_connection(("registry-1.docker.io", 443), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def _ensure_debian(base: str) -> str:
+    tag = base_tag(base)
+    if engine.exists("image", tag):
+        return tag
+    suite = base.partition(":")[2]
+    say(f"building a minimal Debian ({suite})")
+    with tempfile.TemporaryDirectory(prefix="gpuchat-world-") as folder:
+        root = f"{folder}/root"
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, root, DEBIAN_MIRROR]
+        _must(command)
+        with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
+            _must(["docker", "import", "--change", f"LABEL {engine.LABEL}=1", "-", tag], stdin=packed.stdout)
+    return tag
+
+
+def _build(recipe: Recipe, base: str, tag: str) -> None:
+    log = CACHE / "logs" / f"{recipe.folder.name}.log"
+    say(f"building {recipe.name} from packages (log: {log.relative_to(CACHE.parent)})")
+    container = f"gpuchat-world-build-{recipe.folder.name}"
+    scratch = f"{container}-scratch"
+    docker("rm", "--force", container, check=False)
+    mounts = [f"{recipe.folder}:/recipe:ro", f"{CACHE_VOLUME}:/cache", f"{scratch}:/build"]
+    mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *_pip_folders())]
+    docker(
+        *("run", "--detach", "--name", container, "--network", "host", "--user", "0"),
+        *(word for mount in mounts for word in ("--volume", mount)),
+        *(base, "sleep", "infinity"),
+    )
+    # By exec, so that the machine's settings do not become part of the image.
+    settings = [word for name, value in _machine_settings().items() for word in ("--env", f"{name}={value}")]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "wb") as file:
+        _must(["docker", "exec", *settings, container, "/bin/sh", "/recipe/build.sh"], stdout=file, stderr=file)
+    docker("stop", "--time", "0", container)
+    changes = [f"LABEL {engine.LABEL}=1", *recipe.changes]
+    docker("commit", *(word for change in changes for word in ("--change", change)), container, tag)
+    docker("rm", container)
+    docker("volume", "rm", scratch)
+
+
+def _machine_settings() -> dict[str, str]:
+    """Return what the machine itself uses: its certificate authorities, proxies and pip settings."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.lower().endswith("_proxy")}
+    settings.update(_pip_settings())
+    for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"):
+        settings[name] = engine.CA_BUNDLE
+    return settings
+
+
+def _pip_settings() -> dict[str, str]:
+    """Return the package indexes of the machine's pip configuration, as environment variables."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    found: dict[str, str] = {}
+    for line in shown.splitlines():
+        name, _, value = line.partition("=")
+        option = name.rpartition(".")[2]
+        if option in ("index-url", "extra-index-url", "find-links", "trusted-host"):
+            found[f"PIP_{option.upper().replace('-', '_')}"] = value.strip("'\"").replace("\\n", " ")
+    return found
+
+
+def _pip_folders() -> list[str]:
+    """Return the local folders that the machine's pip settings name; an index's files lie beside its `simple`."""
+    words = " ".join(_pip_settings().values()).replace("file://", "").split()
+    folders = {word for word in words if word.startswith("/") and os.path.isdir(word)}
+    return sorted({os.path.dirname(folder) if folder.endswith("/simple") else folder for folder in folders})
+
+
+def _must(command: Sequence[str], **how: object) -> None:
+    done = subprocess.run(command, check=False, **{"stdout": subprocess.DEVNULL, **how})  # type: ignore[call-overload]
+    if done.returncode != 0:
+        raise SystemExit(f"world: {' '.join(command)} ended with {done.returncode}")

@@ -1,0 +1,276 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The test world: systemd hosts in containers, networks, an image registry and the demo's model.
+
+    world.py up FOLDER      make what FOLDER/.world.json describes, for the inventory in FOLDER
+    world.py down FOLDER    remove it again
+    world.py clean          remove everything that any world made
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+
+import engine
+import images
+from engine import docker, say
+
+REGISTRY = "gpuchat-world-registry"
+REGISTRY_ALIAS = "registry.world"
+SERVED_IMAGES = ("vllm", "lobechat")
+MODEL_FOLDER = "/srv/models/demo"
+
+# What systemd, Docker inside, and a firewall need; --privileged is not to be had on every machine.
+CAPABILITIES = (
+    *("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "DAC_READ_SEARCH", "NET_RAW", "MKNOD", "AUDIT_CONTROL"),
+    *("SYSLOG", "SYS_NICE", "LINUX_IMMUTABLE", "IPC_LOCK", "SYS_TIME"),
+)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of a world: its image and its address in each network that it is in."""
+
+    name: str
+    image: str
+    addresses: dict[str, str]
+
+
+@dataclass(frozen=True)
+class World:
+    """What a .world.json says."""
+
+    folder: pathlib.Path
+    name: str
+    networks: dict[str, str]
+    hosts: tuple[Host, ...]
+
+    @classmethod
+    def read(cls, folder: pathlib.Path) -> World:
+        data = json.loads((folder / ".world.json").read_text(encoding="utf-8"))
+        hosts = tuple(Host(name, one["image"], one["addresses"]) for name, one in data["hosts"].items())
+        return cls(folder, data["name"], data["networks"], hosts)
+
+    @property
+    def keys(self) -> pathlib.Path:
+        """Folder of the key by which Ansible reaches the hosts."""
+        return self.folder / ".ssh"
+
+    def called(self, part: str) -> str:
+        return f"gpuchat-{self.name}-{part}"
+
+
+def up(world: World) -> None:
+    """Make everything that the world needs and that is not there yet."""
+    engine.ensure(images.CACHE)
+    _ensure_registry()
+    for name in SERVED_IMAGES:
+        _serve(name)
+    model = _ensure_model()
+    for network, subnet in world.networks.items():
+        if not engine.exists("network", world.called(network)):
+            docker("network", "create", "--label", f"{engine.LABEL}={world.name}", "--subnet", subnet, world.called(network))
+    if REGISTRY not in docker("network", "inspect", world.called("inside")):
+        docker("network", "connect", "--alias", REGISTRY_ALIAS, world.called("inside"), REGISTRY)
+    _ensure_key(world)
+    for host in world.hosts:
+        _ensure_host(world, host, model)
+    for host in world.hosts:
+        _await_host(world, host)
+
+
+def down(world: World) -> None:
+    """Remove a world's hosts and networks; images, registry and model stay for the next one."""
+    if not engine.is_up():
+        return
+    for host in world.hosts:
+        docker("rm", "--force", "--volumes", world.called(host.name), check=False)
+        docker("volume", "rm", "--force", world.called(f"{host.name}-docker"), check=False)
+    for network in world.networks:
+        docker("network", "disconnect", "--force", world.called(network), REGISTRY, check=False)
+        docker("network", "rm", world.called(network), check=False)
+    shutil.rmtree(world.keys, ignore_errors=True)
+
+
+def clean() -> None:
+    """Remove everything that worlds made, and end the Docker that they started."""
+    if engine.is_up():
+        label = f"label={engine.LABEL}"
+        for kind, listing, removal in (
+            ("container", ("ps", "--all", "--quiet"), ("rm", "--force", "--volumes")),
+            ("network", ("network", "ls", "--quiet"), ("network", "rm")),
+            ("volume", ("volume", "ls", "--quiet"), ("volume", "rm")),
+            ("image", ("images", "--all", "--quiet"), ("rmi", "--force")),
+        ):
+            found = sorted(set(docker(*listing, "--filter", label).split()))
+            if found:
+                say(f"removing {len(found)} of kind {kind}")
+                docker(*removal, *found)
+    pid_file = images.CACHE / "dockerd.pid"
+    if pid_file.exists():
+        say("ending dockerd")
+        pid = int(pid_file.read_text())
+        os.kill(pid, signal.SIGTERM)
+        while pathlib.Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
+            time.sleep(0.2)
+    shutil.rmtree(images.CACHE, ignore_errors=True)
+
+
+def _state(pid: int) -> str:
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _volume(name: str) -> str:
+    if not engine.exists("volume", name):
+        docker("volume", "create", "--label", f"{engine.LABEL}=1", name)
+    return name
+
+
+def _ensure_registry() -> None:
+    _volume(images.CACHE_VOLUME)
+    image = images.ensure("registry")
+    if engine.exists("container", REGISTRY):
+        docker("start", REGISTRY)
+    else:
+        data = _volume(f"{REGISTRY}-data")
+        docker(
+            *("run", "--detach", "--name", REGISTRY, "--label", f"{engine.LABEL}=1", "--restart", "unless-stopped"),
+            *("--publish", "127.0.0.1::5000", "--volume", f"{data}:/var/lib/docker-registry", image),
+        )
+    end = time.monotonic() + 30
+    while not _answers(f"http://{_registry_address()}/v2/"):
+        if time.monotonic() > end:
+            raise SystemExit(f"world: the registry does not answer; see docker logs {REGISTRY}")
+        time.sleep(0.2)
+
+
+def _registry_address() -> str:
+    return "127.0.0.1:" + docker("port", REGISTRY, "5000/tcp").splitlines()[0].rpartition(":")[2]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _serve(name: str) -> None:
+    """Put an image into the registry under the name that upstream gives it."""
+    tag = images.ensure(name)
+    image_id = str(engine.inspect("image", tag)["Id"])
+    record = images.CACHE / "served" / name
+    registry_id = str(engine.inspect("container", REGISTRY)["Id"])
+    if record.exists() and record.read_text() == image_id + registry_id:
+        return
+    upstream = images.Recipe.read(name).upstream.partition("/")[2]
+    target = f"{_registry_address()}/{upstream}"
+    say(f"putting {upstream} into the world's registry")
+    started = time.monotonic()
+    docker("tag", tag, target)
+    docker("push", "--quiet", target)
+    docker("rmi", target)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(image_id + registry_id)
+    say(f"{upstream} is served after {time.monotonic() - started:.0f} s")
+
+
+def _ensure_model() -> str:
+    """Train the demo's model where it is not there yet, and return the volume that holds it."""
+    recipe = images.HERE / "demo_model"
+    tag = images.ensure("vllm")
+    volume = f"gpuchat-world-model-{images.content_hash(recipe, tag)}"
+    if engine.exists("volume", volume):
+        return volume
+    say("training the demo's model (about a minute and a half)")
+    started = time.monotonic()
+    making = _volume(f"{volume}-making")
+    words = ["--rm", "--volume", f"{recipe}:/recipe:ro", "--entrypoint", "python", "--env", "HOME=/tmp"]
+    done = subprocess.run(["docker", "run", *words, "--volume", f"{making}:/out", tag, "/recipe/train.py", "--out", "/out"], check=False)
+    if done.returncode != 0:
+        docker("volume", "rm", making)
+        raise SystemExit("world: the demo's model could not be trained")
+    _volume(volume)
+    copy = ["--volume", f"{making}:/from:ro", "--volume", f"{volume}:/to", "--entrypoint", "/bin/sh", tag]
+    docker("run", "--rm", *copy, "-c", "cp -R /from/. /to && chmod -R a+rX /to")
+    docker("volume", "rm", making)
+    say(f"the model is ready after {time.monotonic() - started:.0f} s")
+    return volume
+
+
+def _ensure_key(world: World) -> None:
+    key = world.keys / "id_ed25519"
+    if not key.exists():
+        world.keys.mkdir(mode=0o700, exist_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "gpuchat-world", "-f", str(key)], check=True)
+
+
+def _ensure_host(world: World, host: Host, model: str) -> None:
+    name = world.called(host.name)
+    if engine.exists("container", name):
+        docker("start", name)
+        return
+    say(f"starting {host.name}")
+    networks = list(host.addresses.items())
+    words = ["--detach", "--name", name, "--hostname", host.name, "--stop-signal", "SIGRTMIN+3", "--label", f"{engine.LABEL}={world.name}"]
+    words += [word for capability in CAPABILITIES for word in ("--cap-add", capability)]
+    words += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
+    words += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private", "--env", "container=docker"]
+    words += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
+    words += ["--volume", f"{_volume(world.called(host.name + '-docker'))}:/var/lib/docker"]
+    words += ["--volume", f"{model}:{MODEL_FOLDER}:ro"]
+    words += ["--network", world.called(networks[0][0]), "--ip", networks[0][1]]
+    docker("run", *words, images.ensure(host.image))
+    for network, address in networks[1:]:
+        docker("network", "connect", "--ip", address, world.called(network), name)
+    public_key = (world.keys / "id_ed25519.pub").read_text()
+    prepare = (
+        "ssh-keygen -A >/dev/null && mkdir -p -m 700 /root/.ssh && cat >/root/.ssh/authorized_keys"
+        " && systemctl restart ssh"
+    )
+    end = time.monotonic() + 30
+    while True:
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", name, "sh", "-c", prepare], input=public_key, text=True, capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            return
+        if time.monotonic() > end:
+            raise SystemExit(f"world: {name} does not start: {done.stderr}")
+        time.sleep(0.2)
+
+
+def _await_host(world: World, host: Host) -> None:
+    state = docker("exec", world.called(host.name), "systemctl", "is-system-running", "--wait", check=False)
+    if state != "running":
+        failed = docker("exec", world.called(host.name), "systemctl", "--failed", "--no-legend", "--plain", check=False)
+        raise SystemExit(f"world: {host.name} is {state}: {failed}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command in ("up", "down"):
+        commands.add_parser(command).add_argument("folder", type=pathlib.Path)
+    commands.add_parser("clean")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("world: needs root, for Docker and debootstrap; run it with sudo")
+    if arguments.command == "clean":
+        clean()
+    else:
+        {"up": up, "down": down}[arguments.command](World.read(arguments.folder.resolve()))
+
+
+if __name__ == "__main__":
+    main()

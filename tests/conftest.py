@@ -1,0 +1,39 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lets plain pytest import the collection from a checkout of any name; under ansible-test its own finder does."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+import types
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def _folder(in_checkout: str, in_collection: str) -> str:
+    checkout = ROOT / in_checkout
+    return str(checkout if checkout.is_dir() else ROOT / in_collection)
+
+
+def _register() -> None:
+    if any(type(finder).__name__ == "_AnsibleCollectionFinder" for finder in sys.meta_path):
+        return
+    folders = {
+        "ansible_collections": [],
+        "ansible_collections.gpuchat": [],
+        "ansible_collections.gpuchat.stack": [str(ROOT)],
+        "ansible_collections.gpuchat.stack.plugins": [str(ROOT / "plugins")],
+        "ansible_collections.gpuchat.stack.plugins.modules": [_folder("library", "plugins/modules")],
+        "ansible_collections.gpuchat.stack.plugins.module_utils": [_folder("module_utils", "plugins/module_utils")],
+    }
+    for name, path in folders.items():
+        package = types.ModuleType(name)
+        package.__path__ = path
+        sys.modules[name] = package
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, package)
+
+
+_register()

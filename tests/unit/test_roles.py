@@ -1,0 +1,102 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role's specification says, its defaults and its tasks do."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def read(*parts):
+    path = ROOT.joinpath("roles", *parts)
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
+
+
+def options_of(role):
+    return read(role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_a_specification(role):
+    main = read(role, "meta", "argument_specs.yml")["argument_specs"]["main"]
+    assert main["short_description"]
+    assert all(option.get("description") for option in main["options"].values())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_specification_and_the_defaults_name_the_same_variables(role):
+    optional = {name for name, option in options_of(role).items() if not option.get("required")}
+    assert set(read(role, "defaults", "main.yml")) == optional
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_specification_and_the_defaults_agree_in_each_value(role):
+    specified = {name: option["default"] for name, option in options_of(role).items() if "default" in option}
+    assert read(role, "defaults", "main.yml") == specified
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_required_variable_has_no_default(role):
+    assert [name for name, option in options_of(role).items() if option.get("required") and "default" in option] == []
+
+
+KINDS = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict, "float": (int, float)}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_default_is_of_its_type_and_among_its_choices(role):
+    for name, option in options_of(role).items():
+        if "default" not in option:
+            continue
+        assert isinstance(option["default"], KINDS[option["type"]]), name
+        assert option["default"] in option.get("choices", [option["default"]]), name
+        assert option["type"] != "list" or "elements" in option, name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_ansible_accepts_the_defaults_under_the_specification(role):
+    optional = {name: option for name, option in options_of(role).items() if not option.get("required")}
+    assert ArgumentSpecValidator(optional).validate(read(role, "defaults", "main.yml")).error_messages == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_roles_variables_have_its_own_prefix(role):
+    prefix = "gpuchat_" if role == "stack" else f"{role}_"
+    assert [name for name in options_of(role) if not name.startswith(prefix)] == []
+    internal = read(role, "vars", "main.yml")
+    assert [name for name in internal if not name.startswith(f"_{prefix}")] == []
+
+
+SECRET = ("key", "password", "token", "code")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_variable_that_holds_a_secret_is_kept_out_of_logs(role):
+    """A default that comes from the file of secrets, or a name that ends like one, is a secret."""
+    for name, option in options_of(role).items():
+        if "__gpuchat_secrets" in str(option.get("default", "")) or name.endswith(tuple(f"_{word}" for word in SECRET)):
+            assert option.get("no_log") is True, name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_specification_and_defaults_need_no_facts(role):
+    text = str(options_of(role)) + str(read(role, "defaults", "main.yml"))
+    assert "ansible_facts" not in text
+    assert "ansible_distribution" not in text
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_task_has_a_tag_of_its_role_and_phase(role):
+    phases = {f"{role}_{phase}" for phase in ("preflight", "install", "configure", "run")}
+    tasks = ROOT / "roles" / role / "tasks" / "main.yml"
+    for task in yaml.safe_load(tasks.read_text(encoding="utf-8")) if tasks.exists() else []:
+        assert task["name"]
+        assert set(task.get("tags", [])), task["name"]
+        assert set(task["tags"]) <= phases, task["name"]
