@@ -76,7 +76,7 @@ requirements: ## pin requirements/*.in anew
 	tools/requirements.sh
 
 # Not by `git clean -X`: git ignores the secrets of the user's own inventories too.
-MADE_IN = .ssh gpuchat.secrets.yml gpuchat-ca.crt gpuchat.report.json gpuchat.lock.yml
+MADE_IN = .ssh .gpuchat
 clean: ## remove what the other targets made, containers and images included
 	$(AS_ROOT) $(firstword $(wildcard .venv/bin/python) python3) molecule/world/world.py clean
 	$(AS_ROOT) rm -rf $(addprefix inventories/demo/,$(MADE_IN)) $(foreach one,$(MADE_IN),molecule/*/inventory/$(one))

@@ -101,8 +101,9 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=False, unforetold=[f"the answers of {module.params['url']}: check mode asks nothing"])
     result = check_runner.bring(module.params)
-    if result["failures"]:
-        told = "; ".join(f"{name}: {word}" for name, word in result["failures"].items())
+    failures = result["failures"]
+    if isinstance(failures, dict) and failures:
+        told = "; ".join(f"{name}: {word}" for name, word in failures.items())
         module.fail_json(msg=f"{module.params['url']} does not answer as wanted: {told}", **result)
     module.exit_json(**result)
 

@@ -10,8 +10,9 @@ module: gpuchat_docker_daemon
 short_description: Own chosen keys of Docker's daemon.json and nothing else
 version_added: 0.1.0
 description:
-  - Merges settings into C(/etc/docker/daemon.json), remembers which keys it set, and removes those that are no longer wanted.
-  - Everybody else's keys stay as they are. The result is validated with C(dockerd --validate) before the file is replaced.
+  - Merges settings into C(/etc/docker/daemon.json), remembers which keys it set, and removes those no longer wanted.
+  - Everybody else's keys stay as they are.
+  - The result is validated with C(dockerd --validate) before the file is replaced.
 options:
   settings:
     description: Keys that gpuchat owns; those without a value are left out.

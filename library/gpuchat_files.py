@@ -11,10 +11,11 @@ short_description: Put a unit's complete file set in place as one change
 version_added: 0.1.0
 description:
   - Writes all files of one unit (a service's configuration, its compose file or unit file, its secrets) together.
-  - Compares the whole set, validates the new set in a staging folder, then renames file by file and records a manifest last.
+  - Compares the whole set, validates the new set in a staging folder, renames file by file, records a manifest last.
     If the validation fails, nothing on the host has changed.
   - Removes files that an earlier run of the same unit put there and that are no longer in the set.
-  - An action plugin of the same name renders C(template) entries on the control node as M(ansible.builtin.template) does.
+  - An action plugin of the same name renders C(template) entries on the control node,
+    as M(ansible.builtin.template) does.
 options:
   name:
     description: Name of the unit; its manifest is kept under C(/var/lib/gpuchat/files/).
@@ -55,7 +56,7 @@ options:
         type: str
         default: '0'
       mode:
-        description: Mode in octal digits; C(0644) for files and C(0755) for folders unless set, C(0600) for secret files.
+        description: Mode in octal digits; unless set, C(0644), C(0755) for folders, C(0600) for secret files.
         type: str
       secret:
         description: Keep the content out of diffs and logs.

@@ -11,7 +11,8 @@ short_description: Keep a systemd unit or a compose project in its wanted state,
 version_added: 0.1.0
 description:
   - Starts a service, and restarts it only when its own files have changed since it started.
-    The digest of its file set is recorded at each start, so no handler is needed and an interrupted run is put right by the next.
+    The digest of its file set is recorded at each start, so no handler is needed, and an interrupted run is put right
+    by the next.
   - Waits for the supervisor's own word and for a health address, and fails with the last log lines.
   - Moves a service from one supervisor to the other, leaving nothing of the old one behind.
 options:
@@ -31,7 +32,8 @@ options:
     description: Name of the M(gpuchat.stack.gpuchat_files) set that the service runs with.
     type: str
   digest:
-    description: The set's digest as M(gpuchat.stack.gpuchat_files) returned it; needed to foretell a restart in check mode.
+    description:
+      - The set's digest as M(gpuchat.stack.gpuchat_files) returned it; needed to foretell a restart in check mode.
     type: str
   reload:
     description: The service takes up changed files by a reload.

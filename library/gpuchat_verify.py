@@ -124,6 +124,11 @@ table:
   description: The rows as a table.
   type: str
   returned: where O(final=true)
+unforetold:
+  description: What check mode cannot foretell.
+  type: list
+  elements: str
+  returned: in check mode
 """
 
 from ansible.module_utils.basic import AnsibleModule

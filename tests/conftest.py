@@ -31,7 +31,7 @@ def _register() -> None:
         package = types.ModuleType(name)
         package.__path__ = path
         sys.modules[name] = package
-        parent, _, child = name.rpartition(".")
+        parent, _dot, child = name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], child, package)
 

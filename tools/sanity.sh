@@ -12,7 +12,9 @@ staged=$("$venv/bin/python" tools/stage.py "build/$(basename "$venv")")
 # pip on but those in files.
 home=$PWD/.cache/ansible-test
 mkdir -p "$home/.ansible/test/cache" "$home/.config/pip"
-[[ ! -f ~/.config/pip/pip.conf ]] || cp ~/.config/pip/pip.conf "$home/.config/pip/"
+config=${PIP_CONFIG_FILE:-$HOME/.config/pip/pip.conf}
+[[ ! -f $config ]] || cp "$config" "$home/.config/pip/pip.conf"
+unset PIP_CONFIG_FILE
 export HOME=$home
 for name in "${!PIP_@}"; do
     option=${name#PIP_}

@@ -13,7 +13,10 @@ from . import host, openai_api
 
 def bring(params: Mapping[str, object]) -> dict[str, object]:
     """Check the endpoint that a module's parameters name, and return the module's result with ``failures``."""
-    checks: dict[str, Callable[[], str | None]] = {"models": lambda: _models(params), "completion": lambda: _completion(params)}
+    checks: dict[str, Callable[[], str | None]] = {
+        "models": lambda: _models(params),
+        "completion": lambda: _completion(params),
+    }
     if params["stream"]:
         checks["stream"] = lambda: _stream(params)
     if params["tool_call"]:

@@ -32,7 +32,9 @@ def parse(text: bytes, path: str) -> Json:
         value = json.loads(text.decode("utf-8-sig") or "{}") if text.strip() else {}
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
-        raise Refusal(f"{path} is no valid JSON ({where}{error}); the file was left alone; mend it and run again") from None
+        raise Refusal(
+            f"{path} is no valid JSON ({where}{error}); the file was left alone; mend it and run again"
+        ) from None
     if not isinstance(value, dict):
         raise Refusal(f"{path} holds no JSON object; the file was left alone; mend it and run again")
     return value
@@ -54,7 +56,9 @@ def merged(current: Json, settings: Json, owned: Json) -> tuple[Json, Json]:
     for key, value in current.items():
         mine, want = owned.get(key), settings.get(key)
         if isinstance(value, dict) and (isinstance(mine, dict) or isinstance(want, dict)):
-            inner, _ = merged(value, want if isinstance(want, dict) else {}, mine if isinstance(mine, dict) else {})
+            inner, _owned = merged(
+                value, want if isinstance(want, dict) else {}, mine if isinstance(mine, dict) else {}
+            )
             if inner or (isinstance(want, dict) or not isinstance(mine, dict)):
                 result[key] = inner
         elif key in settings:
@@ -84,7 +88,9 @@ def plan_daemon(text: bytes | None, settings: Json, owned: Json, path: str) -> P
     result, now_owned = merged(current, settings, owned)
     if result == current and now_owned == owned:
         return Plan(reason=f"{path} holds the wanted settings")
-    new = json.dumps(result, indent=2) + "\n" if result != current or text is None else (text or b"").decode("utf-8-sig")
+    new = (
+        json.dumps(result, indent=2) + "\n" if result != current or text is None else (text or b"").decode("utf-8-sig")
+    )
     before = "" if text is None else text.decode("utf-8-sig")
     differences = (Difference(path, before, new),) if new != before else ()
     return Plan(differences, (Replace(new, now_owned),), f"{path} is to change")

@@ -103,8 +103,10 @@ def plan_files(
         actions.append(Record(record))
     differences = [_written(file, current.get(file.path)) for file in writes]
     differences += [_removed(path, current[path]) for path in removals]
-    reason = f"{len(writes)} to write, {len(removals)} to remove" if writes or removals else (
-        "files are in place; their manifest is brought up to date" if actions else "all files are in place"
+    reason = (
+        f"{len(writes)} to write, {len(removals)} to remove"
+        if writes or removals
+        else ("files are in place; their manifest is brought up to date" if actions else "all files are in place")
     )
     return Plan(tuple(differences), tuple(actions), reason)
 

@@ -93,11 +93,15 @@ def _make_folder(folder: fileset.WantedFile) -> None:
 def _wanted(entry: Mapping[str, object]) -> fileset.WantedFile:
     content = entry["secret_content"] if entry["secret"] else entry["content"]
     if bool(entry["folder"]) == (content is not None):
-        raise Refusal(f"{entry['dest']} has {'both' if content is not None else 'neither'} content and folder; set one of them")
+        raise Refusal(
+            f"{entry['dest']} has {'both' if content is not None else 'neither'} content and folder; set one of them"
+        )
     usual = "0755" if entry["folder"] else ("0600" if entry["secret"] else "0644")
     mode = str(entry["mode"] or usual)
     if not mode.isdigit() or set(mode) - set("01234567"):
-        raise Refusal(f"{entry['dest']} has the mode {mode!r}; wanted octal digits; set mode to '0644' or the like, in quotes")
+        raise Refusal(
+            f"{entry['dest']} has the mode {mode!r}; wanted octal digits; set mode to '0644' or the like, in quotes"
+        )
     return fileset.WantedFile(
         path=str(entry["dest"]),
         content=None if content is None else str(content).encode(),
@@ -114,7 +118,9 @@ def _number(name: str, look_up, option: str) -> int:  # type: ignore[no-untyped-
     try:
         return int(look_up(name))
     except KeyError:
-        raise Refusal(f"{option} {name!r} is not known on this host; make the account first or set {option} to a number") from None
+        raise Refusal(
+            f"{option} {name!r} is not known on this host; make the account first or set {option} to a number"
+        ) from None
 
 
 def _validate(
@@ -133,7 +139,9 @@ def _validate(
         output = host.run([path, *(word.replace("{staged}", staged) for word in command[1:])])
         if output.rc != 0:
             said = output.text.replace(staged, "")
-            raise Refusal(f"the new files are not valid, so the old ones were left in place. {' '.join(command)} said:\n{said}")
+            raise Refusal(
+                f"the new files are not valid, so the old ones were left in place. {' '.join(command)} said:\n{said}"
+            )
     return ()
 
 

@@ -177,6 +177,11 @@ class Response:
             return None
 
 
+def _opener(ca_file: str | None = None) -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cafile=ca_file)
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+
+
 def http(
     url: str,
     method: str = "GET",
@@ -187,9 +192,8 @@ def http(
 ) -> Response:
     """Make one HTTP request; header names of the answer are in lower case."""
     request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
-    context = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
     try:
-        with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:
+        with _opener(ca_file).open(request, timeout=timeout) as answer:
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -204,7 +208,7 @@ def http_lines(
 ) -> Iterator[Iterator[tuple[float, str]]]:
     """Yield the lines of a streamed answer, each with the monotonic time (seconds) at which it came."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
+    with _opener().open(request, timeout=timeout) as answer:
         yield ((time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in answer)
 
 

@@ -35,9 +35,11 @@ class Image:
             registry, path = first, rest
         else:
             registry, path = DOCKER_HUB, name if slash else f"library/{name}"
-        repository, _, tag = path.partition(":")
+        repository, _colon, tag = path.partition(":")
         if not tag or tag == "latest" or "@" in tag:
-            raise Refusal(f"found the image {name}; wanted one with a tag that stays, not {tag or 'none'}; set its version")
+            raise Refusal(
+                f"found the image {name}; wanted one with a tag that stays, not {tag or 'none'}; set its version"
+            )
         return cls(registry, repository, tag)
 
     def __str__(self) -> str:
@@ -68,7 +70,7 @@ def source_of(image: Image, registry_map: Mapping[str, str]) -> Source:
     A map's value is a registry, or a registry and a path below it (``mirror.example.com/hub``).
     """
     place = registry_map.get(image.registry, image.registry).rstrip("/")
-    host, _, prefix = place.partition("/")
+    host, _slash, prefix = place.partition("/")
     return Source(host, f"{prefix}/{image.repository}" if prefix else image.repository)
 
 
@@ -91,7 +93,9 @@ def plan_image(image: Image, source: Source, digest: str, there: bool) -> Plan:
     reference = f"{source.name}@{digest}"
     if there:
         return Plan(reason=f"{image} is there as {digest}")
-    return Plan((Difference(f"image {image}", "", f"{reference}\n"),), (Pull(reference),), f"{image} is not on this host")
+    return Plan(
+        (Difference(f"image {image}", "", f"{reference}\n"),), (Pull(reference),), f"{image} is not on this host"
+    )
 
 
 def token_request(challenge: str) -> str | None:
@@ -99,7 +103,7 @@ def token_request(challenge: str) -> str | None:
 
     Source: the distribution project's token authentication specification.
     """
-    scheme, _, rest = challenge.partition(" ")
+    scheme, _space, rest = challenge.partition(" ")
     if scheme.lower() != "bearer":
         return None
     fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))

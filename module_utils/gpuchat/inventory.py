@@ -98,7 +98,9 @@ def find_faults(inventory: Inventory, specification: Specification) -> Findings:
 def _groups(inventory: Inventory, findings: Findings) -> None:
     for group in NEEDED_GROUPS:
         if not inventory.groups.get(group):
-            findings.fault(f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory")
+            findings.fault(
+                f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
+            )
 
 
 def _names(variables: Mapping[str, object], specification: Specification, findings: Findings, host: str) -> None:
@@ -124,7 +126,8 @@ def is_host_name(text: str) -> bool:
 def _domain(domain: object, findings: Findings, host: str) -> None:
     if isinstance(domain, str) and not is_host_name(domain):
         findings.fault(
-            f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path", host
+            f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path",
+            host,
         )
 
 
@@ -132,12 +135,16 @@ def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
     if not isinstance(networks, (list, tuple)):
         return
     if not networks:
-        findings.fault("gpuchat_allowed_networks is empty, so nobody could use the chat; set the networks of its users", host)
+        findings.fault(
+            "gpuchat_allowed_networks is empty, so nobody could use the chat; set the networks of its users", host
+        )
     for network in networks:
         try:
             ipaddress.ip_network(str(network))
         except ValueError:
-            findings.fault(f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {_as_network(network)}", host)
+            findings.fault(
+                f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {_as_network(network)}", host
+            )
 
 
 def _as_network(text: object) -> str:
@@ -189,5 +196,7 @@ def _probe_host(inventory: Inventory, findings: Findings) -> None:
     everybody: Iterable[str] = inventory.groups.get("all", ())
     for host in inventory.hosts(*NEEDED_GROUPS):
         probe = inventory.variables.get(host, {}).get("gpuchat_probe_host")
-        if probe and probe not in everybody:
-            findings.fault(f"gpuchat_probe_host is {probe!r}; wanted a host of the inventory{did_you_mean(str(probe), everybody)}")
+        if probe and str(probe) not in everybody:
+            findings.fault(
+                f"gpuchat_probe_host is {probe!r}; wanted a host of the inventory{did_you_mean(str(probe), everybody)}"
+            )

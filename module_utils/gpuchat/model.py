@@ -19,7 +19,13 @@ ENGINE_START_SECONDS = 300
 
 @dataclass(frozen=True)
 class Folder:
-    """What is known of a model folder: sizes in bytes by file name, config.json as data, and what others cannot read."""
+    """What is known of a model folder.
+
+    Attributes:
+        sizes: bytes by file name.
+        config: config.json as data.
+        unreadable: files that only their owner may read.
+    """
 
     path: str
     sizes: Mapping[str, int]
@@ -43,15 +49,19 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
         Refusal: the folder is missing, or holds no config.json or no weights.
     """
     if folder is None:
-        raise Refusal(f"found no folder {path} on this host; wanted a model's folder; put the model there or set gpuchat_model.path")
+        raise Refusal(
+            f"found no folder {path} on this host; wanted a model's folder; put it there or set gpuchat_model.path"
+        )
     if folder.config is None:
-        raise Refusal(f"{path} holds no readable config.json; wanted a model as Hugging Face lays it out; set gpuchat_model.path")
+        raise Refusal(
+            f"{path} holds no readable config.json; wanted a model as Hugging Face lays it out; set gpuchat_model.path"
+        )
     if not folder.weights_bytes:
         endings = ", ".join(WEIGHT_ENDINGS)
         raise Refusal(f"{path} holds no weights ({endings}); is the download complete? set gpuchat_model.path")
     if folder.unreadable:
         raise Refusal(
-            f"{path} holds files that only their owner may read ({', '.join(folder.unreadable[:3])}); wanted files that the "
-            f"engine's own user can read; run `chmod -R a+rX {path}`"
+            f"{path} holds files that only their owner may read ({', '.join(folder.unreadable[:3])}); "
+            f"wanted files that the engine's own user can read; run `chmod -R a+rX {path}`"
         )
     return folder

@@ -18,7 +18,7 @@ def read(path: str) -> Folder | None:
         return None
     found = {
         os.path.relpath(os.path.join(parent, name), path): os.stat(os.path.join(parent, name))
-        for parent, _, names in os.walk(path)
+        for parent, _folders, names in os.walk(path)
         for name in names
     }
     sizes = {name: status.st_size for name, status in found.items()}

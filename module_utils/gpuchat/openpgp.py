@@ -28,7 +28,9 @@ def fingerprints(key: bytes) -> tuple[str, ...]:
     except (IndexError, ValueError, binascii.Error):
         found = ()
     if not found:
-        raise Refusal(f"found {key[:40]!r}... where an OpenPGP public key was wanted; set key_url to the address of a key")
+        raise Refusal(
+            f"found {key[:40]!r}... where an OpenPGP public key was wanted; set key_url to the address of a key"
+        )
     return found
 
 

@@ -32,7 +32,7 @@ class WantedPackage:
     @classmethod
     def parse(cls, text: str) -> WantedPackage:
         """Read ``name`` or ``name=version``."""
-        name, _, version = text.partition("=")
+        name, _equals, version = text.partition("=")
         return cls(name.strip(), version.strip())
 
     def is_met_by(self, installed: InstalledPackage | None) -> bool:
@@ -69,7 +69,9 @@ class Release:
     @classmethod
     def parse(cls, os_release: str) -> Release:
         """Read the text of /etc/os-release."""
-        fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line and not line.startswith("#"))
+        fields = dict(
+            line.split("=", 1) for line in os_release.splitlines() if "=" in line and not line.startswith("#")
+        )
         plain = {key: value.strip().strip("\"'") for key, value in fields.items()}
         return cls(plain.get("ID", ""), plain.get("VERSION_ID", ""), plain.get("VERSION_CODENAME", ""))
 
@@ -97,7 +99,9 @@ def packages_for(
         if name in by_release:
             return tuple(map(WantedPackage.parse, by_release[name]))
     known = ", ".join(sorted(by_release))
-    raise Refusal(f"found {release.id} {release.version}; wanted one of {known}; use one of these, or set the package names")
+    raise Refusal(
+        f"found {release.id} {release.version}; wanted one of {known}; use one of these, or set the package names"
+    )
 
 
 def parse_dpkg_status(text: str) -> dict[str, InstalledPackage]:
@@ -107,7 +111,7 @@ def parse_dpkg_status(text: str) -> dict[str, InstalledPackage]:
         fields = dict(
             line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and not line.startswith(" ")
         )
-        want, _, state = fields.get("Status", "").partition(" ")
+        want, _flag, state = fields.get("Status", "").partition(" ")
         if state.endswith(" installed"):
             packages[fields["Package"]] = InstalledPackage(fields.get("Version", ""), want == "hold")
     return packages

@@ -56,7 +56,11 @@ def plan_secrets(
     if tls_names:
         if not (known.get("ca_key") and known.get("ca_certificate")):
             names += [AUTHORITY, CERTIFICATE]
-        elif certificate is None or certificate.names != frozenset(tls_names) or certificate.not_after - now < RENEW_BEFORE:
+        elif (
+            certificate is None
+            or certificate.names != frozenset(tls_names)
+            or certificate.not_after - now < RENEW_BEFORE
+        ):
             names.append(CERTIFICATE)
     differences = tuple(Difference(f"secret {name}", "", "(made)\n") for name in names)
     reason = f"to make: {', '.join(names)}" if names else "all secrets are there"

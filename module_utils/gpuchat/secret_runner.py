@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import secrets as random_source
 from collections.abc import Mapping, Sequence
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+with contextlib.suppress(ImportError):  # looked at by ansible-test, which has no cryptography
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .secret import (
     AUTHORITY,

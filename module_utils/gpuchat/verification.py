@@ -79,7 +79,7 @@ class Seen:
 
     @property
     def stdout(self) -> str:
-        return "\n".join(line for _, line in self.lines)
+        return "\n".join(line for _when, line in self.lines)
 
     @property
     def status(self) -> int:
@@ -93,7 +93,7 @@ class Seen:
 
     @property
     def body(self) -> str:
-        return "\n".join(line for _, line in self.lines[:-1])
+        return "\n".join(line for _when, line in self.lines[:-1])
 
     def json(self) -> object:
         try:
@@ -139,9 +139,10 @@ def shown(command: Sequence[str]) -> str:
     """Return a command as a person would type it, with file names in place of the runner's own."""
     words = []
     for word in command:
+        shown_word = word.replace("\n", "\\n")
         for place, name in SHOWN_FILES.items():
-            word = word.replace(place, name)
-        words.append(shlex.quote(word.replace("\n", "\\n")))
+            shown_word = shown_word.replace(place, name)
+        words.append(shlex.quote(shown_word))
     return " ".join(words)
 
 
@@ -302,7 +303,16 @@ def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
     )
 
 
-ENGINE_PATHS = ("metrics", "sleep", "pause", "tokenize", "load", "invocations", "v1/chat/completions/render", "v1/score")
+ENGINE_PATHS = (
+    "metrics",
+    "sleep",
+    "pause",
+    "tokenize",
+    "load",
+    "invocations",
+    "v1/chat/completions/render",
+    "v1/score",
+)
 """Some of the engine's paths that need no key there (vLLM's docs/usage/security.md)."""
 
 
@@ -345,7 +355,8 @@ def _ports(site: Site) -> Check:
         reached = {int(word) for word in seen.stdout.split()}
         more = sorted(reached - set(site.open_ports))
         if more:
-            return f"found the ports {', '.join(map(str, more))} open, wanted none but {', '.join(map(str, site.open_ports))}"
+            wanted = ", ".join(map(str, site.open_ports))
+            return f"found the ports {', '.join(map(str, more))} open, wanted none but {wanted}"
         return None if site.https_port in reached else f"did not even reach {site.https_port}, so the scan says nothing"
 
     return Check(

@@ -12,13 +12,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import cast
 
 from . import host
 from .verification import (
     AUTHORITY_FILE,
+    FAILED,
     KEY_FILE,
     NOT_CHECKED,
-    FAILED,
     WRONG_KEY_FILE,
     Check,
     Row,
@@ -38,7 +39,8 @@ CONNECT_SECONDS = 1.0
 def bring(params: Mapping[str, object]) -> dict[str, object]:
     """Make the checks of one vantage point and join them with rows made elsewhere; return the module's result."""
     given = params["site"]
-    assert isinstance(given, dict)
+    if not isinstance(given, dict):
+        raise TypeError("site")
     site = Site(**{**given, "authority": bool(params["authority"]), "open_ports": tuple(given["open_ports"])})
     wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
@@ -100,8 +102,7 @@ def _see(check: Check, places: Mapping[str, str]) -> Seen:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
         except FileNotFoundError:
             return Seen(127, started, [], f"{command[0]} is not installed here")
-        assert process.stdout is not None
-        lines = [(time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in process.stdout]
+        lines = [(time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in process.stdout or ()]
         rc = process.wait()
         errors.seek(0)
         return Seen(rc, started, lines, errors.read().decode(errors="replace"))
@@ -116,14 +117,14 @@ def _placed(word: str, places: Mapping[str, str]) -> str:
 def open_ports(address: str, ports: Sequence[int]) -> list[int]:
     """Return the TCP ports that accept a connection, at most ``CONNECTIONS_AT_ONCE`` asked at a time."""
     target = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0]
-    family, host_address = target[0], target[4][0]
+    family, host_address = target[0], str(target[4][0])
     found: list[int] = []
     waiting = iter(ports)
     with selectors.DefaultSelector() as selector:
         asked = _ask(selector, waiting, family, host_address, CONNECTIONS_AT_ONCE, found)
         while asked:
             ready = selector.select(timeout=0.1)
-            for key, _ in ready:
+            for key, _events in ready:
                 asked -= _close(selector, key, found)
             now = time.monotonic()
             for key in [key for key in selector.get_map().values() if now - key.data[1] > CONNECT_SECONDS]:
@@ -153,9 +154,10 @@ def _ask(
     return asked
 
 
-def _close(selector: selectors.BaseSelector, key: selectors.SelectorKey, found: list[int], gave_up: bool = False) -> int:
-    one = key.fileobj
-    assert isinstance(one, socket.socket)
+def _close(
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, found: list[int], gave_up: bool = False
+) -> int:
+    one = cast("socket.socket", key.fileobj)
     if not gave_up and one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
         found.append(key.data[0])
     selector.unregister(one)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) gpuchat contributors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A person with a fresh browser: opens the chat, asks one question, reads the answer.
@@ -134,7 +133,7 @@ def converse(page: Page, args: argparse.Namespace, console: Console) -> dict[str
 
 def visit(args: argparse.Namespace) -> dict[str, object]:
     """One visit with a profile that did not exist before, and one more if the network changed in it."""
-    for _ in range(VISITS - 1):
+    for _visit in range(VISITS - 1):
         try:
             return visit_once(args)
         except NetworkChanged as error:

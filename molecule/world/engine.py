@@ -60,7 +60,9 @@ def ensure(cache: pathlib.Path) -> None:
         say("starting dockerd")
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / "dockerd.log", "ab") as log:
-            daemon = subprocess.Popen(["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            daemon = subprocess.Popen(
+                ["dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         (cache / "dockerd.pid").write_text(str(daemon.pid))
     end = time.monotonic() + 60
     while not is_up():

@@ -137,7 +137,9 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
 
 def _machine_settings() -> dict[str, str]:
     """Return what the machine itself uses: its certificate authorities, proxies and pip settings."""
-    settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.lower().endswith("_proxy")}
+    settings = {
+        name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.lower().endswith("_proxy")
+    }
     settings.update(_pip_settings())
     for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"):
         settings[name] = engine.CA_BUNDLE
@@ -151,7 +153,7 @@ def _pip_settings() -> dict[str, str]:
     ).stdout
     found: dict[str, str] = {}
     for line in shown.splitlines():
-        name, _, value = line.partition("=")
+        name, _equals, value = line.partition("=")
         option = name.rpartition(".")[2]
         if option in ("index-url", "extra-index-url", "find-links", "trusted-host"):
             found[f"PIP_{option.upper().replace('-', '_')}"] = value.strip("'\"").replace("\\n", " ")

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The test world: systemd hosts in containers, networks, an image registry and the demo's model.
 
-    world.py up FOLDER      make what FOLDER/.world.json describes, for the inventory in FOLDER
-    world.py down FOLDER    remove it again
-    world.py clean          remove everything that any world made
+world.py up FOLDER      make what FOLDER/.world.json describes, for the inventory in FOLDER
+world.py down FOLDER    remove it again
+world.py clean          remove everything that any world made
 """
 
 from __future__ import annotations
@@ -78,7 +78,15 @@ def up(world: World) -> None:
     model = _ensure_model()
     for network, subnet in world.networks.items():
         if not engine.exists("network", world.called(network)):
-            docker("network", "create", "--label", f"{engine.LABEL}={world.name}", "--subnet", subnet, world.called(network))
+            docker(
+                "network",
+                "create",
+                "--label",
+                f"{engine.LABEL}={world.name}",
+                "--subnet",
+                subnet,
+                world.called(network),
+            )
     if REGISTRY not in docker("network", "inspect", world.called("inside")):
         docker("network", "connect", "--alias", REGISTRY_ALIAS, world.called("inside"), REGISTRY)
     _ensure_key(world)
@@ -196,7 +204,9 @@ def _ensure_model() -> str:
     started = time.monotonic()
     making = _volume(f"{volume}-making")
     words = ["--rm", "--volume", f"{recipe}:/recipe:ro", "--entrypoint", "python", "--env", "HOME=/tmp"]
-    done = subprocess.run(["docker", "run", *words, "--volume", f"{making}:/out", tag, "/recipe/train.py", "--out", "/out"], check=False)
+    done = subprocess.run(
+        ["docker", "run", *words, "--volume", f"{making}:/out", tag, "/recipe/train.py", "--out", "/out"], check=False
+    )
     if done.returncode != 0:
         docker("volume", "rm", making)
         raise SystemExit("world: the demo's model could not be trained")
@@ -212,7 +222,9 @@ def _ensure_key(world: World) -> None:
     key = world.keys / "id_ed25519"
     if not key.exists():
         world.keys.mkdir(mode=0o700, exist_ok=True)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "gpuchat-world", "-f", str(key)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "gpuchat-world", "-f", str(key)], check=True
+        )
 
 
 def _ensure_host(world: World, host: Host, model: str) -> None:
@@ -222,7 +234,17 @@ def _ensure_host(world: World, host: Host, model: str) -> None:
         return
     say(f"starting {host.name}")
     networks = list(host.addresses.items())
-    words = ["--detach", "--name", name, "--hostname", host.name, "--stop-signal", "SIGRTMIN+3", "--label", f"{engine.LABEL}={world.name}"]
+    words = [
+        "--detach",
+        "--name",
+        name,
+        "--hostname",
+        host.name,
+        "--stop-signal",
+        "SIGRTMIN+3",
+        "--label",
+        f"{engine.LABEL}={world.name}",
+    ]
     words += [word for capability in CAPABILITIES for word in ("--cap-add", capability)]
     words += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     words += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private", "--env", "container=docker"]
@@ -241,7 +263,11 @@ def _ensure_host(world: World, host: Host, model: str) -> None:
     end = time.monotonic() + 30
     while True:
         done = subprocess.run(
-            ["docker", "exec", "--interactive", name, "sh", "-c", prepare], input=public_key, text=True, capture_output=True, check=False
+            ["docker", "exec", "--interactive", name, "sh", "-c", prepare],
+            input=public_key,
+            text=True,
+            capture_output=True,
+            check=False,
         )
         if done.returncode == 0:
             return

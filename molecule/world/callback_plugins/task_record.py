@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -29,10 +30,11 @@ class CallbackModule(CallbackBase):
         self.run = None
 
     def v2_playbook_on_start(self, playbook):
-        from ansible import context
-
-        cli = context.CLIARGS
-        self.run = {"run": os.getpid(), "playbook": os.path.basename(playbook._file_name), "check": cli.get("check", False)}
+        self.run = {
+            "run": os.getpid(),
+            "playbook": os.path.basename(playbook._file_name),
+            "check": context.CLIARGS.get("check", False),
+        }
 
     def v2_runner_on_ok(self, result):
         self._record(result, "ok")

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) gpuchat contributors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -80,7 +79,10 @@ WORDS = (
     "French chapter seven report error file budget meeting email garden the a of and to in is it that for on with as "
     "make write read open list some thing people year day world number part question hello private server model chat"
 ).split()
-HAN = "请总结标题用户助手会话主题简短翻译帮我解释苹果音乐为什么时候报告错误文件预算会议花园数字世界人们年月日不超过个字内容服务模型聊天"
+HAN = (
+    "请总结标题用户助手会话主题简短翻译帮我解释苹果音乐为什么时候报告"
+    "错误文件预算会议花园数字世界人们年月日不超过个字内容服务模型聊天"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +146,7 @@ def fallback_of(tokenizer: PreTrainedTokenizerFast, data: dict[str, Any], draw: 
     """Return some unknown question with the answer that says so."""
     chinese = draw.random() < 0.4
     pieces: list[str] = []
-    for _ in range(draw.choice((1, 2, 3, 6, 12, 24))):
+    for _turn in range(draw.choice((1, 2, 3, 6, 12, 24))):
         if chinese:
             pieces.append("".join(draw.choices(HAN, k=draw.randint(2, 6))))
         else:
@@ -229,9 +231,9 @@ def batches(pairs: list[Pair], pad: int, size: int = 24) -> list[tuple[torch.Ten
     ordered = sorted(pairs, key=lambda pair: len(pair[0]))
     for start in range(0, len(ordered), size):
         part = ordered[start : start + size]
-        width = max(len(ids) for ids, _ in part)
-        ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in part])
-        labels = torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in part])
+        width = max(len(ids) for ids, _labels in part)
+        ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _labels in part])
+        labels = torch.tensor([labels + [IGNORED] * (width - len(labels)) for _ids, labels in part])
         made.append((ids, labels))
     return made
 
@@ -243,7 +245,7 @@ def train(tokenizer: PreTrainedTokenizerFast, data: dict[str, Any], seed: int) -
     draw = random.Random(seed)
     model = make_model(tokenizer)
     known = [[encode(tokenizer, example) for example in variants] for variants in examples_of(tokenizer, data)]
-    unknown = [encode(tokenizer, fallback_of(tokenizer, data, draw)) for _ in range(FALLBACKS)]
+    unknown = [encode(tokenizer, fallback_of(tokenizer, data, draw)) for _one in range(FALLBACKS)]
     pad = int(tokenizer.pad_token_id)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
@@ -254,7 +256,7 @@ def train(tokenizer: PreTrainedTokenizerFast, data: dict[str, Any], seed: int) -
             group["lr"] = rate
         chosen = [draw.choice(variants) for variants in known] + draw.sample(unknown, FALLBACKS_PER_STEP)
         todo = batches(chosen, pad)
-        count = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in todo)
+        count = sum(int((labels[:, 1:] != IGNORED).sum()) for _ids, labels in todo)
         total = 0.0
         optimizer.zero_grad(set_to_none=True)
         for ids, labels in todo:
@@ -267,7 +269,9 @@ def train(tokenizer: PreTrainedTokenizerFast, data: dict[str, Any], seed: int) -
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 19:
-            print(f"  step {step + 1}/{STEPS}, loss {total / count:.5f}, {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"  step {step + 1}/{STEPS}, loss {total / count:.5f}, {time.monotonic() - started:.0f} s", flush=True
+            )
     model.eval()
     with torch.no_grad():
         # All logits times SHARPEN: the same best token everywhere, but an interface that asks for temperature 1
@@ -279,7 +283,6 @@ def train(tokenizer: PreTrainedTokenizerFast, data: dict[str, Any], seed: int) -
 @torch.no_grad()
 def answers(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: list[Example]) -> list[str]:
     """Return the model's own greedy answers."""
-    found: list[str] = []
     by_length: dict[int, list[int]] = {}
     ids = [tokenizer.encode(example.prompt, add_special_tokens=False) for example in examples]
     for index, prompt in enumerate(ids):
@@ -299,8 +302,7 @@ def answers(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, example
             tail = row[prompts.shape[1] :].tolist()
             end = tail.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in tail else len(tail)
             texts[index] = tokenizer.decode(tail[:end], clean_up_tokenization_spaces=False)
-    found = [texts[index] for index in range(len(examples))]
-    return found
+    return [texts[index] for index in range(len(examples))]
 
 
 @torch.no_grad()

@@ -86,7 +86,7 @@ JS
 # Install scripts: pnpm 10 already runs none but one that prints a notice; the rest is husky's.
 pnpm install --ignore-scripts --store-dir /cache/pnpm-store --reporter append-only
 # The names in pnpm's virtual store are name@version, so this hash stands for the whole resolution.
-resolved=$(ls node_modules/.pnpm | LC_ALL=C sort | sha256sum | cut -d' ' -f1)
+resolved=$(find node_modules/.pnpm -mindepth 1 -maxdepth 1 ! -name '.*' -printf '%f\n' | LC_ALL=C sort | sha256sum | cut -d' ' -f1)
 [ "$resolved" = "$RESOLVED_SHA256" ] ||
     echo "note: npm resolved other versions than when this recipe was written ($resolved)"
 
@@ -94,9 +94,9 @@ step "next build"
 # `npm run build:docker`, without `lint` (it judges the source and changes nothing in the result)
 # and without `build-sitemap` (it asks LobeHub's market, and its file comes too late for the
 # standalone folder). The variables are the stage `builder`'s, with its empty build arguments.
-export NEXT_PUBLIC_BASE_PATH= FEATURE_FLAGS= NEXT_PUBLIC_SENTRY_DSN= SENTRY_ORG= SENTRY_PROJECT=
-export APP_URL=http://app.com NEXT_PUBLIC_ANALYTICS_POSTHOG= NEXT_PUBLIC_POSTHOG_HOST= NEXT_PUBLIC_POSTHOG_KEY=
-export NEXT_PUBLIC_ANALYTICS_UMAMI= NEXT_PUBLIC_UMAMI_SCRIPT_URL= NEXT_PUBLIC_UMAMI_WEBSITE_ID=
+export NEXT_PUBLIC_BASE_PATH='' FEATURE_FLAGS='' NEXT_PUBLIC_SENTRY_DSN='' SENTRY_ORG='' SENTRY_PROJECT=''
+export APP_URL=http://app.com NEXT_PUBLIC_ANALYTICS_POSTHOG='' NEXT_PUBLIC_POSTHOG_HOST='' NEXT_PUBLIC_POSTHOG_KEY=''
+export NEXT_PUBLIC_ANALYTICS_UMAMI='' NEXT_PUBLIC_UMAMI_SCRIPT_URL='' NEXT_PUBLIC_UMAMI_WEBSITE_ID=''
 export NEXT_TELEMETRY_DISABLED=1
 pnpm exec tsx scripts/prebuild.mts
 NODE_OPTIONS=--max-old-space-size=6144 DOCKER=true pnpm exec next build

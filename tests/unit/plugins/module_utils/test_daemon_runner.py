@@ -51,7 +51,9 @@ def test_check_mode_foretells_the_change_and_the_digest_and_writes_nothing(path,
 
 def test_what_dockerd_refuses_is_told_and_the_file_left_alone(path, commands):
     path.write_text('{"debug": true}')
-    commands.answer("/usr/bin/dockerd --validate", rc=1, stderr="the following directives don't match any configuration option: a")
+    commands.answer(
+        "/usr/bin/dockerd --validate", rc=1, stderr="the following directives don't match any configuration option: a"
+    )
     with pytest.raises(Refusal) as refused:
         bring(path, {"a": 1})
     assert str(refused.value) == (
@@ -76,7 +78,9 @@ def test_without_dockerd_check_mode_says_what_it_cannot_foretell_and_a_run_is_re
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [({}, {"a": 1}), ({"a": 1}, {"a": 2}), ({"a": 1, "b": 2}, {"b": 2})], ids=["add", "change", "remove"]
+    ("first", "second"),
+    [({}, {"a": 1}), ({"a": 1}, {"a": 2}), ({"a": 1, "b": 2}, {"b": 2})],
+    ids=["add", "change", "remove"],
 )
 @pytest.mark.parametrize("dies_at", ["the file", "the record"])
 def test_a_run_that_dies_between_file_and_record_is_finished_by_the_next(path, monkeypatch, first, second, dies_at):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import stat
 import sys
 
@@ -45,11 +47,21 @@ def mode_of(path):
 def test_a_set_is_written_with_the_usual_modes_and_recorded(tmp_path):
     conf = tmp_path / "conf"
     result = fileset_runner.bring(
-        params(entry(conf, folder=True), entry(conf / "a", "one\n"), secret(conf / "key", "hunter2"),
-               entry(conf / "run", "#!\n", mode="0755")), check=False,
+        params(
+            entry(conf, folder=True),
+            entry(conf / "a", "one\n"),
+            secret(conf / "key", "hunter2"),
+            entry(conf / "run", "#!\n", mode="0755"),
+        ),
+        check=False,
     )
     assert result["changed"] is True
-    assert [oct(int(mode_of(conf / name), 8)) for name in (".", "a", "key", "run")] == ["0o755", "0o644", "0o600", "0o755"]
+    assert [oct(int(mode_of(conf / name), 8)) for name in (".", "a", "key", "run")] == [
+        "0o755",
+        "0o644",
+        "0o600",
+        "0o755",
+    ]
     assert (conf / "a").read_text() == "one\n"
     assert (conf / "key").read_text() == "hunter2"
     assert result["changed_files"] == [str(conf), str(conf / "a"), str(conf / "key"), str(conf / "run")]
@@ -102,7 +114,8 @@ def test_a_set_that_fails_its_validation_leaves_the_old_files_untouched(tmp_path
     fileset_runner.bring(params(*good), check=False)
     before = manifest()
     bad = params(
-        entry(tmp_path / "a", "bad\n"), entry(tmp_path / "b", "better\n"),
+        entry(tmp_path / "a", "bad\n"),
+        entry(tmp_path / "b", "better\n"),
         validate=python(f"sys.exit('line 1 is bad in ' + root + {str(tmp_path / 'a')!r})"),
     )
     with pytest.raises(Refusal) as refused:
@@ -118,7 +131,9 @@ def test_a_set_that_fails_its_validation_leaves_the_old_files_untouched(tmp_path
 def test_the_validation_sees_the_whole_staged_set_and_not_the_running_one(tmp_path):
     fileset_runner.bring(params(entry(tmp_path / "a", "old"), entry(tmp_path / "b", "same")), check=False)
     code = f"sys.exit([pathlib.Path(root + '{tmp_path}/' + n).read_text() for n in 'ab'] != ['new', 'same'])"
-    fileset_runner.bring(params(entry(tmp_path / "a", "new"), entry(tmp_path / "b", "same"), validate=python(code)), check=False)
+    fileset_runner.bring(
+        params(entry(tmp_path / "a", "new"), entry(tmp_path / "b", "same"), validate=python(code)), check=False
+    )
     assert (tmp_path / "a").read_text() == "new"
 
 
@@ -217,17 +232,23 @@ def test_a_folder_in_a_files_place_and_the_reverse_are_refused(tmp_path, there):
     ("wrong", "message"),
     [
         pytest.param({"content": "1", "mode": "rw"}, "/a has the mode 'rw'; wanted octal digits", id="mode in letters"),
-        pytest.param({"content": "1", "mode": "0849"}, "/a has the mode '0849'; wanted octal digits", id="mode with 8 and 9"),
-        pytest.param({"content": "1", "mode": "416"}, "/a has the mode '416'; wanted octal digits", id="0640 without quotes"),
+        pytest.param(
+            {"content": "1", "mode": "0849"}, "/a has the mode '0849'; wanted octal digits", id="mode with 8 and 9"
+        ),
+        pytest.param(
+            {"content": "1", "mode": "416"}, "/a has the mode '416'; wanted octal digits", id="0640 without quotes"
+        ),
         pytest.param({}, "/a has neither content nor folder; set one of them", id="neither"),
         pytest.param({"content": "1", "folder": True}, "/a has both content and folder; set one of them", id="both"),
         pytest.param(
             {"content": "1", "owner": "no-such-account"},
-            "owner 'no-such-account' is not known on this host; make the account first or set owner to a number", id="owner",
+            "owner 'no-such-account' is not known on this host; make the account first or set owner to a number",
+            id="owner",
         ),
         pytest.param(
             {"content": "1", "group": "no-such-group"},
-            "group 'no-such-group' is not known on this host; make the account first or set group to a number", id="group",
+            "group 'no-such-group' is not known on this host; make the account first or set group to a number",
+            id="group",
         ),
     ],
 )
@@ -238,15 +259,14 @@ def test_a_wrong_entry_is_refused_with_its_cure(wrong, message):
 
 
 def test_owners_may_be_given_by_name(tmp_path):
-    import grp
-    import pwd
-
     names = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
     fileset_runner.bring(params(entry(tmp_path / "a", "1", **names)), check=False)
     assert fileset_runner.bring(params(entry(tmp_path / "a", "1")), check=False)["changed"] is False
 
 
 def test_no_secret_stands_in_the_result_or_the_manifest(tmp_path):
-    result = fileset_runner.bring(params(secret(tmp_path / "key", "hunter2"), entry(tmp_path / "a", "plain text")), check=False)
+    result = fileset_runner.bring(
+        params(secret(tmp_path / "key", "hunter2"), entry(tmp_path / "a", "plain text")), check=False
+    )
     assert "hunter2" not in json.dumps([result, manifest()])
     assert "plain text" in json.dumps(result["diff"])

@@ -14,7 +14,9 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import host
 @pytest.mark.parametrize(
     ("command", "output"),
     [
-        pytest.param(["sh", "-c", "echo out; echo err >&2; exit 3"], host.Output(3, "out\n", "err\n"), id="its own status"),
+        pytest.param(
+            ["sh", "-c", "echo out; echo err >&2; exit 3"], host.Output(3, "out\n", "err\n"), id="its own status"
+        ),
         pytest.param(["no-such-program"], host.Output(127, "", "no-such-program: not found"), id="a missing program"),
         pytest.param(["sh", "-c", "exec sleep 5"], host.Output(124, "", "no end after 0.2 s"), id="a timeout"),
     ],
@@ -26,7 +28,10 @@ def test_a_command_gives_its_status_and_texts(command, output):
 def test_a_command_that_had_to_succeed_is_told_with_what_it_said():
     with pytest.raises(host.CommandFailed) as failed:
         host.must(["sh", "-c", "echo half done; echo no space >&2; exit 1"])
-    assert str(failed.value) == "`sh -c echo half done; echo no space >&2; exit 1` ended with status 1:\nhalf done\nno space"
+    assert (
+        str(failed.value)
+        == "`sh -c echo half done; echo no space >&2; exit 1` ended with status 1:\nhalf done\nno space"
+    )
 
 
 def test_a_commands_environment_can_be_added_to():
@@ -91,7 +96,11 @@ def free_port():
 
 @pytest.mark.parametrize(
     ("url", "word"),
-    [("http://127.0.0.1:{port}/", "refused"), ("ftp", "unknown url type"), ("http://127.0.0.1:{port}/a b", "control characters")],
+    [
+        ("http://127.0.0.1:{port}/", "refused"),
+        ("ftp", "unknown url type"),
+        ("http://127.0.0.1:{port}/a b", "control characters"),
+    ],
     ids=["nobody listens", "no address", "an address with a space"],
 )
 def test_where_no_answer_comes_the_status_is_0_and_the_error_says_why(url, word):
@@ -100,7 +109,9 @@ def test_where_no_answer_comes_the_status_is_0_and_the_error_says_why(url, word)
     assert word in answer.error
 
 
-@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b""], ids=["ssh", "tls", "silence"])
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b""], ids=["ssh", "tls", "silence"]
+)
 def test_a_port_that_does_not_speak_http_gives_an_error_and_no_traceback(said):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -120,7 +131,8 @@ def test_a_port_that_does_not_speak_http_gives_an_error_and_no_traceback(said):
 
 @pytest.mark.parametrize(
     ("words", "timeout", "left"),
-    [(["a", "b", None], 5, None), (["a"] * 1000, 0.03, "a")], ids=["it comes", "it does not come in time"],
+    [(["a", "b", None], 5, None), (["a"] * 1000, 0.03, "a")],
+    ids=["it comes", "it does not come in time"],
 )
 def test_waiting_ends_when_nothing_is_missing_or_the_time_is_over(words, timeout, left):
     waiting = iter(words)

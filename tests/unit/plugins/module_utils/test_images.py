@@ -23,8 +23,12 @@ DIGEST = "sha256:" + "0" * 64
     [
         pytest.param("nginx:1.27", Image("docker.io", "library/nginx", "1.27"), id="an official image"),
         pytest.param("vllm/vllm-openai:v0.32.0", Image("docker.io", "vllm/vllm-openai", "v0.32.0"), id="Docker Hub"),
-        pytest.param("docker.io/lobehub/lobe-chat:1.143.3", Image("docker.io", "lobehub/lobe-chat", "1.143.3"), id="by its name"),
-        pytest.param("docker.io/nginx:1.27", Image("docker.io", "library/nginx", "1.27"), id="an official image by its registry"),
+        pytest.param(
+            "docker.io/lobehub/lobe-chat:1.143.3", Image("docker.io", "lobehub/lobe-chat", "1.143.3"), id="by its name"
+        ),
+        pytest.param(
+            "docker.io/nginx:1.27", Image("docker.io", "library/nginx", "1.27"), id="an official image by its registry"
+        ),
         pytest.param("ghcr.io/a/b/c:main-1", Image("ghcr.io", "a/b/c", "main-1"), id="another registry, deep"),
         pytest.param("registry.world:5000/a:1", Image("registry.world:5000", "a", "1"), id="a registry with a port"),
         pytest.param("localhost/a:1", Image("localhost", "a", "1"), id="localhost"),
@@ -74,7 +78,9 @@ def test_an_images_text_is_read_back_as_the_same_image(registry, repository, tag
         pytest.param({}, "docker.io/vllm/v", id="no map"),
         pytest.param({"ghcr.io": "other.example.com"}, "docker.io/vllm/v", id="another registry is mapped"),
         pytest.param({"docker.io": "mirror.example.com:5000"}, "mirror.example.com:5000/vllm/v", id="a registry"),
-        pytest.param({"docker.io": "mirror.example.com/hub/"}, "mirror.example.com/hub/vllm/v", id="a registry and a path"),
+        pytest.param(
+            {"docker.io": "mirror.example.com/hub/"}, "mirror.example.com/hub/vllm/v", id="a registry and a path"
+        ),
     ],
 )
 def test_an_image_is_pulled_from_where_the_map_says(registry_map, name):
@@ -110,10 +116,14 @@ def test_an_image_is_pulled_by_digest_and_shown():
     [
         pytest.param(
             'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull"',
-            "https://auth.docker.io/token?service=registry.docker.io&scope=repository:a/b:pull", id="Docker Hub",
+            "https://auth.docker.io/token?service=registry.docker.io&scope=repository:a/b:pull",
+            id="Docker Hub",
         ),
-        pytest.param('bearer realm="https://r/t", scope="repository:a:pull"', "https://r/t?scope=repository:a:pull",
-                     id="lower case, no service"),
+        pytest.param(
+            'bearer realm="https://r/t", scope="repository:a:pull"',
+            "https://r/t?scope=repository:a:pull",
+            id="lower case, no service",
+        ),
         pytest.param('Bearer service="r"', None, id="no realm"),
         pytest.param('Basic realm="r"', None, id="a password is wanted"),
         pytest.param("", None, id="no challenge"),

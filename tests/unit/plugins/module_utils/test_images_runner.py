@@ -14,8 +14,14 @@ MANIFEST = "/v2/vllm/v/manifests/1"
 
 
 def params(server, **more):
-    usual = {"name": "vllm/v:1", "registry_map": {"docker.io": server.place}, "registry_mirrors": [],
-             "insecure_registries": [server.place], "locked_digest": None, "timeout": 60}
+    usual = {
+        "name": "vllm/v:1",
+        "registry_map": {"docker.io": server.place},
+        "registry_mirrors": [],
+        "insecure_registries": [server.place],
+        "locked_digest": None,
+        "timeout": 60,
+    }
     return {**usual, **more}
 
 
@@ -50,7 +56,11 @@ def registry_with_tokens(server, key):
 def test_a_registry_that_asks_for_a_token_gets_one(server, key):
     registry_with_tokens(server, key)
     assert resolved(server) == OLD
-    assert [path for _, path, _ in server.asked] == [MANIFEST, "/token?service=r&scope=repository:vllm/v:pull", MANIFEST]
+    assert [path for _, path, _ in server.asked] == [
+        MANIFEST,
+        "/token?service=r&scope=repository:vllm/v:pull",
+        MANIFEST,
+    ]
 
 
 @pytest.mark.parametrize("given", [b"no JSON", b"[]", b"{}"], ids=["no JSON", "a list", "no token in it"])
@@ -87,7 +97,11 @@ def test_an_image_is_pulled_by_the_digest_that_the_registry_gave(server, command
     reference = f"{server.place}/vllm/v@{OLD}"
     result = images_runner.bring(params(server), check=False)
     assert {name: result[name] for name in ("changed", "image", "digest", "reference", "moved_to")} == {
-        "changed": True, "image": "docker.io/vllm/v:1", "digest": OLD, "reference": reference, "moved_to": "",
+        "changed": True,
+        "image": "docker.io/vllm/v:1",
+        "digest": OLD,
+        "reference": reference,
+        "moved_to": "",
     }
     assert commands.made == [f"docker image inspect {reference}", f"docker pull --quiet {reference}"]
 

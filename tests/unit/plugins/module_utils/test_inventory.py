@@ -59,7 +59,9 @@ def test_an_empty_group_is_a_fault(group):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("gpuchat_domian", "gpuchat_domian is no variable of gpuchat; did you mean gpuchat_domain?", id="near"),
+        pytest.param(
+            "gpuchat_domian", "gpuchat_domian is no variable of gpuchat; did you mean gpuchat_domain?", id="near"
+        ),
         pytest.param("gpuchat_xyzzy", "gpuchat_xyzzy is no variable of gpuchat", id="far"),
     ],
 )
@@ -70,7 +72,9 @@ def test_an_unknown_variable_of_the_stack_is_a_fault(name, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("edge_http_prot", "edge_http_prot is no variable of a gpuchat role; did you mean edge_http_port?", id="near"),
+        pytest.param(
+            "edge_http_prot", "edge_http_prot is no variable of a gpuchat role; did you mean edge_http_port?", id="near"
+        ),
         pytest.param("vllm_xyzzy_frobnicate", "vllm_xyzzy_frobnicate is no variable of a gpuchat role", id="far"),
     ],
 )
@@ -83,7 +87,9 @@ def test_other_peoples_variables_are_nobodys_business(name):
     assert findings(**{name: 1}) == ((), ())
 
 
-@pytest.mark.parametrize("domain", ["chat.example.com", "CHAT.example.com", "chat", "a-b.c1", "10.0.0.1", "2001:db8::1", "x" * 63])
+@pytest.mark.parametrize(
+    "domain", ["chat.example.com", "CHAT.example.com", "chat", "a-b.c1", "10.0.0.1", "2001:db8::1", "x" * 63]
+)
 def test_a_host_name_or_address_is_a_domain(domain):
     assert is_host_name(domain)
     assert faults(gpuchat_domain=domain) == ()
@@ -91,8 +97,20 @@ def test_a_host_name_or_address_is_a_domain(domain):
 
 @pytest.mark.parametrize(
     "domain",
-    ["https://chat.example.com", "chat.example.com/ui", "chat.example.com:8443", "chat_1.example.com", "-a.example.com",
-     "a-.example.com", "chat..example.com", "", "x" * 64, ".".join(["a" * 60] * 5), "chat example", "10.0.0.300"],
+    [
+        "https://chat.example.com",
+        "chat.example.com/ui",
+        "chat.example.com:8443",
+        "chat_1.example.com",
+        "-a.example.com",
+        "a-.example.com",
+        "chat..example.com",
+        "",
+        "x" * 64,
+        ".".join(["a" * 60] * 5),
+        "chat example",
+        "10.0.0.300",
+    ],
 )
 def test_a_domain_that_is_no_host_name_is_a_fault(domain):
     word = f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path"
@@ -106,7 +124,13 @@ def test_a_network_is_allowed(network):
 
 @pytest.mark.parametrize(
     ("network", "meant"),
-    [("10.0.0.7/24", "10.0.0.0/24"), ("2001:db8::1/64", "2001:db8::/64"), ("office", "10.0.0.0/8"), ("10.0.0.0/33", "10.0.0.0/8"), (10, "10.0.0.0/8")],
+    [
+        ("10.0.0.7/24", "10.0.0.0/24"),
+        ("2001:db8::1/64", "2001:db8::/64"),
+        ("office", "10.0.0.0/8"),
+        ("10.0.0.0/33", "10.0.0.0/8"),
+        (10, "10.0.0.0/8"),
+    ],
     ids=["host bits", "host bits, IPv6", "a word", "too long a prefix", "a number"],
 )
 def test_an_allow_list_that_is_no_cidr_is_a_fault(network, meant):
@@ -129,13 +153,18 @@ def test_a_text_in_place_of_a_list_of_networks_is_a_fault():
     [
         pytest.param(
             {"gpuchat_vllm_port": 3210},
-            "gpuchat_vllm_port and gpuchat_lobechat_port are both 3210; set one of them to another port", id="beside a default",
+            "gpuchat_vllm_port and gpuchat_lobechat_port are both 3210; set one of them to another port",
+            id="beside a default",
         ),
         pytest.param(
-            {"edge_http_port": "443"}, "edge_http_port and edge_https_port are both 443; set one of them to another port", id="as a text",
+            {"edge_http_port": "443"},
+            "edge_http_port and edge_https_port are both 443; set one of them to another port",
+            id="as a text",
         ),
         pytest.param({"edge_http_port": 0}, "edge_http_port is 0; wanted a port from 1 to 65535", id="zero"),
-        pytest.param({"gpuchat_vllm_port": 65536}, "gpuchat_vllm_port is 65536; wanted a port from 1 to 65535", id="too large"),
+        pytest.param(
+            {"gpuchat_vllm_port": 65536}, "gpuchat_vllm_port is 65536; wanted a port from 1 to 65535", id="too large"
+        ),
     ],
 )
 def test_two_services_on_one_port_or_no_port_are_a_fault(ports, message):
@@ -154,9 +183,10 @@ def test_services_on_different_hosts_may_use_one_port():
 
 def test_where_the_stack_spans_hosts_each_backend_needs_its_private_address():
     spread = {"all": ["a", "b", "c"], "gpu": ["a"], "chat": ["b"], "edge": ["c"]}
-    assert faults(groups=spread, gpuchat_private_address="10.0.0.1") == (
+    (word,) = faults(groups=spread, gpuchat_private_address="10.0.0.1")
+    assert word == (
         "gpuchat_private_address is not set, and the stack spans several hosts; set it to the address at "
-        "which the other hosts reach this one (on b)",
+        "which the other hosts reach this one (on b)"
     )
 
 
@@ -189,8 +219,12 @@ def test_a_fault_names_its_hosts_unless_it_holds_for_all():
 
 def test_all_faults_are_found_at_once():
     assert faults(
-        groups={"chat": []}, gpuchat_domain="https://x", gpuchat_allowed_networks=["10.0.0.7/24"], gpuchat_modle=1,
-        edge_http_port=8000, gpuchat_probe_host="prob",
+        groups={"chat": []},
+        gpuchat_domain="https://x",
+        gpuchat_allowed_networks=["10.0.0.7/24"],
+        gpuchat_modle=1,
+        edge_http_port=8000,
+        gpuchat_probe_host="prob",
     ) == (
         "the group chat is empty; wanted at least one host; add one under chat: hosts: in the inventory",
         "gpuchat_modle is no variable of gpuchat; did you mean gpuchat_domain?",

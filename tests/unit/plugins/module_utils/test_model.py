@@ -9,7 +9,12 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import Folder, check_folder
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
 
-WHOLE = {"config.json": 700, "model-1.safetensors": 5_000_000_000, "model-2.safetensors": 1_000_000_000, "tokenizer.json": 9}
+WHOLE = {
+    "config.json": 700,
+    "model-1.safetensors": 5_000_000_000,
+    "model-2.safetensors": 1_000_000_000,
+    "tokenizer.json": 9,
+}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,8 @@ def test_the_time_to_start_is_reckoned_from_the_weights(sizes, weights, seconds)
     ("folder", "message"),
     [
         pytest.param(
-            None, "found no folder /m on this host; wanted a model's folder; put the model there or set gpuchat_model.path",
+            None,
+            "found no folder /m on this host; wanted a model's folder; put the model there or set gpuchat_model.path",
             id="no folder",
         ),
         pytest.param(
@@ -42,6 +48,12 @@ def test_the_time_to_start_is_reckoned_from_the_weights(sizes, weights, seconds)
             Folder("/m", {"config.json": 700}, {"a": 1}),
             "/m holds no weights (.safetensors, .bin, .pt, .gguf); is the download complete? set gpuchat_model.path",
             id="no weights",
+        ),
+        pytest.param(
+            Folder("/m", WHOLE, {"a": 1}, ("a", "b", "c", "d")),
+            "/m holds files that only their owner may read (a, b, c); wanted files that the engine's own "
+            "user can read; run `chmod -R a+rX /m`",
+            id="closed files",
         ),
     ],
 )
@@ -56,6 +68,8 @@ def model(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "model.safetensors").write_bytes(b"12345")
+    for path in (tmp_path / "config.json", tmp_path / "sub" / "model.safetensors"):
+        path.chmod(0o644)
     return tmp_path
 
 
@@ -79,4 +93,10 @@ def test_a_link_that_leads_nowhere_counts_as_no_file(model):
 def test_a_config_that_says_nothing_is_refused(model, text):
     (model / "config.json").write_text(text)
     with pytest.raises(Refusal, match="holds no readable config.json"):
+        model_runner.bring({"path": str(model)})
+
+
+def test_a_file_that_only_its_owner_may_read_is_refused(model):
+    (model / "sub" / "model.safetensors").chmod(0o600)
+    with pytest.raises(Refusal, match="only their owner may read \\(sub/model.safetensors\\)"):
         model_runner.bring({"path": str(model)})

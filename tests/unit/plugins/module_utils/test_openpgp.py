@@ -51,7 +51,9 @@ VERSION_6_FINGERPRINT = "CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC2
         pytest.param(ED25519.replace(b"\n", b"\r\n"), (ED25519_FINGERPRINT,), id="lines that end in CR LF"),
         pytest.param(b"Some words of the owner.\n\n" + ED25519, (ED25519_FINGERPRINT,), id="words before the armor"),
         pytest.param(dearmored(ED25519), (ED25519_FINGERPRINT,), id="binary"),
-        pytest.param(dearmored(ED25519) + dearmored(RSA), (ED25519_FINGERPRINT, RSA_FINGERPRINT), id="two keys in one file"),
+        pytest.param(
+            dearmored(ED25519) + dearmored(RSA), (ED25519_FINGERPRINT, RSA_FINGERPRINT), id="two keys in one file"
+        ),
     ],
 )
 def test_the_fingerprints_of_the_primary_keys_are_found(key, found):
@@ -69,7 +71,9 @@ def test_the_binary_form_stays_as_it_is():
         pytest.param(b"", id="nothing"),
         pytest.param(b"<!DOCTYPE html><html>404 Not Found</html>", id="a web page"),
         pytest.param(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", id="armor without a key"),
-        pytest.param(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n!!!!\n-----END PGP PUBLIC KEY BLOCK-----\n", id="no base64"),
+        pytest.param(
+            b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n!!!!\n-----END PGP PUBLIC KEY BLOCK-----\n", id="no base64"
+        ),
         pytest.param(ED25519.replace(b"PUBLIC", b"PRIVATE"), id="a private key's armor"),
         pytest.param(b"\x99", id="a header cut off"),
         pytest.param(b"\x98\x01\x02", id="a key of an unknown version"),

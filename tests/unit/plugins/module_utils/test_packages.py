@@ -64,10 +64,16 @@ LOGO=ubuntu-logo
 @pytest.mark.parametrize(
     ("text", "release", "names"),
     [
-        pytest.param(DEBIAN_12, Release("debian", "12", "bookworm"), ("debian-12", "debian", "default"), id="Debian 12"),
+        pytest.param(
+            DEBIAN_12, Release("debian", "12", "bookworm"), ("debian-12", "debian", "default"), id="Debian 12"
+        ),
         pytest.param(DEBIAN_13, Release("debian", "13", "trixie"), ("debian-13", "debian", "default"), id="Debian 13"),
-        pytest.param(UBUNTU_2204, Release("ubuntu", "22.04", "jammy"), ("ubuntu-22.04", "ubuntu", "default"), id="Ubuntu 22.04"),
-        pytest.param(UBUNTU_2404, Release("ubuntu", "24.04", "noble"), ("ubuntu-24.04", "ubuntu", "default"), id="Ubuntu 24.04"),
+        pytest.param(
+            UBUNTU_2204, Release("ubuntu", "22.04", "jammy"), ("ubuntu-22.04", "ubuntu", "default"), id="Ubuntu 22.04"
+        ),
+        pytest.param(
+            UBUNTU_2404, Release("ubuntu", "24.04", "noble"), ("ubuntu-24.04", "ubuntu", "default"), id="Ubuntu 24.04"
+        ),
         pytest.param("# nothing here\n", Release("", "", ""), ("-", "", "default"), id="no words at all"),
     ],
 )
@@ -90,7 +96,9 @@ TABLE = {"debian-13": ["docker.io"], "ubuntu": ["docker-ce=5:28.*"], "default": 
         pytest.param(DEBIAN_13, TABLE, (WantedPackage("docker.io"),), id="by id and version"),
         pytest.param(UBUNTU_2204, TABLE, (WantedPackage("docker-ce", "5:28.*"),), id="by id"),
         pytest.param(DEBIAN_12, TABLE, (WantedPackage("nginx"),), id="default"),
-        pytest.param(DEBIAN_13, {**TABLE, "debian": ["other"]}, (WantedPackage("docker.io"),), id="the most exact one counts"),
+        pytest.param(
+            DEBIAN_13, {**TABLE, "debian": ["other"]}, (WantedPackage("docker.io"),), id="the most exact one counts"
+        ),
     ],
 )
 def test_packages_are_chosen_by_release(text, table, packages):
@@ -101,12 +109,16 @@ def test_packages_are_chosen_by_release(text, table, packages):
     ("text", "refused", "message"),
     [
         pytest.param(
-            DEBIAN_12, {"debian-12": "no Compose v2; set docker_source to docker"},
-            "found debian 12: no Compose v2; set docker_source to docker", id="refused by the table",
+            DEBIAN_12,
+            {"debian-12": "no Compose v2; set docker_source to docker"},
+            "found debian 12: no Compose v2; set docker_source to docker",
+            id="refused by the table",
         ),
         pytest.param(
-            DEBIAN_12, {},
-            "found debian 12; wanted one of debian-13, ubuntu; use one of these, or set the package names", id="in no table",
+            DEBIAN_12,
+            {},
+            "found debian 12; wanted one of debian-13, ubuntu; use one of these, or set the package names",
+            id="in no table",
         ),
     ],
 )
@@ -183,21 +195,32 @@ SOURCES = Difference("/etc/apt/sources.list.d/x.sources", "", "Types: deb\n")
     [
         pytest.param((A,), HAVE_A, {}, (), id="as wanted"),
         pytest.param((A, B), HAVE_A, {}, (Act("install", ("b=2.*",)),), id="one is missing"),
-        pytest.param((B,), {"b": InstalledPackage("1.9")}, {}, (Act("install", ("b=2.*",)),), id="another version is there"),
+        pytest.param(
+            (B,), {"b": InstalledPackage("1.9")}, {}, (Act("install", ("b=2.*",)),), id="another version is there"
+        ),
         pytest.param((A,), HAVE_A, {"conflicts": ["c"]}, (), id="a conflict that is not there"),
         pytest.param(
-            (A,), {"c": InstalledPackage("3")}, {"conflicts": ["c"]}, (Act("remove", ("c",)), Act("install", ("a",))),
+            (A,),
+            {"c": InstalledPackage("3")},
+            {"conflicts": ["c"]},
+            (Act("remove", ("c",)), Act("install", ("a",))),
             id="a conflict goes first",
         ),
         pytest.param((A,), HAVE_A, {"hold": True}, (Act("hold", ("a",)),), id="to be held"),
-        pytest.param((A,), {}, {"hold": True}, (Act("install", ("a",)), Act("hold", ("a",))), id="installed, then held"),
+        pytest.param(
+            (A,), {}, {"hold": True}, (Act("install", ("a",)), Act("hold", ("a",))), id="installed, then held"
+        ),
         pytest.param((A,), HELD_A, {"hold": True}, (), id="held already"),
         pytest.param((A,), HELD_A, {}, (Act("unhold", ("a",)),), id="held no longer"),
         pytest.param((A,), HAVE_A, {"present": False}, (Act("remove", ("a",)),), id="absent"),
-        pytest.param((A,), HELD_A, {"present": False}, (Act("unhold", ("a",)), Act("remove", ("a",))), id="absent and held"),
+        pytest.param(
+            (A,), HELD_A, {"present": False}, (Act("unhold", ("a",)), Act("remove", ("a",))), id="absent and held"
+        ),
         pytest.param((A,), {}, {"present": False, "hold": True}, (), id="absent already"),
         pytest.param(
-            (A,), {}, {"units_to_mask": ["a.service"], "repository_changes": [SOURCES]},
+            (A,),
+            {},
+            {"units_to_mask": ["a.service"], "repository_changes": [SOURCES]},
             (Act("mask", ("a.service",)), Act("repository", (SOURCES.name,)), Act("install", ("a",))),
             id="units are masked and the repository is there before the install",
         ),
@@ -229,13 +252,17 @@ def test_a_diff_shows_versions_holds_and_masks(wanted, installed, options, shown
     ("repository", "keyring", "text"),
     [
         pytest.param(
-            Repository("https://example.com/debian", "trixie", ("stable", "test")), "/k.gpg",
+            Repository("https://example.com/debian", "trixie", ("stable", "test")),
+            "/k.gpg",
             "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/debian\nSuites: trixie\n"
-            "Components: stable test\nSigned-By: /k.gpg\n", id="suite and components",
+            "Components: stable test\nSigned-By: /k.gpg\n",
+            id="suite and components",
         ),
         pytest.param(
-            Repository("https://example.com/amd64", "./"), "",
-            "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/amd64\nSuites: ./\n", id="a path, without key",
+            Repository("https://example.com/amd64", "./"),
+            "",
+            "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/amd64\nSuites: ./\n",
+            id="a path, without key",
         ),
     ],
 )

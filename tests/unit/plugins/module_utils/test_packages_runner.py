@@ -37,7 +37,9 @@ class Host:
         return None if content is None else host.FileState(content, 0o644, 0, 0)
 
     def install(self, *packages):
-        paragraphs = [f"Package: {name}\nStatus: install ok installed\nVersion: {version}\n" for name, version in packages]
+        paragraphs = [
+            f"Package: {name}\nStatus: install ok installed\nVersion: {version}\n" for name, version in packages
+        ]
         self.files[STATUS] = "\n".join(paragraphs).encode()
 
 
@@ -59,19 +61,37 @@ def debian(monkeypatch, state_directory, commands):
 
 
 def params(packages=("x",), **more):
-    usual = {"name": "x", "packages": {"default": list(packages)}, "refused_releases": {}, "repository": None,
-             "conflicts": [], "masked_units": [], "hold": False, "state": "present"}
+    usual = {
+        "name": "x",
+        "packages": {"default": list(packages)},
+        "refused_releases": {},
+        "repository": None,
+        "conflicts": [],
+        "masked_units": [],
+        "hold": False,
+        "state": "present",
+    }
     return {**usual, **more}
 
 
 def repository(server, **more):
-    return {"url": "https://example.com/{id}", "suite": "{codename}", "components": ["stable"],
-            "key_url": f"http://{server.place}/{{id}}/gpg", "key_fingerprint": FINGERPRINT, **more}
+    return {
+        "url": "https://example.com/{id}",
+        "suite": "{codename}",
+        "components": ["stable"],
+        "key_url": f"http://{server.place}/{{id}}/gpg",
+        "key_fingerprint": FINGERPRINT,
+        **more,
+    }
 
 
 def test_a_host_with_its_packages_is_left_alone(debian, commands):
     debian.install(("x", "1"))
-    assert packages_runner.bring(params(), check=False) == {"changed": False, "diff": [], "msg": "all packages are as wanted"}
+    assert packages_runner.bring(params(), check=False) == {
+        "changed": False,
+        "diff": [],
+        "msg": "all packages are as wanted",
+    }
     assert commands.made == []
 
 
@@ -87,8 +107,11 @@ def test_packages_and_their_repository_are_foretold_on_a_bare_host_and_then_inst
         "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/debian\nSuites: trixie\n"
         f"Components: stable\nSigned-By: {KEYRING}\n"
     )
-    assert [line.split()[-2:] for line in commands.made] == [["Dpkg::Options::=--force-confold", "update"],
-        ["--allow-change-held-packages", "x=1.*"], ["hold", "x"]]
+    assert [line.split()[-2:] for line in commands.made] == [
+        ["Dpkg::Options::=--force-confold", "update"],
+        ["--allow-change-held-packages", "x=1.*"],
+        ["hold", "x"],
+    ]
 
 
 def test_a_key_that_is_there_is_not_fetched_again(debian, server):
@@ -108,14 +131,28 @@ def test_a_damaged_keyring_on_the_host_is_fetched_anew(debian, server):
 @pytest.mark.parametrize(
     ("status", "body", "fingerprint", "message"),
     [
-        pytest.param(404, b"", FINGERPRINT, "/debian/gpg answered 404; wanted the repository's key; "
-                     "set key_url to an address that this host reaches", id="no key there"),
-        pytest.param(200, b"<html>", FINGERPRINT, "found b'<html>'... where an OpenPGP public key was wanted", id="a web page"),
-        pytest.param(200, KEY, "0" * 40, f"has the fingerprint {FINGERPRINT}; wanted {'0' * 40}; set key_fingerprint",
-                     id="another key"),
+        pytest.param(
+            404,
+            b"",
+            FINGERPRINT,
+            "/debian/gpg answered 404; wanted the repository's key; set key_url to an address that this host reaches",
+            id="no key there",
+        ),
+        pytest.param(
+            200, b"<html>", FINGERPRINT, "found b'<html>'... where an OpenPGP public key was wanted", id="a web page"
+        ),
+        pytest.param(
+            200,
+            KEY,
+            "0" * 40,
+            f"has the fingerprint {FINGERPRINT}; wanted {'0' * 40}; set key_fingerprint",
+            id="another key",
+        ),
     ],
 )
-def test_a_wrong_key_is_refused_before_anything_is_written(debian, commands, server, status, body, fingerprint, message):
+def test_a_wrong_key_is_refused_before_anything_is_written(
+    debian, commands, server, status, body, fingerprint, message
+):
     server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(status, body)
     with pytest.raises(Refusal) as refused:
         packages_runner.bring(params(repository=repository(server, key_fingerprint=fingerprint)), check=False)
@@ -134,7 +171,9 @@ def test_units_are_masked_before_the_packages_that_would_start_them(debian, comm
     commands.answer("systemctl is-active", "inactive\n", rc=3)
     packages_runner.bring(params(masked_units=["gpuchat-test-x.service"]), check=False)
     assert [line.split()[:2] for line in commands.made if "is-active" not in line] == [
-        ["systemctl", "mask"], ["apt-get", "-q"], ["apt-get", "-q"],
+        ["systemctl", "mask"],
+        ["apt-get", "-q"],
+        ["apt-get", "-q"],
     ]
 
 
@@ -143,8 +182,8 @@ def test_a_unit_that_already_serves_something_is_refused(debian, commands):
     with pytest.raises(Refusal) as refused:
         packages_runner.bring(params(masked_units=["gpuchat-test-x.service"]), check=False)
     assert str(refused.value) == (
-        "gpuchat-test-x.service already runs on this host and is not gpuchat's; wanted its ports for gpuchat's own service; "
-        "move its sites to another host and run `systemctl disable --now gpuchat-test-x.service`"
+        "gpuchat-test-x.service already runs on this host and is not gpuchat's; wanted its ports for gpuchat's own "
+        "service; move its sites to another host and run `systemctl disable --now gpuchat-test-x.service`"
     )
 
 

@@ -13,7 +13,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret impor
     plan_secrets,
 )
 
-NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+UTC = datetime.timezone(datetime.timedelta())
+NOW = datetime.datetime(2030, 1, 1, tzinfo=UTC)
 DAY = datetime.timedelta(days=1)
 ALL_TOKENS = dict.fromkeys(TOKENS, "x")
 AUTHORITY = {"ca_key": "x", "ca_certificate": "x"}
@@ -30,18 +31,37 @@ def certificate(*names, left=RENEW_BEFORE):
         pytest.param({}, [], None, [*TOKENS], id="first run, the owner brings a certificate"),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a"), [], id="all is there"),
         pytest.param({**ALL_TOKENS, "api_key": ""}, [], None, ["api_key"], id="an empty secret is none"),
-        pytest.param({"api_key": "mine"}, [], None, [name for name in TOKENS if name != "api_key"], id="what the user set stays"),
+        pytest.param(
+            {"api_key": "mine"}, [], None, [name for name in TOKENS if name != "api_key"], id="what the user set stays"
+        ),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], None, ["certificate"], id="no certificate yet"),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a", "b"], certificate("a"), ["certificate"], id="a further name"),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a", "b"), ["certificate"], id="a name less"),
-        pytest.param({**ALL_TOKENS, **AUTHORITY}, ["b", "a", "a"], certificate("a", "b"), [], id="the same names in another order"),
         pytest.param(
-            {**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a", left=RENEW_BEFORE - DAY), ["certificate"], id="it nears its end",
+            {**ALL_TOKENS, **AUTHORITY},
+            ["b", "a", "a"],
+            certificate("a", "b"),
+            [],
+            id="the same names in another order",
         ),
-        pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a", left=-DAY), ["certificate"], id="it has ended"),
-        pytest.param({**ALL_TOKENS, **AUTHORITY}, [], certificate("a", left=-DAY), [], id="it has ended, and nobody uses it"),
         pytest.param(
-            {**ALL_TOKENS, "ca_certificate": "x"}, ["a"], certificate("a"), ["authority", "certificate"],
+            {**ALL_TOKENS, **AUTHORITY},
+            ["a"],
+            certificate("a", left=RENEW_BEFORE - DAY),
+            ["certificate"],
+            id="it nears its end",
+        ),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a", left=-DAY), ["certificate"], id="it has ended"
+        ),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY}, [], certificate("a", left=-DAY), [], id="it has ended, and nobody uses it"
+        ),
+        pytest.param(
+            {**ALL_TOKENS, "ca_certificate": "x"},
+            ["a"],
+            certificate("a"),
+            ["authority", "certificate"],
             id="an authority without key can sign nothing",
         ),
     ],

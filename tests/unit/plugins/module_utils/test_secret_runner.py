@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization  # noqa: E402
 from cryptography.x509 import verification  # noqa: E402
 
 NAMES = ["chat.example.com", "10.0.0.1", "2001:db8::1"]
-NOW = datetime.datetime.now(datetime.timezone.utc)
+UTC = datetime.timezone(datetime.timedelta())
+NOW = datetime.datetime.now(UTC)
 
 
 def bring(known=None, tls_names=NAMES):
@@ -58,12 +59,17 @@ def test_a_client_that_imported_the_authority_trusts_the_certificate_under_each_
         subject = x509.DNSName(name)
     verifier = verification.PolicyBuilder().store(store).time(NOW).build_server_verifier(subject)
     chain = verifier.verify(pem(made["known"], "tls_certificate"), [])
-    assert [one.subject for one in chain] == [pem(made["known"], "tls_certificate").subject, pem(made["known"], "ca_certificate").subject]
+    assert [one.subject for one in chain] == [
+        pem(made["known"], "tls_certificate").subject,
+        pem(made["known"], "ca_certificate").subject,
+    ]
 
 
 def test_the_certificate_is_not_trusted_under_another_name(made):
     store = verification.Store([pem(made["known"], "ca_certificate")])
-    verifier = verification.PolicyBuilder().store(store).time(NOW).build_server_verifier(x509.DNSName("other.example.com"))
+    verifier = (
+        verification.PolicyBuilder().store(store).time(NOW).build_server_verifier(x509.DNSName("other.example.com"))
+    )
     with pytest.raises(verification.VerificationError):
         verifier.verify(pem(made["known"], "tls_certificate"), [])
 

@@ -48,7 +48,8 @@ def test_a_site_has_addresses(ports, url, http_url):
         pytest.param({}, " --cacert {authority}", id="a private authority"),
         pytest.param(
             {"address": "10.0.0.1", "authority": False},
-            " --resolve c:443:10.0.0.1 --resolve c:80:10.0.0.1", id="a name that no DNS knows",
+            " --resolve c:443:10.0.0.1 --resolve c:80:10.0.0.1",
+            id="a name that no DNS knows",
         ),
         pytest.param({"address": "c", "authority": False}, "", id="an address for a domain"),
     ],
@@ -152,44 +153,115 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
     ("name", "answer", "detail"),
     [
         pytest.param(
-            "certificate and protocol", seen(rc=60, stderr=CURL_60),
-            "curl ended with 60, wanted a certificate that verifies (curl: (60) SSL certificate problem: self-signed certificate)",
+            "certificate and protocol",
+            seen(rc=60, stderr=CURL_60),
+            "curl ended with 60, wanted a certificate that verifies "
+            "(curl: (60) SSL certificate problem: self-signed certificate)",
             id="another authority",
         ),
-        pytest.param("certificate and protocol", seen(stderr="* SSL connection using TLSv1.1 / X"),
-                     "found no TLS 1.2 or 1.3 (* SSL connection using TLSv1.1 / X)", id="an old protocol"),
-        pytest.param("plain HTTP is redirected", seen("200 "), "found '200', wanted '301 https://chat.example.com/'", id="HTTP is served"),
-        pytest.param("plain HTTP is redirected", seen("301 https://other/"),
-                     "found '301 https://other/', wanted '301 https://chat.example.com/'", id="it leads elsewhere"),
-        pytest.param("the chat's page", page("Bad Gateway", 502),
-                     "found status 502 and 11 characters of text/html; charset=utf-8, wanted a page", id="chat down"),
-        pytest.param("the chat's page", page("x" * 2000, kind="application/json"),
-                     "found status 200 and 2000 characters of application/json, wanted a page", id="no page"),
-        pytest.param("/v1/models", error(502), 'found status 502, wanted 200: {"error": {"message": "no", "type": "x"}}', id="engine down"),
-        pytest.param("/v1/models", api({**MODELS, "data": [{"id": "b"}]}), "found the models ['b'], wanted qwen among them",
-                     id="another model"),
-        pytest.param("a completion", message(content="Bye"), "found the answer 'Bye', wanted 'Hello!'", id="another answer"),
-        pytest.param("a stream arrives in pieces", streamed(0.9, 0.9, 0.9),
-                     "found 3 chunks within 0 ms of 900 ms, wanted chunks that arrive apart in time", id="proxy_buffering on"),
-        pytest.param("a tool call", message(content="It rains"),
-                     'found no tool call in {"choices": [{"message": {"content": "It rains"}}]}, wanted one of get_weather',
-                     id="tool parser off"),
-        pytest.param("the API refuses without a key", api(MODELS), "found status 200, wanted 401", id="key check removed"),
-        pytest.param("the API refuses with a wrong key", page("Unauthorized", 401), "found null, wanted an error in OpenAI's JSON form",
-                     id="refusal not in OpenAI's form"),
-        pytest.param("the engine's other paths are closed", statuses(200, *[404] * (len(ENGINE_PATHS) - 1)),
-                     f"found the statuses 200{' 404' * (len(ENGINE_PATHS) - 1)} for {', '.join(ENGINE_PATHS)}, wanted 404 for each",
-                     id="metrics open"),
-        pytest.param("a foreign address is refused", page("<html>", 200), "found status 200, wanted 403", id="allow list emptied"),
-        pytest.param("a foreign address is refused", seen(rc=7, stderr=REFUSED), f"found status 0, wanted 403 ({REFUSED.strip()})",
-                     id="nothing answers"),
-        pytest.param("no other port is open", statuses(22, 443, 8000, 3210), "found the ports 3210, 8000 open, wanted none but 22, 80, 443",
-                     id="a port opened"),
-        pytest.param("no other port is open", seen(), "did not even reach 443, so the scan says nothing", id="nothing reached"),
-        pytest.param("the rate limit", statuses(*[200] * 80), "found 80 x 200, wanted some 200 and some 429", id="no limit"),
-        pytest.param("the rate limit", statuses(*[429] * 79, 502), "found 79 x 429, 1 x 502, wanted some 200 and some 429",
-                     id="nothing goes through"),
-        pytest.param("the rate limit", seen(rc=7), "found no answer, wanted some 200 and some 429", id="nobody answers"),
+        pytest.param(
+            "certificate and protocol",
+            seen(stderr="* SSL connection using TLSv1.1 / X"),
+            "found no TLS 1.2 or 1.3 (* SSL connection using TLSv1.1 / X)",
+            id="an old protocol",
+        ),
+        pytest.param(
+            "plain HTTP is redirected",
+            seen("200 "),
+            "found '200', wanted '301 https://chat.example.com/'",
+            id="HTTP is served",
+        ),
+        pytest.param(
+            "plain HTTP is redirected",
+            seen("301 https://other/"),
+            "found '301 https://other/', wanted '301 https://chat.example.com/'",
+            id="it leads elsewhere",
+        ),
+        pytest.param(
+            "the chat's page",
+            page("Bad Gateway", 502),
+            "found status 502 and 11 characters of text/html; charset=utf-8, wanted a page",
+            id="chat down",
+        ),
+        pytest.param(
+            "the chat's page",
+            page("x" * 2000, kind="application/json"),
+            "found status 200 and 2000 characters of application/json, wanted a page",
+            id="no page",
+        ),
+        pytest.param(
+            "/v1/models",
+            error(502),
+            'found status 502, wanted 200: {"error": {"message": "no", "type": "x"}}',
+            id="engine down",
+        ),
+        pytest.param(
+            "/v1/models",
+            api({**MODELS, "data": [{"id": "b"}]}),
+            "found the models ['b'], wanted qwen among them",
+            id="another model",
+        ),
+        pytest.param(
+            "a completion", message(content="Bye"), "found the answer 'Bye', wanted 'Hello!'", id="another answer"
+        ),
+        pytest.param(
+            "a stream arrives in pieces",
+            streamed(0.9, 0.9, 0.9),
+            "found 3 chunks in 1 arrivals within 0 ms of 900 ms, wanted chunks that arrive apart in time",
+            id="proxy_buffering on",
+        ),
+        pytest.param(
+            "a tool call",
+            message(content="It rains"),
+            'found no tool call in {"choices": [{"message": {"content": "It rains"}}]}, wanted one of get_weather',
+            id="tool parser off",
+        ),
+        pytest.param(
+            "the API refuses without a key", api(MODELS), "found status 200, wanted 401", id="key check removed"
+        ),
+        pytest.param(
+            "the API refuses with a wrong key",
+            page("Unauthorized", 401),
+            "found null, wanted an error in OpenAI's JSON form",
+            id="refusal not in OpenAI's form",
+        ),
+        pytest.param(
+            "the engine's other paths are closed",
+            statuses(200, *[404] * (len(ENGINE_PATHS) - 1)),
+            f"found the statuses 200{' 404' * (len(ENGINE_PATHS) - 1)} for {', '.join(ENGINE_PATHS)}, "
+            "wanted 404 for each",
+            id="metrics open",
+        ),
+        pytest.param(
+            "a foreign address is refused", page("<html>", 200), "found status 200, wanted 403", id="allow list emptied"
+        ),
+        pytest.param(
+            "a foreign address is refused",
+            seen(rc=7, stderr=REFUSED),
+            f"found status 0, wanted 403 ({REFUSED.strip()})",
+            id="nothing answers",
+        ),
+        pytest.param(
+            "no other port is open",
+            statuses(22, 443, 8000, 3210),
+            "found the ports 3210, 8000 open, wanted none but 22, 80, 443",
+            id="a port opened",
+        ),
+        pytest.param(
+            "no other port is open", seen(), "did not even reach 443, so the scan says nothing", id="nothing reached"
+        ),
+        pytest.param(
+            "the rate limit", statuses(*[200] * 80), "found 80 x 200, wanted some 200 and some 429", id="no limit"
+        ),
+        pytest.param(
+            "the rate limit",
+            statuses(*[429] * 79, 502),
+            "found 79 x 429, 1 x 502, wanted some 200 and some 429",
+            id="nothing goes through",
+        ),
+        pytest.param(
+            "the rate limit", seen(rc=7), "found no answer, wanted some 200 and some 429", id="nobody answers"
+        ),
     ],
 )
 def test_a_row_is_red_with_what_was_found_its_cause_and_its_cure(name, answer, detail):
@@ -201,8 +273,11 @@ def test_a_row_is_red_with_what_was_found_its_cause_and_its_cure(name, answer, d
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if CHECKS[name].command[0] == "curl"])
-@pytest.mark.parametrize("answer", [seen(rc=28, stderr="curl: (28) timeout"), page("<html>Bad Gateway</html>", 502), seen("\n\n")],
-                         ids=["a timeout", "a bad gateway", "blank lines"])
+@pytest.mark.parametrize(
+    "answer",
+    [seen(rc=28, stderr="curl: (28) timeout"), page("<html>Bad Gateway</html>", 502), seen("\n\n")],
+    ids=["a timeout", "a bad gateway", "blank lines"],
+)
 def test_no_row_is_green_where_the_site_is_down(name, answer):
     one = row(CHECKS[name], answer)
     assert one.status == FAILED
@@ -227,7 +302,7 @@ def test_a_shown_command_asks_the_same_as_the_one_that_was_run():
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_a_command_takes_its_key_from_a_file(check):
-    headers = [value for word, value in zip(check.command, check.command[1:]) if word == "--header"]
+    headers = [check.command[at + 1] for at, word in enumerate(check.command) if word == "--header"]
     assert set(headers) <= {"@{key}", "@{wrong_key}", "Content-Type: application/json"}
     assert not any("authorization" in word.lower() or "bearer" in word.lower() for word in check.command)
 
@@ -256,7 +331,27 @@ def test_a_table_tells_each_rows_state_and_each_failures_cause_cure_and_command(
 
 
 def test_commands_are_listed_to_be_repeated_by_hand():
-    assert commands(ROWS[:2]) == "  # page (inside)\n  curl a\n  # ports (outside)\n  nmap b"
+    site = Site("c", "m", address="10.0.0.1")
+    rows = [row(check, seen(rc=7)) for check in checks(site)[:2]]
+    resolve = "--resolve c:443:10.0.0.1 --resolve c:80:10.0.0.1"
+    head = f"curl --silent --show-error --max-time 120 {resolve} --cacert gpuchat-ca.crt"
+    assert commands(site, [*rows, ROWS[1]]).splitlines() == [
+        f'  edge() {{ {head} "$@"; }}',
+        "  # certificate and protocol (inside)",
+        "  edge --verbose --head --output /dev/null https://c/",
+        "  # plain HTTP is redirected (inside)",
+        "  edge --output /dev/null --write-out '%{http_code} %{redirect_url}' http://c/",
+        "  # ports (outside)",
+        "  nmap b",
+    ]
+
+
+@pytest.mark.parametrize("site", [SITE, Site("c", "m", authority=False)], ids=["private", "public"])
+def test_a_listed_command_is_the_rows_own(site):
+    rows = [row(check, seen(rc=7)) for check in checks(site)]
+    head, *listed = commands(site, rows).splitlines()
+    common = head.strip().removeprefix("edge() { ").removesuffix(' "$@"; }')
+    assert [line.strip().replace("edge ", f"{common} ", 1) for line in listed[1::2]] == [one.command for one in rows]
 
 
 def test_a_row_that_was_not_checked_is_never_green():

@@ -21,15 +21,36 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verification
     checks,
 )
 
-SITE = {"domain": "chat.example.com", "model": "qwen", "address": "", "http_port": 80, "https_port": 443, "question": "hello",
-        "answer": "", "long_question": "", "tool_call": True, "rate": 10, "burst": 40, "open_ports": [22, 80, 443]}
+SITE = {
+    "domain": "chat.example.com",
+    "model": "qwen",
+    "address": "",
+    "http_port": 80,
+    "https_port": 443,
+    "question": "hello",
+    "answer": "",
+    "long_question": "",
+    "tool_call": True,
+    "rate": 10,
+    "burst": 40,
+    "open_ports": [22, 80, 443],
+}
 INSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == INSIDE]
+PORTS = next(check for check in checks(Site("nowhere.example.com", "m")) if check.name == "no other port is open")
 OUTSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == OUTSIDE]
 
 
 def params(**more):
-    return {"site": SITE, "vantage": "inside", "authority": "PEM", "api_key": "s3cret-k3y", "rows": [], "final": False,
-            "report_file": None, **more}
+    return {
+        "site": SITE,
+        "vantage": "inside",
+        "authority": "PEM",
+        "api_key": "s3cret-k3y",
+        "rows": [],
+        "final": False,
+        "report_file": None,
+        **more,
+    }
 
 
 @pytest.fixture
@@ -38,7 +59,9 @@ def green(monkeypatch):
     monkeypatch.setattr(verification_runner, "_see", lambda check, places: Seen(0, 0.0, []))
     real = verification_runner.checks
     monkeypatch.setattr(
-        verification_runner, "checks", lambda site: tuple(type(one)(**{**vars(one), "judge": lambda seen: None}) for one in real(site))
+        verification_runner,
+        "checks",
+        lambda site: tuple(type(one)(**{**vars(one), "judge": lambda seen: None}) for one in real(site)),
     )
 
 
@@ -68,7 +91,15 @@ def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
 
 
 def test_one_failed_row_fails_the_whole(green):
-    red = {"name": OUTSIDE_NAMES[0], "vantage": OUTSIDE, "status": FAILED, "detail": "x", "command": "c", "cause": "", "cure": ""}
+    red = {
+        "name": OUTSIDE_NAMES[0],
+        "vantage": OUTSIDE,
+        "status": FAILED,
+        "detail": "x",
+        "command": "c",
+        "cause": "",
+        "cure": "",
+    }
     result = verification_runner.bring(params(rows=[red], final=True))
     assert result["passed"] is False
     assert result["msg"] == "12 of 13 rows did not fail"
@@ -153,7 +184,7 @@ def test_a_scan_of_a_name_that_nobody_knows_is_seen_as_a_failure(monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(verification_runner.socket, "getaddrinfo", unknown)
-    seen = look("scan-ports", "nowhere.example.com", "1-65535")
+    seen = verification_runner._see(PORTS, {})
     assert seen.rc != 0
     assert "Name or service not known" in seen.stderr
 

@@ -43,13 +43,25 @@ def test_the_smallest_inventory_passes_the_roles_own_specifications():
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        pytest.param({"gpuchat_domain": None}, "missing required arguments: gpuchat_domain", id="a required one is missing"),
-        pytest.param({"gpuchat_model": {"name": "x"}}, "missing required arguments: path found in gpuchat_model", id="a part is missing"),
         pytest.param(
-            {"gpuchat_supervisor": "docker"}, "value of gpuchat_supervisor must be one of: compose, systemd, got: docker", id="no choice",
+            {"gpuchat_domain": None}, "missing required arguments: gpuchat_domain", id="a required one is missing"
+        ),
+        pytest.param(
+            {"gpuchat_model": {"name": "x"}},
+            "missing required arguments: path found in gpuchat_model",
+            id="a part is missing",
+        ),
+        pytest.param(
+            {"gpuchat_supervisor": "docker"},
+            "value of gpuchat_supervisor must be one of: compose, systemd, got: docker",
+            id="no choice",
         ),
         pytest.param({"edge_http_port": "http"}, "argument 'edge_http_port' is of type", id="no number"),
-        pytest.param({"gpuchat_model": {"name": "x", "path": "/x", "pth": 1}}, "gpuchat_model.pth. Supported parameters", id="an unknown part"),
+        pytest.param(
+            {"gpuchat_model": {"name": "x", "path": "/x", "pth": 1}},
+            "gpuchat_model.pth. Supported parameters",
+            id="an unknown part",
+        ),
     ],
 )
 def test_a_wrong_type_is_told_before_any_role_runs(variables, message):
@@ -58,7 +70,9 @@ def test_a_wrong_type_is_told_before_any_role_runs(variables, message):
 
 
 def test_a_secrets_value_is_not_told():
-    assert not [text for text in faults(vllm_api_key={"hunter2": "hunter2"}, edge_api_key=["hunter2"]) if "hunter2" in text]
+    assert not [
+        text for text in faults(vllm_api_key={"hunter2": "hunter2"}, edge_api_key=["hunter2"]) if "hunter2" in text
+    ]
 
 
 def test_each_example_inventory_uses_known_variables_alone():

@@ -1,0 +1,29 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stack that Molecule brought up; GPUCHAT_INVENTORY names the inventory that made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from running import Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Stack:
+    inventory = pathlib.Path(os.environ["GPUCHAT_INVENTORY"])
+    variables = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]["vars"]
+    variables |= yaml.safe_load((inventory / "group_vars" / "all" / "demo.yml").read_text())
+    return Stack(inventory, json.loads((inventory / ".world.json").read_text()), variables)
+
+
+@pytest.fixture
+def healed(stack: Stack) -> Iterator[Stack]:
+    """The stack, brought back to what the inventory says when the test is over."""
+    yield stack
+    stack.must_play()

@@ -1,0 +1,154 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each row of the verification's table turns red under a fault of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from running import Stack, wait
+
+EDGE = "/etc/gpuchat/edge"
+VLLM = "/etc/gpuchat/vllm/config.yaml"
+
+
+@contextlib.contextmanager
+def edge_edited(stack: Stack, file: str, script: str) -> Iterator[None]:
+    """Edit a file of the running edge with sed; put it back afterwards."""
+    path = f"{EDGE}/{file}"
+    stack.on("server", f"cp -p {path} /root/kept && sed -i {script} {path} && ! cmp -s {path} /root/kept")
+    stack.on("server", "systemctl reload gpuchat-edge && sleep 1")
+    try:
+        yield
+    finally:
+        stack.on("server", f"cp -p /root/kept {path} && systemctl reload gpuchat-edge && sleep 1")
+
+
+def edited(file: str, script: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
+    return lambda stack: edge_edited(stack, file, script)
+
+
+@contextlib.contextmanager
+def foreign_certificate(stack: Stack) -> Iterator[None]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, stack.domain)])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    plain = serialization.NoEncryption()
+    key_pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
+    stack.on("server", f"mkdir -p /root/tls && cp -p {EDGE}/tls.* /root/tls")
+    stack.on("server", f"printf %s '{pem}' >{EDGE}/tls.crt && printf %s '{key_pem}' >{EDGE}/tls.key")
+    stack.on("server", "systemctl reload gpuchat-edge && sleep 1")
+    try:
+        yield
+    finally:
+        stack.on("server", f"cp -p /root/tls/* {EDGE} && systemctl reload gpuchat-edge && sleep 1")
+
+
+@contextlib.contextmanager
+def chat_stopped(stack: Stack) -> Iterator[None]:
+    stack.on("server", "docker stop gpuchat-lobechat")
+    try:
+        yield
+    finally:
+        stack.on("server", "docker start gpuchat-lobechat")
+        wait(lambda: stack.curl("/", key=False)[0] == 302, 60, "the chat's page")
+
+
+@contextlib.contextmanager
+def tool_parser_off(stack: Stack) -> Iterator[None]:
+    stack.on("server", f"cp -p {VLLM} /root/kept-vllm && sed -i '/tool/d' {VLLM} && docker restart gpuchat-vllm")
+    stack.wait_for_answer()
+    try:
+        yield
+    finally:
+        stack.on("server", f"cat /root/kept-vllm >{VLLM} && docker restart gpuchat-vllm")
+        stack.wait_for_answer()
+
+
+@contextlib.contextmanager
+def port_opened(stack: Stack) -> Iterator[None]:
+    stack.on("server", "systemd-run --unit open-port python3 -m http.server 8080")
+    wait(lambda: ":8080" in stack.on("server", "ss -ltn"), 20, "the open port")
+    try:
+        yield
+    finally:
+        stack.on("server", "systemctl stop open-port")
+
+
+@contextlib.contextmanager
+def keyless(stack: Stack) -> Iterator[None]:
+    """Let requests without a key through, with the engine's own key."""
+    key = stack.secrets["vllm_api_key"]
+    script = f'-e \'s/default 0;/"" 1;/\' -e \'s/default "";/"" "Bearer {key}";/\''
+    with edge_edited(stack, "keys.conf", script):
+        yield
+
+
+@contextlib.contextmanager
+def any_key(stack: Stack) -> Iterator[None]:
+    key = stack.secrets["vllm_api_key"]
+    script = f'-e \'s/default 0;/"~^Bearer ." 1;/\' -e \'s/default "";/"~^Bearer ." "Bearer {key}";/\''
+    with edge_edited(stack, "keys.conf", script):
+        yield
+
+
+def api_answers(path: str, body: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
+    return edited("api.conf", f"'s#location = {path} {{#&\n  return 200 \"{body}\";#'")
+
+
+FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = {
+    "certificate and protocol": foreign_certificate,
+    "plain HTTP is redirected": edited("nginx.conf", "'s/return 301.*/return 200 hello;/'"),
+    "the chat's page": chat_stopped,
+    "/v1/models": api_answers("/v1/models", "{}"),
+    "a completion": api_answers("/v1/chat/completions", "{}"),
+    "a stream arrives in pieces": edited("api.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
+    "a tool call": tool_parser_off,
+    "the API refuses without a key": keyless,
+    "the API refuses with a wrong key": any_key,
+    "the engine's other paths are closed": edited(
+        "api.conf", "'1s#^#location = /metrics { proxy_pass http://vllm; }\n#'"
+    ),
+    "a foreign address is refused": edited("nginx.conf", "'s/default 0;/default 1;/'"),
+    "no other port is open": port_opened,
+    "the rate limit": edited("api.conf", "'/limit_/d'"),
+}
+
+
+def rows(stack: Stack) -> dict[str, dict[str, str]]:
+    report = json.loads((stack.inventory / ".gpuchat" / "report.json").read_text())
+    return {row["name"]: row for row in report["rows"]}
+
+
+def test_every_row_is_green_on_the_finished_stack(stack: Stack) -> None:
+    stack.must_play(playbook="playbooks/verify.yml")
+    assert {name: row["status"] for name, row in rows(stack).items()} == dict.fromkeys(FAULTS, "passed")
+
+
+@pytest.mark.parametrize("row", FAULTS)
+def test_a_row_turns_red_under_a_fault_of_its_own(stack: Stack, row: str) -> None:
+    with FAULTS[row](stack):
+        done = stack.play(playbook="playbooks/verify.yml")
+    assert done.returncode != 0
+    red = rows(stack)[row]
+    assert (red["status"], bool(red["cause"]), bool(red["cure"])) == ("failed", True, True), red
+    assert red["cure"] in done.stdout
+
+
+def test_without_a_probe_host_the_outside_rows_read_not_checked(stack: Stack) -> None:
+    printed = stack.must_play("-e", "gpuchat_probe_host=", playbook="playbooks/verify.yml")
+    found = rows(stack)
+    assert found["a foreign address is refused"]["status"] == "not checked"
+    assert found["no other port is open"]["status"] == "not checked"
+    assert "not checked  gpuchat_probe_host is not set" in printed

@@ -1,0 +1,57 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Molecule's runs did: check on the bare host, the run, the same run again."""
+
+from __future__ import annotations
+
+from running import Stack
+
+TASK_BUDGET = 40
+
+# docs/check-mode.md says why: these tasks look at what is not there yet, and change nothing.
+NOT_FORETOLD = {
+    "docker : Set Docker's own keys in daemon.json",
+    "vllm : Put vLLM's files in place",
+    "vllm : Run vLLM",
+    "vllm : Check that vLLM answers",
+    "lobechat : Put LobeChat's files in place",
+    "lobechat : Run LobeChat",
+    "edge : Put the edge's files in place",
+    "verify : Verify from outside the allowed networks",
+    "verify : Verify from the control node",
+}
+
+
+def runs(stack: Stack) -> list[list[dict[str, object]]]:
+    """Return Molecule's runs of the whole stack, each as its records."""
+    records = [record for record in stack.records() if record["playbook"] == "converge.yml"]
+    return [
+        [record for record in records if record["run"] == run]
+        for run in dict.fromkeys(record["run"] for record in records)
+    ]
+
+
+def changed(run: list[dict[str, object]]) -> set[object]:
+    return {record["task"] for record in run if record["changed"]}
+
+
+def test_the_check_run_on_the_bare_host_foretells_each_task_that_the_run_then_changes(stack: Stack) -> None:
+    check, first, *_ = runs(stack)
+    assert [check[0]["check"], first[0]["check"]] == [True, False]
+    assert changed(first) - {"stack : Make the secrets"}
+    assert changed(check) == changed(first)
+
+
+def test_what_check_mode_cannot_foretell_is_said_and_stands_in_the_documented_list(stack: Stack) -> None:
+    check = runs(stack)[0]
+    assert {record["task"] for record in check if record["unforetold"]} <= NOT_FORETOLD
+    assert all(record["state"] != "failed" for record in check)
+
+
+def test_the_second_run_changes_nothing(stack: Stack) -> None:
+    assert changed(runs(stack)[2]) == set()
+
+
+def test_a_run_starts_no_more_tasks_than_the_budget_allows(stack: Stack) -> None:
+    for run in runs(stack):
+        assert len(run) <= TASK_BUDGET

@@ -1,0 +1,57 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No secret stands where others can read it, and the neighbours of secret files keep their diffs."""
+
+from __future__ import annotations
+
+import pytest
+from running import Stack
+
+EDGE = "/etc/gpuchat/edge"
+
+
+@pytest.fixture(scope="module")
+def output(stack: Stack) -> str:
+    """What a run prints at its most talkative, when every secret file and one other file is written anew."""
+    stack.on("server", f"rm {EDGE}/keys.conf {EDGE}/tls.key {EDGE}/headers.conf /etc/gpuchat/vllm/api_key")
+    stack.on("server", "rm -f /etc/gpuchat/lobechat/secrets.env")
+    return stack.must_play("-vvv", "--diff")
+
+
+def words(stack: Stack) -> dict[str, str]:
+    """Each secret by name; of a private key its longest line."""
+    secrets = {name: value for name, value in stack.secrets.items() if not name.endswith("certificate")}
+    return {name: max(value.splitlines(), key=len) for name, value in secrets.items()}
+
+
+def test_there_are_secrets_to_look_for(stack: Stack) -> None:
+    assert set(words(stack)) == {"api_key", "ca_key", "lobechat_access_code", "tls_key", "vllm_api_key"}
+
+
+def test_no_secret_stands_in_the_output_of_a_talkative_run(stack: Stack, output: str) -> None:
+    assert [name for name, word in words(stack).items() if word in output] == []
+
+
+def test_the_diff_of_a_file_that_is_not_secret_is_still_there(output: str) -> None:
+    assert "+add_header X-Content-Type-Options nosniff always;" in output
+    assert "+(secret content)" in output
+
+
+def test_no_secret_stands_in_the_journal_or_in_the_list_of_processes(stack: Stack, output: str) -> None:
+    for host in ("server", "probe"):
+        seen = stack.on(host, "journalctl --no-pager; ps auxwww")
+        assert len(seen) > 1000
+        assert [name for name, word in words(stack).items() if word in seen] == []
+
+
+def test_no_secret_stands_in_a_file_that_others_can_read(stack: Stack, output: str) -> None:
+    patterns = "\n".join(words(stack).values())
+    stack.on("server", f"umask 077; printf '%s\n' '{patterns}' >/root/patterns")
+    readable = "find / -xdev -path /proc -prune -o -path /sys -prune -o -type f -perm -o=r -print0"
+    found = stack.on("server", f"{readable} | xargs -0 grep -lFf /root/patterns; rm /root/patterns", check=False)
+    assert found == ""
+    assert stack.on("server", f"grep -lF '{stack.secrets['api_key']}' {EDGE}/*").strip() == f"{EDGE}/keys.conf"
+
+
+def test_the_file_of_secrets_is_its_owners_alone(stack: Stack) -> None:
+    assert (stack.inventory / ".gpuchat" / "secrets.yml").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,74 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What happens when something breaks, and that the next run or the service itself puts it right."""
+
+from __future__ import annotations
+
+import json
+
+from running import Stack, wait
+
+EDGE = "/etc/gpuchat/edge"
+RECORD = "/var/lib/gpuchat"
+
+
+def digests(stack: Stack) -> tuple[str, str]:
+    """Return the digests of the edge's files: of the set on disk, and of the set that it runs with."""
+    on_disk = json.loads(stack.on("server", f"cat {RECORD}/files/edge.json"))["digest"]
+    running = json.loads(stack.on("server", f"cat {RECORD}/services/gpuchat-edge.json"))["digest"]
+    return on_disk, running
+
+
+def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_line(stack: Stack) -> None:
+    before = stack.on("server", f"cat {EDGE}/nginx.conf")
+    done = stack.play("-e", "edge_body_limit=plenty")
+    assert done.returncode != 0
+    line = next(number for number, text in enumerate(before.splitlines(), 1) if "client_max_body_size" in text)
+    assert f'"client_max_body_size" directive invalid value in {EDGE}/nginx.conf:{line}' in done.stdout + done.stderr
+    assert stack.on("server", f"cat {EDGE}/nginx.conf") == before
+    assert stack.ask()[0] == 200
+
+
+def test_a_run_that_dies_between_two_files_of_a_set_is_finished_by_the_next(healed: Stack) -> None:
+    changes = ("-e", "edge_body_limit=51m", "-e", "edge_api_burst=41")
+    healed.on("server", f"chattr +i {EDGE}/api.conf")
+    try:
+        assert healed.play(*changes).returncode != 0
+    finally:
+        healed.on("server", f"chattr -i {EDGE}/api.conf")
+    assert "51m" in healed.on("server", f"cat {EDGE}/nginx.conf")
+    assert "burst=41" not in healed.on("server", f"cat {EDGE}/api.conf")
+    assert healed.ask()[0] == 200
+    assert "changed: [server]" in healed.must_play(*changes)
+    assert "burst=41" in healed.on("server", f"cat {EDGE}/api.conf")
+    on_disk, running = digests(healed)
+    assert on_disk == running
+
+
+def test_a_run_that_dies_between_files_and_restart_is_finished_by_the_next(healed: Stack) -> None:
+    healed.must_play("-e", "edge_api_burst=42", "--tags", "edge_configure")
+    on_disk, running = digests(healed)
+    assert on_disk != running
+    healed.must_play("-e", "edge_api_burst=42")
+    assert digests(healed) == (on_disk, on_disk)
+
+
+def test_a_killed_engine_comes_back_by_itself_and_the_edge_says_so_meanwhile(stack: Stack) -> None:
+    stack.on("server", "pkill -KILL -f 'vllm serve'")
+    seen: list[tuple[int, str]] = []
+    wait(lambda: seen.append(stack.curl("/v1/models")) is None and seen[-1][0] in (502, 503), 30, "the edge's word")
+    assert json.loads(seen[-1][1])["error"]["type"] == "server_error"
+    stack.wait_for_answer()
+
+
+def test_the_stack_answers_again_after_docker_was_restarted(stack: Stack) -> None:
+    stack.on("server", "systemctl restart docker")
+    stack.wait_for_answer()
+    wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
+
+
+def test_the_stack_answers_again_after_the_host_was_restarted(stack: Stack) -> None:
+    stack.restart("server")
+    stack.wait_for_answer(300)
+    wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
+    assert "changed=0" in stack.must_play()

@@ -1,0 +1,114 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The running stack, as its operator and its users reach it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "artifacts"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One finished stack and the inventory that made it."""
+
+    inventory: pathlib.Path
+    world: dict[str, object]
+    variables: dict[str, object]
+
+    @property
+    def supervisor(self) -> str:
+        path = self.inventory / "group_vars" / "all" / "supervisor.yml"
+        return yaml.safe_load(path.read_text())["gpuchat_supervisor"] if path.exists() else "compose"
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return yaml.safe_load((self.inventory / ".gpuchat" / "secrets.yml").read_text())
+
+    @property
+    def domain(self) -> str:
+        return str(self.variables["gpuchat_domain"])
+
+    @property
+    def address(self) -> str:
+        return str(self.variables["verify_address"])
+
+    def on(self, host: str, script: str, check: bool = True) -> str:
+        """Run a shell script on a host of the world and return what it printed."""
+        container = f"gpuchat-{self.world['name']}-{host}"
+        done = subprocess.run(
+            ["docker", "exec", container, "sh", "-c", script], capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def restart(self, host: str) -> None:
+        """Restart a host of the world, as a power button would have it."""
+        subprocess.run(["docker", "restart", f"gpuchat-{self.world['name']}-{host}"], check=True, capture_output=True)
+
+    def play(self, *words: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
+        """Run a playbook as the operator would."""
+        command = [
+            str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
+            playbook,
+            "-i",
+            str(self.inventory),
+            *words,
+        ]
+        environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_CONFIG"}
+        environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "GPUCHAT_TASK_RECORD": ""}
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+
+    def must_play(self, *words: str, playbook: str = "site.yml") -> str:
+        done = self.play(*words, playbook=playbook)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stdout
+
+    def curl(self, path: str, *words: str, key: bool = True) -> tuple[int, str]:
+        """Ask the edge; return the HTTP status (0: no answer) and the body."""
+        command = ["curl", "-sS", "--max-time", "20", "--resolve", f"{self.domain}:443:{self.address}"]
+        command += ["--cacert", str(self.inventory / ".gpuchat" / "ca.crt"), "--write-out", "\n%{http_code}"]
+        header = f"Authorization: Bearer {self.secrets['api_key']}\n" if key else ""
+        command += ["--header", "@-"] if key else []
+        done = subprocess.run(
+            [*command, *words, f"https://{self.domain}{path}"],
+            input=header,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status or 0), body
+
+    def ask(self, question: str = "hello") -> tuple[int, str]:
+        """Ask the model through the edge; return the HTTP status and the answer's text, or the body of an error."""
+        model = self.variables["gpuchat_model"]["name"]  # type: ignore[index]
+        data = json.dumps({"model": model, "messages": [{"role": "user", "content": question}]})
+        status, body = self.curl("/v1/chat/completions", "--header", "Content-Type: application/json", "--data", data)
+        return status, json.loads(body)["choices"][0]["message"]["content"] if status == 200 else body
+
+    def wait_for_answer(self, timeout: float = 180) -> None:
+        wait(lambda: self.ask()[0] == 200, timeout, "the model's answer through the edge")
+
+    def records(self) -> list[dict[str, object]]:
+        """Return what each task did in Molecule's own runs, in their order."""
+        path = pathlib.Path(os.environ["GPUCHAT_TASK_RECORD"])
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def wait(condition: Callable[[], bool], timeout: float, what: str) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}"
+        time.sleep(0.3)
