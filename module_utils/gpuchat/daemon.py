@@ -29,12 +29,13 @@ def parse(text: bytes, path: str) -> Json:
         Refusal: no JSON, or no object; with line and column.
     """
     try:
-        value = json.loads(text.decode("utf-8-sig") or "{}") if text.strip() else {}
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
-        raise Refusal(
-            f"{path} is no valid JSON ({where}{error}); the file was left alone; mend it and run again"
-        ) from None
+        decoded = text.decode("utf-8-sig")
+        value = json.loads(decoded) if decoded.strip() else {}
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise Refusal(f"{path} is no valid JSON ({where}); the file was left alone; mend it and run again") from None
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path} is no valid JSON ({error}); the file was left alone; mend it and run again") from None
     if not isinstance(value, dict):
         raise Refusal(f"{path} holds no JSON object; the file was left alone; mend it and run again")
     return value
@@ -55,11 +56,11 @@ def merged(current: Json, settings: Json, owned: Json) -> tuple[Json, Json]:
     result: Json = {}
     for key, value in current.items():
         mine, want = owned.get(key), settings.get(key)
-        if isinstance(value, dict) and (isinstance(mine, dict) or isinstance(want, dict)):
+        if isinstance(value, dict) and (isinstance(want, dict) or (isinstance(mine, dict) and key not in settings)):
             inner, _owned = merged(
                 value, want if isinstance(want, dict) else {}, mine if isinstance(mine, dict) else {}
             )
-            if inner or (isinstance(want, dict) or not isinstance(mine, dict)):
+            if inner or isinstance(want, dict):
                 result[key] = inner
         elif key in settings:
             result[key] = settings[key]

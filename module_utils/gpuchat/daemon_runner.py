@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 
 from . import host
-from .daemon import Replace, digest, parse, plan_daemon
+from .daemon import Replace, digest, merged, parse, plan_daemon
 from .plan import Plan, Refusal
 
 RECORD = f"{host.STATE_DIRECTORY}/docker-daemon.json"
@@ -34,8 +34,10 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
                 mode, uid, gid = (there.mode, there.uid, there.gid) if there else (0o644, 0, 0)
                 if text is not None and host.file_state(f"{path}.before-gpuchat") is None:
                     host.write_atomically(f"{path}.before-gpuchat", text, mode, uid, gid)
-                host.write_json(RECORD, {"owned": action.owned})
+                # Old and new keys stand in the record until the file is written: a run may die in between.
+                host.write_json(RECORD, {"owned": merged(owned, action.owned, {})[0]})
                 host.write_atomically(path, action.text.encode(), mode, uid, gid)
+                host.write_json(RECORD, {"owned": action.owned})
             text = action.text.encode()
     result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
     result["digest"] = digest(parse(text or b"", path))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -116,6 +117,9 @@ def _refuse_impossible(wanted: Sequence[WantedFile], current: Mapping[str, FileS
     for file in wanted:
         if not file.path.startswith("/"):
             raise Refusal(f"found the path {file.path!r}; wanted an absolute path; set dest to one that starts with /")
+        if file.path != posixpath.normpath(file.path):
+            plain = posixpath.normpath(file.path)
+            raise Refusal(f"found the path {file.path!r}; wanted it in its plain form; set dest to {plain}")
         if file.path in seen:
             raise Refusal(f"{file.path} stands twice in the file set; keep one of the two in files")
         seen.add(file.path)

@@ -9,11 +9,14 @@ import grp
 import os
 import pathlib
 import pwd
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 
 from . import fileset, host
 from .plan import Plan, Refusal
+
+SHORTEST_SECRET = 8
 
 
 def manifest_path(name: str) -> str:
@@ -33,10 +36,11 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     plan = fileset.plan_files(wanted, {path: host.file_state(path) for path in paths}, manifest)
     writes = [action.file for action in plan.actions if isinstance(action, fileset.Write)]
     programs = [*(params["validate"] or [])[:1], *params["validate_requires"]]  # type: ignore[index, misc]
-    notes = _validate(wanted, params["validate"], programs, check) if writes else ()  # type: ignore[arg-type]
+    removals = [action.path for action in plan.actions if isinstance(action, fileset.Remove)]
+    to_validate = wanted and (writes or removals)
+    notes = _validate(wanted, params["validate"], programs, check) if to_validate else ()  # type: ignore[arg-type]
     if not check:
         apply(name, plan)
-    removals = [action.path for action in plan.actions if isinstance(action, fileset.Remove)]
     result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
     result["changed_files"] = [file.path for file in writes] + removals
     if wanted:
@@ -94,11 +98,12 @@ def _wanted(entry: Mapping[str, object]) -> fileset.WantedFile:
     content = entry["secret_content"] if entry["secret"] else entry["content"]
     if bool(entry["folder"]) == (content is not None):
         raise Refusal(
-            f"{entry['dest']} has {'both' if content is not None else 'neither'} content and folder; set one of them"
+            f"{entry['dest']} has {'both content and' if content is not None else 'neither content nor'} folder; "
+            "set one of them"
         )
     usual = "0755" if entry["folder"] else ("0600" if entry["secret"] else "0644")
     mode = str(entry["mode"] or usual)
-    if not mode.isdigit() or set(mode) - set("01234567"):
+    if not re.fullmatch("[0-7]{4}", mode):  # YAML reads an unquoted 0640 as the number 416
         raise Refusal(
             f"{entry['dest']} has the mode {mode!r}; wanted octal digits; set mode to '0644' or the like, in quotes"
         )
@@ -138,11 +143,20 @@ def _validate(
         path = host.program(command[0]) or command[0]
         output = host.run([path, *(word.replace("{staged}", staged) for word in command[1:])])
         if output.rc != 0:
-            said = output.text.replace(staged, "")
+            said = _without_secrets(output.text.replace(staged, ""), wanted)
             raise Refusal(
                 f"the new files are not valid, so the old ones were left in place. {' '.join(command)} said:\n{said}"
             )
     return ()
+
+
+def _without_secrets(text: str, wanted: Sequence[fileset.WantedFile]) -> str:
+    """Mask each word of the set's secret files that a program repeats, as in a line that it complains of."""
+    contents = b" ".join(file.content or b"" for file in wanted if file.secret).decode(errors="replace")
+    words = {word for word in re.split(r"[^\w+/=.~-]+", contents) if len(word) >= SHORTEST_SECRET}
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, "(secret)")
+    return text
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 
 STATE_DIRECTORY = "/var/lib/gpuchat"
 
@@ -191,15 +192,15 @@ def http(
     ca_file: str | None = None,
 ) -> Response:
     """Make one HTTP request; header names of the answer are in lower case."""
-    request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
     try:
+        request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
         with _opener(ca_file).open(request, timeout=timeout) as answer:
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
     except urllib.error.HTTPError as error:
         with error:
             return Response(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
-    except (OSError, ValueError) as error:
-        return Response(0, {}, b"", str(getattr(error, "reason", error)))
+    except (OSError, ValueError, HTTPException) as error:  # an HTTPException: what answers speaks no HTTP
+        return Response(0, {}, b"", str(getattr(error, "reason", error)) or type(error).__name__)
 
 
 @contextlib.contextmanager

@@ -34,9 +34,11 @@ class Image:
         if slash and ("." in first or ":" in first or first == "localhost"):
             registry, path = first, rest
         else:
-            registry, path = DOCKER_HUB, name if slash else f"library/{name}"
+            registry, path = DOCKER_HUB, name
+        if registry == DOCKER_HUB and "/" not in path:
+            path = f"library/{path}"
         repository, _colon, tag = path.partition(":")
-        if not tag or tag == "latest" or "@" in tag:
+        if not tag or tag == "latest" or "@" in path:
             raise Refusal(
                 f"found the image {name}; wanted one with a tag that stays, not {tag or 'none'}; set its version"
             )

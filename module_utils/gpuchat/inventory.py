@@ -119,7 +119,8 @@ def is_host_name(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return len(text) <= 253 and bool(text) and all(HOST_LABEL.fullmatch(label) for label in text.split("."))
+        labels = text.split(".")
+        return len(text) <= 253 and all(map(HOST_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
     return True
 
 
@@ -132,6 +133,10 @@ def _domain(domain: object, findings: Findings, host: str) -> None:
 
 
 def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
+    if isinstance(networks, str):
+        findings.fault(
+            f"gpuchat_allowed_networks is {networks!r}; wanted a list of networks; set it to [{networks}]", host
+        )
     if not isinstance(networks, (list, tuple)):
         return
     if not networks:

@@ -20,6 +20,7 @@ def read(path: str) -> Folder | None:
         os.path.relpath(os.path.join(parent, name), path): os.stat(os.path.join(parent, name))
         for parent, _folders, names in os.walk(path)
         for name in names
+        if os.path.exists(os.path.join(parent, name))
     }
     sizes = {name: status.st_size for name, status in found.items()}
     unreadable = tuple(sorted(name for name, status in found.items() if not status.st_mode & stat.S_IROTH))

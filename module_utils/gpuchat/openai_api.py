@@ -78,7 +78,9 @@ def judge_tool_call(answer: object) -> str | None:
     calls = _message(answer).get("tool_calls")
     if not isinstance(calls, list) or not calls:
         return f"found no tool call in {_short(answer)}, wanted one of get_weather"
-    function = calls[0].get("function", {}) if isinstance(calls[0], dict) else {}
+    function = calls[0].get("function") if isinstance(calls[0], dict) else None
+    if not isinstance(function, dict):
+        return f"found the tool call {_short(calls[0])}, wanted one of get_weather"
     try:
         arguments = json.loads(str(function.get("arguments")))
     except ValueError:
@@ -98,7 +100,8 @@ def judge_stream(lines: Sequence[tuple[float, str]], started: float, expected: s
     """
     events = [(at, line[6:]) for at, line in lines if line.startswith("data: ")]
     if not events or events[-1][1].strip() != "[DONE]":
-        return f"found {len(events)} events and no closing [DONE], wanted a whole stream; last: {_short(lines[-1:])}"
+        last = _short(lines[-1][1]) if lines else "nothing"
+        return f"found {len(events)} events and no closing [DONE], wanted a whole stream; last: {last}"
     text, arrivals = "", []
     for at, data in events[:-1]:
         delta = _delta(data)
@@ -127,10 +130,10 @@ def judge_error(answer: object) -> str | None:
 
 def _delta(data: str) -> str:
     try:
-        choices = json.loads(data).get("choices") or [{}]
-    except (ValueError, AttributeError):
+        delta = json.loads(data)["choices"][0]["delta"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError):
         return ""
-    return str((choices[0].get("delta") or {}).get("content") or "")
+    return delta if isinstance(delta, str) else ""
 
 
 def _message(answer: object) -> Mapping[str, object]:

@@ -190,9 +190,9 @@ def check_key(found: Sequence[str], wanted: str, url: str) -> None:
     """Refuse a key that is not the pinned one.
 
     Raises:
-        Refusal: none of the key file's fingerprints is the wanted one.
+        Refusal: the key file holds another key than the wanted one, alone or beside it: apt would trust each of them.
     """
-    if wanted.replace(" ", "").upper() not in found:
+    if set(found) != {wanted.replace(" ", "").upper()}:
         raise Refusal(
             f"the key at {url} has the fingerprint {', '.join(found)}; wanted {wanted}; "
             "set key_fingerprint only after you have checked it with the repository's owner"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -83,9 +84,10 @@ def _repository_files(name: str, repository: Repository) -> tuple[fileset.Wanted
 def _key(repository: Repository, keyring: str) -> bytes:
     """Return the pinned key: the one on the host where it is the right one, else the one at its address."""
     there = host.file_state(keyring)
-    wanted = repository.key_fingerprint.replace(" ", "").upper()
-    if there is not None and there.content is not None and wanted in openpgp.fingerprints(there.content):
-        return there.content
+    if there is not None and there.content is not None:
+        with contextlib.suppress(Refusal):  # a damaged or foreign one is fetched anew
+            check_key(openpgp.fingerprints(there.content), repository.key_fingerprint, keyring)
+            return there.content
     answer = host.http(repository.key_url, timeout=30)
     if answer.status != 200:
         raise Refusal(

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from .plan import Difference, Plan
 
 RENEW_BEFORE = datetime.timedelta(days=60)
-CERTIFICATE_LIFE = datetime.timedelta(days=825)
+CERTIFICATE_LIFE = datetime.timedelta(days=824)
+"""Browsers of Apple's refuse more than 825 days, and a certificate begins an hour before it is made."""
+
 AUTHORITY_LIFE = datetime.timedelta(days=3650)
 
 

@@ -31,7 +31,7 @@ from .secret import (
 def bring(params: Mapping[str, object]) -> dict[str, object]:
     """Return a module's result, with all secrets under ``known``: those that were there and those that were missing."""
     known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
-    names: list[str] = list(params["tls_names"])  # type: ignore[call-overload]
+    names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     plan = plan_secrets(known, tls_names=names, certificate=_read(known.get("tls_certificate")), now=now)
     for action in plan.actions:
@@ -103,6 +103,14 @@ def _builder(
         .not_valid_after(now + life)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+
+
+def _plain(name: str) -> str:
+    """Return an IP address in its one canonical form, and any other name as it is."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
 
 
 def _general_name(name: str) -> x509.GeneralName:

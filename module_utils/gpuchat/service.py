@@ -64,9 +64,11 @@ def plan_service(wanted: WantedService, current: ServiceState) -> Plan:
         steps.append(Step("stop-other", str(current.recorded_supervisor)))
     if wanted.state == "started":
         steps += _started(wanted, current, moved)
-    elif current.running or current.enabled or (wanted.state == "absent" and current.recorded_supervisor is not None):
-        steps.append(Step("stop", wanted.supervisor))
-        steps.append(Step("forget", wanted.supervisor))
+    else:
+        if current.running or current.enabled:
+            steps.append(Step("stop", wanted.supervisor))
+        if steps or (wanted.state == "absent" and current.recorded_supervisor is not None):
+            steps.append(Step("forget", wanted.supervisor))
     before, after = _described(wanted, current), _described_wanted(wanted)
     differences = (Difference(f"service {wanted.name}", before, after),) if steps else ()
     return Plan(differences, tuple(steps), _reason(wanted, current, steps, moved))

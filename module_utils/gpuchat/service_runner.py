@@ -66,7 +66,9 @@ def read(wanted: WantedService) -> ServiceState:
     if wanted.supervisor == "compose":
         containers = containers_of(wanted.name)
         running = bool(containers) and all(one["State"]["Running"] for one in containers)  # type: ignore[index]
-        return ServiceState(running=running, enabled=running or wanted.state == "started", **common)  # type: ignore[arg-type]
+        # Nothing is to be left of a project that shall not run, so any container counts as what starts at boot.
+        enabled = wanted.state == "started" or bool(containers)
+        return ServiceState(running=running, enabled=enabled, **common)  # type: ignore[arg-type]
     unit = unit_properties(wanted.name)
     return ServiceState(
         running=unit.get("ActiveState") in ("active", "activating", "reloading"),
@@ -123,15 +125,16 @@ def _act_systemd(name: str, act_name: str) -> None:
     unit = f"{name}.service"
     if act_name in ("stop", "stop-other"):
         host.run(["systemctl", "disable", unit])
-        host.must(["systemctl", "stop", unit])
+        if _is_loaded(unit):  # the run before this one may have come this far
+            host.must(["systemctl", "stop", unit])
         host.must(["systemctl", "daemon-reload"])
         host.run(["systemctl", "reset-failed", unit])
     elif act_name == "define":
         # A daemon-reload can take GPUs from running containers: only when this unit's own file is newer.
         if unit_properties(name).get("NeedDaemonReload") != "no" or not _is_loaded(unit):
             host.must(["systemctl", "daemon-reload"])
-    elif act_name == "enable":
-        host.must(["systemctl", "enable", unit])
+    elif act_name in ("enable", "reload"):  # a service stays active when its reload fails
+        host.must(["systemctl", act_name, unit])
     else:
         # Its exit status is left aside: whether it came up is for wait_until_healthy, which can show the log.
         host.run(["systemctl", "reset-failed", unit])
@@ -201,8 +204,8 @@ def _containers_word(containers: Sequence[Mapping[str, object]]) -> str | None:
         if not state["Running"]:
             return f"{name} is {state['Status']}"
         health = state.get("Health")
-        if isinstance(health, dict) and health.get("Status") == "unhealthy":
-            return f"{name} is unhealthy"
+        if isinstance(health, dict) and health.get("Status") in ("starting", "unhealthy"):
+            return f"{name} is {health['Status']}"
     return None
 
 

@@ -152,7 +152,8 @@ def row(check: Check, seen: Seen) -> Row:
     if word is None:
         return Row(check.name, check.vantage, PASSED, "", shown(check.command))
     if seen.stderr.strip():
-        word = f"{word} ({seen.stderr.strip().splitlines()[-1]})"
+        said = seen.stderr.strip().splitlines()
+        word = f"{word} ({next((line for line in said if line.startswith('curl: (')), said[-1])})"
     return Row(check.name, check.vantage, FAILED, word, shown(check.command), check.cause, check.cure)
 
 
@@ -362,7 +363,7 @@ def _ports(site: Site) -> Check:
     return Check(
         "no other port is open",
         OUTSIDE,
-        ("scan-ports", site.address or site.domain, "1-65535"),
+        ("nmap", "-Pn", "-p", "1-65535", site.address or site.domain),
         judge,
         "a service listens on all addresses of the host",
         "bind it to 127.0.0.1 or the private address, or close the port in the host's firewall",
@@ -374,7 +375,8 @@ def _rate_limit(site: Site) -> Check:
 
     def judge(seen: Seen) -> str | None:
         statuses = seen.stdout.split()
-        found = ", ".join(f"{statuses.count(status)} x {status}" for status in sorted(set(statuses)))
+        counts = [f"{statuses.count(status)} x {status}" for status in sorted(set(statuses))]
+        found = ", ".join(counts) or "no answer"
         return None if "200" in statuses and "429" in statuses else f"found {found}, wanted some 200 and some 429"
 
     return Check(

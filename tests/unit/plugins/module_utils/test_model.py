@@ -36,7 +36,7 @@ def test_the_time_to_start_is_reckoned_from_the_weights(sizes, weights, seconds)
     [
         pytest.param(
             None,
-            "found no folder /m on this host; wanted a model's folder; put the model there or set gpuchat_model.path",
+            "found no folder /m on this host; wanted a model's folder; put it there or set gpuchat_model.path",
             id="no folder",
         ),
         pytest.param(
