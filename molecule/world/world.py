@@ -109,6 +109,29 @@ def down(world: World) -> None:
     shutil.rmtree(world.keys, ignore_errors=True)
 
 
+def tell(world: World) -> None:
+    """Tell a person what `make demo` has made."""
+    import yaml  # of the environment that runs Ansible, which is there by now
+
+    hosts = yaml.safe_load((world.folder / "hosts.yml").read_text(encoding="utf-8"))["all"]["vars"]
+    secrets = yaml.safe_load((world.folder / ".gpuchat" / "secrets.yml").read_text(encoding="utf-8"))
+    address = hosts["verify_address"]
+    print(
+        f"""
+Your private chat is up.
+
+  open         https://{address}/   (or https://{hosts["gpuchat_domain"]}/, with {address} for it in your hosts file)
+  authority    import {os.path.relpath(world.folder)}/.gpuchat/ca.crt into the browser, or accept its warning
+  access code  {secrets["lobechat_access_code"]}
+  say          hello
+
+  again        .venv/bin/ansible-playbook site.yml -i inventory
+  prove        .venv/bin/ansible-playbook playbooks/verify.yml -i inventory
+  remove       make clean
+"""
+    )
+
+
 def clean() -> None:
     """Remove everything that worlds made, and end the Docker that they started."""
     if engine.is_up():
@@ -225,6 +248,8 @@ def _ensure_key(world: World) -> None:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "gpuchat-world", "-f", str(key)], check=True
         )
+        for path in (world.keys, key, key.with_suffix(".pub")):  # Ansible runs as the person who called sudo
+            os.chown(path, int(os.environ.get("SUDO_UID", "-1")), int(os.environ.get("SUDO_GID", "-1")))
 
 
 def _ensure_host(world: World, host: Host, model: str) -> None:
@@ -286,10 +311,13 @@ def _await_host(world: World, host: Host) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("up", "down"):
+    for command in ("up", "down", "tell"):
         commands.add_parser(command).add_argument("folder", type=pathlib.Path)
     commands.add_parser("clean")
     arguments = parser.parse_args()
+    if arguments.command == "tell":
+        tell(World.read(arguments.folder.resolve()))
+        return
     if os.geteuid() != 0:
         raise SystemExit("world: needs root, for Docker and debootstrap; run it with sudo")
     if arguments.command == "clean":

@@ -1,0 +1,50 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes each role's README.md from its argument_specs: `python tools/role_readmes.py`."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from typing import Any
+
+import yaml
+
+ROLES = pathlib.Path(__file__).resolve().parents[1] / "roles"
+
+
+def readme(role: str, specification: dict[str, Any]) -> str:
+    """Return the text of a role's README."""
+    lines = [f"# {role}", "", f"{specification['short_description']}.", ""]
+    lines += [*specification.get("description", []), ""] if specification.get("description") else []
+    lines += ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    lines += [_row(name, option) for name, option in specification["options"].items()]
+    return "\n".join([*lines, "", "Made from `meta/argument_specs.yml` by `tools/role_readmes.py`.", ""])
+
+
+def _row(name: str, option: dict[str, Any]) -> str:
+    kind = option["type"] + (f" of {option['elements']}" if "elements" in option else "")
+    default = "(wanted)" if option.get("required") else f"`{json.dumps(option['default'])}`"
+    if len(default) > 60:
+        default = "see defaults"
+    text = re.sub(r"[CVO]\(([^)]*)\)", r"`\1`", option["description"])
+    if "choices" in option:
+        text += f" One of {', '.join(option['choices'])}."
+    for part, inner in option.get("options", {}).items():
+        text += f" `{part}`: {inner['description']}"
+    return f"| `{name}` | {kind} | {default} | {text} |"
+
+
+def readmes() -> dict[pathlib.Path, str]:
+    """Return each role's README by its path."""
+    found = {}
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        role = path.parents[1]
+        found[role / "README.md"] = readme(role.name, yaml.safe_load(path.read_text())["argument_specs"]["main"])
+    return found
+
+
+if __name__ == "__main__":
+    for target, text in readmes().items():
+        target.write_text(text)
