@@ -24,7 +24,9 @@ class ActionModule(ActionBase):
         raw = _raw(path)
         args["known"] = self._known(path, raw)
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
-        if result.get("failed") or self._task.check_mode:
+        if result.get("failed"):
+            self._tell(result.get("msg"))
+        if self._task.check_mode:
             return result
         if result["changed"]:
             self._write(path, result["known"], encrypted=is_encrypted(raw))

@@ -44,8 +44,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 digest:
-  description: Digest of the settings in the file, for M(gpuchat.stack.gpuchat_service).
+  description: Digest of gpuchat's own settings in the file, for M(gpuchat.stack.gpuchat_service).
   type: str
+  returned: success
+untouched:
+  description: Whether the file holds nothing of gpuchat's, so that a running Docker needs no restart for it.
+  type: bool
   returned: success
 """
 

@@ -137,6 +137,7 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
+                "no_log": True,
                 "options": {
                     "dest": {"type": "path", "required": True},
                     "template": {"type": "str"},
@@ -155,8 +156,9 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
-        no_log=True,  # the arguments hold whole files: they do not belong in the host's journal
     )
+    # `files` is no_log so that whole files stay out of the host's journal; of the output only secrets are to be hidden.
+    module.no_log_values = {file["secret_content"] for file in module.params["files"] if file["secret_content"]}
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
     try:
         result = fileset_runner.bring(module.params, module.check_mode)

@@ -78,13 +78,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "groups": {"type": "dict", "default": {}},
-            "variables": {"type": "dict", "default": {}},
+            "variables": {"type": "dict", "default": {}, "no_log": True},
             "untemplated": {"type": "list", "elements": "list", "default": []},
             "roles": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
-        no_log=True,
     )
+    # The variables stay out of the journal; messages name variables, and the values of those that are no secret.
+    module.no_log_values = set()
     inventory = Inventory(
         module.params["groups"], module.params["variables"], [tuple(entry) for entry in module.params["untemplated"]]
     )

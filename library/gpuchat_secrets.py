@@ -67,6 +67,7 @@ known:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat import secret_runner
+from ..module_utils.gpuchat.plan import Refusal
 
 
 def main() -> None:
@@ -78,10 +79,13 @@ def main() -> None:
             "known": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,
-        no_log=True,
     )
     module.no_log_values = set()  # the result's secrets are for the play; the task's own no_log hides them from people
-    module.exit_json(invocation={}, **secret_runner.bring(module.params))
+    try:
+        result = secret_runner.bring(module.params)
+    except Refusal as error:
+        module.fail_json(msg=str(error), invocation={})
+    module.exit_json(invocation={}, **result)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ options:
     description: The service takes up changed files by a reload.
     type: bool
     default: false
+  adopt:
+    description: One that somebody else has started counts as started with the present files, and is not restarted.
+    type: bool
+    default: false
   health:
     description: When the service counts as up.
     type: dict
@@ -107,6 +111,7 @@ def main() -> None:
             "file_set": {"type": "str"},
             "digest": {"type": "str"},
             "reload": {"type": "bool", "default": False},
+            "adopt": {"type": "bool", "default": False},
             "health": {
                 "type": "dict",
                 "options": {

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 
 from . import host
-from .daemon import Replace, digest, merged, parse, plan_daemon
+from .daemon import Replace, digest, merged, plan_daemon
 from .plan import Plan, Refusal
 
 RECORD = f"{host.STATE_DIRECTORY}/docker-daemon.json"
@@ -40,7 +40,8 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
                 host.write_json(RECORD, {"owned": action.owned})
             text = action.text.encode()
     result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
-    result["digest"] = digest(parse(text or b"", path))
+    result["digest"] = digest(settings)
+    result["untouched"] = not plan.changed and not owned
     return result
 
 

@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import ipaddress
 import secrets as random_source
+import sys
 from collections.abc import Mapping, Sequence
 
 with contextlib.suppress(ImportError):  # looked at by ansible-test, which has no cryptography
@@ -16,6 +17,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .plan import Refusal
 from .secret import (
     AUTHORITY,
     AUTHORITY_LIFE,
@@ -29,7 +31,16 @@ from .secret import (
 
 
 def bring(params: Mapping[str, object]) -> dict[str, object]:
-    """Return a module's result, with all secrets under ``known``: those that were there and those that were missing."""
+    """Return a module's result, with all secrets under ``known``: those that were there and those that were missing.
+
+    Raises:
+        Refusal: this Python lacks the cryptography library.
+    """
+    if "x509" not in globals():
+        raise Refusal(
+            f"found no library cryptography beside {sys.executable}; wanted the Python that runs Ansible; "
+            "set ansible_python_interpreter of localhost to {{ ansible_playbook_python }}"
+        )
     known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)

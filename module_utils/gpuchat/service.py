@@ -18,6 +18,7 @@ class WantedService:
     Attributes:
         digest: digest of the files it should run with; empty where it has none of ours.
         reload: the service takes up changed files by a reload, without a restart.
+        adopt: one that runs already and was started by somebody else counts as started with the present files.
     """
 
     name: str
@@ -25,6 +26,7 @@ class WantedService:
     state: str
     digest: str = ""
     reload: bool = False
+    adopt: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def plan_service(wanted: WantedService, current: ServiceState) -> Plan:
 def _started(wanted: WantedService, current: ServiceState, moved: bool) -> list[Step]:
     same_files = current.recorded_digest == wanted.digest and current.recorded_supervisor is not None
     running = current.running and not moved
-    if running and same_files and current.enabled:
+    same_files = same_files or (wanted.adopt and running and current.recorded_supervisor is None)
+    recorded = current.recorded_supervisor is not None
+    if running and same_files and current.enabled and recorded:
         return []
     steps = [Step("define", wanted.supervisor)] if current.stale_definition or not same_files else []
     if not current.enabled:
@@ -114,4 +118,6 @@ def _reason(wanted: WantedService, current: ServiceState, steps: list[Step], mov
         return f"{wanted.name} is not running"
     if acts & {"restart", "reload"}:
         return f"the files of {wanted.name} have changed since it started"
-    return f"{wanted.name} is not enabled at boot"
+    return (
+        f"{wanted.name} is not enabled at boot" if "enable" in acts else f"{wanted.name} runs already, and is recorded"
+    )

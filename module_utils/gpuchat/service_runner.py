@@ -39,6 +39,7 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
         state=str(params["state"]),
         digest=str(params["digest"] or _digest_on_disk(str(params["file_set"] or ""))),
         reload=bool(params["reload"]),
+        adopt=bool(params["adopt"]),
     )
     plan = plan_service(wanted, read(wanted))
     health = params.get("health")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import engine
 import images
+import yaml
 from engine import docker, say
 
 REGISTRY = "gpuchat-world-registry"
@@ -111,8 +112,6 @@ def down(world: World) -> None:
 
 def tell(world: World) -> None:
     """Tell a person what `make demo` has made."""
-    import yaml  # of the environment that runs Ansible, which is there by now
-
     hosts = yaml.safe_load((world.folder / "hosts.yml").read_text(encoding="utf-8"))["all"]["vars"]
     secrets = yaml.safe_load((world.folder / ".gpuchat" / "secrets.yml").read_text(encoding="utf-8"))
     address = hosts["verify_address"]

@@ -104,7 +104,7 @@ def any_key(stack: Stack) -> Iterator[None]:
 
 
 def api_answers(path: str, body: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
-    return edited("api.conf", f"'s#location = {path} {{#&\n  return 200 \"{body}\";#'")
+    return edited("api.conf", f"'s#location = {path} {{#&\\n  return 200 \"{body}\";#'")
 
 
 FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = {
@@ -113,12 +113,14 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "the chat's page": chat_stopped,
     "/v1/models": api_answers("/v1/models", "{}"),
     "a completion": api_answers("/v1/chat/completions", "{}"),
-    "a stream arrives in pieces": edited("api.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
+    "a stream arrives in pieces": edited(
+        "api.conf", "'s/proxy_buffering off/proxy_buffering on; proxy_ignore_headers X-Accel-Buffering/'"
+    ),
     "a tool call": tool_parser_off,
     "the API refuses without a key": keyless,
     "the API refuses with a wrong key": any_key,
     "the engine's other paths are closed": edited(
-        "api.conf", "'1s#^#location = /metrics { proxy_pass http://vllm; }\n#'"
+        "api.conf", "'1s#^#location = /metrics { proxy_pass http://vllm; }\\n#'"
     ),
     "a foreign address is refused": edited("nginx.conf", "'s/default 0;/default 1;/'"),
     "no other port is open": port_opened,

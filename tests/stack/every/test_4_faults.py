@@ -19,6 +19,12 @@ def digests(stack: Stack) -> tuple[str, str]:
     return on_disk, running
 
 
+def immutable(path: str, on: bool) -> str:
+    """Return the command that sets or clears a file's immutable flag, as chattr does (ioctl_iflags(2))."""
+    ioctl = f"fcntl.ioctl(open('{path}'), 0x40086602, struct.pack('l', {0x10 if on else 0}))"
+    return f'python3 -c "import fcntl, struct; {ioctl}"'
+
+
 def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_line(stack: Stack) -> None:
     before = stack.on("server", f"cat {EDGE}/nginx.conf")
     done = stack.play("-e", "edge_body_limit=plenty")
@@ -31,11 +37,11 @@ def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_li
 
 def test_a_run_that_dies_between_two_files_of_a_set_is_finished_by_the_next(healed: Stack) -> None:
     changes = ("-e", "edge_body_limit=51m", "-e", "edge_api_burst=41")
-    healed.on("server", f"chattr +i {EDGE}/api.conf")
+    healed.on("server", immutable(f"{EDGE}/api.conf", True))
     try:
         assert healed.play(*changes).returncode != 0
     finally:
-        healed.on("server", f"chattr -i {EDGE}/api.conf")
+        healed.on("server", immutable(f"{EDGE}/api.conf", False))
     assert "51m" in healed.on("server", f"cat {EDGE}/nginx.conf")
     assert "burst=41" not in healed.on("server", f"cat {EDGE}/api.conf")
     assert healed.ask()[0] == 200
@@ -54,7 +60,7 @@ def test_a_run_that_dies_between_files_and_restart_is_finished_by_the_next(heale
 
 
 def test_a_killed_engine_comes_back_by_itself_and_the_edge_says_so_meanwhile(stack: Stack) -> None:
-    stack.on("server", "pkill -KILL -f 'vllm serve'")
+    stack.on("server", "pkill -KILL -f '[v]llm serve'")
     seen: list[tuple[int, str]] = []
     wait(lambda: seen.append(stack.curl("/v1/models")) is None and seen[-1][0] in (502, 503), 30, "the edge's word")
     assert json.loads(seen[-1][1])["error"]["type"] == "server_error"

@@ -58,6 +58,20 @@ def acts(plan):
             id="runs, but nobody recorded with which files",
         ),
         pytest.param(
+            {"adopt": True},
+            {"running": True, "enabled": True},
+            "record",
+            "s runs already, and is recorded",
+            id="runs, started by somebody else, and is to be left so",
+        ),
+        pytest.param(
+            {"adopt": True, "digest": NEW},
+            RUNNING,
+            "define restart record",
+            "the files of s have changed since it started",
+            id="adopted before, its files have changed",
+        ),
+        pytest.param(
             {},
             {**RUNNING, "running": False, "stale_definition": True},
             "define start record",

@@ -22,6 +22,7 @@ def params(**more):
         "file_set": None,
         "digest": "new",
         "reload": False,
+        "adopt": False,
         "health": None,
         "state": "started",
     }
