@@ -113,9 +113,7 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "the chat's page": chat_stopped,
     "/v1/models": api_answers("/v1/models", "{}"),
     "a completion": api_answers("/v1/chat/completions", "{}"),
-    "a stream arrives in pieces": edited(
-        "api.conf", "'s/proxy_buffering off/proxy_buffering on; proxy_ignore_headers X-Accel-Buffering/'"
-    ),
+    "a stream arrives in pieces": edited("api.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
     "a tool call": tool_parser_off,
     "the API refuses without a key": keyless,
     "the API refuses with a wrong key": any_key,
