@@ -51,6 +51,10 @@ options:
       key_fingerprint:
         description: Fingerprint of the signing key's primary key.
         type: str
+  refused_packages:
+    description: Packages of somebody else that these would push out, with the reason and the cure.
+    type: dict
+    default: {}
   conflicts:
     description: Packages that are removed first.
     type: list
@@ -125,6 +129,7 @@ def main() -> None:
                 },
                 "required_together": [("key_url", "key_fingerprint")],
             },
+            "refused_packages": {"type": "dict", "default": {}},
             "conflicts": {"type": "list", "elements": "str", "default": []},
             "masked_units": {"type": "list", "elements": "str", "default": []},
             "hold": {"type": "bool", "default": False},

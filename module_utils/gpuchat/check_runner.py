@@ -26,7 +26,7 @@ def bring(params: Mapping[str, object]) -> dict[str, object]:
 
 
 def _models(params: Mapping[str, object]) -> str | None:
-    answer = host.http(f"{params['url']}/models", headers=_headers(params), timeout=30)
+    answer = host.http(f"{params['url']}/models", headers=_headers(params), timeout=30, direct=True)
     return _refused(answer) or openai_api.judge_models(answer.json(), str(params["model"]))
 
 
@@ -52,7 +52,7 @@ def _stream(params: Mapping[str, object]) -> str | None:
 
 def _post(params: Mapping[str, object], body: Mapping[str, object]) -> host.Response:
     url = f"{params['url']}/chat/completions"
-    return host.http(url, "POST", _headers(params), json.dumps(body).encode(), _timeout(params))
+    return host.http(url, "POST", _headers(params), json.dumps(body).encode(), _timeout(params), direct=True)
 
 
 def _timeout(params: Mapping[str, object]) -> float:

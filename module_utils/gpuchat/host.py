@@ -100,8 +100,11 @@ def file_state(path: str, read: bool = True) -> FileState | None:
     return FileState(content, status.st_mode & 0o7777, status.st_uid, status.st_gid)
 
 
-def write_atomically(path: str, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> None:
-    """Replace a file so that a reader sees the whole old or the whole new one, also after a power cut."""
+def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:
+    """Replace a file so that a reader sees the whole old or the whole new one, also after a power cut.
+
+    An id of -1 leaves the file to whoever runs this.
+    """
     stage(path, content, mode, uid, gid).commit()
 
 
@@ -178,9 +181,11 @@ class Response:
             return None
 
 
-def _opener(ca_file: str | None = None) -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context(cafile=ca_file)
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+def _opener(direct: bool) -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=ssl.create_default_context())]
+    if direct:
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
 
 
 def http(
@@ -189,12 +194,12 @@ def http(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     timeout: float = 10,
-    ca_file: str | None = None,
+    direct: bool = False,
 ) -> Response:
-    """Make one HTTP request; header names of the answer are in lower case."""
+    """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case."""
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
-        with _opener(ca_file).open(request, timeout=timeout) as answer:
+        with _opener(direct).open(request, timeout=timeout) as answer:
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -207,9 +212,9 @@ def http(
 def http_lines(
     url: str, headers: Mapping[str, str], body: bytes, timeout: float
 ) -> Iterator[Iterator[tuple[float, str]]]:
-    """Yield the lines of a streamed answer, each with the monotonic time (seconds) at which it came."""
+    """Yield a streamed answer's lines, asked for past any proxy, each with its monotonic time of arrival (seconds)."""
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
-    with _opener().open(request, timeout=timeout) as answer:
+    with _opener(direct=True).open(request, timeout=timeout) as answer:
         yield ((time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in answer)
 
 

@@ -88,9 +88,11 @@ def find_faults(inventory: Inventory, specification: Specification) -> Findings:
         variables = inventory.variables.get(host, {})
         _names(variables, specification, findings, host)
         _domain(variables.get("gpuchat_domain"), findings, host)
+        _keys(variables, findings, host)
         _allowed_networks(variables.get("gpuchat_allowed_networks"), findings, host)
         _ports(inventory, specification, findings, host)
     _addresses(inventory, findings)
+    _same_everywhere(inventory, findings)
     _probe_host(inventory, findings)
     return findings
 
@@ -130,6 +132,19 @@ def _domain(domain: object, findings: Findings, host: str) -> None:
             f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path",
             host,
         )
+
+
+KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
+KEY_VARIABLES = ("edge_api_key", "gpuchat_vllm_api_key", "lobechat_access_code")
+
+
+def _keys(variables: Mapping[str, object], findings: Findings, host: str) -> None:
+    for name in KEY_VARIABLES:
+        value = variables.get(name)
+        if value is not None and not KEY.fullmatch(str(value)):
+            findings.fault(
+                f"{name} holds other characters than letters, digits and . _ ~ + / = -; set another {name}", host
+            )
 
 
 def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
@@ -183,8 +198,39 @@ PORTS = {
 """Variables that name a port on the hosts of a group."""
 
 
+SAME_EVERYWHERE = (
+    "gpuchat_domain",
+    "gpuchat_model",
+    "gpuchat_vllm_port",
+    "gpuchat_lobechat_port",
+    "gpuchat_supervisor",
+)
+"""Variables that one host reads of another."""
+
+
+def _same_everywhere(inventory: Inventory, findings: Findings) -> None:
+    for name in SAME_EVERYWHERE:
+        values = {repr(inventory.variables.get(host, {}).get(name)) for host in inventory.hosts(*NEEDED_GROUPS)}
+        if len(values) > 1:
+            found = ", ".join(sorted(values))
+            findings.fault(f"{name} differs between hosts ({found}); wanted one value; set {name} under all: vars:")
+
+
+def _is_own_ipv4(address: str) -> bool:
+    try:
+        return not ipaddress.IPv4Address(address).is_unspecified
+    except ValueError:
+        return False
+
+
 def _addresses(inventory: Inventory, findings: Findings) -> None:
     hosts = inventory.hosts(*NEEDED_GROUPS)
+    for host in hosts:
+        given = inventory.variables.get(host, {}).get("gpuchat_private_address")
+        if given and not _is_own_ipv4(str(given)):
+            findings.fault(
+                f"gpuchat_private_address is {given!r}; wanted one IPv4 address of this host, such as 10.0.0.5", host
+            )
     if len(hosts) < 2:
         return
     for host in inventory.hosts("gpu", "chat"):

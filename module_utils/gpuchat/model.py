@@ -25,12 +25,14 @@ class Folder:
         sizes: bytes by file name.
         config: config.json as data.
         unreadable: files that only their owner may read.
+        outside: links that lead out of the folder, which alone the engine sees.
     """
 
     path: str
     sizes: Mapping[str, int]
     config: Mapping[str, object] | None
     unreadable: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
     @property
     def weights_bytes(self) -> int:
@@ -63,5 +65,10 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
         raise Refusal(
             f"{path} holds files that only their owner may read ({', '.join(folder.unreadable[:3])}); "
             f"wanted files that the engine's own user can read; run `chmod -R a+rX {path}`"
+        )
+    if folder.outside:
+        raise Refusal(
+            f"{path} holds links that lead out of it ({', '.join(folder.outside[:3])}); wanted the files themselves; "
+            f"copy the folder with `cp -rL` and set gpuchat_model.path to the copy"
         )
     return folder

@@ -24,7 +24,9 @@ def read(path: str) -> Folder | None:
     }
     sizes = {name: status.st_size for name, status in found.items()}
     unreadable = tuple(sorted(name for name, status in found.items() if not status.st_mode & stat.S_IROTH))
-    return Folder(path, sizes, host.read_json(os.path.join(path, "config.json")) or None, unreadable)
+    root = os.path.realpath(path) + os.sep
+    outside = tuple(sorted(name for name in found if not os.path.realpath(os.path.join(path, name)).startswith(root)))
+    return Folder(path, sizes, host.read_json(os.path.join(path, "config.json")) or None, unreadable, outside)
 
 
 def bring(params: Mapping[str, object]) -> dict[str, object]:

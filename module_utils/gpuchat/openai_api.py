@@ -37,7 +37,7 @@ APART_SECONDS = 0.0005
 """Silence after which a chunk counts as an arrival of its own."""
 
 
-def chat(model: str, question: str, *, stream: bool = False, tool: bool = False, max_tokens: int = 256) -> Json:
+def chat(model: str, question: str, *, stream: bool = False, tool: bool = False, max_tokens: int = 2048) -> Json:
     """Return the body of a chat completion request, at temperature 0."""
     body: Json = {
         "model": model,
@@ -104,9 +104,8 @@ def judge_stream(lines: Sequence[tuple[float, str]], started: float, expected: s
         return f"found {len(events)} events and no closing [DONE], wanted a whole stream; last: {last}"
     text, arrivals = "", []
     for at, data in events[:-1]:
-        delta = _delta(data)
-        if delta:
-            text += delta
+        text += _delta(data, "content")
+        if any(_delta(data, key) for key in ("content", "reasoning", "reasoning_content")):
             arrivals.append(at)
     if not text.strip() or (expected and text.strip() != expected.strip()):
         return f"found the streamed text {text!r}, wanted {expected or 'an answer'!r}"
@@ -128,9 +127,9 @@ def judge_error(answer: object) -> str | None:
     return f"found {_short(answer)}, wanted an error in OpenAI's JSON form"
 
 
-def _delta(data: str) -> str:
+def _delta(data: str, key: str) -> str:
     try:
-        delta = json.loads(data)["choices"][0]["delta"]["content"]
+        delta = json.loads(data)["choices"][0]["delta"][key]
     except (ValueError, KeyError, IndexError, TypeError):
         return ""
     return delta if isinstance(delta, str) else ""

@@ -104,6 +104,17 @@ def packages_for(
     )
 
 
+def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[str, str]) -> None:
+    """Refuse a host that holds packages which ours would push out.
+
+    Raises:
+        Refusal: such a package is there; the text says why, and the cure.
+    """
+    for name, reason in refused.items():
+        if name in installed:
+            raise Refusal(f"found the package {name} {installed[name].version}: {reason}")
+
+
 def parse_dpkg_status(text: str) -> dict[str, InstalledPackage]:
     """Read dpkg's own status file; only packages that are really installed are returned."""
     packages: dict[str, InstalledPackage] = {}
@@ -155,7 +166,7 @@ def plan_packages(
         missing = [package for package in wanted if not package.is_met_by(installed.get(package.name))]
         unwanted = [name for name in conflicts if name in installed]
         to_hold = [name for name in names if hold and name not in held]
-        to_unhold = [name for name in names if name in held and not hold]
+        to_unhold = []  # a hold may be the administrator's own
     else:
         missing, to_hold, to_unhold = [], [], sorted(held)
         unwanted = [name for name in names if name in installed]

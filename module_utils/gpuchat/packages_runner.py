@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -17,10 +18,12 @@ from .packages import (
     packages_for,
     parse_dpkg_status,
     plan_packages,
+    refuse_packages,
     sources_text,
 )
 from .plan import Plan, Refusal
 
+SYSTEMD_UNITS = "/etc/systemd/system"
 DPKG_STATUS = "/var/lib/dpkg/status"
 APT_GET = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confold")
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a"}
@@ -41,14 +44,17 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     os_release = host.file_state("/etc/os-release")
     release = Release.parse((os_release.content or b"").decode() if os_release else "")
     repository = _repository(params.get("repository"), release) if present else None
-    files = _repository_files(name, repository) if repository else ()
+    files = _repository_files(name, repository) if repository and not _listed_elsewhere(name, repository) else ()
     set_name = f"apt-{name}"
     manifest = host.read_json(fileset_runner.manifest_path(set_name))
     paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
     file_plan = fileset.plan_files(files, {path: host.file_state(path) for path in paths}, manifest)
+    installed = parse_dpkg_status(status.content.decode(errors="replace"))
+    if present:
+        refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
     plan = plan_packages(
         packages_for(release, params["packages"], params["refused_releases"]),  # type: ignore[arg-type]
-        parse_dpkg_status(status.content.decode(errors="replace")),
+        installed,
         conflicts=params["conflicts"] if present else (),  # type: ignore[arg-type]
         hold=bool(params["hold"]),
         present=present,
@@ -81,6 +87,17 @@ def _repository_files(name: str, repository: Repository) -> tuple[fileset.Wanted
     return tuple(files)
 
 
+def _listed_elsewhere(name: str, repository: Repository) -> bool:
+    """Whether somebody else's source names the repository already: apt refuses two with different keys."""
+    own = f"gpuchat-{name}.sources"
+    paths = [pathlib.Path("/etc/apt/sources.list"), *pathlib.Path("/etc/apt/sources.list.d").glob("*")]
+    return any(
+        repository.url in path.read_text(encoding="utf-8", errors="replace")
+        for path in paths
+        if path.is_file() and path.name != own
+    )
+
+
 def _key(repository: Repository, keyring: str) -> bytes:
     """Return the pinned key: the one on the host where it is the right one, else the one at its address."""
     there = host.file_state(keyring)
@@ -101,8 +118,8 @@ def _key(repository: Repository, keyring: str) -> bytes:
 def _unmasked(units: Sequence[str]) -> tuple[str, ...]:
     missing = []
     for unit in units:
-        link = pathlib.Path("/etc/systemd/system") / unit
-        if link.is_symlink() and str(link.readlink() if hasattr(link, "readlink") else link.resolve()) == "/dev/null":
+        link = pathlib.Path(SYSTEMD_UNITS) / unit
+        if link.is_symlink() and os.readlink(link) == "/dev/null":
             continue
         active = host.run(["systemctl", "is-active", unit]).stdout.strip()
         if active == "active":
@@ -128,7 +145,7 @@ def _apply_one(act: Act) -> None:
         host.must([*APT_GET, "remove", *act.names], environment=APT_ENVIRONMENT, timeout=1800)
     elif act.act == "install":
         host.must([*APT_GET, "update"], environment=APT_ENVIRONMENT, timeout=1800)
-        flags = ["--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
+        flags = ["--no-remove", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
         host.must([*APT_GET, "install", *flags, *act.names], environment=APT_ENVIRONMENT, timeout=3600)
     elif act.act in ("hold", "unhold"):
         host.must(["apt-mark", act.act, *act.names])

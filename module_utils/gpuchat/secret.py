@@ -56,7 +56,7 @@ def plan_secrets(
     """
     names = [name for name in TOKENS if not known.get(name)]
     if tls_names:
-        if not (known.get("ca_key") and known.get("ca_certificate")):
+        if not known.get("ca_certificate"):
             names += [AUTHORITY, CERTIFICATE]
         elif (
             certificate is None

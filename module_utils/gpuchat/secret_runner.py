@@ -83,6 +83,11 @@ def _authority(domain: str, now: datetime.datetime) -> dict[str, str]:
 
 
 def _certificate(known: Mapping[str, str], names: Sequence[str], now: datetime.datetime) -> dict[str, str]:
+    if not known.get("ca_key"):
+        raise Refusal(
+            "found no ca_key beside ca_certificate; wanted it, for the server's certificate has to be made anew; "
+            "put it back into gpuchat_secrets_file for this run"
+        )
     ca_key = serialization.load_pem_private_key(known["ca_key"].encode(), None)
     ca = x509.load_pem_x509_certificate(known["ca_certificate"].encode())
     key = ec.generate_private_key(ec.SECP256R1())

@@ -89,7 +89,7 @@ def _started(wanted: WantedService, current: ServiceState, moved: bool) -> list[
     if not running:
         steps.append(Step("start", wanted.supervisor))
     elif not same_files:
-        steps.append(Step("reload" if wanted.reload else "restart", wanted.supervisor))
+        steps.append(Step("reload" if wanted.reload and not current.stale_definition else "restart", wanted.supervisor))
     steps.append(Step("record", wanted.supervisor))
     return steps
 

@@ -16,6 +16,7 @@ from .service import ServiceState, Step, WantedService, plan_service
 
 LOG_LINES = 30
 RESTARTS_THAT_MEAN_FAILURE = 3
+CONTAINER_REMOVAL_SECONDS = 30
 COMPOSE_LABEL = "com.docker.compose.project"
 
 
@@ -130,6 +131,7 @@ def _act_systemd(name: str, act_name: str) -> None:
             host.must(["systemctl", "stop", unit])
         host.must(["systemctl", "daemon-reload"])
         host.run(["systemctl", "reset-failed", unit])
+        host.wait_for(lambda: _container_is_there(name), CONTAINER_REMOVAL_SECONDS)
     elif act_name == "define":
         # A daemon-reload can take GPUs from running containers: only when this unit's own file is newer.
         if unit_properties(name).get("NeedDaemonReload") != "no" or not _is_loaded(unit):
@@ -140,6 +142,11 @@ def _act_systemd(name: str, act_name: str) -> None:
         # Its exit status is left aside: whether it came up is for wait_until_healthy, which can show the log.
         host.run(["systemctl", "reset-failed", unit])
         host.run(["systemctl", act_name, unit])
+
+
+def _container_is_there(name: str) -> str | None:
+    """Say so while Docker still removes the container that a unit ran under its own name."""
+    return "its container is there" if host.run(["docker", "container", "inspect", name]).rc == 0 else None
 
 
 def _is_loaded(unit: str) -> bool:
@@ -162,7 +169,7 @@ def wait_until_healthy(wanted: WantedService, health: Mapping[str, object]) -> N
         url = health.get("url")
         if word or not url:
             return word
-        answer = host.http(str(url), timeout=5)
+        answer = host.http(str(url), timeout=5, direct=True)
         if answer.status == int(str(health.get("status") or 200)):
             return None
         return f"{url} answered {answer.status or answer.error}, wanted {health.get('status') or 200}"

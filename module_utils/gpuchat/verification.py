@@ -18,6 +18,9 @@ AUTHORITY_FILE, KEY_FILE, WRONG_KEY_FILE = "{authority}", "{key}", "{wrong_key}"
 
 SHOWN_FILES = {AUTHORITY_FILE: "gpuchat-ca.crt", KEY_FILE: "key.header", WRONG_KEY_FILE: "wrong-key.header"}
 
+NAME_IS_UNKNOWN = 6
+"""Exit status of curl."""
+
 STATUS_TAIL = "\n%{http_code} %{content_type}"
 
 
@@ -59,7 +62,7 @@ class Site:
 
     def curl(self, *words: str) -> tuple[str, ...]:
         """Return a curl command that reaches the edge by its name, trusts its authority, and says little else."""
-        command = ["curl", "--silent", "--show-error", "--max-time", "120"]
+        command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "120"]
         if self.address and self.address != self.domain:
             for port in (self.https_port, self.http_port):
                 command += ["--resolve", f"{self.domain}:{port}:{self.address}"]
@@ -154,7 +157,17 @@ def row(check: Check, seen: Seen) -> Row:
     if seen.stderr.strip():
         said = seen.stderr.strip().splitlines()
         word = f"{word} ({next((line for line in said if line.startswith('curl: (')), said[-1])})"
-    return Row(check.name, check.vantage, FAILED, word, shown(check.command), check.cause, check.cure)
+    cause, cure = _plainer(check, seen) or (check.cause, check.cure)
+    return Row(check.name, check.vantage, FAILED, word, shown(check.command), cause, cure)
+
+
+def _plainer(check: Check, seen: Seen) -> tuple[str, str] | None:
+    """Return cause and cure where the symptom itself tells them, whatever was checked."""
+    if seen.rc == NAME_IS_UNKNOWN:
+        return "no DNS knows the name", "enter it, or set verify_address to the edge's address"
+    if check.vantage == INSIDE and seen.status == 403:
+        return "the control node is in none of the allowed networks", "add its network to gpuchat_allowed_networks"
+    return None
 
 
 def not_checked(check: Check, why: str) -> Row:
@@ -216,7 +229,7 @@ def _page(site: Site) -> Check:
         site.curl("--location", "--write-out", STATUS_TAIL, site.url + "/"),
         judge,
         "the chat interface is not running",
-        "look at its log on the chat host (docker logs gpuchat-lobechat)",
+        "look at its log on the chat host (docker logs or journalctl -u gpuchat-lobechat)",
     )
 
 
@@ -234,7 +247,7 @@ def _ok(seen: Seen) -> str | None:
 
 
 ENGINE_DOWN = "the model server is not running, or does not serve this model"
-ENGINE_CURE = "look at its log on the GPU host (docker logs gpuchat-vllm)"
+ENGINE_CURE = "look at its log on the GPU host (docker logs or journalctl -u gpuchat-vllm)"
 
 
 def _models(site: Site) -> Check:

@@ -142,17 +142,26 @@ def clean() -> None:
             ("image", ("images", "--all", "--quiet"), ("rmi", "--force")),
         ):
             found = sorted(set(docker(*listing, "--filter", label).split()))
+            if kind == "image":  # those that were pulled bear no label
+                found = sorted({*found, *docker(*listing, "--filter", "reference=gpuchat-world/*").split()})
             if found:
                 say(f"removing {len(found)} of kind {kind}")
                 docker(*removal, *found)
     pid_file = images.CACHE / "dockerd.pid"
-    if pid_file.exists():
+    pid = int(pid_file.read_text()) if pid_file.exists() else 0
+    if pid and _is_dockerd(pid):
         say("ending dockerd")
-        pid = int(pid_file.read_text())
         os.kill(pid, signal.SIGTERM)
-        while pathlib.Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
+        while _is_dockerd(pid) and _state(pid) != "Z":
             time.sleep(0.2)
     shutil.rmtree(images.CACHE, ignore_errors=True)
+
+
+def _is_dockerd(pid: int) -> bool:
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd"
+    except FileNotFoundError:
+        return False
 
 
 def _state(pid: int) -> str:

@@ -23,7 +23,7 @@ def test_a_question_is_asked_at_temperature_0_and_with_the_tool_only_where_wante
         "model": "m",
         "messages": [{"role": "user", "content": "hello"}],
         "temperature": 0,
-        "max_tokens": 256,
+        "max_tokens": 2048,
         "stream": True,
     }
     with_tool = chat("m", "hello", tool=True)

@@ -211,7 +211,7 @@ SOURCES = Difference("/etc/apt/sources.list.d/x.sources", "", "Types: deb\n")
             (A,), {}, {"hold": True}, (Act("install", ("a",)), Act("hold", ("a",))), id="installed, then held"
         ),
         pytest.param((A,), HELD_A, {"hold": True}, (), id="held already"),
-        pytest.param((A,), HELD_A, {}, (Act("unhold", ("a",)),), id="held no longer"),
+        pytest.param((A,), HELD_A, {}, (), id="held by the administrator"),
         pytest.param((A,), HAVE_A, {"present": False}, (Act("remove", ("a",)),), id="absent"),
         pytest.param(
             (A,), HELD_A, {"present": False}, (Act("unhold", ("a",)), Act("remove", ("a",))), id="absent and held"

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import pathlib
-
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import host, packages_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.openpgp import dearmored, fingerprints
@@ -65,6 +63,7 @@ def params(packages=("x",), **more):
         "name": "x",
         "packages": {"default": list(packages)},
         "refused_releases": {},
+        "refused_packages": {},
         "repository": None,
         "conflicts": [],
         "masked_units": [],
@@ -190,7 +189,7 @@ def test_a_unit_that_already_serves_something_is_refused(debian, commands):
 def test_a_masked_unit_is_known_by_its_link(tmp_path, monkeypatch, debian, commands):
     (tmp_path / "u.service").symlink_to("/dev/null")
     debian.install(("x", "1"))
-    monkeypatch.setattr(packages_runner.pathlib, "Path", lambda _: pathlib.PosixPath(tmp_path))
+    monkeypatch.setattr(packages_runner, "SYSTEMD_UNITS", str(tmp_path))
     assert packages_runner.bring(params(masked_units=["u.service"]), check=False)["changed"] is False
     assert commands.made == []
 

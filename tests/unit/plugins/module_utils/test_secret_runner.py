@@ -10,6 +10,7 @@ import pytest
 x509 = pytest.importorskip("cryptography.x509")
 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import secret_runner  # noqa: E402
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal  # noqa: E402
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret import TOKENS  # noqa: E402
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 from cryptography.x509 import verification  # noqa: E402
@@ -133,8 +134,15 @@ def test_a_certificate_that_nears_its_end_is_renewed_alone(made, monkeypatch):
 
 
 def test_a_lost_authority_is_made_anew_with_its_certificate(made):
-    known = {name: value for name, value in made["known"].items() if name != "ca_key"}
+    known = {name: value for name, value in made["known"].items() if name not in ("ca_key", "ca_certificate")}
     assert changed_keys(made["known"], bring(known)["known"]) == CERTIFICATE | {"ca_key", "ca_certificate"}
+
+
+def test_an_authority_whose_key_is_kept_elsewhere_is_not_made_anew(made):
+    known = {name: value for name, value in made["known"].items() if name != "ca_key"}
+    assert bring(known)["known"] == known
+    with pytest.raises(Refusal, match="found no ca_key beside ca_certificate"):
+        bring(known, tls_names=["another.example.com"])
 
 
 def test_an_owner_who_brings_a_certificate_gets_no_authority():

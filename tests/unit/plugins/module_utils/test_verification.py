@@ -55,7 +55,10 @@ def test_a_site_has_addresses(ports, url, http_url):
     ],
 )
 def test_curl_reaches_the_edge_by_its_name(options, words):
-    assert " ".join(Site("c", "m", **options).curl("URL")) == f"curl --silent --show-error --max-time 120{words} URL"
+    assert (
+        " ".join(Site("c", "m", **options).curl("URL"))
+        == f"curl --silent --show-error --noproxy * --max-time 120{words} URL"
+    )
 
 
 def test_the_rows_come_in_their_order_and_the_rate_limit_last():
@@ -334,7 +337,7 @@ def test_commands_are_listed_to_be_repeated_by_hand():
     site = Site("c", "m", address="10.0.0.1")
     rows = [row(check, seen(rc=7)) for check in checks(site)[:2]]
     resolve = "--resolve c:443:10.0.0.1 --resolve c:80:10.0.0.1"
-    head = f"curl --silent --show-error --max-time 120 {resolve} --cacert gpuchat-ca.crt"
+    head = f"curl --silent --show-error --noproxy '*' --max-time 120 {resolve} --cacert gpuchat-ca.crt"
     assert commands(site, [*rows, ROWS[1]]).splitlines() == [
         f'  edge() {{ {head} "$@"; }}',
         "  # certificate and protocol (inside)",
