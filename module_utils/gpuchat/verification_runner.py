@@ -68,7 +68,7 @@ def bring(params: Mapping[str, object]) -> dict[str, object]:
 
 def _made(check: Check, places: Mapping[str, str]) -> Row:
     made = row(check, _see(check, places))
-    for _ in range(check.attempts - 1):
+    for _attempt in range(check.attempts - 1):
         if made.status != FAILED:
             break
         made = row(check, _see(check, places))

@@ -88,7 +88,7 @@ class Stack:
             text=True,
             check=False,
         )
-        body, _, status = done.stdout.rpartition("\n")
+        body, _newline, status = done.stdout.rpartition("\n")
         return int(status or 0), body
 
     def ask(self, question: str = "hello") -> tuple[int, str]:

@@ -67,7 +67,7 @@ def test_a_right_endpoint_has_no_failure(server, engine):
 def test_only_what_is_wanted_is_asked(server, engine):
     result = check_runner.bring(params(server, stream=False, tool_call=False))
     assert result["checked"] == ["models", "completion"]
-    assert [path for _, path, _ in server.asked] == ["/v1/models", "/v1/chat/completions"]
+    assert [path for _method, path, _headers in server.asked] == ["/v1/models", "/v1/chat/completions"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,6 @@ class FakePlace:
 
 def test_the_key_goes_in_a_header_alone(server, engine):
     check_runner.bring(params(server, stream=False, tool_call=False))
-    for _, path, headers in server.asked:
+    for _method, path, headers in server.asked:
         assert "k3y" not in path
         assert headers["Authorization"] == "Bearer k3y"

@@ -116,7 +116,7 @@ def test_a_port_that_does_not_speak_http_gives_an_error_and_no_traceback(said):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
-            one, _ = listener.accept()
+            one, _peer = listener.accept()
             with one:
                 one.recv(1000)
                 one.sendall(said)

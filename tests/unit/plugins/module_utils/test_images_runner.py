@@ -36,7 +36,7 @@ def resolved(server, **more):
 def test_a_tag_is_resolved_by_the_registrys_own_word(server):
     serve(server, OLD)
     assert resolved(server) == OLD
-    (_, _, headers) = server.asked[0]
+    (_method, _path, headers) = server.asked[0]
     assert headers["Accept"].startswith("application/vnd.oci.image.index.v1+json, ")
 
 
@@ -56,7 +56,7 @@ def registry_with_tokens(server, key):
 def test_a_registry_that_asks_for_a_token_gets_one(server, key):
     registry_with_tokens(server, key)
     assert resolved(server) == OLD
-    assert [path for _, path, _ in server.asked] == [
+    assert [path for _method, path, _headers in server.asked] == [
         MANIFEST,
         "/token?service=r&scope=repository:vllm/v:pull",
         MANIFEST,

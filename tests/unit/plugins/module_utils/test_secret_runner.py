@@ -15,7 +15,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret impor
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 from cryptography.x509 import verification  # noqa: E402
 
-NAMES = ["chat.example.com", "10.0.0.1", "2001:db8::1"]
+NAMES = ("chat.example.com", "10.0.0.1", "2001:db8::1")
 UTC = datetime.timezone(datetime.timedelta())
 NOW = datetime.datetime.now(UTC)
 

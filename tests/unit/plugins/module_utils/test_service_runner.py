@@ -70,7 +70,7 @@ def no_waiting(monkeypatch):
 
     def ask(condition, timeout, interval=0.5):
         word = None
-        for _ in range(10):
+        for _round in range(10):
             word = condition()
             if word is None:
                 break

@@ -139,7 +139,7 @@ def test_the_key_is_kept_in_a_file_that_only_its_owner_reaches_and_that_is_gone_
     monkeypatch.setattr(verification_runner, "_see", see)
     verification_runner.bring(params())
     assert {entry[1:] for entry in kept} == {("Authorization: Bearer s3cret-k3y\n", 0o700)}
-    assert not any(path.exists() for path, *_ in kept)
+    assert not any(path.exists() for path, *_rest in kept)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def listener():
 
 def closed_ports(count):
     ports = []
-    for _ in range(count):
+    for _round in range(count):
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             ports.append(one.getsockname()[1])
