@@ -15,7 +15,7 @@ STEPS := lint sanity unit cores collection molecule
 SCENARIOS = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 
 .PHONY: help demo test lint lint-ansible lint-yaml lint-python lint-types sanity unit cores collection molecule bench
-.PHONY: requirements clean venv-run venv-test
+.PHONY: requirements clean packages venv-run venv-test
 
 help: ## this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -25,7 +25,7 @@ demo: venv-run ## a private chat on this machine: the demo host, the whole run, 
 	ansible-playbook site.yml -i inventory
 	@.venv/bin/python molecule/world/world.py tell inventories/demo
 
-test: ## everything that CI runs: lint, sanity, unit, collection, molecule
+test: packages ## everything that CI runs: lint, sanity, unit, collection, molecule
 	@times=; \
 	for step in $(STEPS); do \
 	    echo "== $$step"; SECONDS=0; \
@@ -71,7 +71,7 @@ cores: venv-test ## unit tests and sanity on the older versions of ansible-core
 collection: venv-test ## build, install and document the collection
 	tools/collection.sh build
 
-molecule: venv-test ## each Molecule scenario, in the test world
+molecule: packages venv-test ## each Molecule scenario, in the test world
 	@for scenario in $(SCENARIOS); do \
 	    rm -f artifacts/$$scenario.log; \
 	    molecule test -s $$scenario && status=0 || status=$$?; \
@@ -93,6 +93,9 @@ clean: ## remove what the other targets made, containers and images included
 	$(AS_ROOT) rm -rf .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache artifacts build
 	$(AS_ROOT) find . -path ./.git -prune -o -name __pycache__ -prune -exec rm -rf {} +
 	$(AS_ROOT) rm -rf .cache .venv
+
+packages:
+	@tools/packages.sh
 
 venv-run:
 	@tools/venv.sh .venv requirements/run.txt
