@@ -25,6 +25,12 @@ def immutable(path: str, on: bool) -> str:
     return f'python3 -c "import fcntl, struct; {ioctl}"'
 
 
+def test_nothing_but_ssh_and_the_edge_listens_beyond_the_loopback(stack: Stack) -> None:
+    listeners = [line.split()[3] for line in stack.on("server", "ss -ltnH").splitlines()]
+    beyond = {one.rpartition(":")[2] for one in listeners if not one.startswith(("127.", "[::1]"))}
+    assert {int(port) for port in beyond} == {22, 80, 443}
+
+
 def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_line(stack: Stack) -> None:
     before = stack.on("server", f"cat {EDGE}/nginx.conf")
     done = stack.play("-e", "edge_body_limit=plenty")
