@@ -127,7 +127,7 @@ def _act_systemd(name: str, act_name: str) -> None:
     unit = f"{name}.service"
     if act_name in ("stop", "stop-other"):
         host.run(["systemctl", "disable", unit])
-        if _is_loaded(unit):  # the run before this one may have come this far
+        if unit_properties(name).get("ActiveState", "inactive") != "inactive":  # an earlier run may have come this far
             host.must(["systemctl", "stop", unit])
         host.must(["systemctl", "daemon-reload"])
         host.run(["systemctl", "reset-failed", unit])

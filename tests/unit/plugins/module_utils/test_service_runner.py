@@ -255,7 +255,7 @@ def test_a_switch_to_systemd_takes_the_project_down_first(commands):
 
 def test_a_switch_to_compose_disables_and_stops_the_unit_first(commands):
     recorded("systemd", "old")
-    commands.answer("systemctl show s.service --property=LoadState", "loaded\n")
+    commands.answer(SHOW, unit())  # disabling makes systemd forget a unit whose file is gone, though it runs on
     containers(commands, container())
     service_runner.bring(compose(), check=False)
     assert commands.that("disable", "stop", "daemon-reload", "up") == [
