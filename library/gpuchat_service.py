@@ -28,12 +28,9 @@ options:
   compose_file:
     description: Path of the compose file where O(supervisor=compose).
     type: path
-  file_set:
-    description: Name of the M(gpuchat.stack.gpuchat_files) set that the service runs with.
-    type: str
   digest:
     description:
-      - The set's digest as M(gpuchat.stack.gpuchat_files) returned it; needed to foretell a restart in check mode.
+      - Digest of the files that the service runs with, as M(gpuchat.stack.gpuchat_files) returned it.
     type: str
   reload:
     description: The service takes up changed files by a reload.
@@ -82,7 +79,7 @@ EXAMPLES = r"""
     name: gpuchat-vllm
     supervisor: compose
     compose_file: /etc/gpuchat/vllm/compose.yml
-    file_set: vllm
+    digest: '{{ files.digest }}'
     health:
       url: http://127.0.0.1:8000/health
       timeout: 600
@@ -108,7 +105,6 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "systemd"},
             "compose_file": {"type": "path"},
-            "file_set": {"type": "str"},
             "digest": {"type": "str"},
             "reload": {"type": "bool", "default": False},
             "adopt": {"type": "bool", "default": False},

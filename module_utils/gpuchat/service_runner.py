@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from . import fileset_runner, host
+from . import host
 from .plan import Plan
 from .service import ServiceState, Step, WantedService, plan_service
 
@@ -38,7 +38,7 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
         name=str(params["name"]),
         supervisor=str(params["supervisor"]),
         state=str(params["state"]),
-        digest=str(params["digest"] or _digest_on_disk(str(params["file_set"] or ""))),
+        digest=str(params["digest"] or ""),
         reload=bool(params["reload"]),
         adopt=bool(params["adopt"]),
     )
@@ -52,10 +52,6 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
         if wanted.state == "started":
             wait_until_healthy(wanted, health if isinstance(health, dict) else {})
     return Plan(plan.differences, plan.actions, plan.reason, notes).result()
-
-
-def _digest_on_disk(file_set: str) -> str:
-    return str(host.read_json(fileset_runner.manifest_path(file_set)).get("digest", "")) if file_set else ""
 
 
 def read(wanted: WantedService) -> ServiceState:

@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import fileset_runner, host, service_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import host, service_runner
 
 pytestmark = pytest.mark.usefixtures("state_directory")
 SHOW = "systemctl show s.service --property=ActiveState"
@@ -19,7 +19,6 @@ def params(**more):
         "name": "s",
         "supervisor": "systemd",
         "compose_file": None,
-        "file_set": None,
         "digest": "new",
         "reload": False,
         "adopt": False,
@@ -125,13 +124,6 @@ def test_check_mode_foretells_a_restart_and_does_nothing(commands):
 def test_a_bare_host_foretells_a_start(commands):
     commands.answer("systemctl", rc=127)
     assert service_runner.bring(params(), check=True)["msg"] == "s is not running"
-
-
-def test_the_digest_is_read_from_the_file_sets_manifest_where_none_is_given(commands):
-    host.write_json(fileset_runner.manifest_path("set"), {"digest": "on-disk", "files": {}})
-    recorded(digest="on-disk")
-    commands.answer(SHOW, unit())
-    assert service_runner.bring(params(digest=None, file_set="set"), check=False)["changed"] is False
 
 
 def test_a_reload_that_fails_is_told_and_not_recorded(commands):
