@@ -139,14 +139,12 @@ def clean() -> None:
             ("container", ("ps", "--all", "--quiet"), ("rm", "--force", "--volumes")),
             ("network", ("network", "ls", "--quiet"), ("network", "rm")),
             ("volume", ("volume", "ls", "--quiet"), ("volume", "rm")),
-            ("image", ("images", "--all", "--quiet"), ("rmi", "--force")),
         ):
-            found = sorted(set(docker(*listing, "--filter", label).split()))
-            if kind == "image":  # those that were pulled bear no label
-                found = sorted({*found, *docker(*listing, "--filter", "reference=gpuchat-world/*").split()})
+            found = docker(*listing, "--filter", label).split()
             if found:
                 say(f"removing {len(found)} of kind {kind}")
                 docker(*removal, *found)
+        _remove_images(label)
     pid_file = images.CACHE / "dockerd.pid"
     pid = int(pid_file.read_text()) if pid_file.exists() else 0
     if pid and _is_dockerd(pid):
@@ -155,6 +153,22 @@ def clean() -> None:
         while _is_dockerd(pid) and _state(pid) != "Z":
             time.sleep(0.2)
     shutil.rmtree(images.CACHE, ignore_errors=True)
+
+
+def _remove_images(label: str) -> None:
+    """Remove the world's images: an image goes only after those that were made from it."""
+    left = -1
+    while True:
+        # Those that were pulled bear no label.
+        filters = (label, "reference=gpuchat-world/*")
+        found = {one for text in filters for one in docker("images", "--all", "--quiet", "--filter", text).split()}
+        if len(found) == left:
+            raise SystemExit(f"world: {left} images could not be removed: {' '.join(sorted(found))}")
+        if not found:
+            return
+        say(f"removing {len(found)} images")
+        left = len(found)
+        docker("rmi", "--force", *sorted(found), check=False)
 
 
 def _is_dockerd(pid: int) -> bool:
