@@ -58,6 +58,7 @@ def ensure(cache: pathlib.Path) -> None:
         _must(["systemctl", "start", "docker"])
     else:
         say("starting dockerd")
+        _forget_dead()
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / "dockerd.log", "ab") as log:
             daemon = subprocess.Popen(
@@ -69,6 +70,17 @@ def ensure(cache: pathlib.Path) -> None:
         if time.monotonic() > end:
             raise SystemExit(f"world: Docker does not answer after 60 s; see {cache / 'dockerd.log'}")
         time.sleep(0.2)
+
+
+def _forget_dead() -> None:
+    """Remove the process ids of a Docker that died: where one belongs to another program by now, none would start."""
+    for path, name in (("/run/docker.pid", "dockerd"), ("/run/docker/containerd/containerd.pid", "containerd")):
+        file = pathlib.Path(path)
+        if not file.exists():
+            continue
+        process = pathlib.Path("/proc") / file.read_text().strip() / "comm"
+        if not process.exists() or process.read_text().strip() != name:
+            file.unlink()
 
 
 def _must(command: Sequence[str]) -> None:
