@@ -166,7 +166,7 @@ def plan_packages(
         missing = [package for package in wanted if not package.is_met_by(installed.get(package.name))]
         unwanted = [name for name in conflicts if name in installed]
         to_hold = [name for name in names if hold and name not in held]
-        to_unhold = []  # a hold may be the administrator's own
+        to_unhold: list[str] = []  # a hold may be the administrator's own
     else:
         missing, to_hold, to_unhold = [], [], sorted(held)
         unwanted = [name for name in names if name in installed]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from .plan import Difference, Plan
 
-SUPERVISORS = ("compose", "systemd")
-
 
 @dataclass(frozen=True)
 class WantedService:

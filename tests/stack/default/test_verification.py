@@ -86,21 +86,18 @@ def port_opened(stack: Stack) -> Iterator[None]:
         stack.on("server", "systemctl stop open-port")
 
 
-@contextlib.contextmanager
-def keyless(stack: Stack) -> Iterator[None]:
-    """Let requests without a key through, with the engine's own key."""
-    key = stack.secrets["vllm_api_key"]
-    script = f'-e \'s/default 0;/"" 1;/\' -e \'s/default "";/"" "Bearer {key}";/\''
-    with edge_edited(stack, "keys.conf", script):
-        yield
+def let_in(authorization: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
+    """Let requests with such an Authorization header (as nginx's map matches it) through, with the engine's own key."""
 
+    def plant(stack: Stack) -> contextlib.AbstractContextManager[None]:
+        key = stack.secrets["vllm_api_key"]
+        return edge_edited(
+            stack,
+            "keys.conf",
+            f"-e 's/default 0;/{authorization} 1;/' -e 's/default \"\";/{authorization} \"Bearer {key}\";/'",
+        )
 
-@contextlib.contextmanager
-def any_key(stack: Stack) -> Iterator[None]:
-    key = stack.secrets["vllm_api_key"]
-    script = f'-e \'s/default 0;/"~^Bearer ." 1;/\' -e \'s/default "";/"~^Bearer ." "Bearer {key}";/\''
-    with edge_edited(stack, "keys.conf", script):
-        yield
+    return plant
 
 
 def api_answers(path: str, body: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
@@ -115,8 +112,8 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "a completion": api_answers("/v1/chat/completions", "{}"),
     "a stream arrives in pieces": edited("api.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
     "a tool call": tool_parser_off,
-    "the API refuses without a key": keyless,
-    "the API refuses with a wrong key": any_key,
+    "the API refuses without a key": let_in('""'),
+    "the API refuses with a wrong key": let_in('"~^Bearer ."'),
     "the engine's other paths are closed": edited(
         "api.conf", "'1s#^#location = /metrics { proxy_pass http://vllm; }\\n#'"
     ),

@@ -7,13 +7,13 @@ import itertools
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Plan
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.service import (
-    SUPERVISORS,
     ServiceState,
     Step,
     WantedService,
     plan_service,
 )
 
+SUPERVISORS = ("compose", "systemd")
 OLD, NEW = "a" * 64, "b" * 64
 RUNNING = {"running": True, "enabled": True, "recorded_supervisor": "systemd", "recorded_digest": OLD}
 
