@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import daemon_runner, host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import host
 
 
 @pytest.fixture
@@ -18,7 +18,6 @@ def state_directory(tmp_path, monkeypatch):
     """Keep records under ``tmp_path``, and leave owners alone where the tests do not run as root."""
     folder = tmp_path / "state"
     monkeypatch.setattr(host, "STATE_DIRECTORY", str(folder))
-    monkeypatch.setattr(daemon_runner, "RECORD", str(folder / "docker-daemon.json"))
     if os.getuid() != 0:
         monkeypatch.setattr(os, "fchown", lambda *_: None)
     return folder
