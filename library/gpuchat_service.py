@@ -17,7 +17,7 @@ description:
   - Moves a service from one supervisor to the other, leaving nothing of the old one behind.
 options:
   name:
-    description: Name of the unit (without C(.service)) or of the compose project.
+    description: Name of the unit (without C(.service), with C(.path), C(.socket) or C(.timer)) or of the compose project.
     type: str
     required: true
   supervisor:
@@ -32,10 +32,9 @@ options:
     description:
       - Digest of the files that the service runs with, as M(gpuchat.stack.gpuchat_files) returned it.
     type: str
-  reload:
-    description: The service takes up changed files by a reload.
-    type: bool
-    default: false
+  reload_digest:
+    description: Digest of the files that the service takes up by a reload, without a restart.
+    type: str
   adopt:
     description: One that somebody else has started counts as started with the present files, and is not restarted.
     type: bool
@@ -106,7 +105,7 @@ def main() -> None:
             "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "systemd"},
             "compose_file": {"type": "path"},
             "digest": {"type": "str"},
-            "reload": {"type": "bool", "default": False},
+            "reload_digest": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
             "health": {
                 "type": "dict",

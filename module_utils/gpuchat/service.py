@@ -15,7 +15,7 @@ class WantedService:
 
     Attributes:
         digest: digest of the files it should run with; empty where it has none of ours.
-        reload: the service takes up changed files by a reload, without a restart.
+        reload_digest: digest of the files that it takes up by a reload, without a restart.
         adopt: one that runs already and was started by somebody else counts as started with the present files.
     """
 
@@ -23,7 +23,7 @@ class WantedService:
     supervisor: str
     state: str
     digest: str = ""
-    reload: bool = False
+    reload_digest: str = ""
     adopt: bool = False
 
 
@@ -34,6 +34,7 @@ class ServiceState:
     Attributes:
         recorded_supervisor: what started it last, as recorded; None where nothing is recorded.
         recorded_digest: digest of the files it was started with.
+        recorded_reload_digest: digest of the files that it took up by its last start or reload.
         stale_definition: systemd holds an older unit file than the one on disk.
     """
 
@@ -41,6 +42,7 @@ class ServiceState:
     enabled: bool = False
     recorded_supervisor: str | None = None
     recorded_digest: str = ""
+    recorded_reload_digest: str = ""
     stale_definition: bool = False
 
 
@@ -75,10 +77,11 @@ def plan_service(wanted: WantedService, current: ServiceState) -> Plan:
 
 
 def _started(wanted: WantedService, current: ServiceState, moved: bool) -> list[Step]:
-    same_files = current.recorded_digest == wanted.digest and current.recorded_supervisor is not None
-    running = current.running and not moved
-    same_files = same_files or (wanted.adopt and running and current.recorded_supervisor is None)
     recorded = current.recorded_supervisor is not None
+    running = current.running and not moved
+    adopted = wanted.adopt and running and not recorded
+    same_start = adopted or (recorded and current.recorded_digest == wanted.digest)
+    same_files = same_start and (adopted or current.recorded_reload_digest == wanted.reload_digest)
     if running and same_files and current.enabled and recorded:
         return []
     steps = [Step("define", wanted.supervisor)] if current.stale_definition or not same_files else []
@@ -87,7 +90,8 @@ def _started(wanted: WantedService, current: ServiceState, moved: bool) -> list[
     if not running:
         steps.append(Step("start", wanted.supervisor))
     elif not same_files:
-        steps.append(Step("reload" if wanted.reload and not current.stale_definition else "restart", wanted.supervisor))
+        by_reload = same_start and not current.stale_definition
+        steps.append(Step("reload" if by_reload else "restart", wanted.supervisor))
     steps.append(Step("record", wanted.supervisor))
     return steps
 
@@ -95,13 +99,17 @@ def _started(wanted: WantedService, current: ServiceState, moved: bool) -> list[
 def _described(wanted: WantedService, current: ServiceState) -> str:
     supervisor = current.recorded_supervisor or wanted.supervisor
     state = "running" if current.running else "stopped"
-    return f"{state} by {supervisor}, files {current.recorded_digest[:12] or 'not recorded'}\n"
+    return f"{state} by {supervisor}, files {_short(current.recorded_digest, current.recorded_reload_digest)}\n"
 
 
 def _described_wanted(wanted: WantedService) -> str:
     if wanted.state != "started":
         return f"{wanted.state}\n"
-    return f"running by {wanted.supervisor}, files {wanted.digest[:12] or 'not recorded'}\n"
+    return f"running by {wanted.supervisor}, files {_short(wanted.digest, wanted.reload_digest)}\n"
+
+
+def _short(*digests: str) -> str:
+    return " ".join(digest[:12] for digest in digests if digest) or "not recorded"
 
 
 def _reason(wanted: WantedService, current: ServiceState, steps: list[Step], moved: bool) -> str:

@@ -18,6 +18,7 @@ LOG_LINES = 30
 RESTARTS_THAT_MEAN_FAILURE = 3
 CONTAINER_REMOVAL_SECONDS = 30
 COMPOSE_LABEL = "com.docker.compose.project"
+OTHER_UNITS = (".path", ".socket", ".timer")
 
 
 class Unhealthy(Exception):
@@ -39,7 +40,7 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
         supervisor=str(params["supervisor"]),
         state=str(params["state"]),
         digest=str(params["digest"] or ""),
-        reload=bool(params["reload"]),
+        reload_digest=str(params["reload_digest"] or ""),
         adopt=bool(params["adopt"]),
     )
     plan = plan_service(wanted, read(wanted))
@@ -60,6 +61,7 @@ def read(wanted: WantedService) -> ServiceState:
     common = {
         "recorded_supervisor": str(recorded_supervisor) if recorded_supervisor else None,
         "recorded_digest": str(record.get("digest", "")),
+        "recorded_reload_digest": str(record.get("reload_digest", "")),
     }
     if wanted.supervisor == "compose":
         containers = containers_of(wanted.name)
@@ -76,9 +78,14 @@ def read(wanted: WantedService) -> ServiceState:
     )
 
 
+def unit_of(name: str) -> str:
+    """Return a unit's full name: a service's, where the name does not say of what kind it is."""
+    return name if name.endswith(OTHER_UNITS) else f"{name}.service"
+
+
 def unit_properties(name: str) -> dict[str, str]:
     names = "ActiveState,SubState,UnitFileState,NeedDaemonReload,Result,NRestarts"
-    shown = host.run(["systemctl", "show", f"{name}.service", f"--property={names}"])
+    shown = host.run(["systemctl", "show", unit_of(name), f"--property={names}"])
     return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
 
 
@@ -99,7 +106,8 @@ def act(wanted: WantedService, plan: Plan, compose_file: str) -> None:
 
 def _act_one(wanted: WantedService, step: Step, compose_file: str) -> None:
     if step.act == "record":
-        host.write_json(record_path(wanted.name), {"supervisor": wanted.supervisor, "digest": wanted.digest})
+        digests = {"digest": wanted.digest, "reload_digest": wanted.reload_digest}
+        host.write_json(record_path(wanted.name), {"supervisor": wanted.supervisor, **digests})
     elif step.act == "forget":
         with contextlib.suppress(FileNotFoundError):
             os.unlink(record_path(wanted.name))
@@ -120,7 +128,7 @@ def _act_compose(project: str, act_name: str, compose_file: str) -> None:
 
 
 def _act_systemd(name: str, act_name: str) -> None:
-    unit = f"{name}.service"
+    unit = unit_of(name)
     if act_name in ("stop", "stop-other"):
         host.run(["systemctl", "disable", unit])
         if unit_properties(name).get("ActiveState", "inactive") != "inactive":  # an earlier run may have come this far
@@ -216,7 +224,7 @@ def _containers_word(containers: Sequence[Mapping[str, object]]) -> str | None:
 def logs(wanted: WantedService) -> str:
     """Return the last lines of a service's log, without a terminal's control codes."""
     if wanted.supervisor == "systemd":
-        command = ["journalctl", "-u", f"{wanted.name}.service", "-n", str(LOG_LINES), "--no-pager", "-o", "cat"]
+        command = ["journalctl", "-u", unit_of(wanted.name), "-n", str(LOG_LINES), "--no-pager", "-o", "cat"]
     else:
         command = ["docker", "compose", "--project-name", wanted.name, "logs", "--no-color", "--no-log-prefix"]
         command += ["--tail", str(LOG_LINES)]

@@ -35,15 +35,36 @@ def acts(plan):
             id="interrupted between files and restart",
         ),
         pytest.param(
-            {"digest": NEW, "reload": True},
+            {"reload_digest": NEW},
             RUNNING,
             "define reload record",
             "the files of s have changed since it started",
-            id="changed files are taken up by a reload",
+            id="changed files that a reload takes up",
+        ),
+        pytest.param(
+            {"digest": NEW, "reload_digest": NEW},
+            RUNNING,
+            "define restart record",
+            "the files of s have changed since it started",
+            id="changed files of both kinds: a restart takes up all",
+        ),
+        pytest.param(
+            {"reload_digest": NEW},
+            {**RUNNING, "stale_definition": True},
+            "define restart record",
+            "the files of s have changed since it started",
+            id="a reload is not enough where the unit file is newer",
+        ),
+        pytest.param(
+            {"adopt": True, "reload_digest": NEW},
+            {"running": True, "enabled": True},
+            "record",
+            "s runs already, and is recorded",
+            id="adopted with what a reload would take up",
         ),
         pytest.param({}, {**RUNNING, "running": False}, "start record", "s is not running", id="it has died"),
         pytest.param(
-            {"digest": NEW, "reload": True},
+            {"digest": NEW, "reload_digest": NEW},
             {**RUNNING, "running": False},
             "define start record",
             "s is not running",
@@ -186,8 +207,12 @@ def after(plan, wanted, current):
                 "enable": {"enabled": True},
                 "stop": {"running": False, "enabled": False},
                 "define": {"stale_definition": False},
-                "record": {"recorded_supervisor": wanted.supervisor, "recorded_digest": wanted.digest},
-                "forget": {"recorded_supervisor": None, "recorded_digest": ""},
+                "record": {
+                    "recorded_supervisor": wanted.supervisor,
+                    "recorded_digest": wanted.digest,
+                    "recorded_reload_digest": wanted.reload_digest,
+                },
+                "forget": {"recorded_supervisor": None, "recorded_digest": "", "recorded_reload_digest": ""},
             }.get(step.act, {})
         )
     return ServiceState(**values)
@@ -195,11 +220,13 @@ def after(plan, wanted, current):
 
 WANTED = [
     WantedService("s", *values)
-    for values in itertools.product(SUPERVISORS, ("started", "stopped", "absent"), ("", OLD, NEW), (False, True))
+    for values in itertools.product(SUPERVISORS, ("started", "stopped", "absent"), ("", OLD), ("", NEW), (False, True))
 ]
 STATES = [
     ServiceState(*values)
-    for values in itertools.product((False, True), (False, True), (None, *SUPERVISORS), ("", OLD, NEW), (False, True))
+    for values in itertools.product(
+        (False, True), (False, True), (None, *SUPERVISORS), ("", OLD), ("", NEW), (False, True)
+    )
 ]
 EVERY_PAIR = [*itertools.product(WANTED, STATES)]
 

@@ -20,7 +20,7 @@ def params(**more):
         "supervisor": "systemd",
         "compose_file": None,
         "digest": "new",
-        "reload": False,
+        "reload_digest": None,
         "adopt": False,
         "health": None,
         "state": "started",
@@ -93,7 +93,7 @@ def test_a_running_unit_with_its_present_files_is_left_alone(commands):
     ("options", "there", "made"),
     [
         pytest.param({}, unit(), ["systemctl restart s.service"], id="changed files"),
-        pytest.param({"reload": True}, unit(), ["systemctl reload s.service"], id="reload"),
+        pytest.param({"digest": "old", "reload_digest": "new"}, unit(), ["systemctl reload s.service"], id="reload"),
         pytest.param(
             {},
             unit(stale="yes"),
@@ -108,7 +108,11 @@ def test_changed_files_restart_a_unit_and_are_recorded(commands, options, there,
     commands.answer(SHOW, there)
     assert service_runner.bring(params(**options), check=False)["changed"] is True
     assert commands.that("daemon-reload", "restart", "reload") == made
-    assert record() == {"supervisor": "systemd", "digest": "new"}
+    assert record() == {
+        "supervisor": "systemd",
+        "digest": options.get("digest", "new"),
+        "reload_digest": options.get("reload_digest", ""),
+    }
 
 
 def test_check_mode_foretells_a_restart_and_does_nothing(commands):
@@ -121,6 +125,13 @@ def test_check_mode_foretells_a_restart_and_does_nothing(commands):
     assert record()["digest"] == "old"
 
 
+@pytest.mark.parametrize("name", ["s.path", "s.timer", "s.socket"])
+def test_a_unit_that_is_no_service_bears_its_kind_in_its_name(commands, name):
+    commands.answer(f"systemctl show {name} --property=ActiveState", unit(active="inactive", enabled="disabled"))
+    service_runner.bring(params(name=name, digest=None), check=True)
+    assert {line.split()[2] for line in commands.made} == {name}
+
+
 def test_a_bare_host_foretells_a_start(commands):
     commands.answer("systemctl", rc=127)
     assert service_runner.bring(params(), check=True)["msg"] == "s is not running"
@@ -131,7 +142,7 @@ def test_a_reload_that_fails_is_told_and_not_recorded(commands):
     commands.answer(SHOW, unit())
     commands.answer("systemctl reload", rc=1, stderr="Job for s.service failed.")
     with pytest.raises((host.CommandFailed, service_runner.Unhealthy), match="Job for s.service failed"):
-        service_runner.bring(params(reload=True), check=False)
+        service_runner.bring(params(digest="old", reload_digest="new"), check=False)
     assert record()["digest"] == "old"
 
 
@@ -172,7 +183,7 @@ def test_a_compose_project_is_brought_up(commands, there, digest, made):
     commands.answer(made, lambda: containers(commands, container()) or "")
     assert service_runner.bring(compose(), check=False)["changed"] is True
     assert commands.that("up", "down") == [made]
-    assert record() == {"supervisor": "compose", "digest": "new"}
+    assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": ""}
 
 
 def test_a_running_project_with_its_present_files_is_left_alone(commands):
@@ -279,4 +290,4 @@ def test_a_switch_that_was_interrupted_after_the_old_unit_was_stopped_goes_on(co
     containers(commands, container())
     commands.answer("systemctl stop", rc=5, stderr="Failed to stop s.service: Unit s.service not loaded.")
     service_runner.bring(compose(), check=False)
-    assert record() == {"supervisor": "compose", "digest": "new"}
+    assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": ""}

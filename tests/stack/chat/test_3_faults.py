@@ -15,7 +15,7 @@ RECORD = "/var/lib/gpuchat"
 def digests(stack: Stack) -> tuple[str, str]:
     """Return the digests of the edge's files: of the set on disk, and of the set that it runs with."""
     on_disk = json.loads(stack.on("server", f"cat {RECORD}/files/edge.json"))["digest"]
-    running = json.loads(stack.on("server", f"cat {RECORD}/services/gpuchat-edge.json"))["digest"]
+    running = json.loads(stack.on("server", f"cat {RECORD}/services/gpuchat-edge.json"))["reload_digest"]
     return on_disk, running
 
 
