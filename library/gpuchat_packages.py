@@ -10,30 +10,36 @@ module: gpuchat_packages
 short_description: Keep the packages of one role, with their repository and key, as one unit
 version_added: 0.1.0
 description:
-  - Plans from dpkg's own state, so it needs neither python3-apt nor a loaded cache, and can foretell a package whose
-    repository is not there yet.
-  - Writes the repository in the deb822 form, with a key that is pinned by its fingerprint.
+  - Serves hosts that apt manages (Debian, Ubuntu) and hosts that dnf manages (RHEL 9 and 10 and their rebuilds).
+  - Plans from dpkg's or rpm's own state, so it needs neither python3-apt nor a loaded cache, and can foretell a package
+    whose repository is not there yet.
+  - Writes the repository in apt's deb822 form or as dnf's repository file, with a key that is pinned by its
+    fingerprint.
+  - Refuses a removal that would take packages along which nobody named.
+  - In each table by release a key is C(id-version), C(id-major), C(id) as in C(/etc/os-release), or C(default); the
+    most exact one counts. Rebuilds of RHEL, whose C(ID_LIKE) names C(rhel), also count as C(rhel-major) and C(rhel).
+  - In each name, address and suite, C({id}), C({version}) (without dots), C({version_major}), C({codename}) and C({arch})
+    stand for the release's words;
+    the last is C(amd64) or C(arm64) for apt, C(x86_64) or C(aarch64) for dnf.
 options:
   name:
     description: Name of the unit; its files are called C(gpuchat-<name>).
     type: str
     required: true
   packages:
-    description:
-      - Packages by release, each C(name) or C(name=version); the version is a shell pattern.
-      - A key is C(id-version) or C(id) as in C(/etc/os-release), or C(default); the most exact one counts.
+    description: Packages by release, each C(name) or C(name=version); the version, with its epoch, is a shell pattern.
     type: dict
     required: true
   refused_releases:
     description: Releases that cannot serve, with the reason and the cure.
     type: dict
     default: {}
-  repository:
-    description: Where the packages come from, if not from the distribution.
+  apt_repository:
+    description: Where the packages come from on a host that apt manages, if not from the distribution.
     type: dict
     suboptions:
       url:
-        description: Address of the repository; C({id}) and C({codename}) stand for the release's words.
+        description: Address of the repository.
         type: str
         required: true
       suite:
@@ -41,10 +47,29 @@ options:
         type: str
         required: true
       components:
-        description: Components; none where O(repository.suite) is a path.
+        description: Components; none where O(apt_repository.suite) is a path.
         type: list
         elements: str
         default: []
+      key_url:
+        description: Address of the signing key.
+        type: str
+      key_fingerprint:
+        description: Fingerprint of the signing key's primary key.
+        type: str
+  dnf_repository:
+    description: Where the packages come from on a host that dnf manages, if not from the distribution.
+    type: dict
+    suboptions:
+      url:
+        description: Base address of the repository.
+        type: str
+        required: true
+      signed:
+        description: What the owner of the repository signs, and dnf therefore checks.
+        type: str
+        choices: [packages, metadata, both]
+        default: packages
       key_url:
         description: Address of the signing key.
         type: str
@@ -56,10 +81,9 @@ options:
     type: dict
     default: {}
   conflicts:
-    description: Packages that are removed first.
-    type: list
-    elements: str
-    default: []
+    description: Packages that are removed first, by release.
+    type: dict
+    default: {}
   masked_units:
     description:
       - Systemd units that the packages would start and that must never run, because gpuchat runs its own.
@@ -68,7 +92,10 @@ options:
     elements: str
     default: []
   hold:
-    description: Keep the packages at their version when the rest of the host is upgraded.
+    description:
+      - Keep the packages at their version when the rest of the host is upgraded, by C(apt-mark hold) or by dnf's plugin
+        versionlock, which is installed for it.
+      - V(false) releases what an earlier run has held, and leaves the administrator's own holds.
     type: bool
     default: false
   state:
@@ -78,7 +105,7 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Foretells the whole change; the lists are not refreshed.
+    description: Foretells the whole change; the lists are not refreshed, and a key that is not reached is told.
     support: full
   diff_mode:
     description: Shows packages, versions, holds and repository files.
@@ -96,6 +123,23 @@ EXAMPLES = r"""
     packages:
       default: [nginx]
     masked_units: [nginx.service]
+
+- name: Install one version of a tool from its owner's repository, and hold it
+  gpuchat.stack.gpuchat_packages:
+    name: tool
+    packages:
+      debian: ['tool=2.1.*']
+      rhel: ['tool=2.1.*']
+    apt_repository:
+      url: https://packages.example.com/deb/{arch}
+      suite: /
+      key_url: https://packages.example.com/key
+      key_fingerprint: 0123456789ABCDEF0123456789ABCDEF01234567
+    dnf_repository:
+      url: https://packages.example.com/rpm/{version_major}/{arch}
+      key_url: https://packages.example.com/key
+      key_fingerprint: 0123456789ABCDEF0123456789ABCDEF01234567
+    hold: true
 """
 
 RETURN = r"""
@@ -103,6 +147,11 @@ msg:
   description: What was to be done, in one line.
   type: str
   returned: always
+unforetold:
+  description: What check mode could not foretell, and why.
+  type: list
+  elements: str
+  returned: when there is something
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -111,6 +160,20 @@ from ..module_utils.gpuchat import packages_runner
 from ..module_utils.gpuchat.host import CommandFailed
 from ..module_utils.gpuchat.plan import Refusal
 
+KEY = {"key_url": {"type": "str", "no_log": False}, "key_fingerprint": {"type": "str", "no_log": False}}
+APT_REPOSITORY = {
+    "url": {"type": "str", "required": True},
+    "suite": {"type": "str", "required": True},
+    "components": {"type": "list", "elements": "str", "default": []},
+    **KEY,
+}
+DNF_REPOSITORY = {
+    "url": {"type": "str", "required": True},
+    "signed": {"type": "str", "choices": ["packages", "metadata", "both"], "default": "packages"},
+    **KEY,
+}
+KEYS_TOGETHER = [("key_url", "key_fingerprint")]
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -118,19 +181,10 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "packages": {"type": "dict", "required": True},
             "refused_releases": {"type": "dict", "default": {}},
-            "repository": {
-                "type": "dict",
-                "options": {
-                    "url": {"type": "str", "required": True},
-                    "suite": {"type": "str", "required": True},
-                    "components": {"type": "list", "elements": "str", "default": []},
-                    "key_url": {"type": "str", "no_log": False},
-                    "key_fingerprint": {"type": "str", "no_log": False},
-                },
-                "required_together": [("key_url", "key_fingerprint")],
-            },
+            "apt_repository": {"type": "dict", "options": APT_REPOSITORY, "required_together": KEYS_TOGETHER},
+            "dnf_repository": {"type": "dict", "options": DNF_REPOSITORY, "required_together": KEYS_TOGETHER},
             "refused_packages": {"type": "dict", "default": {}},
-            "conflicts": {"type": "list", "elements": "str", "default": []},
+            "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
             "hold": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

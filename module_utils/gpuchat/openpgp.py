@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fingerprints of OpenPGP public keys, so that a key is pinned on a host that has no gpg.
 
-Source: RFC 9580, sections 4.2 (packet headers), 5.5.4 (fingerprints) and 6 (ASCII armor).
+Source: RFC 9580, sections 4.2 (packet headers), 5.5.4 (fingerprints), 6 (ASCII armor) and 6.1.1 (its checksum).
 """
 
 from __future__ import annotations
@@ -41,6 +41,26 @@ def dearmored(key: bytes) -> bytes:
     body = key.split(b"-----BEGIN PGP PUBLIC KEY BLOCK-----", 1)[1].split(b"-----END", 1)[0]
     lines = body.replace(b"\r", b"").split(b"\n\n", 1)[1].split()
     return base64.b64decode(b"".join(line for line in lines if not line.startswith(b"=")))
+
+
+def armored(key: bytes) -> bytes:
+    """Return a binary key in its ASCII form, which rpm wants, with the checksum that its older versions want."""
+    text = base64.b64encode(key)
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    checksum = b"=" + base64.b64encode(_crc24(key).to_bytes(3, "big"))
+    head, foot = b"-----BEGIN PGP PUBLIC KEY BLOCK-----", b"-----END PGP PUBLIC KEY BLOCK-----"
+    return b"\n".join([head, b"", *lines, checksum, foot, b""])
+
+
+def _crc24(data: bytes) -> int:
+    crc = 0xB704CE
+    for octet in data:
+        crc ^= octet << 16
+        for _bit in range(8):
+            crc <<= 1
+            if crc & 0x1000000:
+                crc ^= 0x1864CFB
+    return crc
 
 
 def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:

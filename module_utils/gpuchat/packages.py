@@ -1,25 +1,41 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packages of one role as one unit: repository, key, versions, holds, conflicts."""
+"""The packages of one role as one unit: repository, key, versions, holds, conflicts.
+
+What apt and dnf share; how each writes a repository and tells its state stands in ``apt`` and ``dnf``.
+"""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .plan import Difference, Plan, Refusal
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class Repository:
-    """An apt repository, written in the deb822 form."""
+    """A repository.
+
+    Attributes:
+        url: where it is; what apt calls URI, and dnf the base address.
+        suite: apt's suite, or a path that ends in a slash.
+        components: apt's components.
+        key_url: where its signing key is, empty for none.
+        key_fingerprint: the fingerprint of that key's primary key.
+        signed: what of a dnf repository is signed, ``packages``, ``metadata`` or ``both``; apt's metadata always is.
+    """
 
     url: str
-    suite: str
+    suite: str = ""
     components: tuple[str, ...] = ()
     key_url: str = ""
     key_fingerprint: str = ""
+    signed: str = "packages"
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class WantedPackage:
 
 @dataclass(frozen=True)
 class InstalledPackage:
-    """A package as dpkg records it."""
+    """A package as dpkg or rpm records it; the version is ``[epoch:]version-release``."""
 
     version: str
     held: bool = False
@@ -60,11 +76,12 @@ class Act:
 
 @dataclass(frozen=True)
 class Release:
-    """A distribution's release, as /etc/os-release names it."""
+    """A distribution's release, as os-release(5) names it; ``like`` are the ids of its relatives."""
 
     id: str
     version: str
     codename: str
+    like: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, os_release: str) -> Release:
@@ -73,22 +90,53 @@ class Release:
             line.split("=", 1) for line in os_release.splitlines() if "=" in line and not line.startswith("#")
         )
         plain = {key: value.strip().strip("\"'") for key, value in fields.items()}
-        return cls(plain.get("ID", ""), plain.get("VERSION_ID", ""), plain.get("VERSION_CODENAME", ""))
+        like = tuple(plain.get("ID_LIKE", "").split())
+        return cls(plain.get("ID", ""), plain.get("VERSION_ID", ""), plain.get("VERSION_CODENAME", ""), like)
+
+    @property
+    def major(self) -> str:
+        return self.version.partition(".")[0]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The keys under which a table by release may hold this one, most exact first."""
-        return (f"{self.id}-{self.version}", self.id, "default")
+        rebuilt = (f"rhel-{self.major}", "rhel") if "rhel" in self.like else ()
+        own = (f"{self.id}-{self.version}", f"{self.id}-{self.major}", self.id)
+        return tuple(dict.fromkeys((*own, *rebuilt, "default")))
 
-    def filled(self, text: str) -> str:
-        """Put this release's words in the place of ``{id}`` and ``{codename}``."""
-        return text.replace("{id}", self.id).replace("{codename}", self.codename)
+    @property
+    def system(self) -> str:
+        """What manages this release's packages: ``apt``, ``dnf``, or nothing that is known here."""
+        relatives = {self.id, *self.like}
+        if relatives & {"debian", "ubuntu"}:
+            return "apt"
+        return "dnf" if relatives & {"rhel", "fedora", "centos"} else ""
+
+    def filled(self, text: str, arch: str) -> str:
+        """Put this release's words in the place of ``{id}``, ``{version}`` and the like.
+
+        ``{version}`` bears no dots, as in ``2404``; ``{arch}`` is the package system's name of the machine.
+        """
+        words = {
+            "id": self.id,
+            "version": self.version.replace(".", ""),
+            "version_major": self.major,
+            "codename": self.codename,
+            "arch": arch,
+        }
+        for word, value in words.items():
+            text = text.replace(f"{{{word}}}", value)
+        return text
+
+    def row(self, table: Mapping[str, Row]) -> Row | None:
+        """Return what a table by release holds for this one, or None."""
+        return next((table[name] for name in self.names if name in table), None)
 
 
 def packages_for(
-    release: Release, by_release: Mapping[str, Sequence[str]], refused: Mapping[str, str]
+    release: Release, by_release: Mapping[str, Sequence[str]], refused: Mapping[str, str], arch: str = ""
 ) -> tuple[WantedPackage, ...]:
-    """Return the packages for a release.
+    """Return the packages for a release, their names filled with its words.
 
     Raises:
         Refusal: the release is refused by the table (its text says why, and the cure), or stands nowhere in it.
@@ -97,7 +145,7 @@ def packages_for(
         if name in refused:
             raise Refusal(f"found {release.id} {release.version}: {refused[name]}")
         if name in by_release:
-            return tuple(map(WantedPackage.parse, by_release[name]))
+            return tuple(WantedPackage.parse(release.filled(text, arch)) for text in by_release[name])
     known = ", ".join(sorted(by_release))
     raise Refusal(
         f"found {release.id} {release.version}; wanted one of {known}; use one of these, or set the package names"
@@ -115,27 +163,22 @@ def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[
             raise Refusal(f"found the package {name} {installed[name].version}: {reason}")
 
 
-def parse_dpkg_status(text: str) -> dict[str, InstalledPackage]:
-    """Read dpkg's own status file; only packages that are really installed are returned."""
-    packages: dict[str, InstalledPackage] = {}
-    for paragraph in text.split("\n\n"):
-        fields = dict(
-            line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and not line.startswith(" ")
+def refuse_collateral(taken: Iterable[str], named: Collection[str]) -> None:
+    """Refuse a removal that would take somebody else's packages along.
+
+    Args:
+        taken: every package that would go.
+        named: those that are meant to go.
+
+    Raises:
+        Refusal: there are more; they may serve something that nobody has asked us to end.
+    """
+    others = sorted(set(taken) - set(named))
+    if others:
+        raise Refusal(
+            f"found that removing {', '.join(named)} would take {', '.join(others)} along; wanted to remove nothing "
+            f"that was not named; remove {', '.join(others)} yourself if nobody needs it, and run again"
         )
-        want, _flag, state = fields.get("Status", "").partition(" ")
-        if state.endswith(" installed"):
-            packages[fields["Package"]] = InstalledPackage(fields.get("Version", ""), want == "hold")
-    return packages
-
-
-def sources_text(repository: Repository, keyring: str) -> str:
-    """Return the deb822 text of a repository."""
-    lines = ["# Made by gpuchat.", "Types: deb", f"URIs: {repository.url}", f"Suites: {repository.suite}"]
-    if repository.components:
-        lines.append(f"Components: {' '.join(repository.components)}")
-    if keyring:
-        lines.append(f"Signed-By: {keyring}")
-    return "\n".join(lines) + "\n"
 
 
 def plan_packages(
@@ -144,7 +187,9 @@ def plan_packages(
     *,
     conflicts: Iterable[str] = (),
     hold: bool = False,
+    needed_to_hold: Sequence[str] = (),
     present: bool = True,
+    own_holds: Collection[str] = (),
     repository_changes: Sequence[Difference] = (),
     units_to_mask: Sequence[str] = (),
 ) -> Plan:
@@ -152,23 +197,28 @@ def plan_packages(
 
     Args:
         wanted: the packages.
-        installed: dpkg's state by package name.
+        installed: the state of dpkg or rpm by package name.
         conflicts: packages that must not be there.
         hold: keep the packages at their version when the rest of the host is upgraded.
+        needed_to_hold: packages without which nothing can be held.
+        own_holds: what an earlier run has held; any other hold is the administrator's own and stays.
         repository_changes: how the repository's files differ.
         units_to_mask: systemd units that the packages would start and that are not masked yet.
     """
     names = [package.name for package in wanted]
-    held = {name for name in names if name in installed and installed[name].held}
+    held = {name for name, package in installed.items() if package.held}
     acts: list[Act] = []
     shown: list[Difference] = list(repository_changes)
     if present:
         missing = [package for package in wanted if not package.is_met_by(installed.get(package.name))]
+        missing += [WantedPackage(name) for name in needed_to_hold if hold and names and name not in installed]
         unwanted = [name for name in conflicts if name in installed]
-        to_hold = [name for name in names if hold and name not in held]
-        to_unhold: list[str] = []  # a hold may be the administrator's own
+        # A lock of dnf's names the version, so a package that changes is locked anew.
+        changing = {package.name for package in missing}
+        to_hold = [name for name in names if hold and (name not in held or name in changing)]
+        to_unhold = sorted(held & set(own_holds) - set(names if hold else ()))
     else:
-        missing, to_hold, to_unhold = [], [], sorted(held)
+        missing, to_hold, to_unhold = [], [], sorted(held & set(names))
         unwanted = [name for name in names if name in installed]
     if units_to_mask:
         acts.append(Act("mask", tuple(units_to_mask)))
@@ -186,7 +236,7 @@ def plan_packages(
         shown += [_installed(package, installed) for package in missing]
     if to_hold:
         acts.append(Act("hold", tuple(to_hold)))
-        shown += [Difference(f"package {name}", "not held\n", "held\n") for name in to_hold]
+        shown += [Difference(f"package {name}", "not held\n", "held\n") for name in to_hold if name not in held]
     reason = "; ".join(f"{act.act} {', '.join(act.names)}" for act in acts) or "all packages are as wanted"
     return Plan(tuple(shown), tuple(acts), reason)
 
@@ -201,7 +251,7 @@ def check_key(found: Sequence[str], wanted: str, url: str) -> None:
     """Refuse a key that is not the pinned one.
 
     Raises:
-        Refusal: the key file holds another key than the wanted one, alone or beside it: apt would trust each of them.
+        Refusal: the file holds another key than the wanted one, alone or beside it: each of them would be trusted.
     """
     if set(found) != {wanted.replace(" ", "").upper()}:
         raise Refusal(

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads and changes apt's packages: dpkg's own state file, apt-get, repository files as a file set."""
+"""Brings the packages of one role to a host: its release, apt or dnf, the repository's files as a file set."""
 
 from __future__ import annotations
 
@@ -8,111 +8,149 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from . import fileset, fileset_runner, host, openpgp
+from . import apt_runner, dnf_runner, fileset, fileset_runner, host, openpgp
 from .packages import (
     Act,
+    InstalledPackage,
     Release,
     Repository,
     check_key,
     packages_for,
-    parse_dpkg_status,
     plan_packages,
+    refuse_collateral,
     refuse_packages,
-    sources_text,
 )
 from .plan import Plan, Refusal
 
 SYSTEMD_UNITS = "/etc/systemd/system"
-DPKG_STATUS = "/var/lib/dpkg/status"
-APT_GET = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confold")
-APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a"}
+
+
+class System(Protocol):
+    """What ``apt_runner`` and ``dnf_runner`` do, each in its own way.
+
+    Attributes:
+        ARCHITECTURES: the system's names of machines, where they differ from the kernel's.
+        KEYS: the folder of repositories' keys.
+        SUFFIX: what a key's file name ends in.
+        NEEDED_TO_HOLD: packages without which nothing can be held.
+    """
+
+    @property
+    def ARCHITECTURES(self) -> Mapping[str, str]: ...  # noqa: N802 (a module's constant)
+    @property
+    def KEYS(self) -> str: ...  # noqa: N802
+    @property
+    def SUFFIX(self) -> str: ...  # noqa: N802
+    @property
+    def NEEDED_TO_HOLD(self) -> tuple[str, ...]: ...  # noqa: N802
+
+    def installed(self) -> dict[str, InstalledPackage]: ...
+    def key_file(self, key: bytes) -> bytes: ...
+    def repository_file(self, name: str, repository: Repository, key: str) -> fileset.WantedFile | None: ...
+    def removed_with(self, names: Sequence[str]) -> tuple[str, ...]: ...
+    def remove(self, names: Sequence[str]) -> None: ...
+    def choose(self, names: Sequence[str]) -> tuple[str, ...]: ...
+    def install(self, chosen: Sequence[str]) -> None: ...
+    def hold(self, names: Sequence[str]) -> None: ...
+    def unhold(self, names: Sequence[str]) -> None: ...
+
+
+SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 
 def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring the packages that a module's parameters describe into their state, and return the module's result.
 
     Raises:
-        Refusal: the host is not one that apt manages, or the repository's key is not the pinned one.
-        CommandFailed: apt-get failed; the text holds what it said.
+        Refusal: the host's release or packages do not allow it, or the repository's key is not the pinned one.
+        CommandFailed: apt-get or dnf failed; the text holds what it said.
     """
-    status = host.file_state(DPKG_STATUS)
-    if status is None or status.content is None:
-        raise Refusal(f"found no {DPKG_STATUS}; wanted a host with dpkg and apt (Debian, Ubuntu)")
     name = str(params["name"])
     present = params["state"] == "present"
+    hold = bool(params["hold"])
     os_release = host.file_state("/etc/os-release")
     release = Release.parse((os_release.content or b"").decode() if os_release else "")
-    repository = _repository(params.get("repository"), release) if present else None
-    files = _repository_files(name, repository) if repository and not _listed_elsewhere(name, repository) else ()
-    set_name = f"apt-{name}"
-    manifest = host.read_json(fileset_runner.manifest_path(set_name))
-    paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
-    file_plan = fileset.plan_files(files, {path: host.file_state(path) for path in paths}, manifest)
-    installed = parse_dpkg_status(status.content.decode(errors="replace"))
+    system = SYSTEMS.get(release.system)
+    if system is None:
+        raise Refusal(f"found {release.id or 'no'} {release.version} in /etc/os-release; wanted a host with apt or dnf")
+    arch = system.ARCHITECTURES.get(os.uname().machine, os.uname().machine)
+    wanted = packages_for(release, params["packages"], params["refused_releases"], arch)  # type: ignore[arg-type]
+    installed = system.installed()
     if present:
         refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
+    repository = _repository(params[f"{release.system}_repository"], release, arch) if present else None
+    files, notes = _repository_files(name, repository, system, check) if repository else ((), ())
+    manifest = host.read_json(fileset_runner.manifest_path(f"repository-{name}"))
+    paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
+    file_plan = fileset.plan_files(files, {path: host.file_state(path) for path in paths}, manifest)
+    own_holds = _own_holds(name)
     plan = plan_packages(
-        packages_for(release, params["packages"], params["refused_releases"]),  # type: ignore[arg-type]
+        wanted,
         installed,
-        conflicts=params["conflicts"] if present else (),  # type: ignore[arg-type]
-        hold=bool(params["hold"]),
+        needed_to_hold=system.NEEDED_TO_HOLD,
+        conflicts=(release.row(params["conflicts"]) or ()) if present else (),  # type: ignore[arg-type]
+        hold=hold,
         present=present,
+        own_holds=own_holds,
         repository_changes=file_plan.differences,
         units_to_mask=_unmasked(params["masked_units"]) if present else (),  # type: ignore[arg-type]
     )
+    acts = [act for act in plan.actions if isinstance(act, Act)]
+    for act in acts:
+        if act.act == "remove":
+            refuse_collateral(system.removed_with(act.names), act.names)
     if not check:
-        _apply(plan, set_name, file_plan)
-    return plan.result()
+        fileset_runner.apply(f"repository-{name}", file_plan)
+        _apply(acts, system, name)
+    return Plan(plan.differences, plan.actions, plan.reason, notes).result()
 
 
-def _repository(params: object, release: Release) -> Repository | None:
-    if not isinstance(params, dict):
+def _repository(one: object, release: Release, arch: str) -> Repository | None:
+    if not isinstance(one, dict):
         return None
+    words = {key: release.filled(str(one.get(key) or ""), arch) for key in ("url", "suite", "key_url")}
     return Repository(
-        url=release.filled(str(params["url"])),
-        suite=release.filled(str(params["suite"])),
-        components=tuple(params["components"]),
-        key_url=release.filled(str(params["key_url"] or "")),
-        key_fingerprint=str(params["key_fingerprint"] or ""),
+        **words,
+        components=tuple(one.get("components") or ()),
+        key_fingerprint=str(one["key_fingerprint"] or ""),
+        signed=str(one.get("signed") or "packages"),
     )
 
 
-def _repository_files(name: str, repository: Repository) -> tuple[fileset.WantedFile, ...]:
-    keyring = f"/etc/apt/keyrings/gpuchat-{name}.gpg" if repository.key_url else ""
-    sources = f"/etc/apt/sources.list.d/gpuchat-{name}.sources"
-    files = [fileset.WantedFile(sources, sources_text(repository, keyring).encode(), 0o644)]
-    if keyring:
-        files.insert(0, fileset.WantedFile(keyring, _key(repository, keyring), 0o644))
-    return tuple(files)
+def _repository_files(
+    name: str, repository: Repository, system: System, check: bool
+) -> tuple[tuple[fileset.WantedFile, ...], tuple[str, ...]]:
+    """Return the repository's key and file, and what could not be foretold of them."""
+    path = f"{system.KEYS}/gpuchat-{name}{system.SUFFIX}" if repository.key_url else ""
+    file = system.repository_file(name, repository, path)
+    if file is None:
+        return (), ()
+    if not path:
+        return (file,), ()
+    key, notes = _key(repository, path, system, check)
+    return (fileset.WantedFile(path, key, 0o644), file), notes
 
 
-def _listed_elsewhere(name: str, repository: Repository) -> bool:
-    """Whether somebody else's source names the repository already: apt refuses two with different keys."""
-    own = f"gpuchat-{name}.sources"
-    paths = [pathlib.Path("/etc/apt/sources.list"), *pathlib.Path("/etc/apt/sources.list.d").glob("*")]
-    return any(
-        repository.url in path.read_text(encoding="utf-8", errors="replace")
-        for path in paths
-        if path.is_file() and path.name != own
-    )
-
-
-def _key(repository: Repository, keyring: str) -> bytes:
+def _key(repository: Repository, path: str, system: System, check: bool) -> tuple[bytes, tuple[str, ...]]:
     """Return the pinned key: the one on the host where it is the right one, else the one at its address."""
-    there = host.file_state(keyring)
+    there = host.file_state(path)
     if there is not None and there.content is not None:
         with contextlib.suppress(Refusal):  # a damaged or foreign one is fetched anew
-            check_key(openpgp.fingerprints(there.content), repository.key_fingerprint, keyring)
-            return there.content
+            check_key(openpgp.fingerprints(there.content), repository.key_fingerprint, path)
+            return there.content, ()
     answer = host.http(repository.key_url, timeout=30)
+    if answer.status == 0 and check:
+        told = f"the key with the fingerprint {repository.key_fingerprint}, from {repository.key_url}\n"
+        return told.encode(), (f"the key at {repository.key_url}: it is not reached ({answer.error})",)
     if answer.status != 200:
         raise Refusal(
             f"{repository.key_url} answered {answer.status or answer.error}; wanted the repository's key; "
             "set key_url to an address that this host reaches"
         )
     check_key(openpgp.fingerprints(answer.body), repository.key_fingerprint, repository.key_url)
-    return openpgp.dearmored(answer.body)
+    return system.key_file(answer.body), ()
 
 
 def _unmasked(units: Sequence[str]) -> tuple[str, ...]:
@@ -131,21 +169,29 @@ def _unmasked(units: Sequence[str]) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _apply(plan: Plan, set_name: str, file_plan: Plan) -> None:
-    fileset_runner.apply(set_name, file_plan)
-    for act in plan.actions:
-        if isinstance(act, Act):
-            _apply_one(act)
+def _holds_path(name: str) -> str:
+    return f"{host.STATE_DIRECTORY}/packages/{name}.json"
 
 
-def _apply_one(act: Act) -> None:
-    if act.act == "mask":
-        host.must(["systemctl", "mask", *act.names])
-    elif act.act == "remove":
-        host.must([*APT_GET, "remove", *act.names], environment=APT_ENVIRONMENT, timeout=1800)
-    elif act.act == "install":
-        host.must([*APT_GET, "update"], environment=APT_ENVIRONMENT, timeout=1800)
-        flags = ["--no-remove", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
-        host.must([*APT_GET, "install", *flags, *act.names], environment=APT_ENVIRONMENT, timeout=3600)
-    elif act.act in ("hold", "unhold"):
-        host.must(["apt-mark", act.act, *act.names])
+def _own_holds(name: str) -> tuple[str, ...]:
+    held = host.read_json(_holds_path(name)).get("held")
+    return tuple(map(str, held)) if isinstance(held, list) else ()
+
+
+def _apply(acts: Sequence[Act], system: System, name: str) -> None:
+    # What is to come is looked for before anything goes.
+    chosen = [name for act in acts if act.act == "install" for name in system.choose(act.names)]
+    own = set(_own_holds(name))
+    for act in acts:
+        if act.act == "mask":
+            host.must(["systemctl", "mask", *act.names])
+        elif act.act == "remove":
+            system.remove(act.names)
+        elif act.act == "install":
+            system.install(chosen)
+        elif act.act == "hold":  # recorded first: a run may die in between, and a hold of ours must be known as ours
+            host.write_json(_holds_path(name), {"held": sorted(own | set(act.names))})
+            system.hold(act.names)
+        elif act.act == "unhold":
+            system.unhold(act.names)
+            host.write_json(_holds_path(name), {"held": sorted(own - set(act.names))})

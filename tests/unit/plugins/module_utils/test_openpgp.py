@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.openpgp import dearmored, fingerprints
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.openpgp import armored, dearmored, fingerprints
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
+from hypothesis import given
+from hypothesis import strategies as st
 
 ED25519 = b"""-----BEGIN PGP PUBLIC KEY BLOCK-----
 
@@ -63,6 +65,16 @@ def test_the_fingerprints_of_the_primary_keys_are_found(key, found):
 def test_the_binary_form_stays_as_it_is():
     assert dearmored(dearmored(ED25519)) == dearmored(ED25519)
     assert dearmored(ED25519)[:2] == b"\x98\x33"
+
+
+def test_a_binary_key_is_armored_as_gpg_does_it():
+    assert armored(dearmored(ED25519)) == ED25519
+    assert armored(dearmored(RSA)) == RSA.replace(b"Comment: made by gpg 2.2.40\n", b"")
+
+
+@given(st.binary(min_size=1))
+def test_whatever_is_armored_is_read_back(key):
+    assert dearmored(armored(key)) == key
 
 
 @pytest.mark.parametrize(

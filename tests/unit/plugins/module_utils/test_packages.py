@@ -2,171 +2,173 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
     Act,
     InstalledPackage,
     Release,
-    Repository,
     WantedPackage,
     check_key,
     packages_for,
-    parse_dpkg_status,
     plan_packages,
-    sources_text,
+    refuse_collateral,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Difference, Refusal
 
-DEBIAN_12 = """PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
-NAME="Debian GNU/Linux"
-VERSION_ID="12"
-VERSION="12 (bookworm)"
-VERSION_CODENAME=bookworm
-ID=debian
-HOME_URL="https://www.debian.org/"
-SUPPORT_URL="https://www.debian.org/support"
-BUG_REPORT_URL="https://bugs.debian.org/"
-"""
-DEBIAN_13 = """PRETTY_NAME="Debian GNU/Linux 13 (trixie)"
-NAME="Debian GNU/Linux"
-VERSION_ID="13"
-VERSION="13 (trixie)"
-VERSION_CODENAME=trixie
-DEBIAN_VERSION_FULL=13.1
-ID=debian
-HOME_URL="https://www.debian.org/"
-SUPPORT_URL="https://www.debian.org/support"
-BUG_REPORT_URL="https://bugs.debian.org/"
-"""
-UBUNTU_2204 = """PRETTY_NAME="Ubuntu 22.04.5 LTS"
-NAME="Ubuntu"
-VERSION_ID="22.04"
-VERSION="22.04.5 LTS (Jammy Jellyfish)"
-VERSION_CODENAME=jammy
-ID=ubuntu
-ID_LIKE=debian
-HOME_URL="https://www.ubuntu.com/"
-UBUNTU_CODENAME=jammy
-"""
-UBUNTU_2404 = """PRETTY_NAME="Ubuntu 24.04.3 LTS"
-NAME="Ubuntu"
-VERSION_ID="24.04"
-VERSION="24.04.3 LTS (Noble Numbat)"
-VERSION_CODENAME=noble
-ID=ubuntu
-ID_LIKE=debian
-HOME_URL="https://www.ubuntu.com/"
-UBUNTU_CODENAME=noble
-LOGO=ubuntu-logo
-"""
+RELEASES = pathlib.Path(__file__).resolve().parent / "releases"
+
+
+def release(name):
+    return Release.parse((RELEASES / f"{name}.os-release").read_text(encoding="utf-8"))
+
+
+REBUILT = ("rhel", "centos", "fedora")
 
 
 @pytest.mark.parametrize(
-    ("text", "release", "names"),
+    ("name", "read", "names", "system"),
     [
-        pytest.param(
-            DEBIAN_12, Release("debian", "12", "bookworm"), ("debian-12", "debian", "default"), id="Debian 12"
+        ("debian-12", Release("debian", "12", "bookworm"), ("debian-12", "debian", "default"), "apt"),
+        ("debian-13", Release("debian", "13", "trixie"), ("debian-13", "debian", "default"), "apt"),
+        (
+            "ubuntu-22.04",
+            Release("ubuntu", "22.04", "jammy", ("debian",)),
+            ("ubuntu-22.04", "ubuntu-22", "ubuntu", "default"),
+            "apt",
         ),
-        pytest.param(DEBIAN_13, Release("debian", "13", "trixie"), ("debian-13", "debian", "default"), id="Debian 13"),
-        pytest.param(
-            UBUNTU_2204, Release("ubuntu", "22.04", "jammy"), ("ubuntu-22.04", "ubuntu", "default"), id="Ubuntu 22.04"
+        (
+            "ubuntu-26.04",
+            Release("ubuntu", "26.04", "resolute", ("debian",)),
+            ("ubuntu-26.04", "ubuntu-26", "ubuntu", "default"),
+            "apt",
         ),
-        pytest.param(
-            UBUNTU_2404, Release("ubuntu", "24.04", "noble"), ("ubuntu-24.04", "ubuntu", "default"), id="Ubuntu 24.04"
+        ("rhel-9", Release("rhel", "9.4", "", ("fedora",)), ("rhel-9.4", "rhel-9", "rhel", "default"), "dnf"),
+        (
+            "rhel-10",
+            Release("rhel", "10.0", "", ("centos", "fedora")),
+            ("rhel-10.0", "rhel-10", "rhel", "default"),
+            "dnf",
         ),
-        pytest.param("# nothing here\n", Release("", "", ""), ("-", "", "default"), id="no words at all"),
+        (
+            "rocky-9",
+            Release("rocky", "9.3", "", REBUILT),
+            ("rocky-9.3", "rocky-9", "rocky", "rhel-9", "rhel", "default"),
+            "dnf",
+        ),
+        (
+            "almalinux-10",
+            Release("almalinux", "10.0", "", REBUILT),
+            ("almalinux-10.0", "almalinux-10", "almalinux", "rhel-10", "rhel", "default"),
+            "dnf",
+        ),
+        (
+            "centos-9",
+            Release("centos", "9", "", ("rhel", "fedora")),
+            ("centos-9", "centos", "rhel-9", "rhel", "default"),
+            "dnf",
+        ),
+        ("ol-9", Release("ol", "9.1", "", ("fedora",)), ("ol-9.1", "ol-9", "ol", "default"), "dnf"),
+        ("fedora-43", Release("fedora", "43", ""), ("fedora-43", "fedora", "default"), "dnf"),
     ],
 )
-def test_a_release_is_read_from_os_release(text, release, names):
-    assert Release.parse(text) == release
-    assert release.names == names
-
-
-def test_an_address_is_filled_with_the_releases_words():
-    url = "https://example.com/{id}/dists/{codename}"
-    assert Release.parse(UBUNTU_2404).filled(url) == "https://example.com/ubuntu/dists/noble"
-
-
-TABLE = {"debian-13": ["docker.io"], "ubuntu": ["docker-ce=5:28.*"], "default": ["nginx"]}
+def test_a_release_is_read_from_os_release(name, read, names, system):
+    found = release(name)
+    assert found == read
+    assert (found.names, found.system) == (names, system)
 
 
 @pytest.mark.parametrize(
-    ("text", "table", "packages"),
+    ("text", "system"),
+    [("# nothing here\n", ""), ("ID=arch\n", ""), ("ID=linuxmint\nID_LIKE='ubuntu debian'\n", "apt")],
+)
+def test_a_release_without_apt_or_dnf_has_no_system(text, system):
+    assert Release.parse(text).system == system
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "filled"),
     [
-        pytest.param(DEBIAN_13, TABLE, (WantedPackage("docker.io"),), id="by id and version"),
-        pytest.param(UBUNTU_2204, TABLE, (WantedPackage("docker-ce", "5:28.*"),), id="by id"),
-        pytest.param(DEBIAN_12, TABLE, (WantedPackage("nginx"),), id="default"),
+        ("ubuntu-24.04", "https://example.com/{id}/dists/{codename}", "https://example.com/ubuntu/dists/noble"),
+        ("rocky-9", "https://example.com/{id}/{version_major}/{arch}", "https://example.com/rocky/9/some-machine"),
+        ("rhel-10", "{version_major}", "10"),
+        ("ubuntu-24.04", "{id}{version}", "ubuntu2404"),
+        ("debian-13", "no word {of} ours", "no word {of} ours"),
+    ],
+)
+def test_an_address_is_filled_with_the_releases_words(name, text, filled):
+    assert release(name).filled(text, "some-machine") == filled
+
+
+TABLE = {
+    "debian-13": ["docker.io"],
+    "ubuntu": ["docker-ce=5:28.*"],
+    "rhel": ["moby"],
+    "rocky-10": ["special"],
+    "default": ["nginx"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "packages"),
+    [
+        pytest.param("debian-13", TABLE, (WantedPackage("docker.io"),), id="by id and version"),
+        pytest.param("ubuntu-22.04", TABLE, (WantedPackage("docker-ce", "5:28.*"),), id="by id"),
+        pytest.param("debian-12", TABLE, (WantedPackage("nginx"),), id="default"),
+        pytest.param("almalinux-10", TABLE, (WantedPackage("moby"),), id="a rebuild of RHEL"),
+        pytest.param("debian-13", {"debian": ["linux-{arch}"]}, (WantedPackage("linux-amd64"),), id="by machine"),
+        pytest.param("rocky-10", TABLE, (WantedPackage("special"),), id="its own row before RHEL's"),
+        pytest.param("ol-9", TABLE, (WantedPackage("nginx"),), id="one that calls itself no rebuild"),
         pytest.param(
-            DEBIAN_13, {**TABLE, "debian": ["other"]}, (WantedPackage("docker.io"),), id="the most exact one counts"
+            "debian-13", {**TABLE, "debian": ["other"]}, (WantedPackage("docker.io"),), id="the most exact one counts"
         ),
     ],
 )
-def test_packages_are_chosen_by_release(text, table, packages):
-    assert packages_for(Release.parse(text), table, {}) == packages
+def test_packages_are_chosen_by_release(name, table, packages):
+    assert packages_for(release(name), table, {}, "amd64") == packages
 
 
 @pytest.mark.parametrize(
-    ("text", "refused", "message"),
+    ("name", "refused", "message"),
     [
         pytest.param(
-            DEBIAN_12,
+            "debian-12",
             {"debian-12": "no Compose v2; set docker_source to docker"},
             "found debian 12: no Compose v2; set docker_source to docker",
             id="refused by the table",
         ),
         pytest.param(
-            DEBIAN_12,
+            "rocky-9",
+            {"rhel": "it ships Podman"},
+            "found rocky 9.3: it ships Podman",
+            id="refused with what it rebuilds",
+        ),
+        pytest.param(
+            "debian-12",
             {},
             "found debian 12; wanted one of debian-13, ubuntu; use one of these, or set the package names",
             id="in no table",
         ),
     ],
 )
-def test_a_release_that_cannot_serve_is_refused(text, refused, message):
+def test_a_release_that_cannot_serve_is_refused(name, refused, message):
     with pytest.raises(Refusal) as refusal:
-        packages_for(Release.parse(text), {"debian-13": [], "ubuntu": []}, refused)
+        packages_for(release(name), {"debian-13": [], "ubuntu": []}, refused)
     assert str(refusal.value) == message
 
 
-DPKG_STATUS = """Package: nginx
-Status: install ok installed
-Priority: optional
-Section: httpd
-Architecture: amd64
-Version: 1.22.1-9+deb12u3
-Depends: libc6 (>= 2.34), nginx-common (= 1.22.1-9+deb12u3), iproute2
-Description: small, powerful, scalable web/proxy server
- Nginx ("engine X") is a high-performance web and reverse proxy server
- .
- Status: deinstall ok config-files
-Homepage: https://nginx.org
-
-Package: docker-ce
-Status: hold ok installed
-Architecture: amd64
-Version: 5:28.5.1-1~debian.12~bookworm
-Conffiles:
- /etc/default/docker 4a0d4cbd7ab4f3c1a2d8a8b0d3f9e8f1
- /etc/init.d/docker 0d4d1bbd0b8a9d5e7f0c7a6f4f2cbd3a
-
-Package: runc
-Status: deinstall ok config-files
-Architecture: amd64
-Version: 1.1.5+ds1-1+deb12u1
-
-Package: apache2
-Status: install ok half-configured
-Version: 2.4.65-1~deb12u1
-
-"""
+def test_a_removal_that_takes_only_what_is_named_is_allowed():
+    refuse_collateral(["a", "b"], ["b", "a", "c"])
 
 
-def test_dpkgs_status_gives_what_is_really_installed():
-    assert parse_dpkg_status(DPKG_STATUS) == {
-        "nginx": InstalledPackage("1.22.1-9+deb12u3"),
-        "docker-ce": InstalledPackage("5:28.5.1-1~debian.12~bookworm", held=True),
-    }
-    assert parse_dpkg_status("") == {}
+def test_a_removal_that_takes_more_is_refused():
+    with pytest.raises(Refusal) as refused:
+        refuse_collateral(["runc", "kubelet", "cri-o"], ["runc"])
+    assert str(refused.value) == (
+        "found that removing runc would take cri-o, kubelet along; wanted to remove nothing that was not named; "
+        "remove cri-o, kubelet yourself if nobody needs it, and run again"
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,6 +214,34 @@ SOURCES = Difference("/etc/apt/sources.list.d/x.sources", "", "Types: deb\n")
         ),
         pytest.param((A,), HELD_A, {"hold": True}, (), id="held already"),
         pytest.param((A,), HELD_A, {}, (), id="held by the administrator"),
+        pytest.param((A,), HELD_A, {"own_holds": ["a"]}, (Act("unhold", ("a",)),), id="held by an earlier run"),
+        pytest.param(
+            (A,), HELD_A, {"own_holds": ["a"], "hold": True}, (), id="held by an earlier run, and still wanted"
+        ),
+        pytest.param((A,), HAVE_A, {"own_holds": ["a"]}, (), id="a hold that somebody has released"),
+        pytest.param(
+            (A,),
+            {**HELD_A, "b": InstalledPackage("1", held=True)},
+            {"own_holds": ["a", "b"], "hold": True},
+            (Act("unhold", ("b",)),),
+            id="a hold of a package that is no longer ours",
+        ),
+        pytest.param(
+            (WantedPackage("a", "2"),),
+            HELD_A,
+            {"hold": True, "own_holds": ["a"]},
+            (Act("install", ("a=2",)), Act("hold", ("a",))),
+            id="a version that changes is held anew",
+        ),
+        pytest.param(
+            (A,),
+            HAVE_A,
+            {"hold": True, "needed_to_hold": ["lock"]},
+            (Act("install", ("lock",)), Act("hold", ("a",))),
+            id="what holding needs is installed, and not held",
+        ),
+        pytest.param((A,), HAVE_A, {"needed_to_hold": ["lock"]}, (), id="nothing to hold, nothing needed for it"),
+        pytest.param((), {}, {"hold": True, "needed_to_hold": ["lock"]}, (), id="no packages at all"),
         pytest.param((A,), HAVE_A, {"present": False}, (Act("remove", ("a",)),), id="absent"),
         pytest.param(
             (A,), HELD_A, {"present": False}, (Act("unhold", ("a",)), Act("remove", ("a",))), id="absent and held"
@@ -240,34 +270,16 @@ def test_packages_are_brought_into_their_state(wanted, installed, options, acts)
         pytest.param((B,), {"b": InstalledPackage("1")}, {}, ("package b", "1\n", "2.*\n"), id="another version"),
         pytest.param((A,), HAVE_A, {"present": False}, ("package a", "1\n", ""), id="removed"),
         pytest.param((A,), HAVE_A, {"hold": True}, ("package a", "not held\n", "held\n"), id="held"),
+        pytest.param((A,), HELD_A, {"own_holds": ["a"]}, ("package a", "held\n", "not held\n"), id="released"),
+        pytest.param(
+            (WantedPackage("a", "2"),), HELD_A, {"hold": True}, ("package a", "1\n", "2\n"), id="held before and after"
+        ),
         pytest.param((A,), HAVE_A, {"units_to_mask": ["u"]}, ("unit u", "not masked\n", "masked\n"), id="masked"),
     ],
 )
 def test_a_diff_shows_versions_holds_and_masks(wanted, installed, options, shown):
     (difference,) = plan_packages(wanted, installed, **options).differences
     assert (difference.name, difference.before, difference.after) == shown
-
-
-@pytest.mark.parametrize(
-    ("repository", "keyring", "text"),
-    [
-        pytest.param(
-            Repository("https://example.com/debian", "trixie", ("stable", "test")),
-            "/k.gpg",
-            "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/debian\nSuites: trixie\n"
-            "Components: stable test\nSigned-By: /k.gpg\n",
-            id="suite and components",
-        ),
-        pytest.param(
-            Repository("https://example.com/amd64", "./"),
-            "",
-            "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/amd64\nSuites: ./\n",
-            id="a path, without key",
-        ),
-    ],
-)
-def test_a_repository_is_written_in_the_deb822_form(repository, keyring, text):
-    assert sources_text(repository, keyring) == text
 
 
 GOOD, OTHER = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88", "4B10F9E60CA79301A3005FEB9E7C9D7A2DBF8AB9"
