@@ -4,9 +4,10 @@
 # Installs what the tests need of Debian or Ubuntu; Docker and the images are the test world's own affair.
 set -euo pipefail
 
-# git stages the collection, shellcheck is one of the sanity tests, Chromium with certutil and fonts opens the chat.
+# git stages the collection, shellcheck is one of the sanity tests, Chromium with certutil and fonts opens the chat,
+# gcc makes the stand-in of NVIDIA's library.
 packages=(ca-certificates chromium curl fonts-liberation fonts-noto-cjk fonts-noto-color-emoji git libnss3-tools)
-packages+=(openssh-client shellcheck)
+packages+=(gcc libc6-dev openssh-client shellcheck)
 if ! dpkg --status "${packages[@]}" &>/dev/null; then
     echo "installing ${packages[*]}"
     root=()

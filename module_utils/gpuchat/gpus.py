@@ -1,0 +1,496 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's accelerators: what their readings mean, whoever gave them.
+
+Sources: NVIDIA's NVML API reference (error codes, levels of topology, architectures) and nvidia-smi(1), whose exit
+statuses are NVML's error codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+NVIDIA, AMD = "10de", "1002"
+DISPLAY_CLASSES = ("0300", "0302", "0380")
+"""PCI classes of graphics cards: VGA controller, 3D controller, other display controller."""
+
+PROCESSING_CLASS = "1200"
+"""PCI class of a processing accelerator, such as AMD's MI300X."""
+
+NO_PERMISSION, NOT_FOUND, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND = 4, 6, 9, 12
+FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED, MISMATCH, UNKNOWN = 13, 15, 16, 18, 999
+STATES = {
+    NO_PERMISSION: "no_permission",
+    DRIVER_NOT_LOADED: "no_driver",
+    LIBRARY_NOT_FOUND: "no_driver",
+    GPU_IS_LOST: "lost",
+    RESET_REQUIRED: "lost",
+    MISMATCH: "mismatch",
+}
+
+ARCHITECTURES = {
+    2: "Kepler",
+    3: "Maxwell",
+    4: "Pascal",
+    5: "Volta",
+    6: "Turing",
+    7: "Ampere",
+    8: "Ada Lovelace",
+    9: "Hopper",
+    10: "Blackwell",
+    13: "Rubin",
+}
+"""Names by NVML's number (NVML_DEVICE_ARCH_*)."""
+
+ARCHITECTURE_OF_CAPABILITY = {
+    "3": "Kepler",
+    "5": "Maxwell",
+    "6": "Pascal",
+    "7": "Volta",
+    "7.5": "Turing",
+    "8": "Ampere",
+    "8.9": "Ada Lovelace",
+    "9": "Hopper",
+    "10": "Blackwell",
+    "11": "Blackwell",
+    "12": "Blackwell",
+}
+"""Names by compute capability, or by its major number alone (NVIDIA's CUDA programming guide)."""
+
+PATHS = {
+    0: "same_board",
+    10: "pcie_switch",
+    20: "pcie_switches",
+    30: "host_bridge",
+    40: "numa_node",
+    50: "sockets",
+}
+"""What two GPUs' PCIe path crosses, by NVML's level (NVML_TOPOLOGY_*)."""
+
+SWITCH = "switch"
+"""The far end of an NVLink that leads to an NVSwitch, and so to each GPU on it."""
+
+
+@dataclass(frozen=True)
+class PciDevice:
+    """A display device as sysfs shows it; ids are four hexadecimal digits, ``driver`` is the bound kernel driver."""
+
+    address: str
+    vendor_id: str
+    device_id: str
+    driver: str | None = None
+
+
+@dataclass(frozen=True)
+class MigDevice:
+    """A part of a GPU in MIG mode."""
+
+    index: int
+    uuid: str | None = None
+    name: str | None = None
+    memory_bytes: int | None = None
+    memory_free_bytes: int | None = None
+    gpu_instance_id: int | None = None
+    compute_instance_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that computes on a GPU; ``memory_bytes`` is what it holds of the GPU's memory."""
+
+    pid: int
+    name: str | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU; what its source cannot give is None.
+
+    Attributes:
+        memory_supported: whether the GPU has memory of its own to tell of.
+        nvlinks: the far end of each active NVLink, a PCI address or ``SWITCH``.
+        fault: why the GPU cannot be used, in NVML's words; empty for a sound one.
+    """
+
+    index: int | None = None
+    pci_address: str | None = None
+    uuid: str | None = None
+    name: str | None = None
+    memory_bytes: int | None = None
+    memory_free_bytes: int | None = None
+    memory_supported: bool = True
+    compute_capability: str | None = None
+    architecture: str | None = None
+    mig_mode: str | None = None
+    mig_devices: tuple[MigDevice, ...] | None = None
+    pcie_gen: int | None = None
+    pcie_width: int | None = None
+    pcie_max_gen: int | None = None
+    pcie_max_width: int | None = None
+    nvlinks: tuple[str, ...] | None = None
+    ecc_corrected: int | None = None
+    ecc_uncorrected: int | None = None
+    temperature_c: int | None = None
+    processes: tuple[Process, ...] | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What NVML or nvidia-smi said.
+
+    Attributes:
+        source: ``nvml``, ``nvidia-smi`` or ``none``.
+        code: NVML's error code where nothing could be read, else 0.
+        said: the words that came with the code.
+        paths: NVML's level of topology by the indexes of two GPUs; None where the source cannot tell.
+    """
+
+    source: str
+    gpus: tuple[Gpu, ...] = ()
+    driver_version: str | None = None
+    cuda_version: str | None = None
+    library_version: str | None = None
+    code: int = 0
+    said: str = ""
+    paths: Mapping[tuple[int, int], int] | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the host shows without any driver's help.
+
+    Attributes:
+        devices: the display devices and accelerators on PCI.
+        kfd: whether AMD's compute driver offers its device file.
+        module_version: version of NVIDIA's kernel module that is loaded.
+        memory_bytes: the host's memory.
+        memory_free_bytes: what of it programs could have.
+    """
+
+    devices: tuple[PciDevice, ...] = ()
+    kfd: bool = False
+    module_version: str | None = None
+    memory_bytes: int | None = None
+    memory_free_bytes: int | None = None
+
+
+def pci_address(text: str) -> str:
+    """Return a PCI address as sysfs writes it, for instance ``0000:3b:00.0``.
+
+    NVML and nvidia-smi write the domain with eight digits and in upper case.
+    """
+    domain, _colon, rest = text.strip().lower().partition(":")
+    return f"{int(domain, 16):04x}:{rest}"
+
+
+def pci_device(address: str, files: Mapping[str, str], driver: str | None) -> PciDevice | None:
+    """Read a device's sysfs files ``vendor``, ``device`` and ``class``; None for anything but an NVIDIA or AMD card."""
+    vendor, device, kind = (files.get(name, "").strip().replace("0x", "") for name in ("vendor", "device", "class"))
+    classes = (*DISPLAY_CLASSES, PROCESSING_CLASS) if vendor == AMD else DISPLAY_CLASSES
+    if vendor not in (NVIDIA, AMD) or kind[:4] not in classes:
+        return None
+    return PciDevice(address, vendor, device, driver)
+
+
+def module_version(text: str) -> str | None:
+    """Find the version in /proc/driver/nvidia/version."""
+    found = re.search(r"Kernel Module\b.*?\s(\d+\.\d+(?:\.\d+)?)\s", text)
+    return found.group(1) if found else None
+
+
+def host_memory(meminfo: str) -> tuple[int | None, int | None]:
+    """Return total and available memory (bytes) from /proc/meminfo."""
+    kib = dict(re.findall(r"^(\w+):\s+(\d+) kB$", meminfo, re.MULTILINE))
+    total, free = (int(kib[name]) * 1024 if name in kib else None for name in ("MemTotal", "MemAvailable"))
+    return total, free
+
+
+def cuda_version(number: int) -> str:
+    """Return CUDA's version from NVML's number: 1000 times major plus 10 times minor."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def architecture(number: int | None, capability: str | None) -> str | None:
+    """Name an architecture by NVML's number, or by the compute capability where a driver gives none."""
+    if number in ARCHITECTURES:
+        return ARCHITECTURES[number]
+    exact = capability or ""
+    return ARCHITECTURE_OF_CAPABILITY.get(exact) or ARCHITECTURE_OF_CAPABILITY.get(exact.partition(".")[0])
+
+
+SMI_FIELDS = (
+    "index",
+    "pci.bus_id",
+    "uuid",
+    "name",
+    "driver_version",
+    "memory.total",
+    "memory.free",
+    "compute_cap",
+    "mig.mode.current",
+    "pcie.link.gen.current",
+    "pcie.link.width.current",
+    "pcie.link.gen.max",
+    "pcie.link.width.max",
+    "ecc.errors.corrected.volatile.total",
+    "ecc.errors.uncorrected.volatile.total",
+    "temperature.gpu",
+)
+SMI_PROCESS_FIELDS = ("gpu_uuid", "pid", "used_memory", "process_name")
+MIB = 1024 * 1024
+
+
+def unknown_smi_field(text: str) -> str | None:
+    """Return the field that an older nvidia-smi does not know, and for which it refuses the whole query."""
+    found = re.search(r'Field "([^"]+)" is not a valid field to query', text)
+    return found.group(1) if found else None
+
+
+def smi_error(status: int, text: str) -> tuple[int, str]:
+    """Return NVML's error code for an nvidia-smi that failed, and its words on one line.
+
+    A GPU off the bus is told by its words: newer drivers end with 255 and "Unknown Error".
+    """
+    said = " ".join(text.split())
+    if "Unable to determine the device handle" in said or "GPU is lost" in said:
+        return GPU_IS_LOST, said
+    return status, said
+
+
+def parse_smi(text: str, fields: Sequence[str], processes: str | None) -> tuple[tuple[Gpu, ...], str | None]:
+    """Read the answers of ``nvidia-smi --query-gpu`` and ``--query-compute-apps`` (CSV, no header, no units).
+
+    Returns the GPUs and the driver's version. Memory is told in MiB there; warnings may stand between the rows.
+    """
+    lines = [[cell.strip() for cell in line.split(",")] for line in text.splitlines()]
+    rows = [dict(zip(fields, cells)) for cells in lines if len(cells) == len(fields)]
+    versions = [row["driver_version"] for row in rows if _word(row.get("driver_version"))]
+    return tuple(_smi_gpu(row, processes) for row in rows), versions[0] if versions else None
+
+
+def _smi_gpu(row: Mapping[str, str], processes: str | None) -> Gpu:
+    uuid, capability, mode = (_word(row.get(name)) for name in ("uuid", "compute_cap", "mig.mode.current"))
+    address = row.get("pci.bus_id") or ""
+    faults = [cell.strip("[]") for cell in row.values() if cell in ("[GPU is lost]", "[GPU requires reset]")]
+    return Gpu(
+        index=_number(row.get("index")),
+        pci_address=pci_address(address) if re.fullmatch(r"[0-9A-Fa-f]+:[0-9A-Fa-f:.]+", address) else None,
+        uuid=uuid,
+        name=_word(row.get("name")),
+        memory_bytes=_number(row.get("memory.total"), MIB),
+        memory_free_bytes=_number(row.get("memory.free"), MIB),
+        memory_supported=row.get("memory.total") not in ("[N/A]", "[Not Supported]", "N/A"),
+        compute_capability=capability,
+        architecture=architecture(None, capability),
+        mig_mode=mode.lower() if mode else None,
+        mig_devices=None if mode == "Enabled" or faults else (),
+        pcie_gen=_number(row.get("pcie.link.gen.current")),
+        pcie_width=_number(row.get("pcie.link.width.current")),
+        pcie_max_gen=_number(row.get("pcie.link.gen.max")),
+        pcie_max_width=_number(row.get("pcie.link.width.max")),
+        ecc_corrected=_number(row.get("ecc.errors.corrected.volatile.total")),
+        ecc_uncorrected=_number(row.get("ecc.errors.uncorrected.volatile.total")),
+        temperature_c=_number(row.get("temperature.gpu")),
+        processes=None if processes is None or uuid is None else _smi_processes(processes, uuid),
+        fault=faults[0] if faults else "",
+    )
+
+
+def _smi_processes(text: str, uuid: str) -> tuple[Process, ...]:
+    rows = [[cell.strip() for cell in line.split(",", 3)] for line in text.splitlines()]
+    return tuple(
+        Process(int(pid), _word(name), _number(used, MIB))
+        for gpu, pid, used, name in (row for row in rows if len(row) == len(SMI_PROCESS_FIELDS))
+        if gpu == uuid and pid.isdecimal()
+    )
+
+
+def _word(cell: str | None) -> str | None:
+    return None if not cell or cell.startswith("[") or cell == "N/A" else cell
+
+
+def _number(cell: str | None, unit: int = 1) -> int | None:
+    return int(cell) * unit if cell and cell.isdecimal() else None
+
+
+def smi_cuda_version(text: str) -> str | None:
+    """Find the highest CUDA version that the driver serves in ``nvidia-smi -q -x``."""
+    found = re.search(r"<cuda_version>(\d+\.\d+)</cuda_version>", text)
+    return found.group(1) if found else None
+
+
+def report(reading: Reading, surroundings: Surroundings) -> dict[str, object]:
+    """Return what a module tells of a host's accelerators."""
+    nvidia = [device for device in surroundings.devices if device.vendor_id == NVIDIA]
+    reading = replace(reading, gpus=_with_addresses(reading.gpus, nvidia))
+    state, reason = _state(reading, nvidia, surroundings.module_version)
+    gpus = tuple(_with_shared_memory(gpu, surroundings) for gpu in reading.gpus)
+    source = reading.source if gpus or (reading.code == 0 and reading.source != "none") else "none"
+    if not gpus and nvidia:
+        source, gpus = "sysfs", tuple(Gpu(pci_address=device.address) for device in nvidia)
+    links = nvlinks_between(gpus)
+    return {
+        "state": state,
+        "reason": reason,
+        "accelerator": _accelerator(gpus, surroundings),
+        "source": source,
+        "driver_version": reading.driver_version or surroundings.module_version,
+        "cuda_version": reading.cuda_version,
+        "gpus": [_told(gpu, links) for gpu in gpus],
+        "topology": _topology(gpus, links, reading.paths),
+        "pci_devices": [asdict(device) for device in surroundings.devices],
+    }
+
+
+def _with_addresses(gpus: tuple[Gpu, ...], nvidia: Sequence[PciDevice]) -> tuple[Gpu, ...]:
+    """Give lost GPUs, which tell no address any more, those that are left over; the driver counts in their order."""
+    left = sorted({device.address for device in nvidia} - {gpu.pci_address for gpu in gpus})
+    if len(left) != sum(gpu.pci_address is None for gpu in gpus):
+        return gpus
+    return tuple(gpu if gpu.pci_address else replace(gpu, pci_address=left.pop(0)) for gpu in gpus)
+
+
+def _state(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) -> tuple[str, str]:
+    """Return the state's word, and the sentence that tells why, and the cure."""
+    if reading.code:
+        return _state_of_error(reading, nvidia, module)
+    faulty = [gpu for gpu in reading.gpus if gpu.fault]
+    if faulty:
+        return "lost", _lost(
+            ", ".join(f"GPU {gpu.index} at {gpu.pci_address or 'an unknown address'}: {gpu.fault}" for gpu in faulty)
+        )
+    served = {gpu.pci_address for gpu in reading.gpus}
+    unserved = [device for device in nvidia if device.address not in served]
+    if reading.gpus:
+        names = Counter(gpu.name or "GPU" for gpu in reading.gpus)
+        told = ", ".join(f"{count} x {name}" for name, count in names.items())
+        return "ok", told + (f"; the driver does not serve {_named(unserved)}" if unserved else "")
+    if any(device.driver == "nvidia" for device in nvidia):
+        return "lost", _lost(f"the driver is bound to {_named(nvidia)} and serves none")
+    return _no_driver(nvidia, "the driver serves no GPU")
+
+
+def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) -> tuple[str, str]:
+    state = STATES.get(reading.code, "failed")
+    if state == "no_driver":
+        return _no_driver(nvidia, reading.said)
+    if state == "mismatch":
+        return state, (
+            f"the loaded kernel module is {module or 'of another version'}, NVIDIA's library "
+            f"{reading.library_version or 'of another'}: the driver was upgraded under a running kernel module; "
+            "reboot the host"
+        )
+    if state == "lost":
+        return state, _lost(reading.said)
+    if state == "no_permission":
+        return state, f"the driver refuses this user ({reading.said}); run as root (become: true)"
+    return state, f"NVIDIA's driver answers with an error: {reading.said}; look for NVRM in the kernel's log (dmesg)"
+
+
+def _no_driver(nvidia: Sequence[PciDevice], said: str) -> tuple[str, str]:
+    if not nvidia:
+        return "no_gpu", "the host has no NVIDIA GPU"
+    others = sorted({device.driver for device in nvidia if device.driver and device.driver != "nvidia"})
+    bound = f", bound to the kernel driver {', '.join(others)}" if others else ""
+    return "no_driver", f"found {_named(nvidia)}{bound}, but no working NVIDIA driver ({said}); install the driver"
+
+
+def _lost(what: str) -> str:
+    return (
+        f"{what}; a GPU has left the bus or needs a reset: look for NVRM and Xid in the kernel's log (dmesg), power "
+        "the host off and on, and check seating, power and temperature if it comes back"
+    )
+
+
+def _named(devices: Iterable[PciDevice]) -> str:
+    return ", ".join(f"{device.address} ({device.vendor_id}:{device.device_id})" for device in devices)
+
+
+def _accelerator(gpus: Sequence[Gpu], surroundings: Surroundings) -> str:
+    if gpus:
+        return "nvidia"
+    amd = [device for device in surroundings.devices if device.vendor_id == AMD]
+    return "rocm" if amd and surroundings.kfd else "cpu"
+
+
+def _with_shared_memory(gpu: Gpu, surroundings: Surroundings) -> Gpu:
+    """Give a GPU that uses the host's memory (GB10, for instance) that memory's figures."""
+    if not is_memory_shared(gpu):
+        return gpu
+    return replace(gpu, memory_bytes=surroundings.memory_bytes, memory_free_bytes=surroundings.memory_free_bytes)
+
+
+def is_memory_shared(gpu: Gpu) -> bool:
+    """Say whether a GPU has no memory of its own; the driver says "not supported" then."""
+    return not gpu.memory_supported and gpu.mig_mode != "enabled"
+
+
+def nvlinks_between(gpus: Sequence[Gpu]) -> dict[int, dict[int, int]] | None:
+    """Count the NVLinks of each GPU (by index) to each other one, straight or through NVSwitches.
+
+    Returns None where nothing is known of any GPU's links.
+    """
+    known = {gpu.index: Counter(gpu.nvlinks) for gpu in gpus if gpu.nvlinks is not None and gpu.index is not None}
+    if not known:
+        return None
+    addresses = {gpu.index: gpu.pci_address for gpu in gpus}
+    counted: dict[int, dict[int, int]] = {index: {} for index in known}
+    for one, ends in known.items():
+        for other, back in known.items():
+            straight = ends[addresses[other] or ""]
+            links = straight or min(ends[SWITCH], back[SWITCH])
+            if one != other and links:
+                counted[one][other] = links
+    return counted
+
+
+def _topology(
+    gpus: Sequence[Gpu],
+    links: Mapping[int, Mapping[int, int]] | None,
+    paths: Mapping[tuple[int, int], int] | None,
+) -> list[dict[str, object]] | None:
+    if links is None and paths is None:
+        return None if len(gpus) != 1 else []
+    indexes = sorted(gpu.index for gpu in gpus if gpu.index is not None)
+    pairs: list[dict[str, object]] = []
+    for one, other in ((one, other) for one in indexes for other in indexes if one < other):
+        path = PATHS.get((paths or {}).get((one, other), -1))
+        nvlinks = (links or {}).get(one, {}).get(other, 0)
+        pairs.append(
+            {"gpus": [one, other], "link": "nvlink" if nvlinks else path, "pcie_path": path, "nvlinks": nvlinks}
+        )
+    return pairs
+
+
+def _told(gpu: Gpu, links: Mapping[int, Mapping[int, int]] | None) -> dict[str, object]:
+    peers = (links or {}).get(-1 if gpu.index is None else gpu.index)
+    ecc = {"corrected": gpu.ecc_corrected, "uncorrected": gpu.ecc_uncorrected}
+    return {
+        "index": gpu.index,
+        "pci_address": gpu.pci_address,
+        "uuid": gpu.uuid,
+        "name": gpu.name,
+        "memory_bytes": gpu.memory_bytes,
+        "memory_free_bytes": gpu.memory_free_bytes,
+        "memory_is_shared": is_memory_shared(gpu),
+        "compute_capability": gpu.compute_capability,
+        "architecture": gpu.architecture,
+        "mig_mode": gpu.mig_mode,
+        "mig_devices": None if gpu.mig_devices is None else [asdict(device) for device in gpu.mig_devices],
+        "pcie": {
+            "gen": gpu.pcie_gen,
+            "width": gpu.pcie_width,
+            "max_gen": gpu.pcie_max_gen,
+            "max_width": gpu.pcie_max_width,
+        },
+        "nvlink_peers": None if peers is None else [{"index": peer, "links": peers[peer]} for peer in sorted(peers)],
+        "ecc_errors": None if set(ecc.values()) == {None} else ecc,
+        "temperature_c": gpu.temperature_c,
+        "processes": None if gpu.processes is None else [asdict(process) for process in gpu.processes],
+        "fault": gpu.fault or None,
+    }
