@@ -82,7 +82,8 @@ def find_faults(inventory: Inventory, specification: Specification) -> Findings:
     """Look for everything that can be known to be wrong from the inventory alone, types apart."""
     findings = Findings()
     for host, name, reason in inventory.untemplated:
-        findings.fault(f"{name} cannot be templated: {reason}; mend its value", host)
+        if host in inventory.hosts(*NEEDED_GROUPS):
+            findings.fault(f"{name} cannot be templated: {reason}; mend its value", host)
     _groups(inventory, findings)
     for host in inventory.hosts(*NEEDED_GROUPS):
         variables = inventory.variables.get(host, {})

@@ -208,6 +208,10 @@ def test_a_variable_that_cannot_be_templated_is_a_fault():
     assert faults(untemplated=[("one", "gpuchat_domain", "'x' is undefined")]) == (word,)
 
 
+def test_a_variable_that_cannot_be_templated_on_a_host_of_no_part_is_no_fault():
+    assert faults(untemplated=[("somebody", "gpuchat_domain", "'x' is undefined")]) == ()
+
+
 def test_a_fault_names_its_hosts_unless_it_holds_for_all():
     two = {"all": ["a", "b"], "gpu": ["a", "b"], "chat": ["a"], "edge": ["a"]}
     private = {"gpuchat_private_address": "10.0.0.1"}
