@@ -92,8 +92,9 @@ def _to_be_mended(found: Found, wanted: Wanted, installed: bool) -> Decision:
         if wanted.reboot:
             return Decision("nvidia", reboot=True, reason=f"a restart of the host: {found.reason}")
         raise Refusal(
-            f"{found.reason}; wanted a driver that runs; restart the host and run again, "
-            "or set nvidia_driver_reboot to true"
+            f"{found.reason}; wanted a driver that runs; restart the host and run again, or set nvidia_driver_reboot "
+            "to true; where it has just restarted, look at `dkms status` and `modprobe nvidia`, and set "
+            "nvidia_driver_kernel to the kind of kernel that runs"
         )
     cure = {
         "lost": "restart the host; if it happens again, look at its power, cooling and seat (`dmesg | grep NVRM`)",

@@ -71,7 +71,7 @@ def read(wanted: WantedService) -> ServiceState:
         return ServiceState(running=running, enabled=enabled, **common)  # type: ignore[arg-type]
     unit = unit_properties(wanted.name)
     return ServiceState(
-        running=unit.get("ActiveState") in ("active", "activating", "reloading"),
+        running=unit.get("ActiveState") in ("active", "activating", "reloading") or _has_done_its_work(unit),
         enabled=unit.get("UnitFileState", "").startswith("enabled"),
         stale_definition=unit.get("NeedDaemonReload") == "yes",
         **common,  # type: ignore[arg-type]
@@ -85,8 +85,16 @@ def unit_of(name: str) -> str:
 
 def unit_properties(name: str) -> dict[str, str]:
     names = "ActiveState,SubState,UnitFileState,NeedDaemonReload,Result,NRestarts"
+    names += ",Type,RemainAfterExit,ExecMainExitTimestampMonotonic"
     shown = host.run(["systemctl", "show", unit_of(name), f"--property={names}"])
     return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+
+
+def _has_done_its_work(unit: Mapping[str, str]) -> bool:
+    """Whether a unit that does one thing and ends (a oneshot service) has done it since the host started."""
+    ends = unit.get("Type") == "oneshot" and unit.get("RemainAfterExit") == "no"
+    ended_at = unit.get("ExecMainExitTimestampMonotonic", "0")
+    return ends and unit.get("ActiveState") == "inactive" and unit.get("Result") == "success" and ended_at != "0"
 
 
 def containers_of(project: str) -> list[dict[str, object]]:
@@ -195,8 +203,13 @@ def _supervisor_word(wanted: WantedService) -> str | None:
         unit = unit_properties(wanted.name)
         if unit.get("ActiveState") == "failed":
             raise Unhealthy(f"{wanted.name} has failed ({unit.get('Result')}). Its last log lines:\n{logs(wanted)}")
+        if unit.get("Result") == "exec-condition":
+            raise Unhealthy(
+                f"{wanted.name} has not run, for the condition in its unit does not hold; "
+                f"look at ExecCondition in `systemctl cat {unit_of(wanted.name)}`"
+            )
         state = unit.get("ActiveState", "unknown")
-        return None if state == "active" else f"the unit is {state}"
+        return None if state == "active" or _has_done_its_work(unit) else f"the unit is {state}"
     return _containers_word(containers_of(wanted.name))
 
 

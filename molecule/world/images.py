@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds the world's images from Debian, PyPI and npm packages, each once for each state of its recipe.
 
-A recipe is a folder under images/: image.json (name, base, Dockerfile instructions) and build.sh, which runs as
-root in a container of the base; what it leaves there is the image. Where Docker Hub answers, an image that
-upstream publishes is pulled instead.
+A recipe is a folder under images/: image.json (name, base, Dockerfile instructions, and files of the project that it
+needs also) and build.sh, which runs as root in a container of the base; what it leaves there is the image. Where Docker
+Hub answers, an image that upstream publishes is pulled instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import engine
 from engine import docker, say
 
 HERE = pathlib.Path(__file__).resolve().parent
-CACHE = HERE.parent.parent / ".cache"
+ROOT = HERE.parent.parent
+CACHE = ROOT / ".cache"
 DEBIAN_MIRROR = os.environ.get("WORLD_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 CACHE_VOLUME = "gpuchat-world-cache"
 
@@ -38,12 +39,14 @@ class Recipe:
     name: str
     base: str
     changes: tuple[str, ...]
+    also: tuple[pathlib.Path, ...]
 
     @classmethod
     def read(cls, name: str) -> Recipe:
         folder = HERE / "images" / name
         data = json.loads((folder / "image.json").read_text(encoding="utf-8"))
-        return cls(folder, data["name"], data["base"], tuple(data["changes"]))
+        also = tuple(ROOT / path for path in data.get("also", ()))
+        return cls(folder, data["name"], data["base"], tuple(data["changes"]), also)
 
     @property
     def upstream(self) -> str:
@@ -52,7 +55,7 @@ class Recipe:
 
     def tag(self) -> str:
         """The local name, which holds a digest over all that the image is made from."""
-        return f"gpuchat-world/{self.folder.name}:{content_hash(self.folder, base_tag(self.base))}"
+        return f"gpuchat-world/{self.folder.name}:{content_hash(self.folder, base_tag(self.base), *map(file_hash, self.also))}"
 
 
 def content_hash(folder: pathlib.Path, *more: str) -> str:
@@ -63,6 +66,10 @@ def content_hash(folder: pathlib.Path, *more: str) -> str:
             digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     digest.update("\0".join(more).encode())
     return digest.hexdigest()[:12]
+
+
+def file_hash(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def base_tag(base: str) -> str:
@@ -81,7 +88,7 @@ def ensure(name: str) -> str:
         docker("pull", "--quiet", recipe.upstream)
         docker("tag", recipe.upstream, tag)
     else:
-        base = _ensure_debian(recipe.base) if recipe.base.startswith("debian:") else ensure(recipe.base)
+        base = ensure_debian(recipe.base) if recipe.base.startswith("debian:") else ensure(recipe.base)
         _build(recipe, base, tag)
     say(f"image {name} is ready after {time.monotonic() - started:.0f} s")
     return tag
@@ -95,7 +102,8 @@ def hub_answers() -> bool:
         return False
 
 
-def _ensure_debian(base: str) -> str:
+def ensure_debian(base: str) -> str:
+    """Make sure that a minimal Debian's image is there, and return its local name."""
     tag = base_tag(base)
     if engine.exists("image", tag):
         return tag
@@ -117,6 +125,7 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
     scratch = f"{container}-scratch"
     docker("rm", "--force", container, check=False)
     mounts = [f"{recipe.folder}:/recipe:ro", f"{CACHE_VOLUME}:/cache", f"{scratch}:/build"]
+    mounts += [f"{path}:/also/{path.name}:ro" for path in recipe.also]
     mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *_pip_folders())]
     docker(
         *("run", "--detach", "--name", container, "--network", "host", "--user", "0"),

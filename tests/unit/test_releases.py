@@ -1,11 +1,12 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role docker would do on each release, held against what that release is recorded to have."""
+"""What the roles that install packages would do on each release, held against what that release is recorded to have."""
 
 from __future__ import annotations
 
 import configparser
 import fnmatch
+import itertools
 import os
 import pathlib
 import types
@@ -15,33 +16,37 @@ import jinja2.nativetypes
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.filter import core, mathstuff
+from ansible.plugins.test import core as core_tests
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import apt_runner, host, packages_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import Release
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_packages
 from debian.deb822 import Deb822
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ROLE = ROOT / "roles" / "docker"
 RELEASES = pathlib.Path(__file__).resolve().parent / "plugins" / "module_utils" / "releases"
 RECORDED = yaml.safe_load((RELEASES / "packages.yml").read_text(encoding="utf-8"))
 APT = [name for name, row in RECORDED.items() if "distribution" in row]
 DNF = [name for name in RECORDED if name not in APT]
 OWN = {"docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"}
 OMIT = object()
-
-
-def read(*parts):
-    return yaml.safe_load(ROLE.joinpath(*parts).read_text(encoding="utf-8"))
+STACK = {"gpuchat_registry_mirrors": [], "gpuchat_insecure_registries": [], "gpuchat_accelerator": "auto", "omit": OMIT}
 
 
 class Role:
-    """The role's variables and tasks, templated as far as they need it."""
+    """A role's variables and tasks, templated as far as they need it."""
 
-    def __init__(self, **variables):
-        own = {"gpuchat_registry_mirrors": [], "gpuchat_insecure_registries": [], "omit": OMIT}
-        self.variables = {**own, **read("defaults", "main.yml"), **read("vars", "main.yml"), **variables}
+    def __init__(self, name="docker", **variables):
+        self.folder = ROOT / "roles" / name
+        self.variables = {**STACK, **self.read("defaults", "main.yml"), **self.read("vars", "main.yml"), **variables}
         self.jinja = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
-        self.jinja.filters["combine"] = lambda one, other, recursive=False: {**one, **other}
+        ansibles = {**core.FilterModule().filters(), **mathstuff.FilterModule().filters()}
+        self.jinja.filters = {**ansibles, **self.jinja.filters}
+        self.jinja.tests.update(core_tests.TestModule().tests())
+
+    def read(self, *parts):
+        return yaml.safe_load(self.folder.joinpath(*parts).read_text(encoding="utf-8"))
 
     def templated(self, value):
         if isinstance(value, dict):
@@ -56,9 +61,18 @@ class Role:
             {name: self.templated(self.variables[name]) for name in needed if name in self.variables}
         )
 
-    def task(self, module):
-        (arguments,) = [task[module] for task in read("tasks", "main.yml") if module in task]
-        return self.templated(arguments)
+    def tasks(self, module, file="main.yml"):
+        """Return the arguments of a module's tasks, but for those that are skipped."""
+        tasks = [task for task in self.read("tasks", file) if module in task]
+        return [self.templated(task[module]) for task in tasks if self.is_run(task)]
+
+    def task(self, module, file="main.yml"):
+        (arguments,) = self.tasks(module, file)
+        return arguments
+
+    def is_run(self, task):
+        condition = task.get("when", True)
+        return condition is True or self.templated(f"{{{{ {condition} }}}}")
 
 
 @pytest.fixture
@@ -83,14 +97,13 @@ def module_parameters(monkeypatch):
 
 
 @pytest.fixture
-def foretold(monkeypatch, tmp_path, module_parameters):
-    """Return what a check would foretell on a release with some packages."""
+def checked(monkeypatch, tmp_path, module_parameters):
+    """Return what a check of a task's arguments would foretell on a release with some packages."""
 
-    def foretell(name, installed=(), machine="x86_64", **variables):
-        os_release = (RELEASES / f"{name}.os-release").read_bytes()
+    def check(arguments, name, installed=(), machine="x86_64"):
         dpkg = "\n".join(f"Package: {package}\nStatus: install ok installed\nVersion: 1\n" for package in installed)
         rpm = "".join(f"{package}\t1-1\t1\n" for package in installed)
-        files = {"/etc/os-release": os_release, "/var/lib/dpkg/status": dpkg.encode()}
+        files = {"/etc/os-release": os_release(name).encode(), "/var/lib/dpkg/status": dpkg.encode()}
 
         def file_state(path, read=True):
             return host.FileState(files[path], 0o644, 0, 0) if path in files else None
@@ -104,10 +117,21 @@ def foretold(monkeypatch, tmp_path, module_parameters):
         monkeypatch.setattr(apt_runner, "_listed", lambda own: [])
         monkeypatch.setattr(host, "http", lambda url, **_: host.Response(0, {}, b"", "nobody asks a network here"))
         monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine=machine))
-        parameters = module_parameters(Role(**variables).task("gpuchat_packages"))
-        return packages_runner.bring(parameters, check=True)
+        return packages_runner.bring(module_parameters(arguments), check=True)
 
-    return foretell
+    return check
+
+
+@pytest.fixture
+def foretold(checked):
+    """Return what a check of the role docker would foretell on a release with some packages."""
+    return lambda name, installed=(), machine="x86_64", **variables: checked(
+        Role(**variables).task("gpuchat_packages"), name, installed, machine
+    )
+
+
+def os_release(name):
+    return (RELEASES / f"{name}.os-release").read_text(encoding="utf-8")
 
 
 def written(result, suffix):
@@ -116,9 +140,29 @@ def written(result, suffix):
     return text.partition("\n")[2]
 
 
+def names_in(result, act):
+    """Return the packages that a result foretells to install, hold or remove."""
+    texts = [text.removeprefix(f"{act} ") for text in result["msg"].split("; ") if text.startswith(f"{act} ")]
+    return [name for text in texts for name in text.split(", ")]
+
+
 def installed_by(result):
-    (act,) = [act for act in result["msg"].split("; ") if act.startswith("install ")]
-    return act.removeprefix("install ").split(", ")
+    names = names_in(result, "install")
+    assert names
+    return names
+
+
+def apts_repository(result):
+    return list(Deb822.iter_paragraphs(written(result, ".sources"), use_apt_pkg=False))
+
+
+def dnfs_repository(result):
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read_string(written(result, ".repo"))
+    return {section: dict(parsed[section]) for section in parsed.sections()}
+
+
+# --- docker ---
 
 
 @pytest.mark.parametrize("name", [name for name in APT if name != "debian-12"])
@@ -164,8 +208,7 @@ def test_a_release_that_nobody_has_looked_at_is_refused(name, foretold):
 )
 def test_apts_repository_reads_as_it_is_meant(name, address, suite, foretold):
     result = foretold(name, docker_source="docker")
-    paragraphs = list(Deb822.iter_paragraphs(written(result, ".sources"), use_apt_pkg=False))
-    assert paragraphs == [
+    assert apts_repository(result) == [
         {
             "Types": "deb",
             "URIs": address,
@@ -183,9 +226,7 @@ def test_apts_repository_reads_as_it_is_meant(name, address, suite, foretold):
 def test_dnfs_repository_reads_as_it_is_meant(name, machine, foretold):
     result = foretold(name, docker_source="docker", machine=machine)
     major = name.rpartition("-")[2]
-    parsed = configparser.ConfigParser(interpolation=None)
-    parsed.read_string(written(result, ".repo"))
-    assert {section: dict(parsed[section]) for section in parsed.sections()} == {
+    assert dnfs_repository(result) == {
         "gpuchat-docker": {
             "name": "gpuchat-docker",
             "baseurl": f"https://download.docker.com/linux/rhel/{major}/{machine}/stable",
@@ -223,7 +264,7 @@ def test_a_pinned_version_names_engine_and_client_as_the_release_has_them(name, 
         "docker-ce-cli": True,
     }
     assert not fnmatch.fnmatchcase("5:129.7.2-1", pinned["docker-ce"])
-    assert set(result["msg"].split("; hold ")[1].split(", ")) == OWN
+    assert set(names_in(result, "hold")) == OWN
 
 
 @pytest.mark.parametrize("name", [name for name in APT if name != "debian-12"])
@@ -322,3 +363,370 @@ def test_variables_become_keys_of_daemon_json(variables, settings):
 )
 def test_the_disk_is_looked_at_where_images_and_data_will_lie(variables, folders):
     assert Role(**variables).task("gpuchat_space")["paths"] == folders
+
+
+# --- nvidia_driver ---
+
+WANTS_DRIVER = {"accelerator": "nvidia", "install_driver": True, "reboot": False}
+ANSIBLES_NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RedHat", "rocky": "Rocky", "almalinux": "AlmaLinux"}
+
+
+@pytest.fixture
+def driver(checked):
+    """Return what a check would foretell of a release's kernel headers and of its driver; None for a skipped task."""
+
+    def foretell(name, installed=(), accelerator=WANTS_DRIVER, **variables):
+        release = Release.parse(os_release(name))
+        facts = {
+            "distribution": ANSIBLES_NAMES.get(release.id, release.id),
+            "distribution_major_version": release.major,
+        }
+        role = Role("nvidia_driver", __accelerator=accelerator, ansible_facts=facts, **variables)
+        results = {
+            task["name"]: checked(task, name, installed) for task in role.tasks("gpuchat_packages", "install.yml")
+        }
+        return results.get("nvidia-driver-headers"), results.get("nvidia-driver")
+
+    return foretell
+
+
+@pytest.mark.parametrize("open_modules", [True, False])
+@pytest.mark.parametrize("name", APT)
+def test_the_distributions_driver_and_headers_exist(name, open_modules, driver):
+    headers, packages = driver(name, nvidia_driver_open_modules=open_modules)
+    named = names_in(headers, "install") + installed_by(packages)
+    assert [package for package in named if not RECORDED[name]["driver"].get(package)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "kernel", "module"),
+    [
+        ("debian-12", {}, "linux-headers-amd64", "nvidia-kernel-dkms"),
+        ("debian-13", {}, "linux-headers-amd64", "nvidia-open-kernel-dkms"),
+        ("debian-13", {"nvidia_driver_open_modules": False}, "linux-headers-amd64", "nvidia-kernel-dkms"),
+        (
+            "debian-13",
+            {"nvidia_driver_kernel": "cloud-amd64"},
+            "linux-headers-cloud-amd64",
+            "nvidia-open-kernel-dkms",
+        ),
+        ("ubuntu-22.04", {}, "linux-image-generic", "linux-modules-nvidia-580-server-open-generic"),
+        (
+            "ubuntu-24.04",
+            {"nvidia_driver_kernel": "generic-hwe-24.04"},
+            "linux-image-generic-hwe-24.04",
+            "linux-modules-nvidia-580-server-open-generic-hwe-24.04",
+        ),
+        (
+            "ubuntu-26.04",
+            {"nvidia_driver_kernel": "aws", "nvidia_driver_open_modules": False},
+            "linux-image-aws",
+            "linux-modules-nvidia-580-server-aws",
+        ),
+    ],
+)
+def test_the_modules_are_those_of_the_kernel_that_the_host_starts(name, variables, kernel, module, driver):
+    headers, packages = driver(name, **variables)
+    named = names_in(headers, "install") + installed_by(packages)
+    assert {kernel, module} <= set(named)
+    assert [package for package in named if not RECORDED[name]["driver"].get(package)] == []
+
+
+@pytest.mark.parametrize("name", APT)
+def test_the_driver_is_held_and_what_its_modules_are_built_with_is_not(name, driver):
+    """A kernel without headers, or one that outruns its prebuilt modules, would start without GPUs."""
+    headers, packages = driver(name)
+    assert names_in(headers, "hold") == []
+    assert names_in(packages, "hold") == installed_by(packages)
+    assert any(package.startswith("linux-image-") for package in installed_by(packages)) is name.startswith("ubuntu")
+    assert names_in(driver(name, nvidia_driver_hold=False)[1], "hold") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "installed"),
+    [
+        ("ubuntu-24.04", "linux-image-generic-hwe-24.04"),
+        ("ubuntu-22.04", "linux-image-aws"),
+        ("debian-13", "linux-image-cloud-amd64"),
+    ],
+)
+@pytest.mark.parametrize("source", ["distribution", "nvidia"])
+def test_a_kernel_of_another_kind_is_refused_with_the_cure(name, installed, source, driver):
+    with pytest.raises(Refusal, match=f"found the package {installed} 1: .*set nvidia_driver_kernel to it"):
+        driver(name, [installed], nvidia_driver_source=source)
+    driver(name, [installed], nvidia_driver_source=source, nvidia_driver_kernel=installed.removeprefix("linux-image-"))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("distribution", "the distribution ships no NVIDIA driver; wanted one; install it as NVIDIA's guide says"),
+        ("nvidia", "its driver comes in module streams .* set nvidia_driver_packages, nvidia_driver_repository_url"),
+    ],
+)
+@pytest.mark.parametrize("name", DNF)
+def test_the_driver_of_a_rhel_is_its_owners_to_install(name, source, words, driver):
+    with pytest.raises(Refusal, match=words):
+        driver(name, nvidia_driver_source=source)
+
+
+@pytest.mark.parametrize("name", [*RECORDED, "fedora-43", "ol-9"])
+def test_a_driver_that_works_is_left_alone(name, driver):
+    assert driver(name, accelerator={**WANTS_DRIVER, "install_driver": False}) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "key", "fingerprint"),
+    [
+        ("debian-12", "debian12", "3bf863cc.pub", "EB693B3035CD5710E231E123A4B469963BF863CC"),
+        ("debian-13", "debian13", "8793F200.pub", "02182E60104FCDC26EAE1B8597A5D4CB8793F200"),
+        ("ubuntu-22.04", "ubuntu2204", "3bf863cc.pub", "EB693B3035CD5710E231E123A4B469963BF863CC"),
+        ("ubuntu-24.04", "ubuntu2404", "3bf863cc.pub", "EB693B3035CD5710E231E123A4B469963BF863CC"),
+    ],
+)
+def test_nvidias_own_driver_comes_with_the_key_of_its_release(name, folder, key, fingerprint, driver):
+    headers, packages = driver(name, nvidia_driver_source="nvidia")
+    assert installed_by(headers) == [f"linux-headers-{'amd64' if name.startswith('debian') else 'generic'}"]
+    assert installed_by(packages) == ["nvidia-open"]
+    address = f"https://developer.download.nvidia.com/compute/cuda/repos/{folder}/x86_64"
+    assert apts_repository(packages) == [
+        {"Types": "deb", "URIs": address, "Suites": "/", "Signed-By": "/etc/apt/keyrings/gpuchat-nvidia-driver.gpg"}
+    ]
+    assert packages["unforetold"] == [f"the key at {address}/{key}: it is not reached (nobody asks a network here)"]
+    assert fingerprint in str(packages["diff"])
+
+
+def test_a_release_whose_key_nobody_has_recorded_needs_one(driver):
+    with pytest.raises(Refusal, match="set nvidia_driver_repository_key_url and .*_key_fingerprint"):
+        driver("ubuntu-26.04", nvidia_driver_source="nvidia")
+    _headers, packages = driver(
+        "ubuntu-26.04",
+        nvidia_driver_source="nvidia",
+        nvidia_driver_repository_key_url="https://example.com/key",
+        nvidia_driver_repository_key_fingerprint="A" * 40,
+    )
+    assert installed_by(packages) == ["nvidia-open"]
+    assert "A" * 40 in str(packages["diff"])
+
+
+def test_the_release_is_asked_for_only_where_its_key_is_wanted():
+    def asked(**variables):
+        role = Role("nvidia_driver", __accelerator=WANTS_DRIVER, **variables)
+        return len(role.tasks("ansible.builtin.setup", "install.yml"))
+
+    assert (asked(), asked(nvidia_driver_source="nvidia")) == (0, 1)
+    assert asked(nvidia_driver_source="nvidia", nvidia_driver_repository_key_fingerprint="A" * 40) == 0
+
+
+@pytest.mark.parametrize("name", DNF)
+def test_packages_that_are_named_come_from_the_repository_that_is_named(name, driver):
+    headers, packages = driver(
+        name,
+        nvidia_driver_source="nvidia",
+        nvidia_driver_packages=["nvidia-driver-cuda=3:580.*", "kmod-nvidia-open-dkms"],
+        nvidia_driver_repository_url="https://mirror.example.com/rhel{version_major}/{arch}",
+        nvidia_driver_repository_key_url="https://mirror.example.com/key",
+        nvidia_driver_repository_key_fingerprint="A" * 40,
+    )
+    assert headers is None
+    assert installed_by(packages)[:2] == ["nvidia-driver-cuda=3:580.*", "kmod-nvidia-open-dkms"]
+    repository = dnfs_repository(packages)["gpuchat-nvidia-driver"]
+    assert repository["baseurl"] == f"https://mirror.example.com/rhel{name.rpartition('-')[2]}/x86_64"
+    assert (repository["gpgcheck"], repository["repo_gpgcheck"]) == ("1", "0")
+
+
+@pytest.mark.parametrize(("source", "signed"), [("distribution", ["ubuntu"]), ("nvidia", [])])
+def test_secure_boot_lets_in_ubuntus_own_modules_alone(source, signed):
+    look = Role("nvidia_driver", nvidia_driver_source=source, gpuchat_toolbox="/t").task("gpuchat_accelerator")
+    assert look["signed_modules"] == signed
+
+
+# --- nvidia_container_toolkit ---
+
+TOOLKIT = [
+    "nvidia-container-toolkit",
+    "nvidia-container-toolkit-base",
+    "libnvidia-container-tools",
+    "libnvidia-container1",
+]
+"""The packages' names, deb and rpm, by packaging/ of NVIDIA/nvidia-container-toolkit 1.20.0."""
+FOUND = {
+    "accelerator": "nvidia",
+    "driver_version": "580.95.05",
+    "gpus": [{"uuid": f"GPU-{index}", "memory_free_bytes": 1, "mig_devices": []} for index in range(2)],
+}
+
+
+def toolkit_role(**variables):
+    image = {"reference": "image"}
+    daemon = {"digest": "d", "reload_digest": "r"}
+    own = {"__nvidia_container_toolkit_image": image, "__nvidia_container_toolkit_daemon": daemon}
+    return Role("nvidia_container_toolkit", **{"__accelerator": FOUND, **own, **variables})
+
+
+@pytest.fixture
+def toolkit(checked):
+    """Return what a check of the toolkit's packages would foretell on a release with some packages."""
+
+    def foretell(name, installed=(), machine="x86_64", **variables):
+        return checked(toolkit_role(**variables).task("gpuchat_packages", "present.yml"), name, installed, machine)
+
+    return foretell
+
+
+@pytest.mark.parametrize("version", ["1.20.0-1", "1.17.8-1"])
+@pytest.mark.parametrize("name", [*RECORDED, "fedora-43", "ol-9"])
+def test_the_four_packages_of_the_toolkit_have_one_version_and_keep_it(name, version, toolkit):
+    result = toolkit(name, nvidia_container_toolkit_version=version)
+    pinned = [f"{package}={version}" for package in TOOLKIT]
+    assert installed_by(result)[:4] == pinned
+    assert names_in(result, "hold") == TOOLKIT
+
+
+@pytest.mark.parametrize(("machine", "arch"), [("x86_64", "amd64"), ("aarch64", "arm64")])
+@pytest.mark.parametrize("name", APT)
+def test_the_toolkits_repository_reads_as_it_is_meant_for_apt(name, machine, arch, toolkit):
+    result = toolkit(name, machine=machine)
+    assert apts_repository(result) == [
+        {
+            "Types": "deb",
+            "URIs": f"https://nvidia.github.io/libnvidia-container/stable/deb/{arch}",
+            "Suites": "/",
+            "Signed-By": "/etc/apt/keyrings/gpuchat-nvidia-container-toolkit.gpg",
+        }
+    ]
+    assert "the key at https://nvidia.github.io/libnvidia-container/gpgkey: " in result["unforetold"][0]
+    assert "C95B321B61E88C1809C4F759DDCAE044F796ECB0" in str(result["diff"])
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("name", DNF)
+def test_the_toolkits_repository_reads_as_it_is_meant_for_dnf(name, machine, toolkit):
+    """NVIDIA signs the metadata, and not the packages, as its own nvidia-container-toolkit.repo says."""
+    result = toolkit(name, machine=machine)
+    assert dnfs_repository(result) == {
+        "gpuchat-nvidia-container-toolkit": {
+            "name": "gpuchat-nvidia-container-toolkit",
+            "baseurl": f"https://nvidia.github.io/libnvidia-container/stable/rpm/{machine}",
+            "enabled": "1",
+            "gpgcheck": "0",
+            "repo_gpgcheck": "1",
+            "gpgkey": "file:///etc/pki/rpm-gpg/gpuchat-nvidia-container-toolkit",
+        }
+    }
+    assert "C95B321B61E88C1809C4F759DDCAE044F796ECB0" in str(result["diff"])
+
+
+def test_a_mirror_takes_the_place_of_the_toolkits_repository_suite_and_key(toolkit):
+    mirror = {
+        "nvidia_container_toolkit_repository_url": "https://mirror.example.com/toolkit",
+        "nvidia_container_toolkit_repository_suite": "frozen/",
+        "nvidia_container_toolkit_repository_key_url": "https://mirror.example.com/key",
+        "nvidia_container_toolkit_repository_key_fingerprint": "A" * 40,
+    }
+    (repository,) = apts_repository(toolkit("debian-13", **mirror))
+    assert (repository["URIs"], repository["Suites"]) == ("https://mirror.example.com/toolkit/deb/amd64", "frozen/")
+    result = toolkit("rocky-9", **mirror)
+    (repository,) = dnfs_repository(result).values()
+    assert repository["baseurl"] == "https://mirror.example.com/toolkit/rpm/x86_64"
+    assert result["unforetold"] == [
+        "the key at https://mirror.example.com/key: it is not reached (nobody asks a network here)"
+    ]
+    assert "A" * 40 in str(result["diff"])
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_toolkits_forerunners_go_first(name, toolkit):
+    old = ["nvidia-docker2", "nvidia-container-runtime", "nvidia-container-runtime-hook"]
+    assert set(names_in(toolkit(name, installed=old), "remove")) == set(old)
+
+
+def described(**variables):
+    """Return which units describe the GPUs for CDI, and which further files of tasks are to."""
+    role = toolkit_role(**variables)
+    services = [task["name"] for task in role.tasks("gpuchat_service", "present.yml")]
+    files = [task["file"] for task in role.tasks("ansible.builtin.include_tasks", "present.yml")]
+    return [*(name for name in services if name != "docker"), *files]
+
+
+@pytest.mark.parametrize(
+    ("variables", "by"),
+    [
+        ({}, ["nvidia-cdi-refresh.path", "nvidia-cdi-refresh"]),
+        ({"nvidia_container_toolkit_version": "1.18.*"}, ["nvidia-cdi-refresh.path", "nvidia-cdi-refresh"]),
+        ({"nvidia_container_toolkit_version": "1.17.8-1"}, ["specification.yml"]),
+        ({"nvidia_container_toolkit_cdi": False}, []),
+        ({"nvidia_container_toolkit_cdi": False, "nvidia_container_toolkit_version": "1.17.8-1"}, []),
+    ],
+)
+def test_the_toolkits_own_units_describe_the_gpus_from_1_18_on(variables, by):
+    assert described(**variables) == by
+
+
+def test_the_gpus_are_described_anew_when_driver_or_gpus_or_their_division_change():
+    def digest(driver="580.95.05", uuid="GPU-0", divided=(), free=1):
+        gpu = {"uuid": uuid, "memory_free_bytes": free, "mig_devices": [{"uuid": one} for one in divided]}
+        found = {"driver_version": driver, "gpus": [gpu]}
+        tasks = toolkit_role(__accelerator=found).tasks("gpuchat_service", "present.yml")
+        (one,) = [task["digest"] for task in tasks if task["name"] == "nvidia-cdi-refresh"]
+        return one
+
+    assert digest() == digest(free=2)
+    changed = [digest(), digest(driver="580.178.04"), digest(uuid="GPU-1"), digest(divided=["MIG-0"])]
+    assert len(set(changed)) == len(changed)
+    assert all(len(one) == 64 for one in changed)
+
+
+@pytest.mark.parametrize("devices", [None, []])
+def test_a_division_that_was_not_told_counts_as_none(devices):
+    found = {"driver_version": None, "gpus": [{"uuid": None, "mig_devices": devices}]}
+    assert toolkit_role(__accelerator=found).tasks("gpuchat_service", "present.yml")
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_users_docker_gets_the_runtime_and_settings_of_its_own(state):
+    role = toolkit_role(nvidia_container_toolkit_rootless_user="alice", nvidia_container_toolkit_state=state)
+    daemon = role.task("gpuchat_docker_daemon", "rootless.yml")
+    assert (daemon["path"], daemon["nvidia_runtime"], daemon["state"]) == (
+        "~alice/.config/docker/daemon.json",
+        "present",
+        state,
+    )
+    users = [task for task in role.read("tasks", "rootless.yml") if "become_user" in task]
+    assert [role.templated(task["become_user"]) for task in users] == ["alice", "alice"]
+    file_set = role.task("gpuchat_files", "rootless.yml")
+    assert file_set["state"] == state
+    texts = {file["dest"]: file["content"] for file in file_set["files"] if "content" in file}
+    (unit, settings) = texts
+    parsed = {}
+    for path, text in texts.items():
+        parsed[path] = configparser.ConfigParser(interpolation=None)
+        parsed[path].optionxform = str
+        parsed[path].read_string(text)
+    assert dict(parsed[unit]["Service"]) == {"Environment": f"NVIDIA_CTK_CONFIG_FILE_PATH={settings}"}
+    assert dict(parsed[settings]["nvidia-container-cli"]) == {"no-cgroups": "true"}
+
+
+@pytest.mark.parametrize(("daemon", "files"), list(itertools.product([True, False], repeat=2)))
+def test_a_users_docker_is_restarted_only_on_a_change(daemon, files):
+    role = toolkit_role(
+        nvidia_container_toolkit_rootless_user="alice",
+        __nvidia_container_toolkit_user_daemon={"changed": daemon},
+        __nvidia_container_toolkit_user_files={"changed": files},
+    )
+    restarts = role.tasks("ansible.builtin.systemd_service", "rootless.yml")
+    assert [task["state"] for task in restarts] == ["restarted"] * (daemon or files)
+
+
+@pytest.mark.parametrize(
+    ("variables", "files"),
+    [
+        ({}, ["present.yml"]),
+        ({"nvidia_container_toolkit_state": "absent"}, ["absent.yml"]),
+        ({"nvidia_container_toolkit_rootless_user": "alice"}, ["present.yml", "rootless.yml"]),
+        ({"__accelerator": {"accelerator": "cpu"}, "nvidia_container_toolkit_rootless_user": "alice"}, []),
+    ],
+)
+def test_the_toolkit_is_for_hosts_that_compute_with_nvidias_gpus(variables, files):
+    includes = toolkit_role(**variables).tasks("ansible.builtin.include_tasks")
+    assert [include["file"] for include in includes] == files

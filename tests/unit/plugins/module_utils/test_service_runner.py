@@ -146,6 +146,45 @@ def test_a_reload_that_fails_is_told_and_not_recorded(commands):
     assert record()["digest"] == "old"
 
 
+def oneshot(done="0", result="success", remains="no", **state):
+    more = {"Type": "oneshot", "RemainAfterExit": remains, "ExecMainExitTimestampMonotonic": done}
+    return unit(**{"active": "inactive", "result": result, **state}) + "".join(f"{key}={more[key]}\n" for key in more)
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        (oneshot(done="81250"), "s is started already, with its present files"),
+        (oneshot(), "s is not running"),
+        (oneshot(done="81250", result="exit-code", active="failed"), "s is not running"),
+        (oneshot(done="81250", result="exec-condition"), "s is not running"),
+        (oneshot(done="81250", remains="yes"), "s is not running"),
+        (oneshot(done="81250", remains="yes", active="active"), "s is started already, with its present files"),
+        (unit(active="inactive") + "Type=simple\nExecMainExitTimestampMonotonic=81250\n", "s is not running"),
+    ],
+    ids=["done", "not since the host started", "failed", "condition", "stopped", "done and remains", "no oneshot"],
+)
+def test_a_oneshot_counts_as_running_once_it_has_done_its_work(commands, there, message):
+    recorded()
+    commands.answer(SHOW, there)
+    assert service_runner.bring(params(), check=True)["msg"] == message
+
+
+def test_a_oneshot_does_its_work_anew_when_its_files_have_changed(commands):
+    recorded(digest="old")
+    commands.answer("systemctl show s.service --property=LoadState", "loaded\n")
+    commands.answer(SHOW, oneshot(done="81250"))
+    assert service_runner.bring(params(), check=False)["changed"] is True
+    assert commands.that("start", "restart") == ["systemctl restart s.service"]
+    assert record()["digest"] == "new"
+
+
+def test_a_oneshot_whose_condition_does_not_hold_is_told_at_once(commands):
+    commands.answer(SHOW, oneshot(result="exec-condition"))
+    with pytest.raises(service_runner.Unhealthy, match="has not run, for the condition in its unit does not hold"):
+        service_runner.bring(params(), check=False)
+
+
 def test_a_unit_that_failed_is_told_with_its_last_log_lines(commands):
     commands.answer("journalctl -u s.service -n 30 --no-pager -o cat", "bind() failed\n")
     commands.answer(SHOW, unit(active="failed", result="exit-code"))
