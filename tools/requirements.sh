@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Pins requirements/*.in anew into requirements/*.txt, with hashes, for every platform and Python from 3.11 on.
+# Pins requirements/*.in anew into requirements/*.txt, with hashes, for every platform and Python from 3.11 on; what the
+# role toolbox installs on managed nodes, for Python from 3.9 on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,9 +11,14 @@ trap 'rm -rf "$scratch"' EXIT
 python3 -m venv "$scratch"
 "$scratch/bin/pip" install --quiet uv
 
-# run first: the pins of test are bound to it.
-for name in run test core-2.17 core-2.18; do
-    "$scratch/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-        "requirements/$name.in" --output-file "requirements/$name.txt"
-    echo "requirements/$name.txt: $(grep --count == "requirements/$name.txt") packages"
+pin() { # NAME TARGET LOWEST_PYTHON
+    "$scratch/bin/uv" pip compile --quiet --upgrade --universal --python-version "$3" --generate-hashes --no-header \
+        "requirements/$1.in" --output-file "$2"
+    echo "$2: $(grep --count == "$2") packages"
+}
+
+# It travels with the collection. Both it and run come first: the pins of test are bound to theirs.
+pin toolbox roles/toolbox/files/requirements.txt 3.9
+for name in run test core-2.17 core-2.18 hubs; do
+    pin "$name" "requirements/$name.txt" 3.11
 done

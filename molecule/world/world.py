@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test world: systemd hosts in containers, networks, an image registry and the demo's model.
+"""The test world: systemd hosts in containers, networks, and the servers that a run fetches from.
 
 world.py up FOLDER      make what FOLDER/.world.json describes, for the inventory in FOLDER
 world.py down FOLDER    remove it again
@@ -10,6 +10,7 @@ world.py clean          remove everything that any world made
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -26,9 +27,12 @@ import yaml
 from engine import docker, say
 
 REGISTRY = "gpuchat-world-registry"
-REGISTRY_ALIAS = "registry.world"
+PACKAGES = "gpuchat-world-packages"
+HUB = "gpuchat-world-hub"
+SERVERS = {"registry.world": REGISTRY, "packages.world": PACKAGES, "hub.world": HUB}
+MADE = f"{engine.LABEL}.made"
 SERVED_IMAGES = ("vllm", "lobechat")
-MODEL_FOLDER = "/srv/models/demo"
+SMALL_IMAGE = ("debian:trixie", "docker.io/library/debian:trixie-slim")
 
 # What systemd, Docker inside, and a firewall need; --privileged is not to be had on every machine.
 CAPABILITIES = (
@@ -74,9 +78,11 @@ def up(world: World) -> None:
     """Make everything that the world needs and that is not there yet."""
     engine.ensure(images.CACHE)
     _ensure_registry()
+    _ensure_server(PACKAGES, "packages")
+    _serve(images.ensure_debian(SMALL_IMAGE[0]), SMALL_IMAGE[1])
     for name in SERVED_IMAGES:
-        _serve(name)
-    model = _ensure_model()
+        _serve(images.ensure(name), images.Recipe.read(name).upstream)
+    _ensure_server(HUB, "hub", "--volume", f"{_ensure_model()}:/srv/models/gpuchat/gpuchat-demo:ro")
     for network, subnet in world.networks.items():
         if not engine.exists("network", world.called(network)):
             docker(
@@ -88,24 +94,28 @@ def up(world: World) -> None:
                 subnet,
                 world.called(network),
             )
-    if REGISTRY not in docker("network", "inspect", world.called("inside")):
-        docker("network", "connect", "--alias", REGISTRY_ALIAS, world.called("inside"), REGISTRY)
+    connected = docker("network", "inspect", world.called("inside"))
+    for alias, server in SERVERS.items():
+        if f'"{server}"' not in connected:
+            docker("network", "connect", "--alias", alias, world.called("inside"), server)
     _ensure_key(world)
+    (world.keys / "packages_fingerprint").write_text(docker("exec", PACKAGES, "cat", "/srv/packages/fingerprint"))
     for host in world.hosts:
-        _ensure_host(world, host, model)
+        _ensure_host(world, host)
     for host in world.hosts:
         _await_host(world, host)
 
 
 def down(world: World) -> None:
-    """Remove a world's hosts and networks; images, registry and model stay for the next one."""
+    """Remove a world's hosts and networks; images, servers and model stay for the next one."""
     if not engine.is_up():
         return
     for host in world.hosts:
         docker("rm", "--force", "--volumes", world.called(host.name), check=False)
         docker("volume", "rm", "--force", world.called(f"{host.name}-docker"), check=False)
     for network in world.networks:
-        docker("network", "disconnect", "--force", world.called(network), REGISTRY, check=False)
+        for server in SERVERS.values():
+            docker("network", "disconnect", "--force", world.called(network), server, check=False)
         docker("network", "rm", world.called(network), check=False)
     shutil.rmtree(world.keys, ignore_errors=True)
 
@@ -188,17 +198,23 @@ def _volume(name: str) -> str:
     return name
 
 
+def _ensure_server(name: str, recipe: str, *words: str) -> None:
+    """Run a server that all worlds share, anew where its image or its settings are other ones by now."""
+    image = images.ensure(recipe)
+    made = hashlib.sha256("\0".join((image, *words)).encode()).hexdigest()[:12]
+    if engine.exists("container", name):
+        if engine.inspect("container", name)["Config"]["Labels"].get(MADE) == made:  # type: ignore[index]
+            docker("start", name)
+            return
+        docker("rm", "--force", name)
+    labels = ("--label", f"{engine.LABEL}=1", "--label", f"{MADE}={made}")
+    docker("run", "--detach", "--name", name, *labels, "--restart", "unless-stopped", *words, image)
+
+
 def _ensure_registry() -> None:
     _volume(images.CACHE_VOLUME)
-    image = images.ensure("registry")
-    if engine.exists("container", REGISTRY):
-        docker("start", REGISTRY)
-    else:
-        data = _volume(f"{REGISTRY}-data")
-        docker(
-            *("run", "--detach", "--name", REGISTRY, "--label", f"{engine.LABEL}=1", "--restart", "unless-stopped"),
-            *("--publish", "127.0.0.1::5000", "--volume", f"{data}:/var/lib/docker-registry", image),
-        )
+    data = _volume(f"{REGISTRY}-data")
+    _ensure_server(REGISTRY, "registry", "--publish", "127.0.0.1::5000", "--volume", f"{data}:/var/lib/docker-registry")
     end = time.monotonic() + 30
     while not _answers(f"http://{_registry_address()}/v2/"):
         if time.monotonic() > end:
@@ -218,24 +234,23 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _serve(name: str) -> None:
+def _serve(tag: str, upstream: str) -> None:
     """Put an image into the registry under the name that upstream gives it."""
-    tag = images.ensure(name)
     image_id = str(engine.inspect("image", tag)["Id"])
-    record = images.CACHE / "served" / name
-    registry_id = str(engine.inspect("container", REGISTRY)["Id"])
-    if record.exists() and record.read_text() == image_id + registry_id:
+    path = upstream.partition("/")[2]
+    record = images.CACHE / "served" / path.partition(":")[0].rpartition("/")[2]
+    registry_made = str(engine.inspect("volume", f"{REGISTRY}-data")["CreatedAt"])
+    if record.exists() and record.read_text() == image_id + registry_made:
         return
-    upstream = images.Recipe.read(name).upstream.partition("/")[2]
-    target = f"{_registry_address()}/{upstream}"
-    say(f"putting {upstream} into the world's registry")
+    target = f"{_registry_address()}/{path}"
+    say(f"putting {path} into the world's registry")
     started = time.monotonic()
     docker("tag", tag, target)
     docker("push", "--quiet", target)
     docker("rmi", target)
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(image_id + registry_id)
-    say(f"{upstream} is served after {time.monotonic() - started:.0f} s")
+    record.write_text(image_id + registry_made)
+    say(f"{path} is served after {time.monotonic() - started:.0f} s")
 
 
 def _ensure_model() -> str:
@@ -274,7 +289,7 @@ def _ensure_key(world: World) -> None:
             os.chown(path, int(os.environ.get("SUDO_UID", "-1")), int(os.environ.get("SUDO_GID", "-1")))
 
 
-def _ensure_host(world: World, host: Host, model: str) -> None:
+def _ensure_host(world: World, host: Host) -> None:
     name = world.called(host.name)
     if engine.exists("container", name):
         docker("start", name)
@@ -297,7 +312,6 @@ def _ensure_host(world: World, host: Host, model: str) -> None:
     words += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private", "--env", "container=docker"]
     words += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
     words += ["--volume", f"{_volume(world.called(host.name + '-docker'))}:/var/lib/docker"]
-    words += ["--volume", f"{model}:{MODEL_FOLDER}:ro"]
     words += ["--network", world.called(networks[0][0]), "--ip", networks[0][1]]
     docker("run", *words, images.ensure(host.image))
     for network, address in networks[1:]:
