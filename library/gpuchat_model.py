@@ -7,54 +7,205 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpuchat_model
-short_description: Look at a model's folder on a host
+short_description: A model's files on a host, whole, verified and fetched once
 version_added: 0.1.0
 description:
-  - Checks that a folder holds a model as the hubs lay it out, and returns what the model says of itself.
+  - Brings the files of a model from a hub, a web server or a folder, proves each with the hash that its source names,
+    and puts the folder in place in one step, so that a reader sees the old model or the new one, whole.
+  - Whatever ends a run, the next one goes on from there and fetches no byte twice.
+  - A branch or tag is resolved to its commit once. Where it moves later, the result says so in C(moved_to).
+  - Next to the folder lies one that ends in C(.gpuchat) while a run is at work or has left bytes for the next.
+  - A transfer over HTTP needs the Python library C(requests), in the host's own Python or in the toolbox; looking at
+    what would be fetched does not.
 options:
   source:
-    description: Where the model comes from; V(path) is a folder that is on the host already.
+    description:
+      - Where the model comes from.
+      - V(http) is a plain tree on any web server, made with O(state=export). V(path) is a folder on the host; without
+        O(repo) it is O(dest) itself, which is looked at and left as it is.
+      - V(git) needs git and git-lfs on the host, keeps each byte twice for a while, starts anew after an interruption
+        and cannot foretell anything; take it only where nothing else is allowed.
     type: str
-    choices: [path]
+    choices: [huggingface, modelscope, http, git, path]
     default: path
-  path:
-    description: The folder.
+  repo:
+    description: The model's name at the hub, its path below the endpoint, or its folder on the host.
+    type: str
+    default: ''
+  revision:
+    description: Commit, branch or tag; without it the hub's main branch. A commit is never asked for again.
+    type: str
+    default: ''
+  dest:
+    description: The model's folder on the host.
     type: path
     required: true
-  state:
-    description: V(metadata) reads and changes nothing.
+  endpoint:
+    description: Addresses to try in this order; the first that holds the model is used. By default the hub's own.
+    type: list
+    elements: str
+    default: []
+  token:
+    description: What shows that the model may be read.
     type: str
-    choices: [metadata]
-    default: metadata
+    default: ''
+  token_for:
+    description:
+      - The address that the token is for; by default the hub's own.
+      - The token is sent to this scheme, host and port alone, not to other endpoints, and not along a redirect.
+    type: str
+    default: ''
+  include:
+    description:
+      - Shell patterns of the files to bring, whose C(*) crosses folders; one that ends in a slash stands for all below.
+      - Without them everything is brought but pickled weights (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl)), which can
+        run code when they are loaded.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description: Shell patterns of files to leave out, even where O(include) names them.
+    type: list
+    elements: str
+    default: []
+  workers:
+    description: Connections at once.
+    type: int
+    default: 32
+  connections_per_file:
+    description: Connections at once for one file, where there are fewer files than connections.
+    type: int
+    default: 8
+  rate_limit:
+    description: Most bytes per second, such as V(50M) or V(1.5G); empty for no limit.
+    type: str
+    default: ''
+  verify:
+    description:
+      - V(download) proves files as they come; later runs look at their size and time alone.
+      - V(always) reads and proves all files in each run. V(never) trusts the wire.
+    type: str
+    choices: [always, download, never]
+    default: download
+  state:
+    description:
+      - V(metadata) asks for the listing and the small JSON files, and changes nothing.
+      - V(export) makes a plain tree of O(dest) in O(export), for any web server.
+      - V(absent) removes the files that earlier runs brought, and no others.
+    type: str
+    choices: [present, metadata, export, absent]
+    default: present
+  update:
+    description: Follow a branch or tag that has moved.
+    type: bool
+    default: false
+  export:
+    description: Folder on the host for the tree of O(state=export).
+    type: path
+  lock_seconds:
+    description: How long to wait for another run that is at work on the same folder.
+    type: int
+    default: 60
+  stall_seconds:
+    description: How long a connection may be silent before it is dropped and the rest asked for anew.
+    type: int
+    default: 30
+  toolbox:
+    description: The virtual environment that holds C(requests) where the host's Python does not.
+    type: path
+    default: /opt/gpuchat/toolbox
+  job:
+    description: Set by the action plugin, which shows the progress; the name under which the work goes on.
+    type: str
+    default: ''
+  job_seconds:
+    description: Set by the action plugin; how long one call waits before it tells the progress.
+    type: float
+    default: 5
 attributes:
   check_mode:
-    description: Reads only.
+    description: Asks the source for its listing, and tells the files and bytes that would be fetched.
     support: full
   diff_mode:
-    description: There is never a difference.
+    description: Shows commit, files, sizes and hashes before and after.
     support: full
   idempotent:
-    description: Reads only.
+    description: A second run reads the manifest and looks at each file once.
     support: full
 author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Look at the model
+- name: Bring a model from Hugging Face, or from a mirror of it
   gpuchat.stack.gpuchat_model:
-    path: /srv/models/qwen3-8b
+    source: huggingface
+    repo: Qwen/Qwen3-8B
+    dest: /srv/models/qwen3-8b
+    endpoint: ['https://huggingface.co', 'https://hf-mirror.com']
+
+- name: See what it is before a weight is fetched
+  gpuchat.stack.gpuchat_model:
+    source: modelscope
+    repo: Qwen/Qwen3-8B
+    dest: /srv/models/qwen3-8b
+    state: metadata
+
+- name: Make a tree of it for a closed network
+  gpuchat.stack.gpuchat_model:
+    dest: /srv/models/qwen3-8b
+    state: export
+    export: /srv/www/models/qwen3-8b
+
+- name: Bring it in the closed network
+  gpuchat.stack.gpuchat_model:
+    source: http
+    endpoint: ['http://files.example.com/models']
+    repo: qwen3-8b
+    dest: /srv/models/qwen3-8b
+
+- name: Look at a folder that somebody else filled
+  gpuchat.stack.gpuchat_model:
+    dest: /srv/models/qwen3-8b
 """
 
 RETURN = r"""
+commit:
+  description: The commit of the files; empty for a folder without a record.
+  type: str
+  returned: success
+files:
+  description: Files by path, with their size in bytes and SHA-256 (empty where it is not known yet).
+  type: list
+  elements: dict
+  returned: success
+bytes_total:
+  description: Bytes of all files.
+  type: int
+  returned: success
+bytes_to_fetch:
+  description: Bytes that were not there when the run began.
+  type: int
+  returned: success
+bytes_fetched:
+  description: Bytes that this run fetched.
+  type: int
+  returned: success
+seconds:
+  description: How long it took.
+  type: float
+  returned: success
+source_used:
+  description: The endpoint or folder that the files come from.
+  type: str
+  returned: success
 config:
   description: The model's config.json.
   type: dict
   returned: success
-files:
-  description: Files by path, with their size in bytes.
-  type: list
-  elements: dict
-  returned: success
+data:
+  description: Each small JSON file as data, by path.
+  type: dict
+  returned: with O(state=metadata), where the source was asked
 weights_bytes:
   description: Bytes of weights.
   type: int
@@ -62,6 +213,15 @@ weights_bytes:
 start_seconds:
   description: Longest time that an engine may take to start with this model.
   type: int
+  returned: success
+moved_to:
+  description: The commit that the branch stands for now, where that is another one.
+  type: str
+  returned: success
+unknown:
+  description: Files in the folder that are none of ours; they stay.
+  type: list
+  elements: str
   returned: success
 """
 
@@ -72,16 +232,36 @@ from ..module_utils.gpuchat.plan import Refusal
 
 
 def main() -> None:
+    sources = ["huggingface", "modelscope", "http", "git", "path"]
     module = AnsibleModule(
         argument_spec={
-            "source": {"type": "str", "choices": ["path"], "default": "path"},
-            "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["metadata"], "default": "metadata"},
+            "source": {"type": "str", "choices": sources, "default": "path"},
+            "repo": {"type": "str", "default": ""},
+            "revision": {"type": "str", "default": ""},
+            "dest": {"type": "path", "required": True},
+            "endpoint": {"type": "list", "elements": "str", "default": []},
+            "token": {"type": "str", "default": "", "no_log": True},
+            "token_for": {"type": "str", "default": "", "no_log": False},
+            "include": {"type": "list", "elements": "str", "default": []},
+            "exclude": {"type": "list", "elements": "str", "default": []},
+            "workers": {"type": "int", "default": 32},
+            "connections_per_file": {"type": "int", "default": 8},
+            "rate_limit": {"type": "str", "default": ""},
+            "verify": {"type": "str", "choices": ["always", "download", "never"], "default": "download"},
+            "state": {"type": "str", "choices": ["present", "metadata", "export", "absent"], "default": "present"},
+            "update": {"type": "bool", "default": False},
+            "export": {"type": "path"},
+            "lock_seconds": {"type": "int", "default": 60},
+            "stall_seconds": {"type": "int", "default": 30},
+            "toolbox": {"type": "path", "default": "/opt/gpuchat/toolbox"},
+            "job": {"type": "str", "default": ""},
+            "job_seconds": {"type": "float", "default": 5},
         },
+        required_if=[("state", "export", ["export"])],
         supports_check_mode=True,
     )
     try:
-        result = model_runner.bring(module.params)
+        result = model_runner.bring(module.params, module.check_mode)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

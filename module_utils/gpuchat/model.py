@@ -1,13 +1,15 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A model folder: what must be in it, and what it says of itself."""
+"""A model folder: what must be in it, what it says of itself, and what makes it another revision's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .plan import Refusal
+from .model_files import Listing, Manifest, ModelFile, Status, Wanted, intact, with_proof
+from .plan import Difference, Plan, Refusal
 
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
 READING_BYTES_PER_SECOND = 200_000_000
@@ -15,6 +17,19 @@ READING_BYTES_PER_SECOND = 200_000_000
 
 ENGINE_START_SECONDS = 300
 """What the engine needs besides reading weights: imports, compilation, graph capture."""
+
+SPARE_BYTES = 256 << 20
+"""Left free on the disk besides the model, for the manifest, journals and everybody else."""
+
+
+def weights_in(sizes: Mapping[str, int]) -> int:
+    """Return the bytes of weights among files, by their endings."""
+    return sum(size for name, size in sizes.items() if name.endswith(WEIGHT_ENDINGS))
+
+
+def start_seconds(weights_bytes: int) -> int:
+    """Return the longest time (seconds) that an engine may take from its start to its first healthy answer."""
+    return ENGINE_START_SECONDS + weights_bytes // READING_BYTES_PER_SECOND
 
 
 @dataclass(frozen=True)
@@ -36,12 +51,11 @@ class Folder:
 
     @property
     def weights_bytes(self) -> int:
-        return sum(size for name, size in self.sizes.items() if name.endswith(WEIGHT_ENDINGS))
+        return weights_in(self.sizes)
 
     @property
     def start_seconds(self) -> int:
-        """Longest time (seconds) that an engine may take from its start to its first healthy answer."""
-        return ENGINE_START_SECONDS + self.weights_bytes // READING_BYTES_PER_SECOND
+        return start_seconds(self.weights_bytes)
 
 
 def check_folder(folder: Folder | None, path: str) -> Folder:
@@ -52,7 +66,8 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
     """
     if folder is None:
         raise Refusal(
-            f"found no folder {path} on this host; wanted a model's folder; put it there or set gpuchat_model.path"
+            f"found no folder {path} on this host; wanted a model's folder; put it there, or set source and repo to "
+            "where it comes from"
         )
     if folder.config is None:
         raise Refusal(
@@ -72,3 +87,167 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
             f"copy the folder with `cp -rL` and set gpuchat_model.path to the copy"
         )
     return folder
+
+
+@dataclass(frozen=True)
+class Take:
+    """Bring one file from the source; ``spare`` are files of the old folder that may hold the same bytes."""
+
+    file: ModelFile
+    spare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Take a file of the old folder into the new one without reading it.
+
+    Attributes:
+        file: the file as the new revision has it.
+        old: where the old folder has it.
+        sha256: its hash as the old manifest has it.
+    """
+
+    file: ModelFile
+    old: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Put the new folder in the place of the old one; ``strangers`` are files of others, which move along."""
+
+    strangers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """A plan, and what it comes to in files and bytes."""
+
+    plan: Plan
+    takes: tuple[Take, ...] = ()
+    keeps: tuple[Keep, ...] = ()
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def bytes_to_take(self) -> int:
+        """Bytes that have to come over the wire, unless a file of the old folder holds them after all."""
+        return sum(take.file.size for take in self.takes)
+
+
+def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, there: Mapping[str, Status]) -> ModelPlan:
+    """Decide what becomes of a model's folder.
+
+    Args:
+        wanted: what the task asks for.
+        listing: what the source holds, already without what is not asked for.
+        manifest: the record of the last run, None where there is none.
+        there: every file below the folder as it is.
+    """
+    trusted = intact(manifest, there)
+    keeps, takes = [], []
+    by_size: dict[int, list[str]] = {}
+    for path, status in there.items():
+        if status.is_file and path not in trusted:
+            by_size.setdefault(status.size, []).append(path)
+    same_commit = manifest is not None and manifest.commit == listing.commit
+    for file in listing.files:
+        same = next((entry for entry in trusted.values() if entry.path == file.path and entry.same_bytes(file)), None)
+        same = same or next((entry for entry in trusted.values() if entry.same_bytes(file)), None)
+        if same is None and same_commit and file.identity() == "unproven":
+            same = next(
+                (entry for entry in trusted.values() if (entry.path, entry.size) == (file.path, file.size)), None
+            )
+        if same is not None:
+            keeps.append(Keep(file, same.path, same.sha256))
+        else:
+            takes.append(Take(file, tuple(sorted(by_size.get(file.size, ())))))
+    names = {file.path for file in listing.files}
+    ours = set() if manifest is None else {entry.path for entry in manifest.files}
+    strangers = tuple(sorted(set(there) - names - ours))
+    as_it_was = None if manifest is None else (manifest.commit, manifest.wanted)
+    settled = (listing.commit, wanted.record())
+    same_files = not takes and ours == names and all(keep.file.path == keep.old for keep in keeps)
+    if same_files and as_it_was == settled:
+        return ModelPlan(
+            Plan(reason=f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}"), strangers=strangers
+        )
+    before = "" if manifest is None else describe(manifest.commit, manifest.files, set(there))
+    known = {keep.file.path: with_proof(keep.file, keep.sha256, 0) for keep in keeps}
+    after = describe(listing.commit, [known.get(file.path, file) for file in listing.files], None)
+    plan = Plan(
+        (Difference(wanted.dest, before, after),) if before != after else (),
+        (*takes, *keeps, Publish(strangers)),
+        _reason(wanted, listing, manifest, takes),
+    )
+    return ModelPlan(plan, tuple(takes), tuple(keeps), strangers)
+
+
+def _reason(wanted: Wanted, listing: Listing, manifest: Manifest | None, takes: Iterable[Take]) -> str:
+    takes = list(takes)
+    count, size = len(takes), human(sum(take.file.size for take in takes))
+    fetch = f"{count} of {len(listing.files)} files, {size}, to fetch from {listing.place}"
+    if manifest is None:
+        return f"{wanted.dest} is to hold {wanted.name} at {short(listing.commit)}: {fetch}"
+    if manifest.commit != listing.commit:
+        return f"{wanted.dest} is to change from {short(manifest.commit)} to {short(listing.commit)}: {fetch}"
+    return f"{wanted.dest} is to be put right: {fetch}"
+
+
+def describe(commit: str, files: Iterable[ModelFile], there: set[str] | None) -> str:
+    """Return a folder's contents as text, one line per file, for ``--diff``; `there` leaves out what is gone."""
+    lines = [
+        f"{file.path}  {file.size} bytes  {file.identity()[:19]}"
+        for file in sorted(files, key=lambda file: file.path)
+        if there is None or file.path in there
+    ]
+    return "\n".join([f"commit {commit}", *lines, ""])
+
+
+def short(commit: str) -> str:
+    """Return a commit as people read it."""
+    return commit[:12]
+
+
+def human(size: float) -> str:
+    """Return bytes as people read them, in powers of 1000 as hubs and networks count."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit in ("bytes", "kB") else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} TB"
+
+
+RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]?)(?:i?B)?(?:/s)?\s*")
+
+
+def parse_rate(text: str) -> int:
+    """Return a rate such as ``20M`` or ``1.5 GB/s`` in bytes per second; 0 for an empty text, which is no limit.
+
+    Raises:
+        Refusal: no such rate.
+    """
+    if not text.strip():
+        return 0
+    match = RATE.fullmatch(text)
+    rate = 0 if match is None else int(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[match[2].upper()])
+    if rate < 1:
+        raise Refusal(f"found the rate {text!r}; wanted bytes per second such as 20M or 1.5G; set rate_limit")
+    return rate
+
+
+def check_space(needed: int, free: int, place: str) -> None:
+    """Refuse a disk that is too small, before a byte is fetched.
+
+    Args:
+        needed: bytes still to be written.
+        free: bytes that the disk has left for us.
+        place: where, for the message.
+
+    Raises:
+        Refusal: too little.
+    """
+    if needed and needed + SPARE_BYTES > free:
+        raise Refusal(
+            f"found {human(free)} free where {place} lies; wanted {human(needed)} for the files still missing and "
+            f"{human(SPARE_BYTES)} to spare; free some, or set dest to a larger disk"
+        )

@@ -1,0 +1,318 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever goes wrong on the way: the right model, or a clear error and the old model whole; never a wrong one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tracemalloc
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import (
+    model,
+    model_store_runner,
+    model_transfer_runner,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
+from conftest import MEBIBYTE, REPO, tree, wanted, write_model
+from hub_faults import Fault
+
+SHARD = f"{REPO}/model-00001-of-00002.safetensors"
+SHARDS = f"{REPO}/*.safetensors"
+LAST = 3 * MEBIBYTE  # the header makes each shard a little longer
+SOURCES = ["huggingface", "modelscope"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+@pytest.mark.parametrize(
+    "at",
+    [0, 1, 7, 8, 4096, 256 << 10, (256 << 10) + 1, MEBIBYTE // 2 - 1, MEBIBYTE // 2, MEBIBYTE // 2 + 1, LAST - 1, LAST],
+)
+def test_a_connection_that_ends_early_is_taken_up_where_it_ended(hub, root, dest, bring, source, kind, at):
+    hub.faults = [Fault(kind, SHARDS, at=at, times=2)]
+    result = bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+    if kind == "cut":
+        assert hub.log.repeated_bytes(SHARD) == 0
+        assert result["bytes_fetched"] == result["bytes_total"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_connection_that_ends_again_and_again_still_ends_with_the_model(hub, root, dest, bring, source):
+    hub.faults = [Fault("cut", SHARDS, at=100_000, relative=True, times=40)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("at", [0, 9, MEBIBYTE + 17, LAST - 1])
+def test_wrong_bytes_are_fetched_again_once(hub, root, dest, bring, source, at):
+    hub.faults = [Fault("wrong", SHARD, at=at, times=1)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("path", ["model-00001-of-00002.safetensors", "README.md"])
+def test_bytes_that_are_wrong_twice_end_the_run_and_leave_the_old_model_whole(hub, root, dest, bring, source, path):
+    bring(source=source)
+    before = tree(dest)
+    write_model(root / REPO, seed=2)
+    (root / REPO / "README.md").write_text("Another model.\n" * 60)
+    hub.faults = [Fault("wrong", f"{REPO}/{path}", at=20)]
+    with pytest.raises(
+        Refusal, match=f"{path} is not what the source says, twice over: found .*, wanted (sha256|git):"
+    ):
+        bring(source=source, update=True)
+    assert tree(dest) == before
+    hub.faults = []
+    bring(source=source, update=True)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_body_that_is_shorter_than_listed_with_a_fitting_length_is_never_taken(hub, root, dest, bring, source):
+    hub.faults = [Fault("short", SHARD, at=LAST - 5)]
+    with pytest.raises(Refusal, match=r"model-00001-of-00002\.safetensors"):
+        bring(source=source)
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_body_that_was_short_once_is_fetched_again(hub, root, dest, bring, source):
+    hub.faults = [Fault("short", SHARD, at=LAST - 5, times=1)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_range_other_than_the_one_asked_for_is_never_taken(hub, root, dest, bring, source):
+    hub.faults = [Fault("shift", SHARDS, length=10, times=4)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("expiry", [{"requests": 1}, {"requests": 2}, {"at": 700_000}])
+def test_a_signed_address_that_runs_out_is_asked_for_anew(hub, root, dest, bring, source, expiry):
+    hub.faults = [Fault("expire", SHARDS, times=3, **expiry)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_signed_address_that_is_never_any_good_ends_the_run(hub, dest, bring, monkeypatch):
+    hub.faults = [Fault("expire", SHARDS, requests=0)]
+    with pytest.raises(Refusal, match="brought nothing new, the last with 403 from an address that had run out"):
+        bring()
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    ("status", "retry_after"), [(429, "0"), (429, ""), (500, ""), (502, ""), (503, "0"), (504, ""), (408, "")]
+)
+@pytest.mark.parametrize("stage", ["api", "resolve", "bytes"])
+def test_a_server_that_asks_for_patience_gets_it(hub, root, dest, bring, source, status, retry_after, stage):
+    path = "*" if stage == "api" else f"{REPO}/*"
+    hub.faults = [Fault("status", path, stage=stage, status=status, retry_after=retry_after, times=2)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_as_long_as_the_server_asks_for_is_waited(hub, root, dest, bring, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        model_transfer_runner.model_transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01
+    )
+    hub.faults = [Fault("status", SHARD, status=429, retry_after="17", times=1)]
+    bring()
+    assert asked == [17.0]
+
+
+def test_a_server_that_is_never_ready_ends_the_run_and_says_so(hub, dest, bring):
+    hub.faults = [Fault("status", SHARDS, status=503)]
+    with pytest.raises(Refusal, match="brought nothing new, the last with status 503; what is there stays"):
+        bring()
+    assert not dest.exists()
+
+
+def test_a_server_that_knows_no_range_and_no_whole_ends_the_run_and_says_so(hub, dest, bring):
+    hub.faults = [Fault("status", SHARD, status=416)]
+    with pytest.raises(Refusal, match=r"00001-of-00002\.safetensors does not arrive: .* the last with no such range"):
+        bring()
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_server_that_ignores_ranges_gives_the_model_all_the_same(hub, root, dest, bring, source):
+    hub.faults = [Fault("ignore_range", SHARDS)]
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_server_that_ignores_some_ranges_gives_the_model_all_the_same(hub, root, dest, bring, times):
+    hub.faults = [Fault("ignore_range", SHARDS, skip=2, times=times)]
+    bring()
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_server_that_ignores_ranges_and_cuts_each_answer_ends_the_run(hub, dest, bring):
+    hub.faults = [Fault("ignore_range", SHARDS), Fault("cut", SHARDS, at=MEBIBYTE)]
+    with pytest.raises(Refusal, match="brought nothing new"):
+        bring()
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("at", [0, MEBIBYTE // 3, LAST])
+def test_a_silent_connection_is_dropped_and_the_rest_asked_for(hub, root, dest, bring, source, at):
+    hub.faults = [Fault("stall", SHARD, at=at, times=1, seconds=30)]
+    bring(source=source, stall_seconds=1)
+    assert tree(dest) == wanted(root / REPO)
+    # What a dropped connection still held is at most what is read at once.
+    assert hub.log.repeated_bytes(SHARD) <= 2 * model_transfer_runner.CHUNK + 16 * 65536
+
+
+class Full:
+    """Stands in for a disk that takes no more after some bytes."""
+
+    def __init__(self, room):
+        self.room, self.write = room, os.pwrite
+
+    def __call__(self, handle, content, at):
+        if self.room < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= len(content)
+        return self.write(handle, content, at)
+
+
+def test_a_disk_that_runs_full_ends_the_run_and_the_next_one_goes_on(hub, root, dest, bring, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", Full(2 * MEBIBYTE))
+        with pytest.raises(Refusal, match="is full .*; wanted .* bytes more; what is there stays"):
+            bring()
+    assert not dest.exists()
+    result = bring()
+    assert tree(dest) == wanted(root / REPO)
+    assert result["bytes_fetched"] <= result["bytes_total"] - MEBIBYTE
+
+
+def test_a_disk_that_is_too_small_is_told_before_a_byte_is_fetched(hub, bring, monkeypatch):
+    monkeypatch.setattr(model_transfer_runner.Store, "free", lambda store: model.SPARE_BYTES + 6 * MEBIBYTE)
+    with pytest.raises(Refusal, match=r"found .* free where .*; wanted 6\.3 MB for the files still missing"):
+        bring()
+    assert hub.log.bytes_sent(SHARDS) == 0
+
+
+def test_what_waits_from_an_earlier_run_counts_before_the_disk_is_called_too_small(hub, root, dest, bring, monkeypatch):
+    hub.faults = [Fault("status", SHARD, status=404)]
+    with pytest.raises(Refusal):
+        bring(workers=1)
+    hub.faults = []
+    monkeypatch.setattr(model_transfer_runner.Store, "free", lambda store: model.SPARE_BYTES + 4 * MEBIBYTE)
+    bring(workers=1)
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_file_that_the_hub_no_longer_has_ends_the_run_by_name(hub, dest, bring):
+    hub.faults = [Fault("status", SHARD, stage="resolve", status=404)]
+    with pytest.raises(
+        Refusal, match=r"model-00001-of-00002\.safetensors: .* answered with status 404; wanted \d+ bytes"
+    ):
+        bring()
+    assert not dest.exists()
+
+
+def test_what_was_fetched_before_an_error_is_not_fetched_again(hub, root, dest, bring):
+    hub.faults = [Fault("status", SHARD, status=404, skip=1)]
+    with pytest.raises(Refusal):
+        bring()
+    hub.faults = []
+    result = bring()
+    assert tree(dest) == wanted(root / REPO)
+    assert result["bytes_fetched"] < result["bytes_total"]
+    assert hub.log.repeated_bytes(SHARDS) <= 6 * 2 * model_transfer_runner.CHUNK
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_damage_after_the_fetch_is_mended_from_the_recorded_commit(hub, root, dest, bring, source):
+    first = bring(source=source)
+    shutil.copytree(root / REPO, root / f"{REPO}@v1")
+    write_model(root / REPO, seed=2)
+    (dest / "model-00001-of-00002.safetensors").write_bytes(b"x")
+    result = bring(source=source)
+    assert result["changed"]
+    assert result["commit"] == first["commit"] != result["moved_to"] != ""
+    assert tree(dest) == wanted(root / f"{REPO}@v1")
+    assert [file["path"] for file in result["files"]] == [file["path"] for file in first["files"]]
+
+
+def test_nothing_is_left_beside_the_model(hub, dest, bring):
+    bring()
+    assert sorted(path.name for path in dest.parent.iterdir()) == [dest.name]
+
+
+def test_a_folder_of_an_older_version_is_replaced_as_one(hub, root, dest, bring):
+    bring()
+    write_model(root / REPO, seed=2)
+    os.unlink(root / REPO / "README.md")
+    bring(update=True)
+    assert tree(dest) == wanted(root / REPO)
+    shutil.rmtree(dest)
+
+
+def test_a_disk_that_cannot_exchange_folders_still_gets_the_new_one(hub, root, dest, bring, monkeypatch):
+    monkeypatch.setattr(model_store_runner, "exchange", lambda *_: False)
+    bring()
+    write_model(root / REPO, seed=2)
+    bring(update=True)
+    assert tree(dest) == wanted(root / REPO)
+    assert [path.name for path in dest.parent.iterdir()] == [dest.name]
+
+
+def test_a_run_that_died_between_two_renames_has_the_old_model_brought_back(hub, root, dest, bring):
+    bring()
+    (dest.parent / "demo.gpuchat").mkdir()
+    dest.rename(dest.parent / "demo.gpuchat" / "previous")
+    hub.log.clear()
+    bring()
+    assert tree(dest) == wanted(root / REPO)
+    assert hub.log.bytes_sent(SHARDS) == 0
+
+
+def test_a_disk_that_is_mounted_at_the_folder_is_refused(hub, dest, bring, monkeypatch):
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == str(dest))
+    with pytest.raises(Refusal, match="set dest to a folder below it"):
+        bring()
+
+
+def test_a_link_to_the_folder_stays_and_what_it_leads_to_is_replaced(hub, root, dest, bring, tmp_path):
+    (tmp_path / "disk").mkdir()
+    dest.parent.mkdir()
+    dest.symlink_to(tmp_path / "disk" / "demo")
+    bring()
+    assert os.readlink(dest) == str(tmp_path / "disk" / "demo")
+    assert tree(tmp_path / "disk" / "demo") == wanted(root / REPO)
+
+
+def test_memory_does_not_grow_with_the_model(hub, root, bring):
+    tracemalloc.start()
+    try:
+        bring()
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20 * MEBIBYTE
+
+
+def test_a_rate_is_kept(hub, bring, monkeypatch):
+    slept = []
+    monkeypatch.setattr(model_transfer_runner.time, "sleep", slept.append)
+    total = bring(rate_limit="100M", workers=1)["bytes_total"]
+    # The clock runs on while nobody sleeps, so that what is waited for may only be more than the rate asks.
+    assert max(slept) > 0
+    assert total / 100e6 * 0.2 < sum(slept)

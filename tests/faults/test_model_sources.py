@@ -1,0 +1,485 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where models come from, what is asked for, and what a run says without doing it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import model_hub_runner, toolbox_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
+from conftest import REPO, tree, wanted, write_model
+from hub import Access, Hub
+from hub_faults import Fault
+
+SOURCES = ["huggingface", "modelscope"]
+TOKEN = "hf_of-a-person"
+PRIVATE = Access(private=frozenset({REPO}), tokens={TOKEN: ["acme/*"]})
+
+
+def shows_token(request):
+    return TOKEN in request.headers.get("authorization", "") + request.headers.get("cookie", "")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_second_run_changes_nothing_and_fetches_nothing(hub, bring, source):
+    first = bring(source=source)
+    assert (first["changed"], first["bytes_fetched"]) == (True, first["bytes_total"])
+    assert first["source_used"] == hub.url
+    assert first["config"] == {"model_type": "llama", "seed": 1}
+    assert first["weights_bytes"] == 2 * 3145912
+    hub.log.clear()
+    second = bring(source=source)
+    assert (second["changed"], second["bytes_fetched"], second["diff"]) == (False, 0, [])
+    assert {**first, "seconds": 0} | {key: second[key] for key in ("commit", "files", "config", "weights_bytes")} == {
+        **first,
+        "seconds": 0,
+    }
+    assert hub.log.bytes_sent(f"{REPO}/*") == 0
+
+
+@pytest.fixture
+def without_library(monkeypatch):
+    """Take the library away that a bare host does not have."""
+    monkeypatch.setattr(model_hub_runner, "requests", None)
+    monkeypatch.setattr(toolbox_runner, "respawn_for", lambda library, toolbox: False)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_bare_host_is_told_the_same_as_one_with_the_toolbox(hub, bring, source, request):
+    calls = ({"state": "metadata"}, {"check": True})
+    told = [{**bring(source=source, **call), "seconds": 0} for call in calls]
+    request.getfixturevalue("without_library")
+    assert [{**bring(source=source, **call), "seconds": 0} for call in calls] == told
+    assert told[1]["bytes_to_fetch"] > 0
+
+
+@pytest.mark.usefixtures("without_library")
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_bare_host_shows_its_token_to_the_hub_alone(hub, bring, source):
+    hub.access = PRIVATE
+    with pytest.raises(Refusal, match="token"):
+        bring(source=source, state="metadata")
+    hub.log.clear()
+    assert bring(source=source, state="metadata", token=TOKEN, token_for=hub.url)["weights_bytes"] > 0
+    assert any(shows_token(asked) for asked in hub.log)
+    assert not [asked for asked in hub.log if asked.server == "cdn" and shows_token(asked)]
+
+
+@pytest.mark.usefixtures("without_library")
+def test_a_bare_host_is_refused_a_transfer_and_a_hub_that_is_not_there(bring):
+    with pytest.raises(Refusal, match="run the role toolbox first"):
+        bring()
+    with pytest.raises(Refusal, match="127.0.0.1:9"):
+        bring(state="metadata", endpoint=["http://127.0.0.1:9"])
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_commit_is_never_asked_for_again(hub, bring, source):
+    commit = bring(source=source)["commit"]
+    bring(source=source, revision=commit)
+    hub.log.clear()
+    assert not bring(source=source, revision=commit)["changed"]
+    assert list(hub.log) == []
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_another_name_for_the_same_commit_fetches_nothing_and_is_recorded(hub, bring, source):
+    commit = bring(source=source)["commit"]
+    result = bring(source=source, revision=commit)
+    assert (result["changed"], result["bytes_fetched"]) == (True, 0)
+    assert not bring(source=source, revision=commit)["changed"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_pinned_commit_is_brought_though_the_branch_has_moved(hub, root, dest, bring, source):
+    write_model(root / f"{REPO}@v1", seed=3)
+    commit = bring(source=source, revision="v1")["commit"]
+    bring(source=source, state="absent")
+    result = bring(source=source, revision=commit)
+    assert result["commit"] == commit
+    assert tree(dest) == wanted(root / f"{REPO}@v1")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_moved_branch_is_reported_and_followed_only_on_demand(hub, root, dest, bring, source):
+    old = bring(source=source)
+    write_model(root / REPO, seed=2)
+    stays = bring(source=source)
+    assert (stays["changed"], stays["commit"]) == (False, old["commit"])
+    assert stays["moved_to"] not in ("", old["commit"])
+    assert "set update to follow it" in stays["msg"]
+    moved = bring(source=source, update=True)
+    assert (moved["changed"], moved["commit"], moved["moved_to"]) == (True, stays["moved_to"], "")
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_hub_that_is_gone_does_not_matter_once_the_model_is_there(root, dest, bring):
+    with Hub(root) as hub:
+        bring(endpoint=[hub.url])
+    result = bring(endpoint=[hub.url])
+    assert (result["changed"], result["moved_to"]) == (False, "")
+
+
+def test_a_revision_takes_over_what_has_not_changed(hub, root, dest, bring):
+    bring()
+    (root / REPO / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+    node = os.stat(dest / "model-00001-of-00002.safetensors").st_ino
+    result = bring(update=True)
+    assert result["bytes_fetched"] == (root / REPO / "config.json").stat().st_size
+    assert os.stat(dest / "model-00001-of-00002.safetensors").st_ino == node
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "left"),
+    [
+        (
+            ["*.json"],
+            [],
+            {"config.json", "original/params.json", "tokenizer_config.json", "model.safetensors.index.json"},
+        ),
+        (["*.json"], ["original/"], {"config.json", "tokenizer_config.json", "model.safetensors.index.json"}),
+        (["pytorch_model.bin", "config.json"], [], {"pytorch_model.bin", "config.json"}),
+        (["original/*"], [], {"original/params.json"}),
+    ],
+)
+def test_only_what_is_asked_for_is_brought(dest, bring, include, exclude, left):
+    bring(include=include, exclude=exclude)
+    assert set(tree(dest)) == left
+    assert not bring(include=include, exclude=exclude)["changed"]
+
+
+def test_a_change_of_what_is_asked_for_adds_and_removes(hub, root, dest, bring):
+    bring(exclude=["original/"])
+    hub.log.clear()
+    result = bring(exclude=["README.md"])
+    assert set(tree(dest)) == set(wanted(root / REPO, "README.md"))
+    assert result["bytes_fetched"] == 2
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_check_mode_tells_files_and_bytes_and_fetches_none(hub, dest, bring, source):
+    result = bring(check=True, source=source)
+    assert (result["changed"], result["bytes_to_fetch"], result["bytes_fetched"]) == (True, result["bytes_total"], 0)
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert not dest.parent.exists()
+    after = result["diff"][0]["after"]
+    assert "model-00001-of-00002.safetensors  3145912 bytes  sha256:" in after
+    assert f"commit {result['commit']}" in after
+    done = bring(source=source)
+    assert [done[key] for key in ("commit", "bytes_total", "diff")] == [
+        result[key] for key in ("commit", "bytes_total", "diff")
+    ]
+
+
+def test_the_diff_of_a_new_revision_names_what_differs(root, bring):
+    bring()
+    (root / REPO / "config.json").write_text("{}")
+    os.unlink(root / REPO / "README.md")
+    diff = bring(check=True, update=True)["diff"][0]
+    before, after = set(diff["before"].splitlines()), set(diff["after"].splitlines())
+    assert {line.split()[0] for line in before - after} == {"commit", "config.json", "README.md"}
+    assert {line.split()[0] for line in after - before} == {"commit", "config.json"}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, bring, source):
+    result = bring(source=source, state="metadata")
+    assert (result["changed"], result["config"]["model_type"]) == (False, "llama")
+    assert result["weights_bytes"] == 2 * 3145912
+    assert set(result["data"]) == {"config.json", "tokenizer_config.json", "model.safetensors.index.json"}
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert not dest.parent.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_private_model_is_read_with_its_token(root, dest, bring, source):
+    with Hub(root, access=PRIVATE) as hub:
+        bring(source=source, endpoint=[hub.url], token=TOKEN, token_for=hub.url)
+        assert tree(dest) == wanted(root / REPO)
+        assert any(shows_token(request) for request in hub.log)
+        assert not [request for request in hub.log if request.server == "cdn" and shows_token(request)]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_token_is_not_shown_to_an_endpoint_that_it_is_not_for(root, bring, source):
+    with Hub(root, access=PRIVATE) as hub:
+        with pytest.raises(Refusal, match="a token is set, but not for this endpoint.*set token_for"):
+            bring(source=source, endpoint=[hub.url], token=TOKEN)
+        assert not [request for request in hub.log if shows_token(request)]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("access", ["private", "gated"])
+def test_a_model_that_needs_a_token_says_so(root, dest, bring, source, access):
+    with Hub(root, access=Access(**{access: frozenset({REPO})})) as hub, pytest.raises(Refusal, match="set token"):
+        bring(source=source, endpoint=[hub.url])
+    assert not dest.exists()
+
+
+def test_a_gated_model_whose_licence_was_not_accepted_says_so(root, bring):
+    access = Access(gated=frozenset({REPO}), tokens={TOKEN: ["other/*"]})
+    with Hub(root, access=access) as hub, pytest.raises(Refusal, match=f"accept.*licence.*{hub.url}/{REPO}"):
+        bring(endpoint=[hub.url], token=TOKEN, token_for=hub.url)
+
+
+def test_a_password_file_in_the_home_folder_is_never_read(hub, tmp_path, bring, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    bring()
+    assert not [request for request in hub.log if "authorization" in request.headers]
+
+
+def test_the_first_endpoint_that_holds_the_model_is_used(root, tmp_path, dest, bring):
+    (tmp_path / "empty").mkdir()
+    with Hub(tmp_path / "empty") as without, Hub(root, access=PRIVATE) as hub:
+        gone = "http://127.0.0.1:9"
+        result = bring(endpoint=[gone, without.url, hub.url], token=TOKEN, token_for=hub.url)
+        assert result["source_used"] == hub.url
+        assert tree(dest) == wanted(root / REPO)
+        assert not [request for request in without.log if shows_token(request)]
+
+
+def test_what_each_endpoint_said_is_told_where_none_has_the_model(tmp_path, bring):
+    (tmp_path / "empty").mkdir()
+    with Hub(tmp_path / "empty") as without, pytest.raises(Refusal) as refused:
+        bring(endpoint=["http://127.0.0.1:9", without.url])
+    assert "http://127.0.0.1:9 cannot be reached (ConnectionRefusedError: Connection refused)" in str(refused.value)
+    assert f"{without.url} answered 401" in str(refused.value)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_revision_that_is_not_there_is_told(bring, source):
+    with pytest.raises(Refusal, match="set (repo, )?revision"):
+        bring(source=source, revision="no-such")
+
+
+def test_a_listing_of_many_pages_is_read_to_its_end(root, dest, bring):
+    with Hub(root, page_size=2) as hub:
+        bring(endpoint=[hub.url])
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_listing_that_modelscope_cuts_is_walked(root, dest, bring, monkeypatch):
+    for folder in ("a", "a/b", "c"):
+        for name in range(4):
+            path = root / REPO / folder / f"{name}.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{folder} {name}")
+    monkeypatch.setattr("ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model_hubs.MODELSCOPE_CUT", 13)
+    with Hub(root, entries_limit=13) as hub:
+        bring(source="modelscope", endpoint=[hub.url])
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_proxies_of_the_environment_are_honoured(root, dest, bring, monkeypatch):
+    with Hub(root) as hub:
+        monkeypatch.setenv("http_proxy", hub.url)
+        monkeypatch.setenv("no_proxy", "")
+        with contextlib.suppress(Refusal):  # this hub is no proxy, but it is asked
+            bring(endpoint=["http://hub.example.invalid"])
+        assert "hub.example.invalid" in {request.headers["host"] for request in hub.log}
+
+
+def test_an_export_serves_a_closed_network(hub, root, dest, bring, tmp_path):
+    first = bring()
+    served = tmp_path / "www" / "models"
+    exported = bring(state="export", export=str(served / "demo"))
+    assert exported["changed"]
+    assert tree(served / "demo") == wanted(root / REPO)
+    assert not bring(state="export", export=str(served / "demo"))["changed"]
+    shutil.copytree(served / "demo", root / "plain" / "copy")
+    closed = {"source": "http", "endpoint": [f"{hub.url}/plain"], "repo": "plain/copy"}
+    result = bring(**closed, dest=str(tmp_path / "closed"))
+    assert (result["changed"], result["commit"]) == (True, first["commit"])
+    assert tree(tmp_path / "closed") == wanted(root / REPO)
+    assert not bring(**closed, dest=str(tmp_path / "closed"))["changed"]
+    assert not bring(**closed, dest=str(tmp_path / "closed"), revision="")["changed"]
+    for revision in (first["commit"], "main"):
+        assert bring(**closed, dest=str(tmp_path / revision), revision=revision)["commit"] == first["commit"]
+    with pytest.raises(Refusal, match="wanted v9; set revision"):
+        bring(**closed, dest=str(tmp_path / "v9"), revision="v9")
+
+
+def test_wrong_bytes_in_a_plain_tree_are_never_taken(hub, root, bring, tmp_path):
+    bring()
+    bring(state="export", export=str(root / "plain" / "copy"))
+    hub.faults = [Fault("wrong", "plain/copy/*.safetensors", at=700)]
+    with pytest.raises(Refusal, match="is not what the source says, twice over"):
+        bring(source="http", endpoint=[f"{hub.url}/plain"], repo="plain/copy", dest=str(tmp_path / "closed"))
+    assert not (tmp_path / "closed").exists()
+
+
+def test_a_folder_on_the_host_is_copied_and_proven(bring, tmp_path, root, dest):
+    bring()
+    result = bring(source="path", repo=str(dest), dest=str(tmp_path / "copy"))
+    assert result["changed"]
+    assert tree(tmp_path / "copy") == wanted(root / REPO)
+    assert not bring(source="path", repo=str(dest), dest=str(tmp_path / "copy"))["changed"]
+    (dest / "model-00001-of-00002.safetensors").write_bytes(b"x" * 3145912)
+    with pytest.raises(Refusal, match="is not what its manifest says"):
+        bring(source="path", repo=str(dest), dest=str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_plain_folder_without_a_manifest_is_copied_too(bring, tmp_path, root):
+    params = {"source": "path", "repo": str(root / REPO), "dest": str(tmp_path / "copy")}
+    assert bring(**params)["changed"]
+    assert tree(tmp_path / "copy") == wanted(root / REPO)
+    assert not bring(**params)["changed"]
+    assert not bring(**params, update=True)["changed"]
+    (root / REPO / "config.json").write_text('{"model_type": "qwen3"}')
+    assert bring(**params, update=True)["changed"]
+    assert tree(tmp_path / "copy") == wanted(root / REPO)
+
+
+def test_absent_removes_what_was_brought_and_nothing_else(bring, dest):
+    bring()
+    (dest / "notes.txt").write_text("mine")
+    assert bring()["unknown"] == ["notes.txt"]
+    foretold = bring(state="absent", check=True)
+    assert (foretold["changed"], foretold["unknown"]) == (True, ["notes.txt"])
+    assert bring(state="absent")["diff"] == foretold["diff"]
+    assert [path.name for path in dest.parent.rglob("*")] == ["demo", "notes.txt"]
+    assert not bring(state="absent")["changed"]
+    (dest / "notes.txt").unlink()
+
+
+def test_absent_removes_the_folder_with_the_last_file(bring, dest):
+    bring()
+    bring(state="absent")
+    assert list(dest.parent.iterdir()) == []
+
+
+def test_files_of_others_move_along_to_a_new_revision(root, dest, bring):
+    bring()
+    (dest / "mine").mkdir()
+    (dest / "mine" / "template.jinja").write_text("mine")
+    (dest / "link").symlink_to("config.json")
+    write_model(root / REPO, seed=2)
+    result = bring(update=True)
+    assert result["unknown"] == ["link", "mine/template.jinja"]
+    assert (dest / "mine" / "template.jinja").read_text() == "mine"
+    assert os.readlink(dest / "link") == "config.json"
+
+
+def test_a_model_that_somebody_else_fetched_is_proven_and_taken_over(hub, root, dest, bring):
+    shutil.copytree(root / REPO, dest)
+    (dest / "model-00002-of-00002.safetensors").write_bytes(b"\0" * 3145912)
+    assert "read before they are fetched" in bring(check=True)["unforetold"][0]
+    result = bring()
+    assert tree(dest) == tree(root / REPO)
+    assert result["unknown"] == ["pytorch_model.bin"]
+    assert result["bytes_fetched"] == 3145912
+
+
+def test_a_file_whose_time_alone_has_changed_is_read_and_not_fetched(hub, dest, bring):
+    bring()
+    os.utime(dest / "model-00001-of-00002.safetensors", ns=(1, 1))
+    result = bring()
+    assert (result["changed"], result["bytes_fetched"]) == (True, 0)
+
+
+def test_bytes_that_changed_behind_our_back_are_seen_where_all_is_read(root, dest, bring):
+    bring()
+    shard = dest / "model-00001-of-00002.safetensors"
+    times = os.stat(shard)
+    with shard.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\0\1\2\3")
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not bring()["changed"]
+    assert bring(verify="always")["bytes_fetched"] == 3145912
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_model_is_readable_by_everybody(bring, dest):
+    os.umask(0o077)
+    try:
+        bring()
+    finally:
+        os.umask(0o022)
+    assert {path.stat().st_mode & 0o777 for path in dest.rglob("*") if path.is_file()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in [dest, *dest.rglob("*")] if path.is_dir()} == {0o755}
+
+
+def test_shards_that_are_not_those_of_their_index_are_refused(root, dest, bring):
+    index = json.loads((root / REPO / "model.safetensors.index.json").read_text())
+    index["weight_map"]["layers.9.weight"] = "model-00002-of-00002.safetensors"
+    (root / REPO / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(
+        Refusal, match="lacks 1 tensors that model.safetensors.index.json places there, layers.9.weight"
+    ):
+        bring()
+    assert not dest.exists()
+
+
+def test_a_damaged_header_is_refused_though_its_hash_is_right(root, dest, bring):
+    shard = root / REPO / "model-00001-of-00002.safetensors"
+    shard.write_bytes(b"\xff" * 8 + shard.read_bytes()[8:])
+    with pytest.raises(Refusal, match="begins with no safetensors header"):
+        bring()
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "a//b", "./a", "a\\b"])
+@pytest.mark.parametrize("source", ["huggingface", "modelscope", "http"])
+def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, bring, monkeypatch, source, name):
+    entry = {"type": "file", "path": name, "size": 1, "oid": "0" * 40}
+    bodies = {
+        "huggingface": [entry],
+        "modelscope": {"Success": True, "Data": {"Files": [{"Path": name, "Type": "blob", "Size": 1}]}},
+        "http": {
+            **dict.fromkeys(("source", "repo", "revision"), ""),
+            **{key: [] for key in ("include", "exclude")},
+            "format": 1,
+            "commit": "c",
+            "files": [{"path": name, "size": 1}],
+        },
+    }
+
+    def ask(self, session, url, attempts=1, silent=1):
+        body = {"sha": "0" * 40} if "/revision/" in url else bodies[source]
+        return model_hub_runner.Told(200, {}), json.dumps(body).encode()
+
+    monkeypatch.setattr(model_hub_runner.Asker, "ask", ask)
+    with pytest.raises(Refusal, match=r"wanted one below the model's folder|no gpuchat-model.json that can be read"):
+        bring(source=source, endpoint=["http://127.0.0.1:9"])
+    assert not dest.parent.exists()
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_git_brings_a_model_too(tmp_path, root, dest, bring):
+    work = root / REPO
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"],
+        ["update-server-info"],
+    ):
+        subprocess.run(["git", "-C", str(work), *words], check=True)
+    commit = subprocess.run(["git", "-C", str(work), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import model_source_runner  # noqa: PLC0415
+
+    source = {"source": "git", "repo": str(work).strip("/"), "revision": "main", "endpoint": ["http://x"]}
+    original = model_source_runner.endpoints
+    model_source_runner.endpoints = lambda *_: ("file://",)
+    try:
+        foretold = bring(check=True, **source)
+        assert (foretold["changed"], foretold["commit"]) == (True, commit.stdout.strip())
+        assert "git does not tell them" in foretold["unforetold"][0]
+        result = bring(**source)
+        assert not bring(**source)["changed"]
+        assert not bring(**source, update=True)["changed"]
+    finally:
+        model_source_runner.endpoints = original
+    shutil.rmtree(work / ".git")
+    assert (result["changed"], result["commit"]) == (True, commit.stdout.strip())
+    assert tree(dest) == wanted(work)
