@@ -89,6 +89,7 @@ def find_faults(inventory: Inventory, specification: Specification) -> Findings:
         variables = inventory.variables.get(host, {})
         _names(variables, specification, findings, host)
         _domain(variables.get("gpuchat_domain"), findings, host)
+        _model(variables.get("gpuchat_model"), findings, host)
         _keys(variables, findings, host)
         _allowed_networks(variables.get("gpuchat_allowed_networks"), findings, host)
         _ports(inventory, specification, findings, host)
@@ -137,6 +138,28 @@ def _domain(domain: object, findings: Findings, host: str) -> None:
 
 KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 KEY_VARIABLES = ("edge_api_key", "gpuchat_vllm_api_key", "lobechat_access_code")
+
+
+REPO_NEEDED = ("huggingface", "modelscope", "git")
+ENDPOINTS_NEEDED = ("http", "git")
+
+
+def _model(model: object, findings: Findings, host: str) -> None:
+    if not isinstance(model, Mapping):
+        return  # a wrong type is told by the type check
+    source = str(model.get("source", "path"))
+    if source in REPO_NEEDED and not model.get("repo"):
+        findings.fault(
+            f"gpuchat_model.source is {source} and gpuchat_model.repo is not set; wanted the model's name there; "
+            "set gpuchat_model.repo, for instance to Qwen/Qwen3-8B",
+            host,
+        )
+    if source in ENDPOINTS_NEEDED and not model.get("endpoints"):
+        findings.fault(
+            f"gpuchat_model.source is {source} and gpuchat_model.endpoints is not set; wanted the address of a server; "
+            "set gpuchat_model.endpoints to a list of one or more",
+            host,
+        )
 
 
 def _keys(variables: Mapping[str, object], findings: Findings, host: str) -> None:

@@ -49,7 +49,17 @@ def test_each_make_target_that_a_readme_names_exists():
 
 
 @pytest.mark.parametrize(
-    "name", [ENGLISH, CHINESE, "docs/check-mode.md", "docs/security.md", "docs/troubleshooting.md"]
+    "name",
+    [
+        ENGLISH,
+        CHINESE,
+        "docs/check-mode.md",
+        "docs/security.md",
+        "docs/troubleshooting.md",
+        "docs/hosts.md",
+        "docs/models.md",
+        "docs/planning.md",
+    ],
 )
 def test_each_link_leads_to_a_file(name):
     for link in re.findall(r"\]\(([^)]+)\)", (ROOT / name).read_text()):

@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_plan_page
+short_description: Show plans of vLLM as a table and as a page
+version_added: 0.1.0
+description:
+  - Writes C(plan.html), which needs no other file, and C(plan.json).
+  - The action plugin of the same name shows the table.
+options:
+  plans:
+    description: Plans, one for each model and host.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      host:
+        description: Name of the host.
+        type: str
+        required: true
+      model:
+        description: Name of the model.
+        type: str
+        required: true
+      plan:
+        description: What M(gpuchat.stack.gpuchat_vllm_plan) returned as C(plan); left out where it refused.
+        type: dict
+      refusal:
+        description: Its message then.
+        type: str
+        default: ''
+  folder:
+    description: Where both files are written.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: Shows the table and foretells the files.
+    support: full
+  diff_mode:
+    description: Shows both files before and after.
+    support: full
+  idempotent:
+    description: The same plans give the same files.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Show the plans
+  gpuchat.stack.gpuchat_plan_page:
+    plans:
+      - {host: gpu1, model: Qwen/Qwen3-8B, plan: '{{ planned.plan }}'}
+    folder: '{{ inventory_dir }}/.gpuchat'
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+table:
+  description: All plans as a text of at most 100 columns.
+  type: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat import plan_page_runner
+
+PLAN = {
+    "host": {"type": "str", "required": True},
+    "model": {"type": "str", "required": True},
+    "plan": {"type": "dict"},
+    "refusal": {"type": "str", "default": ""},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "plans": {"type": "list", "elements": "dict", "required": True, "options": PLAN},
+            "folder": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(**plan_page_runner.bring(module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
