@@ -11,11 +11,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Docker and debootstrap need root; the settings of the caller's pip and proxy go along.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-STEPS := lint sanity unit cores collection molecule
+STEPS := lint sanity unit cores hubs faults collection molecule
 SCENARIOS = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 
-.PHONY: help demo test lint lint-ansible lint-yaml lint-python lint-types sanity unit cores collection molecule bench
-.PHONY: requirements clean packages venv-run venv-test
+.PHONY: help demo test lint lint-ansible lint-yaml lint-python lint-types sanity unit cores hubs faults collection
+.PHONY: molecule bench facts requirements clean packages venv-run venv-test
 
 help: ## this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -25,7 +25,7 @@ demo: venv-run ## a private chat on this machine: the demo host, the whole run, 
 	ansible-playbook site.yml -i inventory
 	@.venv/bin/python molecule/world/world.py tell inventories/demo
 
-test: packages ## everything that CI runs: lint, sanity, unit, collection, molecule
+test: packages ## everything that CI runs: lint, sanity, unit tests, hubs, faults, collection, molecule
 	@times=; \
 	for step in $(STEPS); do \
 	    echo "== $$step"; SECONDS=0; \
@@ -68,6 +68,13 @@ cores: venv-test ## unit tests and sanity on the older versions of ansible-core
 	    $$folder/bin/python -m pytest tests/unit && tools/sanity.sh $$folder || exit 1; \
 	done
 
+hubs: packages ## the hubs' own clients download from the world's hub
+	@tools/venv.sh .cache/hubs requirements/hubs.txt
+	.cache/hubs/bin/python -m pytest tests/hub
+
+faults: packages venv-test ## what a model's transfer makes of broken networks, disks and processes
+	python -m pytest tests/faults
+
 collection: venv-test ## build, install and document the collection
 	tools/collection.sh build
 
@@ -80,7 +87,14 @@ molecule: packages venv-test ## each Molecule scenario, in the test world
 	done
 
 bench: venv-test ## what is measured, and against whom
+	@tools/venv.sh .cache/hubs requirements/hubs.txt
+	python benchmarks/plan_accuracy.py
+	python benchmarks/plan_speed.py
+	python benchmarks/model.py
 	python benchmarks/run.py
+
+facts: venv-test ## read vLLM's newest releases into the tables
+	python tools/vllm_facts.py
 
 requirements: ## pin requirements/*.in anew
 	tools/requirements.sh

@@ -1,0 +1,78 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan, the model that it was made for, and the real vLLM that runs with its flags."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import yaml
+from running import ROOT, Stack
+
+sys.path.insert(0, str(ROOT / "molecule" / "world"))
+
+import images
+
+MODEL = "/srv/models/gpuchat-demo"
+
+
+def planned(stack: Stack) -> dict[str, object]:
+    stack.must_play(playbook="playbooks/plan.yml")
+    (entry,) = json.loads((stack.inventory / ".gpuchat" / "plan.json").read_text())["plans"]
+    return entry["plan"]
+
+
+def test_vllms_own_log_line_agrees_with_the_plan(stack: Stack) -> None:
+    plan = planned(stack)
+    logged = stack.on("server", "docker logs gpuchat-vllm 2>&1")
+    tokens, times = re.findall(r"KV cache size: ([\d,]+) tokens, .*request: ([\d.]+)x", logged)[-1]
+    assert int(tokens.replace(",", "")) == plan["kv_cache_tokens"]
+    assert float(times) == round(float(str(plan["max_concurrency"])), 2)
+
+
+def test_vllm_runs_with_the_plans_flags(stack: Stack) -> None:
+    running = yaml.safe_load(stack.on("server", "cat /etc/gpuchat/vllm/config.yaml"))
+    assert planned(stack)["args"].items() <= running.items()
+
+
+def test_the_table_of_flags_is_the_real_parsers(stack: Stack) -> None:
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--volume",
+        f"{ROOT}:/project:ro",
+        "--entrypoint",
+        "python3",
+    ]
+    done = subprocess.run(
+        [*command, images.Recipe.read("vllm").tag(), "/project/tools/vllm_facts.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.fullmatch(r"vllm 0\.32\.0: [1-9]\d\d flags, 0 differ", done.stdout.strip().splitlines()[-1]), done.stderr
+
+
+def test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(stack: Stack) -> None:
+    manifest = json.loads(stack.on("server", f"cat {MODEL}/gpuchat-model.json"))
+    sums = "\n".join(f"{file['sha256']}  {file['path']}" for file in manifest["files"])
+    stack.on("server", f"cd {MODEL} && printf '%s\\n' '{sums}' | sha256sum --check --quiet")
+    asked = "docker logs gpuchat-world-hub 2>&1 | wc -l"
+    before = int(subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True).stdout)
+    assert "changed=0" in stack.must_play("--tags", "model")
+    after = int(subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True).stdout)
+    assert after - before <= 4, "a settled model asks what its branch stands for, and nothing more"
+
+
+def test_a_damaged_weight_is_mended_from_the_hub_and_the_engine_sees_a_whole_model(stack: Stack) -> None:
+    stack.on("server", f"printf x | dd of={MODEL}/model.safetensors bs=1 seek=5000 conv=notrunc status=none")
+    foretold = stack.must_play("--tags", "model", "--check", "--diff")
+    assert "model.safetensors" in foretold
+    assert "changed=1" in stack.must_play("--tags", "model")
+    test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(stack)
