@@ -23,8 +23,9 @@ options:
     type: bool
     default: false
   signed_modules:
-    description: Distributions, by their C(ID) in C(/etc/os-release), whose driver packages bring kernel modules that Secure
-      Boot lets in.
+    description: >-
+      Distributions, by their C(ID) in C(/etc/os-release), whose driver packages bring kernel modules that Secure Boot
+      lets in.
     type: list
     elements: str
     default: []

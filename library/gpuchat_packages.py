@@ -18,9 +18,8 @@ description:
   - Refuses a removal that would take packages along which nobody named.
   - In each table by release a key is C(id-version), C(id-major), C(id) as in C(/etc/os-release), or C(default); the
     most exact one counts. Rebuilds of RHEL, whose C(ID_LIKE) names C(rhel), also count as C(rhel-major) and C(rhel).
-  - In each name, address and suite, C({id}), C({version}) (without dots), C({version_major}), C({codename}) and C({arch})
-    stand for the release's words;
-    the last is C(amd64) or C(arm64) for apt, C(x86_64) or C(aarch64) for dnf.
+  - In each name, address and suite, C({id}), C({version}) (without dots), C({version_major}), C({codename}) and
+    C({arch}) stand for the release's words; the last is C(amd64) or C(arm64) for apt, C(x86_64) or C(aarch64) for dnf.
 options:
   name:
     description: Name of the unit; its files are called C(gpuchat-<name>).

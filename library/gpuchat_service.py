@@ -17,7 +17,8 @@ description:
   - Moves a service from one supervisor to the other, leaving nothing of the old one behind.
 options:
   name:
-    description: Name of the unit (without C(.service), with C(.path), C(.socket) or C(.timer)) or of the compose project.
+    description: >-
+      Name of the unit (without C(.service), but with C(.path), C(.socket) or C(.timer)) or of the compose project.
     type: str
     required: true
   supervisor:

@@ -164,6 +164,12 @@ plan:
       description: What does not fit and what would, or what fits.
       type: str
       returned: always
+    obstacles:
+      description: What keeps it from running whatever the memory, such as a flag that the version does not know; only
+        with O(on_unfit=report), without which it fails the task.
+      type: list
+      elements: str
+      returned: always
     args:
       description: What C(vllm serve --config) takes.
       type: dict

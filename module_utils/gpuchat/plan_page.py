@@ -34,7 +34,7 @@ class Planned:
 
     @property
     def verdict(self) -> str:
-        if self.plan is None:
+        if self.plan is None or self.plan.get("obstacles"):
             return "refused"
         return "fits" if self.plan["fits"] else "does not fit"
 

@@ -55,7 +55,8 @@ class Recipe:
 
     def tag(self) -> str:
         """The local name, which holds a digest over all that the image is made from."""
-        return f"gpuchat-world/{self.folder.name}:{content_hash(self.folder, base_tag(self.base), *map(file_hash, self.also))}"
+        digest = content_hash(self.folder, base_tag(self.base), *map(file_hash, self.also))
+        return f"gpuchat-world/{self.folder.name}:{digest}"
 
 
 def content_hash(folder: pathlib.Path, *more: str) -> str:

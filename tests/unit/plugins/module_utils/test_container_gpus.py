@@ -76,7 +76,8 @@ def test_a_container_that_can_open_them_or_cannot_be_looked_into_is_left_alone(o
 def test_check_mode_foretells_the_restart_and_starts_nothing(one_with_gpus):
     one_with_gpus.answer("docker exec", rc=LOST)
     result = container_gpus_runner.bring(PARAMS, check=True)
-    assert result["changed"] and result["unforetold"]
+    assert result["changed"]
+    assert result["unforetold"]
     assert one_with_gpus.that("restart", "run") == []
 
 

@@ -208,6 +208,24 @@ def test_a_variable_that_cannot_be_templated_is_a_fault():
     assert faults(untemplated=[("one", "gpuchat_domain", "'x' is undefined")]) == (word,)
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"name": "m"}, ""),
+        ({"name": "m", "source": "huggingface", "repo": "a/b"}, ""),
+        ({"name": "m", "source": "http", "endpoints": ["http://files"]}, ""),
+        ({"name": "m", "source": "huggingface"}, "set gpuchat_model.repo"),
+        ({"name": "m", "source": "modelscope"}, "set gpuchat_model.repo"),
+        ({"name": "m", "source": "git", "repo": "a/b"}, "set gpuchat_model.endpoints"),
+        ({"name": "m", "source": "http"}, "set gpuchat_model.endpoints"),
+    ],
+)
+def test_a_models_source_needs_what_names_it_there(model, told):
+    found = faults(gpuchat_model=model)
+    assert bool(found) == bool(told)
+    assert all(told in fault for fault in found)
+
+
 def test_a_variable_that_cannot_be_templated_on_a_host_of_no_part_is_no_fault():
     assert faults(untemplated=[("somebody", "gpuchat_domain", "'x' is undefined")]) == ()
 

@@ -96,6 +96,14 @@ def test_the_terminal_says_why_something_does_not_fit():
     assert "REFUSED\n  why      found no folder" in table([REFUSED])
 
 
+def test_what_no_memory_would_help_is_refused_and_drawn_all_the_same():
+    told = table(
+        [Planned("gpu1", "m", {**PLAN, "fits": False, "reason": "no such flag", "obstacles": ["no such flag"]})]
+    )
+    assert re.search("REFUSED\n  why      no such flag\n  GPU 0 +\\[x", told)
+    assert "flags" not in told
+
+
 @given(st.text(max_size=300), st.lists(st.text(max_size=300), max_size=3))
 def test_the_terminal_gets_printable_letters_and_no_wide_lines(name, warnings):
     told = table([Planned(name, name, {**PLAN, "warnings": warnings}), Planned(name, name, None, name)])

@@ -47,8 +47,8 @@ def test_the_smallest_inventory_passes_the_roles_own_specifications():
             {"gpuchat_domain": None}, "missing required arguments: gpuchat_domain", id="a required one is missing"
         ),
         pytest.param(
-            {"gpuchat_model": {"name": "x"}},
-            "missing required arguments: path found in gpuchat_model",
+            {"gpuchat_model": {"path": "/x"}},
+            "missing required arguments: name found in gpuchat_model",
             id="a part is missing",
         ),
         pytest.param(
