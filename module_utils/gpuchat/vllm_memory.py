@@ -25,10 +25,25 @@ CACHE_BYTES = {
     "fp8_e4m3": 1.0,
     "fp8_e5m2": 1.0,
     "fp8_inc": 1.0,
+    "fp8_ds_mla": 1.0,
     "int8": 1.0,
     "nvfp4": 0.5625,
+    "nvfp4_4over6": 0.5625,
     "float32": 4.0,
 }
+# Formats that pack each head's vectors by themselves: bits of an element of the key and of the value, and bytes of
+# their scales together (TritonAttentionBackend.customize_spec; quantization/turboquant/config.py).
+PACKED_CACHES = {
+    "int4_per_token_head": (4, 4, 8),
+    "int8_per_token_head": (8, 8, 8),
+    "fp8_per_token_head": (8, 8, 8),
+    "turboquant_k8v4": (8, 4, 4),
+    "turboquant_4bit_nc": (4, 4, 6),
+    "turboquant_k3v4_nc": (3, 4, 6),
+    "turboquant_3bit_nc": (3, 3, 6),
+}
+# Layers at the start and at the end that TurboQuant leaves at the model's dtype, unless the model is a hybrid.
+TURBOQUANT_SPARES = 4
 
 
 @dataclass(frozen=True)
@@ -138,11 +153,11 @@ def cdiv(number: int, divisor: int) -> int:
 def engine_of(version: Version, capability: tuple[int, int]) -> int:
     """Return which engine a version starts by default: 0 or 1.
 
-    V1 is the default since 0.8.0, on Ampere and later; the only one since 0.11.0.
+    V1 is the default since 0.8.0 on Ampere and later, since 0.10.2 on older ones too; the only one since 0.11.0.
     """
     if version < (0, 8):
         return 0
-    return 1 if version >= (0, 10) or capability >= (8, 0) else 0
+    return 1 if version >= (0, 10, 2) or capability >= (8, 0) else 0
 
 
 def _default_engine(version: Version, model: ModelFacts, gpu: Gpu, cache: str, stages: int) -> int:
@@ -150,9 +165,20 @@ def _default_engine(version: Version, model: ModelFacts, gpu: Gpu, cache: str, s
     chosen = engine_of(version, gpu.capability)
     if version < (0, 9) and (model.quantization == "gguf" or stages > 1):
         return 0
-    if version < (0, 10) and (model.has_state or (cache != "auto" and gpu.capability < (9, 0))):
+    if version < (0, 10) and model.has_state:
         return 0
-    return chosen
+    return chosen if cache == "auto" or _newer_engine_casts(version, model, gpu) else 0
+
+
+def _newer_engine_casts(version: Version, model: ModelFacts, gpu: Gpu) -> bool:
+    """Whether V1 took a cache of another dtype than the model's: at first on Hopper alone.
+
+    Source: ``_is_v1_supported_oracle``, later ``is_kv_cache_dtype_supported`` of vllm/platforms/cuda.py.
+    """
+    if version >= (0, 11) or (model.is_mla and version >= (0, 10, 2)):
+        return True
+    major = gpu.capability[0]
+    return version >= (0, 8, 2) and (major == 9 or (major == 10 and version >= (0, 10, 1)))
 
 
 # Tokens, for a model that tells no longest context (_get_and_verify_max_len).
@@ -214,7 +240,7 @@ def resolve(
     cache = kv_cache_dtype or "auto"
     if cache == "auto" and model.kv_cache_quantization.startswith("fp8"):
         cache = "fp8"
-    chosen = _default_engine(version, model, gpu, cache, stages) if engine is None else engine
+    chosen = _default_engine(version, model, gpu, kv_cache_dtype or "auto", stages) if engine is None else engine
     length = max_model_len or model.longest or model.max_position or UNTOLD_LENGTH
     utilization, seqs, tokens = _defaults(version, gpu)
     seqs = seqs if max_num_seqs is None else max_num_seqs
@@ -530,8 +556,10 @@ def cache_element_bytes(model: ModelFacts, settings: Settings) -> float:
     name = settings.kv_cache_dtype
     if name in ("auto", "bfloat16", "float16"):
         return 2.0 if name != "auto" else float(model.dtype_bytes)
+    if name in PACKED_CACHES:
+        return sum(PACKED_CACHES[name][:2]) / 16
     if name not in CACHE_BYTES:
-        known = ", ".join(("auto", "bfloat16", "float16", *CACHE_BYTES))
+        known = ", ".join(("auto", "bfloat16", "float16", *CACHE_BYTES, *PACKED_CACHES))
         raise Refusal(f"kv_cache_dtype is {name!r}; wanted one of {known}")
     return CACHE_BYTES[name]
 
@@ -549,6 +577,10 @@ def token_bytes(layers: KvLayers, model: ModelFacts, layout: Layout, settings: S
             width = 128 * cdiv(width, 128)  # V0 aligned rows to 256 bytes
         return int(width * size)
     heads = max(1, layers.kv_heads // layout.tensor_parallel_size)
+    if settings.kv_cache_dtype in PACKED_CACHES:
+        key_bits, value_bits, scales = PACKED_CACHES[settings.kv_cache_dtype]
+        packed = cdiv(layers.key_dim * key_bits, 8) + cdiv(layers.value_dim * value_bits, 8) + scales
+        return heads * (packed + packed % 2)
     return int(heads * (layers.key_dim + layers.value_dim) * size)
 
 
@@ -585,6 +617,10 @@ def cache_layout(model: ModelFacts, layout: Layout, settings: Settings, layers: 
     )
     if not states and (len(kinds) <= 1 or not is_split):
         total = sum(per_token[item] * held(item.count, layers, model) for item in attention)
+        if settings.kv_cache_dtype.startswith("turboquant"):
+            plain = replace(settings, kv_cache_dtype="auto")
+            more = max(token_bytes(item, model, layout, plain) - per_token[item] for item in attention)
+            total += more * held(min(TURBOQUANT_SPARES, model.layers), layers, model)
         kind, window = next(iter(kinds)) if len(kinds) == 1 else ("full", 0)
         group = _Group(kind, window, settings.block_size)
         return Cache(total * settings.block_size, (group,), total, settings.block_size)

@@ -43,6 +43,7 @@ class VllmPlan:
 
     Attributes:
         users: conversations that fit at once, each with a whole ``context``.
+        obstacles: what keeps it from running whatever the memory; only in a report.
     """
 
     fits: bool
@@ -54,6 +55,7 @@ class VllmPlan:
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    obstacles: tuple[str, ...] = ()
 
     @property
     def users(self) -> int:
@@ -65,6 +67,7 @@ class VllmPlan:
         return {
             "fits": self.fits,
             "reason": self.reason,
+            "obstacles": list(self.obstacles),
             "args": dict(self.args),
             "env": dict(self.env),
             "budget": {name: getattr(budget, name) for name in BUDGET},
@@ -170,18 +173,20 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     if shortfall:
         offers = "; ".join(f"{told(one.change)} ({one.gives})" for one in found)
         shortfall += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
-    obstacles = [*against.found, shortfall] if shortfall else against.found
+    file = against.ask(lambda: vllm_flags.config_file(args, judged), args)
+    why_not = [*against.found, shortfall] if shortfall else against.found
     warned = (*against.doubts, *notes, *family.notes, *_warnings(situation, wishes, weighed))
     return VllmPlan(
-        not obstacles,
-        "; ".join(obstacles) or _summary(weighed),
-        against.ask(lambda: vllm_flags.config_file(args, judged), args),
+        not why_not,
+        "; ".join(why_not) or _summary(weighed),
+        file,
         env,
         weighed,
         situation,
         tuple(_reasons(situation, wishes, weighed, family)),
         (*warned, *_capped(params.get("generation_config"))),
         found,
+        tuple(against.found),
     )
 
 
@@ -527,7 +532,8 @@ def _warnings(situation: Situation, wishes: Wishes, weighed: Weighed) -> Iterato
     running = weighed.settings.max_num_seqs * candidate.data_parallel_size
     if wishes.max_num_seqs and users > running:
         yield f"max_num_seqs lets {running} requests run at once; the others of {users} users wait"
-    if wishes.speculative and wishes.speculative.get("method") not in FREE_DRAFTS:
+    is_counted = weighed.settings.draft_layers > 0
+    if wishes.speculative and wishes.speculative.get("method") not in FREE_DRAFTS and not is_counted:
         yield "the draft model's weights and cache are not in the budget"
     if situation.nodes:
         yield from _layout_warnings(situation, candidate)

@@ -118,7 +118,7 @@ def _dtype(name: str, value: object) -> str:
 
 
 def _cache_dtype(name: str, value: object) -> str:
-    known = ("bfloat16", "float16", *vllm_memory.CACHE_BYTES)
+    known = ("bfloat16", "float16", *vllm_memory.CACHE_BYTES, *vllm_memory.PACKED_CACHES)
     if value not in known:
         raise Refusal(f"{name} is {value!r}; wanted auto, {', '.join(known)}; set {name} to one of them")
     return str(value)

@@ -250,6 +250,22 @@ def test_a_token_takes_what_the_heads_and_the_layers_say(config, tp, more, expec
     assert found(config, H100, (0, 21, 0), tp=tp, **more).kv_bytes_per_token == expected
 
 
+@pytest.mark.parametrize(
+    ("dtype", "per_head"),
+    [
+        pytest.param("int8_per_token_head", 128 + 128 + 8, id="a scale for each vector"),
+        pytest.param("int4_per_token_head", 64 + 64 + 8, id="four bits"),
+        pytest.param("turboquant_k8v4", 128 + 64 + 4, id="eight and four"),
+        pytest.param("turboquant_4bit_nc", 64 + 2 + 64 + 4, id="four and four"),
+        pytest.param("turboquant_3bit_nc", 48 + 2 + 48 + 4, id="three and three"),
+    ],
+)
+def test_packed_caches_take_their_bits_and_their_scales(dtype, per_head):
+    got = found(LLAMA_8B, H100, (0, 29, 0), kv_cache_dtype=dtype).kv_bytes_per_token
+    spared = 4 * 8 * (512 - per_head) if dtype.startswith("turboquant") else 0
+    assert got == 32 * 8 * per_head + spared
+
+
 def test_before_windows_were_freed_they_counted_in_full():
     assert found(GPT_OSS, H100, (0, 8, 5)).kv_bytes_per_token == 2 * 36864
 
@@ -547,7 +563,8 @@ def test_some_versions_held_the_need_of_all_stages_against_one(version, needed):
         ((0, 7, 3), (9, 0), 0),
         ((0, 8, 5), (8, 0), 1),
         ((0, 8, 5), (7, 5), 0),
-        ((0, 9, 2), (7, 0), 0),
+        ((0, 10, 1), (7, 0), 0),
+        ((0, 10, 2), (7, 0), 1),
         ((0, 11, 0), (7, 5), 1),
     ],
 )
@@ -562,12 +579,23 @@ def test_the_engine_follows_from_version_and_gpu(version, capability, engine):
         (LLAMA_8B, (0, 8, 5), {"kv_cache_dtype": "fp8"}, 0),
         (LLAMA_8B, (0, 11, 0), {"kv_cache_dtype": "fp8"}, 1),
         ({**LLAMA_3B, "quantization_config": {"quant_method": "gguf", "type": "Q8_0"}}, (0, 8, 5), {}, 0),
+        (LLAMA_8B, (0, 10, 2), {"kv_cache_dtype": "fp8"}, 0),
+        (DEEPSEEK_R1, (0, 10, 2), {"kv_cache_dtype": "fp8"}, 1),
         (LLAMA_8B, (0, 8, 5), {"stages": 2}, 0),
         (LLAMA_8B, (0, 9, 0), {"stages": 2}, 1),
     ],
 )
 def test_the_newer_engine_fell_back_for_what_it_could_not_do_yet(config, version, more, engine):
     assert resolve(version, read_model(config), L40S, **more).engine == engine
+
+
+@pytest.mark.parametrize(
+    ("version", "capability", "engine"),
+    [((0, 8, 1), "9.0", 0), ((0, 8, 2), "9.0", 1), ((0, 10, 0), "10.0", 0), ((0, 10, 1), "10.0", 1)],
+)
+def test_the_newer_engine_cast_the_cache_on_new_gpus_first(version, capability, engine):
+    gpu = Gpu("a GPU", 80 * GIB, capability)
+    assert resolve(version, read_model(LLAMA_8B), gpu, kv_cache_dtype="fp8").engine == engine
 
 
 @pytest.mark.parametrize(

@@ -380,6 +380,7 @@ def test_a_report_says_what_cannot_run_and_reckons_the_budget_all_the_same(wishe
     found = plan(**{"gpus": several(1), "on_unfit": "report", **wishes})
     assert not found.fits
     assert words in found.reason
+    assert any(words in one for one in found.obstacles)
     assert found.weighed.budget.weights > 0
     assert found.as_dict()["kv_cache_tokens"] > 0
 
@@ -453,6 +454,18 @@ def test_a_hybrid_models_steps_are_as_large_as_its_blocks_where_its_version_want
     fixed = plan_vllm({**switched, "max_num_batched_tokens": 2048})
     assert not fixed.fits
     assert "more than max_num_batched_tokens 2048; set it to" in fixed.reason
+
+
+def test_the_models_own_draft_layers_are_in_the_budget_and_others_are_warned_of():
+    words = "the draft model's weights and cache are not in the budget"
+    config = {**LLAMA, "num_nextn_predict_layers": 1}
+    params = {"model_config": config, "gpus": several(1), "vllm_version": "0.32.0", "context": 8192}
+    own, foreign = (
+        plan_vllm({**params, "speculative": {"method": method, "num_speculative_tokens": 1, **more}})
+        for method, more in (("mtp", {}), ("eagle3", {"model": "someone/drafter"}))
+    )
+    assert (words in own.warnings, words in foreign.warnings) == (False, True)
+    assert own.weighed.budget.kv_bytes_per_token > foreign.weighed.budget.kv_bytes_per_token
 
 
 def test_links_that_were_looked_at_count_for_the_memory_of_collectives():
