@@ -13,7 +13,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
-import conftest  # noqa: E402, F401 (lets the collection be imported from a checkout)
+__import__("conftest")  # it lets the collection be imported from a checkout
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal  # noqa: E402
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm_plan import plan_vllm  # noqa: E402
 

@@ -203,7 +203,7 @@ config:
   type: dict
   returned: success
 data:
-  description: Each small JSON file as data, by path.
+  description: Each small JSON file as data, by path; not the index of the shards, which can be large.
   type: dict
   returned: with O(state=metadata), where the source was asked
 weights_bytes:

@@ -259,7 +259,7 @@ SPECIFICATION = {
     "driver_version": {"type": "str", "default": ""},
     "cpu_kv_cache_bytes": {"type": "int", "default": 4294967296},
     "vllm_version": {"type": "str", "required": True},
-    **{name: {"type": "raw", "default": "auto"} for name in READERS},
+    **{name: {"type": "raw", "default": "auto", "no_log": False} for name in READERS},
     "extra_args": {"type": "dict", "default": {}},
     "on_unfit": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }

@@ -561,16 +561,22 @@ def _literal(value: Table) -> str:
     return "\n".join(["{", *lines, "}"])
 
 
+NAMES = re.compile(r'\((?:"(?:[^"\\]|\\.)*"(?:, |,|(?=\))))+\)')
+
+
 def _wrapped(text: str) -> list[str]:
-    """Break a literal after commas that stand outside of texts."""
-    lines = [" " * 8]
-    for word in re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^",])*,?', text):
-        if len(lines[-1]) + len(word.rstrip()) > WIDTH:
+    """Break a row that is too long inside its longest tuple of texts, as a hanging indent."""
+    if len(text) + 8 <= WIDTH:
+        return [" " * 8 + text]
+    longest = max(NAMES.finditer(text), key=lambda found: len(found[0]))
+    lines = [" " * 8 + text[: longest.start() + 1], " " * 12]
+    for word in re.findall(r'"(?:[^"\\]|\\.)*"', longest[0]):
+        if len(lines[-1]) + len(word) + 1 > WIDTH:
             lines[-1] = lines[-1].rstrip()
-            lines.append(" " * 9 + word.lstrip())
-        else:
-            lines[-1] += word
-    return lines
+            lines.append(" " * 12)
+        lines[-1] += f"{word}, "
+    lines[-1] = lines[-1].rstrip()
+    return [*lines, " " * 8 + text[longest.end() - 1 :]]
 
 
 def fill_from_neighbours(entries: dict[str, Table], wheels: set[str]) -> None:

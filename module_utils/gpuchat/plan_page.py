@@ -92,7 +92,7 @@ def parts(plan: Mapping[str, Any], gpu: Mapping[str, Any]) -> tuple[Part, ...]:
     return (*found, Part("free", "headroom", ".", left, left))
 
 
-def bar(pieces: Sequence[Part], width: int) -> str:
+def drawn(pieces: Sequence[Part], width: int) -> str:
     """Return a bar of exactly so many letters; the largest part takes what rounding leaves."""
     total = sum(part.size for part in pieces) or 1
     counts = [part.size * width // total for part in pieces]
@@ -172,7 +172,7 @@ def _entry(one: Planned) -> Iterator[str]:
     for gpu in plan["gpus"]:
         name = f"{gpu['node']}/{gpu['gpu']}" if spans else f"GPU {gpu['gpu']}"
         doing = "idle" if gpu["engine"] is None else ""
-        yield f"  {name[:9].ljust(9)}[{bar(parts(plan, gpu), BAR)}] {gib(gpu['memory_bytes'])} {doing}".rstrip()
+        yield f"  {name[:9].ljust(9)}[{drawn(parts(plan, gpu), BAR)}] {gib(gpu['memory_bytes'])} {doing}".rstrip()
     working = next((gpu for gpu in plan["gpus"] if gpu["engine"] is not None), None)
     if working:
         told = (f"{part.letter} {part.told}" for part in parts(plan, working) if part.need)

@@ -375,7 +375,8 @@ ANSIBLES_NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RedHat", "roc
 def driver(checked):
     """Return what a check would foretell of a release's kernel headers and of its driver; None for a skipped task."""
 
-    def foretell(name, installed=(), accelerator=WANTS_DRIVER, **variables):
+    def foretell(name, installed=(), accelerator=None, **variables):
+        accelerator = accelerator or WANTS_DRIVER
         release = Release.parse(os_release(name))
         facts = {
             "distribution": ANSIBLES_NAMES.get(release.id, release.id),

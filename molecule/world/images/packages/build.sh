@@ -37,6 +37,7 @@ for version in 1.19.0-1 1.20.0-1; do
     cp /recipe/stand-in/nvidia-cdi-refresh.* /build/tree/usr/lib/systemd/system/
     package nvidia-container-toolkit-base $version
     program /usr/bin/nvidia-container-runtime-hook
+    install -D -m 644 /recipe/stand-in/hook.py /build/tree/usr/share/nvidia-container-toolkit/hook.py
     package nvidia-container-toolkit $version "nvidia-container-toolkit-base (= $version), libnvidia-container-tools (>= $version)"
 done
 

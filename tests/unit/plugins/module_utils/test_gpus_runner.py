@@ -53,8 +53,9 @@ def address(index):
     return f"0000:{0x18 + index:02x}:00.0"
 
 
-def machine(count=1, kind=H100, **changes):
-    """Return the answers of a machine with GPUs of one kind, by function and whom it is asked about."""
+def machine(count=1, kind=None, **changes):
+    """Return the answers of a machine with GPUs of one kind (H100), by function and whom it is asked about."""
+    kind = kind or H100
     answers = {
         ("nvmlSystemGetDriverVersion", "-"): "550.54.15",
         ("nvmlSystemGetNVMLVersion", "-"): "12.550.54.15",

@@ -13,7 +13,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan_page im
     Part,
     Planned,
     as_json,
-    bar,
+    drawn,
     page,
     parts,
     table,
@@ -72,12 +72,12 @@ def test_what_does_not_fit_fills_the_gpu_and_no_more():
 
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=5), st.integers(10, 100))
 def test_a_bar_is_as_long_as_wanted(sizes, width):
-    assert len(bar([Part("x", "x", "#", size, size) for size in sizes], width)) == width
+    assert len(drawn([Part("x", "x", "#", size, size) for size in sizes], width)) == width
 
 
 def test_a_bar_is_drawn_to_scale():
     pieces = [Part("a", "a", "#", 30, 30), Part("b", "b", ":", 10, 99)]
-    assert bar(pieces, 8) == "######::"
+    assert drawn(pieces, 8) == "######::"
 
 
 def test_the_terminal_shows_bars_users_flags_and_what_else_would_do():
