@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
 
 import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm_plan import plan_vllm
 from running import ROOT, Stack
 
 sys.path.insert(0, str(ROOT / "molecule" / "world"))
@@ -38,24 +40,42 @@ def test_vllm_runs_with_the_plans_flags(stack: Stack) -> None:
     assert planned(stack)["args"].items() <= running.items()
 
 
-def test_the_table_of_flags_is_the_real_parsers(stack: Stack) -> None:
-    command = [
-        "docker",
-        "run",
-        "--rm",
-        "--network",
-        "none",
-        "--volume",
-        f"{ROOT}:/project:ro",
-        "--entrypoint",
-        "python3",
-    ]
-    done = subprocess.run(
-        [*command, images.Recipe.read("vllm").tag(), "/project/tools/vllm_facts.py", "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def in_vllm(*words: str, folder: pathlib.Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a program by the Python of the image in which the real vLLM is; the folder stands at /given."""
+    command = ["docker", "run", "--rm", "--network", "none", "--volume", f"{ROOT}:/project:ro"]
+    command += ["--volume", f"{folder}:/given:ro", "--entrypoint", "python3", images.Recipe.read("vllm").tag()]
+    return subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+
+
+PARSE = """
+import pathlib, sys
+sys.path.insert(0, "/project/tools")
+from vllm_parser import parser_of_vllm
+parser = parser_of_vllm()
+for file in sorted(pathlib.Path("/given").glob("*.yaml")):
+    print("parsing", file.name, flush=True)
+    parser.parse_args(["serve", "--config", str(file)])
+"""
+
+
+def test_the_real_parser_takes_the_plans_of_all_recorded_models_and_no_misspelt_one(tmp_path: pathlib.Path) -> None:
+    recorded = json.loads((ROOT / "benchmarks" / "data" / "model_configs.json").read_text())
+    asked = {"vllm_version": "0.32.0", "on_unfit": "report"}
+    for number, (name, row) in enumerate(recorded.items()):
+        for gpu, count in (("NVIDIA H200", 8), ("NVIDIA L40S", 2)):
+            model = {"model_config": row["config"], "weights_bytes": row["weights_bytes"], "repo": name}
+            plan = plan_vllm({**model, **asked, "gpus": [{"name": gpu, "count": count}]}).as_dict()
+            written = yaml.safe_dump({"model": "/model", **plan["args"]})
+            (tmp_path / f"{number:02}-{count}.yaml").write_text(written)
+    done = in_vllm("-c", PARSE, folder=tmp_path)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr[-1000:]
+    assert done.stdout.count("parsing") == 2 * len(recorded)
+    (tmp_path / "misspelt.yaml").write_text("model: /model\nmax-model-length: 8\n")
+    assert in_vllm("-c", PARSE, folder=tmp_path).returncode != 0
+
+
+def test_the_table_of_flags_is_the_real_parsers() -> None:
+    done = in_vllm("/project/tools/vllm_facts.py", "--check")
     assert re.fullmatch(r"vllm 0\.32\.0: [1-9]\d\d flags, 0 differ", done.stdout.strip().splitlines()[-1]), done.stderr
 
 
