@@ -112,12 +112,22 @@ def test_each_wrong_answer_is_named(server, engine, spoilt, options, failures):
 
 def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
     engine.pause = 0
+    monkeypatch.setattr(check_runner, "STREAM_ATTEMPTS", 1)
     times = iter([0.0, *[1.0] * 100])
     monkeypatch.setattr(check_runner.time, "monotonic", lambda: next(times))
     failures = check_runner.bring(params(server, tool_call=False))["failures"]
     assert failures == {
         "stream": "found 4 chunks in 1 arrivals within 0 ms of 1000 ms, wanted chunks that arrive apart in time"
     }
+
+
+@pytest.mark.parametrize(("words", "failed"), [((None,), False), (("a", "b", None), False), (("a", "b", "c"), True)])
+def test_a_stream_that_a_busy_machine_may_have_spoilt_is_asked_for_again(server, engine, monkeypatch, words, failed):
+    left = iter(words)
+    monkeypatch.setattr(check_runner, "_one_stream", lambda _params: next(left))
+    failures = check_runner.bring(params(server, tool_call=False))["failures"]
+    assert failures == ({"stream": words[-1]} if failed else {})
+    assert list(left) == []
 
 
 def test_where_nobody_listens_each_check_says_so():
