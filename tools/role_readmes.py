@@ -17,10 +17,16 @@ ROLES = pathlib.Path(__file__).resolve().parents[1] / "roles"
 def readme(role: str, specification: dict[str, Any]) -> str:
     """Return the text of a role's README."""
     lines = [f"# {role}", "", f"{specification['short_description']}.", ""]
-    lines += [*specification.get("description", []), ""] if specification.get("description") else []
+    told = [_marked(line) for line in specification.get("description", [])]
+    lines += [*told, ""] if told else []
     lines += ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     lines += [_row(name, option) for name, option in specification["options"].items()]
     return "\n".join([*lines, "", "Made from `meta/argument_specs.yml` by `tools/role_readmes.py`.", ""])
+
+
+def _marked(text: str) -> str:
+    """Put Ansible's marks of code, values and options as Markdown's."""
+    return re.sub(r"[CVO]\(([^)]*)\)", r"`\1`", text)
 
 
 def _row(name: str, option: dict[str, Any]) -> str:
@@ -28,12 +34,14 @@ def _row(name: str, option: dict[str, Any]) -> str:
     default = "(wanted)" if option.get("required") else f"`{json.dumps(option['default'])}`"
     if len(default) > 60:
         default = "see defaults"
-    text = re.sub(r"[CVO]\(([^)]*)\)", r"`\1`", option["description"])
-    if "choices" in option:
-        text += f" One of {', '.join(option['choices'])}."
+    text = _marked(option["description"]) + _choices(option)
     for part, inner in option.get("options", {}).items():
-        text += f" `{part}`: {inner['description']}"
+        text += f" `{part}`: {_marked(inner['description'])}{_choices(inner)}"
     return f"| `{name}` | {kind} | {default} | {text} |"
+
+
+def _choices(option: dict[str, Any]) -> str:
+    return f" One of {', '.join(option['choices'])}." if "choices" in option else ""
 
 
 def readmes() -> dict[pathlib.Path, str]:

@@ -140,8 +140,7 @@ KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
 KEY_VARIABLES = ("edge_api_key", "gpuchat_vllm_api_key", "lobechat_access_code")
 
 
-REPO_NEEDED = ("huggingface", "modelscope", "git")
-ENDPOINTS_NEEDED = ("http", "git")
+REPO_NEEDED = ("huggingface", "modelscope")
 
 
 def _model(model: object, findings: Findings, host: str) -> None:
@@ -154,9 +153,9 @@ def _model(model: object, findings: Findings, host: str) -> None:
             "set gpuchat_model.repo, for instance to Qwen/Qwen3-8B",
             host,
         )
-    if source in ENDPOINTS_NEEDED and not model.get("endpoints"):
+    if source == "http" and not model.get("endpoints"):
         findings.fault(
-            f"gpuchat_model.source is {source} and gpuchat_model.endpoints is not set; wanted the address of a server; "
+            "gpuchat_model.source is http and gpuchat_model.endpoints is not set; wanted the address of a server; "
             "set gpuchat_model.endpoints to a list of one or more",
             host,
         )

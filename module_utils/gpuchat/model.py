@@ -8,10 +8,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .model_files import Listing, Manifest, ModelFile, Status, Wanted, intact, with_proof
+from .model_files import Listing, Manifest, ModelFile, Status, Wanted, folders_of, intact, with_proof
 from .plan import Difference, Plan, Refusal
 
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
+OTHER_KINDS = (
+    ("adapter_config.json", ", but an adapter, which goes on top of the model that its adapter_config.json names"),
+    (".gguf", ", but GGUF weights, which were made from a model in another layout"),
+)
+"""What people take for a model, by the endings that tell it, and the word on it."""
+
 READING_BYTES_PER_SECOND = 200_000_000
 """A slow disk's rate: what a cold start may take is reckoned with it."""
 
@@ -70,8 +76,10 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
             "where it comes from"
         )
     if folder.config is None:
+        found = next((word for ending, word in OTHER_KINDS if any(name.endswith(ending) for name in folder.sizes)), "")
         raise Refusal(
-            f"{path} holds no readable config.json; wanted a model as Hugging Face lays it out; set gpuchat_model.path"
+            f"{path} holds no readable config.json{found}; wanted a model as Hugging Face lays it out; set "
+            "gpuchat_model.path"
         )
     if not folder.weights_bytes:
         endings = ", ".join(WEIGHT_ENDINGS)
@@ -144,6 +152,7 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
         there: every file below the folder as it is.
     """
     trusted = intact(manifest, there)
+    by_proof = {(one.size, proof): one for one in trusted.values() for proof in (one.sha256, one.git_sha1) if proof}
     keeps, takes = [], []
     by_size: dict[int, list[str]] = {}
     for path, status in there.items():
@@ -151,12 +160,11 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
             by_size.setdefault(status.size, []).append(path)
     same_commit = manifest is not None and manifest.commit == listing.commit
     for file in listing.files:
-        same = next((entry for entry in trusted.values() if entry.path == file.path and entry.same_bytes(file)), None)
-        same = same or next((entry for entry in trusted.values() if entry.same_bytes(file)), None)
-        if same is None and same_commit and file.identity() == "unproven":
-            same = next(
-                (entry for entry in trusted.values() if (entry.path, entry.size) == (file.path, file.size)), None
-            )
+        old = trusted.get(file.path)
+        same = old if old is not None and old.same_bytes(file) else None
+        same = same or by_proof.get((file.size, file.sha256 or file.git_sha1))
+        if same is None and old is not None and same_commit and file.identity() == "unproven":
+            same = old if old.size == file.size else None
         if same is not None:
             keeps.append(Keep(file, same.path, same.sha256))
         else:
@@ -164,6 +172,7 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
     names = {file.path for file in listing.files}
     ours = set() if manifest is None else {entry.path for entry in manifest.files}
     strangers = tuple(sorted(set(there) - names - ours))
+    _check_strangers(strangers, names, wanted.dest)
     as_it_was = None if manifest is None else (manifest.commit, manifest.wanted)
     settled = (listing.commit, wanted.record())
     same_files = not takes and ours == names and all(keep.file.path == keep.old for keep in keeps)
@@ -180,6 +189,16 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
         _reason(wanted, listing, manifest, takes),
     )
     return ModelPlan(plan, tuple(takes), tuple(keeps), strangers)
+
+
+def _check_strangers(strangers: Iterable[str], names: set[str], dest: str) -> None:
+    folders = {folder for name in names for folder in folders_of(name)}
+    for stranger in strangers:
+        if stranger in folders or names.intersection(folders_of(stranger)):
+            raise Refusal(
+                f"found {dest}/{stranger}, which is none of ours and in the way of the model's own files; wanted its "
+                "place free; move it elsewhere"
+            )
 
 
 def _reason(wanted: Wanted, listing: Listing, manifest: Manifest | None, takes: Iterable[Take]) -> str:

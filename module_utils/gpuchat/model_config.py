@@ -541,7 +541,7 @@ def _compressed_layers(text: Config, wide: _Widths) -> tuple[KvLayers, ...]:
         found.append(KvLayers("compressed", ratios.count(ratio), 1, 584, window=ratio))
         if ratio == 4:
             width = _integer(text, ["index_head_dim"], 128)
-            found.append(KvLayers("compressed", ratios.count(ratio), 1, width + 4 * (-(-width // 128)), window=ratio))
+            found.append(KvLayers("compressed", ratios.count(ratio), 1, width + 4 * ((width + 127) // 128), window=ratio))
     return (*found, KvLayers("sliding", wide.layers, 1, 584, 0, _integer(text, ["sliding_window"], 128)))
 
 
@@ -562,7 +562,7 @@ def _kv_layers(text: Config, dtype: str) -> tuple[KvLayers, ...]:
         if text.get("index_topk") and text.get("index_head_dim"):
             # One fp8 vector and its fp32 scale per 128 elements.
             width = _integer(text, ["index_head_dim"])
-            found.append(KvLayers("indexer", full, 1, width + 4 * (-(-width // 128))))
+            found.append(KvLayers("indexer", full, 1, width + 4 * ((width + 127) // 128)))
     elif full:
         heads = _integer(text, ["num_global_key_value_heads"], 0) or wide.kv_heads
         width = _integer(text, ["global_head_dim"], 0) or wide.head_dim

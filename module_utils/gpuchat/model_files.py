@@ -7,7 +7,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .plan import Refusal
@@ -181,11 +181,18 @@ def checked_path(path: str) -> str:
         Refusal: it would lead out of it, is not in its plain form, or is the manifest's own.
     """
     parts = path.split("/")
-    if not path or "\0" in path or "\\" in path or {"", ".", ".."} & set(parts):
+    odd = any(letter in "\0\\" or "\ud800" <= letter <= "\udfff" for letter in path)
+    if not path or odd or {"", ".", ".."} & set(parts):
         raise Refusal(
             f"found the file name {path!r} in the listing; wanted one below the model's folder; nothing was fetched"
         )
     return path
+
+
+def folders_of(path: str) -> list[str]:
+    """Return the folders that a path leads through, the innermost last."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence[str]) -> tuple[ModelFile, ...]:
@@ -202,11 +209,13 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     for file in files:
         if checked_path(file.path) in found:
             raise Refusal(f"found {file.path!r} twice in the listing; wanted each file once; nothing was fetched")
+        if file.size < 0:
+            raise Refusal(
+                f"found {file.size} bytes for {file.path!r} in the listing; wanted a size; nothing was fetched"
+            )
         found[file.path] = file
     for path in found:
-        folder = path
-        while "/" in folder:
-            folder = folder.rpartition("/")[0]
+        for folder in folders_of(path):
             if folder in found:
                 raise Refusal(f"found {folder!r} as a file and as a folder in the listing; nothing was fetched")
     wanted = [file for file in found.values() if _is_asked_for(file.path, include, exclude)]
@@ -308,6 +317,39 @@ def header_length(head: bytes, size: int) -> int:
     return 8 + length if length <= min(MAXIMUM_HEADER, max(0, size - 8)) else 8
 
 
+def check_shards(
+    path: str, index: object, files: Container[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> dict[str, set[str]]:
+    """Return the tensors that an index places in each shard, by the shard's path.
+
+    Args:
+        path: the index's own path.
+        index: it, as data.
+        files: the paths that are there, or are to be.
+        include: what was asked for,
+        exclude: and what not: shards left out on purpose are none of our business.
+
+    Raises:
+        Refusal: it is no index, or a shard is missing.
+    """
+    weights = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weights, dict):
+        raise Refusal(f"{path} holds no weight_map; wanted the index of the model's shards")
+    folder = path.rpartition("/")[0]
+    placed: dict[str, set[str]] = {}
+    for tensor, shard in weights.items():
+        placed.setdefault(f"{folder}/{shard}" if folder else str(shard), set()).add(tensor)
+    for where in sorted(placed):
+        if where in files:
+            continue
+        if where.endswith(".safetensors") and _is_asked_for(where, include, exclude):
+            raise Refusal(
+                f"{path} names the shard {where}, which is not among the files; wanted all of them; check repo"
+            )
+        del placed[where]
+    return placed
+
+
 def check_index(
     path: str,
     index: object,
@@ -315,31 +357,12 @@ def check_index(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> None:
-    """Refuse shards that are not those of their index.
-
-    Args:
-        path: the index's own path.
-        index: it, as data.
-        tensors: the names of the tensors of each safetensors file, by path.
-        include: what was asked for,
-        exclude: and what not: shards left out on purpose are none of our business.
+    """Refuse shards that are not those of their index; as ``check_shards``, with the tensors of each file by path.
 
     Raises:
         Refusal: a shard is missing, or lacks a tensor that the index places there.
     """
-    weights = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weights, dict):
-        raise Refusal(f"{path} holds no weight_map; wanted the index of the model's shards")
-    folder = path.rpartition("/")[0]
-    for shard in sorted({str(name) for name in weights.values()}):
-        where = f"{folder}/{shard}" if folder else shard
-        if where not in tensors:
-            if not where.endswith(".safetensors") or not _is_asked_for(where, include, exclude):
-                continue
-            raise Refusal(
-                f"{path} names the shard {shard}, which is not among the files; wanted all of them; check repo"
-            )
-        named = {tensor for tensor, name in weights.items() if name == shard}
+    for where, named in sorted(check_shards(path, index, tensors, include, exclude).items()):
         missing = sorted(named - tensors[where])
         if missing:
             raise Refusal(f"{where} lacks {len(missing)} tensors that {path} places there, {missing[0]} among them")

@@ -94,7 +94,8 @@ class Asker:
 
     def may_see(self, url: str) -> bool:
         """Whether an address gets the token."""
-        return bool(self.token) and origin(url) == self.token_origin
+        place = origin(url)
+        return bool(self.token) and place == self.token_origin
 
     @contextlib.contextmanager
     def open(
@@ -102,7 +103,7 @@ class Asker:
     ) -> Iterator[Any]:
         """Yield the answer to one request, without following a redirect."""
         sent = {"User-Agent": AGENT, "Accept-Encoding": "identity", **(headers or {})}
-        if self.may_see(url):
+        if self.may_see(url):  # which also refuses what is no web address, such as file: in a redirect
             sent.update(credentials(self.source, self.token))
         answer = session.get(
             url, headers=sent, stream=True, allow_redirects=False, timeout=(min(CONNECT_SECONDS, silent), silent)
@@ -283,10 +284,10 @@ def find(asker: Asker, wanted: Wanted, given: Sequence[str], small_files: bool =
 def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float) -> str:
     """Return the commit that a revision stands for now, empty where the first endpoint does not say so at once."""
     hub = hubs_for(wanted, given)[0]
-    told, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
-    if told.status != 200:
-        return ""
     try:
+        told, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
+        if told.status != 200:
+            return ""
         if hub.source == "huggingface":
             return read_commit(body, hub.endpoint)
         return (
@@ -337,9 +338,9 @@ def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile
         files += read_huggingface_page(body, hub.endpoint)
         following = next_page(told.headers.get("link", ""))
         # A mirror may pass on the hub's own addresses: the next page is asked for where the first one came from.
-        url = None if following is None else urljoin(url, following)
-        if url is not None and origin(url) != origin(hub.endpoint):
-            url = hub.listing_url(commit).partition("?")[0] + "?" + url.partition("?")[2]
+        url = (
+            None if following is None else f"{hub.listing_url(commit).partition('?')[0]}?{following.partition('?')[2]}"
+        )
     return tuple(files)
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .model_files import MANIFEST, ModelFile, parse_manifest
 from .plan import Refusal
@@ -19,6 +20,9 @@ OFFICIAL = {"huggingface": "https://huggingface.co", "modelscope": "https://www.
 DEFAULT_REVISION = {"huggingface": "main", "modelscope": "master", "git": "HEAD"}
 OVER_NETWORK = ("huggingface", "modelscope", "http", "git")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading an entry raises that is not as the hubs write it."""
+
 MODELSCOPE_CUT = 3000
 """ModelScope cuts a listing here without a word; then it is walked folder by folder."""
 
@@ -46,7 +50,8 @@ def origin(url: str) -> str:
     """
     match = PLACE.match(url)
     if match is None:
-        raise Refusal(f"found the address {url!r}; wanted one such as https://hub.example.com; set endpoint")
+        shown = url.partition("?")[0]  # what follows may be a signature
+        raise Refusal(f"found the address {shown!r}; wanted one such as https://hub.example.com; set endpoint")
     scheme, host = match[1].lower(), match[2].lower()
     return f"{scheme}://{host}:{int(match[3] or {'http': 80, 'https': 443}[scheme])}"
 
@@ -191,19 +196,26 @@ def read_huggingface_page(body: bytes, place: str) -> list[ModelFile]:
     value = _data(body, place)
     if not isinstance(value, list):
         raise Refusal(f"{place} gave no list of files; wanted a hub that speaks as huggingface.co does; set endpoint")
-    files = []
-    for entry in value:
-        if entry.get("type") == "directory":
-            continue
-        if entry.get("type") != "file":
-            raise Refusal(
-                f"{place} lists {entry.get('path')!r} as a {entry.get('type')}; wanted files and folders alone"
-            )
-        lfs = entry.get("lfs") or {}
-        sha256 = str(lfs.get("oid") or lfs.get("sha256") or "")
-        git_sha1 = "" if sha256 else str(entry.get("oid", ""))
-        files.append(ModelFile(str(entry["path"]), int(lfs.get("size") or entry["size"]), sha256, git_sha1))
-    return files
+    try:
+        return [_huggingface_file(entry, place) for entry in value if entry["type"] != "directory"]
+    except MALFORMED as error:
+        raise _odd_entry(place, error) from None
+
+
+def _huggingface_file(entry: Mapping[str, Any], place: str) -> ModelFile:
+    if entry["type"] != "file":
+        raise Refusal(f"{place} lists {entry['path']!r} as a {entry['type']}; wanted files and folders alone")
+    lfs = entry.get("lfs") or {}
+    sha256 = str(lfs.get("oid") or lfs.get("sha256") or "")
+    git_sha1 = "" if sha256 else str(entry.get("oid", ""))
+    return ModelFile(str(entry["path"]), int(lfs.get("size") or entry["size"]), sha256, git_sha1)
+
+
+def _odd_entry(place: str, error: Exception) -> Refusal:
+    return Refusal(
+        f"{place} lists an entry that cannot be read ({type(error).__name__}: {error}); wanted each file with its path "
+        "and size; set endpoint to another"
+    )
 
 
 @dataclass(frozen=True)
@@ -231,15 +243,18 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
         word = value.get("Message", "") if isinstance(value, dict) else ""
         raise Refusal(f"{place} gave no list of files: {word or 'no word why'}; set repo, revision and endpoint")
     files, folders = [], []
-    for entry in data.get("Files") or []:
-        if entry.get("Type") == "tree":
-            folders.append(str(entry["Path"]))
-        elif entry.get("Mode") in ("120000", 120000):
-            raise Refusal(f"{place} lists {entry.get('Path')!r} as a link; wanted files and folders alone")
-        else:
-            files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
-    latest = data.get("LatestCommitter") or {}
-    return ModelScopePage(tuple(files), tuple(folders), str(latest.get("Id") or ""))
+    try:
+        for entry in data.get("Files") or []:
+            if entry.get("Type") == "tree":
+                folders.append(str(entry["Path"]))
+            elif entry.get("Mode") in ("120000", 120000):
+                raise Refusal(f"{place} lists {entry.get('Path')!r} as a link; wanted files and folders alone")
+            else:
+                files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
+        latest = data.get("LatestCommitter") or {}
+        return ModelScopePage(tuple(files), tuple(folders), str(latest.get("Id") or ""))
+    except MALFORMED as error:
+        raise _odd_entry(place, error) from None
 
 
 def read_tree(body: bytes, hub: Hub) -> tuple[str, tuple[ModelFile, ...]]:

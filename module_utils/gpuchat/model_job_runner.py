@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from . import host
+from .model_store_runner import make_own_folder
 from .model_transfer import Progress
 from .plan import Refusal
 
@@ -41,7 +42,7 @@ class Job:
         """Look at a job; its files are in `folder`, which is for us alone."""
         self._folder = folder
         self._base = os.path.join(folder, f"job-{name}")
-        self._handle = -1
+        self._fed, self._fed_at = 0, 0.0
 
     def exists(self) -> bool:
         """Whether it was started, and nobody has its result yet."""
@@ -55,7 +56,7 @@ class Job:
         Raises:
             Refusal: the work ended with one, or without a word.
         """
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        make_own_folder(self._folder)
         forget_old(self._folder)
         self._feed()
         if not self.exists():
@@ -105,9 +106,13 @@ class Job:
 
     def _report(self, progress: Progress) -> None:
         self._write("progress", progress.as_json())
+        fed, now = self._fed, time.monotonic()
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - os.stat(f"{self._base}.fed").st_mtime > FORSAKEN_SECONDS:
-                raise Refusal("nobody asked for the transfer any more; what is there stays for the next run")
+            fed = os.stat(f"{self._base}.fed").st_mtime_ns
+        if fed != self._fed:  # by our own clock: a file server's may differ, and the host's may be set meanwhile
+            self._fed, self._fed_at = fed, now
+        if now - self._fed_at > FORSAKEN_SECONDS:
+            raise Refusal("nobody asked for the transfer any more; what is there stays for the next run")
 
     def _write(self, ending: str, value: Mapping[str, object]) -> None:
         path = pathlib.Path(f"{self._base}.{ending}.new")

@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,11 +26,13 @@ from .model import (
     weights_in,
 )
 from .model_files import (
+    INDEX_ENDING,
     MANIFEST,
     Manifest,
     ModelFile,
     Status,
     Wanted,
+    check_shards,
     intact,
     wanted_as_recorded,
     with_proof,
@@ -57,13 +59,20 @@ def bring(params: Params, check: bool) -> Result:
     """
     begin = time.monotonic()
     states = {"present": _present, "metadata": _present, "export": _export, "absent": _absent}
-    try:
+    with _plain_words():
         result = states[str(params["state"])](params, check)
+    result.setdefault("seconds", round(time.monotonic() - begin, 3))
+    return result
+
+
+@contextlib.contextmanager
+def _plain_words() -> Iterator[None]:
+    """Say what the disk refused."""
+    try:
+        yield
     except OSError as error:
         where = f" at {error.filename}" if error.filename else ""
         raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
-    result.setdefault("seconds", round(time.monotonic() - begin, 3))
-    return result
 
 
 # What is on the host.
@@ -99,7 +108,7 @@ class Here:
         manifest, files = store.manifest(), store.files()
         if verify == "always":
             for path, file in intact(manifest, files).items():
-                if file.sha256 and hash_file(store.path(path)).sha256 != file.sha256:
+                if not hash_file(store.path(path)).fits(file):
                     files[path] = Status(-1, 0)
         return cls(manifest, files)
 
@@ -147,16 +156,17 @@ def _present(params: Params, check: bool) -> Result:
             store.recover()
     here = Here.read(store, str(params["verify"]))
     if here.holds(wanted) and (COMMIT.fullmatch(wanted.revision) or not params["update"]):
-        if store.leftovers() and not (check or metadata):
-            with contextlib.suppress(Refusal), store.locked(0):  # another run may be at work on the next revision
-                forget_old(store.side)
-                store.recover()
-                store.tidy()
+        if not (check or metadata):
+            _tidy(store)
         return _settled(wanted, store, here, _moved_to(wanted, here, params))
     if wanted.source not in ("path", "git") and not (check or metadata):
         _need_library(str(params["toolbox"]))
     store.check_place()
     source = _source(wanted, here, params)
+    paths = {file.path for file in source.listing.files}
+    for path, index in source.data.items():
+        if path.endswith(INDEX_ENDING):  # before all is fetched in vain
+            check_shards(path, index, paths, wanted.include, wanted.exclude)
     if metadata:
         return _metadata(source)
     return _bring_from(source, wanted, store, here, params, check, job)
@@ -167,13 +177,24 @@ def _bring_from(
 ) -> Result:
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
     if check or not plan.plan.changed:
+        if not check:
+            _tidy(store)
         return _told(plan, source)
 
     def work(report: Report) -> Result:
-        with store.locked(float(params["lock_seconds"])):
+        with _plain_words(), store.locked(float(params["lock_seconds"])):
             return _install(wanted, store, source, params, report)
 
     return work(_report_nothing) if job is None else _waited_for(job, store, params, work)
+
+
+def _tidy(store: Store) -> None:
+    """Remove what earlier runs left, unless another is at work on the next revision."""
+    if store.leftovers():
+        with contextlib.suppress(Refusal), store.locked(0):
+            forget_old(store.side)
+            store.recover()
+            store.tidy()
 
 
 def _report_nothing(progress: Progress) -> None:
@@ -200,6 +221,7 @@ def _source(wanted: Wanted, here: Here, params: Params) -> Source:
 
 def _install(wanted: Wanted, store: Store, source: Source, params: Params, report: Report) -> Result:
     """Bring what is missing and publish; the folder is locked, and may have changed since we looked."""
+    begin = time.monotonic()
     store.recover()
     source.prepare()
     here = Here.read(store, str(params["verify"]))
@@ -209,9 +231,10 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
         return _told(plan, source)
     listing = source.listing
     unproven = f"{listing.place} {wanted.repo} {listing.commit}"
-    keys = {take.file.path: take.file.key(unproven) for take in plan.takes}
-    store.forget_but(set(keys.values()))
     settings = _settings(params)
+    kind = "" if settings.verify else "-unproven"  # which a later run that wants proof is not to take for proven
+    keys = {take.file.path: f"{take.file.key(unproven)}{kind}" for take in plan.takes}
+    store.forget_but(set(keys.values()))
     sha256: dict[str, str] = {}
     for take in plan.takes:
         key = keys[take.file.path]
@@ -236,15 +259,25 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
         if not proof and settings.verify:  # it waited whole from an earlier run
             proof = hash_file(store.done(key)).sha256
         files.append(with_proof(take.file, proof, 0))
+    # Fetching may have taken hours: what others put there meanwhile moves along, and what they changed is none of ours.
+    there = store.files()
+    changed = sorted({keep.old for keep in plan.keeps} - set(intact(here.manifest, there)))
+    if changed:
+        raise Refusal(
+            f"{store.path(changed[0])} was changed while the rest was fetched; wanted it as it was; run again, and it "
+            "is put right"
+        )
+    strangers = plan_model(wanted, listing, here.manifest, there).strangers
     manifest = Manifest(listing.commit, wanted.record(), tuple(files), listing.place)
     store.publish(
-        manifest, sources, plan.strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
+        manifest, sources, strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
     )
     store.tidy()
     result = _told(plan, source, tuple(files))
     result["bytes_fetched"] = brought.count
     config = host.read_json(store.path("config.json"))
     result["config"] = config
+    result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
     result["msg"] = (
         f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
         f"{human(listing.bytes_total)}, {human(brought.count)} of it fetched from {listing.place}"
@@ -266,7 +299,7 @@ def _moved_to(wanted: Wanted, here: Here, params: Params) -> str:
     """Return the commit that a branch stands for now, where that is another; a hub that is silent is left alone."""
     if here.manifest is None or wanted.source not in ("huggingface", "modelscope", "http"):
         return ""
-    if COMMIT.fullmatch(wanted.revision) or not model_hub_runner.available():
+    if COMMIT.fullmatch(wanted.revision):
         return ""
     asker = model_hub_runner.asker_for(params)
     now = model_hub_runner.commit_of(asker, wanted, list(params["endpoint"] or ()), ASKING_SECONDS)
@@ -346,7 +379,7 @@ def _metadata(source: Source) -> Result:
     return {
         **_facts(listing.commit, listing.files, source.place, source.data.get("config.json")),
         "changed": False,
-        "data": dict(source.data),
+        "data": {path: value for path, value in source.data.items() if not path.endswith(INDEX_ENDING)},
         "moved_to": source.moved_to,
         "msg": f"{len(listing.files)} files, {human(listing.bytes_total)}, at {source.place}",
     }
@@ -381,15 +414,21 @@ def _export(params: Params, check: bool) -> Result:
 def _absent(params: Params, check: bool) -> Result:
     """Remove what an earlier run brought, and nothing else."""
     store = Store(str(params["dest"]))
+    if check or not (store.manifest() or store.leftovers()):
+        return _absent_now(store, check)
+    with store.locked(float(params["lock_seconds"])):
+        store.recover()
+        result = _absent_now(store, check)
+        store.tidy()
+    return result
+
+
+def _absent_now(store: Store, check: bool) -> Result:
     manifest = store.manifest()
     here = Here(manifest, store.files())
     if manifest is None:
         note = f"; {len(here.files)} files there are not ours and stay" if here.files else ""
         result = Plan(reason=f"{store.dest} holds no model of ours{note}").result()
-        if os.path.isdir(store.side) and not check:
-            with store.locked(float(params["lock_seconds"])):
-                store.recover()
-                store.tidy()
         return {**_facts("", (), "", {}), **result, "unknown": here.strangers}
     before = "".join(f"{file.path}  {file.size} bytes\n" for file in manifest.files)
     strangers = here.strangers
@@ -400,8 +439,5 @@ def _absent(params: Params, check: bool) -> Result:
         f"{store.dest} has {len(manifest.files)} files of ours that are to go{note}",
     )
     if not check:
-        with store.locked(float(params["lock_seconds"])):
-            store.recover()
-            store.remove(manifest)
-            store.tidy()
+        store.remove(manifest)
     return {**_facts("", (), "", {}), **plan.result(), "unknown": strangers}

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -177,12 +178,14 @@ def copy_in(
     done, copied = sum(file.size for file in others), 0
     total = done + sum(file.size for file in files.values())
     sha256: dict[str, str] = {}
+    begin = time.monotonic()
 
     def went(count: int) -> None:
         nonlocal copied
         copied += count
         if copied % (64 << 20) < count:
-            report(Progress(done + copied, copied, total, 0.0, len(others) + len(sha256), len(others) + len(files)))
+            rate = copied / max(time.monotonic() - begin, 1e-3)
+            report(Progress(done + copied, copied, total, rate, len(others) + len(sha256), len(others) + len(files)))
 
     for key, file in files.items():
         proof = copy_file(os.path.join(folder, file.path), store.part(key), went)

@@ -104,9 +104,9 @@ class Store:
         path = os.path.join(self.side, "lock")
         end = time.monotonic() + patience
         while True:
-            os.makedirs(self.side, mode=0o700, exist_ok=True)
+            make_own_folder(self.side)
             with contextlib.suppress(FileNotFoundError):
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if _is_at(handle, path):  # else the one before us tidied up, and the lock is a new file
@@ -261,11 +261,13 @@ class Store:
             os.rename(self._next, self.dest)
 
     def remove(self, manifest: Manifest) -> None:
-        """Remove what the manifest lists, itself last, and folders that are empty then."""
+        """Remove what the manifest lists, itself last, and folders that are empty then; no link is followed."""
         folders = {self.dest}
+        there = self.files()
         for file in manifest.files:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path(file.path))
+            if file.path not in there:
+                continue
+            os.unlink(self.path(file.path))
             folder = os.path.dirname(self.path(file.path))
             while len(folder) > len(self.dest):
                 folders.add(folder)
@@ -275,6 +277,23 @@ class Store:
         for folder in sorted(folders, key=len, reverse=True):
             with contextlib.suppress(OSError):  # others' files keep it
                 os.rmdir(folder)
+
+
+def make_own_folder(path: str) -> None:
+    """Make a folder that is for us alone, unless it is there.
+
+    Raises:
+        Refusal: somebody else made it, or put a link there, and so could turn what we write against us.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    found = os.lstat(path)
+    # The owner of the folder around it can do as he likes anyhow, and is who a network's disk takes us for.
+    trusted = (os.geteuid(), os.stat(os.path.dirname(path)).st_uid)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in trusted:
+        raise Refusal(
+            f"found {path}, a link or made by another user ({found.st_uid}); wanted a folder of our own; remove it, or "
+            "set dest to a place that others cannot write beside"
+        )
 
 
 def _is_at(handle: int, path: str) -> bool:

@@ -90,11 +90,13 @@ class Verdict:
             ``expired`` (the address ran out: ask the hub again), ``wait`` (try again later), ``refused`` (no use).
         word: what was odd, for people.
         size: the file's bytes as the server has them, -1 where it does not say.
+        status: of the answer, where it was refused.
     """
 
     kind: str
     word: str = ""
     size: int = -1
+    status: int = 0
 
 
 def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redirected: bool) -> Verdict:
@@ -133,7 +135,7 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         return Verdict("expired", f"{status} from an address that had run out")
     if status in (408, 425, 429) or status >= 500 or status == 206:
         return Verdict("wait", f"status {status}")
-    return Verdict("refused", f"status {status}")
+    return Verdict("refused", f"status {status}", status=status)
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,7 @@ class Transfer:
         self._behind = threading.Condition(self._lock)
         self._end = threading.Condition(self._lock)
         self._parts: list[Part] = []
+        self._left: dict[str, Part] = {}
         self._error: Exception | None = None
         self._sha256: dict[str, str] = {}
         self._fetched = 0
@@ -266,6 +267,7 @@ class Transfer:
             )
             proof = Proof(file.size) if self._settings.verify else None
             self._parts.append(Part(file, key, urls[key], have, proof, best=sum(end - begin for begin, end in have)))
+        self._left = {part.key: part for part in self._parts}
         hashers = min(len(self._parts), os.cpu_count() or 1) if self._settings.verify else 0
         threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True)
@@ -310,7 +312,7 @@ class Transfer:
             condition.notify_all()
 
     def _over(self) -> bool:
-        return self._error is not None or all(part.finished for part in self._parts)
+        return self._error is not None or not self._left
 
     def _watch(self) -> None:
         """Report each second until all is over."""
@@ -357,32 +359,36 @@ class Transfer:
         with self._lock:
             while not self._over():
                 now = time.monotonic()
-                part = self._choose([part for part in self._parts if self._is_ready(part, now)], last)
+                part = self._choose(now, last)
                 if part is not None:
                     return self._errand(part, now)
-                times = [part.not_before for part in self._parts] + [self._not_before]
+                times = [part.not_before for part in self._left.values()] + [self._not_before]
                 self._work.wait(timeout=max(0.01, min((at for at in times if at > now), default=now + 1.0) - now))
         return None
 
     def _is_ready(self, part: Part, now: float) -> bool:
         if part.finished or part.settling or part.stale or max(part.not_before, self._not_before) > now:
             return False
+        if part.frontier == part.size:  # it waits for its hash
+            return False
         return len(part.busy) < (1 if part.alone else self._settings.connections_per_file) and bool(part.gaps())
 
-    def _choose(self, ready: Sequence[Part], last: Part | None) -> Part | None:
+    def _choose(self, now: float, last: Part | None) -> Part | None:
         """Prefer the file that this connection knows, then one that nobody brings, then the one with most to do."""
-        if not ready:
-            return None
-        if last in ready:
+        if last is not None and self._is_ready(last, now):
             return last
-        return next((part for part in ready if not part.busy), None) or max(
-            ready, key=lambda part: sum(end - begin for begin, end in part.gaps())
+        # A model may have thousands of files: the first that will do, and not a look at each.
+        part = next((part for part in self._left.values() if not part.busy and self._is_ready(part, now)), None)
+        return part or max(
+            (part for part in self._left.values() if part.busy and self._is_ready(part, now)),
+            key=lambda part: sum(end - begin for begin, end in part.gaps()),
+            default=None,
         )
 
     def _errand(self, part: Part, now: float) -> Errand:
         begin, end = part.gaps()[0]
-        if not part.alone:
-            left = sum(one.size - one.there for one in self._parts)
+        if not part.alone and end - begin > model_transfer.SHORTEST:
+            left = sum(one.size - one.there for one in self._left.values())
             end = min(end, begin + model_transfer.next_length(left, self._settings.workers))
         slot = self._open(part).open(begin, part.busy)
         part.busy[slot] = (begin, end)
@@ -471,10 +477,12 @@ class Transfer:
             if verdict.kind == "refused":
                 if part.again or verdict.size < 0:
                     found = f"{verdict.size} bytes" if verdict.size >= 0 else verdict.word
+                    cure = "set revision to a commit if the repository is changing, or set endpoint to another"
+                    if verdict.status in (401, 403):
+                        cure = "accept the model's licence at the hub, and set token to one that may read it"
                     raise Refusal(
                         f"{part.file.path}: {_shown(part.url)} answered with {found}; wanted {part.size} bytes as the "
-                        "listing says; set revision to a commit if the repository is changing, or set endpoint to "
-                        "another"
+                        f"listing says; {cure}"
                     )
                 part.again = True
         return verdict.word
@@ -546,13 +554,13 @@ class Transfer:
         with self._lock:
             while not self._over():
                 late = [
-                    (part.frontier - part.hashed, index)
-                    for index, part in enumerate(self._parts)
-                    if not part.hashing and not part.settling and not part.stale
+                    part
+                    for part in self._left.values()
+                    if part.have and not part.hashing and not part.settling and not part.stale
                     if part.frontier - part.hashed >= BLOCK or part.hashed < part.frontier == part.size
                 ]
                 if late:
-                    part = self._parts[max(late)[1]]
+                    part = max(late, key=lambda part: part.frontier - part.hashed)
                     self._open(part)
                     part.hashing = True
                     return part
@@ -601,6 +609,7 @@ class Transfer:
             part.journal.close()
             os.close(part.handle)
             part.finished = True
+            del self._left[part.key]
             self._sha256[part.key] = part.proof.sha256 if part.proof is not None else ""
             if self._over():
                 self._wake()

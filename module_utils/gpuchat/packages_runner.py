@@ -38,23 +38,47 @@ class System(Protocol):
     """
 
     @property
-    def ARCHITECTURES(self) -> Mapping[str, str]: ...  # noqa: N802 (a module's constant)
-    @property
-    def KEYS(self) -> str: ...  # noqa: N802
-    @property
-    def SUFFIX(self) -> str: ...  # noqa: N802
-    @property
-    def NEEDED_TO_HOLD(self) -> tuple[str, ...]: ...  # noqa: N802
+    def ARCHITECTURES(self) -> Mapping[str, str]:  # noqa: N802 (a module's constant)
+        """Return the machines' names."""
 
-    def installed(self) -> dict[str, InstalledPackage]: ...
-    def key_file(self, key: bytes) -> bytes: ...
-    def repository_file(self, name: str, repository: Repository, key: str) -> fileset.WantedFile | None: ...
-    def removed_with(self, names: Sequence[str]) -> tuple[str, ...]: ...
-    def remove(self, names: Sequence[str]) -> None: ...
-    def choose(self, names: Sequence[str]) -> tuple[str, ...]: ...
-    def install(self, chosen: Sequence[str]) -> None: ...
-    def hold(self, names: Sequence[str]) -> None: ...
-    def unhold(self, names: Sequence[str]) -> None: ...
+    @property
+    def KEYS(self) -> str:  # noqa: N802
+        """Return the keys' folder."""
+
+    @property
+    def SUFFIX(self) -> str:  # noqa: N802
+        """Return the ending of a key's name."""
+
+    @property
+    def NEEDED_TO_HOLD(self) -> tuple[str, ...]:  # noqa: N802
+        """Return what holding needs."""
+
+    def installed(self) -> dict[str, InstalledPackage]:
+        """Return the packages that are there."""
+
+    def key_file(self, key: bytes) -> bytes:
+        """Return a key in the form that the system reads."""
+
+    def repository_file(self, name: str, repository: Repository, key: str) -> fileset.WantedFile | None:
+        """Return a repository's file; None where somebody else has listed it."""
+
+    def removed_with(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return what would go along with some packages."""
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove packages."""
+
+    def choose(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the packages with their exact versions."""
+
+    def install(self, chosen: Sequence[str]) -> None:
+        """Install packages."""
+
+    def hold(self, names: Sequence[str]) -> None:
+        """Keep packages at their versions."""
+
+    def unhold(self, names: Sequence[str]) -> None:
+        """Let packages be upgraded."""
 
 
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}

@@ -98,7 +98,7 @@ class Estimate:
         return {**asdict(self), "load_seconds": list(self.load_seconds)}
 
 
-def touched(share: float, batch: int) -> float:
+def touched(share: float, batch: float) -> float:
     """Return the share of a layer's experts that a batch reads, each token choosing at random."""
     return float(1 - (1 - share) ** batch)
 
@@ -115,15 +115,17 @@ def all_reduce_seconds(size: float, machine: Machine) -> float:
 def step_seconds(work: Work, machine: Machine, batch: int, context: int) -> float:
     """Return the time in which one engine makes one token for each conversation of a batch.
 
-    A pipeline's stages follow each other for one token, and work at once where there is a batch for each of them.
+    A pipeline's stages follow each other for one token, and work at once where there is a part of the batch for each of
+    them: each part reads all weights, stage by stage, but only its own cache.
     """
     stages_at_once = min(machine.pipeline_parallel_size, batch)
-    parts = machine.tensor_parallel_size * stages_at_once
-    read = work.dense_bytes + work.expert_bytes * touched(work.expert_share, batch)
-    read += batch * context * work.kv_bytes_per_token
-    reading = read / parts / (machine.bandwidth * REACHED_BANDWIDTH)
-    computing = 2 * work.active_weights * batch / parts / (machine.arithmetic * REACHED_ARITHMETIC)
-    sending = 2 * work.layers / stages_at_once * all_reduce_seconds(batch * work.width * 2, machine)
+    part = batch / stages_at_once
+    read = work.dense_bytes + work.expert_bytes * touched(work.expert_share, part)
+    read += part * context * work.kv_bytes_per_token
+    reading = read / machine.tensor_parallel_size / (machine.bandwidth * REACHED_BANDWIDTH)
+    arithmetic = machine.tensor_parallel_size * machine.arithmetic * REACHED_ARITHMETIC
+    computing = 2 * work.active_weights * part / arithmetic
+    sending = 2 * work.layers * all_reduce_seconds(part * work.width * 2, machine)
     return max(reading, computing) + sending + STEP_SECONDS
 
 

@@ -5,19 +5,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import subprocess
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import model_hub_runner, toolbox_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import (
+    model_hub_runner,
+    model_job_runner,
+    model_source_runner,
+    model_store_runner,
+    toolbox_runner,
+)
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
 from conftest import REPO, tree, wanted, write_model
 from hub import Access, Hub
 from hub_faults import Fault
 
 SOURCES = ["huggingface", "modelscope"]
+REQUESTS = model_hub_runner.requests
 TOKEN = "hf_of-a-person"
 PRIVATE = Access(private=frozenset({REPO}), tokens={TOKEN: ["acme/*"]})
 
@@ -193,7 +201,7 @@ def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, br
     result = bring(source=source, state="metadata")
     assert (result["changed"], result["config"]["model_type"]) == (False, "llama")
     assert result["weights_bytes"] == 2 * 3145912
-    assert set(result["data"]) == {"config.json", "tokenizer_config.json", "model.safetensors.index.json"}
+    assert set(result["data"]) == {"config.json", "tokenizer_config.json"}
     assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
     assert not dest.parent.exists()
 
@@ -466,8 +474,6 @@ def test_git_brings_a_model_too(tmp_path, root, dest, bring):
     ):
         subprocess.run(["git", "-C", str(work), *words], check=True)
     commit = subprocess.run(["git", "-C", str(work), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import model_source_runner  # noqa: PLC0415
-
     source = {"source": "git", "repo": str(work).strip("/"), "revision": "main", "endpoint": ["http://x"]}
     original = model_source_runner.endpoints
     model_source_runner.endpoints = lambda *_: ("file://",)
@@ -483,3 +489,199 @@ def test_git_brings_a_model_too(tmp_path, root, dest, bring):
     shutil.rmtree(work / ".git")
     assert (result["changed"], result["commit"]) == (True, commit.stdout.strip())
     assert tree(dest) == wanted(work)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen after all is fetched and before it is published."""
+
+    def set_up(happen):
+        fetch = model_source_runner.HubSource.fetch
+
+        def fetched(self, *args):
+            brought = fetch(self, *args)
+            happen()
+            return brought
+
+        monkeypatch.setattr(model_source_runner.HubSource, "fetch", fetched)
+
+    return set_up
+
+
+def test_files_that_others_bring_during_a_long_fetch_move_along_too(root, dest, bring, meanwhile):
+    bring()
+    write_model(root / REPO, seed=2)
+    meanwhile(lambda: (dest / "template.jinja").write_text("mine"))
+    bring(update=True)
+    assert tree(dest) == {**wanted(root / REPO), "template.jinja": tree(dest)["template.jinja"]}
+
+
+def test_a_kept_file_that_changes_during_a_long_fetch_is_never_published(root, dest, bring, meanwhile, monkeypatch):
+    bring()
+    (root / REPO / "config.json").write_text('{"model_type": "qwen3"}')
+    meanwhile(lambda: (dest / "model-00001-of-00002.safetensors").write_bytes(b"x" * 3145912))
+    with pytest.raises(Refusal, match=r"model-00001-of-00002.safetensors was changed while .* run again"):
+        bring(update=True)
+    monkeypatch.undo()
+    bring(update=True)
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_bytes_that_were_never_proven_are_not_taken_by_a_run_that_wants_proof(hub, root, dest, bring):
+    first, second = (f"{REPO}/model-0000{one}-of-00002.safetensors" for one in (1, 2))
+    hub.faults = [Fault("wrong", first, at=4000), Fault("status", second, status=404)]
+    with pytest.raises(Refusal, match="brought nothing new"):
+        bring(verify="never", workers=1, connections_per_file=1)
+    assert os.listdir(dest.parent / "demo.gpuchat" / "whole")
+    hub.faults = []
+    bring()
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_shard_that_the_hub_lacks_is_told_before_a_byte_is_fetched(hub, root, dest, bring):
+    os.unlink(root / REPO / "model-00002-of-00002.safetensors")
+    for call in ({"state": "metadata"}, {"check": True}, {}):
+        with pytest.raises(Refusal, match=r"names the shard model-00002-of-00002\.safetensors"):
+            bring(**call)
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    bring(exclude=["model-00002*"])
+
+
+@pytest.mark.usefixtures("without_library")
+def test_a_bare_host_is_told_of_a_moved_branch(hub, root, bring, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(model_hub_runner, "requests", REQUESTS)
+        patched.setattr(toolbox_runner, "respawn_for", lambda library, toolbox: True)
+        old = bring()
+    write_model(root / REPO, seed=2)
+    result = bring()
+    assert (result["changed"], result["commit"]) == (False, old["commit"])
+    assert result["moved_to"] not in ("", old["commit"])
+
+
+@pytest.mark.parametrize(("foreign", "model"), [("original", "file"), ("README.md/mine", "folder")])
+def test_a_file_of_others_in_the_way_is_named_and_stays(hub, dest, bring, foreign, model):
+    (dest / foreign).parent.mkdir(parents=True)
+    (dest / foreign).write_text("mine")
+    with pytest.raises(Refusal, match=f"{foreign}, which is none of ours and in the way.*move it elsewhere"):
+        bring()
+    assert (dest / foreign).read_text() == "mine"
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+
+
+def test_absent_removes_a_model_that_a_run_left_between_two_renames(dest, bring):
+    bring()
+    (dest.parent / "demo.gpuchat").mkdir(mode=0o700)
+    dest.rename(dest.parent / "demo.gpuchat" / "previous")
+    assert bring(state="absent")["changed"]
+    assert list(dest.parent.iterdir()) == []
+
+
+def test_absent_follows_no_link(dest, bring, tmp_path):
+    bring()
+    (dest / "original").rename(tmp_path / "elsewhere")
+    (dest / "original").symlink_to(tmp_path / "elsewhere")
+    bring(state="absent")
+    assert (tmp_path / "elsewhere" / "params.json").exists()
+    assert os.listdir(dest) == ["original"]
+
+
+def test_a_link_that_somebody_put_where_the_run_works_is_not_followed(dest, bring, tmp_path):
+    dest.parent.mkdir()
+    (tmp_path / "theirs").mkdir()
+    (dest.parent / "demo.gpuchat").symlink_to(tmp_path / "theirs")
+    with pytest.raises(Refusal, match=r"demo\.gpuchat, a link or made by .* wanted a folder of our own"):
+        bring()
+    assert list((tmp_path / "theirs").iterdir()) == []
+
+
+def test_a_lock_that_leads_elsewhere_truncates_nothing(dest, bring, tmp_path):
+    (dest.parent / "demo.gpuchat").mkdir(parents=True, mode=0o700)
+    (tmp_path / "precious").write_text("precious")
+    (dest.parent / "demo.gpuchat" / "lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(Refusal, match="symbolic links"):
+        bring()
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_what_the_disk_refuses_is_told_in_plain_words_by_a_job_too(bring, monkeypatch):
+    def full(*_words):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/part")
+
+    monkeypatch.setattr(model_store_runner.Store, "publish", full)
+    monkeypatch.setattr(model_job_runner, "nobody_listens", lambda: False)
+    with pytest.raises(Refusal, match="^found 'No space left on device' at /disk/part; wanted to read and write"):
+        bring(job="one", job_seconds=60)
+
+
+def answering(monkeypatch, answer):
+    """Let each question to a hub have the answer that a function gives for its address."""
+
+    def ask(self, session, url, attempts=1, silent=1):
+        body, headers = answer(url)
+        return model_hub_runner.Told(200, headers), json.dumps(body).encode()
+
+    monkeypatch.setattr(model_hub_runner.Asker, "ask", ask)
+
+
+@pytest.mark.parametrize("entries", [["x"], [{"type": "file"}], [{"type": "file", "path": "a", "size": "big"}], [{}]])
+def test_a_listing_that_makes_no_sense_is_refused(bring, monkeypatch, entries):
+    bodies = {
+        "/revision/": {"sha": "0" * 40},
+        "/tree/": entries,
+        "/repo/": {"Success": True, "Data": {"Files": entries}},
+    }
+    answering(monkeypatch, lambda url: (next(body for part, body in bodies.items() if part in url), {}))
+    for source in SOURCES:
+        with pytest.raises(Refusal, match="lists an entry that cannot be read"):
+            bring(source=source, state="metadata")
+
+
+@pytest.mark.parametrize("host", ["https://huggingface.co", "http://mirror.example.com", ""])
+def test_the_next_page_is_asked_for_below_the_mirrors_own_prefix(bring, monkeypatch, host):
+    asked = []
+
+    def answer(url):
+        asked.append(url)
+        if "/revision/" in url:
+            return {"sha": "0" * 40}, {}
+        name, link = ("b", {}) if "cursor=" in url else ("a", {"link": f'<{host}/api/x?cursor=2&limit=1>; rel="next"'})
+        return [{"type": "file", "path": name, "size": 1, "oid": "0" * 40}], link
+
+    answering(monkeypatch, answer)
+    result = bring(state="metadata", endpoint=["http://mirror.example.com/hub/"])
+    assert [file["path"] for file in result["files"]] == ["a", "b"]
+    assert asked[-1] == f"http://mirror.example.com/hub/api/models/{REPO}/tree/{'0' * 40}?cursor=2&limit=1"
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_a_redirect_to_a_file_of_the_host_is_refused(library, bring, monkeypatch, request):
+    if not library:
+        request.getfixturevalue("without_library")
+    open_one = model_hub_runner.Asker.follow
+
+    def follow(self, session, url, silent=1):
+        return open_one(self, session, "file:///etc/passwd", silent)
+
+    monkeypatch.setattr(model_hub_runner.Asker, "follow", follow)
+    with pytest.raises(Refusal, match="found the address 'file:///etc/passwd'"):
+        bring(state="metadata")
+
+
+def test_a_gated_model_without_small_files_names_the_cure_too(root, bring):
+    for path in (root / REPO).glob("*.json"):
+        path.unlink()
+    cure = "accept the model's licence at the hub, and set token"
+    with Hub(root, access=Access(gated=frozenset({REPO}))) as hub, pytest.raises(Refusal, match=cure):
+        bring(endpoint=[hub.url])
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_files_with_odd_names_are_brought(root, dest, bring, source):
+    names = ("a b", "50%", "%41", "\u00fc \u6f22", "q?x=1&y#z", "a+b", "..x", "x..", "[x]*", "~a;b", "a\nb", "-rf")
+    for name in names:
+        (root / REPO / "sub \u00fc").mkdir(exist_ok=True)
+        for folder in (root / REPO, root / REPO / "sub \u00fc"):
+            (folder / name).write_text(name)
+    bring(source=source)
+    assert tree(dest) == wanted(root / REPO)

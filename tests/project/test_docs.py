@@ -59,6 +59,7 @@ def test_each_make_target_that_a_readme_names_exists():
         "docs/hosts.md",
         "docs/models.md",
         "docs/planning.md",
+        "molecule/world/README.md",
     ],
 )
 def test_each_link_leads_to_a_file(name):

@@ -78,5 +78,6 @@ def test_all_hosts_are_planned_and_nothing_is_written_but_two_files(inventory):
         "wrong": "refused",
         "missing": "refused",
     }
+    assert all(one.get("refusal") or one["plan"]["reason"] for one in plans if one["verdict"] == "refused")
     planned = next(one["plan"] for one in plans if one["host"] == "fits")
     assert planned["args"]["max-model-len"] == 32768

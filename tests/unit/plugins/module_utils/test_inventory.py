@@ -216,7 +216,6 @@ def test_a_variable_that_cannot_be_templated_is_a_fault():
         ({"name": "m", "source": "http", "endpoints": ["http://files"]}, ""),
         ({"name": "m", "source": "huggingface"}, "set gpuchat_model.repo"),
         ({"name": "m", "source": "modelscope"}, "set gpuchat_model.repo"),
-        ({"name": "m", "source": "git", "repo": "a/b"}, "set gpuchat_model.endpoints"),
         ({"name": "m", "source": "http"}, "set gpuchat_model.endpoints"),
     ],
 )

@@ -210,7 +210,7 @@ def test_shards_are_compared_with_their_index():
     [
         (None, "holds no weight_map"),
         ({"weight_map": []}, "holds no weight_map"),
-        ({"weight_map": {"x": "3.safetensors"}}, "names the shard 3.safetensors"),
+        ({"weight_map": {"x": "3.safetensors"}}, "names the shard m/3.safetensors"),
         ({"weight_map": {"x": "2.safetensors"}}, "m/2.safetensors lacks 1 tensors .* x among them"),
     ],
 )

@@ -68,10 +68,19 @@ def test_links_matter_to_tensor_parallelism_alone():
         assert (step_seconds(WORK, apart, 8, 0) > step_seconds(WORK, machine, 8, 0)) is is_slower
 
 
-def test_a_pipeline_helps_many_and_not_one():
+def test_a_pipeline_shares_arithmetic_and_cache_but_each_part_of_a_batch_reads_all_weights():
     staged = replace(A100, pipeline_parallel_size=4)
     assert step_seconds(WORK, staged, 1, 0) == step_seconds(WORK, A100, 1, 0)
-    assert step_seconds(WORK, staged, 4, 0) < step_seconds(WORK, A100, 4, 0) / 3
+    assert step_seconds(WORK, staged, 4, 0) == pytest.approx(step_seconds(WORK, A100, 4, 0), rel=0.02)
+    assert step_seconds(WORK, staged, 8192, 0) < step_seconds(WORK, A100, 8192, 0) / 3
+    assert step_seconds(WORK, staged, 256, 32768) < step_seconds(WORK, A100, 256, 32768) / 3
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4, 10])
+@pytest.mark.parametrize("batch", [1, 4, 64, 1024])
+def test_in_company_nobody_is_served_faster_than_alone(stages, batch):
+    told = estimate(WORK, replace(A100, pipeline_parallel_size=stages), batch, 4096)
+    assert told.decode_full_each <= told.decode_alone
 
 
 def test_replicas_multiply_the_sum_and_not_the_speed_of_one():
