@@ -541,7 +541,8 @@ def _compressed_layers(text: Config, wide: _Widths) -> tuple[KvLayers, ...]:
         found.append(KvLayers("compressed", ratios.count(ratio), 1, 584, window=ratio))
         if ratio == 4:
             width = _integer(text, ["index_head_dim"], 128)
-            found.append(KvLayers("compressed", ratios.count(ratio), 1, width + 4 * ((width + 127) // 128), window=ratio))
+            scales = 4 * ((width + 127) // 128)
+            found.append(KvLayers("compressed", ratios.count(ratio), 1, width + scales, window=ratio))
     return (*found, KvLayers("sliding", wide.layers, 1, 584, 0, _integer(text, ["sliding_window"], 128)))
 
 
