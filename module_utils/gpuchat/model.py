@@ -265,7 +265,7 @@ def check_space(needed: int, free: int, place: str) -> None:
     Raises:
         Refusal: too little.
     """
-    if needed and needed + SPARE_BYTES > free:
+    if needed > 0 and needed + SPARE_BYTES > free:
         raise Refusal(
             f"found {human(free)} free where {place} lies; wanted {human(needed)} for the files still missing and "
             f"{human(SPARE_BYTES)} to spare; free some, or set dest to a larger disk"

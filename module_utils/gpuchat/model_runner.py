@@ -176,6 +176,8 @@ def _bring_from(
     source: Source, wanted: Wanted, store: Store, here: Here, params: Params, check: bool, job: Job | None = None
 ) -> Result:
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
+    if check:
+        check_space(plan.bytes_to_take - store.waiting_bytes(), store.free(), store.dest)
     if check or not plan.plan.changed:
         if not check:
             _tidy(store)

@@ -166,6 +166,11 @@ class Store:
         """Whether an earlier run left something."""
         return os.path.isdir(self.side)
 
+    def waiting_bytes(self) -> int:
+        """Return the bytes that an earlier run has left on the disk, at most."""
+        found = [os.path.join(parent, name) for parent, _folders, names in os.walk(self.side) for name in names]
+        return sum(os.lstat(path).st_blocks * 512 for path in found)
+
     def free(self) -> int:
         """Return the bytes that the disk has left for us."""
         place = self.side

@@ -201,10 +201,11 @@ def test_a_disk_that_runs_full_ends_the_run_and_the_next_one_goes_on(hub, root, 
     assert result["bytes_fetched"] <= result["bytes_total"] - MEBIBYTE
 
 
-def test_a_disk_that_is_too_small_is_told_before_a_byte_is_fetched(hub, bring, monkeypatch):
+@pytest.mark.parametrize("check", [False, True])
+def test_a_disk_that_is_too_small_is_told_before_a_byte_is_fetched(hub, bring, monkeypatch, check):
     monkeypatch.setattr(model_transfer_runner.Store, "free", lambda store: model.SPARE_BYTES + 6 * MEBIBYTE)
     with pytest.raises(Refusal, match=r"found .* free where .*; wanted 6\.3 MB for the files still missing"):
-        bring()
+        bring(check=check)
     assert hub.log.bytes_sent(SHARDS) == 0
 
 
@@ -214,6 +215,7 @@ def test_what_waits_from_an_earlier_run_counts_before_the_disk_is_called_too_sma
         bring(workers=1)
     hub.faults = []
     monkeypatch.setattr(model_transfer_runner.Store, "free", lambda store: model.SPARE_BYTES + 4 * MEBIBYTE)
+    assert bring(workers=1, check=True)["changed"]
     bring(workers=1)
     assert tree(dest) == wanted(root / REPO)
 
