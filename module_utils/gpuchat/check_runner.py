@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from . import host, openai_api
 
-STREAM_ATTEMPTS = 3
+STREAM_ATTEMPTS = 6
 
 
 def bring(params: Mapping[str, object]) -> dict[str, object]:

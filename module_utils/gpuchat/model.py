@@ -180,9 +180,11 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
         return ModelPlan(
             Plan(reason=f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}"), strangers=strangers
         )
-    before = "" if manifest is None else describe(manifest.commit, manifest.files, set(there))
+    changed = {path: status.size for path, status in there.items() if path not in trusted}
+    left = [] if manifest is None else [file for file in manifest.files if file.path in there]
+    before = "" if manifest is None else describe(manifest.commit, left, changed)
     known = {keep.file.path: with_proof(keep.file, keep.sha256, 0) for keep in keeps}
-    after = describe(listing.commit, [known.get(file.path, file) for file in listing.files], None)
+    after = describe(listing.commit, [known.get(file.path, file) for file in listing.files])
     plan = Plan(
         (Difference(wanted.dest, before, after),) if before != after else (),
         (*takes, *keeps, Publish(strangers)),
@@ -212,12 +214,18 @@ def _reason(wanted: Wanted, listing: Listing, manifest: Manifest | None, takes: 
     return f"{wanted.dest} is to be put right: {fetch}"
 
 
-def describe(commit: str, files: Iterable[ModelFile], there: set[str] | None) -> str:
-    """Return a folder's contents as text, one line per file, for ``--diff``; `there` leaves out what is gone."""
+def describe(commit: str, files: Iterable[ModelFile], changed: Mapping[str, int] | None = None) -> str:
+    """Return a folder's contents as text, one line per file, for ``--diff``.
+
+    Args:
+        changed: sizes (bytes) of files that are no longer as they were brought.
+    """
+    changed = changed or {}
     lines = [
-        f"{file.path}  {file.size} bytes  {file.identity()[:19]}"
+        f"{file.path}  {changed[file.path]} bytes  not as it was brought"
+        if file.path in changed
+        else f"{file.path}  {file.size} bytes  {file.identity()[:19]}"
         for file in sorted(files, key=lambda file: file.path)
-        if there is None or file.path in there
     ]
     return "\n".join([f"commit {commit}", *lines, ""])
 

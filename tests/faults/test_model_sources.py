@@ -186,6 +186,17 @@ def test_check_mode_tells_files_and_bytes_and_fetches_none(hub, dest, bring, sou
     ]
 
 
+def test_the_diff_of_a_damaged_model_names_the_file(dest, bring):
+    bring()
+    shard = dest / "model-00001-of-00002.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    result = bring(check=True)
+    (diff,) = result["diff"]
+    assert result["changed"]
+    assert f"{shard.name}  3145912 bytes  not as it was brought" in diff["before"]
+    assert f"{shard.name}  3145912 bytes  sha256:" in diff["after"]
+
+
 def test_the_diff_of_a_new_revision_names_what_differs(root, bring):
     bring()
     (root / REPO / "config.json").write_text("{}")
