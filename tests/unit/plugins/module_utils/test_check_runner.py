@@ -121,7 +121,7 @@ def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
     }
 
 
-@pytest.mark.parametrize(("words", "failed"), [((None,), False), (("a", "b", None), False), (("a", "b", "c"), True)])
+@pytest.mark.parametrize(("words", "failed"), [((None,), False), (("a", "b", None), False), (tuple("abcdef"), True)])
 def test_a_stream_that_a_busy_machine_may_have_spoilt_is_asked_for_again(server, engine, monkeypatch, words, failed):
     left = iter(words)
     monkeypatch.setattr(check_runner, "_one_stream", lambda _params: next(left))
