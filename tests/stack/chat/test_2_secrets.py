@@ -10,16 +10,19 @@ from running import Stack
 EDGE = "/etc/gpuchat/edge"
 
 
+TOKEN = "hf_tokenOfAPersonWhoMayReadTheModel"
 WATCH = "while :; do ps auxwww; sleep 0.05; done >/root/processes 2>&1"
 
 
 @pytest.fixture(scope="module")
-def output(stack: Stack) -> str:
+def output(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What a run prints at its most talkative, when every secret file and one other file is written anew."""
     stack.on("server", f"umask 077; systemd-run --unit watch-processes sh -c '{WATCH}'")
     stack.on("server", f"rm {EDGE}/keys.conf {EDGE}/tls.key {EDGE}/headers.conf /etc/gpuchat/vllm/api_key")
     stack.on("server", "rm -f /etc/gpuchat/lobechat/secrets.env")
-    printed = stack.must_play("-vvv", "--diff")
+    variables = tmp_path_factory.mktemp("variables") / "token.yml"
+    variables.write_text(f"model_token: {TOKEN}\nmodel_token_for: http://hub.world\n")
+    printed = stack.must_play("-vvv", "--diff", "-e", f"@{variables}")
     stack.on("server", "systemctl stop watch-processes")
     return printed
 
@@ -27,11 +30,19 @@ def output(stack: Stack) -> str:
 def words(stack: Stack) -> dict[str, str]:
     """Each secret by name; of a private key its longest line."""
     secrets = {name: value for name, value in stack.secrets.items() if not name.endswith("certificate")}
+    secrets["model_token"] = TOKEN
     return {name: max(value.splitlines(), key=len) for name, value in secrets.items()}
 
 
 def test_there_are_secrets_to_look_for(stack: Stack) -> None:
-    assert set(words(stack)) == {"api_key", "ca_key", "lobechat_access_code", "tls_key", "vllm_api_key"}
+    assert set(words(stack)) == {
+        "api_key",
+        "ca_key",
+        "lobechat_access_code",
+        "model_token",
+        "tls_key",
+        "vllm_api_key",
+    }
 
 
 def test_no_secret_stands_in_the_output_of_a_talkative_run(stack: Stack, output: str) -> None:
