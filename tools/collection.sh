@@ -21,4 +21,6 @@ for module in "${modules[@]}"; do
     ansible-doc --type module "$name" >/dev/null
     echo "$name has its documentation"
 done
-ansible-playbook gpuchat.stack.site --syntax-check -i "$inventory"
+for playbook in site hosts plan verify; do
+    ansible-playbook "gpuchat.stack.$playbook" --syntax-check -i "$inventory"
+done
