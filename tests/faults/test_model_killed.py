@@ -75,16 +75,18 @@ def versions(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def slow_hub(versions):
+    """Return a hub for one test: a killed run's last requests reach it after the run, and count in no other."""
     with Hub(versions / "hub", faults=[Fault("slow", SHARDS, rate=3 * MEBIBYTE)]) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def older(versions, slow_hub, forker):
-    params = {"endpoint": [slow_hub.url], "dest": str(versions / "older"), "revision": "v1"}
-    assert forker.run(params)["changed"]
+def older(versions, forker):
+    with Hub(versions / "hub") as hub:
+        params = {"endpoint": [hub.url], "dest": str(versions / "older"), "revision": "v1"}
+        assert forker.run(params)["changed"]
     return versions / "older"
 
 
@@ -110,7 +112,6 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_model_and_the_next_one_goes_o
 ):
     chance = random.Random(seed)
     params = {"endpoint": [slow_hub.url], "dest": str(place), "revision": "main", "verify": "download"}
-    slow_hub.log.clear()
     kills = 0
     for _kill in range(chance.randrange(1, 4)):
         child = forker.start(params)
@@ -127,7 +128,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_model_and_the_next_one_goes_o
     assert slow_hub.log.repeated_bytes(SHARDS) <= kills * DEFAULTS["workers"] * 3 * MEBIBYTE // 4
 
 
-def test_a_run_killed_before_each_of_its_steps_leaves_a_whole_model(forker, versions, slow_hub, tmp_path, older):
+def test_a_run_killed_before_each_of_its_steps_leaves_a_whole_model(forker, versions, tmp_path, older):
     with Hub(versions / "hub") as hub:
         seen = set()
         for step in range(2000):
@@ -152,7 +153,6 @@ def test_two_runs_at_once_take_their_turns(forker, versions, slow_hub, tmp_path,
     second = Forker(tmp_path)
     place = tmp_path / "models" / "demo"
     params = {"endpoint": [slow_hub.url], "dest": str(place), "lock_seconds": 60}
-    slow_hub.log.clear()
     try:
         forker.start({**params, "revision": revisions[0]})
         second.start({**params, "revision": revisions[1]})
