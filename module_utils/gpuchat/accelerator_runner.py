@@ -35,7 +35,7 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     wanted = Wanted(
         str(params["accelerator"]),
         bool(params["install_driver"]),
-        _release().id in params["signed_modules"],  # type: ignore[operator]
+        Release.parse(host.os_release()).id in params["signed_modules"],  # type: ignore[operator]
         bool(params["reboot"]),
     )
     installed = bool(params["driver_installed"])
@@ -50,11 +50,6 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     result = Plan(reason=decision.reason).result()
     todo = {"install_driver": decision.install_driver, "reboot": decision.reboot}
     return {**seen, **result, "accelerator": decision.accelerator, **todo}
-
-
-def _release() -> Release:
-    os_release = host.file_state("/etc/os-release")
-    return Release.parse((os_release.content or b"").decode() if os_release else "")
 
 
 def secure_boot() -> bool | None:

@@ -100,6 +100,12 @@ def file_state(path: str, read: bool = True) -> FileState | None:
     return FileState(content, status.st_mode & 0o7777, status.st_uid, status.st_gid)
 
 
+def os_release() -> str:
+    """Return the text of os-release(5), empty where there is none."""
+    file = file_state("/etc/os-release")
+    return (file.content or b"").decode() if file else ""
+
+
 def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:
     """Replace a file so that a reader sees the whole old or the whole new one, also after a power cut.
 

@@ -18,7 +18,6 @@ from .plan import Refusal
 
 OFFICIAL = {"huggingface": "https://huggingface.co", "modelscope": "https://www.modelscope.cn"}
 DEFAULT_REVISION = {"huggingface": "main", "modelscope": "master", "git": "HEAD"}
-OVER_NETWORK = ("huggingface", "modelscope", "http", "git")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 """What reading an entry raises that is not as the hubs write it."""

@@ -94,8 +94,7 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     name = str(params["name"])
     present = params["state"] == "present"
     hold = bool(params["hold"])
-    os_release = host.file_state("/etc/os-release")
-    release = Release.parse((os_release.content or b"").decode() if os_release else "")
+    release = Release.parse(host.os_release())
     system = SYSTEMS.get(release.system)
     if system is None:
         raise Refusal(f"found {release.id or 'no'} {release.version} in /etc/os-release; wanted a host with apt or dnf")

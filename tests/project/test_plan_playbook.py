@@ -11,20 +11,9 @@ import sys
 
 import pytest
 import yaml
+from planning_docs import LLAMA
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "torch_dtype": "bfloat16",
-}
 
 
 @pytest.fixture(scope="module")
