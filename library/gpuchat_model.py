@@ -73,7 +73,7 @@ options:
     type: int
     default: 32
   connections_per_file:
-    description: Connections at once for one file, where there are fewer files than connections.
+    description: Most connections at once for one file; one gets a second where they are slow or processor cores idle.
     type: int
     default: 8
   rate_limit:

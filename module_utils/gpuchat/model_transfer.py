@@ -18,6 +18,10 @@ SHORTEST = 8 << 20
 LONGEST = 64 << 20
 """Longest range: bounds what the hash may lag behind, and so what must still be in memory when it gets there."""
 
+FAST = 50_000_000
+"""Bytes per second of a connection above which another one for the same file slows more than it brings: what comes out
+of order is read once more for its hash."""
+
 ATTEMPTS = 8
 """Requests without a byte of progress, one after the other, after which a file's transfer is given up."""
 
@@ -50,6 +54,17 @@ def next_length(remaining: int, connections: int) -> int:
     together, within the bounds above.
     """
     return max(SHORTEST, min(LONGEST, remaining // (2 * max(1, connections))))
+
+
+def more_helps(connections: int, cores: int, rate: float) -> bool:
+    """Return whether another connection for a file that has one already is worth it.
+
+    Args:
+        connections: at work on all files.
+        cores: of this machine; so many connections can always write and hash at once.
+        rate: of all connections together (bytes per second), infinite until it is known.
+    """
+    return connections < cores or rate < connections * FAST
 
 
 def backoff(attempt: int, retry_after: float | None, chance: float) -> float:

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings a model's files over HTTP: many at once, large ones in ranges, hashed as they come, resumed after any end.
 
-Network threads write what they get into a file's part and note in its journal how far each range has come. Hash
-threads follow each file's unbroken beginning and read it back from the page cache, so that the order of arrival does
-not matter, a resumed file needs no state of its own, and what is proven is what the file holds.
+Network threads write what they get into a file's part and note in its journal how far each range has come. Whoever
+brings the bytes that a file's hash wants next hashes them too, while they are in the processor's cache. Hash threads
+catch up on the rest and read it back from the page cache, so that the order of arrival does not matter and a resumed
+file needs no state of its own.
 """
 
 from __future__ import annotations
 
 import errno
 import http.client
+import math
 import mmap
 import os
 import random
@@ -29,8 +31,11 @@ from .model_store_runner import BLOCK, Store
 from .model_transfer import Progress, Span, Verdict
 from .plan import Refusal
 
-CHUNK = 256 << 10
+CHUNK = 512 << 10
 """Bytes taken from a connection at once."""
+
+WRITE = 128 << 10
+"""Bytes written at once: for a longer write the kernel seeks larger runs of free memory, which is slower (measured)."""
 
 HASH_RUN = 16 << 20
 """Bytes of one file that a hash thread takes before it looks for a file that needs it more."""
@@ -150,6 +155,8 @@ class Part:
         have: the ranges that are there, joined and in order.
         busy: the ranges that are being brought, by their slot in the journal.
         hashed: how far the hash has come.
+        hashing: somebody is at work on the hash.
+        hasher: who of those that bring it, if one of them.
         alone: one connection at a time, for the server knows no ranges.
         again: its bytes were wrong once.
         stale: what is there is to be forgotten as soon as nobody writes any more.
@@ -167,6 +174,7 @@ class Part:
     busy: dict[int, Span] = field(default_factory=dict)
     hashed: int = 0
     hashing: bool = False
+    hasher: Errand | None = None
     alone: bool = False
     again: bool = False
     stale: bool = False
@@ -235,6 +243,9 @@ class Transfer:
         self._error: Exception | None = None
         self._sha256: dict[str, str] = {}
         self._fetched = 0
+        self._connected = 0
+        self._cores = os.cpu_count() or 1
+        self._rate = math.inf  # until it is known
         self._others: tuple[int, int] = (0, 0)
         self._not_before = 0.0
         self._paid_until = 0.0
@@ -268,7 +279,7 @@ class Transfer:
             proof = Proof(file.size) if self._settings.verify else None
             self._parts.append(Part(file, key, urls[key], have, proof, best=sum(end - begin for begin, end in have)))
         self._left = {part.key: part for part in self._parts}
-        hashers = min(len(self._parts), os.cpu_count() or 1) if self._settings.verify else 0
+        hashers = min(len(self._parts), self._cores) if self._settings.verify else 0
         threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True)
             for work in [self._bring] * self._connections() + [self._hash] * hashers
@@ -316,12 +327,15 @@ class Transfer:
 
     def _watch(self) -> None:
         """Report each second until all is over."""
+        self._marks.append((time.monotonic(), 0))
         while True:
             with self._lock:
                 self._end.wait_for(self._over, timeout=1.0)
                 if self._over():
                     return
                 progress = self._progress()
+                self._rate = progress.rate
+                self._work.notify_all()
             self._report(progress)
 
     def _progress(self) -> Progress:
@@ -371,7 +385,9 @@ class Transfer:
             return False
         if part.frontier == part.size:  # it waits for its hash
             return False
-        return len(part.busy) < (1 if part.alone else self._settings.connections_per_file) and bool(part.gaps())
+        if part.busy and (part.alone or not self._more_helps()):
+            return False
+        return len(part.busy) < self._settings.connections_per_file and bool(part.gaps())
 
     def _choose(self, now: float, last: Part | None) -> Part | None:
         """Prefer the file that this connection knows, then one that nobody brings, then the one with most to do."""
@@ -385,13 +401,18 @@ class Transfer:
             default=None,
         )
 
+    def _more_helps(self) -> bool:
+        return model_transfer.more_helps(self._connected, self._cores, self._rate)
+
     def _errand(self, part: Part, now: float) -> Errand:
         begin, end = part.gaps()[0]
         if not part.alone and end - begin > model_transfer.SHORTEST:
             left = sum(one.size - one.there for one in self._left.values())
-            end = min(end, begin + model_transfer.next_length(left, self._settings.workers))
+            others = self._settings.workers if self._more_helps() else self._connected
+            end = min(end, begin + model_transfer.next_length(left, others))
         slot = self._open(part).open(begin, part.busy)
         part.busy[slot] = (begin, end)
+        self._connected += 1
         return Errand(part, slot, (begin, end), now)
 
     def _open(self, part: Part) -> Journal:
@@ -415,6 +436,9 @@ class Transfer:
             word = reason(error)
         with self._lock:
             part.busy.pop(errand.slot, None)
+            self._connected -= 1
+            if part.hasher is errand:
+                part.hasher, part.hashing = None, False
             if word and errand.started >= part.put_off:
                 self._put_off(part, word, wait)
             if part.stale and not part.busy:
@@ -499,14 +523,27 @@ class Transfer:
             if self._error or part.stale:
                 return ""
             _write(part.handle, buffer[:count], at)
+            proof = self._proof_of(errand, at)
+            if proof is not None:
+                proof.update(buffer[:count])
             with self._lock:
                 journal.note(errand.slot, count)
                 part.grow((at, at + count))
                 at += count
                 self._fetched += count
+                if proof is not None:
+                    part.hashed = at
                 if part.proof is not None and not part.hashing and part.frontier - part.hashed >= BLOCK:
                     self._behind.notify()
         return ""
+
+    def _proof_of(self, errand: Errand, at: int) -> Proof | None:
+        """Return a file's hash to who brings the bytes that it wants next; it is theirs for the rest of the errand."""
+        part = errand.part
+        with self._lock:
+            if part.proof is not None and not part.hashing and part.hashed == at:
+                part.hashing, part.hasher = True, errand
+            return part.proof if part.hasher is errand else None
 
     def _pay(self, count: int) -> None:
         """Wait until the limit of the rate allows for some more bytes."""
@@ -629,5 +666,5 @@ def _reader(answer: Any) -> Callable[[memoryview], int]:
 
 def _write(handle: int, content: memoryview, at: int) -> None:
     while content:
-        count = os.pwrite(handle, content, at)
+        count = os.pwrite(handle, content[:WRITE], at)
         content, at = content[count:], at + count

@@ -13,12 +13,14 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import (
     model,
     model_store_runner,
+    model_transfer,
     model_transfer_runner,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
 from conftest import MEBIBYTE, REPO, tree, wanted, write_model
 from hub_faults import Fault
 
+rule = model_transfer.more_helps
 SHARD = f"{REPO}/model-00001-of-00002.safetensors"
 SHARDS = f"{REPO}/*.safetensors"
 LAST = 3 * MEBIBYTE  # the header makes each shard a little longer
@@ -309,6 +311,25 @@ def test_memory_does_not_grow_with_the_model(hub, root, bring):
     finally:
         tracemalloc.stop()
     assert most < 20 * MEBIBYTE
+
+
+@pytest.mark.parametrize(("fast", "more"), [(model_transfer.FAST, True), (0, False)])
+def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, bring, monkeypatch, fast, more):
+    answers = []
+
+    def more_helps(connections, cores, measured):
+        answer = connections > 0 and rule(connections, 1, measured)
+        answers.append(answer)
+        return answer
+
+    monkeypatch.setattr(model_transfer, "FAST", fast)
+    monkeypatch.setattr(model_transfer, "more_helps", more_helps)
+    write_model(root / REPO, shards=1)
+    hub.faults = [Fault("slow", SHARDS, rate=MEBIBYTE)]
+    bring()
+    assert tree(dest) == wanted(root / REPO)
+    assert hub.log.repeated_bytes(SHARDS) == 0
+    assert any(answers) is more
 
 
 def test_a_rate_is_kept(hub, bring, monkeypatch):

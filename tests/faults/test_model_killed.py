@@ -34,11 +34,12 @@ class Forker:
             [sys.executable, str(FORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, params, die_at=None):
+    def start(self, params, die_at=None, crowded=False):
         """Start a run and return its process id."""
         with contextlib.suppress(FileNotFoundError):
             self._answer.unlink()
-        order = {"params": {**DEFAULTS, **params}, "die_at": die_at, "ranges": RANGES, "answer": str(self._answer)}
+        order = {"params": {**DEFAULTS, **params}, "die_at": die_at, "ranges": RANGES, "crowded": crowded}
+        order["answer"] = str(self._answer)
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
@@ -114,7 +115,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_model_and_the_next_one_goes_o
     params = {"endpoint": [slow_hub.url], "dest": str(place), "revision": "main", "verify": "download"}
     kills = 0
     for _kill in range(chance.randrange(1, 4)):
-        child = forker.start(params)
+        child = forker.start(params, crowded=bool(seed % 2))
         time.sleep(chance.uniform(0, 0.45))
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)

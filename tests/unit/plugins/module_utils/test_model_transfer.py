@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import math
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model_transfer import (
+    FAST,
     LONGEST,
     LONGEST_WAIT,
     SHORTEST,
@@ -12,6 +15,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model_transf
     frontier,
     judge,
     missing,
+    more_helps,
     next_length,
     retry_after,
 )
@@ -38,6 +42,22 @@ def test_what_is_missing_and_what_is_there_are_the_whole(have):
 )
 def test_ranges_become_shorter_towards_the_end(remaining, connections, length):
     assert next_length(remaining, connections) == length
+
+
+@pytest.mark.parametrize(
+    ("connections", "cores", "rate", "helps"),
+    [
+        (0, 2, math.inf, True),
+        (1, 2, math.inf, True),  # one per core, before anything is known
+        (2, 2, math.inf, False),
+        (2, 2, 2 * FAST, False),
+        (2, 2, 2 * FAST - 1, True),
+        (31, 2, 31 * 25_000_000, True),  # 200 Mbit/s each
+        (8, 16, 8 * 1_000_000_000, True),  # cores that could hash and have nothing to do
+    ],
+)
+def test_a_file_gets_more_connections_where_they_are_slow_or_cores_are_idle(connections, cores, rate, helps):
+    assert more_helps(connections, cores, rate) is helps
 
 
 @given(st.integers(1, 100), st.floats(0, 1))
