@@ -3,7 +3,7 @@
 """Times the download of a model, ours and others', in turn in one run, from the same servers on this machine.
 
     model.py [--size 4G] [--rounds 3] [--folder /var/tmp] [--only loopback,line,again] [--without NAME,...]
-             [--profile]
+             [--flushed] [--profile]
 
 nginx serves the bytes, the world's hub the listings. Three questions:
 
@@ -17,6 +17,7 @@ again: what does a run cost that has nothing to do, at 200 files and 400 GB (spa
 What counts is the ratio. The model's files lie in the page cache when the first clock starts, what a download writes
 is in it when the clock stops (nobody waits for the disk unless the tool itself does); between two downloads
 everything is written out and the copy removed. Where memory is short, or others work on the machine, both blur.
+`--flushed` lets each clock run until the disk has the copy: ours waits for that in any case, the others do not.
 `--folder /dev/shm` leaves the disk out (the model lies there twice).
 Memory is that of the largest process (what is below 40 MiB shows as that: it is this script's own, before exec).
 Needs nginx, aria2c, curl and openssl (apt-get install nginx-light aria2 curl openssl), and .cache/hubs for the hubs'
@@ -339,15 +340,15 @@ def check(dest: pathlib.Path, folder: pathlib.Path) -> None:
             raise SystemExit(f"{dest}/{name} is not what the hub holds")
 
 
-def compare(folder: pathlib.Path, found: Site, names: Sequence[str], rounds: int) -> None:
-    """Let the contestants download in turn, and print medians and ratios."""
+def compare(folder: pathlib.Path, found: Site, names: Sequence[str], rounds: int, then: str = "") -> None:
+    """Let the contestants download in turn, each with what is to be done then, and print medians and ratios."""
     costs: dict[str, list[Cost]] = {name: [] for name in names}
     size = sum(path.stat().st_size for path in (folder / "models" / REPO).iterdir())
     for turn in range(rounds):
         for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:
             dest = folder / "copy"
             os.sync()
-            line = CONTESTANTS[name](Job(found, dest, folder))
+            line = CONTESTANTS[name](Job(found, dest, folder)) + then
             costs[name].append(measure(line, found.prefix, folder / "home"))
             if turn == 0:
                 check(dest, folder)
@@ -471,6 +472,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default="loopback,line,again")
     parser.add_argument("--without", default="", help="contestants to leave out")
+    parser.add_argument("--flushed", action="store_true", help="count the time until the disk has the copy (loopback)")
     parser.add_argument("--profile", action="store_true", help="show where the time of our download goes")
     words = parser.parse_args()
     size = int(words.size.rstrip("KMG")) << {"K": 10, "M": 20, "G": 30}.get(words.size[-1], 0)
@@ -488,7 +490,7 @@ def main() -> None:
             print(f"a model of {words.size} over loopback (medians of {words.rounds}, in turn)")
             with site(folder) as found:
                 bounds(folder, found)
-                compare(folder, found, names, words.rounds)
+                compare(folder, found, names, words.rounds, f" && sync -f {folder}" if words.flushed else "")
                 if words.profile:
                     profile(folder, found)
         if "line" in words.only:
