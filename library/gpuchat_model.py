@@ -41,7 +41,9 @@ options:
     type: path
     required: true
   endpoint:
-    description: Addresses to try in this order; the first that holds the model is used. By default the hub's own.
+    description:
+      - Addresses to try in this order, by default the hub's own. The first that holds the model is used.
+      - Where it fails on the way, the next that holds the same brings the rest, unless O(verify=never).
     type: list
     elements: str
     default: []

@@ -105,9 +105,11 @@ class Asker:
         sent = {"User-Agent": AGENT, "Accept-Encoding": "identity", **(headers or {})}
         if self.may_see(url):  # which also refuses what is no web address, such as file: in a redirect
             sent.update(credentials(self.source, self.token))
-        answer = session.get(
-            url, headers=sent, stream=True, allow_redirects=False, timeout=(min(CONNECT_SECONDS, silent), silent)
-        )
+        timeout = (min(CONNECT_SECONDS, silent), silent)
+        try:
+            answer = session.get(url, headers=sent, stream=True, allow_redirects=False, timeout=timeout)
+        except ValueError as error:  # requests reads where a redirect leads even if it is not to follow it
+            raise OSError(f"an answer that cannot be read: {error}") from None
         try:
             yield answer
         finally:

@@ -270,7 +270,7 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
             "is put right"
         )
     strangers = plan_model(wanted, listing, here.manifest, there).strangers
-    manifest = Manifest(listing.commit, wanted.record(), tuple(files), listing.place)
+    manifest = Manifest(listing.commit, wanted.record(), tuple(files), source.place)
     store.publish(
         manifest, sources, strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
     )
@@ -280,9 +280,10 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     config = host.read_json(store.path("config.json"))
     result["config"] = config
     result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
+    failed = f", after {' and '.join(brought.failed)} failed" if brought.failed else ""
     result["msg"] = (
         f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
-        f"{human(listing.bytes_total)}, {human(brought.count)} of it fetched from {listing.place}"
+        f"{human(listing.bytes_total)}, {human(brought.count)} of it fetched from {source.place}{failed}"
     )
     return result
 

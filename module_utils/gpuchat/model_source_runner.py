@@ -26,11 +26,11 @@ from .model_files import (
     is_small_json,
     parse_manifest,
 )
-from .model_hubs import COMMIT, check_revision, credentials, endpoints, origin, quote, token_origin
+from .model_hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
 from .model_job_runner import Report
 from .model_store_runner import Store, copy_file
 from .model_transfer import Progress
-from .model_transfer_runner import Settings, Transfer
+from .model_transfer_runner import ServerRefusal, Settings, Transfer
 from .plan import Refusal
 
 GIT_SECONDS = 86_400.0
@@ -39,10 +39,17 @@ MOVED = "the revision {revision} of {name} stands for {new} now, not for {old}; 
 
 @dataclass(frozen=True)
 class Brought:
-    """What a fetch came to: SHA-256 by key, empty where none was computed, and bytes that were read for it."""
+    """What a fetch came to.
+
+    Attributes:
+        sha256: by key; what is missing was not computed.
+        count: bytes that were read for it.
+        failed: the places that were tried before the one that brought the rest.
+    """
 
     sha256: Mapping[str, str]
     count: int
+    failed: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -96,8 +103,12 @@ class HubSource:
             now = model_hub_runner.commit_of(self._asker, wanted, given, model_hub_runner.CONNECT_SECONDS)
             self.moved_to = now if now != stay.commit else ""
         found = model_hub_runner.find(self._asker, asked, given)
-        self.listing, self.data, self._hub = found.listing, found.data, found.hub
+        self.listing, self.data = found.listing, found.data
         self.place = found.hub.endpoint
+        self._asked = asked
+        hubs = model_hub_runner.hubs_for(asked, given)
+        first = hubs.index(found.hub)
+        self._hubs = [*hubs[first:], *hubs[:first]]  # those before it had no answer a moment ago
         if stay is not None and stay.commit != self.listing.commit:
             words = MOVED.format(
                 revision=wanted.revision or "wanted", name=wanted.name, new=self.listing.commit, old=stay.commit
@@ -115,10 +126,41 @@ class HubSource:
         settings: Settings,
         report: Report,
     ) -> Brought:
-        """Bring files over HTTP."""
-        transfer = Transfer(store, self._asker, settings, report)
-        urls = {key: self._hub.file_url(self.listing.commit, file.path) for key, file in files.items()}
-        return Brought(transfer.run(files, urls, others), transfer.fetched)
+        """Bring files over HTTP; where one endpoint fails on the way, the next one brings the rest.
+
+        Only hashes prove that both mean the same bytes: without them the run ends with the first endpoint.
+        """
+        proven = settings.verify and all(file.identity() != "unproven" for file in files.values())
+        hubs = self._hubs if proven else self._hubs[:1]
+        words: dict[str, str] = {}
+        count = 0
+        for hub in hubs:
+            if words and not self._has_the_same(hub):
+                words[hub.endpoint] = f"{hub.endpoint} does not hold the commit {self.listing.commit}"
+                continue
+            left = {key: file for key, file in files.items() if not os.path.exists(store.done(key))}
+            there = [*others, *(file for key, file in files.items() if key not in left)]
+            transfer = Transfer(store, self._asker, settings, report)
+            urls = {key: hub.file_url(self.listing.commit, file.path) for key, file in left.items()}
+            try:
+                sha256 = transfer.run(left, urls, there, another=hub is not hubs[-1])
+            except ServerRefusal as refusal:
+                words[hub.endpoint] = str(refusal)
+                count += transfer.fetched
+                continue
+            self.place = hub.endpoint
+            return Brought(sha256, count + transfer.fetched, tuple(words))
+        raise no_endpoint(words.values())
+
+    def _has_the_same(self, hub: Hub) -> bool:
+        """Whether a hub holds the commit that was listed; Hugging Face's addresses name it, the others' do not."""
+        if hub.source == "huggingface":
+            return True
+        try:
+            found = model_hub_runner.find(self._asker, self._asked, [hub.endpoint], small_files=False)
+        except Refusal:
+            return False
+        return found.listing.commit == self.listing.commit
 
 
 class FolderSource:

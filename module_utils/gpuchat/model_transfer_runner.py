@@ -44,7 +44,14 @@ RATE_WINDOW = 10.0
 LINGER_SECONDS = 2.0
 """What connections get to end by themselves when one thread has failed."""
 
+LINGER_FOR_ANOTHER = 300.0
+"""What they get where another transfer is to go on: none may write where that one does."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ServerRefusal(Refusal):
+    """A server gives a file wrongly, or not at all: another one may do better."""
 
 
 class Stopped(Exception):
@@ -77,9 +84,8 @@ class Journal:
     which begins anew in each run, tells.
     """
 
-    def __init__(self, path: str, size: int) -> None:
-        """Open or make the journal of a part of `size` bytes."""
-        spans = read_journal(path, size)
+    def __init__(self, path: str, size: int, spans: Sequence[Span]) -> None:
+        """Make the journal of a part of `size` bytes anew, of which some ranges are there."""
         length = 16 * (size // model_transfer.SHORTEST + len(spans) + 1024)
         with open(f"{path}.new", "w+b") as file:
             file.truncate(length)
@@ -257,7 +263,11 @@ class Transfer:
         return self._fetched
 
     def run(
-        self, files: Mapping[str, ModelFile], urls: Mapping[str, str], others: Sequence[ModelFile] = ()
+        self,
+        files: Mapping[str, ModelFile],
+        urls: Mapping[str, str],
+        others: Sequence[ModelFile] = (),
+        another: bool = False,
     ) -> dict[str, str]:
         """Bring files, and return their SHA-256 by key ('' where nothing was to be verified).
 
@@ -265,9 +275,11 @@ class Transfer:
             files: what to bring, by key.
             urls: where from, by key.
             others: files that are there already; they count as progress.
+            another: another transfer goes on where the server fails this one.
 
         Raises:
-            Refusal: a file cannot be brought, or is not what the source says; what is there stays for the next run.
+            ServerRefusal: a file does not come, or is not what the source says; what is there stays for the next run.
+            Refusal: this host cannot take the files.
         """
         self._others = (len(others), sum(file.size for file in others))
         for key, file in sorted(files.items(), key=lambda item: -item[1].size):
@@ -295,13 +307,26 @@ class Transfer:
             self._watch()
         except Exception as error:  # noqa: BLE001 - raised below, when the threads have ended
             self._fail(error)
-        end = time.monotonic() + LINGER_SECONDS
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(timeout=max(0.0, end - time.monotonic()) if self._error else None)
+        started = [thread for thread in threads if thread.ident is not None]
+        if self._error is None:
+            for thread in started:
+                thread.join()
         if self._error is not None:
-            raise self._error
+            raise self._ended(self._error, started, another and isinstance(self._error, ServerRefusal))
         return self._sha256
+
+    def _ended(self, error: Exception, threads: Sequence[threading.Thread], another: bool) -> Exception:
+        """Let the threads end after an error, let go of what did not become whole, and return what to raise."""
+        end = time.monotonic() + (LINGER_FOR_ANOTHER if another else LINGER_SECONDS)
+        for thread in threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            return Refusal(str(error)) if another else error
+        for part in self._left.values():
+            if part.journal is not None:
+                part.journal.close()
+                os.close(part.handle)
+        return error
 
     def _connections(self) -> int:
         ranges = sum(1 + (part.size - part.there) // model_transfer.SHORTEST for part in self._parts)
@@ -421,7 +446,7 @@ class Transfer:
             path = self._store.part(part.key)
             part.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.ftruncate(part.handle, part.size)
-            part.journal = Journal(f"{path}.ranges", part.size)
+            part.journal = Journal(f"{path}.ranges", part.size, part.have)
         return part.journal
 
     # One request.
@@ -452,7 +477,9 @@ class Transfer:
         """Let a part rest after a request that went wrong, or give it up."""
         part.attempts += 1
         if part.attempts > model_transfer.ATTEMPTS:
-            raise Refusal(
+            if part.alone and not part.busy:  # nobody could go on in the middle
+                self._forget(part)
+            raise ServerRefusal(
                 f"{part.file.path} does not arrive: {part.attempts} requests to {_shown(part.url)} brought nothing "
                 f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoint "
                 "to another"
@@ -471,11 +498,13 @@ class Transfer:
         if part.again:
             headers["Cache-Control"] = "no-cache"
         for _hop in range(HOPS):
+            if self._error:
+                return "", None
             with self._asker.open(session, url, headers, self._settings.silent) as answer:
                 told = lower(answer.headers)
                 verdict = model_transfer.judge(answer.status_code, told, errand.span, part.size, url != part.url)
                 if verdict.kind == "redirect":
-                    url = urljoin(url, told["location"])
+                    url = self._redirected(part, url, told["location"])
                     continue
                 if verdict.kind == "take":
                     part.location = url if url != part.url else ""
@@ -487,6 +516,17 @@ class Transfer:
                 continue
             return self._odd(part, verdict), model_transfer.retry_after(told, time.time())
         return f"more than {HOPS} redirects", None
+
+    def _redirected(self, part: Part, url: str, location: str) -> str:
+        """Return where a redirect leads."""
+        try:
+            url = urljoin(url, location)
+            self._asker.may_see(url)
+        except (ValueError, Refusal):
+            raise ServerRefusal(
+                f"{part.file.path}: {_shown(part.url)} redirects to no web address; set endpoint to another"
+            ) from None
+        return url
 
     def _odd(self, part: Part, verdict: Verdict) -> str:
         """Draw the consequence of an answer without use, and return a word for it."""
@@ -504,7 +544,9 @@ class Transfer:
                     cure = "set revision to a commit if the repository is changing, or set endpoint to another"
                     if verdict.status in (401, 403):
                         cure = "accept the model's licence at the hub, and set token to one that may read it"
-                    raise Refusal(
+                        if self._asker.token and not self._asker.may_see(part.url):
+                            cure = "the token is for another address; set token_for to this one if it may see it"
+                    raise ServerRefusal(
                         f"{part.file.path}: {_shown(part.url)} answered with {found}; wanted {part.size} bytes as the "
                         f"listing says; {cure}"
                     )
@@ -552,8 +594,7 @@ class Transfer:
         with self._lock:
             now = time.monotonic()
             self._paid_until = max(self._paid_until, now) + count / self._settings.rate
-            wait = self._paid_until - now
-        time.sleep(max(0.0, wait))
+            self._end.wait_for(lambda: self._error is not None, timeout=max(0.0, self._paid_until - now))
 
     def _disk_full(self, error: OSError) -> Refusal:
         missing = sum(part.size - part.there for part in self._parts)
@@ -570,7 +611,8 @@ class Transfer:
             part = self._to_hash()
             if part is None:
                 return
-            proof, at, end = part.proof, part.hashed, min(part.frontier, part.hashed + HASH_RUN)
+            with self._lock:
+                proof, at, end = part.proof, part.hashed, min(part.frontier, part.hashed + HASH_RUN)
             while at < end and proof is not None:
                 count = os.preadv(part.handle, [buffer[: end - at]], at)
                 if not count:
@@ -625,7 +667,7 @@ class Transfer:
             self._forget(part)
             part.location, part.best = "", 0
             if part.again:
-                raise Refusal(
+                raise ServerRefusal(
                     f"{part.file.path} is not what the source says, twice over: found {found}, wanted "
                     f"{part.file.identity()}; nothing was published; set endpoint to another, or tell the hub"
                 )
