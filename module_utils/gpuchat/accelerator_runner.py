@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from . import gpus_runner, host
 from .accelerator import Found, Wanted, decide
@@ -17,7 +18,7 @@ SECURE_BOOT = f"{FIRMWARE}/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b
 """The variable of the UEFI specification (3.3, "Globally Defined Variables"); its last byte is 1 where it is on."""
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """Return a module's result: what the host computes with, what is to be done first, and all that was found.
 
     Raises:
@@ -35,7 +36,7 @@ def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
     wanted = Wanted(
         str(params["accelerator"]),
         bool(params["install_driver"]),
-        Release.parse(host.os_release()).id in params["signed_modules"],  # type: ignore[operator]
+        Release.parse(host.os_release()).id in params["signed_modules"],
         bool(params["reboot"]),
     )
     installed = bool(params["driver_installed"])

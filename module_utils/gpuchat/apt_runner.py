@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from . import apt, fileset, host, openpgp
 from .packages import InstalledPackage, Repository
 from .plan import Refusal
 
-ARCHITECTURES = apt.ARCHITECTURES
+ARCHITECTURES: Mapping[str, str] = apt.ARCHITECTURES
 KEYS = "/etc/apt/keyrings"
 SUFFIX = ".gpg"
 NEEDED_TO_HOLD: tuple[str, ...] = ()

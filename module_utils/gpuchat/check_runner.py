@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 
 from . import host, openai_api
 
-STREAM_ATTEMPTS = 6
-
 
 def bring(params: Mapping[str, object]) -> dict[str, object]:
     """Check the endpoint that a module's parameters name, and return the module's result with ``failures``."""
@@ -45,7 +43,7 @@ def _tool_call(params: Mapping[str, object]) -> str | None:
 def _stream(params: Mapping[str, object]) -> str | None:
     """Judge a stream, and another where a busy machine may have spoilt its timing."""
     word = _one_stream(params)
-    for _attempt in range(STREAM_ATTEMPTS - 1):
+    for _attempt in range(openai_api.STREAM_ATTEMPTS - 1):
         if word is None:
             break
         word = _one_stream(params)

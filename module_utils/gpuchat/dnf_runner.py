@@ -13,7 +13,7 @@ from .plan import Refusal
 ARCHITECTURES: Mapping[str, str] = {}
 KEYS = "/etc/pki/rpm-gpg"
 SUFFIX = ""
-NEEDED_TO_HOLD = ("python3-dnf-plugin-versionlock",)
+NEEDED_TO_HOLD: tuple[str, ...] = ("python3-dnf-plugin-versionlock",)
 
 LOCKS = "/etc/dnf/plugins/versionlock.list"
 DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")

@@ -30,6 +30,9 @@ WEATHER_QUESTION = "What is the weather in Paris?"
 STREAM_SPREAD = 0.2
 """Share of the whole time over which a stream's chunks must be spread; a buffering proxy holds a short answer whole."""
 
+STREAM_ATTEMPTS = 6
+"""How often a stream is asked for until one passes: a busy machine may hand on a whole one at once."""
+
 CHUNKS_PER_ARRIVAL = 8
 """Chunks that may arrive together on average; a buffering proxy hands on 4 to 8 kB, some 16 chunks or more, at once."""
 

@@ -37,21 +37,10 @@ class System(Protocol):
         NEEDED_TO_HOLD: packages without which nothing can be held.
     """
 
-    @property
-    def ARCHITECTURES(self) -> Mapping[str, str]:  # noqa: N802 (a module's constant)
-        """Return the machines' names."""
-
-    @property
-    def KEYS(self) -> str:  # noqa: N802
-        """Return the keys' folder."""
-
-    @property
-    def SUFFIX(self) -> str:  # noqa: N802
-        """Return the ending of a key's name."""
-
-    @property
-    def NEEDED_TO_HOLD(self) -> tuple[str, ...]:  # noqa: N802
-        """Return what holding needs."""
+    ARCHITECTURES: Mapping[str, str]
+    KEYS: str
+    SUFFIX: str
+    NEEDED_TO_HOLD: tuple[str, ...]
 
     def installed(self) -> dict[str, InstalledPackage]:
         """Return the packages that are there."""

@@ -288,7 +288,7 @@ def _stream(site: Site) -> Check:
         lambda seen: openai_api.judge_stream([line for line in seen.lines if line[1]], seen.started),
         "a proxy on the way collects the answer before it hands it on",
         "keep proxy_buffering off on the edge, and look for a further proxy in front of it",
-        attempts=6,
+        attempts=openai_api.STREAM_ATTEMPTS,
     )
 
 

@@ -112,7 +112,7 @@ def test_each_wrong_answer_is_named(server, engine, spoilt, options, failures):
 
 def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
     engine.pause = 0
-    monkeypatch.setattr(check_runner, "STREAM_ATTEMPTS", 1)
+    monkeypatch.setattr(check_runner.openai_api, "STREAM_ATTEMPTS", 1)
     times = iter([0.0, *[1.0] * 100])
     monkeypatch.setattr(check_runner.time, "monotonic", lambda: next(times))
     failures = check_runner.bring(params(server, tool_call=False))["failures"]
