@@ -449,7 +449,7 @@ def as_if_hf(dest: pathlib.Path, commit: str, rows: Sequence[Mapping[str, Any]])
 
 def as_if_ours(dest: pathlib.Path, commit: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the manifest that our download writes."""
-    ours = importlib.import_module("gpuchat_bench.module_utils.gpuchat.model_files")
+    ours = importlib.import_module("gpuchat_bench.module_utils.gpuchat.model.files")
     wanted = ours.Wanted("huggingface", REPO, "main", str(dest))
     files = []
     for row in rows:

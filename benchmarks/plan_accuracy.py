@@ -8,7 +8,7 @@ Each start-up is also put to gpuchat_vllm_plan's own entry, with what is stated 
 figures must be those of the budget, unless it chose other settings, and no start-up may end without them.
 
 The start-ups are those of benchmarks/data/vllm_startups.json (public logs), the models those of model_configs.json.
-For each split, in a seeded order, the constants of facts/vllm_memory.py are fitted on one half and judged on the
+For each split, in a seeded order, the constants of vllm/facts/memory.py are fitted on one half and judged on the
 other. --fit prints the constants that fit all of them; --cases prints case by case what was foretold and logged.
 
 A case is *fully stated* if
@@ -44,11 +44,13 @@ from typing import Any
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "module_utils"))
 
-from gpuchat import gpu_table, vllm_memory, vllm_plan  # noqa: E402
-from gpuchat.facts import vllm_memory as facts  # noqa: E402
-from gpuchat.model_config import ModelFacts, read_model  # noqa: E402
-from gpuchat.plan import Refusal  # noqa: E402
-from gpuchat.vllm_memory import Budget, Gpu, Layout, Settings  # noqa: E402
+from gpuchat.checkpoint.config import ModelFacts, read_model  # noqa: E402
+from gpuchat.core.errors import Refusal  # noqa: E402
+from gpuchat.gpu import cards  # noqa: E402
+from gpuchat.vllm import memory as vllm_memory  # noqa: E402
+from gpuchat.vllm import plan as vllm_plan  # noqa: E402
+from gpuchat.vllm.facts import memory as facts  # noqa: E402
+from gpuchat.vllm.memory import Budget, Gpu, Layout, Settings  # noqa: E402
 
 GIB = 1024**3
 Case = Mapping[str, Any]
@@ -197,7 +199,7 @@ def gpu_of(case: Case) -> tuple[Gpu, bool] | None:
     """Return the case's GPU, and whether its memory is beyond doubt; None where nothing names it."""
     name = case["gpu"] or ""
     first = name.split(" + ")[0]
-    row = gpu_table.lookup(first)
+    row = cards.lookup(first)
     total = case["gpu_total_gib_logged"]
     sizes = re.search(r"\((\d+) MiB\)", name)
     if total is None and sizes:
@@ -379,7 +381,7 @@ RELUCTANCE = 1.0
 
 
 def constant(name: str) -> float:
-    """Return a constant of facts/vllm_memory.py."""
+    """Return a constant of vllm/facts/memory.py."""
     return float(facts.CONTEXT_BYTES["8.0"] if name == "CONTEXT_BYTES_A100" else getattr(facts, name))
 
 

@@ -14,8 +14,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 __import__("conftest")  # it lets the collection be imported from a checkout
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal  # noqa: E402
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm_plan import plan_vllm  # noqa: E402
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal  # noqa: E402
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm  # noqa: E402
 
 PLANS = 1000
 MACHINES = [

@@ -88,8 +88,9 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import accelerator_runner, toolbox_runner
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.gpu import accelerator_runner
+from ..module_utils.gpuchat.system import toolbox_runner
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import check_runner
+from ..module_utils.gpuchat.verify import endpoint_runner
 
 
 def main() -> None:
@@ -100,7 +100,7 @@ def main() -> None:
         module.fail_json(msg=f"found the address {module.params['url']}; wanted one that ends in /v1; set url")
     if module.check_mode:
         module.exit_json(changed=False, unforetold=[f"the answers of {module.params['url']}: check mode asks nothing"])
-    result = check_runner.bring(module.params)
+    result = endpoint_runner.bring(module.params)
     failures = result["failures"]
     if isinstance(failures, dict) and failures:
         told = "; ".join(f"{name}: {word}" for name, word in failures.items())

@@ -56,9 +56,8 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import container_gpus_runner
-from ..module_utils.gpuchat.host import CommandFailed
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.gpu import containers_runner
 
 
 def main() -> None:
@@ -71,7 +70,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = container_gpus_runner.bring(module.params, module.check_mode)
+        result = containers_runner.bring(module.params, module.check_mode)
     except (Refusal, CommandFailed) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -125,8 +125,8 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import fileset_runner
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.system import files_runner
 
 
 def main() -> None:
@@ -161,7 +161,7 @@ def main() -> None:
     module.no_log_values = {file["secret_content"] for file in module.params["files"] if file["secret_content"]}
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
     try:
-        result = fileset_runner.bring(module.params, module.check_mode)
+        result = files_runner.bring(module.params, module.check_mode)
     except (Refusal, OSError) as error:
         module.fail_json(msg=f"file set {module.params['name']}: {error}", invocation=invocation)
     module.exit_json(invocation=invocation, **result)

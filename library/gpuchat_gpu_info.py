@@ -159,7 +159,8 @@ pci_devices:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import gpus_runner, toolbox_runner
+from ..module_utils.gpuchat.gpu import readings_runner
+from ..module_utils.gpuchat.system import toolbox_runner
 
 
 def main() -> None:
@@ -168,7 +169,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     toolbox_runner.respawn_for("pynvml", module.params["toolbox"])
-    module.exit_json(**gpus_runner.look())
+    module.exit_json(**readings_runner.look())
 
 
 if __name__ == "__main__":

@@ -79,9 +79,8 @@ moved_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import images_runner
-from ..module_utils.gpuchat.host import CommandFailed
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.docker import images_runner
 
 
 def main() -> None:

@@ -229,8 +229,8 @@ unknown:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import model_runner
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.model import runner
 
 
 def main() -> None:
@@ -263,7 +263,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = model_runner.bring(module.params, module.check_mode)
+        result = runner.bring(module.params, module.check_mode)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

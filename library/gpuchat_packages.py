@@ -155,9 +155,8 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import packages_runner
-from ..module_utils.gpuchat.host import CommandFailed
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.packages import runner
 
 KEY = {"key_url": {"type": "str", "no_log": False}, "key_fingerprint": {"type": "str", "no_log": False}}
 APT_REPOSITORY = {
@@ -191,7 +190,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = packages_runner.bring(module.params, module.check_mode)
+        result = runner.bring(module.params, module.check_mode)
     except (Refusal, CommandFailed) as error:
         module.fail_json(msg=f"packages of {module.params['name']}: {error}")
     module.exit_json(**result)

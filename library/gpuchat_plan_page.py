@@ -69,7 +69,7 @@ table:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import plan_page_runner
+from ..module_utils.gpuchat.report import plan_page_runner
 
 PLAN = {
     "host": {"type": "str", "required": True},

@@ -61,7 +61,14 @@ faults:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..module_utils.gpuchat.inventory import NEEDED_GROUPS, Findings, Inventory, Specification, find_faults, told
+from ..module_utils.gpuchat.inventory.preflight import (
+    NEEDED_GROUPS,
+    Findings,
+    Inventory,
+    Specification,
+    find_faults,
+    told,
+)
 
 
 def check_types(inventory: Inventory, specification: Specification, findings: Findings) -> None:

@@ -66,8 +66,8 @@ known:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import secret_runner
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.secret import runner
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def main() -> None:
     )
     module.no_log_values = set()  # the result's secrets are for the play; the task's own no_log hides them from people
     try:
-        result = secret_runner.bring(module.params)
+        result = runner.bring(module.params)
     except Refusal as error:
         module.fail_json(msg=str(error), invocation={})
     module.exit_json(invocation={}, **result)

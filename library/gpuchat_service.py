@@ -95,8 +95,8 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import service_runner
-from ..module_utils.gpuchat.host import CommandFailed
+from ..module_utils.gpuchat.core.errors import CommandFailed
+from ..module_utils.gpuchat.system import service_runner
 
 
 def main() -> None:

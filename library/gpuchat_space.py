@@ -55,8 +55,8 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import space_runner
-from ..module_utils.gpuchat.plan import Refusal
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.system import space_runner
 
 
 def main() -> None:

@@ -133,7 +133,7 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import verification_runner
+from ..module_utils.gpuchat.verify import site_runner
 
 
 def main() -> None:
@@ -165,7 +165,7 @@ def main() -> None:
     )
     if module.check_mode:
         module.exit_json(changed=False, rows=[], unforetold=["the verification: check mode asks nothing"])
-    result = verification_runner.bring(module.params)
+    result = site_runner.bring(module.params)
     if not result.get("passed", True):
         module.fail_json(**{**result, "msg": "the site does not do what was wanted; see the table"})
     module.exit_json(**result)

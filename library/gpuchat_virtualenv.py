@@ -76,9 +76,9 @@ unforetold:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat import virtualenv_runner
-from ..module_utils.gpuchat.plan import Refusal
-from ..module_utils.gpuchat.virtualenv import credentials
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.system import virtualenv_runner
+from ..module_utils.gpuchat.system.virtualenv import credentials
 
 
 def main() -> None:

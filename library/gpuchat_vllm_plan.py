@@ -245,9 +245,10 @@ plan:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.plan import Plan, Refusal
-from ..module_utils.gpuchat.vllm_plan import plan_vllm
-from ..module_utils.gpuchat.vllm_wishes import READERS
+from ..module_utils.gpuchat.core.change import Plan
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.vllm.plan import plan_vllm
+from ..module_utils.gpuchat.vllm.wishes import READERS
 
 SPECIFICATION = {
     "model_config": {"type": "dict", "required": True},

@@ -40,7 +40,7 @@ ASKED = {
 
 def message(wish: dict[str, object]) -> str:
     """Return what a wish ends with; an empty text for one that is served."""
-    vllm_plan = importlib.import_module(f"{PACKAGE}.vllm_plan")
+    vllm_plan = importlib.import_module(f"{PACKAGE}.vllm.plan")
     try:
         found = vllm_plan.plan_vllm({**ASKED, **wish})
     except vllm_plan.Refusal as refusal:

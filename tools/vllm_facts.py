@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the tables ``module_utils/gpuchat/facts/vllm_*.py`` from vLLM's own source distributions.
+"""Makes the tables flags, architectures and versions of ``module_utils/gpuchat/vllm/facts/`` from vLLM's own packages.
 
 ``python tools/vllm_facts.py`` absorbs every release since 0.8.0 that PyPI has and the tables lack;
 ``python tools/vllm_facts.py 0.34.0`` absorbs that one; ``--again`` reads those anew that are known already.
@@ -30,41 +30,41 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FACTS = ROOT / "module_utils" / "gpuchat" / "facts"
+FACTS = ROOT / "module_utils" / "gpuchat" / "vllm" / "facts"
 OLDEST = (0, 8)
 WIDTH = 118
 HEADER = """\
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Made by tools/vllm_facts.py from the packages that RELEASES names in vllm_versions.py; not to be edited by hand.
+# Made by tools/vllm_facts.py from the packages that RELEASES names in versions.py; not to be edited by hand.
 """
 
 # What a table is for, and the file in which it stands. Each is key -> ((first version, last version, value), ...).
 TABLES = {
     "FLAGS": (
-        "vllm_flags",
+        "flags",
         "Arguments of ``vllm serve``: kind, default, choices, whether other values pass too, other names, deprecated.",
     ),
-    "ARCHITECTURES": ("vllm_architectures", "Model architectures in the registry, and what they are for."),
-    "TOOL_PARSERS": ("vllm_versions", "Values of --tool-call-parser."),
-    "REASONING_PARSERS": ("vllm_versions", "Values of --reasoning-parser."),
-    "TEMPLATES": ("vllm_versions", "Chat templates among the examples in the image."),
+    "ARCHITECTURES": ("architectures", "Model architectures in the registry, and what they are for."),
+    "TOOL_PARSERS": ("versions", "Values of --tool-call-parser."),
+    "REASONING_PARSERS": ("versions", "Values of --reasoning-parser."),
+    "TEMPLATES": ("versions", "Chat templates among the examples in the image."),
     "METRICS": (
-        "vllm_versions",
+        "versions",
         "Prometheus metrics of the V1 engine, without the ``vllm:`` before them, and their type.",
     ),
-    "QUANTIZATIONS": ("vllm_versions", "Values of --quantization, plugins aside."),
+    "QUANTIZATIONS": ("versions", "Values of --quantization, plugins aside."),
     "CAPABILITIES": (
-        "vllm_versions",
+        "versions",
         "Lowest compute capability (times ten) by method of quantization, or by class of a scheme within one.",
     ),
-    "IMAGE": ("vllm_versions", "What the Dockerfile and the requirements say."),
-    "DEFAULTS": ("vllm_versions", "What no argument's own default says."),
+    "IMAGE": ("versions", "What the Dockerfile and the requirements say."),
+    "DEFAULTS": ("versions", "What no argument's own default says."),
 }
 DOCS = {
-    "vllm_flags": "What ``vllm serve`` takes, by version.",
-    "vllm_architectures": "Which model architectures vLLM knows, by version.",
-    "vllm_versions": "Releases of vLLM, and what changed between them.",
+    "flags": "What ``vllm serve`` takes, by version.",
+    "architectures": "Which model architectures vLLM knows, by version.",
+    "versions": "Releases of vLLM, and what changed between them.",
 }
 Table = dict[str, Any]
 
@@ -512,7 +512,7 @@ def known() -> tuple[dict[str, tuple[str, str]], dict[str, dict[str, Table]]]:
         modules[name] = {}
         if file.exists():
             exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), modules[name])
-    sources: dict[str, tuple[str, str]] = modules["vllm_versions"].get("RELEASES", {})
+    sources: dict[str, tuple[str, str]] = modules["versions"].get("RELEASES", {})
     return sources, {
         table: unpacked(modules[file].get(table, {}), list(sources)) for table, (file, _doc) in TABLES.items()
     }
@@ -522,7 +522,7 @@ def write(sources: dict[str, tuple[str, str]], tables: dict[str, dict[str, Table
     """Write the generated modules."""
     for file, doc in DOCS.items():
         parts = [HEADER, f'"""{doc}"""\n\nfrom __future__ import annotations\n\n# fmt: off\n']
-        if file == "vllm_versions":
+        if file == "versions":
             ordered = {version: sources[version] for version in sorted(sources, key=version_key)}
             parts.append("# Version -> the package that was read, and its SHA-256.\n")
             parts.append(f"RELEASES: dict[str, tuple[str, str]] = {_literal(ordered)}\n")

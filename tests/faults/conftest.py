@@ -16,7 +16,10 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "molecule" / "world" / "images" / "hub"))
 
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import model_runner, model_transfer  # noqa: E402
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (  # noqa: E402
+    runner,
+    transfer,
+)
 from hub import Hub  # noqa: E402
 
 REPO = "acme/demo"
@@ -80,10 +83,10 @@ def write_model(folder, seed=1, size=3 * MEBIBYTE, shards=2):
 @pytest.fixture(autouse=True)
 def _small_ranges_and_short_waits(monkeypatch):
     """Let a model of a few megabytes be fetched as one of many gigabytes is, over many connections for each file."""
-    monkeypatch.setattr(model_transfer, "SHORTEST", MEBIBYTE // 2)
-    monkeypatch.setattr(model_transfer, "LONGEST", MEBIBYTE)
-    monkeypatch.setattr(model_transfer, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(model_transfer, "more_helps", lambda *_: True)
+    monkeypatch.setattr(transfer, "SHORTEST", MEBIBYTE // 2)
+    monkeypatch.setattr(transfer, "LONGEST", MEBIBYTE)
+    monkeypatch.setattr(transfer, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(transfer, "more_helps", lambda *_: True)
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def bring(hub, dest):
     """Run the module's work, by default with the hub as the endpoint."""
 
     def run(check=False, **params):
-        return model_runner.bring({**DEFAULTS, "endpoint": [hub.url], "dest": str(dest), **params}, check)
+        return runner.bring({**DEFAULTS, "endpoint": [hub.url], "dest": str(dest), **params}, check)
 
     return run
 

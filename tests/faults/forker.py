@@ -43,12 +43,14 @@ def main():
     specification = importlib.util.spec_from_file_location("collection", TESTS / "conftest.py")
     specification.loader.exec_module(importlib.util.module_from_spec(specification))
     # Only now, for the collection had to be registered first.
-    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import (  # noqa: PLC0415
-        model_runner,
-        model_store_runner,
-        model_transfer,
+    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal  # noqa: PLC0415
+    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (  # noqa: PLC0415
+        runner,
+        transfer,
     )
-    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal  # noqa: PLC0415
+    from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (  # noqa: PLC0415
+        store_runner as model_store_runner,
+    )
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for line in sys.stdin:
@@ -59,13 +61,13 @@ def main():
             _pid, status = os.waitpid(child, 0)
             print(status, flush=True)
             continue
-        model_transfer.SHORTEST, model_transfer.LONGEST, model_transfer.FIRST_WAIT = order["ranges"]
+        transfer.SHORTEST, transfer.LONGEST, transfer.FIRST_WAIT = order["ranges"]
         if order["crowded"]:
-            model_transfer.more_helps = lambda *_: True
+            transfer.more_helps = lambda *_: True
         if order.get("die_at") is not None:
             kill_at(order["die_at"], model_store_runner)
         try:
-            result = model_runner.bring(order["params"], False)
+            result = runner.bring(order["params"], False)
         except Refusal as refusal:
             result = {"refused": str(refusal)}
         pathlib.Path(order["answer"]).write_text(json.dumps(result), encoding="utf-8")

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever goes wrong on the way: the right model, or a clear error and the old model whole; never a wrong one."""
+"""Whatever goes wrong on the way: the right plan, or a clear error and the old model whole; never a wrong one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import shutil
 import tracemalloc
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import (
-    model,
-    model_store_runner,
-    model_transfer,
-    model_transfer_runner,
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (
+    plan,
+    store_runner,
+    transfer,
+    transfer_runner,
 )
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
 from conftest import MEBIBYTE, REPO, tree, wanted, write_model
 from hub import Hub
 from hub_faults import Fault
 
-rule = model_transfer.more_helps
+rule = transfer.more_helps
 SHARD = f"{REPO}/model-00001-of-00002.safetensors"
 SHARDS = f"{REPO}/*.safetensors"
 LAST = 3 * MEBIBYTE  # the header makes each shard a little longer
@@ -128,7 +128,7 @@ def test_a_server_that_asks_for_patience_gets_it(hub, root, dest, bring, source,
 def test_as_long_as_the_server_asks_for_is_waited(hub, root, dest, bring, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        model_transfer_runner.model_transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01
+        transfer_runner.model_transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01
     )
     hub.faults = [Fault("status", SHARD, status=429, retry_after="17", times=1)]
     bring()
@@ -234,7 +234,7 @@ def test_a_silent_connection_is_dropped_and_the_rest_asked_for(hub, root, dest, 
     bring(source=source, stall_seconds=1)
     assert tree(dest) == wanted(root / REPO)
     # What a dropped connection still held is at most what is read at once.
-    assert hub.log.repeated_bytes(SHARD) <= 2 * model_transfer_runner.CHUNK + 16 * 65536
+    assert hub.log.repeated_bytes(SHARD) <= 2 * transfer_runner.CHUNK + 16 * 65536
 
 
 class Full:
@@ -263,7 +263,7 @@ def test_a_disk_that_runs_full_ends_the_run_and_the_next_one_goes_on(hub, root, 
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_disk_that_is_too_small_is_told_before_a_byte_is_fetched(hub, bring, monkeypatch, check):
-    monkeypatch.setattr(model_transfer_runner.Store, "free", lambda store: model.SPARE_BYTES + 6 * MEBIBYTE)
+    monkeypatch.setattr(transfer_runner.Store, "free", lambda store: plan.SPARE_BYTES + 6 * MEBIBYTE)
     with pytest.raises(Refusal, match=r"found .* free where .*; wanted 6\.3 MB for the files still missing"):
         bring(check=check)
     assert hub.log.bytes_sent(SHARDS) == 0
@@ -274,7 +274,7 @@ def test_what_waits_from_an_earlier_run_counts_before_the_disk_is_called_too_sma
     with pytest.raises(Refusal):
         bring(workers=1)
     hub.faults = []
-    monkeypatch.setattr(model_transfer_runner.Store, "free", lambda store: model.SPARE_BYTES + 4 * MEBIBYTE)
+    monkeypatch.setattr(transfer_runner.Store, "free", lambda store: plan.SPARE_BYTES + 4 * MEBIBYTE)
     assert bring(workers=1, check=True)["changed"]
     bring(workers=1)
     assert tree(dest) == wanted(root / REPO)
@@ -313,7 +313,7 @@ def test_what_was_fetched_before_an_error_is_not_fetched_again(hub, root, dest, 
     result = bring()
     assert tree(dest) == wanted(root / REPO)
     assert result["bytes_fetched"] < result["bytes_total"]
-    assert hub.log.repeated_bytes(SHARDS) <= 6 * 2 * model_transfer_runner.CHUNK
+    assert hub.log.repeated_bytes(SHARDS) <= 6 * 2 * transfer_runner.CHUNK
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -344,7 +344,7 @@ def test_a_folder_of_an_older_version_is_replaced_as_one(hub, root, dest, bring)
 
 
 def test_a_disk_that_cannot_exchange_folders_still_gets_the_new_one(hub, root, dest, bring, monkeypatch):
-    monkeypatch.setattr(model_store_runner, "exchange", lambda *_: False)
+    monkeypatch.setattr(store_runner, "exchange", lambda *_: False)
     bring()
     write_model(root / REPO, seed=2)
     bring(update=True)
@@ -387,7 +387,7 @@ def test_memory_does_not_grow_with_the_model(hub, root, bring):
     assert most < 20 * MEBIBYTE
 
 
-@pytest.mark.parametrize(("fast", "more"), [(model_transfer.FAST, True), (0, False)])
+@pytest.mark.parametrize(("fast", "more"), [(transfer.FAST, True), (0, False)])
 def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, bring, monkeypatch, fast, more):
     answers = []
 
@@ -396,8 +396,8 @@ def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, bring
         answers.append(answer)
         return answer
 
-    monkeypatch.setattr(model_transfer, "FAST", fast)
-    monkeypatch.setattr(model_transfer, "more_helps", more_helps)
+    monkeypatch.setattr(transfer, "FAST", fast)
+    monkeypatch.setattr(transfer, "more_helps", more_helps)
     write_model(root / REPO, shards=1)
     hub.faults = [Fault("slow", SHARDS, rate=MEBIBYTE)]
     bring()

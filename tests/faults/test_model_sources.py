@@ -12,20 +12,20 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import (
-    model_hub_runner,
-    model_job_runner,
-    model_source_runner,
-    model_store_runner,
-    toolbox_runner,
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (
+    hub_runner,
+    job_runner,
+    source_runner,
+    store_runner,
 )
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import toolbox_runner
 from conftest import REPO, tree, wanted, write_model
 from hub import Access, Hub
 from hub_faults import Fault
 
 SOURCES = ["huggingface", "modelscope"]
-REQUESTS = model_hub_runner.requests
+REQUESTS = hub_runner.requests
 TOKEN = "hf_of-a-person"
 PRIVATE = Access(private=frozenset({REPO}), tokens={TOKEN: ["acme/*"]})
 
@@ -54,7 +54,7 @@ def test_a_second_run_changes_nothing_and_fetches_nothing(hub, bring, source):
 @pytest.fixture
 def without_library(monkeypatch):
     """Take the library away that a bare host does not have."""
-    monkeypatch.setattr(model_hub_runner, "requests", None)
+    monkeypatch.setattr(hub_runner, "requests", None)
     monkeypatch.setattr(toolbox_runner, "respawn_for", lambda library, toolbox: False)
 
 
@@ -292,7 +292,7 @@ def test_a_listing_that_modelscope_cuts_is_walked(root, dest, bring, monkeypatch
             path = root / REPO / folder / f"{name}.txt"
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"{folder} {name}")
-    monkeypatch.setattr("ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model_hubs.MODELSCOPE_CUT", 13)
+    monkeypatch.setattr("ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs.MODELSCOPE_CUT", 13)
     with Hub(root, entries_limit=13) as hub:
         bring(source="modelscope", endpoint=[hub.url])
     assert tree(dest) == wanted(root / REPO)
@@ -466,9 +466,9 @@ def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, bring
 
     def ask(self, session, url, attempts=1, silent=1):
         body = {"sha": "0" * 40} if "/revision/" in url else bodies[source]
-        return model_hub_runner.Told(200, {}), json.dumps(body).encode()
+        return hub_runner.Told(200, {}), json.dumps(body).encode()
 
-    monkeypatch.setattr(model_hub_runner.Asker, "ask", ask)
+    monkeypatch.setattr(hub_runner.Asker, "ask", ask)
     with pytest.raises(Refusal, match=r"wanted one below the model's folder|no gpuchat-model.json that can be read"):
         bring(source=source, endpoint=["http://127.0.0.1:9"])
     assert not dest.parent.exists()
@@ -486,8 +486,8 @@ def test_git_brings_a_model_too(tmp_path, root, dest, bring):
         subprocess.run(["git", "-C", str(work), *words], check=True)
     commit = subprocess.run(["git", "-C", str(work), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     source = {"source": "git", "repo": str(work).strip("/"), "revision": "main", "endpoint": ["http://x"]}
-    original = model_source_runner.endpoints
-    model_source_runner.endpoints = lambda *_: ("file://",)
+    original = source_runner.endpoints
+    source_runner.endpoints = lambda *_: ("file://",)
     try:
         foretold = bring(check=True, **source)
         assert (foretold["changed"], foretold["commit"]) == (True, commit.stdout.strip())
@@ -496,7 +496,7 @@ def test_git_brings_a_model_too(tmp_path, root, dest, bring):
         assert not bring(**source)["changed"]
         assert not bring(**source, update=True)["changed"]
     finally:
-        model_source_runner.endpoints = original
+        source_runner.endpoints = original
     shutil.rmtree(work / ".git")
     assert (result["changed"], result["commit"]) == (True, commit.stdout.strip())
     assert tree(dest) == wanted(work)
@@ -507,14 +507,14 @@ def meanwhile(monkeypatch):
     """Let something happen after all is fetched and before it is published."""
 
     def set_up(happen):
-        fetch = model_source_runner.HubSource.fetch
+        fetch = source_runner.HubSource.fetch
 
         def fetched(self, *args):
             brought = fetch(self, *args)
             happen()
             return brought
 
-        monkeypatch.setattr(model_source_runner.HubSource, "fetch", fetched)
+        monkeypatch.setattr(source_runner.HubSource, "fetch", fetched)
 
     return set_up
 
@@ -561,7 +561,7 @@ def test_a_shard_that_the_hub_lacks_is_told_before_a_byte_is_fetched(hub, root, 
 @pytest.mark.usefixtures("without_library")
 def test_a_bare_host_is_told_of_a_moved_branch(hub, root, bring, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(model_hub_runner, "requests", REQUESTS)
+        patched.setattr(hub_runner, "requests", REQUESTS)
         patched.setattr(toolbox_runner, "respawn_for", lambda library, toolbox: True)
         old = bring()
     write_model(root / REPO, seed=2)
@@ -619,8 +619,8 @@ def test_what_the_disk_refuses_is_told_in_plain_words_by_a_job_too(bring, monkey
     def full(*_words):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/part")
 
-    monkeypatch.setattr(model_store_runner.Store, "publish", full)
-    monkeypatch.setattr(model_job_runner, "nobody_listens", lambda: False)
+    monkeypatch.setattr(store_runner.Store, "publish", full)
+    monkeypatch.setattr(job_runner, "nobody_listens", lambda: False)
     with pytest.raises(Refusal, match="^found 'No space left on device' at /disk/part; wanted to read and write"):
         bring(job="one", job_seconds=60)
 
@@ -630,9 +630,9 @@ def answering(monkeypatch, answer):
 
     def ask(self, session, url, attempts=1, silent=1):
         body, headers = answer(url)
-        return model_hub_runner.Told(200, headers), json.dumps(body).encode()
+        return hub_runner.Told(200, headers), json.dumps(body).encode()
 
-    monkeypatch.setattr(model_hub_runner.Asker, "ask", ask)
+    monkeypatch.setattr(hub_runner.Asker, "ask", ask)
 
 
 @pytest.mark.parametrize("entries", [["x"], [{"type": "file"}], [{"type": "file", "path": "a", "size": "big"}], [{}]])
@@ -669,12 +669,12 @@ def test_the_next_page_is_asked_for_below_the_mirrors_own_prefix(bring, monkeypa
 def test_a_redirect_to_a_file_of_the_host_is_refused(library, bring, monkeypatch, request):
     if not library:
         request.getfixturevalue("without_library")
-    open_one = model_hub_runner.Asker.follow
+    open_one = hub_runner.Asker.follow
 
     def follow(self, session, url, silent=1):
         return open_one(self, session, "file:///etc/passwd", silent)
 
-    monkeypatch.setattr(model_hub_runner.Asker, "follow", follow)
+    monkeypatch.setattr(hub_runner.Asker, "follow", follow)
     with pytest.raises(Refusal, match="found the address 'file:///etc/passwd'"):
         bring(state="metadata")
 

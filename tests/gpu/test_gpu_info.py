@@ -12,7 +12,8 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import gpus_runner, host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings_runner
 
 MIB = 1024**2
 PATHS = {
@@ -35,7 +36,7 @@ def log():
 @pytest.fixture(scope="module")
 def seen():
     """Return nvidia-smi's log before, what the runner tells, and nvidia-smi's log after."""
-    return log(), gpus_runner.look(), log()
+    return log(), readings_runner.look(), log()
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +167,9 @@ def test_the_topology_is_that_of_nvidia_smis_matrix(seen):
 
 def test_nvidia_smi_as_the_source_tells_the_same(seen, monkeypatch):
     _before, told, _after = seen
-    monkeypatch.delattr(gpus_runner, "pynvml")
+    monkeypatch.delattr(readings_runner, "pynvml")
     assert host.program("nvidia-smi")
-    other = gpus_runner.look()
+    other = readings_runner.look()
     assert other["source"] == "nvidia-smi"
     for name in ("state", "driver_version", "cuda_version", "accelerator", "pci_devices"):
         assert other[name] == told[name], name

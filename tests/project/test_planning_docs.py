@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import plan_page
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report import plan_page
 from planning_docs import DOCUMENT, ROW, document
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")

@@ -7,37 +7,35 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import vllm_flags
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.facts import (
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags as vllm_flags
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import (
+    architectures,
     families,
+    flags,
     precisions,
-    vllm_architectures,
-    vllm_successors,
-    vllm_versions,
-)
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.facts import (
-    vllm_flags as flags,
+    successors,
+    versions,
 )
 
 TESTED = "0.32.0"  # the version that the test world serves
 TABLES = {
     "flags": flags.FLAGS,
-    "architectures": vllm_architectures.ARCHITECTURES,
+    "architectures": architectures.ARCHITECTURES,
     **{
-        name.lower(): getattr(vllm_versions, name)
+        name.lower(): getattr(versions, name)
         for name in (
             "TOOL_PARSERS", "REASONING_PARSERS", "TEMPLATES", "METRICS", "QUANTIZATIONS", "CAPABILITIES", "IMAGE",
             "DEFAULTS",
         )
     },
 }  # fmt: skip
-VERSIONS = list(vllm_versions.RELEASES)
-PARSERS = {"tools": vllm_versions.TOOL_PARSERS, "reasoning": vllm_versions.REASONING_PARSERS}
+VERSIONS = list(versions.RELEASES)
+PARSERS = {"tools": versions.TOOL_PARSERS, "reasoning": versions.REASONING_PARSERS}
 
 
 def test_releases_stand_in_order_each_with_its_package_and_digest():
     assert sorted(VERSIONS, key=vllm_flags.parse_version) == VERSIONS
-    for version, (package, digest) in vllm_versions.RELEASES.items():
+    for version, (package, digest) in versions.RELEASES.items():
         assert package.startswith(f"vllm-{version}")
         assert re.fullmatch("[0-9a-f]{64}", digest)
 
@@ -99,9 +97,9 @@ def test_the_tested_version_is_whole():
     assert len(vllm_flags.architectures(TESTED)) > 300
     assert {"hermes", "openai", "qwen3_coder"} <= set(vllm_flags.tool_parsers(TESTED))
     assert {"qwen3", "deepseek_r1", "openai_gptoss"} <= set(vllm_flags.reasoning_parsers(TESTED))
-    assert {"num_requests_running", "kv_cache_usage_perc"} <= set(vllm_flags.at(vllm_versions.METRICS, TESTED))
-    assert vllm_flags.at(vllm_versions.IMAGE, TESTED)["cuda"].startswith("13.0")
-    assert vllm_flags.at(vllm_versions.IMAGE, TESTED)["entrypoint"] == "vllm serve"
+    assert {"num_requests_running", "kv_cache_usage_perc"} <= set(vllm_flags.at(versions.METRICS, TESTED))
+    assert vllm_flags.at(versions.IMAGE, TESTED)["cuda"].startswith("13.0")
+    assert vllm_flags.at(versions.IMAGE, TESTED)["entrypoint"] == "vllm serve"
 
 
 def test_a_name_counts_for_one_flag_only():
@@ -112,16 +110,16 @@ def test_a_name_counts_for_one_flag_only():
 
 def test_a_flag_that_is_gone_is_gone_from_the_newest_version():
     gone = {name for name, rows in flags.FLAGS.items() if rows[-1][1]}
-    assert set(vllm_successors.SUCCESSORS) <= gone
-    assert all(text and source for text, source in vllm_successors.SUCCESSORS.values())
+    assert set(successors.SUCCESSORS) <= gone
+    assert all(text and source for text, source in successors.SUCCESSORS.values())
 
 
 def test_a_successor_is_known_to_the_newest_version():
     newest = vllm_flags.known_flags(VERSIONS[-1])
-    for advice, _source in vllm_successors.SUCCESSORS.values():
+    for advice, _source in successors.SUCCESSORS.values():
         for name in re.findall(r"\b[a-z]+(?:-[a-z]+)+\b", advice):
             assert name in newest, advice
-    assert set(vllm_successors.PARSERS.values()) <= {
+    assert set(successors.PARSERS.values()) <= {
         *vllm_flags.tool_parsers(VERSIONS[-1]),
         *vllm_flags.reasoning_parsers(VERSIONS[-1]),
     }
@@ -129,9 +127,9 @@ def test_a_successor_is_known_to_the_newest_version():
 
 @pytest.mark.parametrize("row", families.FAMILIES, ids=lambda row: row.name)
 def test_a_family_names_parsers_templates_and_arguments_that_some_version_has(row):
-    assert set(row.tools) <= set(vllm_versions.TOOL_PARSERS)
-    assert set(row.reasoning) <= set(vllm_versions.REASONING_PARSERS)
-    assert not row.template or row.template in vllm_versions.TEMPLATES
+    assert set(row.tools) <= set(versions.TOOL_PARSERS)
+    assert set(row.reasoning) <= set(versions.REASONING_PARSERS)
+    assert not row.template or row.template in versions.TEMPLATES
     assert set(row.args or {}) <= set(flags.FLAGS)
     assert row.source
     assert row.kind or row.repo
@@ -141,7 +139,7 @@ def test_a_family_names_parsers_templates_and_arguments_that_some_version_has(ro
 
 @pytest.mark.parametrize("row", [row for row in families.FAMILIES if row.kind], ids=lambda row: row.name)
 def test_a_familys_architecture_is_one_that_vllm_knows(row):
-    known = vllm_architectures.ARCHITECTURES
+    known = architectures.ARCHITECTURES
     assert any(re.fullmatch(row.kind, name) for name in known) or row.kind == "kimi_k2"
 
 
@@ -157,12 +155,12 @@ def test_every_parser_of_the_newest_version_has_a_family_or_a_reason(kind):
 
 
 def test_a_precision_is_that_of_a_method_or_scheme_in_the_tables():
-    assert set(precisions.WEIGHTS) <= set(vllm_versions.CAPABILITIES)
+    assert set(precisions.WEIGHTS) <= set(versions.CAPABILITIES)
     assert set(precisions.WEIGHTS.values()) == set(precisions.PRECISIONS)
     assert all(row.source for row in precisions.PRECISIONS.values())
 
 
 def test_the_cuda_of_every_image_is_in_the_table_of_drivers():
     for version in VERSIONS:
-        major, minor = vllm_flags.at(vllm_versions.IMAGE, version)["cuda"].split(".")[:2]
+        major, minor = vllm_flags.at(versions.IMAGE, version)["cuda"].split(".")[:2]
         assert (int(major), int(minor)) in precisions.CUDA, version

@@ -71,7 +71,7 @@ MODULES = {path.stem for path in LIBRARY.glob("gpuchat_*.py")}
 OPTIONS = module_options()
 PREFIXED = re.compile(rf"(?<![\w{{./-])(?:gpuchat|{'|'.join(ROLES)})_[a-z0-9_]+(?:\.[a-z_]+)?(?![\w-])")
 SET = re.compile(r"\bset ([a-z][a-z0-9_]*(?:\.[a-z_]+)*)")
-FILES = sorted([*UTILS.glob("gpuchat/*.py"), *LIBRARY.glob("gpuchat_*.py"), *ROOT.glob("action_plugins/*.py")])
+FILES = sorted([*UTILS.glob("gpuchat/**/*.py"), *LIBRARY.glob("gpuchat_*.py"), *ROOT.glob("action_plugins/*.py")])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -18,14 +18,18 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.filter import core, mathstuff
 from ansible.plugins.test import core as core_tests
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import apt_runner, host, packages_runner
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import Release
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.plan import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
+    apt_runner,
+    runner,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.release import Release
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_packages
 from debian.deb822 import Deb822
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-RELEASES = pathlib.Path(__file__).resolve().parent / "plugins" / "module_utils" / "releases"
+RELEASES = pathlib.Path(__file__).resolve().parent / "plugins" / "module_utils" / "packages" / "releases"
 RECORDED = yaml.safe_load((RELEASES / "packages.yml").read_text(encoding="utf-8"))
 APT = [name for name, row in RECORDED.items() if "distribution" in row]
 DNF = [name for name in RECORDED if name not in APT]
@@ -117,7 +121,7 @@ def checked(monkeypatch, tmp_path, module_parameters):
         monkeypatch.setattr(apt_runner, "_listed", lambda own: [])
         monkeypatch.setattr(host, "http", lambda url, **_: host.Response(0, {}, b"", "nobody asks a network here"))
         monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine=machine))
-        return packages_runner.bring(module_parameters(arguments), check=True)
+        return runner.bring(module_parameters(arguments), check=True)
 
     return check
 

@@ -14,7 +14,27 @@ from ansible_collections.gpuchat.stack.plugins import module_utils, modules
 SHARED = sorted(pathlib.Path(module_utils.__path__[0]).rglob("*.py"))
 LIBRARY = sorted(pathlib.Path(modules.__path__[0]).glob("*.py"))
 FILES = [path for path in [*SHARED, *LIBRARY] if path.read_text(encoding="utf-8").strip()]
-DECIDING = [path for path in SHARED if not path.stem.endswith("_runner") and path.stem != "host"]
+UTILS = pathlib.Path(module_utils.__path__[0]) / "gpuchat"
+
+
+def place(path):
+    """Return a file's place below the package, as core/host; a module's is its name."""
+    return str(path.relative_to(UTILS).with_suffix("")) if UTILS in path.parents else path.stem
+
+
+MAY_TAKE = {"./core/host"}  # its values: see below
+
+
+def acts(name):
+    """Whether a module touches a host, by its dotted or slashed name."""
+    words = name.replace(".", "/")
+    return words.endswith(("_runner", "/runner")) or words in ("runner", "core/host", "host")
+
+
+DECIDING = [path for path in SHARED if not acts(place(path))]
+every_shared_file = pytest.mark.parametrize("path", SHARED, ids=place)
+every_deciding_file = pytest.mark.parametrize("path", DECIDING, ids=place)
+every_file = pytest.mark.parametrize("path", FILES, ids=place)
 ACTING = {
     "asyncio",
     "ctypes",
@@ -45,10 +65,10 @@ ACTING = {
     "urllib",
 }
 MAY_IMPORT = {
-    "gpus_runner": {"pynvml"},
-    "model_hub_runner": {"requests", "urllib3"},
-    "secret_runner": {"cryptography"},  # on the control node, where ansible-core brings it
-    "toolbox_runner": {"ansible"},
+    "gpu/readings_runner": {"pynvml"},
+    "model/hub_runner": {"requests", "urllib3"},
+    "secret/runner": {"cryptography"},  # on the control node, where ansible-core brings it
+    "system/toolbox_runner": {"ansible"},
 }
 """What runners may import beyond the standard library; those on a managed node find it in the toolbox."""
 
@@ -58,27 +78,36 @@ def tree_of(path):
 
 
 def imported(path):
-    """Return the first words of what a file imports; its own package's modules begin with a dot."""
+    """Return what a file imports: first words of absolute names, and places such as core/host of the package's own."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
-            yield from (f".{node.module or alias.name}" for alias in node.names)
+            yield from taken_from(path, node)
         elif isinstance(node, ast.ImportFrom):
             yield node.module.partition(".")[0]
 
 
-@pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
+def taken_from(path, node):
+    """Return the files that a relative import reaches, each as its place below the package."""
+    folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+    names = [folder.with_suffix(".py")] if node.module else []
+    for file in [*names, *(folder / f"{alias.name}.py" for alias in node.names)]:
+        if file.exists():
+            yield "./" + place(file)
+
+
+@every_shared_file
 def test_shared_code_needs_the_standard_library_alone(path):
-    foreign = {name for name in imported(path) if not name.startswith(".") and name not in sys.stdlib_module_names}
-    assert foreign <= MAY_IMPORT.get(path.stem, set())
+    foreign = {name for name in imported(path) if not name.startswith("./") and name not in sys.stdlib_module_names}
+    assert foreign <= MAY_IMPORT.get(place(path), set())
 
 
-@pytest.mark.parametrize("path", DECIDING, ids=lambda path: path.stem)
+@every_deciding_file
 def test_a_deciding_module_touches_nothing(path):
     names = set(imported(path))
     assert names & ACTING == set()
-    assert not [name for name in names if name.endswith("_runner")]
+    assert not [name for name in names - MAY_TAKE if name.startswith("./") and acts(name[2:])]
     called = {
         node.func.id
         for node in ast.walk(tree_of(path))
@@ -93,19 +122,50 @@ def test_a_deciding_module_touches_nothing(path):
     assert clock == set()
 
 
-@pytest.mark.parametrize("path", DECIDING, ids=lambda path: path.stem)
+@every_deciding_file
 def test_a_deciding_module_takes_no_more_of_the_host_than_its_values(path):
-    taken = {
-        alias.name
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.ImportFrom) and node.level and node.module == "host"
-        for alias in node.names
-    }
-    assert taken <= {"FileState"}
-    assert ".host" not in {name for name in imported(path) if not taken}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.level and "./core/host" in set(taken_from(path, node)):
+            assert node.module in ("host", "core.host")
+            assert {alias.name for alias in node.names} <= {"FileState"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+ARROWS = {
+    "core": set(),
+    "system": {"core"},
+    "packages": {"core", "system"},
+    "docker": {"core"},
+    "gpu": {"core", "system"},
+    "checkpoint": {"core"},
+    "model": {"core", "system"},
+    "vllm": {"core", "gpu", "checkpoint"},
+    "inventory": {"core"},
+    "secret": {"core"},
+    "verify": {"core"},
+    "report": {"core"},
+}
+"""What the files of a folder may import beside those of their own (CONTRIBUTING.md shows the same table)."""
+
+
+@every_shared_file
+def test_an_import_goes_down_only(path):
+    if path.name == "__init__.py":
+        assert not path.read_text(encoding="utf-8").strip()
+        return
+    folder = place(path).partition("/")[0]
+    taken = {name[2:].partition("/")[0] for name in imported(path) if name.startswith("./")}
+    assert taken - {folder} <= ARROWS[folder]
+
+
+def test_the_table_of_imports_names_the_folders_that_there_are():
+    assert set(ARROWS) == {path.name for path in UTILS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+
+
+def test_every_file_lies_in_a_folder():
+    assert [path.name for path in UTILS.glob("*.py")] == ["__init__.py"]
+
+
+@every_file
 def test_annotations_are_never_evaluated_so_that_python_3_9_reads_them(path):
     futures = [node for node in tree_of(path).body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
     assert [alias.name for node in futures for alias in node.names] == ["annotations"]
@@ -128,7 +188,7 @@ class WithoutAnnotations(ast.NodeTransformer):
 NEWER = {"slots", "kw_only"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every_file
 def test_nothing_newer_than_python_3_9_is_run(path):
     tree = WithoutAnnotations().visit(tree_of(path))
     unions = [
@@ -147,17 +207,17 @@ def test_nothing_newer_than_python_3_9_is_run(path):
     assert (unions, newer) == ([], set())
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every_file
 def test_a_file_names_its_licence(path):
     head = path.read_text(encoding="utf-8")[:400]
     assert "SPDX-License-Identifier: GPL-3.0-or-later" in head
     assert "GNU General Public License v3.0-or-later" in head
 
 
-@pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
+@every_shared_file
 def test_an_own_module_is_reached_by_a_relative_import(path):
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.level:
-            assert node.level == 1
+            assert list(taken_from(path, node)), ast.unparse(node)
         elif isinstance(node, ast.ImportFrom):
             assert "gpuchat" not in node.module

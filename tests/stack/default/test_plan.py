@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import yaml
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm_plan import plan_vllm
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 from running import ROOT, Stack
 
 sys.path.insert(0, str(ROOT / "molecule" / "world"))

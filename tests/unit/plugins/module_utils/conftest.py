@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 
 
 @pytest.fixture

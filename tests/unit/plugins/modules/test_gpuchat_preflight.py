@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 import yaml
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import (
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
     Findings,
     Inventory,
     Specification,

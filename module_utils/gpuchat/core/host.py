@@ -1,0 +1,235 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that reads or changes a host: files, commands, HTTP.
+
+Everything here acts; what to do is decided by the pure modules beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+
+from .errors import CommandFailed
+
+STATE_DIRECTORY = "/var/lib/gpuchat"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command left: exit status and texts."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Both streams, for an error message."""
+        return "\n".join(part.strip() for part in (self.stdout, self.stderr) if part.strip())
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file or folder as it is on the host; ``content`` is None for a folder."""
+
+    content: bytes | None
+    mode: int
+    uid: int
+    gid: int
+
+
+def run(command: Sequence[str], timeout: float = 600, environment: Mapping[str, str] | None = None) -> Output:
+    """Run a command without a shell and return what it left, whatever its exit status.
+
+    A missing program counts as exit status 127, a timeout (seconds) as 124, as a shell would have it.
+    """
+    env = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
+    try:
+        done = subprocess.run(
+            list(command), capture_output=True, timeout=timeout, env=env, stdin=subprocess.DEVNULL, check=False
+        )
+    except FileNotFoundError:
+        return Output(127, "", f"{command[0]}: not found")
+    except subprocess.TimeoutExpired as expired:
+        said = (expired.stdout or b"") + (expired.stderr or b"")
+        return Output(124, said.decode(errors="replace"), f"no end after {timeout} s")
+    return Output(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def must(command: Sequence[str], timeout: float = 600, environment: Mapping[str, str] | None = None) -> Output:
+    """Run a command that has to succeed.
+
+    Raises:
+        CommandFailed: the exit status was not 0.
+    """
+    output = run(command, timeout, environment)
+    if output.rc != 0:
+        raise CommandFailed(f"`{' '.join(command)}` ended with status {output.rc}:\n{output.text}")
+    return output
+
+
+def program(name: str) -> str | None:
+    """Return the path of a program, also when the caller's PATH lacks the sbin folders."""
+    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+    return shutil.which(name, path=path)
+
+
+def file_state(path: str, read: bool = True) -> FileState | None:
+    """Return a file or folder as it is, or None where there is none."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    is_folder = os.path.isdir(path)
+    content = None if is_folder or not read else pathlib.Path(path).read_bytes()
+    return FileState(content, status.st_mode & 0o7777, status.st_uid, status.st_gid)
+
+
+def os_release() -> str:
+    """Return the text of os-release(5), empty where there is none."""
+    file = file_state("/etc/os-release")
+    return (file.content or b"").decode() if file else ""
+
+
+def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:
+    """Replace a file so that a reader sees the whole old or the whole new one, also after a power cut.
+
+    An id of -1 leaves the file to whoever runs this.
+    """
+    stage(path, content, mode, uid, gid).commit()
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file that waits beside its destination."""
+
+    temporary: str
+    destination: str
+
+    def commit(self) -> None:
+        os.replace(self.temporary, self.destination)
+        _sync_folder(os.path.dirname(self.destination))
+
+    def discard(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.temporary)
+
+
+def stage(path: str, content: bytes, mode: int, uid: int, gid: int) -> Staged:
+    """Write a file beside its destination, with its final owner and mode, and flush it to the disk."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".gpuchat-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchown(file.fileno(), uid, gid)
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return Staged(temporary, path)
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: str) -> dict[str, object]:
+    """Return a JSON object from a file of ours; a missing or damaged one counts as empty."""
+    try:
+        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def write_json(path: str, value: Mapping[str, object], mode: int = 0o600) -> None:
+    """Write a JSON object of ours atomically, for root alone."""
+    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), mode)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP answer; ``status`` is 0 when none came, and ``error`` says why."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    error: str = ""
+
+    def json(self) -> object:
+        """Return the body as data, or None where it is no JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+def _opener(direct: bool) -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=ssl.create_default_context())]
+    if direct:
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
+
+
+def http(
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    timeout: float = 10,
+    direct: bool = False,
+) -> Response:
+    """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case."""
+    try:
+        request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
+        with _opener(direct).open(request, timeout=timeout) as answer:
+            return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Response(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+    except (OSError, ValueError, HTTPException) as error:  # an HTTPException: what answers speaks no HTTP
+        return Response(0, {}, b"", str(getattr(error, "reason", error)) or type(error).__name__)
+
+
+@contextlib.contextmanager
+def http_lines(
+    url: str, headers: Mapping[str, str], body: bytes, timeout: float
+) -> Iterator[Iterator[tuple[float, str]]]:
+    """Yield a streamed answer's lines, asked for past any proxy, each with its monotonic time of arrival (seconds)."""
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
+    with _opener(direct=True).open(request, timeout=timeout) as answer:
+        yield ((time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in answer)
+
+
+def wait_for(condition: Callable[[], str | None], timeout: float, interval: float = 0.5) -> str | None:
+    """Ask until the condition returns None (nothing is missing) or the time (seconds) is over.
+
+    Returns None, or the last word on what was still missing.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        missing = condition()
+        if missing is None or time.monotonic() >= end:
+            return missing
+        time.sleep(interval)

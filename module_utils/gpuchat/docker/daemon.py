@@ -1,0 +1,434 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Docker's daemon.json: which keys are whose, what the file becomes, and how Docker takes it up.
+
+Settings are handled as claims: one per place in the file (the keys that lead to a value), so that several owners and
+everybody else can live in one object.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+from .daemon_command import Flag, key_of
+
+Json = dict[str, object]
+Place = tuple[str, ...]
+# The value that an owner wants at each place; None: nothing shall stand there.
+Claims = Mapping[Place, object]
+
+STOCK_RUNTIME = "runc"
+DEFAULT_RUNTIME: Place = ("default-runtime",)
+# What a SIGHUP takes up while the file holds it (moby 20.10 to 29: daemon/reload.go, daemon/reload_unix.go). `features`
+# is not among them: it is read again, but containerd-snapshotter and cdi count only at the start. Nor is `runtimes`: it
+# is taken up, but `--gpus` is offered only where NVIDIA's hook was there at the start (daemon/nvidia_linux.go).
+RELOADED_WHILE_THERE = frozenset(
+    """
+    allow-nondistributable-artifacts debug default-cgroupns-mode default-ipc-mode default-runtime default-shm-size
+    default-stop-timeout insecure-registries labels live-restore registry-mirrors shutdown-timeout
+    """.split()
+)
+# And what falls back to its default by a SIGHUP once the file does not hold it any more.
+RELOADED_WHEN_GONE = frozenset(
+    """
+    authorization-plugins max-concurrent-downloads max-concurrent-uploads max-download-attempts
+    network-diagnostic-port nri-opts
+    """.split()
+)
+RELOADED = RELOADED_WHILE_THERE | RELOADED_WHEN_GONE
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
+NUMBER_OR_TEXT = re.compile(r'"(?:\\.|[^"\\])*"|(NaN|-?Infinity|-?[\d.]+[eE]\+?\d+)')
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an owner asks for.
+
+    Attributes:
+        nvidia_runtime: "present", "absent", or None: the runtime is not this owner's.
+        default_runtime: containers that name no runtime get NVIDIA's.
+        cdi: the value of the feature; None: not this owner's.
+    """
+
+    settings: Json = field(default_factory=dict)
+    nvidia_runtime: str | None = None
+    runtime_name: str = "nvidia"
+    runtime_path: str = "nvidia-container-runtime"
+    default_runtime: bool = False
+    cdi: bool | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of one daemon.json.
+
+    Attributes:
+        owners: each owner's claims.
+        missing: there was no file before the first owner came.
+        unseen: how often the file changed in a way that the claims do not show (a key went that a SIGHUP leaves as it
+            is, or somebody else's change was undone), for a restart and for a reload.
+    """
+
+    owners: Mapping[str, Claims] = field(default_factory=dict)
+    missing: bool = False
+    unseen: tuple[int, int] = (0, 0)
+
+    def as_json(self) -> Json:
+        """Return the record as it is kept on the host."""
+        pairs = {
+            name: [[list(place), value] for place, value in claims.items()] for name, claims in self.owners.items()
+        }
+        return {"owners": pairs, "missing": self.missing, "unseen": list(self.unseen)}
+
+    @staticmethod
+    def from_json(kept: Mapping[str, object]) -> Record:
+        """Return the record that was kept as JSON."""
+        owners: Mapping[str, Sequence[Sequence[Sequence[str]]]] = kept["owners"]  # type: ignore[assignment]
+        restarts, reloads = kept["unseen"]  # type: ignore[misc]
+        claims = {name: {tuple(place): value for place, value in pairs} for name, pairs in owners.items()}
+        return Record(claims, bool(kept["missing"]), (restarts, reloads))  # type: ignore[has-type]
+
+    @property
+    def claims(self) -> Claims:
+        """All owners' claims."""
+        return {place: value for claims in self.owners.values() for place, value in claims.items()}
+
+    @property
+    def digest(self) -> str:
+        """Digest of what Docker takes up only by a restart: it does not depend on the order of keys or owners."""
+        return self._digest(self.unseen[0], lambda key: key not in RELOADED)
+
+    @property
+    def reload_digest(self) -> str:
+        """Digest of what Docker takes up by a reload."""
+        return self._digest(self.unseen[1], lambda key: key in RELOADED)
+
+    def _digest(self, unseen: int, belongs: Callable[[str], bool]) -> str:
+        claims = sorted((place, _canonical(value)) for place, value in self.claims.items() if belongs(place[0]))
+        return hashlib.sha256(_canonical([unseen, claims]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is on the host.
+
+    Attributes:
+        text: the file's bytes, None where there is none.
+        backup: the bytes of the file as it was before the first owner came, None where none are kept.
+        record: None where the file was never ours.
+        flags: what stands on the command line of the dockerd that reads the file.
+    """
+
+    text: bytes | None
+    backup: bytes | None = None
+    record: Record | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """What the runner does.
+
+    Attributes:
+        text: the file's new bytes, None: no file; they are written only where they differ from the present ones.
+        validate: the text is ours, so dockerd is to accept it first.
+        keep: bytes to keep as the backup first, where there are any.
+        begun: the record while the file is being written: old and new claims.
+        record: the record once it is written.
+        given_back: the file is as it was before the first owner came, so that the backup can go.
+        restart: Docker takes up the change by a restart only.
+        reload: a reload is enough.
+    """
+
+    text: bytes | None
+    validate: bool
+    keep: bytes | None
+    begun: Record
+    record: Record
+    given_back: bool
+    restart: bool
+    reload: bool
+
+
+def decode(text: bytes) -> str:
+    """Return a file's text without the byte order mark by which dockerd tells UTF-16 from UTF-8."""
+    return text.decode("utf-16" if text.startswith(UTF_16_MARKS) else "utf-8-sig")
+
+
+def parse(text: bytes, path: str) -> Json:
+    """Read daemon.json as dockerd does; an empty file counts as an empty object.
+
+    Raises:
+        Refusal: no JSON, with line and column, no object, or a key twice: dockerd would take the last of two values
+            and mix two objects, so rewriting the file could change what it means.
+    """
+
+    def once(pairs: list[tuple[str, object]]) -> Json:
+        keys = [key for key, _value in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise Refusal(f"{path} holds the key {twice[0]} twice in one object{left}")
+        return dict(pairs)
+
+    left = "; the file was left alone; mend it and run again"
+    try:
+        decoded = decode(text)
+        value = json.loads(decoded, object_pairs_hook=once) if decoded.strip() else {}
+        json.dumps(value, allow_nan=False)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise Refusal(f"{path} is no valid JSON ({where}){left}") from None
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path} is no valid JSON ({error}){left}") from None
+    except ValueError:
+        raise Refusal(f"{path} is no valid JSON ({_no_number(decoded)}){left}") from None
+    if not isinstance(value, dict):
+        raise Refusal(f"{path} holds no JSON object{left}")
+    return value
+
+
+def _no_number(text: str) -> str:
+    """Say where the first number stands that Python reads and JSON does not know."""
+    found = (token for token in NUMBER_OR_TEXT.finditer(text) if token[1] and not math.isfinite(float(token[1])))
+    token = next(found)
+    line, column = text.count("\n", 0, token.start()) + 1, token.start() - text.rfind("\n", 0, token.start())
+    return f"line {line}, column {column}: {token[1]} is no number"
+
+
+def claims_of(settings: Mapping[str, object], above: Place = ()) -> Claims:
+    """Return the claims that settings amount to.
+
+    A key without a value (at the top also an empty list or object) is left out. A runtime is one value, not merged:
+    what was left of another definition could contradict it.
+    """
+    claims: dict[Place, object] = {}
+    for key, value in settings.items():
+        place = (*above, key)
+        if isinstance(value, dict) and value and above != ("runtimes",):
+            claims.update(claims_of(value, place))
+        elif value is not None and (above or value not in ([], {})):
+            claims[place] = value
+    return claims
+
+
+def claims_for(wish: Wish, current: Json, first: Json, record: Record, owner: str) -> Claims:
+    """Return an owner's claims: its settings, and what nvidia_runtime, default_runtime and cdi stand for.
+
+    They are those of `nvidia-ctk runtime configure` and, for a runtime to be absent, of its RemoveRuntime
+    (nvidia-container-toolkit 1.20, pkg/config/engine/docker/docker.go), which puts the stock runtime in the place of
+    a default that goes. Other features stay.
+
+    Raises:
+        Refusal: the wishes contradict each other.
+    """
+    settings = claims_of(wish.settings)
+    runtime: Place = ("runtimes", wish.runtime_name)
+    more: dict[Place, object] = {}
+    if wish.default_runtime and wish.nvidia_runtime != "present":
+        raise Refusal("default_runtime is on, but the runtime is not wanted; set nvidia_runtime to present")
+    if wish.nvidia_runtime == "present":
+        more[runtime] = {"args": [], "path": wish.runtime_path}
+        if wish.default_runtime:
+            more[DEFAULT_RUNTIME] = wish.runtime_name
+    elif wish.nvidia_runtime == "absent":
+        more[runtime] = None
+        theirs = first if DEFAULT_RUNTIME in record.claims else current
+        named = theirs.get(DEFAULT_RUNTIME[0]) == wish.runtime_name
+        was_named = record.owners.get(owner, {}).get(DEFAULT_RUNTIME) == STOCK_RUNTIME
+        if (named or was_named) and DEFAULT_RUNTIME not in settings:
+            more[DEFAULT_RUNTIME] = STOCK_RUNTIME
+    if wish.cdi is not None:
+        more["features", "cdi"] = wish.cdi
+    _refuse_conflict(more, settings, "{} is wanted twice and differently, by settings and by nvidia_runtime or cdi")
+    return {**settings, **more}
+
+
+def _refuse_conflict(claims: Claims, others: Claims, message: str) -> None:
+    for place, value in claims.items():
+        for there, theirs in others.items():
+            length = min(len(place), len(there))
+            if place[:length] == there[:length] and (place != there or _canonical(value) != _canonical(theirs)):
+                raise Refusal(message.format(".".join(place)) + "; take it out of one of the two")
+
+
+def applied(current: Json, wanted: Claims, owned: Claims, first: Json) -> Json:
+    """Return the file as it should be.
+
+    Args:
+        current: the file as it is.
+        wanted: what all owners want in it now.
+        owned: what they wanted before; where it is not wanted any more, what the first file had comes back.
+        first: the file as it was before the first owner came.
+    """
+    result = copy.deepcopy(current)
+    for place in sorted(owned):
+        if place not in wanted:
+            _give_back(result, place, first)
+    for place, value in wanted.items():
+        if value is None:
+            _remove(result, place, first)
+        else:
+            _put(result, place, value)
+    return result
+
+
+def _at(value: object, place: Place) -> tuple[object, ...]:
+    """Return what stands at a place, as a tuple that is empty where nothing does."""
+    for key in place:
+        if not isinstance(value, dict) or key not in value:
+            return ()
+        value = value[key]
+    return (value,)
+
+
+def _put(result: Json, place: Place, value: object) -> None:
+    for key in place[:-1]:
+        inner = result.get(key)
+        if not isinstance(inner, dict):
+            inner = result[key] = {}
+        result = inner
+    result[place[-1]] = copy.deepcopy(value)
+
+
+def _remove(result: Json, place: Place, first: Json) -> None:
+    """Remove what stands at a place, and the objects that it leaves empty unless they were so at first."""
+    if not _at(result, place):
+        return
+    holders = [_at(result, place[:depth])[0] for depth in range(len(place))]
+    for depth in range(len(place), 0, -1):
+        del holders[depth - 1][place[depth - 1]]  # type: ignore[attr-defined]
+        if holders[depth - 1] or _at(first, place[: depth - 1]) == ({},):
+            return
+
+
+def _give_back(result: Json, place: Place, first: Json) -> None:
+    original = _at(first, place)
+    if original:
+        _put(result, place, original[0])
+        return
+    _remove(result, place, first)
+    for depth in range(1, len(place)):
+        above = _at(first, place[:depth])
+        if above and not isinstance(above[0], dict) and not _at(result, place[:depth]):
+            _put(result, place[:depth], above[0])  # an object of ours stood in its place
+
+
+def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
+    """Decide what becomes of daemon.json when an owner asks for something, or for nothing any more.
+
+    Raises:
+        Refusal: the file is no JSON, two owners want one key differently, or dockerd's command line has it.
+    """
+    record = found.record or Record()
+    current = parse(found.text or b"", path)
+    fresh = not record.owners
+    first = found.text if fresh else None if record.missing else found.backup
+    missing = first is None and (fresh or record.missing)
+    first_json = _first_json(first, path)
+
+    wanted = claims_for(wish, current, first_json, record, owner)
+    others = {name: claims for name, claims in record.owners.items() if name != owner}
+    for name, claims in others.items():
+        _refuse_conflict(wanted, claims, f"{{}} in {path} is wanted differently by the owners {owner} and {name}")
+    _refuse_flags(wanted, found.flags, owner, path)
+
+    owners = {**others, owner: wanted} if wanted else others
+    result = applied(current, Record(owners).claims, record.claims, first_json)
+    differs = _canonical(result) != _canonical(current)
+    if not differs and _canonical_claims(owners) == _canonical_claims(record.owners):
+        return Plan(reason=f"{path} holds the wanted settings")
+
+    known = missing or first is not None
+    is_first = known and _canonical(result) == _canonical(first_json)
+    text = found.text
+    if differs:
+        text = first if is_first else _written(result, decode(found.text or first or b""))
+    restart, reload = _effect(current, result)
+    after = _with_unseen(record, Record(owners, missing and bool(owners)), restart, reload)
+    mine = {**record.owners.get(owner, {}), **wanted}
+    action = Rewrite(
+        text=text,
+        validate=differs and not is_first,
+        # A backup without a record is older than what the file holds of ours already.
+        keep=found.text if fresh and (found.record or found.backup is None) else None,
+        begun=replace(after, owners={**others, owner: mine}, missing=missing),
+        record=after,
+        given_back=not owners and text == first,
+        restart=restart,
+        reload=reload,
+    )
+    if not differs:
+        return Plan((), (action,), f"{path} holds the wanted settings; whose they are is to be recorded")
+    difference = Difference(path, _shown(found.text), _shown(text))
+    return Plan((difference,), (action,), f"{path} is to change")
+
+
+def _first_json(first: bytes | None, path: str) -> Json:
+    try:
+        return parse(first or b"", path)
+    except Refusal:  # the backup has been damaged since
+        return {}
+
+
+def _refuse_flags(wanted: Claims, flags: Sequence[Flag], owner: str, path: str) -> None:
+    for flag in flags if wanted else ():
+        if flag.name == "config-file" and flag.value != path:
+            raise Refusal(
+                f"Docker reads its settings from {flag.value} (--config-file in {flag.place}), not from {path};"
+                " set path to that file"
+            )
+    for place in wanted:
+        for flag in flags:
+            if key_of(place) in flag.keys:
+                raise Refusal(
+                    f"{key_of(place)} is wanted in {path} by the owner {owner}, and stands on dockerd's command line"
+                    f" (--{flag.name} in {flag.place}): Docker would not start with both; take it out of one of the two"
+                )
+
+
+def _effect(current: Json, result: Json) -> tuple[bool, bool]:
+    """Return whether Docker takes up a change by a restart only, or else by a reload."""
+    keys = {*current, *result}
+    changed = {key for key in keys if _canonical(_at(current, (key,))) != _canonical(_at(result, (key,)))}
+    kept_by_reload = {key for key in changed - RELOADED_WHEN_GONE if key not in RELOADED or key not in result}
+    return bool(kept_by_reload), bool(changed) and not kept_by_reload
+
+
+def _with_unseen(before: Record, after: Record, restart: bool, reload: bool) -> Record:
+    """Return the new record with digests that differ from the old one's where Docker has something to take up."""
+    after = replace(after, unseen=before.unseen)
+    restarts, reloads = before.unseen
+    restarts += restart and after.digest == before.digest
+    reloads += reload and after.reload_digest == before.reload_digest
+    return replace(after, unseen=(restarts, reloads))
+
+
+def _written(value: Json, like: str) -> bytes:
+    """Return an object as text, with another text's indentation, line ends and alphabet where it shows them."""
+    indented = re.search(r"\{[^\S\n]*\n([ \t]+)\"", like)
+    ascii_only = like.isascii() or "\\ud" in like.lower()  # half a character can be written as an escape only
+    text = json.dumps(value, indent=indented[1] if indented else 2, ensure_ascii=ascii_only)
+    text += "\n" if like.endswith("\n") or not like.strip() else ""
+    return text.replace("\n", "\r\n" if "\r\n" in like else "\n").encode()
+
+
+def _shown(text: bytes | None) -> str:
+    """Return a file's text for a diff: without the names and passwords that its addresses (of proxies) may hold."""
+    return CREDENTIALS.sub("xxxxx", decode(text or b""))
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _canonical_claims(owners: Mapping[str, Claims]) -> dict[str, dict[Place, str]]:
+    return {name: {place: _canonical(value) for place, value in claims.items()} for name, claims in owners.items()}

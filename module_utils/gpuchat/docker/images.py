@@ -1,0 +1,114 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Container images: names, registries, digests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+
+DOCKER_HUB = "docker.io"
+DOCKER_HUB_API = "registry-1.docker.io"
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by registry, repository and tag."""
+
+    registry: str
+    repository: str
+    tag: str
+
+    @classmethod
+    def parse(cls, name: str) -> Image:
+        """Read a name as Docker does, and refuse one whose tag is missing or moves.
+
+        Raises:
+            Refusal: no tag, or ``latest``.
+        """
+        first, slash, rest = name.partition("/")
+        if slash and ("." in first or ":" in first or first == "localhost"):
+            registry, path = first, rest
+        else:
+            registry, path = DOCKER_HUB, name
+        if registry == DOCKER_HUB and "/" not in path:
+            path = f"library/{path}"
+        repository, _colon, tag = path.partition(":")
+        if not tag or tag == "latest" or "@" in path:
+            raise Refusal(
+                f"found the image {name}; wanted one with a tag that stays, not {tag or 'none'}; set its version"
+            )
+        return cls(registry, repository, tag)
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image is pulled from: ``host`` as in an image name, and the path below it."""
+
+    host: str
+    repository: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}/{self.repository}"
+
+    def manifest_url(self, tag: str, insecure: Sequence[str]) -> str:
+        """Return the address of a tag's manifest in the registry's HTTP interface (OCI distribution 1.1)."""
+        scheme = "http" if self.host in insecure else "https"
+        host = DOCKER_HUB_API if self.host == DOCKER_HUB else self.host
+        return f"{scheme}://{host}/v2/{self.repository}/manifests/{tag}"
+
+
+def source_of(image: Image, registry_map: Mapping[str, str]) -> Source:
+    """Return where an image is pulled from, after ``gpuchat_registry_map``.
+
+    A map's value is a registry, or a registry and a path below it (``mirror.example.com/hub``).
+    """
+    place = registry_map.get(image.registry, image.registry).rstrip("/")
+    host, _slash, prefix = place.partition("/")
+    return Source(host, f"{prefix}/{image.repository}" if prefix else image.repository)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Pull an image by digest."""
+
+    reference: str
+
+
+def plan_image(image: Image, source: Source, digest: str, there: bool) -> Plan:
+    """Decide whether an image must be pulled.
+
+    Args:
+        image: the image as the inventory names it.
+        source: where it is pulled from.
+        digest: its digest, from the lock file or the registry.
+        there: the host holds that digest already.
+    """
+    reference = f"{source.name}@{digest}"
+    if there:
+        return Plan(reason=f"{image} is there as {digest}")
+    return Plan(
+        (Difference(f"image {image}", "", f"{reference}\n"),), (Pull(reference),), f"{image} is not on this host"
+    )
+
+
+def token_request(challenge: str) -> str | None:
+    """Return the address at which a registry's challenge says a token is to be had (None: no bearer challenge).
+
+    Source: the distribution project's token authentication specification.
+    """
+    scheme, _space, rest = challenge.partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+    query = "&".join(f"{key}={fields[key]}" for key in ("service", "scope") if key in fields)
+    return f"{fields['realm']}?{query}" if "realm" in fields else None

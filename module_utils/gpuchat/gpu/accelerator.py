@@ -1,0 +1,124 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host is to compute with, and what its driver still needs for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.errors import Refusal
+
+CPU_INSTEAD = "or set gpuchat_accelerator to cpu"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a host has.
+
+    Attributes:
+        accelerator: ``nvidia``, ``rocm`` or ``cpu``, by the devices that are there.
+        state: how NVIDIA's GPUs answer, as ``gpuchat_gpu_info`` names it.
+        reason: the same in words.
+        nouveau: the free driver holds a GPU.
+        secure_boot: the firmware lets only signed kernel modules in; None where it cannot be told.
+    """
+
+    accelerator: str
+    state: str
+    reason: str = ""
+    nouveau: bool = False
+    secure_boot: bool | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the owner wants.
+
+    Attributes:
+        accelerator: ``auto``, ``nvidia`` or ``cpu``.
+        install_driver: the driver may be installed.
+        signed_modules: the driver's packages bring kernel modules that the firmware trusts.
+        reboot: the host may be restarted.
+    """
+
+    accelerator: str = "auto"
+    install_driver: bool = False
+    signed_modules: bool = False
+    reboot: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the host computes with, and what is to be done first."""
+
+    accelerator: str
+    install_driver: bool = False
+    reboot: bool = False
+    reason: str = ""
+
+
+def decide(found: Found, wanted: Wanted, installed: bool = False) -> Decision:
+    """Decide what a host computes with.
+
+    Args:
+        installed: this run has just installed the driver.
+
+    Raises:
+        Refusal: it cannot be as wanted; the text says what to set or to do.
+    """
+    if wanted.accelerator == "cpu":
+        return Decision("cpu", reason="the CPU, as gpuchat_accelerator says")
+    if found.accelerator == "rocm":
+        raise Refusal(
+            "found an AMD GPU (rocm), which gpuchat does not serve yet; wanted NVIDIA GPUs or none; "
+            f"take the host out of the group gpu, {CPU_INSTEAD}"
+        )
+    if found.state == "ok":
+        return Decision("nvidia", reason="NVIDIA GPUs with a working driver")
+    if found.state == "no_gpu":
+        if wanted.accelerator == "nvidia":
+            raise Refusal(
+                "found no NVIDIA GPU on this host; wanted one, as gpuchat_accelerator says; "
+                "look at `lspci -d 10de:`, or set gpuchat_accelerator to auto or cpu"
+            )
+        return Decision("cpu", reason="the CPU: the host has no NVIDIA GPU")
+    return _to_be_mended(found, wanted, installed)
+
+
+def _to_be_mended(found: Found, wanted: Wanted, installed: bool) -> Decision:
+    if found.state == "no_driver" and not installed:
+        return _to_be_installed(found, wanted)
+    if found.state in ("no_driver", "mismatch"):
+        if wanted.reboot:
+            return Decision("nvidia", reboot=True, reason=f"a restart of the host: {found.reason}")
+        raise Refusal(
+            f"{found.reason}; wanted a driver that runs; restart the host and run again, or set nvidia_driver_reboot "
+            "to true; where it has just restarted, look at `dkms status` and `modprobe nvidia`, and set "
+            "nvidia_driver_kernel to the kind of kernel that runs"
+        )
+    cure = {
+        "lost": "restart the host; if it happens again, look at its power, cooling and seat (`dmesg | grep NVRM`)",
+        "no_permission": "run as root, and see that the container or virtual machine was given the devices",
+    }.get(found.state, "look at `nvidia-smi` on the host")
+    raise Refusal(f"{found.reason}; wanted GPUs that answer; {cure}, {CPU_INSTEAD}")
+
+
+def _to_be_installed(found: Found, wanted: Wanted) -> Decision:
+    if not wanted.install_driver:
+        raise Refusal(
+            f"found an NVIDIA GPU without a working driver ({found.reason}); wanted the driver; install it, "
+            f"or set nvidia_driver_install to true, {CPU_INSTEAD}"
+        )
+    if found.secure_boot and not wanted.signed_modules:
+        raise Refusal(
+            "Secure Boot is on, and the driver's packages build their kernel modules on this host, which the firmware "
+            "would not trust; wanted signed modules; set nvidia_driver_source to distribution on Ubuntu, "
+            "or turn Secure Boot off in the firmware, or sign the modules with a key of your own and install the driver"
+        )
+    if found.nouveau and not wanted.reboot:
+        raise Refusal(
+            "the free driver nouveau holds the GPU, and lets go of it only when the host restarts; wanted a restart "
+            "after NVIDIA's driver is installed; set nvidia_driver_reboot to true, "
+            "or blacklist nouveau, restart the host and run again"
+        )
+    return Decision("nvidia", install_driver=True, reason=f"NVIDIA's driver is to be installed: {found.reason}")

@@ -1,0 +1,63 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at a host's accelerators and at its firmware, and has decided what the host computes with."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from ..core import host
+from ..core.change import Plan
+from ..core.errors import Refusal
+from ..system.release import Release
+from . import readings_runner
+from .accelerator import Found, Wanted, decide
+
+FIRMWARE = "/sys/firmware/efi"
+SECURE_BOOT = f"{FIRMWARE}/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+"""The variable of the UEFI specification (3.3, "Globally Defined Variables"); its last byte is 1 where it is on."""
+
+
+def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
+    """Return a module's result: what the host computes with, what is to be done first, and all that was found.
+
+    Raises:
+        Refusal: it cannot be as wanted.
+    """
+    seen = readings_runner.look()
+    devices: list[dict[str, object]] = seen["pci_devices"]  # type: ignore[assignment]
+    found = Found(
+        str(seen["accelerator"]),
+        str(seen["state"]),
+        str(seen["reason"]),
+        any(device["driver"] == "nouveau" for device in devices),
+        secure_boot(),
+    )
+    wanted = Wanted(
+        str(params["accelerator"]),
+        bool(params["install_driver"]),
+        Release.parse(host.os_release()).id in params["signed_modules"],
+        bool(params["reboot"]),
+    )
+    installed = bool(params["driver_installed"])
+    try:
+        decision = decide(found, wanted, installed)
+    except Refusal:
+        if not (check and installed):
+            raise
+        note = "what the GPUs say: the driver is not installed yet"
+        result = Plan(reason="NVIDIA's driver is to be installed first", notes=(note,)).result()
+        return {**seen, **result, "accelerator": "nvidia", "install_driver": False, "reboot": False}
+    result = Plan(reason=decision.reason).result()
+    todo = {"install_driver": decision.install_driver, "reboot": decision.reboot}
+    return {**seen, **result, "accelerator": decision.accelerator, **todo}
+
+
+def secure_boot() -> bool | None:
+    """Return whether the firmware lets only signed kernel modules in; None where it cannot be told."""
+    try:
+        return pathlib.Path(SECURE_BOOT).read_bytes()[-1] == 1
+    except (OSError, IndexError):
+        return None if pathlib.Path(FIRMWARE).exists() else False

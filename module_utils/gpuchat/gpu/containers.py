@@ -1,0 +1,111 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers and the host's GPUs: which containers were given some, which have lost them, and what that means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+
+CDI_KIND = "nvidia.com/gpu"
+LOST = 42
+"""Exit status by which the probe says that a GPU cannot be opened; others mean that it could not look."""
+
+PROBE = f"""
+for device in /dev/nvidiactl /dev/nvidia[0-9]*; do
+    {{ true <"$device"; }} 2>/dev/null || exit {LOST}
+done
+"""
+"""Opens each GPU's device, as a driver call would: a container whose cgroup was reset still sees the file."""
+
+COUNT = PROBE + "set -- /dev/nvidia[0-9]*; echo $#"
+"""The probe, then the number of GPUs."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container that was given GPUs."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Restart a container, so that it gets its GPUs anew."""
+
+    container: Container
+
+
+def containers_with_gpus(inspected: Sequence[Mapping[str, object]], runtime: str) -> tuple[Container, ...]:
+    """Return the containers that were given GPUs.
+
+    Args:
+        inspected: what ``docker inspect`` says of the running containers.
+        runtime: name of NVIDIA's runtime.
+    """
+    found = []
+    for one in inspected:
+        host_config = one.get("HostConfig")
+        config = one.get("Config")
+        if not isinstance(host_config, Mapping) or not isinstance(config, Mapping):
+            continue
+        requests = host_config.get("DeviceRequests") or ()
+        by_request = any(_asks_for_gpus(request) for request in requests)
+        environment = dict(str(word).partition("=")[::2] for word in config.get("Env") or ())
+        visible = environment.get("NVIDIA_VISIBLE_DEVICES", "void")
+        by_runtime = host_config.get("Runtime") == runtime and visible not in ("", "void", "none")
+        if by_request or by_runtime:
+            found.append(Container(str(one["Id"]), str(one.get("Name", "")).lstrip("/")))
+    return tuple(found)
+
+
+def _asks_for_gpus(request: object) -> bool:
+    if not isinstance(request, Mapping):
+        return False
+    if request.get("Driver") == "cdi":
+        return any(str(name).startswith(CDI_KIND) for name in request.get("DeviceIDs") or ())
+    kinds = {str(kind) for group in request.get("Capabilities") or () for kind in group}
+    return request.get("Driver") == "nvidia" or "gpu" in kinds
+
+
+def plan_restarts(lost: Sequence[Container]) -> Plan:
+    """Decide what becomes of containers that lost their GPUs, as ``systemctl daemon-reload`` can do to them."""
+    differences = tuple(
+        Difference(f"container {container.name}", "has lost its GPUs\n", "restarted\n") for container in lost
+    )
+    names = ", ".join(container.name for container in lost)
+    reason = f"restart {names}, which lost their GPUs" if lost else "no container has lost its GPUs"
+    return Plan(differences, tuple(map(Restart, lost)), reason)
+
+
+def check_count(status: int, said: str, wanted: int, image: str) -> None:
+    """Refuse a container that does not see as many GPUs as the host has.
+
+    Args:
+        status: exit status of the trial container.
+        said: what it printed, with what Docker said.
+        wanted: number of GPUs of the host.
+
+    Raises:
+        Refusal: it did not start, or saw another number.
+    """
+    if status == LOST:
+        raise Refusal(
+            f"a container of {image} was given {wanted} GPUs and may not open them; wanted devices that it may use; "
+            "look at `nvidia-ctk cdi list` and at the driver's log with `dmesg`"
+        )
+    if status != 0:
+        raise Refusal(
+            f"no container with GPUs starts on this host, although it has {wanted}: {said.strip()}; "
+            "is the driver's version the one of its libraries? look at `nvidia-smi` on the host"
+        )
+    number = said.rsplit(maxsplit=1)[-1] if said.split() else "0"
+    if number != str(wanted):
+        raise Refusal(
+            f"a container of {image} sees {number} GPUs; the host has {wanted}; "
+            "run `nvidia-smi -L` on the host: a GPU may have fallen off the bus since the driver was loaded"
+        )

@@ -1,0 +1,373 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of a model: which are asked for, what the manifest says of them, and whether weights are whole."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..core.errors import Refusal
+
+MANIFEST = "gpuchat-model.json"
+"""Lies in each published folder: our record on a host, and the listing of a plain tree on a web server."""
+
+FORMAT = 1
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Weights whose loading can run code; left out unless ``include`` asks for them."""
+
+SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json")
+INDEX_ENDING = ".safetensors.index.json"
+MAXIMUM_HEADER = 100_000_000
+"""Longest header (bytes) that safetensors itself accepts."""
+
+LARGEST_GIT_BLOB = 64 << 20
+"""Up to here (bytes) git's own SHA-1 is computed besides: hubs keep larger files as LFS objects with a SHA-256."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model.
+
+    Attributes:
+        path: below the model's folder, with slashes.
+        size: bytes.
+        sha256: its SHA-256 in hex, empty where the source does not say.
+        git_sha1: SHA-1 of its git blob in hex, where the source says that alone.
+        mtime_ns: its time on this host, in the manifest alone.
+    """
+
+    path: str
+    size: int
+    sha256: str = ""
+    git_sha1: str = ""
+    mtime_ns: int = 0
+
+    def identity(self) -> str:
+        """Return what tells its bytes from others, for people and for comparison."""
+        if self.sha256:
+            return f"sha256:{self.sha256}"
+        return f"git:{self.git_sha1}" if self.git_sha1 else "unproven"
+
+    def same_bytes(self, other: ModelFile) -> bool:
+        """Whether two files are known to hold the same bytes."""
+        if self.size != other.size:
+            return False
+        if self.sha256 and other.sha256:
+            return self.sha256 == other.sha256
+        return bool(self.git_sha1) and self.git_sha1 == other.git_sha1
+
+    def key(self, place: str) -> str:
+        """Return the name under which its bytes wait until they are published.
+
+        Bytes that a hash proves may come from anywhere; others belong to one place and path.
+        """
+        proof = self.identity() if self.sha256 or self.git_sha1 else f"{place}\n{self.path}"
+        return hashlib.sha256(f"{self.size}\n{proof}".encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A file on the disk: size in bytes, time in nanoseconds, and whether it is one (not a link)."""
+
+    size: int
+    mtime_ns: int
+    is_file: bool = True
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task asks for."""
+
+    source: str
+    repo: str
+    revision: str
+    dest: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.repo or self.dest
+
+    def record(self) -> dict[str, object]:
+        """Return what the manifest keeps of it."""
+        return {
+            "source": self.source,
+            "repo": self.repo,
+            "revision": self.revision,
+            "include": list(self.include),
+            "exclude": list(self.exclude),
+        }
+
+
+def wanted_as_recorded(manifest: Manifest) -> Wanted:
+    """Return what the task asked for that a manifest is the record of."""
+    source, repo, revision = (str(manifest.wanted[key]) for key in ("source", "repo", "revision"))
+    patterns = [manifest.wanted[key] for key in ("include", "exclude")]
+    include, exclude = (tuple(map(str, one)) if isinstance(one, list) else () for one in patterns)
+    return Wanted(source, repo, revision, "", include, exclude)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source holds at a commit; ``place`` is the endpoint that said so."""
+
+    commit: str
+    files: tuple[ModelFile, ...]
+    place: str = ""
+
+    @property
+    def bytes_total(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The record of a published model."""
+
+    commit: str
+    wanted: Mapping[str, object]
+    files: tuple[ModelFile, ...]
+    place: str = ""
+
+    def text(self) -> str:
+        """Return it as the file that lies in the model's folder."""
+        entries = []
+        for file in sorted(self.files, key=lambda file: file.path):
+            entry: dict[str, object] = {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
+            entry.update((key, value) for key, value in (("sha256", file.sha256), ("git", file.git_sha1)) if value)
+            entries.append(entry)
+        head = {"format": FORMAT, "commit": self.commit, "place": self.place, **self.wanted}
+        return json.dumps({**head, "files": entries}, indent=1) + "\n"
+
+
+def parse_manifest(text: bytes) -> Manifest | None:
+    """Read a manifest; None for what is none of ours or damaged, which then proves nothing."""
+    try:
+        value = json.loads(text)
+        if value["format"] != FORMAT:
+            return None
+        files = tuple(
+            ModelFile(
+                checked_path(str(entry["path"])),
+                int(entry["size"]),
+                str(entry.get("sha256", "")),
+                str(entry.get("git", "")),
+                int(entry.get("mtime_ns", 0)),
+            )
+            for entry in value["files"]
+        )
+        wanted = {key: value[key] for key in ("source", "repo", "revision", "include", "exclude")}
+        return Manifest(str(value["commit"]), wanted, files, str(value.get("place", "")))
+    except (ValueError, KeyError, TypeError, AttributeError, Refusal):
+        return None
+
+
+def intact(manifest: Manifest | None, there: Mapping[str, Status]) -> dict[str, ModelFile]:
+    """Return the manifest's files whose size and time are still what they were, by path."""
+    if manifest is None:
+        return {}
+    return {file.path: file for file in manifest.files if there.get(file.path) == Status(file.size, file.mtime_ns)}
+
+
+def checked_path(path: str) -> str:
+    """Return a path that stays below the folder it is joined to.
+
+    Raises:
+        Refusal: it would lead out of it, is not in its plain form, or is the manifest's own.
+    """
+    parts = path.split("/")
+    odd = any(letter in "\0\\" or "\ud800" <= letter <= "\udfff" for letter in path)
+    if not path or odd or {"", ".", ".."} & set(parts):
+        raise Refusal(
+            f"found the file name {path!r} in the listing; wanted one below the model's folder; nothing was fetched"
+        )
+    return path
+
+
+def folders_of(path: str) -> list[str]:
+    """Return the folders that a path leads through, the innermost last."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence[str]) -> tuple[ModelFile, ...]:
+    """Return the files that are asked for, in the order of their paths.
+
+    A pattern is a shell pattern whose ``*`` crosses folders, as the hubs' own clients have it; one that ends in a
+    slash stands for all below it. Without ``include`` everything is asked for but pickled weights, git's own files,
+    and our manifest.
+
+    Raises:
+        Refusal: two entries for one path, or a path that leads out of the folder.
+    """
+    found: dict[str, ModelFile] = {}
+    for file in files:
+        if checked_path(file.path) in found:
+            raise Refusal(f"found {file.path!r} twice in the listing; wanted each file once; nothing was fetched")
+        if file.size < 0:
+            raise Refusal(
+                f"found {file.size} bytes for {file.path!r} in the listing; wanted a size; nothing was fetched"
+            )
+        found[file.path] = file
+    for path in found:
+        for folder in folders_of(path):
+            if folder in found:
+                raise Refusal(f"found {folder!r} as a file and as a folder in the listing; nothing was fetched")
+    wanted = [file for file in found.values() if _is_asked_for(file.path, include, exclude)]
+    return tuple(sorted(wanted, key=lambda file: file.path))
+
+
+def _is_asked_for(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    if path == MANIFEST or path == ".gitattributes" or matches(path, exclude):
+        return False
+    return matches(path, include) if include else not matches(path, PICKLES)
+
+
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a path fits one of some shell patterns; case counts."""
+    return any(fnmatch.fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns)
+
+
+def is_small_json(path: str) -> bool:
+    """Whether a file is among those that say what a model is, read before its weights are fetched."""
+    return path in SMALL_JSON or (path.endswith(INDEX_ENDING) and "/" not in path)
+
+
+def proven(file: ModelFile, content: bytes) -> bool:
+    """Whether some bytes are those of a file, as far as its source says."""
+    return len(content) == file.size and Proof(file.size).update(content).fits(file)
+
+
+class Proof:
+    """Both hashes of a file, computed while its bytes go by."""
+
+    def __init__(self, size: int) -> None:
+        """Begin with nothing of a file of `size` bytes."""
+        self._sha256 = hashlib.sha256()
+        self._git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False) if size <= LARGEST_GIT_BLOB else None
+
+    def update(self, content: bytes | bytearray | memoryview) -> Proof:
+        """Take the next bytes; large ones are hashed without the interpreter's lock."""
+        self._sha256.update(content)
+        if self._git is not None:
+            self._git.update(content)
+        return self
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    def found(self, file: ModelFile) -> str:
+        """Return what was found, in the terms in which the source proves the file."""
+        if file.git_sha1 and not file.sha256 and self._git is not None:
+            return f"git:{self._git.hexdigest()}"
+        return f"sha256:{self.sha256}"
+
+    def fits(self, file: ModelFile) -> bool:
+        """Whether the bytes are the file's, as far as its source says."""
+        return file.identity() in ("unproven", self.found(file))
+
+
+def digest_of(files: Iterable[ModelFile]) -> str:
+    """Return a stand-in for the commit of a source that names none: it changes with any file."""
+    lines = sorted(f"{file.path}\n{file.size}\n{file.identity()}" for file in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:40]
+
+
+def check_safetensors(path: str, size: int, head: bytes) -> frozenset[str]:
+    """Return the names of the tensors in a safetensors file, after a look at its header.
+
+    Args:
+        path: for messages.
+        size: the file's bytes.
+        head: its first bytes, the whole header among them where it is sane.
+
+    Raises:
+        Refusal: no such file, or its tensors do not fill it exactly.
+
+    Format: 8 bytes little-endian length, a JSON object, the tensors (safetensors' own documentation).
+    """
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 8 or length > min(MAXIMUM_HEADER, size - 8) or len(head) < 8 + length:
+        raise Refusal(f"{path} begins with no safetensors header; wanted the weights that its ending promises")
+    try:
+        header = json.loads(head[8 : 8 + length])
+        tensors = {name: value["data_offsets"] for name, value in header.items() if name != "__metadata__"}
+        spans = sorted((int(begin), int(end)) for begin, end in tensors.values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Refusal(f"{path} holds a damaged safetensors header; wanted one that names its tensors") from None
+    end = 0
+    for begin, stop in spans:
+        if begin != end or stop < begin:
+            raise Refusal(f"{path} holds tensors with a gap or an overlap at byte {end}; wanted one after the other")
+        end = stop
+    if 8 + length + end != size:
+        raise Refusal(f"{path} holds {size} bytes; wanted {8 + length + end} as its own header says")
+    return frozenset(tensors)
+
+
+def header_length(head: bytes, size: int) -> int:
+    """Return how many bytes of a safetensors file hold its header, 8 where its length makes no sense."""
+    length = int.from_bytes(head[:8], "little")
+    return 8 + length if length <= min(MAXIMUM_HEADER, max(0, size - 8)) else 8
+
+
+def check_shards(
+    path: str, index: object, files: Container[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> dict[str, set[str]]:
+    """Return the tensors that an index places in each shard, by the shard's path.
+
+    Args:
+        path: the index's own path.
+        index: it, as data.
+        files: the paths that are there, or are to be.
+        include: what was asked for,
+        exclude: and what not: shards left out on purpose are none of our business.
+
+    Raises:
+        Refusal: it is no index, or a shard is missing.
+    """
+    weights = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weights, dict):
+        raise Refusal(f"{path} holds no weight_map; wanted the index of the model's shards")
+    folder = path.rpartition("/")[0]
+    placed: dict[str, set[str]] = {}
+    for tensor, shard in weights.items():
+        placed.setdefault(f"{folder}/{shard}" if folder else str(shard), set()).add(tensor)
+    for where in sorted(placed):
+        if where in files:
+            continue
+        if where.endswith(".safetensors") and _is_asked_for(where, include, exclude):
+            raise Refusal(
+                f"{path} names the shard {where}, which is not among the files; wanted all of them; check repo"
+            )
+        del placed[where]
+    return placed
+
+
+def check_index(
+    path: str,
+    index: object,
+    tensors: Mapping[str, frozenset[str]],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> None:
+    """Refuse shards that are not those of their index; as ``check_shards``, with the tensors of each file by path.
+
+    Raises:
+        Refusal: a shard is missing, or lacks a tensor that the index places there.
+    """
+    for where, named in sorted(check_shards(path, index, tensors, include, exclude).items()):
+        missing = sorted(named - tensors[where])
+        if missing:
+            raise Refusal(f"{where} lacks {len(missing)} tensors that {path} places there, {missing[0]} among them")
+
+
+def with_proof(file: ModelFile, sha256: str, mtime_ns: int) -> ModelFile:
+    """Return a file as the manifest keeps it."""
+    return replace(file, sha256=sha256 or file.sha256, mtime_ns=mtime_ns)

@@ -1,0 +1,392 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks a hub: follows redirects by hand so that a token stays where it belongs, and reads listings."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.cookiejar
+import json
+import os
+import random
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+from ..core.errors import Refusal
+from . import transfer
+from .files import Listing, ModelFile, Wanted, chosen, digest_of, is_small_json, proven
+from .hubs import (
+    COMMIT,
+    MODELSCOPE_WALK,
+    Hub,
+    Told,
+    credentials,
+    cure,
+    endpoints,
+    next_page,
+    no_endpoint,
+    origin,
+    read_commit,
+    read_huggingface_page,
+    read_modelscope_page,
+    read_tree,
+    token_origin,
+)
+
+try:
+    import requests
+    import urllib3  # of which requests is made
+except ImportError:  # then the module runs on in the toolbox, or says what it cannot do
+    requests = None  # type: ignore[assignment]
+
+AGENT = "gpuchat"
+CONNECT_SECONDS = 10.0
+SILENT_SECONDS = 30.0
+"""A connection that gives no byte for so long is dropped, and the rest asked for anew."""
+
+HOPS = 8
+PAGES = 10_000
+LISTING_ATTEMPTS = 5
+SMALL_BODY = 1 << 16
+LARGEST_DATA = 256 << 20
+FAILURES: tuple[type[Exception], ...] = (OSError, http.client.HTTPException)
+"""What a broken connection raises below requests, whose own exceptions are OSErrors."""
+
+if requests is not None:
+    FAILURES += (urllib3.exceptions.HTTPError,)
+
+
+def available() -> bool:
+    """Whether the library that speaks HTTP is there."""
+    return requests is not None
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Opens addresses; the token goes to its own origin and nowhere else.
+
+    Attributes:
+        source: huggingface, modelscope or http.
+        token: what to show, empty for nothing.
+        token_origin: the scheme, host and port that it is for.
+    """
+
+    source: str
+    token: str = field(default="", repr=False)
+    token_origin: str = ""
+
+    def session(self) -> Any:
+        """Return a session that takes proxies from the environment, but neither netrc nor cookies."""
+        if requests is None:
+            return PlainSession()
+        session = requests.Session()
+        session.auth = _as_it_is  # without one, requests would look into ~/.netrc for each host
+        session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        session.verify = _authorities()
+        return session
+
+    def may_see(self, url: str) -> bool:
+        """Whether an address gets the token."""
+        place = origin(url)
+        return bool(self.token) and place == self.token_origin
+
+    @contextlib.contextmanager
+    def open(
+        self, session: Any, url: str, headers: Mapping[str, str] | None = None, silent: float = SILENT_SECONDS
+    ) -> Iterator[Any]:
+        """Yield the answer to one request, without following a redirect."""
+        sent = {"User-Agent": AGENT, "Accept-Encoding": "identity", **(headers or {})}
+        if self.may_see(url):  # which also refuses what is no web address, such as file: in a redirect
+            sent.update(credentials(self.source, self.token))
+        timeout = (min(CONNECT_SECONDS, silent), silent)
+        try:
+            answer = session.get(url, headers=sent, stream=True, allow_redirects=False, timeout=timeout)
+        except ValueError as error:  # requests reads where a redirect leads even if it is not to follow it
+            raise OSError(f"an answer that cannot be read: {error}") from None
+        try:
+            yield answer
+        finally:
+            finish(answer)
+
+    def follow(self, session: Any, url: str, silent: float = SILENT_SECONDS) -> tuple[Told, bytes, str]:
+        """Return the answer at the end of the redirects, its body, and the address that gave it."""
+        for _hop in range(HOPS):
+            with self.open(session, url, silent=silent) as answer:
+                if answer.status_code in (301, 302, 303, 307, 308) and answer.headers.get("location"):
+                    url = urljoin(url, answer.headers["location"])
+                    continue
+                body = answer.raw.read(LARGEST_DATA, decode_content=True)
+                return Told(answer.status_code, lower(answer.headers)), body, url
+        return Told(0, {}, f"more than {HOPS} redirects"), b"", url
+
+    def ask(
+        self, session: Any, url: str, attempts: int = LISTING_ATTEMPTS, silent: float = SILENT_SECONDS
+    ) -> tuple[Told, bytes]:
+        """Return an answer and its body, after waiting and asking again where the server asks for patience."""
+        told, body = Told(0, {}, "not asked"), b""
+        for attempt in range(1, attempts + 1):
+            try:
+                told, body, _url = self.follow(session, url, silent)
+                patient = told.status in (408, 425, 429) or told.status >= 500
+            except FAILURES as error:
+                told, body = Told(0, {}, reason(error)), b""
+                patient = not _nobody_is_there(error)
+            if not patient or attempt == attempts:
+                break
+            wait = transfer.retry_after(told.headers, time.time())
+            time.sleep(transfer.backoff(attempt, wait, random.random()))
+        return told, body
+
+
+class PlainSession:
+    """What a listing needs of a session, by the standard library: a bare host can be asked what it would fetch."""
+
+    def __init__(self) -> None:
+        context = ssl.create_default_context()
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _NoRedirect())
+
+    def get(self, url: str, headers: Mapping[str, str], timeout: tuple[float, float], **_more: object) -> PlainAnswer:
+        request = urllib.request.Request(url, headers=dict(headers))
+        try:
+            return PlainAnswer(self._opener.open(request, timeout=timeout[1]))
+        except urllib.error.HTTPError as error:  # an answer too, which the caller judges
+            return PlainAnswer(error)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_words: object, **_more: object) -> None:
+        return None
+
+
+class PlainAnswer:
+    """An answer of the standard library, with the names that ``requests`` gives its parts."""
+
+    def __init__(self, answer: Any) -> None:
+        self.status_code = int(answer.status)
+        self.headers = answer.headers
+        self.raw = self
+        self._answer = answer
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._answer.closed)
+
+    def read(self, size: int, **_more: object) -> bytes:
+        return bytes(self._answer.read(size))
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def _nobody_is_there(error: Exception) -> bool:
+    """Whether no connection came about at all: asking again at once is of no use."""
+    if isinstance(error, urllib.error.URLError):
+        return True
+    too_slow = requests is not None and isinstance(error, requests.ConnectTimeout)
+    return too_slow or "NewConnectionError" in repr(error)
+
+
+def _as_it_is(request: Any) -> Any:
+    return request
+
+
+def _authorities() -> Any:
+    """Return the system's certificate authorities, which a closed network's own is added to; else requests' own."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or True
+
+
+def lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with their names in lower case."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def finish(answer: Any) -> None:
+    """Hand the connection back to its pool where the body is read to its end, else close it."""
+    with contextlib.suppress(*FAILURES, ValueError):
+        length = answer.headers.get("content-length", "")
+        if not answer.raw.closed and length.isdigit() and int(length) <= SMALL_BODY:
+            answer.raw.read(SMALL_BODY)
+    original = getattr(answer.raw, "_fp", None)
+    if original is not None and getattr(original, "isclosed", lambda: False)():
+        answer.raw.release_conn()
+    else:
+        answer.close()
+
+
+def reason(error: Exception) -> str:
+    """Return a failure's reason without the address, which may hold a signature."""
+    inner: BaseException = error
+    while True:
+        deeper = inner.__cause__ or getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    text = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)
+    return f"{type(inner).__name__}: {text.rpartition('>: ')[2]}"[:200] if text else type(inner).__name__
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a hub holds.
+
+    Attributes:
+        hub: the endpoint that answered.
+        listing: the files asked for.
+        data: the small JSON files, as data by path.
+    """
+
+    hub: Hub
+    listing: Listing
+    data: Mapping[str, object]
+
+
+def asker_for(params: Mapping[str, Any]) -> Asker:
+    """Return what asks, for a module's parameters."""
+    source = str(params["source"])
+    return Asker(source, str(params.get("token") or ""), token_origin(source, str(params.get("token_for") or "")))
+
+
+def hubs_for(wanted: Wanted, given: Sequence[str]) -> list[Hub]:
+    """Return the hubs to try, in their order."""
+    return [Hub(wanted.source, url, wanted.repo, wanted.revision).check() for url in endpoints(wanted.source, given)]
+
+
+def find(asker: Asker, wanted: Wanted, given: Sequence[str], small_files: bool = True) -> Found:
+    """Return what the first endpoint that holds the model has.
+
+    Args:
+        asker: who asks.
+        wanted: the model.
+        given: the endpoints to try.
+        small_files: fetch config.json and its like, too, which also shows whether files may be read.
+
+    Raises:
+        Refusal: none has it; with each endpoint's word and what to set.
+    """
+    words = []
+    session = asker.session()
+    for hub in hubs_for(wanted, given):
+        try:
+            listing = _listing(asker, session, hub, wanted)
+            data = _small_files(asker, session, hub, listing) if small_files else {}
+            return Found(hub, listing, data)
+        except Refusal as refusal:
+            words.append(str(refusal))
+    raise no_endpoint(words)
+
+
+def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float) -> str:
+    """Return the commit that a revision stands for now, empty where the first endpoint does not say so at once."""
+    hub = hubs_for(wanted, given)[0]
+    try:
+        told, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
+        if told.status != 200:
+            return ""
+        if hub.source == "huggingface":
+            return read_commit(body, hub.endpoint)
+        return (
+            read_modelscope_page(body, hub.endpoint).commit if hub.source == "modelscope" else read_tree(body, hub)[0]
+        )
+    except Refusal:
+        return ""
+
+
+def _must(asker: Asker, session: Any, hub: Hub, url: str) -> tuple[Told, bytes]:
+    told, body = asker.ask(session, url)
+    if told.status != 200:
+        raise Refusal(cure(told, hub, asker.token, asker.may_see(hub.endpoint)))
+    return told, body
+
+
+def _listing(asker: Asker, session: Any, hub: Hub, wanted: Wanted) -> Listing:
+    files: tuple[ModelFile, ...]
+    if hub.source == "huggingface":
+        _told, body = _must(asker, session, hub, hub.commit_url())
+        commit = read_commit(body, hub.endpoint)
+        files = _pages(asker, session, hub, commit)
+    elif hub.source == "modelscope":
+        commit, files = _walk(asker, session, hub)
+    else:
+        _told, body = _must(asker, session, hub, hub.commit_url())
+        commit, files = read_tree(body, hub)
+    asked_for = chosen(files, wanted.include, wanted.exclude)
+    if not asked_for:
+        raise Refusal(
+            f"{hub.endpoint} holds {len(files)} files of {hub.repo}, none of which is asked for; set include and "
+            "exclude"
+        )
+    return Listing(commit, asked_for, hub.endpoint)
+
+
+def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile, ...]:
+    files: list[ModelFile] = []
+    url: str | None = hub.listing_url(commit)
+    seen: set[str] = set()
+    while url is not None:
+        if url in seen or len(seen) >= PAGES:
+            raise Refusal(
+                f"{hub.endpoint} gives a listing without an end; wanted one page after the other; set endpoint"
+            )
+        seen.add(url)
+        told, body = _must(asker, session, hub, url)
+        files += read_huggingface_page(body, hub.endpoint)
+        following = next_page(told.headers.get("link", ""))
+        # A mirror may pass on the hub's own addresses: the next page is asked for where the first one came from.
+        url = (
+            None if following is None else f"{hub.listing_url(commit).partition('?')[0]}?{following.partition('?')[2]}"
+        )
+    return tuple(files)
+
+
+def _walk(asker: Asker, session: Any, hub: Hub) -> tuple[str, tuple[ModelFile, ...]]:
+    """Return ModelScope's listing, folder by folder below one that was cut."""
+    asked = 0
+
+    def page(root: str, recursive: bool) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > MODELSCOPE_WALK:
+            raise Refusal(f"{hub.repo} has too many folders to list; set include to the files that are wanted")
+        _told, body = _must(asker, session, hub, hub.listing_url(hub.revision, root, recursive))
+        return read_modelscope_page(body, hub.endpoint)
+
+    first = page("", True)
+    files = {file.path: file for file in first.files}
+    cut = [""] if first.cut else []
+    while cut:
+        root = cut.pop()
+        shallow = page(root, False)
+        if shallow.cut:
+            raise Refusal(
+                f"{hub.endpoint} cuts the listing of {root or 'the top folder'} of {hub.repo} at {len(shallow.files)} "
+                "entries; wanted all of them; set source to another hub"
+            )
+        files.update((file.path, file) for file in shallow.files)
+        for folder in shallow.folders:
+            below = page(folder, True)
+            files.update((file.path, file) for file in below.files)
+            if below.cut:
+                cut.append(folder)
+    commit = hub.revision if COMMIT.fullmatch(hub.revision) else first.commit or digest_of(files.values())
+    return commit, tuple(files.values())
+
+
+def _small_files(asker: Asker, session: Any, hub: Hub, listing: Listing) -> dict[str, object]:
+    data = {}
+    for file in listing.files:
+        if not is_small_json(file.path):
+            continue
+        _told, body = _must(asker, session, hub, hub.file_url(listing.commit, file.path))
+        if not proven(file, body):
+            raise Refusal(f"{hub.endpoint} gave other bytes for {file.path} than it lists; set endpoint to another")
+        with contextlib.suppress(ValueError):
+            data[file.path] = json.loads(body)
+    return data

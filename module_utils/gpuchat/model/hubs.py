@@ -1,0 +1,335 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the hubs are asked, and what their answers mean: addresses, listings, errors, who may see a token.
+
+Sources: huggingface_hub 2.4 (hf_api, utils/_http, utils/_pagination), modelscope_hub 0.5 (_legacy_api, _download).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import Refusal
+from .files import MANIFEST, ModelFile, parse_manifest
+
+OFFICIAL = {"huggingface": "https://huggingface.co", "modelscope": "https://www.modelscope.cn"}
+DEFAULT_REVISION = {"huggingface": "main", "modelscope": "master", "git": "HEAD"}
+COMMIT = re.compile(r"[0-9a-f]{40}")
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading an entry raises that is not as the hubs write it."""
+
+MODELSCOPE_CUT = 3000
+"""ModelScope cuts a listing here without a word; then it is walked folder by folder."""
+
+MODELSCOPE_WALK = 5000
+"""Most requests for one listing."""
+
+PLACE = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?=[/?#]|$)", re.IGNORECASE | re.ASCII)
+"""Nothing may follow host and port but a path: what stands before an @ is no host, however much it looks like one."""
+
+HUB_REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
+SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+
+
+def quote(text: str, safe: str = "") -> str:
+    """Return a text for use in an address, every byte but the unreserved ones (RFC 3986) and `safe` encoded."""
+    kept = SAFE | frozenset(safe.encode())
+    return "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in text.encode())
+
+
+def origin(url: str) -> str:
+    """Return an address's scheme, host and port: what a token is for.
+
+    Raises:
+        Refusal: no address of a web server.
+    """
+    match = PLACE.match(url)
+    if match is None:
+        shown = url.partition("?")[0]  # what follows may be a signature
+        raise Refusal(f"found the address {shown!r}; wanted one such as https://hub.example.com; set endpoint")
+    scheme, host = match[1].lower(), match[2].lower()
+    return f"{scheme}://{host}:{int(match[3] or {'http': 80, 'https': 443}[scheme])}"
+
+
+def endpoints(source: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Return the endpoints to try, in their order, without a slash at the end.
+
+    Raises:
+        Refusal: there is none, or one is no address, or holds a password.
+    """
+    tried = [url.rstrip("/") for url in given] or [OFFICIAL[name] for name in OFFICIAL if name == source]
+    if not tried:
+        raise Refusal(f"found no endpoint for the source {source}; wanted a web server's address; set endpoint")
+    for url in tried:
+        if PLACE.match(url) is None or re.search(r"[?#\s]", url):
+            raise Refusal(
+                "found an endpoint that is no plain address; wanted one such as https://hub.example.com, without user, "
+                "password or query; set endpoint and token"
+            )
+    return tuple(tried)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A source at one endpoint.
+
+    Attributes:
+        source: huggingface, modelscope or http.
+        endpoint: its address, without a slash at the end.
+        repo: the model's name there, or its folder.
+        revision: as the task names it.
+    """
+
+    source: str
+    endpoint: str
+    repo: str
+    revision: str
+
+    def check(self) -> Hub:
+        """Refuse a name that is none.
+
+        Raises:
+            Refusal: the repository or the revision is missing or odd.
+        """
+        if self.source in OFFICIAL and not HUB_REPO.fullmatch(self.repo):
+            raise Refusal(f"found the repository {self.repo!r}; wanted owner/name as the hub writes it; set repo")
+        if self.source == "http" and {"..", "."} & set(self.repo.split("/")):
+            raise Refusal(f"found the folder {self.repo!r}; wanted one below the endpoint; set repo")
+        return self
+
+    @property
+    def base(self) -> str:
+        """Return a plain tree's own address."""
+        return "/".join(part for part in (self.endpoint, quote(self.repo.strip("/"), "/")) if part)
+
+    def commit_url(self) -> str:
+        """Return the address that says what the revision is (ModelScope and plain trees: the listing itself)."""
+        if self.source == "huggingface":
+            return f"{self.endpoint}/api/models/{quote(self.repo, '/')}/revision/{quote(self.revision)}"
+        return self.listing_url(self.revision)
+
+    def listing_url(self, commit: str, root: str = "", recursive: bool = True) -> str:
+        """Return the address of a listing; `root` and `recursive` are ModelScope's."""
+        if self.source == "huggingface":
+            return f"{self.endpoint}/api/models/{quote(self.repo, '/')}/tree/{commit}?recursive=true&expand=false"
+        if self.source == "modelscope":
+            below = f"&Root={quote(root)}" if root else ""
+            return (
+                f"{self.endpoint}/api/v1/models/{quote(self.repo, '/')}/repo/files"
+                f"?Revision={quote(commit)}&Recursive={recursive}{below}"
+            )
+        return f"{self.base}/{MANIFEST}"
+
+    def file_url(self, commit: str, path: str) -> str:
+        """Return a file's address.
+
+        ModelScope is asked for the revision that the task names: whether it takes every commit that its own listing
+        names is not documented, and the hash proves the bytes either way.
+        """
+        if self.source == "huggingface":
+            return f"{self.endpoint}/{quote(self.repo, '/')}/resolve/{commit}/{quote(path, '/')}"
+        if self.source == "modelscope":
+            return (
+                f"{self.endpoint}/api/v1/models/{quote(self.repo, '/')}/repo"
+                f"?Revision={quote(self.revision)}&FilePath={quote(path)}"
+            )
+        return f"{self.base}/{quote(path, '/')}"
+
+
+def credentials(source: str, token: str) -> dict[str, str]:
+    """Return the headers that show a token; ModelScope's older paths read a cookie, its newer ones a header."""
+    if not token:
+        return {}
+    if any(ord(letter) <= 32 or ord(letter) > 126 or letter in ";," for letter in token):
+        raise Refusal("found a token with blanks or odd letters in it; wanted it as the hub gave it; set token")
+    headers = {"Authorization": f"Bearer {token}"}
+    if source == "modelscope":
+        headers["Cookie"] = f"m_session_id={token}"
+    return headers
+
+
+def token_origin(source: str, token_for: str) -> str:
+    """Return the origin that a token is for: the one the task names, else the source's official one, else none."""
+    place = token_for or OFFICIAL.get(source, "")
+    return origin(place) if place else ""
+
+
+def next_page(link: str) -> str | None:
+    """Return the next page's address from a ``Link`` header (RFC 8288), None at the end."""
+    for target, parameters in re.findall(r'<([^>]*)>((?:\s*;\s*\w+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)', link):
+        if re.search(r';\s*rel\s*=\s*"?next\b', parameters):
+            return str(target)
+    return None
+
+
+def _data(body: bytes, place: str) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Refusal(f"{place} answered with something else than data; wanted a hub; set endpoint") from None
+
+
+def read_commit(body: bytes, place: str) -> str:
+    """Return the commit from Hugging Face's answer about a revision.
+
+    Raises:
+        Refusal: there is none in it.
+    """
+    value = _data(body, place)
+    commit = str(value.get("sha", "")) if isinstance(value, dict) else ""
+    if not COMMIT.fullmatch(commit):
+        raise Refusal(f"{place} named no commit; wanted a hub that speaks as huggingface.co does; set endpoint")
+    return commit
+
+
+def read_huggingface_page(body: bytes, place: str) -> list[ModelFile]:
+    """Return the files of one page of a tree.
+
+    Raises:
+        Refusal: no such page, or an entry that is neither file nor folder.
+    """
+    value = _data(body, place)
+    if not isinstance(value, list):
+        raise Refusal(f"{place} gave no list of files; wanted a hub that speaks as huggingface.co does; set endpoint")
+    try:
+        return [_huggingface_file(entry, place) for entry in value if entry["type"] != "directory"]
+    except MALFORMED as error:
+        raise _odd_entry(place, error) from None
+
+
+def _huggingface_file(entry: Mapping[str, Any], place: str) -> ModelFile:
+    if entry["type"] != "file":
+        raise Refusal(f"{place} lists {entry['path']!r} as a {entry['type']}; wanted files and folders alone")
+    lfs = entry.get("lfs") or {}
+    sha256 = str(lfs.get("oid") or lfs.get("sha256") or "")
+    git_sha1 = "" if sha256 else str(entry.get("oid", ""))
+    return ModelFile(str(entry["path"]), int(lfs.get("size") or entry["size"]), sha256, git_sha1)
+
+
+def _odd_entry(place: str, error: Exception) -> Refusal:
+    return Refusal(
+        f"{place} lists an entry that cannot be read ({type(error).__name__}: {error}); wanted each file with its path "
+        "and size; set endpoint to another"
+    )
+
+
+@dataclass(frozen=True)
+class ModelScopePage:
+    """One of ModelScope's listings."""
+
+    files: tuple[ModelFile, ...]
+    folders: tuple[str, ...]
+    commit: str
+
+    @property
+    def cut(self) -> bool:
+        return len(self.files) + len(self.folders) >= MODELSCOPE_CUT
+
+
+def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
+    """Return the entries of a listing.
+
+    Raises:
+        Refusal: no such listing, or an error that came with a good status.
+    """
+    value = _data(body, place)
+    data = value.get("Data") if isinstance(value, dict) else None
+    if not isinstance(data, dict) or value.get("Success") is False:  # type: ignore[attr-defined]
+        word = value.get("Message", "") if isinstance(value, dict) else ""
+        raise Refusal(f"{place} gave no list of files: {word or 'no word why'}; set repo, revision and endpoint")
+    files, folders = [], []
+    try:
+        for entry in data.get("Files") or []:
+            if entry.get("Type") == "tree":
+                folders.append(str(entry["Path"]))
+            elif entry.get("Mode") in ("120000", 120000):
+                raise Refusal(f"{place} lists {entry.get('Path')!r} as a link; wanted files and folders alone")
+            else:
+                files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
+        latest = data.get("LatestCommitter") or {}
+        return ModelScopePage(tuple(files), tuple(folders), str(latest.get("Id") or ""))
+    except MALFORMED as error:
+        raise _odd_entry(place, error) from None
+
+
+def read_tree(body: bytes, hub: Hub) -> tuple[str, tuple[ModelFile, ...]]:
+    """Return the commit and the files of a plain tree, from the manifest that lies in it.
+
+    Raises:
+        Refusal: it is no manifest, or is about another revision than the wanted one.
+    """
+    manifest = parse_manifest(body)
+    if manifest is None:
+        raise Refusal(
+            f"{hub.base} holds no {MANIFEST} that can be read; wanted a tree made with the state export; set endpoint "
+            "and repo"
+        )
+    return check_revision(
+        manifest.commit, str(manifest.wanted.get("revision", "")), hub.revision, hub.base
+    ), manifest.files
+
+
+def check_revision(commit: str, named: str, revision: str, place: str) -> str:
+    """Return a tree's commit, if it is the wanted one.
+
+    Raises:
+        Refusal: another revision is wanted.
+    """
+    if revision and revision not in (commit, named):
+        raise Refusal(
+            f"{place} holds the commit {commit} ({named or 'no name'}); wanted {revision}; set revision or bring the "
+            "tree up to date"
+        )
+    return commit
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a hub's answer says besides its body: status and headers (names in lower case)."""
+
+    status: int
+    headers: Mapping[str, str]
+    error: str = ""
+
+    @property
+    def word(self) -> str:
+        """Return it for people."""
+        text = self.headers.get("x-error-message") or self.error
+        return f"{self.status or 'no answer'}{f' ({text})' if text else ''}"
+
+
+def cure(told: Told, hub: Hub, token: str, token_sent: bool) -> str:
+    """Return the sentence that says what an answer other than 200 means and what to set."""
+    code = told.headers.get("x-error-code", "")
+    at = f"{hub.endpoint} answered {told.word} for {hub.repo or hub.endpoint}"
+    if code == "GatedRepo" and token_sent:
+        return (
+            f"{at}: the model is gated and the token's owner has not accepted its licence; open "
+            f"{hub.endpoint}/{hub.repo} in a browser as that person and accept it"
+        )
+    if code == "GatedRepo" or told.status in (401, 403):
+        if token and not token_sent:
+            return (
+                f"{at}; a token is set, but not for this endpoint, and was not sent there; wanted a word that it may "
+                "be: set token_for to this endpoint"
+            )
+        if token_sent:
+            return f"{at} although a token was shown; wanted one that may read the model; set token, and check repo"
+        gated = ", and accept the model's licence in a browser" if code == "GatedRepo" else ""
+        return f"{at}: it does not exist, or is private or gated; set token to one that may read it{gated}"
+    if code == "RevisionNotFound":
+        return f"{at}: it has no revision {hub.revision}; set revision"
+    if told.status == 404:
+        return f"{at}: it does not exist there; set repo, revision and endpoint"
+    if told.status == 0:
+        return f"{hub.endpoint} cannot be reached ({told.error}); wanted a hub; set endpoint to one, or to a mirror"
+    return f"{at}; wanted a hub that answers; try again later, or set endpoint to another"
+
+
+def no_endpoint(words: Iterable[str]) -> Refusal:
+    """Return the refusal that holds what each endpoint said."""
+    return Refusal("; ".join(dict.fromkeys(words)))

@@ -1,0 +1,449 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a model to a host: asks its source, fetches what is missing, proves it, and puts it in place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core import host
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+from ..system import toolbox_runner
+from . import hub_runner
+from .files import (
+    INDEX_ENDING,
+    MANIFEST,
+    Manifest,
+    ModelFile,
+    Status,
+    Wanted,
+    check_shards,
+    intact,
+    wanted_as_recorded,
+    with_proof,
+)
+from .hubs import COMMIT, DEFAULT_REVISION
+from .job_runner import Job, Report, Result, forget_old
+from .plan import (
+    Folder,
+    ModelPlan,
+    check_folder,
+    check_space,
+    human,
+    parse_rate,
+    plan_model,
+    short,
+    start_seconds,
+    weights_in,
+)
+from .source_runner import FolderSource, GitSource, HubSource, Source
+from .store_runner import Store, check_weights, hash_file
+from .transfer import Progress
+from .transfer_runner import Settings, gathered
+
+ASKING_SECONDS = 2.0
+"""How long a run that has all it needs waits for the hub's word on a moved branch."""
+
+Params = Mapping[str, Any]
+
+
+def bring(params: Params, check: bool) -> Result:
+    """Bring a model into its state, and return the module's result.
+
+    Raises:
+        Refusal: what is there is no model, or the wanted one cannot be brought; what was there is still whole.
+    """
+    begin = time.monotonic()
+    states = {"present": _present, "metadata": _present, "export": _export, "absent": _absent}
+    with _plain_words():
+        result = states[str(params["state"])](params, check)
+    result.setdefault("seconds", round(time.monotonic() - begin, 3))
+    return result
+
+
+@contextlib.contextmanager
+def _plain_words() -> Iterator[None]:
+    """Say what the disk refused."""
+    try:
+        yield
+    except OSError as error:
+        where = f" at {error.filename}" if error.filename else ""
+        raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
+
+
+# What is on the host.
+
+
+def read(path: str) -> Folder | None:
+    """Return what lies in a folder and below it, or None where there is no folder."""
+    if not os.path.isdir(path):
+        return None
+    found = {
+        os.path.relpath(os.path.join(parent, name), path): os.stat(os.path.join(parent, name))
+        for parent, _folders, names in os.walk(path)
+        for name in names
+        if name != MANIFEST and os.path.exists(os.path.join(parent, name))
+    }
+    sizes = {name: status.st_size for name, status in found.items()}
+    unreadable = tuple(sorted(name for name, status in found.items() if not status.st_mode & stat.S_IROTH))
+    root = os.path.realpath(path) + os.sep
+    outside = tuple(sorted(name for name in found if not os.path.realpath(os.path.join(path, name)).startswith(root)))
+    return Folder(path, sizes, host.read_json(os.path.join(path, "config.json")) or None, unreadable, outside)
+
+
+@dataclass(frozen=True)
+class Here:
+    """What is on the host: the record of the last run, and the files as they are."""
+
+    manifest: Manifest | None
+    files: Mapping[str, Status]
+
+    @classmethod
+    def read(cls, store: Store, verify: str) -> Here:
+        """Read it; with ``always`` files whose bytes are no longer the recorded ones count as changed."""
+        manifest, files = store.manifest(), store.files()
+        if verify == "always":
+            for path, file in intact(manifest, files).items():
+                if not hash_file(store.path(path)).fits(file):
+                    files[path] = Status(-1, 0)
+        return cls(manifest, files)
+
+    def is_whole(self) -> bool:
+        """Whether each file of the manifest is as it was recorded."""
+        return self.manifest is not None and len(intact(self.manifest, self.files)) == len(self.manifest.files)
+
+    def holds(self, wanted: Wanted) -> bool:
+        """Whether it is all that is wanted, as far as the host alone can know."""
+        return self.manifest is not None and self.manifest.wanted == wanted.record() and self.is_whole()
+
+    @property
+    def strangers(self) -> list[str]:
+        """Return files that are none of ours."""
+        ours = {file.path for file in self.manifest.files} if self.manifest else set()
+        return sorted(set(self.files) - ours)
+
+
+def wanted_of(params: Params) -> Wanted:
+    """Return what a module's parameters ask for."""
+    source, repo = str(params["source"]), str(params["repo"] or "")
+    return Wanted(
+        source,
+        repo if source == "path" else repo.strip("/"),
+        str(params["revision"] or DEFAULT_REVISION.get(source, "")),
+        str(params["dest"]),
+        tuple(params["include"] or ()),
+        tuple(params["exclude"] or ()),
+    )
+
+
+# The states.
+
+
+def _present(params: Params, check: bool) -> Result:
+    wanted, store = wanted_of(params), Store(str(params["dest"]))
+    if wanted.source == "path" and os.path.realpath(wanted.repo or wanted.dest) == store.dest:
+        return _in_place(wanted, store, params)
+    metadata = params["state"] == "metadata"
+    job = Job(store.side, str(params["job"])) if params["job"] and not (check or metadata) else None
+    if job is not None and job.exists():
+        return _waited_for(job, store, params)
+    if store.was_torn_apart() and not (check or metadata):
+        with store.locked(float(params["lock_seconds"])):
+            store.recover()
+    here = Here.read(store, str(params["verify"]))
+    if here.holds(wanted) and (COMMIT.fullmatch(wanted.revision) or not params["update"]):
+        if not (check or metadata):
+            _tidy(store)
+        return _settled(wanted, store, here, _moved_to(wanted, here, params))
+    if wanted.source not in ("path", "git") and not (check or metadata):
+        _need_library(str(params["toolbox"]))
+    store.check_place()
+    source = _source(wanted, here, params)
+    paths = {file.path for file in source.listing.files}
+    for path, index in source.data.items():
+        if path.endswith(INDEX_ENDING):  # before all is fetched in vain
+            check_shards(path, index, paths, wanted.include, wanted.exclude)
+    if metadata:
+        return _metadata(source)
+    return _bring_from(source, wanted, store, here, params, check, job)
+
+
+def _bring_from(
+    source: Source, wanted: Wanted, store: Store, here: Here, params: Params, check: bool, job: Job | None = None
+) -> Result:
+    plan = plan_model(wanted, source.listing, here.manifest, here.files)
+    if check:
+        check_space(plan.bytes_to_take - store.waiting_bytes(), store.free(), store.dest)
+    if check or not plan.plan.changed:
+        if not check:
+            _tidy(store)
+        return _told(plan, source)
+
+    def work(report: Report) -> Result:
+        with _plain_words(), store.locked(float(params["lock_seconds"])):
+            return _install(wanted, store, source, params, report)
+
+    return work(_report_nothing) if job is None else _waited_for(job, store, params, work)
+
+
+def _tidy(store: Store) -> None:
+    """Remove what earlier runs left, unless another is at work on the next revision."""
+    if store.leftovers():
+        with contextlib.suppress(Refusal), store.locked(0):
+            forget_old(store.side)
+            store.recover()
+            store.tidy()
+
+
+def _report_nothing(progress: Progress) -> None:
+    """Somebody called the module without its action plugin, and hears at the end."""
+
+
+def _ended(_report: Report) -> Result:
+    raise Refusal("the transfer had ended already; run again")
+
+
+def _waited_for(job: Job, store: Store, params: Params, work: Any = _ended) -> Result:
+    result = job.run(work, float(params["job_seconds"]))
+    if not result.get("running"):
+        with contextlib.suppress(Refusal), store.locked(0):
+            store.leave()
+    return result
+
+
+def _source(wanted: Wanted, here: Here, params: Params) -> Source:
+    if wanted.source == "path":
+        return FolderSource(wanted)
+    return GitSource(wanted, params) if wanted.source == "git" else HubSource(wanted, here.manifest, params)
+
+
+def _install(wanted: Wanted, store: Store, source: Source, params: Params, report: Report) -> Result:
+    """Bring what is missing and publish; the folder is locked, and may have changed since we looked."""
+    begin = time.monotonic()
+    store.recover()
+    source.prepare()
+    here = Here.read(store, str(params["verify"]))
+    plan = plan_model(wanted, source.listing, here.manifest, here.files)
+    if not plan.plan.changed:
+        store.tidy()
+        return _told(plan, source)
+    listing = source.listing
+    unproven = f"{listing.place} {wanted.repo} {listing.commit}"
+    settings = _settings(params)
+    kind = "" if settings.verify else "-unproven"  # which a later run that wants proof is not to take for proven
+    keys = {take.file.path: f"{take.file.key(unproven)}{kind}" for take in plan.takes}
+    store.forget_but(set(keys.values()))
+    sha256: dict[str, str] = {}
+    for take in plan.takes:
+        key = keys[take.file.path]
+        if settings.verify and not os.path.exists(store.done(key)):
+            sha256[key] = store.adopt(take.file, take.spare, key) or ""
+    missing = {
+        keys[take.file.path]: take.file for take in plan.takes if not os.path.exists(store.done(keys[take.file.path]))
+    }
+    needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
+    check_space(needed, store.free(), store.dest)
+    others = [file for file in listing.files if keys.get(file.path, "") not in missing]
+    brought = source.fetch(store, missing, others, settings, report)
+    sha256.update(brought.sha256)
+    files, sources = [], {}
+    for keep in plan.keeps:
+        files.append(with_proof(keep.file, keep.sha256, 0))
+        sources[keep.file.path] = store.path(keep.old)
+    for take in plan.takes:
+        key = keys[take.file.path]
+        sources[take.file.path] = store.done(key)
+        proof = take.file.sha256 or sha256.get(key, "")
+        if not proof and settings.verify:  # it waited whole from an earlier run
+            proof = hash_file(store.done(key)).sha256
+        files.append(with_proof(take.file, proof, 0))
+    # Fetching may have taken hours: what others put there meanwhile moves along, and what they changed is none of ours.
+    there = store.files()
+    changed = sorted({keep.old for keep in plan.keeps} - set(intact(here.manifest, there)))
+    if changed:
+        raise Refusal(
+            f"{store.path(changed[0])} was changed while the rest was fetched; wanted it as it was; run again, and it "
+            "is put right"
+        )
+    strangers = plan_model(wanted, listing, here.manifest, there).strangers
+    manifest = Manifest(listing.commit, wanted.record(), tuple(files), source.place)
+    store.publish(
+        manifest, sources, strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
+    )
+    store.tidy()
+    result = _told(plan, source, tuple(files))
+    result["bytes_fetched"] = brought.count
+    config = host.read_json(store.path("config.json"))
+    result["config"] = config
+    result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
+    failed = f", after {' and '.join(brought.failed)} failed" if brought.failed else ""
+    result["msg"] = (
+        f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
+        f"{human(listing.bytes_total)}, {human(brought.count)} of it fetched from {source.place}{failed}"
+    )
+    return result
+
+
+def _settings(params: Params) -> Settings:
+    return Settings(
+        workers=max(1, int(params["workers"])),
+        connections_per_file=max(1, int(params["connections_per_file"])),
+        rate=parse_rate(str(params["rate_limit"] or "")),
+        verify=params["verify"] != "never",
+        silent=float(params["stall_seconds"]),
+    )
+
+
+def _moved_to(wanted: Wanted, here: Here, params: Params) -> str:
+    """Return the commit that a branch stands for now, where that is another; a hub that is silent is left alone."""
+    if here.manifest is None or wanted.source not in ("huggingface", "modelscope", "http"):
+        return ""
+    if COMMIT.fullmatch(wanted.revision):
+        return ""
+    asker = hub_runner.asker_for(params)
+    now = hub_runner.commit_of(asker, wanted, list(params["endpoint"] or ()), ASKING_SECONDS)
+    return now if now != here.manifest.commit else ""
+
+
+def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
+    """Look at a folder that somebody else filled, or that an earlier run did; nothing is changed."""
+    folder = check_folder(read(wanted.dest), wanted.dest)
+    here = Here.read(store, str(params["verify"]))
+    if here.manifest is not None and not here.is_whole():
+        damaged = sorted({file.path for file in here.manifest.files} - set(intact(here.manifest, here.files)))
+        raise Refusal(
+            f"{wanted.dest} holds files that are not as they were fetched ({', '.join(damaged[:3])}); wanted the model "
+            "whole; set source and repo to where it comes from, and it is put right"
+        )
+    commit = here.manifest.commit if here.manifest else ""
+    known = {file.path: file for file in here.manifest.files} if here.manifest else {}
+    files = tuple(known.get(name, ModelFile(name, size)) for name, size in folder.sizes.items())
+    return {
+        **_facts(commit, files, wanted.dest, folder.config),
+        "changed": False,
+        "msg": f"{len(folder.sizes)} files, {folder.weights_bytes} bytes of weights",
+        "unknown": here.strangers if here.manifest else [],
+    }
+
+
+def _facts(commit: str, files: Iterable[ModelFile], place: str, config: object) -> Result:
+    """Return what every result says of a model."""
+    files = sorted(files, key=lambda file: file.path)
+    weights = weights_in({file.path: file.size for file in files})
+    return {
+        "commit": commit,
+        "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files],
+        "bytes_total": sum(file.size for file in files),
+        "bytes_to_fetch": 0,
+        "bytes_fetched": 0,
+        "source_used": place,
+        "config": config or {},
+        "weights_bytes": weights,
+        "start_seconds": start_seconds(weights),
+        "moved_to": "",
+        "unknown": [],
+    }
+
+
+def _settled(wanted: Wanted, store: Store, here: Here, moved_to: str) -> Result:
+    manifest = here.manifest or Manifest("", {}, ())
+    reason = f"{wanted.dest} holds {wanted.name} at {short(manifest.commit)}"
+    if moved_to:
+        reason += f"; {wanted.revision} stands for {short(moved_to)} now: set update to follow it"
+    config = host.read_json(store.path("config.json"))
+    result = {**_facts(manifest.commit, manifest.files, manifest.place, config), **Plan(reason=reason).result()}
+    result.update(moved_to=moved_to, unknown=here.strangers)
+    return result
+
+
+def _told(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = ()) -> Result:
+    """Return what a plan comes to."""
+    told = plan.plan
+    if told.changed and not source.listing.files:
+        told = Plan(told.differences, told.actions, told.reason, source.notes)
+    elif any(take.spare for take in plan.takes) and not files:
+        note = "the bytes to fetch: files of the right size are there, and are read before they are fetched"
+        told = Plan(told.differences, told.actions, told.reason, (note,))
+    result = {
+        **_facts(source.listing.commit, files or source.listing.files, source.place, source.data.get("config.json")),
+        **told.result(),
+    }
+    result.update(bytes_to_fetch=plan.bytes_to_take, unknown=list(plan.strangers), moved_to=source.moved_to)
+    return result
+
+
+def _metadata(source: Source) -> Result:
+    """Return what is known of a model before its weights are there."""
+    listing = source.listing
+    return {
+        **_facts(listing.commit, listing.files, source.place, source.data.get("config.json")),
+        "changed": False,
+        "data": {path: value for path, value in source.data.items() if not path.endswith(INDEX_ENDING)},
+        "moved_to": source.moved_to,
+        "msg": f"{len(listing.files)} files, {human(listing.bytes_total)}, at {source.place}",
+    }
+
+
+def _need_library(toolbox: str) -> None:
+    """Go on in the toolbox where the library that transfers files is missing here."""
+    if not (toolbox_runner.respawn_for("requests", toolbox) and hub_runner.available()):
+        raise Refusal(
+            f"the Python library requests is neither in this host's Python nor in {toolbox}; wanted it for the "
+            "source that is set; run the role toolbox first, or set toolbox to where it is"
+        )
+
+
+def _export(params: Params, check: bool) -> Result:
+    """Make a plain tree of a published model, for any web server."""
+    dest, tree = str(params["dest"]), str(params["export"])
+    store = Store(dest)
+    manifest = store.manifest()
+    if manifest is None and check:
+        note = f"the files of {tree}: {dest} holds no model yet"
+        plan = Plan((Difference(tree, "", f"a tree of {dest}\n"),), (note,), f"{tree} is to hold {dest}", (note,))
+        return {**_facts("", (), "", {}), **plan.result()}
+    if manifest is None:
+        raise Refusal(f"{dest} holds no model of ours; wanted one to export; bring it with the state present first")
+    wanted = replace(wanted_as_recorded(manifest), dest=tree)
+    source = FolderSource(replace(wanted, source="path", repo=dest, revision=""))
+    store = Store(tree)
+    return _bring_from(source, wanted, store, Here.read(store, str(params["verify"])), params, check)
+
+
+def _absent(params: Params, check: bool) -> Result:
+    """Remove what an earlier run brought, and nothing else."""
+    store = Store(str(params["dest"]))
+    if check or not (store.manifest() or store.leftovers()):
+        return _absent_now(store, check)
+    with store.locked(float(params["lock_seconds"])):
+        store.recover()
+        result = _absent_now(store, check)
+        store.tidy()
+    return result
+
+
+def _absent_now(store: Store, check: bool) -> Result:
+    manifest = store.manifest()
+    here = Here(manifest, store.files())
+    if manifest is None:
+        note = f"; {len(here.files)} files there are not ours and stay" if here.files else ""
+        result = Plan(reason=f"{store.dest} holds no model of ours{note}").result()
+        return {**_facts("", (), "", {}), **result, "unknown": here.strangers}
+    before = "".join(f"{file.path}  {file.size} bytes\n" for file in manifest.files)
+    strangers = here.strangers
+    note = f"; {len(strangers)} files that are not ours stay" if strangers else ""
+    plan = Plan(
+        (Difference(store.dest, before, ""),),
+        (manifest,),
+        f"{store.dest} has {len(manifest.files)} files of ours that are to go{note}",
+    )
+    if not check:
+        store.remove(manifest)
+    return {**_facts("", (), "", {}), **plan.result(), "unknown": strangers}

@@ -1,0 +1,339 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a model comes from: a hub or a plain tree over HTTP, a folder on the host, or git."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from ..core import host
+from ..core.errors import Refusal
+from . import hub_runner
+from .files import (
+    MANIFEST,
+    Listing,
+    Manifest,
+    ModelFile,
+    Wanted,
+    checked_path,
+    chosen,
+    digest_of,
+    is_small_json,
+    parse_manifest,
+)
+from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
+from .job_runner import Report
+from .store_runner import Store, copy_file
+from .transfer import Progress
+from .transfer_runner import ServerRefusal, Settings, Transfer
+
+GIT_SECONDS = 86_400.0
+MOVED = "the revision {revision} of {name} stands for {new} now, not for {old}; set update to follow it"
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a fetch came to.
+
+    Attributes:
+        sha256: by key; what is missing was not computed.
+        count: bytes that were read for it.
+        failed: the places that were tried before the one that brought the rest.
+    """
+
+    sha256: Mapping[str, str]
+    count: int
+    failed: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """What every source can do."""
+
+    place: str
+    moved_to: str
+    data: Mapping[str, object]
+    listing: Listing
+    notes: tuple[str, ...]
+
+    def prepare(self) -> None:
+        """Do what must be done before the listing is final; the model's folder is locked."""
+
+    def fetch(
+        self,
+        store: Store,
+        files: Mapping[str, ModelFile],
+        others: Sequence[ModelFile],
+        settings: Settings,
+        report: Report,
+    ) -> Brought:
+        """Bring files, by key, among the store's whole ones; `others` are there already."""
+
+
+def same_model(wanted: Wanted, manifest: Manifest | None) -> bool:
+    """Whether a manifest is about the wanted source, repository and revision."""
+    return manifest is not None and all(
+        manifest.wanted.get(key) == value for key, value in wanted.record().items() if key not in ("include", "exclude")
+    )
+
+
+class HubSource:
+    """A hub, or a plain tree on a web server."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, wanted: Wanted, manifest: Manifest | None, params: Mapping[str, Any]) -> None:
+        """Ask for the listing and the small files.
+
+        A branch that has moved since the last run is followed only where `update` says so: what is missing of the old
+        commit comes from there.
+        """
+        self._asker = hub_runner.asker_for(params)
+        given = list(params["endpoint"] or ())
+        self.moved_to = ""
+        asked = wanted
+        stay = manifest if same_model(wanted, manifest) and not params["update"] else None
+        if stay is not None and wanted.source != "http" and not COMMIT.fullmatch(wanted.revision):
+            asked = replace(wanted, revision=stay.commit)
+            now = hub_runner.commit_of(self._asker, wanted, given, hub_runner.CONNECT_SECONDS)
+            self.moved_to = now if now != stay.commit else ""
+        found = hub_runner.find(self._asker, asked, given)
+        self.listing, self.data = found.listing, found.data
+        self.place = found.hub.endpoint
+        self._asked = asked
+        hubs = hub_runner.hubs_for(asked, given)
+        first = hubs.index(found.hub)
+        self._hubs = [*hubs[first:], *hubs[:first]]  # those before it had no answer a moment ago
+        if stay is not None and stay.commit != self.listing.commit:
+            words = MOVED.format(
+                revision=wanted.revision or "wanted", name=wanted.name, new=self.listing.commit, old=stay.commit
+            )
+            raise Refusal(f"{wanted.dest} is not as it was, and {words}")
+
+    def prepare(self) -> None:
+        """Nothing is left to do."""
+
+    def fetch(
+        self,
+        store: Store,
+        files: Mapping[str, ModelFile],
+        others: Sequence[ModelFile],
+        settings: Settings,
+        report: Report,
+    ) -> Brought:
+        """Bring files over HTTP; where one endpoint fails on the way, the next one brings the rest.
+
+        Only hashes prove that both mean the same bytes: without them the run ends with the first endpoint.
+        """
+        proven = settings.verify and all(file.identity() != "unproven" for file in files.values())
+        hubs = self._hubs if proven else self._hubs[:1]
+        words: dict[str, str] = {}
+        count = 0
+        for hub in hubs:
+            if words and not self._has_the_same(hub):
+                words[hub.endpoint] = f"{hub.endpoint} does not hold the commit {self.listing.commit}"
+                continue
+            left = {key: file for key, file in files.items() if not os.path.exists(store.done(key))}
+            there = [*others, *(file for key, file in files.items() if key not in left)]
+            transfer = Transfer(store, self._asker, settings, report)
+            urls = {key: hub.file_url(self.listing.commit, file.path) for key, file in left.items()}
+            try:
+                sha256 = transfer.run(left, urls, there, another=hub is not hubs[-1])
+            except ServerRefusal as refusal:
+                words[hub.endpoint] = str(refusal)
+                count += transfer.fetched
+                continue
+            self.place = hub.endpoint
+            return Brought(sha256, count + transfer.fetched, tuple(words))
+        raise no_endpoint(words.values())
+
+    def _has_the_same(self, hub: Hub) -> bool:
+        """Whether a hub holds the commit that was listed; Hugging Face's addresses name it, the others' do not."""
+        if hub.source == "huggingface":
+            return True
+        try:
+            found = hub_runner.find(self._asker, self._asked, [hub.endpoint], small_files=False)
+        except Refusal:
+            return False
+        return found.listing.commit == self.listing.commit
+
+
+class FolderSource:
+    """A folder on the host: a tree made with the state export, or any folder that holds a model."""
+
+    notes: tuple[str, ...] = ()
+    moved_to = ""
+
+    def __init__(self, wanted: Wanted) -> None:
+        """Read the folder."""
+        self.place = os.path.realpath(wanted.repo)
+        folder = pathlib.Path(self.place)
+        if not folder.is_dir():
+            raise Refusal(f"found no folder {wanted.repo} on this host; wanted a model's folder; set repo")
+        manifest = parse_manifest((folder / MANIFEST).read_bytes()) if (folder / MANIFEST).is_file() else None
+        if manifest is not None:
+            commit, files = manifest.commit, manifest.files
+            check_revision(commit, str(manifest.wanted.get("revision", "")), wanted.revision, self.place)
+        else:
+            files = tuple(_plain_files(self.place))
+            commit = digest_of(replace(file, path=f"{file.path}\n{file.mtime_ns}") for file in files)
+        self.listing = Listing(commit, chosen(files, wanted.include, wanted.exclude), self.place)
+        self.data: Mapping[str, object] = {
+            file.path: host.read_json(str(folder / file.path))
+            for file in self.listing.files
+            if is_small_json(file.path)
+        }
+
+    def prepare(self) -> None:
+        """Nothing is left to do."""
+
+    def fetch(
+        self,
+        store: Store,
+        files: Mapping[str, ModelFile],
+        others: Sequence[ModelFile],
+        settings: Settings,
+        report: Report,
+    ) -> Brought:
+        """Copy files."""
+        return copy_in(self.place, store, files, others, settings, report)
+
+
+def copy_in(
+    folder: str,
+    store: Store,
+    files: Mapping[str, ModelFile],
+    others: Sequence[ModelFile],
+    settings: Settings,
+    report: Report,
+) -> Brought:
+    """Copy files from a folder among a store's whole ones, proving each on the way.
+
+    Raises:
+        Refusal: a file's bytes are not those of its hash.
+    """
+    done, copied = sum(file.size for file in others), 0
+    total = done + sum(file.size for file in files.values())
+    sha256: dict[str, str] = {}
+    begin = time.monotonic()
+
+    def went(count: int) -> None:
+        nonlocal copied
+        copied += count
+        if copied % (64 << 20) < count:
+            rate = copied / max(time.monotonic() - begin, 1e-3)
+            report(Progress(done + copied, copied, total, rate, len(others) + len(sha256), len(others) + len(files)))
+
+    for key, file in files.items():
+        proof = copy_file(os.path.join(folder, file.path), store.part(key), went)
+        if settings.verify and not proof.fits(file):
+            raise Refusal(
+                f"{folder}/{file.path} is not what its manifest says: found {proof.found(file)}, wanted "
+                f"{file.identity()}; copy it there anew, or set repo to another folder"
+            )
+        os.chmod(store.part(key), 0o644)
+        os.rename(store.part(key), store.done(key))
+        sha256[key] = proof.sha256
+    return Brought(sha256, copied)
+
+
+def _plain_files(folder: str) -> list[ModelFile]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in names:
+            path = os.path.relpath(os.path.join(parent, name), folder)
+            status = os.stat(os.path.join(parent, name))
+            if stat.S_ISREG(status.st_mode) and path != MANIFEST:
+                found.append(ModelFile(checked_path(path), status.st_size, mtime_ns=status.st_mtime_ns))
+    return found
+
+
+@dataclass
+class GitSource:
+    """A repository, cloned with git and git-lfs: for those who insist.
+
+    Nothing is resumed, bytes lie twice on the disk for a while, and what is to be fetched cannot be foretold.
+    """
+
+    wanted: Wanted
+    params: Mapping[str, Any] = field(repr=False)
+    folder: str = ""
+    moved_to: str = ""
+    notes: tuple[str, ...] = ("the files of the repository: git does not tell them before it is cloned",)
+    data: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Ask what the revision stands for."""
+        if not self.wanted.repo:
+            raise Refusal("found no repository for the source git; wanted its path below the endpoint; set repo")
+        self.place = endpoints("git", list(self.params["endpoint"] or ()))[0]
+        self._url = f"{self.place}/{quote(self.wanted.repo, '/')}"
+        self.listing = Listing(self._commit(), (), self.place)
+
+    def _environment(self) -> dict[str, str]:
+        """Return git's settings: no questions, no files of its user, and the token for its own host alone."""
+        settings = {"http.followRedirects": "false"}
+        token = str(self.params["token"] or "")
+        if token and origin(self.place) == token_origin("git", str(self.params["token_for"] or "")):
+            header = credentials("git", token)["Authorization"]
+            settings[f"http.{self.place}/.extraHeader"] = f"Authorization: {header}"
+        environment = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        environment.update(GIT_LFS_SKIP_SMUDGE="1", GIT_CONFIG_COUNT=str(len(settings)))
+        for index, (key, value) in enumerate(settings.items()):
+            environment[f"GIT_CONFIG_KEY_{index}"] = key
+            environment[f"GIT_CONFIG_VALUE_{index}"] = value
+        return environment
+
+    def _git(self, *words: str) -> str:
+        if host.program("git") is None:
+            raise Refusal(
+                "git is not installed on this host; wanted git and git-lfs; install them, or set source to http"
+            )
+        output = host.run(["git", *words], GIT_SECONDS, self._environment())
+        if output.rc != 0:
+            raise Refusal(f"git cannot read {self._url}: {output.text}; set endpoint, repo, revision and token")
+        return output.stdout
+
+    def _commit(self) -> str:
+        if COMMIT.fullmatch(self.wanted.revision):
+            return self.wanted.revision
+        lines = [line.split() for line in self._git("ls-remote", "--", self._url).splitlines()]
+        names = {line[1]: line[0] for line in lines if len(line) == 2}
+        for name in ("{}", "refs/heads/{}", "refs/tags/{}^{{}}", "refs/tags/{}"):
+            if name.format(self.wanted.revision) in names:
+                return names[name.format(self.wanted.revision)]
+        raise Refusal(f"{self._url} has no revision {self.wanted.revision}; set revision")
+
+    def prepare(self) -> None:
+        """Clone the repository and fetch its large files."""
+        self.folder = f"{os.path.realpath(self.wanted.dest)}.gpuchat/git"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._git("init", "--quiet", self.folder)
+        inside = ("-C", self.folder)
+        self._git(*inside, "fetch", "--quiet", "--depth", "1", "--", self._url, self.listing.commit)
+        self._git(*inside, "checkout", "--quiet", "FETCH_HEAD")
+        if (pathlib.Path(self.folder) / ".gitattributes").exists():
+            self._git(*inside, "lfs", "pull", self._url)
+        self.listing = replace(
+            self.listing, files=chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
+        )
+
+    def fetch(
+        self,
+        store: Store,
+        files: Mapping[str, ModelFile],
+        others: Sequence[ModelFile],
+        settings: Settings,
+        report: Report,
+    ) -> Brought:
+        """Copy the files out of the clone, and remove it."""
+        brought = copy_in(self.folder, store, files, others, settings, report)
+        shutil.rmtree(self.folder)
+        return brought

@@ -1,0 +1,404 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A model's folder on the disk: read, locked, and replaced in one step.
+
+Beside the folder ``x`` lies ``x.gpuchat``, for us alone: the lock, the bytes that wait to be published (``parts`` on
+their way, ``whole`` and proven; each named after its contents, so that any later run or revision may use it), and for
+a moment the next folder. All of it is on one file system, so that publishing is renaming.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ..core.errors import Refusal
+from .files import (
+    INDEX_ENDING,
+    MANIFEST,
+    Manifest,
+    ModelFile,
+    Proof,
+    Status,
+    check_index,
+    check_safetensors,
+    header_length,
+    parse_manifest,
+)
+
+BLOCK = 256 << 10
+"""Bytes read at once for hashing: what stays in a core's own cache."""
+
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+
+
+class Store:
+    """A model's folder and what lies beside it."""
+
+    def __init__(self, dest: str) -> None:
+        """Look at a folder; a link to it is followed, so that what is replaced is what it leads to."""
+        self.dest = os.path.realpath(dest)
+        self.side = f"{self.dest}.gpuchat"
+        self.parts = os.path.join(self.side, "parts")
+        self.whole = os.path.join(self.side, "whole")
+        self._next = os.path.join(self.side, "next")
+        self._previous = os.path.join(self.side, "previous")
+
+    def manifest(self) -> Manifest | None:
+        """Return the record of the last run, None where there is none."""
+        try:
+            return parse_manifest(pathlib.Path(self.dest, MANIFEST).read_bytes())
+        except OSError:
+            return None
+
+    def files(self) -> dict[str, Status]:
+        """Return each file and link below the folder, the manifest apart, with one look at each."""
+        found: dict[str, Status] = {}
+        folders = [""]
+        while folders:
+            below = folders.pop()
+            try:
+                entries = list(os.scandir(os.path.join(self.dest, below)))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            for entry in entries:
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(path)
+                elif path != MANIFEST:
+                    status = entry.stat(follow_symlinks=False)
+                    found[path] = Status(status.st_size, status.st_mtime_ns, stat.S_ISREG(status.st_mode))
+        return found
+
+    def path(self, name: str) -> str:
+        """Return where a file of the model lies."""
+        return os.path.join(self.dest, name)
+
+    def part(self, key: str) -> str:
+        """Return where a file's bytes are gathered."""
+        return os.path.join(self.parts, key)
+
+    def done(self, key: str) -> str:
+        """Return where a file waits that is whole and proven."""
+        return os.path.join(self.whole, key)
+
+    @contextlib.contextmanager
+    def locked(self, patience: float) -> Iterator[None]:
+        """Hold the folder for this run; the kernel lets go when its owner dies, however that happens.
+
+        Raises:
+            Refusal: another run held it all the time (seconds).
+        """
+        os.makedirs(os.path.dirname(self.side), mode=0o755, exist_ok=True)
+        path = os.path.join(self.side, "lock")
+        end = time.monotonic() + patience
+        while True:
+            make_own_folder(self.side)
+            with contextlib.suppress(FileNotFoundError):
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if _is_at(handle, path):  # else the one before us tidied up, and the lock is a new file
+                        os.truncate(handle, 0)
+                        os.write(handle, f"{os.getpid()}\n".encode())
+                        break
+                except BlockingIOError:
+                    if time.monotonic() >= end:
+                        owner = pathlib.Path(path).read_text(encoding="ascii").strip() or "unknown"
+                        raise Refusal(
+                            f"another run (process {owner}) is at work on {self.dest} since more than "
+                            f"{patience:.0f} s; wanted one at a time; wait for it, or set lock_seconds higher"
+                        ) from None
+                os.close(handle)
+            time.sleep(0.1)
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def was_torn_apart(self) -> bool:
+        """Whether a run died between the two renames of a disk that cannot exchange folders."""
+        return os.path.isdir(self._previous) and not os.path.lexists(self.dest)
+
+    def recover(self) -> None:
+        """Put right what a run left that died between two renames."""
+        if self.was_torn_apart():
+            os.rename(self._previous, self.dest)
+        for folder in (self._next, self._previous):
+            if os.path.lexists(folder):
+                shutil.rmtree(folder)
+        for folder in (self.parts, self.whole):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+
+    def forget_but(self, keys: set[str]) -> None:
+        """Remove bytes that belong to no file which is still wanted."""
+        for folder in (self.parts, self.whole):
+            for name in os.listdir(folder):
+                if name.partition(".")[0] not in keys:
+                    os.unlink(os.path.join(folder, name))
+
+    def tidy(self) -> None:
+        """Remove what lies beside the folder, once nothing waits there, and the lock last."""
+        for folder in (self.parts, self.whole, self._next, self._previous):
+            if os.path.lexists(folder):
+                shutil.rmtree(folder)
+        self.leave()
+
+    def leave(self) -> None:
+        """Remove the lock and its folder where nothing else lies there; the lock is held."""
+        with contextlib.suppress(OSError):  # a job's files may lie there still
+            if os.listdir(self.side) == ["lock"]:
+                os.unlink(os.path.join(self.side, "lock"))
+                os.rmdir(self.side)
+
+    def leftovers(self) -> bool:
+        """Whether an earlier run left something."""
+        return os.path.isdir(self.side)
+
+    def waiting_bytes(self) -> int:
+        """Return the bytes that an earlier run has left on the disk, at most."""
+        found = [os.path.join(parent, name) for parent, _folders, names in os.walk(self.side) for name in names]
+        return sum(os.lstat(path).st_blocks * 512 for path in found)
+
+    def free(self) -> int:
+        """Return the bytes that the disk has left for us."""
+        place = self.side
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        status = os.statvfs(place)
+        return status.f_frsize * status.f_bavail
+
+    def check_place(self) -> None:
+        """Refuse a place that cannot be replaced by a rename.
+
+        Raises:
+            Refusal: it is no folder, or a disk of its own.
+        """
+        if os.path.lexists(self.dest) and not os.path.isdir(self.dest):
+            raise Refusal(f"{self.dest} is no folder; wanted a folder or nothing there; set dest")
+        if os.path.ismount(self.dest):
+            raise Refusal(
+                f"{self.dest} is where a disk is mounted, which no rename can replace; set dest to a folder below it"
+            )
+
+    def adopt(self, file: ModelFile, spare: Sequence[str], key: str) -> str | None:
+        """Take a file's bytes from the old folder where a file there holds them; return their SHA-256, or None."""
+        for name in spare:
+            with contextlib.suppress(FileNotFoundError):
+                proof = hash_file(self.path(name))
+                if file.identity() != "unproven" and proof.fits(file):
+                    link(self.path(name), self.done(key))
+                    return proof.sha256
+        return None
+
+    def publish(
+        self,
+        manifest: Manifest,
+        sources: Mapping[str, str],
+        strangers: Sequence[str],
+        check: Callable[[str], None],
+    ) -> Manifest:
+        """Put a whole new folder in place of the old one in one step, and return its manifest with times.
+
+        Args:
+            manifest: the new record.
+            sources: where the bytes of each of its files are.
+            strangers: files of others in the old folder, which move along.
+            check: looks at the new folder and raises what speaks against it.
+
+        The kernel exchanges the two folders (renameat2, since Linux 3.15), so that at each moment one whole model is
+        there, also for a reader that opens file after file by path. Where the file system cannot (NFS), there are
+        two renames, the place is empty in between, and `recover` brings the old folder back if we die there. A link
+        to numbered folders would do without either, but leads out of what a container gets to see.
+        """
+        os.mkdir(self._next, 0o755)
+        os.chmod(self._next, 0o755)
+        published = []
+        for file in manifest.files:
+            target = self._make_folder_for(file.path)
+            link(sources[file.path], target)
+            os.chmod(target, 0o644)
+            published.append(replace(file, mtime_ns=os.stat(target).st_mtime_ns))
+        for name in strangers:
+            with contextlib.suppress(FileNotFoundError):
+                link(self.path(name), self._make_folder_for(name))
+        done = replace(manifest, files=tuple(published))
+        check(self._next)
+        self._write(os.path.join(self._next, MANIFEST), done.text().encode())
+        _sync_folders(self._next)
+        self._exchange()
+        _sync_folder(os.path.dirname(self.dest))
+        return done
+
+    def _make_folder_for(self, name: str) -> str:
+        folder = self._next
+        for part in name.split("/")[:-1]:
+            folder = os.path.join(folder, part)
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+                os.chmod(folder, 0o755)
+        return os.path.join(self._next, name)
+
+    def _write(self, path: str, content: bytes) -> None:
+        with open(path, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _exchange(self) -> None:
+        if not os.path.isdir(self.dest):
+            os.rename(self._next, self.dest)
+            return
+        if not exchange(self._next, self.dest):
+            os.rename(self.dest, self._previous)
+            os.rename(self._next, self.dest)
+
+    def remove(self, manifest: Manifest) -> None:
+        """Remove what the manifest lists, itself last, and folders that are empty then; no link is followed."""
+        folders = {self.dest}
+        there = self.files()
+        for file in manifest.files:
+            if file.path not in there:
+                continue
+            os.unlink(self.path(file.path))
+            folder = os.path.dirname(self.path(file.path))
+            while len(folder) > len(self.dest):
+                folders.add(folder)
+                folder = os.path.dirname(folder)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(MANIFEST))
+        for folder in sorted(folders, key=len, reverse=True):
+            with contextlib.suppress(OSError):  # others' files keep it
+                os.rmdir(folder)
+
+
+def make_own_folder(path: str) -> None:
+    """Make a folder that is for us alone, unless it is there.
+
+    Raises:
+        Refusal: somebody else made it, or put a link there, and so could turn what we write against us.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    found = os.lstat(path)
+    # The owner of the folder around it can do as he likes anyhow, and is who a network's disk takes us for.
+    trusted = (os.geteuid(), os.stat(os.path.dirname(path)).st_uid)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in trusted:
+        raise Refusal(
+            f"found {path}, a link or made by another user ({found.st_uid}); wanted a folder of our own; remove it, or "
+            "set dest to a place that others cannot write beside"
+        )
+
+
+def _is_at(handle: int, path: str) -> bool:
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(handle)
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def exchange(one: str, other: str) -> bool:
+    """Let two folders change places in one step; False where kernel or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    if rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), one)
+
+
+def link(source: str, target: str) -> None:
+    """Give a file a second name; a link stays a link, and where the disk knows no second names it is copied."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.lstat(source), os.lstat(target)):
+            return
+        os.unlink(target)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folders(top: str) -> None:
+    for folder, _folders, _names in os.walk(top):
+        _sync_folder(folder)
+
+
+def hash_file(path: str) -> Proof:
+    """Return the hashes of a file."""
+    buffer = memoryview(bytearray(BLOCK))
+    with open(path, "rb", buffering=0) as file:
+        proof = Proof(os.fstat(file.fileno()).st_size)
+        while True:
+            count = file.readinto(buffer)
+            if not count:
+                return proof
+            proof.update(buffer[:count])
+
+
+def copy_file(source: str, target: str, went: Callable[[int], None]) -> Proof:
+    """Copy a file, hash what is copied, and flush it to the disk; `went` hears of each block and may raise."""
+    buffer = memoryview(bytearray(BLOCK))
+    with open(source, "rb", buffering=0) as file, open(target, "wb", buffering=0) as copy:
+        proof = Proof(os.fstat(file.fileno()).st_size)
+        while True:
+            count = file.readinto(buffer)
+            if not count:
+                break
+            proof.update(buffer[:count])
+            copy.write(buffer[:count])
+            went(count)
+        os.fsync(copy.fileno())
+    return proof
+
+
+def check_weights(folder: str, files: Sequence[ModelFile], include: Sequence[str], exclude: Sequence[str]) -> None:
+    """Refuse safetensors files that are damaged, or are not those that their index names.
+
+    Raises:
+        Refusal: with the file and what is wrong with it.
+    """
+    tensors = {}
+    for file in files:
+        if file.path.endswith(".safetensors"):
+            with open(os.path.join(folder, file.path), "rb") as weights:
+                head = weights.read(8)
+                head += weights.read(header_length(head, file.size) - 8)
+            tensors[file.path] = check_safetensors(file.path, file.size, head)
+    for file in files:
+        if file.path.endswith(INDEX_ENDING):
+            check_index(file.path, _json(os.path.join(folder, file.path)), tensors, include, exclude)
+
+
+def _json(path: str) -> object:
+    try:
+        return json.loads(pathlib.Path(path).read_bytes())
+    except ValueError:
+        return None

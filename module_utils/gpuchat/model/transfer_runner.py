@@ -1,0 +1,712 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a model's files over HTTP: many at once, large ones in ranges, hashed as they come, resumed after any end.
+
+Network threads write what they get into a file's part and note in its journal how far each range has come. Whoever
+brings the bytes that a file's hash wants next hashes them too, while they are in the processor's cache. Hash threads
+catch up on the rest and read it back from the page cache, so that the order of arrival does not matter and a resumed
+file needs no state of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import math
+import mmap
+import os
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+from ..core.errors import Refusal
+from . import transfer
+from .files import ModelFile, Proof
+from .hub_runner import FAILURES, HOPS, Asker, lower, reason
+from .store_runner import BLOCK, Store
+from .transfer import Progress, Span, Verdict
+
+CHUNK = 512 << 10
+"""Bytes taken from a connection at once."""
+
+WRITE = 128 << 10
+"""Bytes written at once: for a longer write the kernel seeks larger runs of free memory, which is slower (measured)."""
+
+HASH_RUN = 16 << 20
+"""Bytes of one file that a hash thread takes before it looks for a file that needs it more."""
+
+RATE_WINDOW = 10.0
+LINGER_SECONDS = 2.0
+"""What connections get to end by themselves when one thread has failed."""
+
+LINGER_FOR_ANOTHER = 300.0
+"""What they get where another transfer is to go on: none may write where that one does."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ServerRefusal(Refusal):
+    """A server gives a file wrongly, or not at all: another one may do better."""
+
+
+class Stopped(Exception):
+    """The transfer ends because something else went wrong, or because it was told to."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a transfer goes.
+
+    Attributes:
+        workers: connections at once.
+        connections_per_file: connections at once for one file.
+        rate: bytes per second, 0 for no limit.
+        verify: prove the bytes with their hashes.
+        silent: seconds without a byte after which a connection is dropped.
+    """
+
+    workers: int
+    connections_per_file: int
+    rate: int = 0
+    verify: bool = True
+    silent: float = 30.0
+
+
+class Journal:
+    """Which ranges of a part are on the disk; it is memory shared with the file, so a killed run leaves it as it was.
+
+    A range is noted after its bytes are written. After a power cut the note may be there without the bytes: the hash,
+    which begins anew in each run, tells.
+    """
+
+    def __init__(self, path: str, size: int, spans: Sequence[Span]) -> None:
+        """Make the journal of a part of `size` bytes anew, of which some ranges are there."""
+        length = 16 * (size // transfer.SHORTEST + len(spans) + 1024)
+        with open(f"{path}.new", "w+b") as file:
+            file.truncate(length)
+            file.writelines(number.to_bytes(8, "little") for begin, end in spans for number in (begin, end - begin))
+            file.flush()
+            self._map = mmap.mmap(file.fileno(), length)
+        os.replace(f"{path}.new", path)
+        self._slots = memoryview(self._map).cast("Q")
+        self._used = len(spans)
+
+    def open(self, begin: int, busy: Container[int]) -> int:
+        """Return a slot for a range that begins here: one that ends here where nobody writes to it, or a new one."""
+        for slot in range(self._used):
+            if slot not in busy and self._slots[2 * slot] + self._slots[2 * slot + 1] == begin:
+                return slot
+        if 2 * self._used >= len(self._slots):
+            raise Stopped("the journal is full; the next run joins its ranges")
+        self._slots[2 * self._used] = begin
+        self._used += 1
+        return self._used - 1
+
+    def note(self, slot: int, count: int) -> None:
+        """Note that a range has grown by some bytes."""
+        self._slots[2 * slot + 1] += count
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for slot in range(self._used):
+            self._slots[2 * slot + 1] = 0
+        self._used = 0
+
+    def close(self) -> None:
+        self._slots.release()
+        self._map.close()
+
+
+def read_journal(path: str, size: int) -> list[Span]:
+    """Return the ranges that a journal notes, joined; none where there is no journal."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return []
+    numbers = [int.from_bytes(content[at : at + 8], "little") for at in range(0, len(content) - 7, 8)]
+    spans = [(begin, begin + count) for begin, count in zip(numbers[::2], numbers[1::2]) if count]
+    return _merged([span for span in spans if span[1] <= size])
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def gathered(store: Store, file: ModelFile, key: str) -> int:
+    """Return how many bytes of a file wait from earlier runs."""
+    if os.path.exists(store.done(key)):
+        return file.size
+    if not os.path.exists(store.part(key)):
+        return 0
+    return sum(end - begin for begin, end in read_journal(f"{store.part(key)}.ranges", file.size))
+
+
+@dataclass(eq=False)
+class Part:
+    """A file on its way; everything here is guarded by the transfer's lock.
+
+    Attributes:
+        have: the ranges that are there, joined and in order.
+        busy: the ranges that are being brought, by their slot in the journal.
+        hashed: how far the hash has come.
+        hashing: somebody is at work on the hash.
+        hasher: who of those that bring it, if one of them.
+        alone: one connection at a time, for the server knows no ranges.
+        again: its bytes were wrong once.
+        stale: what is there is to be forgotten as soon as nobody writes any more.
+        best: most bytes that were ever there: only more than that is progress.
+        location: the address that the hub redirected to.
+    """
+
+    file: ModelFile
+    key: str
+    url: str
+    have: list[Span]
+    proof: Proof | None
+    handle: int = -1
+    journal: Journal | None = None
+    busy: dict[int, Span] = field(default_factory=dict)
+    hashed: int = 0
+    hashing: bool = False
+    hasher: Errand | None = None
+    alone: bool = False
+    again: bool = False
+    stale: bool = False
+    settling: bool = False
+    finished: bool = False
+    attempts: int = 0
+    best: int = 0
+    put_off: float = 0.0
+    not_before: float = 0.0
+    location: str = ""
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    @property
+    def there(self) -> int:
+        """Return the bytes that are there."""
+        return sum(end - begin for begin, end in self.have)
+
+    @property
+    def frontier(self) -> int:
+        """Return how far the bytes go from the beginning without a gap."""
+        return self.have[0][1] if self.have and self.have[0][0] == 0 else 0
+
+    def gaps(self) -> list[Span]:
+        """Return what nobody has or brings."""
+        return transfer.missing(self.size, [*self.have, *self.busy.values()])
+
+    def grow(self, span: Span) -> None:
+        """Add bytes that were just written."""
+        for index, (begin, end) in enumerate(self.have):
+            if end == span[0]:
+                self.have[index] = (begin, span[1])
+                break
+        else:
+            self.have.append(span)
+        if len(self.have) > 1:
+            self.have = _merged(self.have)
+        if self.there > self.best:
+            self.best, self.attempts = self.there, 0
+
+
+@dataclass(frozen=True, eq=False)
+class Errand:
+    """One request's worth of a part."""
+
+    part: Part
+    slot: int
+    span: Span
+    started: float
+
+
+class Transfer:
+    """Brings files into a store until all are whole and proven, or one cannot be."""
+
+    def __init__(self, store: Store, asker: Asker, settings: Settings, report: Callable[[Progress], None]) -> None:
+        """Prepare a transfer; `report` hears of it each second, and may raise to end it."""
+        self._store, self._asker, self._settings, self._report = store, asker, settings, report
+        self._lock = threading.RLock()
+        self._work = threading.Condition(self._lock)
+        self._behind = threading.Condition(self._lock)
+        self._end = threading.Condition(self._lock)
+        self._parts: list[Part] = []
+        self._left: dict[str, Part] = {}
+        self._error: Exception | None = None
+        self._sha256: dict[str, str] = {}
+        self._fetched = 0
+        self._connected = 0
+        self._cores = os.cpu_count() or 1
+        self._rate = math.inf  # until it is known
+        self._others: tuple[int, int] = (0, 0)
+        self._not_before = 0.0
+        self._paid_until = 0.0
+        self._marks: deque[tuple[float, int]] = deque()
+
+    @property
+    def fetched(self) -> int:
+        """Return the bytes that came over the wire."""
+        return self._fetched
+
+    def run(
+        self,
+        files: Mapping[str, ModelFile],
+        urls: Mapping[str, str],
+        others: Sequence[ModelFile] = (),
+        another: bool = False,
+    ) -> dict[str, str]:
+        """Bring files, and return their SHA-256 by key ('' where nothing was to be verified).
+
+        Args:
+            files: what to bring, by key.
+            urls: where from, by key.
+            others: files that are there already; they count as progress.
+            another: another transfer goes on where the server fails this one.
+
+        Raises:
+            ServerRefusal: a file does not come, or is not what the source says; what is there stays for the next run.
+            Refusal: this host cannot take the files.
+        """
+        self._others = (len(others), sum(file.size for file in others))
+        for key, file in sorted(files.items(), key=lambda item: -item[1].size):
+            have = (
+                read_journal(f"{self._store.part(key)}.ranges", file.size)
+                if os.path.exists(self._store.part(key))
+                else []
+            )
+            proof = Proof(file.size) if self._settings.verify else None
+            self._parts.append(Part(file, key, urls[key], have, proof, best=sum(end - begin for begin, end in have)))
+        self._left = {part.key: part for part in self._parts}
+        hashers = min(len(self._parts), self._cores) if self._settings.verify else 0
+        threads = [
+            threading.Thread(target=self._guarded, args=(work,), daemon=True)
+            for work in [self._bring] * self._connections() + [self._hash] * hashers
+        ]
+        for part in self._parts:
+            # The others are settled by whoever brings or proves their last byte.
+            if (part.proof is None or not part.size) and self._is_whole(part):
+                self._open(part)
+                self._settle(part)
+        try:
+            for thread in threads:
+                thread.start()
+            self._watch()
+        except Exception as error:  # noqa: BLE001 - raised below, when the threads have ended
+            self._fail(error)
+        started = [thread for thread in threads if thread.ident is not None]
+        if self._error is None:
+            for thread in started:
+                thread.join()
+        if self._error is not None:
+            raise self._ended(self._error, started, another and isinstance(self._error, ServerRefusal))
+        return self._sha256
+
+    def _ended(self, error: Exception, threads: Sequence[threading.Thread], another: bool) -> Exception:
+        """Let the threads end after an error, let go of what did not become whole, and return what to raise."""
+        end = time.monotonic() + (LINGER_FOR_ANOTHER if another else LINGER_SECONDS)
+        for thread in threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            return Refusal(str(error)) if another else error
+        for part in self._left.values():
+            if part.journal is not None:
+                part.journal.close()
+                os.close(part.handle)
+        return error
+
+    def _connections(self) -> int:
+        ranges = sum(1 + (part.size - part.there) // transfer.SHORTEST for part in self._parts)
+        return min(self._settings.workers, ranges)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - a thread's error is the transfer's, and is raised there
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            self._error = self._error or error
+            self._wake()
+
+    def _wake(self) -> None:
+        for condition in (self._work, self._behind, self._end):
+            condition.notify_all()
+
+    def _over(self) -> bool:
+        return self._error is not None or not self._left
+
+    def _watch(self) -> None:
+        """Report each second until all is over."""
+        self._marks.append((time.monotonic(), 0))
+        while True:
+            with self._lock:
+                self._end.wait_for(self._over, timeout=1.0)
+                if self._over():
+                    return
+                progress = self._progress()
+                self._rate = progress.rate
+                self._work.notify_all()
+            self._report(progress)
+
+    def _progress(self) -> Progress:
+        now = time.monotonic()
+        self._marks.append((now, self._fetched))
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW:
+            self._marks.popleft()
+        seconds = now - self._marks[0][0]
+        rate = (self._fetched - self._marks[0][1]) / seconds if seconds > 0 else 0.0
+        files, settled = self._others
+        return Progress(
+            settled + sum(part.there for part in self._parts),
+            self._fetched,
+            settled + sum(part.size for part in self._parts),
+            rate,
+            files + sum(part.finished for part in self._parts),
+            files + len(self._parts),
+        )
+
+    # What to bring next.
+
+    def _bring(self) -> None:
+        buffer = memoryview(bytearray(CHUNK))
+        last: Part | None = None
+        with self._asker.session() as session:
+            while True:
+                errand = self._take(last)
+                if errand is None:
+                    return
+                last = errand.part
+                self._run_errand(session, errand, buffer)
+
+    def _take(self, last: Part | None) -> Errand | None:
+        """Return what to bring next, None when nothing will be left to bring; waits in between."""
+        with self._lock:
+            while not self._over():
+                now = time.monotonic()
+                part = self._choose(now, last)
+                if part is not None:
+                    return self._errand(part, now)
+                times = [part.not_before for part in self._left.values()] + [self._not_before]
+                self._work.wait(timeout=max(0.01, min((at for at in times if at > now), default=now + 1.0) - now))
+        return None
+
+    def _is_ready(self, part: Part, now: float) -> bool:
+        if part.finished or part.settling or part.stale or max(part.not_before, self._not_before) > now:
+            return False
+        if part.frontier == part.size:  # it waits for its hash
+            return False
+        if part.busy and (part.alone or not self._more_helps()):
+            return False
+        return len(part.busy) < self._settings.connections_per_file and bool(part.gaps())
+
+    def _choose(self, now: float, last: Part | None) -> Part | None:
+        """Prefer the file that this connection knows, then one that nobody brings, then the one with most to do."""
+        if last is not None and self._is_ready(last, now):
+            return last
+        # A model may have thousands of files: the first that will do, and not a look at each.
+        part = next((part for part in self._left.values() if not part.busy and self._is_ready(part, now)), None)
+        return part or max(
+            (part for part in self._left.values() if part.busy and self._is_ready(part, now)),
+            key=lambda part: sum(end - begin for begin, end in part.gaps()),
+            default=None,
+        )
+
+    def _more_helps(self) -> bool:
+        return transfer.more_helps(self._connected, self._cores, self._rate)
+
+    def _errand(self, part: Part, now: float) -> Errand:
+        begin, end = part.gaps()[0]
+        if not part.alone and end - begin > transfer.SHORTEST:
+            left = sum(one.size - one.there for one in self._left.values())
+            others = self._settings.workers if self._more_helps() else self._connected
+            end = min(end, begin + transfer.next_length(left, others))
+        slot = self._open(part).open(begin, part.busy)
+        part.busy[slot] = (begin, end)
+        self._connected += 1
+        return Errand(part, slot, (begin, end), now)
+
+    def _open(self, part: Part) -> Journal:
+        """Open a part's files, for so long as somebody needs them: a model may have more files than we may open."""
+        if part.journal is None:
+            path = self._store.part(part.key)
+            part.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            os.ftruncate(part.handle, part.size)
+            part.journal = Journal(f"{path}.ranges", part.size, part.have)
+        return part.journal
+
+    # One request.
+
+    def _run_errand(self, session: Any, errand: Errand, buffer: memoryview) -> None:
+        part, word, wait = errand.part, "", None
+        try:
+            word, wait = self._fetch(session, errand, buffer)
+        except FAILURES as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise self._disk_full(error) from None
+            word = reason(error)
+        with self._lock:
+            part.busy.pop(errand.slot, None)
+            self._connected -= 1
+            if part.hasher is errand:
+                part.hasher, part.hashing = None, False
+            if word and errand.started >= part.put_off:
+                self._put_off(part, word, wait)
+            if part.stale and not part.busy:
+                self._forget(part)
+            whole = self._is_whole(part)
+            self._work.notify_all()
+        if whole:
+            self._settle(part)
+
+    def _put_off(self, part: Part, word: str, wait: float | None) -> None:
+        """Let a part rest after a request that went wrong, or give it up."""
+        part.attempts += 1
+        if part.attempts > transfer.ATTEMPTS:
+            if part.alone and not part.busy:  # nobody could go on in the middle
+                self._forget(part)
+            raise ServerRefusal(
+                f"{part.file.path} does not arrive: {part.attempts} requests to {_shown(part.url)} brought nothing "
+                f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoint "
+                "to another"
+            )
+        part.put_off = time.monotonic()
+        part.not_before = part.put_off + transfer.backoff(part.attempts, wait, random.random())
+        if wait is not None:  # the server speaks for all that it serves
+            self._not_before = max(self._not_before, part.not_before)
+
+    def _fetch(self, session: Any, errand: Errand, buffer: memoryview) -> tuple[str, float | None]:
+        """Make one request; return what went wrong ('' for nothing) and how long the server asks us to wait."""
+        part, (begin, end) = errand.part, errand.span
+        known = part.location
+        url = known or part.url
+        headers = {} if errand.span == (0, part.size) else {"Range": f"bytes={begin}-{end - 1}"}
+        if part.again:
+            headers["Cache-Control"] = "no-cache"
+        for _hop in range(HOPS):
+            if self._error:
+                return "", None
+            with self._asker.open(session, url, headers, self._settings.silent) as answer:
+                told = lower(answer.headers)
+                verdict = transfer.judge(answer.status_code, told, errand.span, part.size, url != part.url)
+                if verdict.kind == "redirect":
+                    url = self._redirected(part, url, told["location"])
+                    continue
+                if verdict.kind == "take":
+                    part.location = url if url != part.url else ""
+                    return self._receive(errand, answer, buffer), None
+            if verdict.kind == "expired" and known and url == known:
+                with self._lock:
+                    part.location = "" if part.location == known else part.location
+                url, known = part.location or part.url, ""
+                continue
+            return self._odd(part, verdict), transfer.retry_after(told, time.time())
+        return f"more than {HOPS} redirects", None
+
+    def _redirected(self, part: Part, url: str, location: str) -> str:
+        """Return where a redirect leads."""
+        try:
+            url = urljoin(url, location)
+            self._asker.may_see(url)
+        except (ValueError, Refusal):
+            raise ServerRefusal(
+                f"{part.file.path}: {_shown(part.url)} redirects to no web address; set endpoint to another"
+            ) from None
+        return url
+
+    def _odd(self, part: Part, verdict: Verdict) -> str:
+        """Draw the consequence of an answer without use, and return a word for it."""
+        with self._lock:
+            if verdict.kind == "expired":
+                part.location = ""
+            if verdict.kind == "whole":
+                # No ranges here: one connection brings the file, from its beginning.
+                patient = part.alone
+                part.alone = part.stale = True
+                return verdict.word if patient else ""
+            if verdict.kind == "refused":
+                if part.again or verdict.size < 0:
+                    found = f"{verdict.size} bytes" if verdict.size >= 0 else verdict.word
+                    cure = "set revision to a commit if the repository is changing, or set endpoint to another"
+                    if verdict.status in (401, 403):
+                        cure = "accept the model's licence at the hub, and set token to one that may read it"
+                        if self._asker.token and not self._asker.may_see(part.url):
+                            cure = "the token is for another address; set token_for to this one if it may see it"
+                    raise ServerRefusal(
+                        f"{part.file.path}: {_shown(part.url)} answered with {found}; wanted {part.size} bytes as the "
+                        f"listing says; {cure}"
+                    )
+                part.again = True
+        return verdict.word
+
+    def _receive(self, errand: Errand, answer: Any, buffer: memoryview) -> str:
+        part, (begin, end) = errand.part, errand.span
+        read = _reader(answer)
+        journal, at = part.journal, begin
+        while at < end and journal is not None:
+            self._pay(min(len(buffer), end - at))
+            count = read(buffer[: end - at])
+            if not count:
+                return f"an end after {at - begin} of {end - begin} bytes"
+            if self._error or part.stale:
+                return ""
+            _write(part.handle, buffer[:count], at)
+            proof = self._proof_of(errand, at)
+            if proof is not None:
+                proof.update(buffer[:count])
+            with self._lock:
+                journal.note(errand.slot, count)
+                part.grow((at, at + count))
+                at += count
+                self._fetched += count
+                if proof is not None:
+                    part.hashed = at
+                if part.proof is not None and not part.hashing and part.frontier - part.hashed >= BLOCK:
+                    self._behind.notify()
+        return ""
+
+    def _proof_of(self, errand: Errand, at: int) -> Proof | None:
+        """Return a file's hash to who brings the bytes that it wants next; it is theirs for the rest of the errand."""
+        part = errand.part
+        with self._lock:
+            if part.proof is not None and not part.hashing and part.hashed == at:
+                part.hashing, part.hasher = True, errand
+            return part.proof if part.hasher is errand else None
+
+    def _pay(self, count: int) -> None:
+        """Wait until the limit of the rate allows for some more bytes."""
+        if not self._settings.rate:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._paid_until = max(self._paid_until, now) + count / self._settings.rate
+            self._end.wait_for(lambda: self._error is not None, timeout=max(0.0, self._paid_until - now))
+
+    def _disk_full(self, error: OSError) -> Refusal:
+        missing = sum(part.size - part.there for part in self._parts)
+        return Refusal(
+            f"the disk of {self._store.dest} is full ({os.strerror(error.errno or 0)}); wanted {missing} bytes more; "
+            "what is there stays: free some and run again, or set dest to a larger disk"
+        )
+
+    # Proof.
+
+    def _hash(self) -> None:
+        buffer = memoryview(bytearray(BLOCK))
+        while True:
+            part = self._to_hash()
+            if part is None:
+                return
+            with self._lock:
+                proof, at, end = part.proof, part.hashed, min(part.frontier, part.hashed + HASH_RUN)
+            while at < end and proof is not None:
+                count = os.preadv(part.handle, [buffer[: end - at]], at)
+                if not count:
+                    raise Refusal(
+                        f"{part.file.path} became shorter while it was fetched; wanted its folder for us alone"
+                    )
+                proof.update(buffer[:count])
+                at += count
+            with self._lock:
+                part.hashing = False
+                part.hashed = at if part.proof is proof else 0
+                whole = self._is_whole(part)
+            if whole:
+                self._settle(part)
+
+    def _to_hash(self) -> Part | None:
+        """Return the file whose hash is furthest behind; waits until there is one, None at the end."""
+        with self._lock:
+            while not self._over():
+                late = [
+                    part
+                    for part in self._left.values()
+                    if part.have and not part.hashing and not part.settling and not part.stale
+                    if part.frontier - part.hashed >= BLOCK or part.hashed < part.frontier == part.size
+                ]
+                if late:
+                    part = max(late, key=lambda part: part.frontier - part.hashed)
+                    self._open(part)
+                    part.hashing = True
+                    return part
+                self._behind.wait(timeout=1.0)
+        return None
+
+    def _forget(self, part: Part) -> None:
+        """Begin a file anew; nobody writes to it now."""
+        if part.journal is not None:
+            part.journal.clear()
+        part.have.clear()
+        part.stale = False
+        part.hashed = 0
+        part.proof = Proof(part.size) if self._settings.verify else None
+
+    def _is_whole(self, part: Part) -> bool:
+        """Whether a part is there and proven, and the caller is to settle it; wrong bytes are forgotten here."""
+        if part.settling or part.busy or part.stale or part.hashing or part.frontier < part.size:
+            return False
+        if part.proof is not None and part.hashed < part.size:
+            self._behind.notify()
+            return False
+        if part.proof is not None and not part.proof.fits(part.file):
+            found = part.proof.found(part.file)
+            self._forget(part)
+            part.location, part.best = "", 0
+            if part.again:
+                raise ServerRefusal(
+                    f"{part.file.path} is not what the source says, twice over: found {found}, wanted "
+                    f"{part.file.identity()}; nothing was published; set endpoint to another, or tell the hub"
+                )
+            part.again = True
+            self._work.notify_all()
+            return False
+        part.settling = True
+        return True
+
+    def _settle(self, part: Part) -> None:
+        """Flush a part that is whole and proven to the disk, and put it where whole files wait."""
+        if part.journal is None:
+            return
+        os.fsync(part.handle)
+        os.rename(self._store.part(part.key), self._store.done(part.key))
+        os.unlink(f"{self._store.part(part.key)}.ranges")
+        with self._lock:
+            part.journal.close()
+            os.close(part.handle)
+            part.finished = True
+            del self._left[part.key]
+            self._sha256[part.key] = part.proof.sha256 if part.proof is not None else ""
+            if self._over():
+                self._wake()
+
+
+def _shown(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def _reader(answer: Any) -> Callable[[memoryview], int]:
+    """Return what fills a buffer from an answer's body, past urllib3's copies where its parts are as we know them."""
+    original = getattr(answer.raw, "_fp", None)
+    if isinstance(original, http.client.HTTPResponse):
+        return original.readinto
+    return answer.raw.readinto  # type: ignore[no-any-return]
+
+
+def _write(handle: int, content: memoryview, at: int) -> None:
+    while content:
+        count = os.pwrite(handle, content[:WRITE], at)
+        content, at = content[count:], at + count

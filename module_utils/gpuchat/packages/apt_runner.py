@@ -1,0 +1,94 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and changes the packages of a host that apt manages: dpkg's own state file, apt-get, apt-mark."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..core import host
+from ..core.errors import Refusal
+from ..system import files
+from . import apt, openpgp
+from .plan import InstalledPackage, Repository
+
+ARCHITECTURES: Mapping[str, str] = apt.ARCHITECTURES
+KEYS = "/etc/apt/keyrings"
+SUFFIX = ".gpg"
+NEEDED_TO_HOLD: tuple[str, ...] = ()
+
+STATUS = "/var/lib/dpkg/status"
+SOURCES_LIST = "/etc/apt/sources.list"
+SOURCES = "/etc/apt/sources.list.d"
+APT_GET = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confold")
+ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a"}
+
+
+def installed() -> dict[str, InstalledPackage]:
+    """Return what dpkg records.
+
+    Raises:
+        Refusal: dpkg has no state here.
+    """
+    status = host.file_state(STATUS)
+    if status is None or status.content is None:
+        raise Refusal(f"found no {STATUS}; wanted a host with dpkg and apt (Debian, Ubuntu)")
+    return apt.parse_dpkg_status(status.content.decode(errors="replace"))
+
+
+def key_file(key: bytes) -> bytes:
+    """Return a key as apt reads it from a file of this ``SUFFIX``."""
+    return openpgp.dearmored(key)
+
+
+def repository_file(name: str, repository: Repository, key: str) -> files.WantedFile | None:
+    """Return the repository's file, or None where somebody else's names it: apt refuses two with different keys."""
+    path = f"{SOURCES}/gpuchat-{name}.sources"
+    if any(apt.lists(text, repository.url) for text in _listed(path)):
+        return None
+    return files.WantedFile(path, apt.sources_text(repository, key).encode(), 0o644)
+
+
+def _listed(own: str) -> Iterator[str]:
+    """Yield the text of each file in which apt finds sources, but for our own."""
+    for path in [pathlib.Path(SOURCES_LIST), *pathlib.Path(SOURCES).glob("*")]:
+        if path.suffix in (".list", ".sources") and path != pathlib.Path(own) and path.is_file():
+            yield path.read_text("utf-8", errors="replace")
+
+
+def removed_with(names: Sequence[str]) -> tuple[str, ...]:
+    """Return every package that goes when some are removed."""
+    return apt.parse_simulation(host.run(["apt-get", "-q", "--simulate", "remove", *names]).stdout)
+
+
+def remove(names: Sequence[str]) -> None:
+    host.must([*APT_GET, "remove", *names], environment=ENVIRONMENT, timeout=1800)
+
+
+def choose(names: Sequence[str]) -> tuple[str, ...]:
+    """Refresh apt's lists, and return packages, each ``name`` or ``name=version``, with the versions that there are.
+
+    Raises:
+        Refusal: the repository has no such version.
+    """
+    host.must([*APT_GET, "update"], environment=ENVIRONMENT, timeout=1800)
+    return tuple(_exact(name) if "=" in name else name for name in names)
+
+
+def _exact(name: str) -> str:
+    listed = host.run(["apt-cache", "madison", name.partition("=")[0]]).stdout
+    return apt.specification(name, apt.parse_madison(listed))
+
+
+def install(chosen: Sequence[str]) -> None:
+    flags = ["--no-remove", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
+    host.must([*APT_GET, "install", *flags, *chosen], environment=ENVIRONMENT, timeout=3600)
+
+
+def hold(names: Sequence[str]) -> None:
+    host.must(["apt-mark", "hold", *names])
+
+
+def unhold(names: Sequence[str]) -> None:
+    host.must(["apt-mark", "unhold", *names])

@@ -1,0 +1,86 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and changes the packages of a host that dnf manages: rpm's database, dnf, its plugin versionlock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..core import host
+from ..core.errors import Refusal
+from ..system import files
+from . import dnf, openpgp
+from .plan import InstalledPackage, Repository
+
+ARCHITECTURES: Mapping[str, str] = {}
+KEYS = "/etc/pki/rpm-gpg"
+SUFFIX = ""
+NEEDED_TO_HOLD: tuple[str, ...] = ("python3-dnf-plugin-versionlock",)
+
+LOCKS = "/etc/dnf/plugins/versionlock.list"
+DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
+WITHOUT_LOCKS = "--disableplugin=versionlock"
+"""A lock of ours names the version that is about to change."""
+
+
+def installed() -> dict[str, InstalledPackage]:
+    """Return what rpm records, with dnf's version locks.
+
+    Raises:
+        Refusal: there is no rpm, or its database cannot be read.
+    """
+    answer = host.run(["rpm", "--query", "--all", "--queryformat", dnf.QUERY])
+    if answer.rc != 0:
+        raise Refusal(f"found no state of rpm ({answer.text}); wanted a host with rpm and dnf (RHEL 9 or 10)")
+    locks = host.file_state(LOCKS)
+    return dnf.parse_query(answer.stdout, ((locks and locks.content) or b"").decode(errors="replace"))
+
+
+def key_file(key: bytes) -> bytes:
+    """Return a key as rpm reads it from a file."""
+    return openpgp.armored(openpgp.dearmored(key))
+
+
+def repository_file(name: str, repository: Repository, key: str) -> files.WantedFile | None:
+    """Return the repository's file; somebody else's of the same address may stand beside it."""
+    text = dnf.repository_text(name, repository, key)
+    return files.WantedFile(f"/etc/yum.repos.d/gpuchat-{name}.repo", text.encode(), 0o644)
+
+
+def removed_with(names: Sequence[str]) -> tuple[str, ...]:
+    """Return every package that goes when some are removed."""
+    return (*names, *dnf.parse_erase_test(host.run(["rpm", "--erase", "--test", *names]).text))
+
+
+def remove(names: Sequence[str]) -> None:
+    host.must([*DNF, "--noautoremove", "remove", *names], timeout=1800)
+
+
+def choose(names: Sequence[str]) -> tuple[str, ...]:
+    """Refresh dnf's metadata, and return packages, each ``name`` or ``name=version``, as dnf writes them.
+
+    Raises:
+        Refusal: no repository has such a version.
+    """
+    chosen = tuple(map(dnf.specification, names))
+    known = host.must([*DNF, "-q", "--refresh", WITHOUT_LOCKS, "repoquery", "--qf", "%{name}", *chosen], timeout=1800)
+    missing = [name for name in names if name.partition("=")[0] not in known.stdout.split()]
+    if missing:
+        raise Refusal(
+            f"found no {', '.join(missing)} in this host's repositories; set packages to versions that are there"
+            + (f". dnf said:\n{known.stderr.strip()}" if known.stderr.strip() else "")
+        )
+    return chosen
+
+
+def install(chosen: Sequence[str]) -> None:
+    host.must([*DNF, WITHOUT_LOCKS, "install", *chosen], timeout=3600)
+
+
+def hold(names: Sequence[str]) -> None:
+    unhold(names)
+    host.must([*DNF, "versionlock", "add", *names])
+
+
+def unhold(names: Sequence[str]) -> None:
+    host.must([*DNF, "versionlock", "delete", *names])

@@ -1,0 +1,200 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packages of one role as one unit: repository, key, versions, holds, conflicts.
+
+What apt and dnf share; how each writes a repository and tells its state stands in ``apt`` and ``dnf``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+from ..system.release import Release
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository.
+
+    Attributes:
+        url: where it is; what apt calls URI, and dnf the base address.
+        suite: apt's suite, or a path that ends in a slash.
+        components: apt's components.
+        key_url: where its signing key is, empty for none.
+        key_fingerprint: the fingerprint of that key's primary key.
+        signed: what of a dnf repository is signed, ``packages``, ``metadata`` or ``both``; apt's metadata always is.
+    """
+
+    url: str
+    suite: str = ""
+    components: tuple[str, ...] = ()
+    key_url: str = ""
+    key_fingerprint: str = ""
+    signed: str = "packages"
+
+
+@dataclass(frozen=True)
+class WantedPackage:
+    """A package; ``version`` is a shell pattern, empty for any."""
+
+    name: str
+    version: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> WantedPackage:
+        """Read ``name`` or ``name=version``."""
+        name, _equals, version = text.partition("=")
+        return cls(name.strip(), version.strip())
+
+    def is_met_by(self, installed: InstalledPackage | None) -> bool:
+        return installed is not None and (not self.version or fnmatch.fnmatchcase(installed.version, self.version))
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True)
+class InstalledPackage:
+    """A package as dpkg or rpm records it; the version is ``[epoch:]version-release``."""
+
+    version: str
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act of the runner: mask (units), repository, remove, install, hold or unhold (packages)."""
+
+    act: str
+    names: tuple[str, ...]
+
+
+def packages_for(
+    release: Release, by_release: Mapping[str, Sequence[str]], refused: Mapping[str, str], arch: str = ""
+) -> tuple[WantedPackage, ...]:
+    """Return the packages for a release, their names filled with its words.
+
+    Raises:
+        Refusal: the release is refused by the table (its text says why, and the cure), or stands nowhere in it.
+    """
+    for name in release.names:
+        if name in refused:
+            raise Refusal(f"found {release.id} {release.version}: {refused[name]}")
+        if name in by_release:
+            return tuple(WantedPackage.parse(release.filled(text, arch)) for text in by_release[name])
+    known = ", ".join(sorted(by_release))
+    raise Refusal(
+        f"found {release.id} {release.version}; wanted one of {known}; use one of these, or set the package names"
+    )
+
+
+def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[str, str]) -> None:
+    """Refuse a host that holds packages which ours would push out.
+
+    Raises:
+        Refusal: such a package is there; the text says why, and the cure.
+    """
+    for name, reason in refused.items():
+        if name in installed:
+            raise Refusal(f"found the package {name} {installed[name].version}: {reason}")
+
+
+def refuse_collateral(taken: Iterable[str], named: Collection[str]) -> None:
+    """Refuse a removal that would take somebody else's packages along.
+
+    Args:
+        taken: every package that would go.
+        named: those that are meant to go.
+
+    Raises:
+        Refusal: there are more; they may serve something that nobody has asked us to end.
+    """
+    others = sorted(set(taken) - set(named))
+    if others:
+        raise Refusal(
+            f"found that removing {', '.join(named)} would take {', '.join(others)} along; wanted to remove nothing "
+            f"that was not named; remove {', '.join(others)} yourself if nobody needs it, and run again"
+        )
+
+
+def plan_packages(
+    wanted: Sequence[WantedPackage],
+    installed: Mapping[str, InstalledPackage],
+    *,
+    conflicts: Iterable[str] = (),
+    hold: bool = False,
+    needed_to_hold: Sequence[str] = (),
+    present: bool = True,
+    own_holds: Collection[str] = (),
+    repository_changes: Sequence[Difference] = (),
+    units_to_mask: Sequence[str] = (),
+) -> Plan:
+    """Decide what brings a role's packages into their wanted state.
+
+    Args:
+        wanted: the packages.
+        installed: the state of dpkg or rpm by package name.
+        conflicts: packages that must not be there.
+        hold: keep the packages at their version when the rest of the host is upgraded.
+        needed_to_hold: packages without which nothing can be held.
+        own_holds: what an earlier run has held; any other hold is the administrator's own and stays.
+        repository_changes: how the repository's files differ.
+        units_to_mask: systemd units that the packages would start and that are not masked yet.
+    """
+    names = [package.name for package in wanted]
+    held = {name for name, package in installed.items() if package.held}
+    acts: list[Act] = []
+    shown: list[Difference] = list(repository_changes)
+    if present:
+        missing = [package for package in wanted if not package.is_met_by(installed.get(package.name))]
+        missing += [WantedPackage(name) for name in needed_to_hold if hold and names and name not in installed]
+        unwanted = [name for name in conflicts if name in installed]
+        # A lock of dnf's names the version, so a package that changes is locked anew.
+        changing = {package.name for package in missing}
+        to_hold = [name for name in names if hold and (name not in held or name in changing)]
+        to_unhold = sorted(held & set(own_holds) - set(names if hold else ()))
+    else:
+        missing, to_hold, to_unhold = [], [], sorted(held & set(names))
+        unwanted = [name for name in names if name in installed]
+    if units_to_mask:
+        acts.append(Act("mask", tuple(units_to_mask)))
+        shown += [Difference(f"unit {unit}", "not masked\n", "masked\n") for unit in units_to_mask]
+    if repository_changes:
+        acts.append(Act("repository", tuple(change.name for change in repository_changes)))
+    if to_unhold:
+        acts.append(Act("unhold", tuple(to_unhold)))
+        shown += [Difference(f"package {name}", "held\n", "not held\n") for name in to_unhold]
+    if unwanted:
+        acts.append(Act("remove", tuple(unwanted)))
+        shown += [Difference(f"package {name}", f"{installed[name].version}\n", "") for name in unwanted]
+    if missing:
+        acts.append(Act("install", tuple(map(str, missing))))
+        shown += [_installed(package, installed) for package in missing]
+    if to_hold:
+        acts.append(Act("hold", tuple(to_hold)))
+        shown += [Difference(f"package {name}", "not held\n", "held\n") for name in to_hold if name not in held]
+    reason = "; ".join(f"{act.act} {', '.join(act.names)}" for act in acts) or "all packages are as wanted"
+    return Plan(tuple(shown), tuple(acts), reason)
+
+
+def _installed(package: WantedPackage, installed: Mapping[str, InstalledPackage]) -> Difference:
+    there = installed.get(package.name)
+    before = f"{there.version}\n" if there else ""
+    return Difference(f"package {package.name}", before, f"{package.version or 'the newest there is'}\n")
+
+
+def check_key(found: Sequence[str], wanted: str, url: str) -> None:
+    """Refuse a key that is not the pinned one.
+
+    Raises:
+        Refusal: the file holds another key than the wanted one, alone or beside it: each of them would be trusted.
+    """
+    if set(found) != {wanted.replace(" ", "").upper()}:
+        raise Refusal(
+            f"the key at {url} has the fingerprint {', '.join(found)}; wanted {wanted}; "
+            "set key_fingerprint only after you have checked it with the repository's owner"
+        )

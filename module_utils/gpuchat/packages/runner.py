@@ -1,0 +1,213 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings the packages of one role to a host: its release, apt or dnf, the repository's files as a file set."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ..core import host
+from ..core.change import Plan
+from ..core.errors import Refusal
+from ..system import files as fileset
+from ..system import files_runner
+from ..system.release import Release
+from . import apt_runner, dnf_runner, openpgp
+from .plan import (
+    Act,
+    InstalledPackage,
+    Repository,
+    check_key,
+    packages_for,
+    plan_packages,
+    refuse_collateral,
+    refuse_packages,
+)
+
+SYSTEMD_UNITS = "/etc/systemd/system"
+
+
+class System(Protocol):
+    """What ``apt_runner`` and ``dnf_runner`` do, each in its own way.
+
+    Attributes:
+        ARCHITECTURES: the system's names of machines, where they differ from the kernel's.
+        KEYS: the folder of repositories' keys.
+        SUFFIX: what a key's file name ends in.
+        NEEDED_TO_HOLD: packages without which nothing can be held.
+    """
+
+    ARCHITECTURES: Mapping[str, str]
+    KEYS: str
+    SUFFIX: str
+    NEEDED_TO_HOLD: tuple[str, ...]
+
+    def installed(self) -> dict[str, InstalledPackage]:
+        """Return the packages that are there."""
+
+    def key_file(self, key: bytes) -> bytes:
+        """Return a key in the form that the system reads."""
+
+    def repository_file(self, name: str, repository: Repository, key: str) -> fileset.WantedFile | None:
+        """Return a repository's file; None where somebody else has listed it."""
+
+    def removed_with(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return what would go along with some packages."""
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove packages."""
+
+    def choose(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the packages with their exact versions."""
+
+    def install(self, chosen: Sequence[str]) -> None:
+        """Install packages."""
+
+    def hold(self, names: Sequence[str]) -> None:
+        """Keep packages at their versions."""
+
+    def unhold(self, names: Sequence[str]) -> None:
+        """Let packages be upgraded."""
+
+
+SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
+
+
+def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+    """Bring the packages that a module's parameters describe into their state, and return the module's result.
+
+    Raises:
+        Refusal: the host's release or packages do not allow it, or the repository's key is not the pinned one.
+        CommandFailed: apt-get or dnf failed; the text holds what it said.
+    """
+    name = str(params["name"])
+    present = params["state"] == "present"
+    hold = bool(params["hold"])
+    release = Release.parse(host.os_release())
+    system = SYSTEMS.get(release.system)
+    if system is None:
+        raise Refusal(f"found {release.id or 'no'} {release.version} in /etc/os-release; wanted a host with apt or dnf")
+    arch = system.ARCHITECTURES.get(os.uname().machine, os.uname().machine)
+    wanted = packages_for(release, params["packages"], params["refused_releases"], arch)  # type: ignore[arg-type]
+    installed = system.installed()
+    if present:
+        refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
+    repository = _repository(params[f"{release.system}_repository"], release, arch) if present else None
+    files, notes = _repository_files(name, repository, system, check) if repository else ((), ())
+    manifest = host.read_json(files_runner.manifest_path(f"repository-{name}"))
+    paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
+    file_plan = fileset.plan_files(files, {path: host.file_state(path) for path in paths}, manifest)
+    own_holds = _own_holds(name)
+    plan = plan_packages(
+        wanted,
+        installed,
+        needed_to_hold=system.NEEDED_TO_HOLD,
+        conflicts=(release.row(params["conflicts"]) or ()) if present else (),  # type: ignore[arg-type]
+        hold=hold,
+        present=present,
+        own_holds=own_holds,
+        repository_changes=file_plan.differences,
+        units_to_mask=_unmasked(params["masked_units"]) if present else (),  # type: ignore[arg-type]
+    )
+    acts = [act for act in plan.actions if isinstance(act, Act)]
+    for act in acts:
+        if act.act == "remove":
+            refuse_collateral(system.removed_with(act.names), act.names)
+    if not check:
+        files_runner.apply(f"repository-{name}", file_plan)
+        _apply(acts, system, name)
+    return Plan(plan.differences, plan.actions, plan.reason, notes).result()
+
+
+def _repository(one: object, release: Release, arch: str) -> Repository | None:
+    if not isinstance(one, dict):
+        return None
+    words = {key: release.filled(str(one.get(key) or ""), arch) for key in ("url", "suite", "key_url")}
+    return Repository(
+        **words,
+        components=tuple(one.get("components") or ()),
+        key_fingerprint=str(one["key_fingerprint"] or ""),
+        signed=str(one.get("signed") or "packages"),
+    )
+
+
+def _repository_files(
+    name: str, repository: Repository, system: System, check: bool
+) -> tuple[tuple[fileset.WantedFile, ...], tuple[str, ...]]:
+    """Return the repository's key and file, and what could not be foretold of them."""
+    path = f"{system.KEYS}/gpuchat-{name}{system.SUFFIX}" if repository.key_url else ""
+    file = system.repository_file(name, repository, path)
+    if file is None:
+        return (), ()
+    if not path:
+        return (file,), ()
+    key, notes = _key(repository, path, system, check)
+    return (fileset.WantedFile(path, key, 0o644), file), notes
+
+
+def _key(repository: Repository, path: str, system: System, check: bool) -> tuple[bytes, tuple[str, ...]]:
+    """Return the pinned key: the one on the host where it is the right one, else the one at its address."""
+    there = host.file_state(path)
+    if there is not None and there.content is not None:
+        with contextlib.suppress(Refusal):  # a damaged or foreign one is fetched anew
+            check_key(openpgp.fingerprints(there.content), repository.key_fingerprint, path)
+            return there.content, ()
+    answer = host.http(repository.key_url, timeout=30)
+    if answer.status == 0 and check:
+        told = f"the key with the fingerprint {repository.key_fingerprint}, from {repository.key_url}\n"
+        return told.encode(), (f"the key at {repository.key_url}: it is not reached ({answer.error})",)
+    if answer.status != 200:
+        raise Refusal(
+            f"{repository.key_url} answered {answer.status or answer.error}; wanted the repository's key; "
+            "set key_url to an address that this host reaches"
+        )
+    check_key(openpgp.fingerprints(answer.body), repository.key_fingerprint, repository.key_url)
+    return system.key_file(answer.body), ()
+
+
+def _unmasked(units: Sequence[str]) -> tuple[str, ...]:
+    missing = []
+    for unit in units:
+        link = pathlib.Path(SYSTEMD_UNITS) / unit
+        if link.is_symlink() and os.readlink(link) == "/dev/null":
+            continue
+        active = host.run(["systemctl", "is-active", unit]).stdout.strip()
+        if active == "active":
+            raise Refusal(
+                f"{unit} already runs on this host and is not gpuchat's; wanted its ports for gpuchat's own service; "
+                f"move its sites to another host and run `systemctl disable --now {unit}`"
+            )
+        missing.append(unit)
+    return tuple(missing)
+
+
+def _holds_path(name: str) -> str:
+    return f"{host.STATE_DIRECTORY}/packages/{name}.json"
+
+
+def _own_holds(name: str) -> tuple[str, ...]:
+    held = host.read_json(_holds_path(name)).get("held")
+    return tuple(map(str, held)) if isinstance(held, list) else ()
+
+
+def _apply(acts: Sequence[Act], system: System, name: str) -> None:
+    # What is to come is looked for before anything goes.
+    chosen = [name for act in acts if act.act == "install" for name in system.choose(act.names)]
+    own = set(_own_holds(name))
+    for act in acts:
+        if act.act == "mask":
+            host.must(["systemctl", "mask", *act.names])
+        elif act.act == "remove":
+            system.remove(act.names)
+        elif act.act == "install":
+            system.install(chosen)
+        elif act.act == "hold":  # recorded first: a run may die in between, and a hold of ours must be known as ours
+            host.write_json(_holds_path(name), {"held": sorted(own | set(act.names))})
+            system.hold(act.names)
+        elif act.act == "unhold":
+            system.unhold(act.names)
+            host.write_json(_holds_path(name), {"held": sorted(own - set(act.names))})

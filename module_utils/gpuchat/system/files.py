@@ -1,0 +1,156 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A unit's complete file set: what differs, what is written, what is removed.
+
+A set is recorded in a manifest, written last. A run that died between two renames therefore leaves an old
+manifest, and the next run finishes the set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+from ..core.host import FileState
+
+
+@dataclass(frozen=True)
+class WantedFile:
+    """One file, or a folder where ``content`` is None."""
+
+    path: str
+    content: bytes | None
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    secret: bool = False
+
+    def matches(self, current: FileState | None) -> bool:
+        return current is not None and (current.content, current.mode, current.uid, current.gid) == (
+            self.content,
+            self.mode,
+            self.uid,
+            self.gid,
+        )
+
+
+@dataclass(frozen=True)
+class Write:
+    """Put a file or folder in its place."""
+
+    file: WantedFile
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Remove a file that the set no longer holds, or a folder of the set that has become empty."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write the manifest: always the last step. ``manifest`` None removes it."""
+
+    manifest: dict[str, object] | None
+
+
+def manifest_of(files: Sequence[WantedFile]) -> dict[str, object]:
+    """Return the set's record: a digest per file, and one digest over all, which services compare."""
+    entries = {
+        file.path: {
+            "sha256": hashlib.sha256(file.content).hexdigest() if file.content is not None else None,
+            "mode": f"{file.mode:04o}",
+            "uid": file.uid,
+            "gid": file.gid,
+        }
+        for file in files
+    }
+    whole = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
+    return {"digest": whole.hexdigest(), "files": entries}
+
+
+def owned_paths(manifest: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what an earlier run recorded as the set's own, deepest paths first."""
+    files = manifest.get("files")
+    paths = files if isinstance(files, dict) else {}
+    return tuple(sorted(paths, key=lambda path: (-path.count("/"), path)))
+
+
+def plan_files(
+    wanted: Sequence[WantedFile], current: Mapping[str, FileState | None], manifest: Mapping[str, object]
+) -> Plan:
+    """Compare a wanted set with the host.
+
+    Args:
+        wanted: the complete set; an empty one removes everything that the manifest lists.
+        current: the state of each wanted path and of each path in the manifest.
+        manifest: what the last run recorded, or an empty mapping.
+
+    Raises:
+        Refusal: a path is wanted twice, is not absolute, or is a folder where a file is wanted (or the reverse).
+    """
+    _refuse_impossible(wanted, current)
+    writes = [file for file in wanted if not file.matches(current.get(file.path))]
+    kept = {file.path for file in wanted}
+    removals = [path for path in owned_paths(manifest) if path not in kept and current.get(path) is not None]
+    record = manifest_of(wanted) if wanted else None
+    actions: list[object] = [*map(Write, writes), *map(Remove, removals)]
+    if (record or {}) != dict(manifest):
+        actions.append(Record(record))
+    differences = [_written(file, current.get(file.path)) for file in writes]
+    differences += [_removed(path, current[path]) for path in removals]
+    reason = (
+        f"{len(writes)} to write, {len(removals)} to remove"
+        if writes or removals
+        else ("files are in place; their manifest is brought up to date" if actions else "all files are in place")
+    )
+    return Plan(tuple(differences), tuple(actions), reason)
+
+
+def _refuse_impossible(wanted: Sequence[WantedFile], current: Mapping[str, FileState | None]) -> None:
+    seen: set[str] = set()
+    for file in wanted:
+        if not file.path.startswith("/"):
+            raise Refusal(f"found the path {file.path!r}; wanted an absolute path; set dest to one that starts with /")
+        if file.path != posixpath.normpath(file.path):
+            plain = posixpath.normpath(file.path)
+            raise Refusal(f"found the path {file.path!r}; wanted it in its plain form; set dest to {plain}")
+        if file.path in seen:
+            raise Refusal(f"{file.path} stands twice in the file set; keep one of the two in files")
+        seen.add(file.path)
+        there = current.get(file.path)
+        if there is not None and (there.content is None) != (file.content is None):
+            found, want = ("a folder", "a file") if there.content is None else ("a file", "a folder")
+            raise Refusal(f"found {found} at {file.path}; wanted {want}; move it away or set another dest")
+
+
+def _written(file: WantedFile, current: FileState | None) -> Difference:
+    before = "" if current is None else _shown(current.content, current.mode, current.uid, current.gid, file.secret)
+    after = _shown(file.content, file.mode, file.uid, file.gid, file.secret)
+    if file.secret and current is not None and before == after:
+        after = after.replace("(secret content)", "(secret content, changed)")
+    return Difference(file.path, before, after)
+
+
+def _removed(path: str, current: FileState | None) -> Difference:
+    if current is None or current.content is None:
+        return Difference(path, "folder, if it is empty\n", "")
+    return Difference(path, f"file of {len(current.content)} bytes\n", "")
+
+
+def _shown(content: bytes | None, mode: int, uid: int, gid: int, secret: bool) -> str:
+    head = f"# mode {mode:04o}, owner {uid}:{gid}\n"
+    if content is None:
+        return head
+    if secret:
+        return head + "(secret content)\n"
+    try:
+        return head + content.decode()
+    except UnicodeDecodeError:
+        return head + f"(binary, sha256 {hashlib.sha256(content).hexdigest()})\n"

@@ -1,0 +1,174 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a file set to a host: reads, validates the staged set, renames, records."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pathlib
+import pwd
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..core import host
+from ..core.change import Plan
+from ..core.errors import Refusal
+from . import files
+
+SHORTEST_SECRET = 8
+
+
+def manifest_path(name: str) -> str:
+    return f"{host.STATE_DIRECTORY}/files/{name}.json"
+
+
+def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+    """Bring the set that a module's parameters describe, and return the module's result.
+
+    Raises:
+        Refusal: the set cannot be, or its validation failed; nothing was changed.
+    """
+    name = str(params["name"])
+    wanted = tuple(map(_wanted, params["files"])) if params["state"] == "present" else ()  # type: ignore[call-overload]
+    manifest = host.read_json(manifest_path(name))
+    paths = [file.path for file in wanted] + list(files.owned_paths(manifest))
+    plan = files.plan_files(wanted, {path: host.file_state(path) for path in paths}, manifest)
+    writes = [action.file for action in plan.actions if isinstance(action, files.Write)]
+    programs = [*(params["validate"] or [])[:1], *params["validate_requires"]]  # type: ignore[index, misc]
+    removals = [action.path for action in plan.actions if isinstance(action, files.Remove)]
+    to_validate = wanted and (writes or removals)
+    notes = _validate(wanted, params["validate"], programs, check) if to_validate else ()  # type: ignore[arg-type]
+    if not check:
+        apply(name, plan)
+    result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
+    result["changed_files"] = [file.path for file in writes] + removals
+    if wanted:
+        result["digest"] = files.manifest_of(wanted)["digest"]
+    return result
+
+
+def apply(name: str, plan: Plan) -> None:
+    """Perform a plan: folders, then every file staged, then renames, removals, and the manifest last."""
+    staged: list[host.Staged] = []
+    try:
+        for action in plan.actions:
+            if isinstance(action, files.Write) and action.file.content is None:
+                _make_folder(action.file)
+        for action in plan.actions:
+            if isinstance(action, files.Write) and action.file.content is not None:
+                file = action.file
+                staged.append(host.stage(file.path, file.content or b"", file.mode, file.uid, file.gid))
+        for one in staged:
+            one.commit()
+    except BaseException:
+        for one in staged:
+            one.discard()
+        raise
+    for action in plan.actions:
+        if isinstance(action, files.Remove):
+            _remove(action.path)
+        elif isinstance(action, files.Record):
+            _record(name, action.manifest)
+
+
+def _record(name: str, manifest: dict[str, object] | None) -> None:
+    if manifest is not None:
+        host.write_json(manifest_path(name), manifest)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(manifest_path(name))
+
+
+def _remove(path: str) -> None:
+    if not os.path.isdir(path):
+        os.unlink(path)
+        return
+    with contextlib.suppress(OSError):  # a folder that still holds somebody's files stays
+        os.rmdir(path)
+
+
+def _make_folder(folder: files.WantedFile) -> None:
+    os.makedirs(folder.path, exist_ok=True)
+    os.chown(folder.path, folder.uid, folder.gid)
+    os.chmod(folder.path, folder.mode)
+
+
+def _wanted(entry: Mapping[str, object]) -> files.WantedFile:
+    content = entry["secret_content"] if entry["secret"] else entry["content"]
+    if bool(entry["folder"]) == (content is not None):
+        raise Refusal(
+            f"{entry['dest']} has {'both content and' if content is not None else 'neither content nor'} folder; "
+            "set one of them"
+        )
+    usual = "0755" if entry["folder"] else ("0600" if entry["secret"] else "0644")
+    mode = str(entry["mode"] or usual)
+    if not re.fullmatch("[0-7]{4}", mode):  # YAML reads an unquoted 0640 as the number 416
+        raise Refusal(
+            f"{entry['dest']} has the mode {mode!r}; wanted octal digits; set mode to '0644' or the like, in quotes"
+        )
+    return files.WantedFile(
+        path=str(entry["dest"]),
+        content=None if content is None else str(content).encode(),
+        mode=int(mode, 8),
+        uid=_number(str(entry["owner"]), lambda name: pwd.getpwnam(name).pw_uid, "owner"),
+        gid=_number(str(entry["group"]), lambda name: grp.getgrnam(name).gr_gid, "group"),
+        secret=bool(entry["secret"]),
+    )
+
+
+def _number(name: str, look_up, option: str) -> int:  # type: ignore[no-untyped-def]
+    if name.isdigit():
+        return int(name)
+    try:
+        return int(look_up(name))
+    except KeyError:
+        raise Refusal(
+            f"{option} {name!r} is not known on this host; make the account first or set {option} to a number"
+        ) from None
+
+
+def _validate(
+    wanted: Sequence[files.WantedFile], command: Sequence[str] | None, programs: Sequence[str], check: bool
+) -> tuple[str, ...]:
+    """Run the validation on a staged copy of the whole set; return what could not be validated in check mode."""
+    if not command:
+        return ()
+    missing = ", ".join(name for name in programs if host.program(name) is None)
+    if missing:
+        if check:
+            return (f"the validation by {command[0]}: {missing} is not installed yet",)
+        raise Refusal(f"{missing} is not installed, and the set must be validated with it; install it before this task")
+    with _staged_copy(wanted) as staged:
+        path = host.program(command[0]) or command[0]
+        output = host.run([path, *(word.replace("{staged}", staged) for word in command[1:])])
+        if output.rc != 0:
+            said = _without_secrets(output.text.replace(staged, ""), wanted)
+            raise Refusal(
+                f"the new files are not valid, so the old ones were left in place. {' '.join(command)} said:\n{said}"
+            )
+    return ()
+
+
+def _without_secrets(text: str, wanted: Sequence[files.WantedFile]) -> str:
+    """Mask each word of the set's secret files that a program repeats, as in a line that it complains of."""
+    contents = b" ".join(file.content or b"" for file in wanted if file.secret).decode(errors="replace")
+    words = {word for word in re.split(r"[^\w+/=.~-]+", contents) if len(word) >= SHORTEST_SECRET}
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, "(secret)")
+    return text
+
+
+@contextlib.contextmanager
+def _staged_copy(wanted: Sequence[files.WantedFile]) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="gpuchat-staged-") as root:
+        for file in wanted:
+            target = pathlib.Path(root + file.path)
+            if file.content is None:
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.content)
+        yield root

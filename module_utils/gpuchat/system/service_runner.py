@@ -1,0 +1,244 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and moves services: systemd units and compose projects."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from ..core import host
+from ..core.change import Plan
+from .service import ServiceState, Step, WantedService, plan_service
+
+LOG_LINES = 30
+RESTARTS_THAT_MEAN_FAILURE = 3
+CONTAINER_REMOVAL_SECONDS = 30
+COMPOSE_LABEL = "com.docker.compose.project"
+OTHER_UNITS = (".path", ".socket", ".timer")
+
+
+class Unhealthy(Exception):
+    """A service did not become healthy; the text holds its last log lines."""
+
+
+def record_path(name: str) -> str:
+    return f"{host.STATE_DIRECTORY}/services/{name}.json"
+
+
+def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+    """Bring the service that a module's parameters describe into its state, and return the module's result.
+
+    Raises:
+        Unhealthy: it runs, or should, but does not answer as wanted.
+    """
+    wanted = WantedService(
+        name=str(params["name"]),
+        supervisor=str(params["supervisor"]),
+        state=str(params["state"]),
+        digest=str(params["digest"] or ""),
+        reload_digest=str(params["reload_digest"] or ""),
+        adopt=bool(params["adopt"]),
+    )
+    plan = plan_service(wanted, read(wanted))
+    health = params.get("health")
+    notes: tuple[str, ...] = ()
+    if check and plan.changed and health:
+        notes = (f"the health of {wanted.name}: it can be known only after the change",)
+    if not check:
+        act(wanted, plan, str(params["compose_file"] or ""))
+        if wanted.state == "started":
+            wait_until_healthy(wanted, health if isinstance(health, dict) else {})
+    return Plan(plan.differences, plan.actions, plan.reason, notes).result()
+
+
+def read(wanted: WantedService) -> ServiceState:
+    record = host.read_json(record_path(wanted.name))
+    recorded_supervisor = record.get("supervisor")
+    common = {
+        "recorded_supervisor": str(recorded_supervisor) if recorded_supervisor else None,
+        "recorded_digest": str(record.get("digest", "")),
+        "recorded_reload_digest": str(record.get("reload_digest", "")),
+    }
+    if wanted.supervisor == "compose":
+        containers = containers_of(wanted.name)
+        running = bool(containers) and all(one["State"]["Running"] for one in containers)  # type: ignore[index]
+        # Nothing is to be left of a project that shall not run, so any container counts as what starts at boot.
+        enabled = wanted.state == "started" or bool(containers)
+        return ServiceState(running=running, enabled=enabled, **common)  # type: ignore[arg-type]
+    unit = unit_properties(wanted.name)
+    return ServiceState(
+        running=unit.get("ActiveState") in ("active", "activating", "reloading") or _has_done_its_work(unit),
+        enabled=unit.get("UnitFileState", "").startswith("enabled"),
+        stale_definition=unit.get("NeedDaemonReload") == "yes",
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def unit_of(name: str) -> str:
+    """Return a unit's full name: a service's, where the name does not say of what kind it is."""
+    return name if name.endswith(OTHER_UNITS) else f"{name}.service"
+
+
+def unit_properties(name: str) -> dict[str, str]:
+    names = "ActiveState,SubState,UnitFileState,NeedDaemonReload,Result,NRestarts"
+    names += ",Type,RemainAfterExit,ExecMainExitTimestampMonotonic"
+    shown = host.run(["systemctl", "show", unit_of(name), f"--property={names}"])
+    return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+
+
+def _has_done_its_work(unit: Mapping[str, str]) -> bool:
+    """Whether a unit that does one thing and ends (a oneshot service) has done it since the host started."""
+    ends = unit.get("Type") == "oneshot" and unit.get("RemainAfterExit") == "no"
+    ended_at = unit.get("ExecMainExitTimestampMonotonic", "0")
+    return ends and unit.get("ActiveState") == "inactive" and unit.get("Result") == "success" and ended_at != "0"
+
+
+def containers_of(project: str) -> list[dict[str, object]]:
+    """Return ``docker inspect`` of a compose project's containers; empty where Docker does not answer."""
+    listed = host.run(["docker", "ps", "-aq", "--filter", f"label={COMPOSE_LABEL}={project}"])
+    if listed.rc != 0 or not listed.stdout.split():
+        return []
+    inspected = host.run(["docker", "inspect", *listed.stdout.split()])
+    return json.loads(inspected.stdout or "[]")  # type: ignore[no-any-return]
+
+
+def act(wanted: WantedService, plan: Plan, compose_file: str) -> None:
+    for step in plan.actions:
+        if isinstance(step, Step):
+            _act_one(wanted, step, compose_file)
+
+
+def _act_one(wanted: WantedService, step: Step, compose_file: str) -> None:
+    if step.act == "record":
+        digests = {"digest": wanted.digest, "reload_digest": wanted.reload_digest}
+        host.write_json(record_path(wanted.name), {"supervisor": wanted.supervisor, **digests})
+    elif step.act == "forget":
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(record_path(wanted.name))
+    elif step.supervisor == "compose":
+        _act_compose(wanted.name, step.act, compose_file)
+    else:
+        _act_systemd(wanted.name, step.act)
+
+
+def _act_compose(project: str, act_name: str, compose_file: str) -> None:
+    compose = ["docker", "compose", "--project-name", project]
+    if act_name in ("stop", "stop-other"):
+        host.must([*compose, "down", "--remove-orphans"])
+    elif act_name == "start":
+        host.must([*compose, "--file", compose_file, "up", "--detach", "--remove-orphans"])
+    elif act_name in ("restart", "reload"):
+        host.must([*compose, "--file", compose_file, "up", "--detach", "--force-recreate", "--remove-orphans"])
+
+
+def _act_systemd(name: str, act_name: str) -> None:
+    unit = unit_of(name)
+    if act_name in ("stop", "stop-other"):
+        host.run(["systemctl", "disable", unit])
+        if unit_properties(name).get("ActiveState", "inactive") != "inactive":  # an earlier run may have come this far
+            host.must(["systemctl", "stop", unit])
+        host.must(["systemctl", "daemon-reload"])
+        host.run(["systemctl", "reset-failed", unit])
+        host.wait_for(lambda: _container_is_there(name), CONTAINER_REMOVAL_SECONDS)
+    elif act_name == "define":
+        # A daemon-reload can take GPUs from running containers: only when this unit's own file is newer.
+        if unit_properties(name).get("NeedDaemonReload") != "no" or not _is_loaded(unit):
+            host.must(["systemctl", "daemon-reload"])
+    elif act_name in ("enable", "reload"):  # a service stays active when its reload fails
+        host.must(["systemctl", act_name, unit])
+    else:
+        # Its exit status is left aside: whether it came up is for wait_until_healthy, which can show the log.
+        host.run(["systemctl", "reset-failed", unit])
+        host.run(["systemctl", act_name, unit])
+
+
+def _container_is_there(name: str) -> str | None:
+    """Say so while Docker still removes the container that a unit ran under its own name."""
+    return "its container is there" if host.run(["docker", "container", "inspect", name]).rc == 0 else None
+
+
+def _is_loaded(unit: str) -> bool:
+    return host.run(["systemctl", "show", unit, "--property=LoadState", "--value"]).stdout.strip() == "loaded"
+
+
+def wait_until_healthy(wanted: WantedService, health: Mapping[str, object]) -> None:
+    """Wait for the supervisor's own word and for the health address.
+
+    Raises:
+        Unhealthy: with what is missing and the last log lines.
+    """
+    timeout = float(str(health.get("timeout") or 60))
+    restarts_before = _restarts(wanted)
+
+    def missing() -> str | None:
+        if _restarts(wanted) - restarts_before >= RESTARTS_THAT_MEAN_FAILURE:
+            raise Unhealthy(f"{wanted.name} ends again and again. Its last log lines:\n{logs(wanted)}")
+        word = _supervisor_word(wanted)
+        url = health.get("url")
+        if word or not url:
+            return word
+        answer = host.http(str(url), timeout=5, direct=True)
+        if answer.status == int(str(health.get("status") or 200)):
+            return None
+        return f"{url} answered {answer.status or answer.error}, wanted {health.get('status') or 200}"
+
+    last = host.wait_for(missing, timeout)
+    if last is not None:
+        raise Unhealthy(
+            f"{wanted.name} is not healthy after {timeout:.0f} s: {last}. Its last log lines:\n{logs(wanted)}"
+        )
+
+
+def _supervisor_word(wanted: WantedService) -> str | None:
+    """Return what is missing by the supervisor's own state, or None.
+
+    Raises:
+        Unhealthy: it has failed for good, so waiting is of no use.
+    """
+    if wanted.supervisor == "systemd":
+        unit = unit_properties(wanted.name)
+        if unit.get("ActiveState") == "failed":
+            raise Unhealthy(f"{wanted.name} has failed ({unit.get('Result')}). Its last log lines:\n{logs(wanted)}")
+        if unit.get("Result") == "exec-condition":
+            raise Unhealthy(
+                f"{wanted.name} has not run, for the condition in its unit does not hold; "
+                f"look at ExecCondition in `systemctl cat {unit_of(wanted.name)}`"
+            )
+        state = unit.get("ActiveState", "unknown")
+        return None if state == "active" or _has_done_its_work(unit) else f"the unit is {state}"
+    return _containers_word(containers_of(wanted.name))
+
+
+def _restarts(wanted: WantedService) -> int:
+    """Return how often the supervisor has started the service again by itself."""
+    if wanted.supervisor == "systemd":
+        return int(unit_properties(wanted.name).get("NRestarts") or 0)
+    return sum(int(str(container["RestartCount"])) for container in containers_of(wanted.name))
+
+
+def _containers_word(containers: Sequence[Mapping[str, object]]) -> str | None:
+    if not containers:
+        return "it has no containers"
+    for container in containers:
+        state: dict[str, object] = container["State"]  # type: ignore[assignment]
+        name = str(container["Name"]).lstrip("/")
+        if not state["Running"]:
+            return f"{name} is {state['Status']}"
+        health = state.get("Health")
+        if isinstance(health, dict) and health.get("Status") in ("starting", "unhealthy"):
+            return f"{name} is {health['Status']}"
+    return None
+
+
+def logs(wanted: WantedService) -> str:
+    """Return the last lines of a service's log, without a terminal's control codes."""
+    if wanted.supervisor == "systemd":
+        command = ["journalctl", "-u", unit_of(wanted.name), "-n", str(LOG_LINES), "--no-pager", "-o", "cat"]
+    else:
+        command = ["docker", "compose", "--project-name", wanted.name, "logs", "--no-color", "--no-log-prefix"]
+        command += ["--tail", str(LOG_LINES)]
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", host.run(command).text)

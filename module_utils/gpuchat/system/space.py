@@ -1,0 +1,44 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the disks hold what a role is about to put on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..core.errors import Refusal
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path and the file system that it is, or will be, on.
+
+    Attributes:
+        path: where something is to be put; it need not be there yet.
+        on: the nearest folder that is there.
+        free_bytes: what an ordinary account may still write on its file system.
+        used: whether the path holds something already: then what is free tells nothing about what is still to come.
+    """
+
+    path: str
+    on: str
+    free_bytes: int
+    used: bool
+
+
+def refuse_small(places: Iterable[Place], minimum_gib: int, cure: str = "") -> None:
+    """Refuse places that are new and too small.
+
+    Raises:
+        Refusal: there are some; each is named with what was found, and the cure.
+    """
+    small = [place for place in places if not place.used and place.free_bytes < minimum_gib * GIB]
+    if small:
+        told = ", ".join(f"{place.free_bytes / GIB:.1f} GiB for {place.path} (on {place.on})" for place in small)
+        raise Refusal(
+            f"found {told} free; wanted {minimum_gib} GiB; "
+            f"{cure or 'mount a larger file system there, or set minimum_gib to what you need'}"
+        )

@@ -1,0 +1,33 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks the file systems what is free."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping
+
+from ..core.change import Plan
+from .space import GIB, Place, refuse_small
+
+
+def bring(params: Mapping[str, object]) -> dict[str, object]:
+    """Check the places that a module's parameters name, and return the module's result.
+
+    Raises:
+        Refusal: one of them is new and too small.
+    """
+    places = [_place(str(path)) for path in params["paths"]]  # type: ignore[attr-defined]
+    refuse_small(places, int(str(params["minimum_gib"])), str(params["cure"]))
+    told = ", ".join(f"{place.path} {place.free_bytes / GIB:.1f} GiB free" for place in places)
+    return Plan(reason=told or "no place was named").result()
+
+
+def _place(path: str) -> Place:
+    there = pathlib.Path(path)
+    used = there.is_dir() and any(there.iterdir())
+    while not there.is_dir():
+        there = there.parent
+    system = os.statvfs(there)
+    return Place(path, str(there), system.f_bavail * system.f_frsize, used)

@@ -1,0 +1,171 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual environment of pinned, hashed packages: built whole beside the old one, then put in its place by a link."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.change import Difference, Plan
+from ..core.errors import Refusal
+
+RECORD = "gpuchat.json"
+"""File in the environment that says what it was made of; written last."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is at the environment's path.
+
+    Attributes:
+        occupied: something that is no link of ours is there.
+        target: the folder that the link leads to; None where there is no link.
+        record: what stands in that folder's ``RECORD``.
+        folders: the folders beside it that builds of this environment have left, the one in use among them.
+    """
+
+    occupied: bool = False
+    target: str | None = None
+    record: Mapping[str, object] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Build:
+    """Make a whole environment in a folder of its own and lead the link to it."""
+
+    folder: str
+    record: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Remove a link or a folder."""
+
+    path: str
+
+
+def pinned(requirements: str) -> tuple[str, ...]:
+    """Return the requirements of a file, each ``name==version`` with its marker, if any.
+
+    Raises:
+        Refusal: one of them has no exact version or no hash, or the text names an option, another file or nothing.
+    """
+    lines = re.sub(r"\\\n", " ", requirements).splitlines()
+    entries = [line.strip() for line in (re.sub(r"(^|\s)#.*", "", line) for line in lines) if line.strip()]
+    names = []
+    for entry in entries:
+        name = re.sub(r"\s+", " ", re.sub(r"\s--hash=\S+", "", entry)).strip()
+        if not re.match(r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[\w.!+-]+( ?;|$)", name) or "--hash=sha256:" not in entry:
+            raise Refusal(
+                f"found {entry[:80]!r} among the requirements; wanted name==version --hash=sha256:... and nothing "
+                "else, as `pip-compile --generate-hashes` and `uv pip compile --generate-hashes` write it"
+            )
+        names.append(name)
+    if not names:
+        raise Refusal("found no requirement; wanted the text of a file of pinned, hashed requirements")
+    return tuple(names)
+
+
+def digest(requirements: Sequence[str], text: str, python: str, version: str) -> str:
+    """Return what tells one environment from another: packages and hashes, interpreter and its version."""
+    hashes = sorted(re.findall(r"--hash=(\S+)", text))
+    return hashlib.sha256("\n".join([*requirements, *hashes, python, version]).encode()).hexdigest()
+
+
+def plan_present(path: str, current: Current, requirements: str, python: str, version: str | None) -> Plan:
+    """Decide what brings an environment into being.
+
+    Args:
+        path: the environment's path.
+        current: what is there.
+        requirements: text of pinned, hashed requirements.
+        python: the interpreter that the environment is made of.
+        version: its version, for instance ``3.13``; None where there is no such interpreter.
+
+    Raises:
+        Refusal: the requirements are not pinned, there is no such interpreter, or the path is somebody else's.
+    """
+    names = pinned(requirements)
+    if version is None:
+        raise Refusal(f"found no Python at {python}; wanted one; set python to its path")
+    _refuse_what_is_not_ours(path, current)
+    wanted = digest(names, requirements, python, version)
+    folder = f"{path}-{wanted[:12]}"
+    actions: list[Build | Remove] = []
+    shown: list[Difference] = []
+    if current.target != folder or current.record.get("digest") != wanted:
+        record = {"digest": wanted, "python": f"{python} {version}", "requirements": list(names)}
+        actions.append(Build(folder, record))
+        shown.append(Difference(path, _shown(current.record), _shown(record)))
+    stale = [found for found in current.folders if found != folder]
+    actions += [Remove(found) for found in stale]
+    shown += [Difference(found, "an environment no longer used\n", "") for found in stale]
+    if not actions:
+        return Plan(reason=f"{path} holds what is wanted")
+    made = f"make {path} with {', '.join(names)}" if isinstance(actions[0], Build) else f"remove {', '.join(stale)}"
+    return Plan(tuple(shown), tuple(actions), made)
+
+
+def plan_absent(path: str, current: Current) -> Plan:
+    """Decide what removes an environment.
+
+    Raises:
+        Refusal: the path is somebody else's.
+    """
+    _refuse_what_is_not_ours(path, current)
+    gone = [*([path] if current.target is not None else []), *current.folders]
+    if not gone:
+        return Plan(reason=f"there is no {path}")
+    difference = Difference(path, _shown(current.record), "")
+    return Plan((difference,), tuple(map(Remove, gone)), f"remove {', '.join(gone)}")
+
+
+def _refuse_what_is_not_ours(path: str, current: Current) -> None:
+    if current.occupied:
+        raise Refusal(
+            f"found {path}, which gpuchat did not make; wanted a free path or gpuchat's own link there; "
+            "remove it, or set path (gpuchat_toolbox) to another"
+        )
+
+
+def _shown(record: Mapping[str, object]) -> str:
+    if not record:
+        return ""
+    requirements = record.get("requirements")
+    names = requirements if isinstance(requirements, list) else []
+    return "".join(f"{line}\n" for line in [f"# {record.get('python', '')}", *names])
+
+
+def pip_environment(index_url: str, trusted_hosts: Sequence[str]) -> dict[str, str]:
+    """Return pip's settings as variables of its environment, where no list of processes shows them."""
+    settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
+    if index_url:
+        settings["PIP_INDEX_URL"] = index_url
+    if trusted_hosts:
+        settings["PIP_TRUSTED_HOST"] = " ".join(trusted_hosts)
+    return settings
+
+
+def credentials(index_url: str) -> tuple[str, ...]:
+    """Return what of an index's address is secret, as it stands there and as it reads: password or lone token."""
+    found = re.match(r"\w+://([^/?#]*)@", index_url)
+    user, _colon, password = found.group(1).partition(":") if found else ("", "", "")
+    secret = password or user
+    read = re.sub("%([0-9A-Fa-f]{2})", lambda code: chr(int(code.group(1), 16)), secret)
+    return tuple(sorted({secret, read} - {""}, key=len, reverse=True))
+
+
+def shown_index(index_url: str) -> str:
+    """Return words for the index in use, without its credentials."""
+    return without_secrets(index_url, index_url) if index_url else "the package index of pip's own settings"
+
+
+def without_secrets(text: str, index_url: str) -> str:
+    """Return a text with an index's credentials made unreadable."""
+    for secret in credentials(index_url):
+        text = text.replace(secret, "****")
+    return text

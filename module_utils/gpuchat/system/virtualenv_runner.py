@@ -1,0 +1,145 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds virtual environments with Python's own venv and pip."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..core import host
+from ..core.change import Plan
+from ..core.errors import Refusal
+from .virtualenv import (
+    RECORD,
+    Build,
+    Current,
+    Remove,
+    pip_environment,
+    plan_absent,
+    plan_present,
+    shown_index,
+    without_secrets,
+)
+
+ABILITIES = "import sys; print('%d.%d' % sys.version_info[:2]); import ensurepip, venv"
+SAID_LINES = 15
+"""Lines of a failed pip that a message holds."""
+
+
+def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+    """Bring a virtual environment into its state, and return the module's result.
+
+    Raises:
+        Refusal: the input cannot be served, or venv or pip failed; the old environment is left as it was.
+    """
+    path, index_url = str(params["path"]).rstrip("/"), str(params["index_url"])
+    current = look(path)
+    if params["state"] == "absent":
+        plan = plan_absent(path, current)
+        notes: tuple[str, ...] = ()
+    else:
+        python = str(params["python"])
+        version, complete = _abilities(python)
+        plan = plan_present(path, current, str(params["requirements"]), python, version)
+        notes = _notes(plan, complete) if check else ()
+    if not check:
+        for action in plan.actions:
+            if isinstance(action, Build):
+                trusted: Sequence[str] = params["trusted_hosts"]  # type: ignore[assignment]
+                _build(path, action, str(params["python"]), str(params["requirements"]), index_url, trusted)
+            elif isinstance(action, Remove):
+                _remove(action.path)
+    return Plan(plan.differences, plan.actions, plan.reason, notes).result()
+
+
+def look(path: str) -> Current:
+    """Read what is at an environment's path, and which folders of it stand beside."""
+    target = os.path.join(os.path.dirname(path), os.readlink(path)) if os.path.islink(path) else None
+    ours = re.compile(re.escape(os.path.basename(path)) + "-[0-9a-f]{12}")
+    parent = os.path.dirname(path)
+    names = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
+    return Current(
+        occupied=os.path.lexists(path) and (target is None or not ours.fullmatch(os.path.basename(target))),
+        target=target,
+        record=host.read_json(f"{path}/{RECORD}"),
+        folders=tuple(f"{parent}/{name}" for name in names if ours.fullmatch(name)),
+    )
+
+
+def _abilities(python: str) -> tuple[str | None, bool]:
+    """Return an interpreter's version, None where there is none, and whether it can make an environment with pip."""
+    output = host.run([python, "-c", ABILITIES], timeout=60)
+    version = output.stdout.strip()
+    return (version if re.fullmatch(r"\d+\.\d+", version) else None), output.rc == 0
+
+
+def _notes(plan: Plan, complete: bool) -> tuple[str, ...]:
+    if not any(isinstance(action, Build) for action in plan.actions):
+        return ()
+    pip = "" if complete else "; this Python cannot make environments yet (Debian's package for that is python3-venv)"
+    return (f"whether the package index has the packages: check mode fetches nothing{pip}",)
+
+
+def _build(
+    path: str, build: Build, python: str, requirements: str, index_url: str, trusted_hosts: Sequence[str]
+) -> None:
+    folder = build.folder
+    _remove(folder)  # what a run that died has left
+    listed = f"{folder}/requirements.txt"
+    pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+    try:
+        with _readable_by_all():
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            made = host.run([python, "-m", "venv", folder])
+            if made.rc != 0:
+                raise Refusal(
+                    f"{python} cannot make a virtual environment; wanted one that can (Debian's package for that is "
+                    f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
+                )
+            host.write_atomically(listed, requirements.encode(), 0o644)
+            done = host.run([*pip, "--requirement", listed], 1800, pip_environment(index_url, trusted_hosts))
+            if done.rc != 0:
+                said = "\n".join(without_secrets(done.text, index_url).splitlines()[-SAID_LINES:])
+                raise Refusal(
+                    f"pip could not install what {path} wants from {shown_index(index_url)}; {_left_alone(path)}; "
+                    "set index_url (toolbox_index_url) to a package index that this host reaches, and trusted_hosts "
+                    f"(toolbox_trusted_hosts) where it speaks plain HTTP; pip said:\n{said}"
+                )
+            host.write_json(f"{folder}/{RECORD}", build.record, 0o644)
+    except BaseException:
+        _remove(folder)
+        raise
+    _lead(path, folder)
+
+
+def _left_alone(path: str) -> str:
+    return "the old environment is left as it was" if os.path.exists(path) else "nothing is left of the try"
+
+
+@contextlib.contextmanager
+def _readable_by_all() -> Iterator[None]:
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _lead(path: str, folder: str) -> None:
+    """Lead the link to a folder, so that a reader sees the old environment or the new one."""
+    temporary = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    os.symlink(os.path.basename(folder), temporary)
+    os.replace(temporary, path)
+
+
+def _remove(path: str) -> None:
+    if os.path.islink(path):
+        os.unlink(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)

@@ -1,0 +1,83 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks one OpenAI-compatible endpoint for models, a completion, a stream and a tool call."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from ..core import host
+from . import openai_api
+
+
+def bring(params: Mapping[str, object]) -> dict[str, object]:
+    """Check the endpoint that a module's parameters name, and return the module's result with ``failures``."""
+    checks: dict[str, Callable[[], str | None]] = {
+        "models": lambda: _models(params),
+        "completion": lambda: _completion(params),
+    }
+    if params["stream"]:
+        checks["stream"] = lambda: _stream(params)
+    if params["tool_call"]:
+        checks["tool_call"] = lambda: _tool_call(params)
+    failures = {name: word for name, check in checks.items() if (word := check()) is not None}
+    return {"changed": False, "checked": list(checks), "failures": failures}
+
+
+def _models(params: Mapping[str, object]) -> str | None:
+    answer = host.http(f"{params['url']}/models", headers=_headers(params), timeout=30, direct=True)
+    return _refused(answer) or openai_api.judge_models(answer.json(), str(params["model"]))
+
+
+def _completion(params: Mapping[str, object]) -> str | None:
+    answer = _post(params, openai_api.chat(str(params["model"]), str(params["question"])))
+    return _refused(answer) or openai_api.judge_completion(answer.json(), str(params["answer"] or ""))
+
+
+def _tool_call(params: Mapping[str, object]) -> str | None:
+    answer = _post(params, openai_api.chat(str(params["model"]), openai_api.WEATHER_QUESTION, tool=True))
+    return _refused(answer) or openai_api.judge_tool_call(answer.json())
+
+
+def _stream(params: Mapping[str, object]) -> str | None:
+    """Judge a stream, and another where a busy machine may have spoilt its timing."""
+    word = _one_stream(params)
+    for _attempt in range(openai_api.STREAM_ATTEMPTS - 1):
+        if word is None:
+            break
+        word = _one_stream(params)
+    return word
+
+
+def _one_stream(params: Mapping[str, object]) -> str | None:
+    body = json.dumps(openai_api.chat(str(params["model"]), str(params["question"]), stream=True)).encode()
+    started = time.monotonic()
+    try:
+        with host.http_lines(f"{params['url']}/chat/completions", _headers(params), body, _timeout(params)) as lines:
+            return openai_api.judge_stream(list(lines), started, str(params["answer"] or ""))
+    except OSError as error:
+        return f"the stream failed: {error}"
+
+
+def _post(params: Mapping[str, object], body: Mapping[str, object]) -> host.Response:
+    url = f"{params['url']}/chat/completions"
+    return host.http(url, "POST", _headers(params), json.dumps(body).encode(), _timeout(params), direct=True)
+
+
+def _timeout(params: Mapping[str, object]) -> float:
+    return float(str(params["timeout"]))
+
+
+def _headers(params: Mapping[str, object]) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if params["api_key"]:
+        headers["Authorization"] = f"Bearer {params['api_key']}"
+    return headers
+
+
+def _refused(answer: host.Response) -> str | None:
+    if answer.status == 200:
+        return None
+    return f"found status {answer.status or answer.error}, wanted 200: {answer.body[:300].decode(errors='replace')}"

@@ -1,0 +1,168 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the checks of the finished site from where it runs, with curl."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import cast
+
+from ..core import host
+from .site import (
+    AUTHORITY_FILE,
+    FAILED,
+    KEY_FILE,
+    NOT_CHECKED,
+    WRONG_KEY_FILE,
+    Check,
+    Row,
+    Seen,
+    Site,
+    checks,
+    commands,
+    not_checked,
+    row,
+    table,
+)
+
+CONNECTIONS_AT_ONCE = 500
+CONNECT_SECONDS = 1.0
+
+
+def bring(params: Mapping[str, object]) -> dict[str, object]:
+    """Make the checks of one vantage point and join them with rows made elsewhere; return the module's result."""
+    given = params["site"]
+    if not isinstance(given, dict):
+        raise TypeError("site")
+    site = Site(**{**given, "authority": bool(params["authority"]), "open_ports": tuple(given["open_ports"])})
+    wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
+    with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
+        places = _files(folder, str(params["authority"] or ""), str(params["api_key"] or ""))
+        made = {check.name: _made(check, places) for check in wanted}
+    made.update({str(one["name"]): Row(**one) for one in params["rows"]})  # type: ignore[attr-defined]
+    if not params["final"]:
+        return {"changed": False, "rows": [asdict(one) for one in made.values()]}
+    rows = [made.get(check.name) or not_checked(check, "gpuchat_probe_host is not set") for check in checks(site)]
+    failed = [one for one in rows if one.status == FAILED]
+    result: dict[str, object] = {
+        "changed": False,
+        "rows": [asdict(one) for one in rows],
+        "passed": not failed,
+        "table": table(rows),
+        "commands": commands(site, rows),
+        "msg": f"{len(rows) - len(failed)} of {len(rows)} rows did not fail",
+    }
+    if params["report_file"]:
+        open_rows = [one.name for one in rows if one.status == NOT_CHECKED]
+        report = {"url": site.url, "passed": not failed, "not_checked": open_rows, "rows": result["rows"]}
+        host.write_json(str(params["report_file"]), report, mode=0o644)
+    return result
+
+
+def _made(check: Check, places: Mapping[str, str]) -> Row:
+    made = row(check, _see(check, places))
+    for _attempt in range(check.attempts - 1):
+        if made.status != FAILED:
+            break
+        made = row(check, _see(check, places))
+    return made
+
+
+def _files(folder: str, authority: str, api_key: str) -> dict[str, str]:
+    """Write what curl reads from files, so that no key stands in a command; return their paths by place."""
+    texts = {
+        AUTHORITY_FILE: authority,
+        KEY_FILE: f"Authorization: Bearer {api_key}\n",
+        WRONG_KEY_FILE: "Authorization: Bearer wrong\n",
+    }
+    places = {}
+    for number, (place, text) in enumerate(texts.items()):
+        places[place] = os.path.join(folder, str(number))
+        with open(places[place], "w", encoding="utf-8") as file:
+            file.write(text)
+    return places
+
+
+def _see(check: Check, places: Mapping[str, str]) -> Seen:
+    if check.command[0] == "nmap":  # shown for the operator; here it is done without the program
+        started = time.monotonic()
+        try:
+            ports = open_ports(check.command[-1], range(1, 65536))
+        except OSError as error:
+            return Seen(1, started, [], str(error))
+        return Seen(0, started, [(time.monotonic(), str(port)) for port in ports])
+    command = [_placed(word, places) for word in check.command]
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
+        except FileNotFoundError:
+            return Seen(127, started, [], f"{command[0]} is not installed here")
+        lines = [(time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in process.stdout or ()]
+        rc = process.wait()
+        errors.seek(0)
+        return Seen(rc, started, lines, errors.read().decode(errors="replace"))
+
+
+def _placed(word: str, places: Mapping[str, str]) -> str:
+    for place, path in places.items():
+        word = word.replace(place, path)
+    return word
+
+
+def open_ports(address: str, ports: Sequence[int]) -> list[int]:
+    """Return the TCP ports that accept a connection, at most ``CONNECTIONS_AT_ONCE`` asked at a time."""
+    target = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0]
+    family, host_address = target[0], str(target[4][0])
+    found: list[int] = []
+    waiting = iter(ports)
+    with selectors.DefaultSelector() as selector:
+        asked = _ask(selector, waiting, family, host_address, CONNECTIONS_AT_ONCE, found)
+        while asked:
+            ready = selector.select(timeout=0.1)
+            for key, _events in ready:
+                asked -= _close(selector, key, found)
+            now = time.monotonic()
+            for key in [key for key in selector.get_map().values() if now - key.data[1] > CONNECT_SECONDS]:
+                asked -= _close(selector, key, found, gave_up=True)
+            asked += _ask(selector, waiting, family, host_address, CONNECTIONS_AT_ONCE - asked, found)
+    return sorted(found)
+
+
+def _ask(
+    selector: selectors.BaseSelector, ports: Iterator[int], family: int, address: str, room: int, found: list[int]
+) -> int:
+    asked = 0
+    for port in ports:
+        one = socket.socket(family, socket.SOCK_STREAM)
+        one.setblocking(False)
+        error = one.connect_ex((address, port))
+        if error == 0:
+            found.append(port)
+            one.close()
+        elif error == 115:  # EINPROGRESS
+            selector.register(one, selectors.EVENT_WRITE, (port, time.monotonic()))
+            asked += 1
+        else:
+            one.close()
+        if asked >= room:
+            break
+    return asked
+
+
+def _close(
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, found: list[int], gave_up: bool = False
+) -> int:
+    one = cast("socket.socket", key.fileobj)
+    if not gave_up and one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+        found.append(key.data[0])
+    selector.unregister(one)
+    one.close()
+    return 1

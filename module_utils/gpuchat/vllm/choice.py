@@ -1,0 +1,508 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which layout of a model over the GPUs that are there serves a wish best.
+
+The memory of a layout is reckoned in ``memory``; here layouts are compared and one is chosen:
+
+1. It must hold the wished users, each with a whole context, in the KV cache at once.
+2. It should do so also where the reckoning is off by its uncertainty.
+3. With users wished, the fewest GPUs win, and among these the smallest engine with replicas of it: replicas share
+   nothing, so they wait for nothing. Without, all GPUs are used, by the smallest engine that holds a few conversations.
+
+The weights' precision is never changed but by a wish.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..checkpoint.config import DTYPE_BYTES, ModelFacts, text_config
+from ..core.errors import Refusal
+from ..gpu import cards
+from . import estimate as vllm_estimate
+from . import memory
+from .layout import Candidate, Shape, candidates, gpu_of, replicated
+from .memory import Budget, Gpu, Layout, Settings
+from .wishes import GIB, Device, Nodes, Wishes
+
+LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
+"""Lengths of context that are tried where none is wished: powers of two and the steps half-way between them."""
+
+AUTO_TOGETHER = 4
+AUTO_CONTEXT, AUTO_FLOOR = 32768, 8192
+"""Where no users are wished, at least four conversations are to fit at once. Where no context is wished, conversations
+are reckoned with 32,768 tokens, or for that with fewer, but for lack of users with no fewer than 8,192; longer ones are
+allowed as far as the layout that was chosen for these holds four of them."""
+
+REPLICAS_SINCE = (0, 8, 3)
+"""First version with ``--data-parallel-size``."""
+
+CPU_BLOCK = 128
+"""Tokens in one block of the KV cache on CPUs (``CpuPlatform.check_and_update_config``)."""
+
+LEAN_SEQUENCES, LEAN_TOKENS = 256, 2048
+"""What vLLM takes on small GPUs: smaller steps leave more memory to the KV cache (``get_batch_defaults``)."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that is known before the wishes.
+
+    Attributes:
+        config: the model's config.json.
+        nodes: GPUs by node; none for a plan on the CPU.
+        repo: the model's name on its hub, by which its family is known.
+        cpu_kv_cache_bytes: memory for the KV cache on a host without GPU.
+        number: the version, to compare.
+        usual_dtype: what vLLM takes for the dtype on a GPU that has all of them.
+        known: budgets that were reckoned already, of this model.
+    """
+
+    config: Mapping[str, object]
+    model: ModelFacts
+    nodes: Nodes
+    version: str
+    number: tuple[int, ...]
+    usual_dtype: str
+    repo: str = ""
+    driver_version: str = ""
+    cpu_kv_cache_bytes: int = 4 * GIB
+    known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def gpu_count(self) -> int:
+        return sum(len(node) for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A layout, and what it gives.
+
+    Attributes:
+        held: conversations that fit at once with a whole context each, in all replicas.
+        held_surely: the same where the reckoning is off by its uncertainty.
+        usual_share: vLLM's own ``gpu_memory_utilization``.
+        is_lean: steps are smaller than vLLM's own.
+        is_raised: steps are as large as a block of a hybrid model's cache, which some versions want.
+    """
+
+    candidate: Candidate
+    settings: Settings
+    budget: Budget
+    context: int
+    held: float
+    held_surely: float
+    situation: Situation
+    wishes: Wishes
+    usual_share: float = 1.0
+    is_lean: bool = False
+    is_raised: bool = False
+
+    @functools.cached_property
+    def estimate(self) -> vllm_estimate.Estimate | None:
+        """How fast it is; None on a CPU, on a GPU that is not in the table, and where the model does not fit."""
+        row = row_of(self.candidate.weakest.name)
+        if row is None or not self.budget.fits or not self.situation.nodes:
+            return None
+        candidate, users = self.candidate, self.wishes.users
+        machine = vllm_estimate.Machine(
+            row.bandwidth,
+            arithmetic(row, self.wishes.quantization or self.situation.model.quantization),
+            candidate.tensor_parallel_size,
+            candidate.pipeline_parallel_size,
+            candidate.data_parallel_size,
+            candidate.is_linked,
+        )
+        batch = min(self.settings.max_num_seqs, int(self.held) // candidate.data_parallel_size)
+        if users is not None:
+            batch = min(batch, math.ceil(users / candidate.data_parallel_size))
+        work = work_of(self.situation.model, self.budget, candidate)
+        return vllm_estimate.estimate(work, machine, batch, self.context)
+
+    def serves(self, users: int) -> bool:
+        return self.budget.fits and self.held >= users
+
+    def serves_surely(self, users: int) -> bool:
+        return self.serves(users) and self.held_surely >= users
+
+
+# --- What the model allows -------------------------------------------------------------------------------------------
+
+
+def shape_of(config: Mapping[str, object], model: ModelFacts) -> Shape:
+    """Return the widths that must divide."""
+    quantization = config.get("quantization_config") or text_config(config).get("quantization_config") or {}
+    block = 1
+    if isinstance(quantization, Mapping):
+        blocks, group = quantization.get("weight_block_size"), quantization.get("group_size")
+        if isinstance(blocks, (list, tuple)) and blocks:
+            block = max(int(str(one)) for one in blocks)
+        elif isinstance(group, int) and group > 1:
+            block = group
+    is_mixed = bool(model.experts)
+    return Shape(
+        heads=model.heads,
+        key_heads=0 if model.is_mla else model.kv_heads,
+        layers=model.layers,
+        vocabulary=model.vocab_size,
+        head_size=1 if model.is_mla else model.head_dim,
+        inner_widths=() if is_mixed else (model.intermediate_size,),
+        expert_width=model.moe_intermediate_size if is_mixed else 0,
+        experts=model.experts,
+        block=block,
+    )
+
+
+def as_loaded(model: ModelFacts, dtype: str | None, capability: str) -> ModelFacts:
+    """Return a model with the dtype in which vLLM loads what is not quantized.
+
+    As in ``_resolve_auto_dtype`` of vLLM's ``config/model.py``: float32 becomes 16 bits wide, and bfloat16 becomes
+    float16 where the GPU is older than Ampere.
+
+    Args:
+        model: as published.
+        dtype: wished, or None.
+        capability: compute capability of the oldest GPU, empty on a CPU.
+    """
+    is_old = bool(capability) and int(capability.split(".", maxsplit=1)[0]) < 8
+    loaded = {"half": "float16", "float": "float32"}.get(dtype or "", dtype or model.dtype)
+    if not dtype and loaded in ("float32", "float"):
+        loaded = "bfloat16"
+    if not dtype and is_old and loaded == "bfloat16":
+        loaded = "float16"
+    ratio = DTYPE_BYTES.get(loaded, 2) / model.dtype_bytes
+    size = model.weights_bytes if model.quantization else int(model.weights_bytes * ratio)
+    return replace(model, dtype=loaded, weights_bytes=size)
+
+
+def work_of(model: ModelFacts, budget: Budget, candidate: Candidate) -> vllm_estimate.Work:
+    """Return what an engine reads and computes, from the model's weights and the chosen layout."""
+    parts = model.parameters
+    loaded = float(budget.weights * candidate.engine_size)
+    routed = parts.experts / max(1, parts.total)
+    share = model.experts_per_token / model.experts if model.experts else 0.0
+    embedded = parts.embedding / max(1, parts.total) if parts.head else 0.0  # looked up, not multiplied
+    return vllm_estimate.Work(
+        layers=model.layers,
+        width=model.hidden_size,
+        dense_bytes=loaded * (1 - routed - embedded),
+        expert_bytes=loaded * routed,
+        expert_share=share,
+        active_weights=parts.total - parts.experts * (1 - share) - (parts.embedding if parts.head else 0),
+        kv_bytes_per_token=float(budget.kv_bytes_per_token * candidate.engine_size),
+        file_bytes=float(model.weights_bytes or loaded),
+    )
+
+
+# --- Weighing one layout ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scales:
+    """Weighs layouts for one situation and one set of wishes."""
+
+    situation: Situation
+    wishes: Wishes
+    usual_share: float = 1.0
+    reckoned: dict[tuple[object, ...], tuple[Settings, Budget, bool]] = field(default_factory=dict)
+
+    def weigh(self, candidate: Candidate, length: int, context: int) -> Weighed:
+        """Return what a layout gives, with vLLM's own sizes of a step or, where those serve too few, with lean ones.
+
+        Args:
+            candidate: the layout.
+            length: longest single conversation (tokens).
+            context: tokens that each of the conversations holds.
+        """
+        users = self.wishes.users or 1
+        usual = self._weigh(candidate, length, context, is_lean=False)
+        if usual.serves_surely(users) or self.wishes.fix_steps or usual.settings.engine == 0:
+            return usual
+        lean = self._weigh(candidate, length, context, is_lean=True)
+        return lean if (lean.budget.fits, lean.held) > (usual.budget.fits, usual.held) else usual
+
+    def _weigh(self, candidate: Candidate, length: int, context: int, *, is_lean: bool) -> Weighed:
+        settings, budget, is_raised = self._budget(candidate, length, is_lean)
+        together = budget.max_concurrency
+        if context != length:
+            together = self._budget(candidate, context, is_lean)[1].max_concurrency
+        held = max(0.0, together) * candidate.data_parallel_size if budget.fits else 0.0
+        sure = held * max(0.0, 1 - budget.uncertainty / budget.kv_cache) if budget.kv_cache > 0 else 0.0
+        if not self.situation.nodes:
+            sure = held
+        return Weighed(
+            candidate,
+            settings,
+            budget,
+            context,
+            held,
+            sure,
+            self.situation,
+            self.wishes,
+            self.usual_share,
+            is_lean,
+            is_raised,
+        )
+
+    def _budget(self, candidate: Candidate, length: int, is_lean: bool) -> tuple[Settings, Budget, bool]:
+        model, replicas = self.situation.model, candidate.data_parallel_size
+        layout = Layout(
+            candidate.tensor_parallel_size,
+            candidate.pipeline_parallel_size,
+            replicas if model.experts else 1,
+            candidate.expert_parallel,
+        )
+        each = math.ceil((self.wishes.users or 0) / replicas)
+        key = (layout, candidate.weakest, candidate.free_share, length, is_lean, each)
+        if key not in self.reckoned:
+            gpu = gpu_of(candidate.weakest)
+            settings = self._settings(gpu, candidate, length, each, is_lean=is_lean)
+            budget = self._reckon(gpu, layout, settings)
+            is_raised = self.wishes.max_num_batched_tokens is None and memory.wants_larger_steps(budget, settings)
+            if is_raised:
+                settings = replace(settings, max_num_batched_tokens=budget.block_size)
+                budget = self._reckon(gpu, layout, settings)
+            self.reckoned[key] = settings, budget, is_raised
+        return self.reckoned[key]
+
+    def _reckon(self, gpu: Gpu, layout: Layout, settings: Settings) -> Budget:
+        known, what = self.situation.known, (gpu, layout, settings)
+        if what not in known:
+            known[what] = memory.budget(self.situation.model, gpu, layout, settings)
+        return known[what]
+
+    def _settings(self, gpu: Gpu, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
+        situation, wishes = self.situation, self.wishes
+        on_cpu = not situation.nodes
+        settings = memory.resolve(
+            situation.number,
+            situation.model,
+            gpu,
+            gpu_memory_utilization=wishes.gpu_memory_utilization,
+            max_model_len=length,
+            max_num_seqs=wishes.max_num_seqs,
+            max_num_batched_tokens=wishes.max_num_batched_tokens,
+            kv_cache_dtype=wishes.kv_cache_dtype,
+            enforce_eager=wishes.enforce_eager,
+            block_size=_number(wishes.extra_args.get("block-size")) or (CPU_BLOCK if on_cpu else None),
+            kv_cache_memory_bytes=situation.cpu_kv_cache_bytes
+            if on_cpu
+            else _number(wishes.extra_args.get("kv-cache-memory-bytes")),
+            quantization=wishes.quantization,
+            images_per_prompt=_images(wishes),
+            speculative_tokens=_number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
+            stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
+            speculative_method=str((wishes.speculative or {}).get("method") or ""),
+            enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
+        )
+        share, seqs, tokens = settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens
+        if wishes.gpu_memory_utilization is None and not on_cpu:
+            self.usual_share = share
+            share = min(share, candidate.free_share)
+        if is_lean:
+            seqs, tokens = min(seqs, LEAN_SEQUENCES), min(tokens, LEAN_TOKENS)
+        if wishes.max_num_seqs is None:
+            seqs = max(seqs, each)
+        chosen = share, seqs, tokens
+        if chosen == (settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens):
+            return settings
+        return replace(settings, gpu_memory_utilization=share, max_num_seqs=seqs, max_num_batched_tokens=tokens)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _switch(args: Mapping[str, object], name: str) -> bool | None:
+    """Return what a flag with a negative says, None where nobody gives it."""
+    if args.get(f"no-{name}"):
+        return False
+    return bool(args[name]) if args.get(name) is not None else None
+
+
+def _images(wishes: Wishes) -> int:
+    limits = wishes.extra_args.get("limit-mm-per-prompt")
+    if isinstance(limits, Mapping) and limits.get("image") == 0:
+        return 0
+    return 1
+
+
+@functools.cache
+def row_of(name: str) -> cards.GpuModel | None:
+    """Return the table's row of a GPU, looked up once."""
+    return cards.lookup(name)
+
+
+def arithmetic(row: cards.GpuModel, quantization: str) -> float:
+    """Return the operations per second at the weights' precision, or at 16 bits where the GPU has no units for it."""
+    if "fp4" in quantization:
+        return row.flops_fp4 or row.flops_16bit
+    return (row.flops_fp8 if "fp8" in quantization else 0) or row.flops_16bit
+
+
+SWITCHED = re.compile(r"\b(v100|a100|a800|h100|h800|h200|h20|b100|b200|b300|gb200|gb300)\b")
+BRIDGED = re.compile(r"\b(pcie|nvl)\b")
+
+
+@functools.cache
+def is_switched(name: str) -> bool:
+    """Whether GPUs are taken as joined by NVLink where nobody has looked: server boards are, cards are not."""
+    words = cards.plain(name)
+    row = row_of(name)
+    return bool(row and row.has_nvlink and SWITCHED.search(words) and not BRIDGED.search(words))
+
+
+CPU = Device(0, "CPU", 1, "", handle="cpu")
+
+
+def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate]]:
+    """Return the layouts by engine, each as a list of 1, 2, ... replicas."""
+    if not situation.nodes:
+        cpu = replace(CPU, memory_bytes=4 * (situation.model.weights_bytes + situation.cpu_kv_cache_bytes) + 64 * GIB)
+        return [[Candidate(wishes.tensor_parallel_size or 1, 1, 1, False, ((cpu,),))]]
+    shape = shape_of(situation.config, situation.model)
+    joined = is_switched(situation.nodes[0][0].name)
+    most = None if situation.number >= REPLICAS_SINCE else len(situation.nodes)
+    return [
+        [
+            one
+            for one in replicated(shape, candidate, situation.nodes, joined, wishes.data_parallel_size or most)
+            if wishes.data_parallel_size in (None, one.data_parallel_size)
+        ]
+        for candidate in candidates(shape, situation.nodes, wishes, joined)
+    ]
+
+
+# --- Choosing --------------------------------------------------------------------------------------------------------
+
+
+def _lengths(wishes: Wishes) -> tuple[int, int] | None:
+    """Return the longest conversation and what each conversation holds, None where the plan is to find them."""
+    length = wishes.max_model_len or wishes.context
+    return (length, wishes.context or length) if length else None
+
+
+def choose(situation: Situation, wishes: Wishes) -> Weighed | None:
+    """Return the best layout for some wishes, None where the model cannot be spread as wished."""
+    engines = [engine for engine in _all_candidates(situation, wishes) if engine]
+    if not engines:
+        return None
+    scales = Scales(situation, wishes)
+    fixed = _lengths(wishes)
+    if fixed:
+        return _best(scales, engines, *fixed)
+    limit = situation.model.longest or AUTO_FLOOR
+    steps = [length for length in LENGTHS if length < limit] + [limit]
+    asked = [length for length in steps if length <= AUTO_CONTEXT] or steps[:1]
+    short = [length for length in asked if length <= AUTO_FLOOR] or steps[:1]
+
+    def best(length: int) -> Weighed:
+        return _best(scales, engines, length, length)
+
+    shortest = best(steps[0])
+    if not shortest.serves(1):
+        return shortest
+    found = _longest_that(asked, best, wishes.users or AUTO_TOGETHER)
+    if found is None or (wishes.users is None and found.context < short[-1]):
+        found = _longest_that(short, best, wishes.users or 1) or found
+    if found is None:
+        return shortest
+    candidate, context = found.candidate, found.context
+    longer = [length for length in steps if length > context]
+    together = min(AUTO_TOGETHER, int(found.held_surely))
+    longest_one = _longest_that(longer, lambda length: scales.weigh(candidate, length, length), together)
+    return scales.weigh(candidate, longest_one.context, context) if longest_one else found
+
+
+def as_told(situation: Situation, wishes: Wishes) -> Weighed:
+    """Weigh the wished sizes as they are, though nothing could run them: their memory can be reckoned all the same."""
+    tp, pp, dp = wishes.tensor_parallel_size or 1, wishes.pipeline_parallel_size or 1, wishes.data_parallel_size or 1
+    used = tuple(device for node in situation.nodes for device in node)[: tp * pp * dp] or (CPU,)
+    shape = shape_of(situation.config, situation.model)
+    candidate = Candidate(tp, min(pp, shape.layers), dp, False, (used,))
+    limit = situation.model.longest or AUTO_FLOOR
+    length, context = _lengths(wishes) or (limit, limit)
+    return Scales(situation, wishes).weigh(candidate, length, context)
+
+
+def _longest_that(steps: list[int], weigh: Callable[[int], Weighed], users: int) -> Weighed | None:
+    """Return what is weighed at the longest of ascending lengths at which so many users are surely held."""
+    found, low, high = None, 0, len(steps)
+    while low < high:
+        middle = (low + high) // 2
+        weighed = weigh(steps[middle])
+        if weighed.serves_surely(users):
+            found, low = weighed, middle + 1
+        else:
+            high = middle
+    return found
+
+
+def _best(scales: Scales, engines: list[list[Candidate]], length: int, context: int) -> Weighed:
+    """Return the best of some engines, each given with 1, 2, ... replicas, the smallest first."""
+    users = scales.wishes.users
+    best: Weighed | None = None
+    for engine in engines:
+        if best is not None and _is_enough(best, users) and _none_better(scales, best, engine[0]):
+            break
+        for weighed in _growing(scales, engine, length, context):
+            if best is None or _merit(weighed, users) > _merit(best, users):
+                best = weighed
+    if best is None:
+        raise Refusal("found no layout to weigh; wanted at least one GPU; give some in gpus")
+    return best
+
+
+def _none_better(scales: Scales, best: Weighed, engine: Candidate) -> bool:
+    """Whether an engine and all larger ones use more GPUs than users need, or cannot use more than all."""
+    if scales.wishes.users is not None:
+        return engine.gpu_count > best.candidate.gpu_count
+    return engine.engine_size > best.candidate.engine_size and best.candidate.gpu_count == scales.situation.gpu_count
+
+
+def _growing(scales: Scales, engine: list[Candidate], length: int, context: int) -> Iterator[Weighed]:
+    """Weigh one engine, then replicas of it: as many as users need, or as there are GPUs for.
+
+    Only an engine that holds the model by itself is repeated.
+    """
+    users = scales.wishes.users
+    first = scales.weigh(engine[0], length, context)
+    yield first
+    if len(engine) == 1 or not first.budget.fits:
+        return
+    if users is None:
+        yield scales.weigh(engine[-1], length, context)
+        return
+    wanted = sorted({math.ceil(users / held) for held in (first.held, first.held_surely) if held > 0})
+    if scales.situation.model.experts:  # each replica leaves the others fewer experts to hold
+        wanted = [candidate.data_parallel_size for candidate in engine[1:]]
+    for count in wanted:
+        enough = [candidate for candidate in engine if candidate.data_parallel_size >= count]
+        weighed = scales.weigh(enough[0] if enough else engine[-1], length, context)
+        yield weighed
+        if weighed.serves_surely(users):
+            return
+
+
+def _is_enough(weighed: Weighed, users: int | None) -> bool:
+    if users is not None:
+        return weighed.serves_surely(users)
+    return weighed.serves_surely(1) and weighed.held_surely >= AUTO_TOGETHER * weighed.candidate.data_parallel_size
+
+
+def _merit(weighed: Weighed, users: int | None) -> tuple[float, ...]:
+    """Rank a layout: one that surely serves, then the fewest GPUs for known users, all GPUs for unknown ones."""
+    budget, candidate = weighed.budget, weighed.candidate
+    serves, wanted = weighed.serves(users or 1), users or AUTO_TOGETHER * candidate.data_parallel_size
+    return (
+        serves,
+        weighed.serves_surely(users or 1),
+        min(wanted, weighed.held_surely) / wanted,
+        0.0 if budget.fits else budget.kv_cache / max(1, budget.needed_kv),
+        (candidate.gpu_count if users is None else -candidate.gpu_count) if serves else 0,
+        -candidate.engine_size,
+    )

@@ -1,0 +1,181 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a model's family wants of vLLM: parsers for tool calls and reasoning, a template, arguments, a version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.errors import Refusal
+from . import flags
+from .facts import architectures, versions
+from .facts.families import FAMILIES, Row
+
+EXAMPLES = "/vllm-workspace/examples"
+"""Where the image keeps vLLM's examples (``COPY examples examples`` in its Dockerfile's WORKDIR)."""
+
+REASONING_ALONE_SINCE = (0, 9, 0)
+"""From here on --reasoning-parser turns reasoning on by itself; before it takes --enable-reasoning too."""
+
+MISTRAL_FILES = re.compile(r"params\.json|tekken\.json|consolidated.*\.safetensors")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a model wants of ``vllm serve``.
+
+    Attributes:
+        name: the family; empty for one that the table does not have.
+        tool_call_parser, reasoning_parser: empty where there is none.
+        chat_template: path within vLLM's image; empty where the model's own template serves.
+        args: further arguments, by name without dashes.
+        minimum_version: the first vLLM that knows the architecture; empty where none in the tables does.
+        notes: for the person who reads the plan.
+    """
+
+    name: str = ""
+    tool_call_parser: str = ""
+    reasoning_parser: str = ""
+    chat_template: str = ""
+    args: Mapping[str, object] = field(default_factory=dict)
+    minimum_version: str = ""
+    notes: tuple[str, ...] = ()
+
+    def serve_args(self) -> dict[str, object]:
+        """Return all of it as arguments of ``vllm serve``."""
+        found: dict[str, object] = dict(self.args)
+        if self.tool_call_parser:
+            found["enable-auto-tool-choice"] = True
+            found["tool-call-parser"] = self.tool_call_parser
+        if self.reasoning_parser:
+            found["reasoning-parser"] = self.reasoning_parser
+        if self.chat_template:
+            found["chat-template"] = self.chat_template
+        return found
+
+
+def kinds_of(config: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the architectures and the model type that a config.json names."""
+    listed = config.get("architectures")
+    names = [str(name) for name in listed] if isinstance(listed, (list, tuple)) else []
+    kind = config.get("model_type")
+    return (*names, str(kind)) if kind else tuple(names)
+
+
+def row_for(kinds: Sequence[str], repo: str) -> Row | None:
+    """Return the first row of the table that fits, or None."""
+    name = repo.lower().replace("_", "-")
+    for row in FAMILIES:
+        fits = not row.kind or any(re.fullmatch(row.kind, kind) for kind in kinds)
+        if fits and (not row.repo or re.search(row.repo, name)):
+            return row
+    return None
+
+
+def family_for(config: Mapping[str, object], repo: str, version: str, files: Sequence[str] = ()) -> Family:
+    """Return what a model wants of a version of vLLM.
+
+    Args:
+        config: the model's config.json; a multimodal one's outer level counts.
+        repo: the model's name on its hub, or the name of its folder.
+        version: of vLLM.
+        files: names of the repository's files, where known: they tell Mistral's own format from that of Transformers.
+
+    Raises:
+        Refusal: the architecture came with a later version of vLLM.
+    """
+    kinds = kinds_of(config)
+    minimum, notes = _support(config, version)
+    row = row_for(kinds, repo)
+    if row is None:
+        return Family(
+            minimum_version=minimum,
+            notes=(*notes, "the table of families does not have this model; no tool or reasoning parser is set"),
+        )
+    tools, missing = _first_known(row.tools, flags.tool_parsers(version), versions.TOOL_PARSERS)
+    notes += (f"vLLM {version} has no tool parser for {row.name}; {missing}",) if missing else ()
+    reasoning, missing = _first_known(row.reasoning, flags.reasoning_parsers(version), versions.REASONING_PARSERS)
+    notes += (f"vLLM {version} has no reasoning parser for {row.name}; {missing}",) if missing else ()
+    args = {key: value for key, value in (row.args or {}).items() if _taken(key, value, version)}
+    template = row.template if tools else ""
+    if row.tools == ("mistral",) or "mistral" in row.reasoning:
+        own = _mistral_args(files, version)
+        args.update(own)
+        template = "" if own or not files else template
+    if template and template not in flags.at(versions.TEMPLATES, version):
+        notes += (f"vLLM {version} has no {template}; the model's own template is used",)
+        template = ""
+    if reasoning and flags.parse_version(version) < REASONING_ALONE_SINCE:
+        args["enable-reasoning"] = True
+    return Family(
+        name=row.name,
+        tool_call_parser=tools,
+        reasoning_parser=reasoning,
+        chat_template=f"{EXAMPLES}/{template}" if template else "",
+        args=args,
+        minimum_version=minimum,
+        notes=(*notes, row.note) if row.note else notes,
+    )
+
+
+def _first_known(wanted: Sequence[str], known: Sequence[str], table: flags.Table) -> tuple[str, str]:
+    """Return the first parser that is known, or which version brings one."""
+    for name in wanted:
+        if name in known:
+            return name, ""
+    if not wanted:
+        return "", ""
+    first, last = flags.span(table, wanted[0])
+    return "", f"{wanted[0]} came with {first}" + (f" and left after {last}" if last else "")
+
+
+def _taken(key: str, value: object, version: str) -> bool:
+    """Tell whether a version knows an argument and this value of it."""
+    flag = flags.known_flags(version).get(key)
+    return flag is not None and (not flag.choices or value in flag.choices)
+
+
+def _mistral_args(files: Sequence[str], version: str) -> dict[str, object]:
+    """Return the three modes for a repository in Mistral's own format; none where its files are not known."""
+    names = {name.rpartition("/")[2] for name in files}
+    if not {"params.json"} & names or not any(MISTRAL_FILES.fullmatch(name) for name in names - {"params.json"}):
+        return {}
+    consolidated = any(name.startswith("consolidated") for name in names)
+    modes = {"tokenizer-mode": "mistral", "config-format": "mistral"}
+    if consolidated:
+        modes["load-format"] = "mistral"
+    return {key: value for key, value in modes.items() if _taken(key, value, version)}
+
+
+def _support(config: Mapping[str, object], version: str) -> tuple[str, tuple[str, ...]]:
+    """Return the first version that knows a model's architecture, and what to say about this one's support.
+
+    Raises:
+        Refusal: every architecture that config.json names came later.
+    """
+    listed = config.get("architectures")
+    names = [str(name) for name in listed] if isinstance(listed, (list, tuple)) else []
+    table = architectures.ARCHITECTURES
+    held = [name for name in names if name in table]
+    if not held:
+        if not names:
+            return "", ("config.json names no architecture; whether vLLM knows the model is not foretold",)
+        note = f"vLLM has no code of its own for {names[0]}; it runs only where Transformers' own can be served"
+        return "", (note,)
+    minimum = min((flags.span(table, name)[0] for name in held), key=flags.parse_version)
+    known = [name for name in held if name in flags.architectures(version)]
+    if known:
+        kind = flags.architectures(version)[known[0]]
+        pooling = f"{known[0]} makes embeddings or scores; it cannot chat"
+        return minimum, (pooling,) if kind == "pooling" else ()
+    history = flags.known_since(table, held[0], flags.release(version).version)
+    if "came with" in history:
+        raise Refusal(
+            f"found the architecture {held[0]} in config.json; vLLM {version} does not know it ({history}); "
+            f"set vllm_version to {minimum} or newer, or choose another model"
+        )
+    gone = f"vLLM {version} has no code of its own for {held[0]} any more ({history})"
+    last = flags.span(table, held[0])[1]
+    return minimum, (f"{gone}; it runs only where Transformers' own can be served; vLLM {last} serves it for sure",)

@@ -1,0 +1,482 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each version of vLLM takes: arguments, their defaults, parsers, methods of quantization, names of metrics.
+
+The tables are generated (``tools/vllm_facts.py``); a version that is newer than them is judged by the newest in them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ..core import names
+from ..core.errors import Refusal
+from .facts import (
+    architectures as vllm_architectures,
+)
+from .facts import (
+    flags as vllm_flags,
+)
+from .facts import (
+    successors,
+    versions,
+)
+
+Table = Mapping[str, tuple[tuple[str, str, object], ...]]
+
+OLDEST = (0, 8, 0)
+GIB = 1024**3
+BLOCK_SIZE = 16  # tokens; CacheConfig.DEFAULT_BLOCK_SIZE in every version (src vllm/config), on CUDA
+SIZE = re.compile(r"\d+(\.\d+)?[kKmMgGtT]|\d+")
+
+
+@dataclass(frozen=True)
+class Release:
+    """The version by whose table a wanted version is judged; ``warning`` says so where they differ."""
+
+    version: str
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One argument of ``vllm serve``.
+
+    Attributes:
+        name: without the dashes.
+        kind: ``bool`` (with a ``no-`` form), ``switch`` (without one), ``bool value``, ``int``, ``float``, ``str``,
+            ``size`` (32k counts as well), ``size or auto``, ``json``, ``json or str``, and before each of these
+            ``list of`` or ``optional``.
+        default: as the parser has it; an object's class stands in angle brackets.
+        choices: the values that are taken; ``open`` tells that others are taken too.
+        aliases: its other long names.
+        deprecated: whether vLLM's own help says so.
+    """
+
+    name: str
+    kind: str
+    default: object = None
+    choices: tuple[object, ...] = ()
+    open: bool = False
+    aliases: tuple[str, ...] = ()
+    deprecated: bool = False
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What vLLM takes for what nobody sets, when it serves the OpenAI API.
+
+    Attributes:
+        gpu_memory_utilization: part of each GPU's memory.
+        max_num_batched_tokens: before vLLM lowers it to max_num_seqs times max_model_len, or raises it to max_model_len
+            where chunked prefill is off.
+        max_num_seqs: before vLLM lowers it to max_num_batched_tokens.
+        block_size: tokens in a block of the KV cache.
+        cuda_graphs_in_budget: whether the memory of CUDA graphs is taken off what the KV cache gets
+            (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS).
+        engines: ``v1``, or ``v0 v1`` where vLLM falls back to the old engine for what the new one cannot.
+        max_seq_len_to_capture: tokens up to which CUDA graphs serve a sequence; None where there is no such limit.
+    """
+
+    gpu_memory_utilization: float
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    block_size: int
+    cuda_graphs_in_budget: bool
+    engines: str
+    max_seq_len_to_capture: int | None
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Return a version or an image's tag as numbers: ``v0.10.1.1-cu129`` becomes (0, 10, 1, 1).
+
+    Raises:
+        Refusal: it names no version, as ``latest`` does.
+    """
+    match = re.fullmatch(r"v?(\d+(?:\.\d+)+)(?:\.?post(\d+))?(?:[-+.a-z].*)?", text.strip())
+    if match is None:
+        raise Refusal(
+            f"found {text!r} where a version of vLLM such as 0.32.0 is wanted; set vllm_version to a released version"
+        )
+    numbers = [int(part) for part in match.group(1).split(".")]
+    numbers += [0] * (3 - len(numbers)) + ([int(match.group(2))] if match.group(2) else [])
+    return tuple(numbers)
+
+
+@functools.cache
+def _releases() -> tuple[tuple[tuple[int, ...], str], ...]:
+    return tuple(sorted((parse_version(version), version) for version in versions.RELEASES))
+
+
+@functools.cache
+def release(version: str) -> Release:
+    """Return the release in the tables that is this version, or the nearest older one.
+
+    Raises:
+        Refusal: no version, or one older than 0.8.
+    """
+    wanted = parse_version(version)
+    if wanted < OLDEST:
+        raise Refusal(f"found vLLM {version}; versions from 0.8.0 on are served; set vllm_version to one of them")
+    numbers, found = max(entry for entry in _releases() if entry[0] <= wanted)
+    if numbers == wanted:
+        return Release(found)
+    newest = _releases()[-1][1]
+    return Release(
+        found, f"vLLM {version} is not in the tables, whose newest is {newest}; it was judged as if it were {found}"
+    )
+
+
+def at(table: Table, version: str) -> dict[str, object]:
+    """Return what a table says for a version: key to value."""
+    wanted = parse_version(release(version).version)
+    return {
+        key: value
+        for key, rows in table.items()
+        for first, last, value in rows
+        if _number(first) <= wanted and (not last or wanted <= _number(last))
+    }
+
+
+@functools.cache
+def _number(version: str) -> tuple[int, ...]:
+    return parse_version(version)
+
+
+def span(table: Table, key: str) -> tuple[str, str]:
+    """Return the first and the last version that have a key; the last is empty where the newest has it."""
+    rows = table[key]
+    return rows[0][0], rows[-1][1]
+
+
+def known_since(table: Table, key: str, version: str) -> str:
+    """Say when a key was there, for a message about a version that lacks it; empty when no version has it."""
+    if key not in table:
+        return ""
+    first, last = span(table, key)
+    if parse_version(version) < _number(first):
+        return f"it came with {first}"
+    return f"{last} was the last version with it" if last else f"it is known since {first}"
+
+
+@functools.cache
+def known_flags(version: str) -> Mapping[str, Flag]:
+    """Return the arguments of ``vllm serve`` by their first name, without the dashes."""
+    flags = {}
+    for name, row in at(vllm_flags.FLAGS, version).items():
+        kind, default, choices, more, aliases, deprecated = (*row, *(None,) * 6)[:6]  # type: ignore[misc]
+        flags[name] = Flag(
+            name, str(kind), default, tuple(choices or ()), bool(more), tuple(aliases or ()), bool(deprecated)
+        )
+    return MappingProxyType(flags)
+
+
+@functools.cache
+def _by_any_name(version: str) -> Mapping[str, tuple[Flag, bool]]:
+    """Return flag and meaning by each name: its own, aliases, and those that say no."""
+    found: dict[str, tuple[Flag, bool]] = {}
+    for flag in known_flags(version).values():
+        for name in (flag.name, *flag.aliases):
+            # --disable-x as another name of --enable-x (0.33.0 on) says no.
+            same = not (flag.kind == "bool" and {name[:7], flag.name[:7]} == {"enable-", "disable"})
+            found.setdefault(name, (flag, same))
+            if flag.kind == "bool":
+                found.setdefault(f"no-{name}", (flag, not same))
+    return MappingProxyType(found)
+
+
+def _spelled(name: str) -> str:
+    """Return an argument's name as vLLM's parser sees it: without dashes before it, dashes for underscores."""
+    head, dot, tail = name.partition(".")
+    return head.lstrip("-").replace("_", "-") + dot + tail
+
+
+def _unknown(name: str, version: str, option: str) -> Refusal:
+    """Return the refusal of an argument that a version does not know."""
+    start = f"found {name} in {option}; vLLM {version} does not know it"
+    flag = name.partition(".")[0]
+    history = known_since(vllm_flags.FLAGS, flag, release(version).version)
+    if history:
+        heir = successors.SUCCESSORS.get(flag)
+        cure = f"; {heir[0]}" if heir else ""
+        if not heir and "came with" in history:
+            cure = f"; remove it or set vllm_version to {span(vllm_flags.FLAGS, flag)[0]} or newer"
+        elif not heir:
+            cure = "; remove it"
+        return Refusal(f"{start} ({history}){cure}")
+    return Refusal(f"{start}{names.did_you_mean(flag, _by_any_name(version)) or '; remove it'}")
+
+
+def _scalar_fits(kind: str, value: object) -> bool:
+    """Tell whether a single value is of a kind; what YAML reads as a number or a text may stand for either."""
+    if isinstance(value, bool):
+        return kind in ("bool", "switch", "bool value")
+    if kind == "int":
+        return isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"-?\d+", value) is not None)
+    if kind == "float":
+        return isinstance(value, (int, float)) or (isinstance(value, str) and _is_number(value))
+    if kind in ("size", "size or auto"):
+        automatic = kind == "size or auto" and value in ("auto", -1, "-1")
+        return automatic or (isinstance(value, (int, str)) and SIZE.fullmatch(str(value)) is not None)
+    if kind == "json":
+        return isinstance(value, (dict, list, tuple, int)) or (isinstance(value, str) and _is_json(value))
+    if kind == "json or str":
+        return isinstance(value, (dict, str))
+    return kind == "str" and isinstance(value, (str, int, float))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+WANTED = {
+    "bool": "true or false",
+    "switch": "true or false",
+    "bool value": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "size": "a whole number, or one like 32k",
+    "size or auto": "a whole number, one like 32k, or auto",
+    "json": "a mapping",
+    "json or str": "a mapping or a text",
+    "str": "a text",
+}
+
+
+def _value_fits(flag: Flag, value: object, path: str, version: str) -> None:
+    """Refuse a value of the wrong kind, or none of the choices."""
+    several = flag.kind.startswith("list of ")
+    kind = flag.kind.replace("list of ", "").replace("optional ", "")
+    values = list(value) if several and isinstance(value, (list, tuple)) else [value]
+    optional = flag.kind.startswith("optional ") and isinstance(value, bool)
+    if not optional and not all(_scalar_fits(kind, item) for item in values):
+        wanted = f"a list, each of it {WANTED[kind]}," if several else WANTED[kind]
+        raise Refusal(f"found {value!r} as {path}; vLLM {version} wants {wanted} there")
+    if flag.choices and not flag.open:
+        for item in values:
+            if item not in flag.choices and str(item) not in [str(choice) for choice in flag.choices]:
+                known = ", ".join(str(choice) for choice in flag.choices)
+                guess = names.did_you_mean(str(item), [str(choice) for choice in flag.choices])
+                raise Refusal(f"found {item} as {path}; vLLM {version} knows {known}{guess}")
+
+
+def check_args(args: Mapping[str, object], version: str, option: str) -> tuple[str, ...]:
+    """Check arguments of ``vllm serve`` as ``--config`` takes them: names as keys, with dashes or underscores.
+
+    Args:
+        args: name to value; a name may reach into a mapping by dots, and a ``no-`` form counts.
+        version: of vLLM.
+        option: where the user set them, for the message.
+
+    Returns:
+        Warnings: deprecated arguments, a version that the tables do not have.
+
+    Raises:
+        Refusal: an argument that the version does not know, with the nearest that it knows or the version that had
+            it; a value of the wrong kind or none of the choices; a parser that is not registered.
+    """
+    warnings = [release(version).warning] if release(version).warning else []
+    found = _by_any_name(version)
+    plugins = {_spelled(name) for name in args}
+    for given, value in args.items():
+        name = _spelled(given)
+        path = f"{option}.{given}"
+        if name.partition(".")[0] not in found:
+            raise _unknown(name, version, option)
+        flag, _same = found[name.partition(".")[0]]
+        if "." in name:
+            if flag.kind not in ("json", "json or str"):
+                raise Refusal(f"found {given} in {option}; {flag.name} is no mapping in vLLM {version}")
+            continue
+        if value is None:
+            raise Refusal(
+                f"found no value for {path}; vLLM {version} wants {_wanted(flag)} there; remove it to leave it"
+            )
+        _value_fits(flag, value, path, version)
+        _parser_is_registered(flag, value, path, version, plugins)
+        if flag.deprecated:
+            warnings.append(f"{path} is deprecated in vLLM {version}")
+        if flag.name == "quantization" and str(value) not in quantizations(version):
+            history = known_since(versions.QUANTIZATIONS, str(value), release(version).version)
+            told = f" ({history})" if history else ""
+            warnings.append(f"{path} is {value}, which vLLM {version} does not know without a plugin{told}")
+    return tuple(warnings)
+
+
+def _wanted(flag: Flag) -> str:
+    kind = flag.kind.replace("optional ", "")
+    return "a list" if kind.startswith("list of ") else WANTED[kind]
+
+
+PARSERS = {"tool-call-parser": "tool-parser-plugin", "reasoning-parser": "reasoning-parser-plugin"}
+
+
+def _parser_is_registered(flag: Flag, value: object, path: str, version: str, given: set[str]) -> None:
+    """Refuse a parser that the version does not have, unless a plugin may bring it."""
+    if flag.name not in PARSERS or PARSERS[flag.name] in given or value == "":
+        return
+    tools = flag.name == "tool-call-parser"
+    known = tool_parsers(version) if tools else reasoning_parsers(version)
+    if value in known:
+        return
+    table = versions.TOOL_PARSERS if tools else versions.REASONING_PARSERS
+    history = known_since(table, str(value), release(version).version)
+    start = f"found {value} as {path}; vLLM {version} has no such parser"
+    if "came with" in history:
+        raise Refusal(f"{start} ({history}); set vllm_version to {span(table, str(value))[0]} or newer")
+    heir = successors.PARSERS.get(str(value), "")
+    guess = f"; its name is {heir} now" if heir else names.did_you_mean(str(value), known)
+    guess = guess or f"; it has {', '.join(known)}"
+    raise Refusal(f"{start}{f' ({history})' if history else ''}{guess}")
+
+
+def config_file(args: Mapping[str, object], version: str) -> dict[str, object]:
+    """Return arguments in the form in which every version's ``--config`` reads them alike.
+
+    Older readers drop a false (it is said by the ``no-`` form here, or left out where false is the default), and write
+    a mapping as Python rather than JSON (it is a JSON text here). Names get dashes; the order is kept.
+
+    Raises:
+        Refusal: a list of several values where the version's reader takes none (before 0.10.2).
+    """
+    found = _by_any_name(version)
+    forms: dict[str, object] = {}
+    for given, value in args.items():
+        name = _spelled(given)
+        entry = found.get(name)
+        if isinstance(value, Mapping) or (entry is not None and entry[0].kind == "json" and not isinstance(value, str)):
+            forms[name] = json.dumps(value)
+        elif value is False and entry is not None:
+            flag, same = entry
+            if flag.kind == "bool value":
+                forms[name] = "false"
+            elif not same:
+                forms[flag.name] = True
+            elif flag.kind == "bool" and flag.default is not False:
+                forms[f"no-{flag.name}"] = True
+        elif isinstance(value, (list, tuple)) and parse_version(version) < LISTS_IN_CONFIG:
+            if len(value) > 1:
+                raise Refusal(
+                    f"found several values for {given}; a configuration file of vLLM {version} takes one; "
+                    f"set one or set vllm_version to {'.'.join(map(str, LISTS_IN_CONFIG))} or newer"
+                )
+            if value:
+                forms[name] = value[0]
+        else:
+            forms[name] = list(value) if isinstance(value, tuple) else value
+    return forms
+
+
+LISTS_IN_CONFIG = (0, 10, 2)  # FlexibleArgumentParser.load_config_file; read in each source distribution
+
+
+def defaults_for(version: str, gpu_memory_bytes: int, gpu_name: str = "") -> Defaults:
+    """Return what a version takes by default on a GPU.
+
+    Args:
+        version: of vLLM.
+        gpu_memory_bytes: of one GPU, as CUDA reports it.
+        gpu_name: as NVML reports it; an A100, for one, gets smaller batches than its memory would give.
+    """
+    flags, more = known_flags(version), at(versions.DEFAULTS, version)
+    name = gpu_name.lower()
+    for gib, only, without, tokens, sequences in more["batch"]:  # type: ignore[attr-defined]
+        if only and not any(word in name for word in only):
+            continue
+        if gpu_memory_bytes >= gib * GIB and not any(word in name for word in without):
+            capture = flags.get("max-seq-len-to-capture")
+            return Defaults(
+                gpu_memory_utilization=float(str(flags["gpu-memory-utilization"].default)),
+                max_num_batched_tokens=tokens,
+                max_num_seqs=sequences,
+                block_size=BLOCK_SIZE,
+                cuda_graphs_in_budget=bool(more.get("estimate_cuda_graphs")),
+                engines=str(more["engines"]),
+                max_seq_len_to_capture=int(str(capture.default)) if capture else None,
+            )
+    raise Refusal(f"found no defaults of vLLM {version} for {gpu_memory_bytes} bytes; make the tables anew")
+
+
+V1_BELOW_8_0_SINCE = (0, 10, 2)
+"""Before, the V1 engine wanted compute capability 8.0 (``_is_v1_supported_oracle`` in vllm/engine/arg_utils.py)."""
+
+
+def engine(version: str, compute_capability: str) -> str:
+    """Return the engine that serves by default on a GPU: v0 or v1."""
+    engines = str(at(versions.DEFAULTS, version)["engines"])
+    old = parse_version(version) < V1_BELOW_8_0_SINCE and compute_capability.startswith(("5.", "6.", "7."))
+    return "v0" if old and "v0" in engines else "v1"
+
+
+@functools.cache
+def tool_parsers(version: str) -> tuple[str, ...]:
+    """Return the values of --tool-call-parser that a version knows."""
+    return tuple(at(versions.TOOL_PARSERS, version))
+
+
+@functools.cache
+def reasoning_parsers(version: str) -> tuple[str, ...]:
+    """Return the values of --reasoning-parser that a version knows."""
+    return tuple(at(versions.REASONING_PARSERS, version))
+
+
+@functools.cache
+def quantizations(version: str) -> tuple[str, ...]:
+    """Return the methods of quantization that a version knows without plugins."""
+    return tuple(at(versions.QUANTIZATIONS, version))
+
+
+@functools.cache
+def architectures(version: str) -> Mapping[str, str]:
+    """Return the model architectures that a version knows, and what each is for.
+
+    That is ``text``, ``multimodal``, ``pooling``, ``draft`` (for speculative decoding) or ``transformers``.
+    """
+    return MappingProxyType({name: str(kind) for name, kind in at(vllm_architectures.ARCHITECTURES, version).items()})
+
+
+RENAMED_METRICS = {
+    # The name of today -> what it was called before.
+    "kv_cache_usage_perc": "gpu_cache_usage_perc",
+    "prefix_cache_queries": "gpu_prefix_cache_queries",
+    "prefix_cache_hits": "gpu_prefix_cache_hits",
+    "inter_token_latency_seconds": "time_per_output_token_seconds",
+}
+
+
+def metric(name: str, version: str) -> str:
+    """Return a metric's name as a version's ``/metrics`` shows it.
+
+    Args:
+        name: as the newest version calls it, without ``vllm:`` and without the ``_total`` of counters.
+        version: of vLLM.
+
+    Raises:
+        Refusal: the version has no such metric under any name.
+    """
+    kinds = at(versions.METRICS, version)
+    for candidate in (name, f"{name}_total", RENAMED_METRICS.get(name, name)):
+        if candidate in kinds:
+            total = kinds[candidate] == "counter" and not candidate.endswith("_total")
+            return f"vllm:{candidate}{'_total' if total else ''}"
+    history = known_since(versions.METRICS, name, release(version).version)
+    raise Refusal(
+        f"found no metric {name} in vLLM {version}{f' ({history})' if history else names.did_you_mean(name, kinds)}"
+    )

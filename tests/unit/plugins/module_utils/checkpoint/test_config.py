@@ -1,0 +1,356 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import (
+    gguf_bits,
+    read_model,
+    text_config,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+
+LLAMA_8B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+}
+QWEN3_MOE = {
+    "architectures": ["Qwen3MoeForCausalLM"],
+    "model_type": "qwen3_moe",
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "moe_intermediate_size": 768,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+    "num_attention_heads": 32,
+    "num_hidden_layers": 48,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "vocab_size": 151936,
+    "tie_word_embeddings": False,
+}
+DEEPSEEK_R1 = {
+    "architectures": ["DeepseekV3ForCausalLM"],
+    "model_type": "deepseek_v3",
+    "hidden_size": 7168,
+    "intermediate_size": 18432,
+    "moe_intermediate_size": 2048,
+    "n_routed_experts": 256,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "first_k_dense_replace": 3,
+    "moe_layer_freq": 1,
+    "num_attention_heads": 128,
+    "num_hidden_layers": 61,
+    "num_key_value_heads": 128,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "num_nextn_predict_layers": 1,
+    "vocab_size": 129280,
+    "tie_word_embeddings": False,
+    "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+}
+GPT_OSS_20B = {
+    "architectures": ["GptOssForCausalLM"],
+    "model_type": "gpt_oss",
+    "hidden_size": 2880,
+    "intermediate_size": 2880,
+    "num_local_experts": 32,
+    "num_experts_per_tok": 4,
+    "num_attention_heads": 64,
+    "num_hidden_layers": 24,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+    "sliding_window": 128,
+    "layer_types": ["sliding_attention", "full_attention"] * 12,
+    "vocab_size": 201088,
+    "tie_word_embeddings": False,
+    "quantization_config": {
+        "quant_method": "mxfp4",
+        "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router", "lm_head"],
+    },
+}
+GEMMA3_27B = {
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "model_type": "gemma3",
+    "torch_dtype": "bfloat16",
+    "text_config": {
+        "model_type": "gemma3_text",
+        "head_dim": 128,
+        "hidden_size": 5376,
+        "intermediate_size": 21504,
+        "num_attention_heads": 32,
+        "num_hidden_layers": 62,
+        "num_key_value_heads": 16,
+        "sliding_window": 1024,
+        "sliding_window_pattern": 6,
+        "vocab_size": 262208,
+    },
+    "vision_config": {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "image_size": 896},
+}
+QWEN3_NEXT = {
+    "architectures": ["Qwen3NextForCausalLM"],
+    "model_type": "qwen3_next",
+    "full_attention_interval": 4,
+    "head_dim": 256,
+    "hidden_size": 2048,
+    "intermediate_size": 5120,
+    "linear_conv_kernel_dim": 4,
+    "linear_key_head_dim": 128,
+    "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32,
+    "linear_value_head_dim": 128,
+    "moe_intermediate_size": 512,
+    "shared_expert_intermediate_size": 512,
+    "num_experts": 512,
+    "num_experts_per_tok": 10,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 48,
+    "num_key_value_heads": 2,
+    "vocab_size": 151936,
+    "tie_word_embeddings": False,
+}
+NEMOTRON_H = {
+    "model_type": "nemotron_h",
+    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+    "hidden_size": 2688,
+    "intermediate_size": 1856,
+    "moe_intermediate_size": 1856,
+    "moe_shared_expert_intermediate_size": 3712,
+    "n_routed_experts": 128,
+    "num_experts_per_tok": 6,
+    "num_hidden_layers": 52,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 2,
+    "head_dim": 128,
+    "mamba_num_heads": 64,
+    "mamba_head_dim": 64,
+    "n_groups": 8,
+    "ssm_state_size": 128,
+    "conv_kernel": 4,
+    "mamba_ssm_cache_dtype": "float32",
+    "vocab_size": 131072,
+    "tie_word_embeddings": False,
+}
+KIMI_LINEAR = {
+    "model_type": "kimi_linear",
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "linear_attn_config": {
+        "full_attn_layers": [4, 8, 12, 16, 20, 24, 27],
+        "kda_layers": [number for number in range(1, 27) if number % 4],
+        "head_dim": 128,
+        "num_heads": 32,
+        "short_conv_kernel_size": 4,
+    },
+    "first_k_dense_replace": 1,
+    "moe_intermediate_size": 1024,
+    "num_experts": 256,
+    "num_experts_per_token": 8,
+    "num_shared_experts": 1,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 27,
+    "vocab_size": 163840,
+    "tie_word_embeddings": False,
+}
+LLAMA4 = {
+    "model_type": "llama4",
+    "text_config": {
+        "model_type": "llama4_text",
+        "attention_chunk_size": 8192,
+        "hidden_size": 5120,
+        "intermediate_size": 8192,
+        "intermediate_size_mlp": 16384,
+        "num_local_experts": 16,
+        "num_experts_per_tok": 1,
+        "num_attention_heads": 40,
+        "num_hidden_layers": 48,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 202048,
+    },
+}
+
+
+def kinds(config):
+    return {item.kind: item.count for item in read_model(config).kv_layers}
+
+
+@pytest.mark.parametrize(
+    ("config", "layers"),
+    [
+        pytest.param(LLAMA_8B, {"full": 32}, id="grouped queries"),
+        pytest.param(DEEPSEEK_R1, {"mla": 61}, id="latent attention"),
+        pytest.param(GPT_OSS_20B, {"full": 12, "sliding": 12}, id="listed layers"),
+        pytest.param(GEMMA3_27B, {"full": 10, "sliding": 52}, id="a pattern, nested"),
+        pytest.param(QWEN3_NEXT, {"full": 12, "state": 36}, id="an interval"),
+        pytest.param(NEMOTRON_H, {"full": 6, "state": 23}, id="letters"),
+        pytest.param(KIMI_LINEAR, {"mla": 7, "state": 20}, id="numbered layers"),
+        pytest.param(LLAMA4, {"full": 12, "chunked": 36}, id="chunks"),
+        pytest.param(
+            {**DEEPSEEK_R1, "index_topk": 2048, "index_head_dim": 128}, {"mla": 61, "indexer": 61}, id="sparse"
+        ),
+        pytest.param({**LLAMA_8B, "model_type": "mistral", "sliding_window": 4096}, {"sliding": 32}, id="all windows"),
+        pytest.param(
+            {**LLAMA_8B, "sliding_window_pattern": "LLLG", "sliding_window": 4096}, {"full": 8, "sliding": 24}, id="LG"
+        ),
+        pytest.param(
+            {**LLAMA_8B, "use_sliding_window": False, "sliding_window": 4096}, {"full": 32}, id="switched off"
+        ),
+        pytest.param(
+            {**LLAMA_8B, "model_type": "gemma2", "sliding_window": 4096}, {"full": 16, "sliding": 16}, id="by class"
+        ),
+        pytest.param({**LLAMA_8B, "num_kv_shared_layers": 12}, {"full": 20}, id="layers that share"),
+        pytest.param(
+            {**LLAMA_8B, "model_type": "jamba", "attn_layer_period": 8, "attn_layer_offset": 4},
+            {"full": 4, "state": 28},
+            id="a period",
+        ),
+        pytest.param(
+            {**LLAMA_8B, "model_type": "bamba", "attn_layer_indices": [9, 18, 27], "mamba_n_heads": 128},
+            {"full": 3, "state": 29},
+            id="indices",
+        ),
+        pytest.param(
+            {**LLAMA_8B, "model_type": "granitemoehybrid", "layers_block_type": (["mamba"] * 7 + ["attention"]) * 4},
+            {"full": 4, "state": 28},
+            id="blocks",
+        ),
+        pytest.param(
+            {**LLAMA_8B, "model_type": "falcon_h1", "mamba_d_ssm": 9}, {"full": 32, "state": 32}, id="both at once"
+        ),
+        pytest.param({**LLAMA_8B, "compress_ratios": [0, 4] * 16}, {"compressed": 16, "sliding": 32}, id="compressed"),
+        pytest.param({**LLAMA_8B, "is_encoder_decoder": True}, {"full": 32, "cross": 32}, id="cross-attention"),
+    ],
+)
+def test_layers_are_told_apart_by_what_they_keep(config, layers):
+    assert kinds(config) == layers
+
+
+@pytest.mark.parametrize(
+    ("config", "billions"),
+    [
+        pytest.param(LLAMA_8B, 8.03, id="Llama 3.1 8B"),
+        pytest.param(QWEN3_MOE, 30.53, id="Qwen3 30B A3B"),
+        pytest.param(DEEPSEEK_R1, 671.0, id="DeepSeek R1"),
+        pytest.param(GPT_OSS_20B, 20.9, id="gpt-oss 20b"),
+        pytest.param(GEMMA3_27B, 27.4, id="Gemma 3 27B"),
+        pytest.param(QWEN3_NEXT, 79.7, id="Qwen3 Next 80B"),
+        pytest.param(NEMOTRON_H, 31.6, id="Nemotron 3 Nano 30B"),
+        pytest.param(KIMI_LINEAR, 49.1, id="Kimi Linear 48B"),
+    ],
+)
+def test_the_widths_give_the_published_number_of_parameters(config, billions):
+    assert read_model(config).parameters.total / 1e9 == pytest.approx(billions, rel=0.02)
+
+
+def test_the_layers_that_only_speculation_loads_stand_apart():
+    assert read_model(DEEPSEEK_R1).parameters.draft / 1e9 == pytest.approx(11.6, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "bits"),
+    [
+        pytest.param({"quant_method": "awq", "bits": 4, "group_size": 128}, 4.156, id="awq"),
+        pytest.param({"quant_method": "gptq", "bits": 8, "group_size": 128}, 8, id="gptq"),
+        pytest.param({"quant_method": "fp8"}, 8, id="fp8"),
+        pytest.param({"quant_method": "bitsandbytes", "load_in_4bit": True}, 4.127, id="bitsandbytes"),
+        pytest.param({"quant_method": "bitsandbytes", "load_in_8bit": True}, 8, id="bitsandbytes 8"),
+        pytest.param({"quant_method": "mxfp4"}, 4.25, id="mxfp4"),
+        pytest.param({"quant_method": "modelopt", "quant_algo": "NVFP4"}, 4.5, id="nvfp4"),
+        pytest.param({"quant_method": "modelopt", "quant_algo": "FP8"}, 8, id="modelopt fp8"),
+        pytest.param(
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 32}}},
+            },
+            4.625,
+            id="w4a16 in small groups",
+        ),
+        pytest.param({"quant_method": "gguf", "type": "Q8_0"}, 8.5, id="gguf"),
+    ],
+)
+def test_a_weight_takes_its_bits_and_its_share_of_a_scale(quantization, bits):
+    assert read_model({**LLAMA_8B, "quantization_config": quantization}).quantized_bits == pytest.approx(
+        bits, rel=0.001
+    )
+
+
+def test_what_a_checkpoint_leaves_at_sixteen_bits_is_counted():
+    whole = read_model(GPT_OSS_20B).parameters
+    assert whole.kept == whole.attention + whole.key_value
+    layers = [
+        "model.layers.0.self_attn.q_proj",
+        "model.layers.1.self_attn.q_proj",
+        "model.layers.0.mlp.gate",
+        "lm_head",
+    ]
+    config = {**LLAMA_8B, "quantization_config": {"quant_method": "fp8", "ignore": layers}}
+    some = read_model(config).parameters
+    assert some.kept == (some.attention + some.key_value) // 16
+
+
+@pytest.mark.parametrize(("name", "bits"), [("Q4_K_M", 4.85), ("Q4_0", 4.5), ("Q8_0", 8.5), ("F16", 16)])
+def test_the_types_of_gguf_are_known(name, bits):
+    assert gguf_bits(name) == bits
+
+
+def test_the_text_model_is_found_however_deep_and_takes_what_only_the_outside_says():
+    nested = {"model_type": "omni", "thinker_config": {"text_config": {"hidden_size": 8}}, "torch_dtype": "float16"}
+    assert text_config(nested) == {"hidden_size": 8, "torch_dtype": "float16"}
+    assert read_model(GEMMA3_27B).dtype == "bfloat16"
+
+
+def test_what_a_class_has_by_default_may_be_left_out():
+    llava = {"model_type": "llava_next", "text_config": {"model_type": "mistral", "vocab_size": 32064}}
+    found = read_model(llava)
+    assert (found.layers, found.hidden_size, found.kv_heads, found.vocab_size) == (32, 4096, 8, 32064)
+
+
+def test_gemma_ties_its_embeddings_without_saying_so():
+    assert read_model(GEMMA3_27B).tie_word_embeddings
+
+
+@pytest.mark.parametrize(
+    ("config", "size", "message"),
+    [
+        pytest.param({}, None, "model_config is empty; wanted the model's config.json as a mapping", id="nothing"),
+        pytest.param(
+            {"model_type": "llama", "hidden_size": 0, "num_attention_heads": 8, "vocab_size": 9},
+            None,
+            "model_config: 8 attention heads and a hidden size of 0; wanted both above 0",
+            id="no width",
+        ),
+        pytest.param({"model_type": "x"}, None, "model_config has none of num_attention_heads", id="no heads"),
+        pytest.param(
+            {**LLAMA_8B, "num_hidden_layers": -3}, None, "num_hidden_layers is -3; wanted a whole", id="negative"
+        ),
+        pytest.param({**LLAMA_8B, "num_hidden_layers": 0}, None, "0 layers; wanted at least 1", id="no layers"),
+        pytest.param(
+            {**LLAMA_8B, "vocab_size": "many"}, None, "vocab_size is 'many'; wanted a whole number", id="a word"
+        ),
+        pytest.param(LLAMA_8B, 0, "weights_bytes is 0; wanted the size of the weight files", id="no weights"),
+    ],
+)
+def test_nonsense_is_refused_with_what_was_found_and_wanted(config, size, message):
+    with pytest.raises(Refusal) as caught:
+        read_model(config, size)
+    assert message in str(caught.value)

@@ -1,0 +1,139 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        pytest.param(
+            ["sh", "-c", "echo out; echo err >&2; exit 3"], host.Output(3, "out\n", "err\n"), id="its own status"
+        ),
+        pytest.param(["no-such-program"], host.Output(127, "", "no-such-program: not found"), id="a missing program"),
+        pytest.param(["sh", "-c", "exec sleep 5"], host.Output(124, "", "no end after 0.2 s"), id="a timeout"),
+    ],
+)
+def test_a_command_gives_its_status_and_texts(command, output):
+    assert host.run(command, timeout=0.2) == output
+
+
+def test_a_command_that_had_to_succeed_is_told_with_what_it_said():
+    with pytest.raises(host.CommandFailed) as failed:
+        host.must(["sh", "-c", "echo half done; echo no space >&2; exit 1"])
+    assert (
+        str(failed.value)
+        == "`sh -c echo half done; echo no space >&2; exit 1` ended with status 1:\nhalf done\nno space"
+    )
+
+
+def test_a_commands_environment_can_be_added_to():
+    assert host.run(["sh", "-c", "echo $LC_ALL $MORE"], environment={"MORE": "yes"}).stdout == "C.UTF-8 yes\n"
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "nothing", "below a file", "a link that leads nowhere"])
+def test_a_path_is_read_as_it_is(tmp_path, there):
+    path = tmp_path / "x"
+    if there == "folder":
+        path.mkdir(mode=0o750)
+    elif there == "a link that leads nowhere":
+        path.symlink_to(tmp_path / "y")
+    elif there != "nothing":
+        path.write_bytes(b"1")
+        path.chmod(0o640)
+    state = host.file_state(str(path / "y" if there == "below a file" else path))
+    me = (os.getuid(), os.stat(tmp_path).st_gid)
+    wanted = {"file": host.FileState(b"1", 0o640, *me), "folder": host.FileState(None, 0o750, *me)}
+    assert state == wanted.get(there)
+
+
+def test_a_staged_file_has_its_final_mode_before_it_is_in_place(tmp_path):
+    path = tmp_path / "new" / "key"
+    staged = host.stage(str(path), b"hunter2", 0o400, os.getuid(), os.getgid())
+    assert not path.exists()
+    assert stat.S_IMODE(os.stat(staged.temporary).st_mode) == 0o400
+    staged.commit()
+    assert path.read_bytes() == b"hunter2"
+    staged.discard()
+    assert os.listdir(path.parent) == ["key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(None, {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1})],
+    ids=["missing", "damaged", "no object", "an object"],
+)
+def test_a_record_that_is_missing_or_damaged_counts_as_empty(tmp_path, text, value):
+    path = tmp_path / "record.json"
+    if text is not None:
+        path.write_text(text)
+    assert host.read_json(str(path)) == value
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_an_http_answer_of_any_status_is_an_answer(server, status):
+    server.routes["POST", "/x"] = lambda asked: asked.say(status, asked.body, X_Kind="echo")
+    answer = host.http(f"http://{server.place}/x", "POST", {"A": "b"}, b'{"q": 1}')
+    assert (answer.status, answer.headers["x-kind"], answer.json(), answer.error) == (status, "echo", {"q": 1}, "")
+
+
+def test_a_body_that_is_no_json_gives_no_data():
+    assert host.Response(200, {}, b"<html>").json() is None
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("http://127.0.0.1:{port}/", "refused"),
+        ("ftp", "unknown url type"),
+        ("http://127.0.0.1:{port}/a b", "control characters"),
+    ],
+    ids=["nobody listens", "no address", "an address with a space"],
+)
+def test_where_no_answer_comes_the_status_is_0_and_the_error_says_why(url, word):
+    answer = host.http(url.format(port=free_port()))
+    assert answer.status == 0
+    assert word in answer.error
+
+
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b""], ids=["ssh", "tls", "silence"]
+)
+def test_a_port_that_does_not_speak_http_gives_an_error_and_no_traceback(said):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            one, _peer = listener.accept()
+            with one:
+                one.recv(1000)
+                one.sendall(said)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        response = host.http(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=2)
+        thread.join()
+    assert response.status == 0
+    assert response.error
+
+
+@pytest.mark.parametrize(
+    ("words", "timeout", "left"),
+    [(["a", "b", None], 5, None), (["a"] * 1000, 0.03, "a")],
+    ids=["it comes", "it does not come in time"],
+)
+def test_waiting_ends_when_nothing_is_missing_or_the_time_is_over(words, timeout, left):
+    waiting = iter(words)
+    assert host.wait_for(lambda: next(waiting), timeout, interval=0.001) == left

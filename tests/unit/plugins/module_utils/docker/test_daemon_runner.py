@@ -1,0 +1,357 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import stat
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import daemon_runner
+
+DEFAULTS = {
+    "settings": {},
+    "owner": "gpuchat",
+    "nvidia_runtime": None,
+    "runtime_name": "nvidia",
+    "runtime_path": "nvidia-container-runtime",
+    "default_runtime": False,
+    "cdi": None,
+    "state": "present",
+}
+
+
+@pytest.fixture
+def path(tmp_path, state_directory, commands, monkeypatch):
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state_directory))
+    monkeypatch.setattr(daemon_runner, "USER_UNITS", ())
+    return tmp_path / "etc" / "docker" / "daemon.json"
+
+
+@pytest.fixture
+def theirs(path):
+    """Return a function that writes somebody else's file."""
+
+    def write(text, mode=0o644):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+        path.chmod(mode)
+
+    return write
+
+
+def bring(path, settings=None, check=False, **more):
+    return daemon_runner.bring({**DEFAULTS, "path": str(path), "settings": settings or {}, **more}, check)
+
+
+def backup(path):
+    return path.with_name("daemon.json.before-gpuchat")
+
+
+def test_the_first_settings_make_the_file_and_a_second_run_changes_nothing(path):
+    settings = {"registry-mirrors": ["https://m"], "insecure-registries": [], "data-root": None}
+    first = bring(path, settings)
+    assert json.loads(path.read_text()) == {"registry-mirrors": ["https://m"]}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    second = bring(path, settings)
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (first["restart_required"], first["reload_required"]) == (False, True)
+    assert (second["restart_required"], second["reload_required"]) == (False, False)
+    assert [first[name] for name in ("digest", "reload_digest")] == [
+        second[name] for name in ("digest", "reload_digest")
+    ]
+    assert not backup(path).exists()
+    assert bring(path, state="absent")["changed"]
+    assert not path.exists()
+    assert not bring(path, state="absent")["changed"]
+
+
+def test_somebody_elses_file_keeps_its_keys_and_mode_is_saved_once_and_comes_back(path, theirs):
+    theirs('{"debug":true}', 0o640)
+    bring(path, {"a": 1})
+    bring(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"debug": True, "a": 2}
+    assert backup(path).read_text() == '{"debug":true}'
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, backup(path))] == [0o640, 0o640]
+    bring(path, {"a": 2}, state="absent")
+    assert path.read_text() == '{"debug":true}'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert not backup(path).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_the_files_owner_stays(path, theirs):
+    theirs("{}")
+    os.chown(path, 12, 34)
+    bring(path, {"a": 1})
+    assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
+
+
+def test_a_link_stays_a_link(path, theirs, tmp_path):
+    theirs('{"debug": true}')
+    real = path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(real)
+    bring(path, {"a": 1})
+    assert path.is_symlink()
+    assert json.loads(real.read_text()) == {"debug": True, "a": 1}
+
+
+def test_a_file_that_holds_what_is_wanted_is_not_written_again(path, theirs):
+    theirs('{"a":1}')
+    there = path.stat()
+    assert bring(path, {"a": 1})["changed"]
+    assert path.stat() == there
+
+
+def test_check_mode_foretells_the_change_and_the_digests_and_writes_nothing(path, theirs, tmp_path):
+    theirs('{"debug": true}')
+    before = sorted(tmp_path.rglob("*"))
+    for wish in ({"settings": {"a": 1}}, {"nvidia_runtime": "present", "cdi": True}, {"state": "absent"}):
+        foretold = bring(path, check=True, **wish)
+        assert sorted(tmp_path.rglob("*")) == before
+        assert foretold == bring(path, **wish)
+        before = sorted(tmp_path.rglob("*"))
+
+
+def test_nothing_of_ours_in_the_file_is_told(path, theirs):
+    theirs('{"debug": true}')
+    assert bring(path)["untouched"]
+    assert not bring(path, {"a": 1})["untouched"]
+    assert not bring(path)["untouched"]
+    assert bring(path)["untouched"]
+
+
+def test_each_file_has_its_own_record_and_each_owner_its_own_keys(path, theirs, tmp_path):
+    theirs('{"debug": true}')
+    other = tmp_path / "other" / "docker" / "daemon.json"
+    bring(path, {"a": 1})
+    bring(other, {"a": 2})
+    bring(path, nvidia_runtime="present", owner="toolkit")
+    bring(path)
+    assert json.loads(path.read_text()) == {
+        "debug": True,
+        "runtimes": {"nvidia": {"args": [], "path": "nvidia-container-runtime"}},
+    }
+    bring(path, owner="toolkit", state="absent")
+    assert path.read_text() == '{"debug": true}'
+    assert json.loads(other.read_text()) == {"a": 2}
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_what_is_remembered_is_the_users_own(user, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/alice/state")
+    wanted = "/var/lib/gpuchat" if user == 0 else "/home/alice/state/gpuchat"
+    assert daemon_runner._record_file() == f"{wanted}/docker-daemon.json"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/alice")
+    wanted = "/var/lib/gpuchat" if user == 0 else "/home/alice/.local/state/gpuchat"
+    assert daemon_runner._record_file() == f"{wanted}/docker-daemon.json"
+
+
+def test_what_dockerd_refuses_is_told_and_the_file_left_alone(path, theirs, commands, tmp_path):
+    theirs('{"debug": true}')
+    said = "the following directives don't match any configuration option: a"
+    commands.answer("/usr/bin/dockerd --validate", rc=1, stderr=said)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(Refusal) as refused:
+        bring(path, {"a": 1})
+    assert (
+        str(refused.value) == f"dockerd does not accept the new daemon.json, so the old one was left in place:\n{said}"
+    )
+    assert path.read_text() == '{"debug": true}'
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_dockerd_validates_the_very_text_before_it_is_written(path, commands, monkeypatch):
+    seen = []
+
+    def validated(command, **_):
+        seen.append((pathlib.Path(command[-1]).read_text(), path.exists()))
+        return host.Output(0, "", "configuration OK")
+
+    monkeypatch.setattr(host, "run", validated)
+    bring(path, {"a": 1})
+    assert seen == [(path.read_text(), False)]
+
+
+def test_giving_the_file_back_needs_no_consent_of_dockerd(path, theirs, commands, monkeypatch):
+    theirs('{"theirs": true}')
+    bring(path, {"a": 1})
+    commands.answer("/usr/bin/dockerd --validate", rc=1, stderr="no such option: theirs")
+    bring(path, state="absent")
+    assert path.read_text() == '{"theirs": true}'
+
+
+def test_an_old_dockerd_that_cannot_validate_is_told(path, commands):
+    commands.answer("/usr/bin/dockerd", rc=125, stderr="unknown flag: --validate")
+    assert bring(path, {"a": 1})["unforetold"] == ["this dockerd is older than 23 and cannot validate its settings"]
+
+
+def test_without_dockerd_check_mode_says_what_it_cannot_foretell_and_a_run_is_refused(path, monkeypatch):
+    monkeypatch.setattr(host, "program", lambda name: None)
+    told = bring(path, {"a": 1}, check=True)["unforetold"]
+    assert told == ["dockerd is not installed yet, so the new daemon.json was not validated with it"]
+    with pytest.raises(Refusal, match="^dockerd is not installed; install Docker before its settings$"):
+        bring(path, {"a": 1})
+
+
+def test_without_dockerd_what_is_ours_can_be_removed(path, theirs, monkeypatch):
+    theirs('{"debug": true}')
+    bring(path, {"a": 1})
+    path.write_text('{"debug": false, "a": 1}')
+    monkeypatch.setattr(host, "program", lambda name: None)
+    bring(path, state="absent")
+    assert json.loads(path.read_text()) == {"debug": False}
+
+
+@pytest.mark.parametrize("text", ['{"a": }', "[]", '{"a": 1, "a": 2}', '{"a": NaN}'])
+def test_a_file_that_is_no_json_is_left_alone(path, theirs, text, tmp_path):
+    theirs(text)
+    before = sorted(tmp_path.rglob("*"))
+    for state in ("present", "absent"):
+        with pytest.raises(Refusal):
+            bring(path, {"b": 1}, state=state)
+    assert path.read_text() == text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_be_written_is_refused_with_a_way_out(path, tmp_path):
+    (tmp_path / "etc").write_text("no folder")
+    with pytest.raises(Refusal, match=f"^{path} cannot be read or written: .*; run as its owner .*set path to the"):
+        bring(path, {"a": 1})
+    with pytest.raises(Refusal, match=f"^{tmp_path} is a folder; set path to a file$"):
+        bring(tmp_path, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [({}, {"a": 1}), ({"a": 1}, {"a": 2}), ({"a": 1, "b": 2}, {"b": 2}), ({"a": {"b": 1}}, {"a": 1}), ({"a": 1}, {})],
+    ids=["add", "change", "remove", "another shape", "nothing more"],
+)
+@pytest.mark.parametrize("dies_at", ["backup", "begun", "file", "record"])
+@pytest.mark.parametrize("text", ['{"theirs": 0}', None], ids=["somebody's file", "no file"])
+def test_a_run_that_dies_between_two_renames_is_finished_by_the_next(
+    path, theirs, monkeypatch, text, first, second, dies_at
+):
+    if text is not None:
+        theirs(text)
+    bring(path, first)
+    whole = path.read_bytes() if path.exists() else None
+    there = {"theirs": 0} if text else {}
+    renamed = []
+    replace = os.replace
+
+    def dying(source, destination):
+        name = "file" if destination == str(path) else "backup" if destination == str(backup(path)) else "record"
+        renamed.append(name)
+        if name == dies_at or (dies_at == "begun" and name == "record") or renamed.count("record") == 2:
+            raise KeyboardInterrupt
+        replace(source, destination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            bring(path, second)
+    now = path.read_bytes() if path.exists() else None
+    assert now == whole or json.loads(now or b"{}") == {**there, **second}
+    healed = bring(path, second)
+    assert json.loads(path.read_text() if path.exists() else "{}") == {**there, **second}
+    again = bring(path, second)
+    assert not again["changed"]
+    assert (again["digest"], again["reload_digest"]) == (healed["digest"], healed["reload_digest"])
+    bring(path, state="absent")
+    assert (path.read_text() if path.exists() else None) == text
+
+
+def test_a_run_that_is_killed_before_the_rename_leaves_the_whole_file_and_the_next_heals(path, theirs, monkeypatch):
+    theirs('{"theirs": 0}')
+    replace = os.replace
+
+    def killed(source, destination):
+        if destination == str(path):
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, destination)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            os.replace = killed
+            bring(path, {"a": 1})
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert path.read_text() == '{"theirs": 0}'
+    assert bring(path, {"a": 1})["changed"]
+    assert json.loads(path.read_text()) == {"theirs": 0, "a": 1}
+    bring(path, state="absent")
+    assert path.read_text() == '{"theirs": 0}'
+
+
+def units(folder, **texts):
+    """Write unit files: docker_service for docker.service, another name for a drop-in."""
+    for name, text in texts.items():
+        file = folder / ("docker.service" if name == "docker_service" else f"docker.service.d/{name}.conf")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def start(words):
+    return f"[Service]\nExecStart=\nExecStart=/usr/bin/dockerd {words}\n"
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    """Two of systemd's folders for units, the first before the second."""
+    folders = [tmp_path / "etc-units", tmp_path / "lib-units"]
+    monkeypatch.setattr(daemon_runner, "SYSTEM_UNITS", tuple(map(str, folders)))
+    monkeypatch.setattr(daemon_runner, "USER_UNITS", ())
+    return folders
+
+
+def names(path):
+    return sorted((flag.name, flag.place) for flag in daemon_runner.flags_for(str(path)))
+
+
+def test_without_a_unit_nothing_stands_on_the_command_line(systemd, path):
+    assert names(daemon_runner.DAEMON_JSON) == []
+    assert names(path) == []
+
+
+def test_units_drop_ins_and_environment_files_are_found_as_systemd_finds_them(systemd, tmp_path):
+    etc, lib = systemd
+    units(lib, docker_service=start("--debug"), a=start("--ipv6"), b=start("--mtu 1"))
+    assert names(daemon_runner.DAEMON_JSON) == [("mtu", f"{lib}/docker.service.d/b.conf")]
+    units(etc, b="[Service]\n")
+    assert names(daemon_runner.DAEMON_JSON) == [("ipv6", f"{lib}/docker.service.d/a.conf")]
+    environment = tmp_path / "default"
+    environment.write_text("OPTS=--init\n")
+    units(etc, b=f"[Service]\nEnvironmentFile=-{environment}\nEnvironmentFile=-/missing\nExecStart=\n")
+    units(etc, c=start("$OPTS"), docker_service=start("--never"))
+    assert names(daemon_runner.DAEMON_JSON) == [("init", str(environment))]
+
+
+def test_another_file_belongs_to_the_unit_that_names_it_or_to_the_users_unit_beside_it(systemd, path):
+    _etc, lib = systemd
+    units(lib, docker_service=start("--debug"))
+    assert names(path) == []
+    units(path.parents[1] / "systemd" / "user", docker_service=start("--ipv6"))
+    assert [name for name, _place in names(path)] == ["ipv6"]
+    units(path.parents[1] / "systemd" / "user", docker_service=start("--ipv6 --config-file /elsewhere"))
+    assert names(path) == []
+    units(lib, docker_service=start(f"--debug --config-file {path}"))
+    assert [name for name, _place in names(path)] == ["config-file", "debug"]
+
+
+def test_a_key_on_the_command_line_is_refused_and_nothing_is_done(systemd, path, tmp_path):
+    units(path.parents[1] / "systemd" / "user", docker_service=start("--registry-mirror https://n"))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(Refusal, match=r"--registry-mirror in .*/systemd/user/docker.service\)"):
+        bring(path, {"registry-mirrors": ["https://m"]})
+    assert sorted(tmp_path.rglob("*")) == before
+    assert bring(path, {"debug": True})["changed"]

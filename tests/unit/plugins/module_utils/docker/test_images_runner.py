@@ -1,0 +1,140 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import images_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.images import Source
+
+OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+MANIFEST = "/v2/vllm/v/manifests/1"
+
+
+def params(server, **more):
+    usual = {
+        "name": "vllm/v:1",
+        "registry_map": {"docker.io": server.place},
+        "registry_mirrors": [],
+        "insecure_registries": [server.place],
+        "locked_digest": None,
+        "timeout": 60,
+    }
+    return {**usual, **more}
+
+
+def serve(server, digest):
+    server.routes["HEAD", MANIFEST] = lambda asked: asked.say(200, Docker_Content_Digest=digest)
+
+
+def resolved(server, **more):
+    return images_runner.resolve(Source(server.place, "vllm/v"), "1", [server.place], [], **more)
+
+
+def test_a_tag_is_resolved_by_the_registrys_own_word(server):
+    serve(server, OLD)
+    assert resolved(server) == OLD
+    (_method, _path, headers) = server.asked[0]
+    assert headers["Accept"].startswith("application/vnd.oci.image.index.v1+json, ")
+
+
+def registry_with_tokens(server, key):
+    def manifest(asked):
+        if asked.headers.get("Authorization") == "Bearer t0ken":
+            asked.say(200, Docker_Content_Digest=OLD)
+        else:
+            realm = f'Bearer realm="http://{server.place}/token",service="r",scope="repository:vllm/v:pull"'
+            asked.say(401, WWW_Authenticate=realm)
+
+    server.routes["HEAD", MANIFEST] = manifest
+    server.routes["GET", "/token"] = lambda asked: asked.say(200, json.dumps({key: "t0ken"}).encode())
+
+
+@pytest.mark.parametrize("key", ["token", "access_token"])
+def test_a_registry_that_asks_for_a_token_gets_one(server, key):
+    registry_with_tokens(server, key)
+    assert resolved(server) == OLD
+    assert [path for _method, path, _headers in server.asked] == [
+        MANIFEST,
+        "/token?service=r&scope=repository:vllm/v:pull",
+        MANIFEST,
+    ]
+
+
+@pytest.mark.parametrize("given", [b"no JSON", b"[]", b"{}"], ids=["no JSON", "a list", "no token in it"])
+def test_a_registry_that_gives_no_token_is_told(server, given):
+    registry_with_tokens(server, "token")
+    server.routes["GET", "/token"] = lambda asked: asked.say(200, given)
+    assert resolved(server) == f"http://{server.place}{MANIFEST} answered 401"
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (lambda asked: asked.say(404), "answered 404"),
+        (lambda asked: asked.say(200), "gave no digest"),
+        (lambda asked: asked.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "answered "),
+    ],
+    ids=["not there", "no digest", "no HTTP at all"],
+)
+def test_why_a_tag_cannot_be_resolved_is_told(server, answer, word):
+    server.routes["HEAD", MANIFEST] = answer
+    assert f"http://{server.place}{MANIFEST} {word}" in resolved(server)
+
+
+def test_mirrors_of_docker_hub_are_asked_first_and_in_their_order(server, monkeypatch):
+    asked = []
+    monkeypatch.setattr(images_runner, "_digest_at", lambda url: asked.append(url) or (OLD if "two" in url else "none"))
+    assert images_runner.resolve(Source("docker.io", "a/b"), "1", [], ["https://one/", "https://two"]) == OLD
+    assert asked == ["https://one/v2/a/b/manifests/1", "https://two/v2/a/b/manifests/1"]
+
+
+def test_an_image_is_pulled_by_the_digest_that_the_registry_gave(server, commands):
+    serve(server, OLD)
+    commands.answer("docker image inspect", rc=1)
+    reference = f"{server.place}/vllm/v@{OLD}"
+    result = images_runner.bring(params(server), check=False)
+    assert {name: result[name] for name in ("changed", "image", "digest", "reference", "moved_to")} == {
+        "changed": True,
+        "image": "docker.io/vllm/v:1",
+        "digest": OLD,
+        "reference": reference,
+        "moved_to": "",
+    }
+    assert commands.made == [f"docker image inspect {reference}", f"docker pull --quiet {reference}"]
+
+
+def test_check_mode_foretells_the_pull(server, commands):
+    serve(server, OLD)
+    commands.answer("docker image inspect", rc=127)
+    assert images_runner.bring(params(server), check=True)["changed"] is True
+    assert commands.that("pull") == []
+
+
+def test_an_image_that_is_there_is_left_alone(server, commands):
+    serve(server, OLD)
+    assert images_runner.bring(params(server, locked_digest=OLD), check=False)["changed"] is False
+    assert commands.that("pull") == []
+
+
+def test_a_tag_that_has_moved_is_told_and_the_recorded_digest_is_used(server, commands):
+    serve(server, NEW)
+    result = images_runner.bring(params(server, locked_digest=OLD), check=False)
+    assert (result["digest"], result["moved_to"]) == (OLD, NEW)
+
+
+def test_a_recorded_digest_needs_no_registry(server, commands):
+    result = images_runner.bring(params(server, locked_digest=OLD), check=False)
+    assert (result["digest"], result["moved_to"]) == (OLD, "")
+
+
+def test_without_a_digest_nothing_is_pulled(server, commands):
+    with pytest.raises(Refusal) as refused:
+        images_runner.bring(params(server), check=False)
+    assert str(refused.value) == (
+        f"docker.io/vllm/v:1 cannot be resolved: http://{server.place}{MANIFEST} answered 404; wanted its digest from "
+        f"{server.place}; set gpuchat_registry_map to a registry that this host reaches and that holds the image"
+    )
+    assert commands.made == []

@@ -1,0 +1,135 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host computes with, by what it has and what its owner wants."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import accelerator_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.accelerator import (
+    Decision,
+    Found,
+    Wanted,
+    decide,
+)
+
+STATES = ("ok", "no_gpu", "no_driver", "mismatch", "lost", "no_permission")
+BARE = Found("nvidia", "no_driver", "no driver is loaded")
+MAY = Wanted(install_driver=True, reboot=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "installed", "accelerator", "install", "reboot"),
+    [
+        (Found("nvidia", "ok"), Wanted(), False, "nvidia", False, False),
+        (Found("nvidia", "ok"), MAY, False, "nvidia", False, False),
+        (Found("nvidia", "ok", nouveau=True, secure_boot=True), MAY, False, "nvidia", False, False),
+        (Found("nvidia", "ok"), Wanted("cpu"), False, "cpu", False, False),
+        (Found("cpu", "no_gpu"), Wanted(), False, "cpu", False, False),
+        (Found("rocm", "no_gpu"), Wanted("cpu"), False, "cpu", False, False),
+        (BARE, MAY, False, "nvidia", True, False),
+        (BARE, MAY, True, "nvidia", False, True),
+        (BARE, Wanted(install_driver=True), False, "nvidia", True, False),
+        (BARE, Wanted("cpu"), False, "cpu", False, False),
+        (Found("nvidia", "no_driver", secure_boot=True), Wanted(install_driver=True, signed_modules=True), False)
+        + ("nvidia", True, False),
+        (Found("nvidia", "no_driver", nouveau=True), MAY, False, "nvidia", True, False),
+        (Found("nvidia", "mismatch"), Wanted(reboot=True), False, "nvidia", False, True),
+    ],
+)
+def test_a_host_computes_with_what_works_and_says_what_is_to_be_done(
+    found, wanted, installed, accelerator, install, reboot
+):
+    decision = decide(found, wanted, installed)
+    assert (decision.accelerator, decision.install_driver, decision.reboot) == (accelerator, install, reboot)
+    assert decision.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "installed", "words"),
+    [
+        (Found("rocm", "no_gpu"), Wanted(), False, "does not serve yet"),
+        (Found("rocm", "no_gpu"), Wanted("nvidia"), False, "does not serve yet"),
+        (Found("cpu", "no_gpu"), Wanted("nvidia"), False, "found no NVIDIA GPU"),
+        (BARE, Wanted(), False, "set nvidia_driver_install to true, or set gpuchat_accelerator to cpu"),
+        (BARE, Wanted(reboot=True), False, "set nvidia_driver_install to true"),
+        (BARE, Wanted(install_driver=True), True, "set nvidia_driver_reboot to true"),
+        (Found("nvidia", "no_driver", secure_boot=True), MAY, False, "Secure Boot is on"),
+        (Found("nvidia", "no_driver", nouveau=True), Wanted(install_driver=True), False, "nouveau holds the GPU"),
+        (Found("nvidia", "mismatch", "versions differ"), Wanted(), False, "versions differ; wanted a driver"),
+        (Found("nvidia", "lost", "GPU 3 is lost"), MAY, False, "GPU 3 is lost; wanted GPUs that answer; restart"),
+        (Found("nvidia", "no_permission", "not allowed"), MAY, False, "run as root"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_cure(found, wanted, installed, words):
+    with pytest.raises(Refusal, match=words):
+        decide(found, wanted, installed)
+
+
+def test_a_gpu_that_does_not_work_never_becomes_a_cpu_host_in_silence():
+    for state, install, reboot, nouveau in itertools.product(STATES, *[(False, True)] * 3):
+        found = Found("cpu" if state == "no_gpu" else "nvidia", state, nouveau=nouveau)
+        try:
+            decision = decide(found, Wanted("auto", install, reboot=reboot))
+        except Refusal:
+            continue
+        assert (decision.accelerator == "cpu") == (state == "no_gpu")
+
+
+def test_nothing_is_done_to_a_host_that_works():
+    for install, signed, reboot in itertools.product(*[(False, True)] * 3):
+        decision = decide(Found("nvidia", "ok"), Wanted("auto", install, signed, reboot))
+        assert decision == Decision("nvidia", reason=decision.reason)
+
+
+SEEN = {"accelerator": "nvidia", "state": "no_driver", "reason": "none", "pci_devices": [{"driver": None}], "gpus": []}
+PARAMS = {
+    "accelerator": "auto",
+    "install_driver": True,
+    "signed_modules": [],
+    "reboot": False,
+    "driver_installed": False,
+}
+
+
+@pytest.fixture
+def host_without_driver(monkeypatch, tmp_path):
+    monkeypatch.setattr(accelerator_runner.readings_runner, "look", lambda: dict(SEEN))
+    monkeypatch.setattr(accelerator_runner, "FIRMWARE", str(tmp_path))
+    monkeypatch.setattr(accelerator_runner, "SECURE_BOOT", str(tmp_path / "SecureBoot"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("content", "on"), [(b"\6\0\0\0\1", True), (b"\6\0\0\0\0", False), (b"", None), (None, None)])
+def test_secure_boot_is_read_from_the_firmware(host_without_driver, content, on):
+    if content is not None:
+        (host_without_driver / "SecureBoot").write_bytes(content)
+    assert accelerator_runner.secure_boot() is on
+
+
+def test_a_host_without_uefi_has_no_secure_boot(host_without_driver, monkeypatch):
+    monkeypatch.setattr(accelerator_runner, "FIRMWARE", str(host_without_driver / "none"))
+    assert accelerator_runner.secure_boot() is False
+
+
+@pytest.mark.usefixtures("host_without_driver")
+def test_the_module_returns_the_decision_with_all_that_was_found():
+    result = accelerator_runner.bring(PARAMS, check=False)
+    assert {key: result[key] for key in ("accelerator", "install_driver", "reboot", "state", "changed")} == {
+        "accelerator": "nvidia",
+        "install_driver": True,
+        "reboot": False,
+        "state": "no_driver",
+        "changed": False,
+    }
+
+
+@pytest.mark.usefixtures("host_without_driver")
+def test_check_mode_says_that_a_driver_which_is_not_there_yet_cannot_be_asked():
+    after = {**PARAMS, "driver_installed": True}
+    assert accelerator_runner.bring(after, check=True)["unforetold"]
+    with pytest.raises(Refusal, match="nvidia_driver_reboot"):
+        accelerator_runner.bring(after, check=False)

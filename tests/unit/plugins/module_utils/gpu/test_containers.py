@@ -1,0 +1,125 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which containers were given GPUs, which lost them, and what a trial container must see."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import (
+    containers_runner,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.containers import (
+    COUNT,
+    LOST,
+    check_count,
+    containers_with_gpus,
+)
+
+PARAMS = {"image": "docker.io/library/debian:trixie-slim", "gpus": 2, "runtime": "nvidia"}
+
+
+def inspected(requests=None, runtime="runc", environment=()):
+    return {
+        "Id": "c0ffee",
+        "Name": "/engine",
+        "Config": {"Env": list(environment)},
+        "HostConfig": {"DeviceRequests": requests, "Runtime": runtime},
+    }
+
+
+@pytest.mark.parametrize(
+    ("container", "given"),
+    [
+        (inspected(), False),
+        (inspected([{"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}]), True),
+        (inspected([{"Driver": "nvidia", "Count": 0, "DeviceIDs": ["1"], "Capabilities": [["gpu"]]}]), True),
+        (inspected([{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]), True),
+        (inspected([{"Driver": "cdi", "DeviceIDs": ["vendor.example/net=0"]}]), False),
+        (inspected([{"Driver": "", "Capabilities": [["tpu"]]}]), False),
+        (inspected(runtime="nvidia"), False),
+        (inspected(runtime="nvidia", environment=["NVIDIA_VISIBLE_DEVICES=all"]), True),
+        (inspected(runtime="nvidia", environment=["NVIDIA_VISIBLE_DEVICES=void"]), False),
+        (inspected(runtime="runc", environment=["NVIDIA_VISIBLE_DEVICES=all"]), False),
+        ({"Id": "half"}, False),
+    ],
+)
+def test_a_container_was_given_gpus_by_request_by_cdi_or_by_runtime(container, given):
+    assert bool(containers_with_gpus([container], "nvidia")) is given
+
+
+@pytest.fixture
+def one_with_gpus(commands):
+    commands.answer("docker ps", stdout="c0ffee\n")
+    commands.answer("docker inspect", stdout=json.dumps([inspected([{"Driver": "nvidia", "Capabilities": [["gpu"]]}])]))
+    commands.answer("docker run", stdout="2\n")
+    return commands
+
+
+def test_a_container_that_lost_its_gpus_is_restarted(one_with_gpus):
+    one_with_gpus.answer("docker exec", rc=LOST)
+    result = containers_runner.bring(PARAMS, check=False)
+    assert result["changed"]
+    assert one_with_gpus.that("restart") == ["docker restart c0ffee"]
+    assert [(one["before"], one["after"]) for one in result["diff"]] == [("has lost its GPUs\n", "restarted\n")]
+
+
+@pytest.mark.parametrize("status", [0, 1, 126, 127])
+def test_a_container_that_can_open_them_or_cannot_be_looked_into_is_left_alone(one_with_gpus, status):
+    one_with_gpus.answer("docker exec", rc=status)
+    assert not containers_runner.bring(PARAMS, check=False)["changed"]
+    assert one_with_gpus.that("restart") == []
+
+
+def test_check_mode_foretells_the_restart_and_starts_nothing(one_with_gpus):
+    one_with_gpus.answer("docker exec", rc=LOST)
+    result = containers_runner.bring(PARAMS, check=True)
+    assert result["changed"]
+    assert result["unforetold"]
+    assert one_with_gpus.that("restart", "run") == []
+
+
+def test_a_host_without_docker_is_no_error_in_check_mode(commands):
+    commands.answer("docker", rc=127, stderr="docker: not found")
+    assert not containers_runner.bring(PARAMS, check=True)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        (0, "1\n", "sees 1 GPUs; the host has 2"),
+        (0, "", "sees 0 GPUs; the host has 2"),
+        (LOST, "", "may not open them"),
+        (125, 'could not select device driver "" with capabilities: [[gpu]]', "could not select device driver"),
+    ],
+)
+def test_a_trial_that_does_not_see_all_gpus_is_refused(status, said, words):
+    with pytest.raises(Refusal, match=words.replace("[", r"\[")):
+        check_count(status, said, 2, "image")
+
+
+def test_a_trial_that_sees_them_all_is_accepted():
+    check_count(0, "2\n", 2, "image")
+
+
+@pytest.mark.parametrize(
+    ("devices", "status", "said"),
+    [
+        (["nvidiactl", "nvidia0"], 0, "1\n"),
+        (["nvidiactl", "nvidia0", "nvidia1", "nvidia10"], 0, "3\n"),
+        (["nvidiactl"], LOST, ""),
+        (["nvidia0"], LOST, ""),
+        ([], LOST, ""),
+    ],
+)
+def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status, said):
+    for name in devices:
+        os.symlink("/dev/null", tmp_path / name)
+    done = subprocess.run(
+        ["sh", "-c", COUNT.replace("/dev/nvidia", f"{tmp_path}/nvidia")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (status, said)

@@ -1,0 +1,489 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real pynvml against a stand-in for NVIDIA's library that is compiled here, and a stand-in nvidia-smi."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins import modules
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings_runner
+
+FIXTURES = pathlib.Path(__file__).parent / "recorded"
+PACKAGE = pathlib.Path(readings_runner.__file__).parents[2]
+LOOK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from gpuchat.gpu import readings_runner
+assert readings_runner.pynvml
+readings_runner.PCI_FOLDER, readings_runner.KFD, readings_runner.MODULE_VERSION, readings_runner.MEMORY = (
+    f"{sys.argv[2]}/{name}" for name in ("pci", "kfd", "version", "meminfo")
+)
+readings_runner.host.program = lambda name: None
+print(json.dumps(readings_runner.look()))
+"""
+MODULE_VERSION = (
+    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (dvs-builder@U22)  Tue Mar 5 2024\n"
+    "GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n"
+)
+GIB = 1024**3
+H100 = {
+    "nvmlDeviceGetName": "NVIDIA H100 80GB HBM3",
+    "nvmlDeviceGetMemoryInfo": f"{80 * GIB} {79 * GIB}",
+    "nvmlDeviceGetCudaComputeCapability": "9 0",
+    "nvmlDeviceGetArchitecture": "9",
+    "nvmlDeviceGetMigMode": "0 0",
+    "nvmlDeviceGetCurrPcieLinkGeneration": "1",
+    "nvmlDeviceGetCurrPcieLinkWidth": "16",
+    "nvmlDeviceGetMaxPcieLinkGeneration": "5",
+    "nvmlDeviceGetMaxPcieLinkWidth": "16",
+    "nvmlDeviceGetTotalEccErrors": "3 0",
+    "nvmlDeviceGetTemperature": "41",
+}
+
+
+def address(index):
+    return f"0000:{0x18 + index:02x}:00.0"
+
+
+def machine(count=1, kind=None, **changes):
+    """Return the answers of a machine with GPUs of one kind (H100), by function and whom it is asked about."""
+    kind = kind or H100
+    answers = {
+        ("nvmlSystemGetDriverVersion", "-"): "550.54.15",
+        ("nvmlSystemGetNVMLVersion", "-"): "12.550.54.15",
+        ("nvmlSystemGetCudaDriverVersion", "-"): "12020",
+        ("nvmlSystemGetCudaDriverVersion_v2", "-"): "12040",
+        ("nvmlDeviceGetCount_v2", "-"): count,
+    }
+    for index in range(count):
+        answers |= {(function, str(index)): told for function, told in kind.items()}
+        answers["nvmlDeviceGetPciInfo", str(index)] = f"00000000:{0x18 + index:02X}:00.0"
+        answers["nvmlDeviceGetUUID", str(index)] = f"GPU-0000000{index}"
+    return answers
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory):
+    """Compile the stand-in once as a present driver's library, and once without what older ones lack."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.fail(
+            "found no C compiler; wanted one for the stand-in of NVIDIA's library: apt-get install gcc libc6-dev"
+        )
+    folder = tmp_path_factory.mktemp("nvml")
+    for name, words in {"present": [], "old": ["-DOLD"]}.items():
+        (folder / name).mkdir()
+        target = str(folder / name / "libnvidia-ml.so.1")
+        command = [compiler, "-shared", "-fPIC", "-Wall", "-Werror", *words, "-o", target, str(FIXTURES / "nvml.c")]
+        subprocess.run(command, check=True)
+    (folder / "none").mkdir()
+    return folder
+
+
+@pytest.fixture
+def machine_folder(tmp_path):
+    """Return a folder that holds what a host without accelerators shows."""
+    (tmp_path / "pci").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal:       131072000 kB\nMemFree:  1 kB\nMemAvailable:   65536000 kB\n")
+    return tmp_path
+
+
+@pytest.fixture
+def plug(machine_folder):
+    """Return a function that puts a device on PCI."""
+
+    def put(where, vendor="0x10de", device="0x2330", kind="0x030200", driver="nvidia"):
+        folder = machine_folder / "pci" / where
+        folder.mkdir()
+        for name, text in {"vendor": vendor, "device": device, "class": kind}.items():
+            (folder / name).write_text(f"{text}\n")
+        if driver:
+            (machine_folder / "drivers" / driver).mkdir(parents=True, exist_ok=True)
+            (folder / "driver").symlink_to(machine_folder / "drivers" / driver)
+
+    return put
+
+
+@pytest.fixture
+def look(libraries, machine_folder):
+    """Return a function that runs the runner for real, in a Python of its own, against a library and its answers."""
+
+    def run(answers, library="present"):
+        path = machine_folder / "answers"
+        path.write_text("".join(f"{name} {whom} {told}\n" for (name, whom), told in answers.items()))
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries / library), "NVML_ANSWERS": str(path)}
+        command = [sys.executable, "-c", LOOK, str(PACKAGE), str(machine_folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_one_gpu_is_told_with_every_field(look, plug):
+    plug(address(0))
+    answers = machine()
+    answers["nvmlDeviceGetComputeRunningProcesses", "0"] = f"4711 {GIB} 4712 {2 * GIB}"
+    answers["nvmlSystemGetProcessName", "4711"] = "VLLM::EngineCore"
+    told = look(answers)
+    assert told["gpus"] == [
+        {
+            "index": 0,
+            "pci_address": "0000:18:00.0",
+            "uuid": "GPU-00000000",
+            "name": "NVIDIA H100 80GB HBM3",
+            "memory_bytes": 80 * GIB,
+            "memory_free_bytes": 79 * GIB,
+            "memory_is_shared": False,
+            "compute_capability": "9.0",
+            "architecture": "Hopper",
+            "mig_mode": "disabled",
+            "mig_devices": [],
+            "pcie": {"gen": 1, "width": 16, "max_gen": 5, "max_width": 16},
+            "nvlink_peers": [],
+            "ecc_errors": {"corrected": 3, "uncorrected": 0},
+            "temperature_c": 41,
+            "processes": [
+                {"pid": 4711, "name": "VLLM::EngineCore", "memory_bytes": GIB},
+                {"pid": 4712, "name": None, "memory_bytes": 2 * GIB},
+            ],
+            "fault": None,
+        }
+    ]
+    assert {name: told[name] for name in told if name != "gpus"} == {
+        "changed": False,
+        "diff": [],
+        "msg": "ok: 1 x NVIDIA H100 80GB HBM3",
+        "state": "ok",
+        "reason": "1 x NVIDIA H100 80GB HBM3",
+        "accelerator": "nvidia",
+        "source": "nvml",
+        "driver_version": "550.54.15",
+        "cuda_version": "12.4",
+        "topology": [],
+        "pci_devices": [{"address": "0000:18:00.0", "vendor_id": "10de", "device_id": "2330", "driver": "nvidia"}],
+    }
+
+
+def test_eight_gpus_on_nvswitches_are_each_others_peers(look):
+    answers = machine(8)
+    for index in range(8):
+        for link in range(18):
+            answers["nvmlDeviceGetNvLinkState", f"{index}.{link}"] = 1
+            answers["nvmlDeviceGetNvLinkRemoteDeviceType", f"{index}.{link}"] = 2
+        for other in range(index + 1, 8):
+            answers["nvmlDeviceGetTopologyCommonAncestor", f"{index}.{other}"] = 40 if index // 4 == other // 4 else 50
+    told = look(answers)
+    assert told["reason"] == "8 x NVIDIA H100 80GB HBM3"
+    for gpu in told["gpus"]:
+        assert gpu["nvlink_peers"] == [{"index": index, "links": 18} for index in range(8) if index != gpu["index"]]
+    assert len(told["topology"]) == 28
+    assert told["topology"][0] == {"gpus": [0, 1], "link": "nvlink", "pcie_path": "numa_node", "nvlinks": 18}
+    assert told["topology"][-4] == {"gpus": [4, 7], "link": "nvlink", "pcie_path": "numa_node", "nvlinks": 18}
+    assert {"gpus": [0, 7], "link": "nvlink", "pcie_path": "sockets", "nvlinks": 18} in told["topology"]
+
+
+def test_bridged_pairs_are_told_apart_from_those_that_only_share_a_switch_or_a_socket(look):
+    answers = machine(4)
+    for one, other in ((0, 1), (1, 0)):
+        for link in (2, 3):  # links 0 and 1 are not there on this kind of card
+            answers["nvmlDeviceGetNvLinkState", f"{one}.{link}"] = 1
+            answers["nvmlDeviceGetNvLinkRemoteDeviceType", f"{one}.{link}"] = 0
+            answers["nvmlDeviceGetNvLinkRemotePciInfo", f"{one}.{link}"] = f"00000000:{0x18 + other:02X}:00.0"
+    answers["nvmlDeviceGetNvLinkState", "0.4"] = 0
+    for (one, other), level in {(0, 1): 30, (2, 3): 10, (0, 2): 50}.items():
+        answers["nvmlDeviceGetTopologyCommonAncestor", f"{one}.{other}"] = level
+    told = look(answers)
+    assert [gpu["nvlink_peers"] for gpu in told["gpus"]] == [
+        [{"index": 1, "links": 2}],
+        [{"index": 0, "links": 2}],
+        [],
+        [],
+    ]
+    links = {tuple(pair["gpus"]): (pair["link"], pair["nvlinks"]) for pair in told["topology"]}
+    assert links[0, 1] == ("nvlink", 2)
+    assert links[2, 3] == ("pcie_switch", 0)
+    assert links[0, 2] == ("sockets", 0)
+    assert links[1, 3] == (None, 0)
+
+
+def test_the_parts_of_a_gpu_in_mig_mode_are_told(look):
+    answers = machine()
+    answers["nvmlDeviceGetMigMode", "0"] = "1 1"
+    answers["nvmlDeviceGetMaxMigDeviceCount", "0"] = 7
+    for part, (instance, size) in {0: (1, 40), 2: (5, 20)}.items():
+        answers["nvmlDeviceGetUUID", f"0.{part}"] = f"MIG-{part}"
+        answers["nvmlDeviceGetName", f"0.{part}"] = f"NVIDIA H100 80GB HBM3 MIG {size // 10}g.{size}gb"
+        answers["nvmlDeviceGetMemoryInfo", f"0.{part}"] = f"{size * GIB} {GIB}"
+        answers["nvmlDeviceGetGpuInstanceId", f"0.{part}"] = instance
+        answers["nvmlDeviceGetComputeInstanceId", f"0.{part}"] = 0
+    gpu = look(answers)["gpus"][0]
+    assert gpu["mig_mode"] == "enabled"
+    assert [part["uuid"] for part in gpu["mig_devices"]] == ["MIG-0", "MIG-2"]
+    assert gpu["mig_devices"][1] == {
+        "index": 2,
+        "uuid": "MIG-2",
+        "name": "NVIDIA H100 80GB HBM3 MIG 2g.20gb",
+        "memory_bytes": 20 * GIB,
+        "memory_free_bytes": GIB,
+        "gpu_instance_id": 5,
+        "compute_instance_id": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "words"),
+    [
+        ("nvmlDeviceGetHandleByIndex", 15, "GPU is lost"),
+        ("nvmlDeviceGetHandleByIndex", 999, "Unknown Error"),
+        ("nvmlDeviceGetTemperature", 15, "GPU is lost"),
+        ("nvmlDeviceGetMemoryInfo", 15, "GPU is lost"),
+        ("nvmlDeviceGetNvLinkState", 15, "GPU is lost"),
+        ("nvmlDeviceGetUUID", 16, "GPU requires restart"),
+    ],
+)
+def test_a_lost_gpu_is_named_with_its_address_and_the_cure_and_the_others_are_told(look, plug, asked, code, words):
+    for index in range(3):
+        plug(address(index))
+    answers = machine(3)
+    answers[asked, "1.0" if "NvLink" in asked else "1"] = f"!{code}"
+    if asked.endswith("HandleByIndex"):
+        del answers["nvmlDeviceGetPciInfo", "1"]
+    told = look(answers)
+    assert told["state"] == "lost"
+    assert told["reason"].startswith(f"GPU 1 at 0000:19:00.0: {words}; a GPU has left the bus or needs a reset:")
+    assert [gpu["uuid"] for gpu in told["gpus"]] == ["GPU-00000000", None, "GPU-00000002"]
+    assert [gpu["fault"] for gpu in told["gpus"]] == [None, words, None]
+
+
+def test_a_gpu_that_the_driver_holds_and_does_not_list_is_lost(look, plug):
+    plug(address(0))
+    told = look(machine(0))
+    assert (told["state"], told["accelerator"], told["source"]) == ("lost", "nvidia", "sysfs")
+    assert told["reason"].startswith("the driver is bound to 0000:18:00.0 (10de:2330) and serves none; ")
+
+
+def test_gpus_that_the_driver_leaves_out_are_named_beside_those_it_serves(look, plug):
+    plug(address(0))
+    plug(address(1), driver="vfio-pci")
+    told = look(machine(1))
+    assert told["state"] == "ok"
+    assert told["reason"] == "1 x NVIDIA H100 80GB HBM3; the driver does not serve 0000:19:00.0 (10de:2330)"
+
+
+@pytest.mark.parametrize(
+    ("asked", "whom"), [("nvmlInit", "-"), ("nvmlDeviceGetCount_v2", "-"), ("nvmlDeviceGetHandleByIndex", "0")]
+)
+def test_a_user_who_may_not_ask_is_told_to_become_root(look, asked, whom):
+    told = look({**machine(), (asked, whom): "!4"})
+    assert (told["state"], told["gpus"]) == ("no_permission", [])
+    assert told["reason"] == "the driver refuses this user (Insufficient Permissions); run as root (become: true)"
+
+
+def test_a_value_that_this_user_may_not_see_is_null_and_the_rest_is_told(look):
+    told = look({**machine(), ("nvmlDeviceGetMemoryInfo", "0"): "!4", ("nvmlDeviceGetNvLinkState", "0.0"): "!4"})
+    gpu = told["gpus"][0]
+    assert (told["state"], gpu["memory_bytes"], gpu["memory_is_shared"]) == ("ok", None, False)
+    assert (gpu["nvlink_peers"], gpu["temperature_c"]) == (None, 41)
+
+
+def test_a_driver_that_was_upgraded_under_its_module_is_a_mismatch_with_both_versions(look, plug, machine_folder):
+    plug(address(0))
+    (machine_folder / "version").write_text(MODULE_VERSION.format("535.161.07"))
+    told = look({**machine(), ("nvmlInit", "-"): "!18"})
+    assert (told["state"], told["source"], told["driver_version"]) == ("mismatch", "sysfs", "535.161.07")
+    assert told["reason"] == (
+        "the loaded kernel module is 535.161.07, NVIDIA's library 550.54.15: the driver was upgraded under a running "
+        "kernel module; reboot the host"
+    )
+    assert [gpu["pci_address"] for gpu in told["gpus"]] == ["0000:18:00.0"]
+
+
+def test_an_old_driver_tells_all_but_what_it_does_not_know(look):
+    answers = machine(2)
+    answers["nvmlDeviceGetComputeRunningProcesses", "0"] = f"4711 {GIB}"
+    answers["nvmlDeviceGetNvLinkState", "0.0"] = answers["nvmlDeviceGetNvLinkState", "1.0"] = 1
+    answers["nvmlDeviceGetNvLinkRemotePciInfo", "0.0"] = "00000000:19:00.0"
+    answers["nvmlDeviceGetNvLinkRemotePciInfo", "1.0"] = "00000000:18:00.0"
+    told = look(answers, "old")
+    gpu = told["gpus"][0]
+    assert (told["state"], told["cuda_version"]) == ("ok", "12.2")
+    assert (gpu["mig_mode"], gpu["mig_devices"]) == (None, [])
+    assert (gpu["architecture"], gpu["temperature_c"]) == ("Hopper", 41)
+    assert gpu["processes"] == [{"pid": 4711, "name": None, "memory_bytes": GIB}]
+    assert gpu["nvlink_peers"] == [{"index": 1, "links": 1}]
+
+
+def test_a_gpu_that_shares_the_hosts_memory_is_told_with_the_hosts_figures(look):
+    answers = machine(1)
+    answers["nvmlDeviceGetMemoryInfo", "0"] = "!3"
+    gpu = look(answers)["gpus"][0]
+    assert gpu["memory_is_shared"]
+    assert (gpu["memory_bytes"], gpu["memory_free_bytes"]) == (131072000 * 1024, 65536000 * 1024)
+
+
+@pytest.mark.parametrize("library", ["none", "present"])
+def test_without_a_gpu_the_host_is_a_cpu_host(look, library):
+    told = look({("nvmlInit", "-"): "!9"}, library)
+    assert (told["state"], told["accelerator"], told["source"]) == ("no_gpu", "cpu", "none")
+    assert (told["gpus"], told["topology"]) == ([], None)
+    assert told["reason"] == "the host has no NVIDIA GPU"
+
+
+def test_a_gpu_without_a_driver_is_told_by_its_address(look, plug):
+    plug(address(0), driver="nouveau")
+    plug("0000:18:00.1", kind="0x040300", driver="snd_hda_intel")
+    told = look({}, "none")
+    assert (told["state"], told["accelerator"], told["source"]) == ("no_driver", "nvidia", "sysfs")
+    assert told["reason"] == (
+        "found 0000:18:00.0 (10de:2330), bound to the kernel driver nouveau, but no working NVIDIA driver "
+        "(NVML Shared Library Not Found); install the driver"
+    )
+    assert [(gpu["pci_address"], gpu["index"], gpu["memory_bytes"]) for gpu in told["gpus"]] == [
+        (address(0), None, None)
+    ]
+
+
+def test_an_unknown_error_of_the_driver_is_a_state_too(look):
+    told = look({**machine(), ("nvmlInit", "-"): "!999"})
+    assert told["state"] == "failed"
+    assert told["reason"] == (
+        "NVIDIA's driver answers with an error: Unknown Error; look for NVRM in the kernel's log (dmesg)"
+    )
+
+
+SMI = FIXTURES / "smi"
+
+
+@pytest.fixture
+def smi(commands, monkeypatch, machine_folder):
+    """Stand in for a host whose Python has no pynvml, and return its commands."""
+    monkeypatch.delattr(readings_runner, "pynvml", raising=False)
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}")
+    for name, path in {"PCI_FOLDER": "pci", "KFD": "kfd", "MODULE_VERSION": "version", "MEMORY": "meminfo"}.items():
+        monkeypatch.setattr(readings_runner, name, str(machine_folder / path))
+    return commands
+
+
+def test_without_pynvml_nvidia_smi_is_asked_and_that_is_said(smi):
+    smi.answer("/usr/bin/nvidia-smi --query-gpu=index", (SMI / "two.csv").read_text())
+    smi.answer("/usr/bin/nvidia-smi --query-compute-apps=", (SMI / "processes.csv").read_text())
+    smi.answer("/usr/bin/nvidia-smi -q -x", "<nvidia_smi_log>\n\t<cuda_version>12.2</cuda_version>\n</nvidia_smi_log>")
+    told = readings_runner.look()
+    assert told["msg"] == (
+        "ok: 2 x NVIDIA A100-SXM4-80GB; read by nvidia-smi, which tells nothing of links, topology and MIG devices, "
+        "for no Python with pynvml that fits was found; the role toolbox brings one"
+    )
+    assert (told["source"], told["driver_version"], told["cuda_version"]) == ("nvidia-smi", "535.86.10", "12.2")
+    assert (told["topology"], told["gpus"][0]["nvlink_peers"]) == (None, None)
+    assert [process["pid"] for process in told["gpus"][1]["processes"]] == [1834, 1835]
+
+
+def test_an_older_nvidia_smi_is_asked_again_without_the_fields_that_it_refuses(smi):
+    def answer():
+        fields = smi.made[-1].split()[1].partition("=")[2].split(",")
+        refused = next((name for name in fields if name in ("compute_cap", "mig.mode.current")), None)
+        row = {"index": "0", "name": "Tesla T4", "driver_version": "440.33.01", "memory.total": "15109"}
+        if refused:
+            return f'Field "{refused}" is not a valid field to query.\n\n'
+        return ", ".join(row.get(name, "[N/A]") for name in fields) + "\n"
+
+    smi.answer("/usr/bin/nvidia-smi --query-gpu=", answer)
+    told = readings_runner.look()
+    assert (told["state"], told["gpus"][0]["memory_bytes"]) == ("ok", 15109 * 1024**2)
+    assert told["gpus"][0]["compute_capability"] is None
+    assert len(smi.that("--format=csv,noheader,nounits")) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "state"),
+    [
+        (9, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "no_driver"),
+        (18, "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535.161", "mismatch"),
+        (15, "Unable to determine the device handle for GPU 0000:02:00.0: GPU is lost.  Reboot the\n system", "lost"),
+        (255, "Unable to determine the device handle for GPU0000:02:00.0: Unknown Error", "lost"),
+        (4, "Failed to initialize NVML: Insufficient Permissions", "no_permission"),
+        (6, "No devices were found", "lost"),
+        (0, "No devices were found", "lost"),
+        (124, "no end after 60 s", "failed"),
+    ],
+)
+def test_what_nvidia_smi_ends_with_is_a_state(smi, plug, status, words, state):
+    plug(address(0))
+    smi.answer("/usr/bin/nvidia-smi", words, rc=status)
+    told = readings_runner.look()
+    assert told["state"] == state
+    assert "Traceback" not in told["msg"]
+
+
+def test_without_pynvml_and_nvidia_smi_sysfs_is_left(smi, plug, monkeypatch):
+    monkeypatch.setattr(host, "program", lambda name: None)
+    plug(address(0), driver=None)
+    told = readings_runner.look()
+    assert (told["state"], told["source"]) == ("no_driver", "sysfs")
+    assert "(found neither NVIDIA's library nor nvidia-smi)" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kfd", "accelerator"),
+    [
+        ("0x030000", True, "rocm"),
+        ("0x038000", True, "rocm"),
+        ("0x120000", True, "rocm"),
+        ("0x030000", False, "cpu"),
+        ("0x040300", True, "cpu"),
+    ],
+)
+def test_amds_cards_count_where_their_compute_driver_runs(
+    smi, plug, machine_folder, monkeypatch, kind, kfd, accelerator
+):
+    monkeypatch.setattr(host, "program", lambda name: None)
+    plug("0000:03:00.0", vendor="0x1002", device="0x74a1", kind=kind, driver="amdgpu")
+    if kfd:
+        (machine_folder / "kfd").touch()
+    assert readings_runner.look()["accelerator"] == accelerator
+
+
+def bare_python(folder):
+    """Make a Python without any library, and return it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+@pytest.mark.parametrize("toolbox", [True, False], ids=["with the toolbox", "without"])
+def test_the_whole_module_goes_on_in_the_toolboxs_python_where_there_is_one(libraries, tmp_path, toolbox):
+    """Run by Ansible itself: how a module respawns is its affair, and differs between its versions."""
+    python = bare_python(tmp_path / "host")
+    if toolbox:
+        bare_python(tmp_path / "toolbox")
+        (packages,) = (tmp_path / "toolbox" / "lib").glob("python*/site-packages")
+        shutil.copy(importlib.util.find_spec("pynvml").origin, packages)
+    (tmp_path / "ansible.cfg").touch()
+    answers = tmp_path / "answers"
+    answers.write_text("".join(f"{name} {whom} {told}\n" for (name, whom), told in machine().items()))
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_HOME": str(tmp_path / "ansible"),
+        "ANSIBLE_LIBRARY": str(pathlib.Path(modules.__path__[0])),
+        "ANSIBLE_MODULE_UTILS": str(PACKAGE),
+        "LD_LIBRARY_PATH": str(libraries / "present"),
+        "NVML_ANSWERS": str(answers),
+    }
+    command = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-i", "localhost,", "-c", "local"]
+    command += ["-e", f"ansible_python_interpreter={python}", "-m", "gpuchat_gpu_info"]
+    command += ["-a", f"toolbox={tmp_path / 'toolbox'}", "--check"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout.partition(" => ")[2])
+    assert told["source"] == ("nvml" if toolbox else "none")
+    assert [gpu["name"] for gpu in told["gpus"]] == ["NVIDIA H100 80GB HBM3"] * toolbox

@@ -1,0 +1,256 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
+    Inventory,
+    Specification,
+    find_faults,
+    is_host_name,
+    told,
+)
+
+GOOD = {"gpuchat_domain": "chat.example.com", "gpuchat_allowed_networks": ["10.0.0.0/24"]}
+SPECIFICATION = Specification(
+    {
+        "stack": {
+            "gpuchat_domain": {"type": "str", "required": True},
+            "gpuchat_allowed_networks": {"type": "list", "required": True},
+            "gpuchat_private_address": {"type": "str", "default": ""},
+            "gpuchat_probe_host": {"type": "str", "default": ""},
+            "gpuchat_vllm_port": {"type": "int", "default": 8000},
+            "gpuchat_lobechat_port": {"type": "int", "default": 3210},
+        },
+        "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
+        "vllm": {"vllm_version": {"type": "str"}},
+    }
+)
+ONE_HOST = {"all": ["one", "probe"], "gpu": ["one"], "chat": ["one"], "edge": ["one"], "outside": ["probe"]}
+
+
+def findings(groups=None, untemplated=(), others=None, **variables):
+    """Return the faults and warnings of a good inventory with some variables changed on its first host."""
+    groups = {**ONE_HOST, **(groups or {})}
+    hosts = dict.fromkeys(host for group in ("gpu", "chat", "edge") for host in groups[group])
+    by_host = {host: {**GOOD, **(others or {})} for host in hosts}
+    if hosts:
+        by_host[next(iter(hosts))] = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
+    inventory = Inventory(groups, by_host, untemplated)
+    found = find_faults(inventory, SPECIFICATION)
+    every = inventory.hosts("gpu", "chat", "edge")
+    return told(found.faults, every), told(found.warnings, every)
+
+
+def faults(**inventory):
+    return findings(**inventory)[0]
+
+
+def test_a_good_inventory_has_no_fault():
+    assert findings() == ((), ())
+
+
+@pytest.mark.parametrize("group", ["gpu", "chat", "edge"])
+def test_an_empty_group_is_a_fault(group):
+    word = f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
+    assert faults(groups={group: []}) == (word,)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param(
+            "gpuchat_domian", "gpuchat_domian is no variable of gpuchat; did you mean gpuchat_domain?", id="near"
+        ),
+        pytest.param("gpuchat_xyzzy", "gpuchat_xyzzy is no variable of gpuchat", id="far"),
+    ],
+)
+def test_an_unknown_variable_of_the_stack_is_a_fault(name, message):
+    assert findings(**{name: 1}) == ((message,), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param(
+            "edge_http_prot", "edge_http_prot is no variable of a gpuchat role; did you mean edge_http_port?", id="near"
+        ),
+        pytest.param("vllm_xyzzy_frobnicate", "vllm_xyzzy_frobnicate is no variable of a gpuchat role", id="far"),
+    ],
+)
+def test_an_unknown_variable_with_a_roles_prefix_is_a_warning(name, message):
+    assert findings(**{name: 1}) == ((), (message,))
+
+
+@pytest.mark.parametrize("name", ["stack_size", "http_proxy", "_edge_folder"])
+def test_other_peoples_variables_are_nobodys_business(name):
+    assert findings(**{name: 1}) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "domain", ["chat.example.com", "CHAT.example.com", "chat", "a-b.c1", "10.0.0.1", "2001:db8::1", "x" * 63]
+)
+def test_a_host_name_or_address_is_a_domain(domain):
+    assert is_host_name(domain)
+    assert faults(gpuchat_domain=domain) == ()
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "https://chat.example.com",
+        "chat.example.com/ui",
+        "chat.example.com:8443",
+        "chat_1.example.com",
+        "-a.example.com",
+        "a-.example.com",
+        "chat..example.com",
+        "",
+        "x" * 64,
+        ".".join(["a" * 60] * 5),
+        "chat example",
+        "10.0.0.300",
+    ],
+)
+def test_a_domain_that_is_no_host_name_is_a_fault(domain):
+    word = f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path"
+    assert faults(gpuchat_domain=domain) == (word,)
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "192.168.1.7", "2001:db8::/32", "0.0.0.0/0"])
+def test_a_network_is_allowed(network):
+    assert faults(gpuchat_allowed_networks=[network]) == ()
+
+
+@pytest.mark.parametrize(
+    ("network", "meant"),
+    [
+        ("10.0.0.7/24", "10.0.0.0/24"),
+        ("2001:db8::1/64", "2001:db8::/64"),
+        ("office", "10.0.0.0/8"),
+        ("10.0.0.0/33", "10.0.0.0/8"),
+        (10, "10.0.0.0/8"),
+    ],
+    ids=["host bits", "host bits, IPv6", "a word", "too long a prefix", "a number"],
+)
+def test_an_allow_list_that_is_no_cidr_is_a_fault(network, meant):
+    word = f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {meant}"
+    assert faults(gpuchat_allowed_networks=["10.1.0.0/16", network]) == (word,)
+
+
+def test_an_empty_allow_list_is_a_fault():
+    word = "gpuchat_allowed_networks is empty, so nobody could use the chat; set the networks of its users"
+    assert faults(gpuchat_allowed_networks=[]) == (word,)
+
+
+def test_a_text_in_place_of_a_list_of_networks_is_a_fault():
+    (word,) = faults(gpuchat_allowed_networks="10.0.0.0/8")
+    assert word.startswith("gpuchat_allowed_networks is '10.0.0.0/8'; wanted a list")
+
+
+@pytest.mark.parametrize(
+    ("ports", "message"),
+    [
+        pytest.param(
+            {"gpuchat_vllm_port": 3210},
+            "gpuchat_vllm_port and gpuchat_lobechat_port are both 3210; set one of them to another port",
+            id="beside a default",
+        ),
+        pytest.param(
+            {"edge_http_port": "443"},
+            "edge_http_port and edge_https_port are both 443; set one of them to another port",
+            id="as a text",
+        ),
+        pytest.param({"edge_http_port": 0}, "edge_http_port is 0; wanted a port from 1 to 65535", id="zero"),
+        pytest.param(
+            {"gpuchat_vllm_port": 65536}, "gpuchat_vllm_port is 65536; wanted a port from 1 to 65535", id="too large"
+        ),
+    ],
+)
+def test_two_services_on_one_port_or_no_port_are_a_fault(ports, message):
+    assert faults(**ports) == (message,)
+
+
+def test_a_port_that_is_no_number_is_left_to_the_type_check():
+    assert faults(edge_http_port="http") == ()
+
+
+def test_services_on_different_hosts_may_use_one_port():
+    spread = {"all": ["a", "b", "c"], "gpu": ["a"], "chat": ["b"], "edge": ["c"]}
+    addresses = {"gpuchat_vllm_port": 3210, "gpuchat_private_address": "10.0.0.1"}
+    assert faults(groups=spread, others=addresses, **addresses) == ()
+
+
+def test_where_the_stack_spans_hosts_each_backend_needs_its_private_address():
+    spread = {"all": ["a", "b", "c"], "gpu": ["a"], "chat": ["b"], "edge": ["c"]}
+    (word,) = faults(groups=spread, gpuchat_private_address="10.0.0.1")
+    assert word == (
+        "gpuchat_private_address is not set, and the stack spans several hosts; set it to the address at "
+        "which the other hosts reach this one (on b)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("probe", "message"),
+    [
+        ("prob", "gpuchat_probe_host is 'prob'; wanted a host of the inventory; did you mean probe?"),
+        ("elsewhere", "gpuchat_probe_host is 'elsewhere'; wanted a host of the inventory"),
+    ],
+    ids=["near", "far"],
+)
+def test_a_probe_host_that_is_in_no_inventory_is_a_fault(probe, message):
+    assert faults(gpuchat_probe_host=probe) == (message,)
+    assert faults(gpuchat_probe_host="probe") == ()
+
+
+def test_a_variable_that_cannot_be_templated_is_a_fault():
+    word = "gpuchat_domain cannot be templated: 'x' is undefined; mend its value"
+    assert faults(untemplated=[("one", "gpuchat_domain", "'x' is undefined")]) == (word,)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"name": "m"}, ""),
+        ({"name": "m", "source": "huggingface", "repo": "a/b"}, ""),
+        ({"name": "m", "source": "http", "endpoints": ["http://files"]}, ""),
+        ({"name": "m", "source": "huggingface"}, "set gpuchat_model.repo"),
+        ({"name": "m", "source": "modelscope"}, "set gpuchat_model.repo"),
+        ({"name": "m", "source": "http"}, "set gpuchat_model.endpoints"),
+    ],
+)
+def test_a_models_source_needs_what_names_it_there(model, told):
+    found = [fault for fault in faults(gpuchat_model=model) if "gpuchat_model." in fault]
+    assert bool(found) == bool(told)
+    assert all(told in fault for fault in found)
+
+
+def test_a_variable_that_cannot_be_templated_on_a_host_of_no_part_is_no_fault():
+    assert faults(untemplated=[("somebody", "gpuchat_domain", "'x' is undefined")]) == ()
+
+
+def test_a_fault_names_its_hosts_unless_it_holds_for_all():
+    two = {"all": ["a", "b"], "gpu": ["a", "b"], "chat": ["a"], "edge": ["a"]}
+    private = {"gpuchat_private_address": "10.0.0.1"}
+    one_of_two = faults(groups=two, others=private, gpuchat_xyzzy=1, **private)
+    both = faults(groups=two, others={**private, "gpuchat_xyzzy": 1}, gpuchat_xyzzy=1, **private)
+    assert one_of_two == ("gpuchat_xyzzy is no variable of gpuchat (on a)",)
+    assert both == ("gpuchat_xyzzy is no variable of gpuchat",)
+
+
+def test_all_faults_are_found_at_once():
+    assert faults(
+        groups={"chat": []},
+        gpuchat_domain="https://x",
+        gpuchat_allowed_networks=["10.0.0.7/24"],
+        gpuchat_modle=1,
+        edge_http_port=8000,
+        gpuchat_probe_host="prob",
+    ) == (
+        "the group chat is empty; wanted at least one host; add one under chat: hosts: in the inventory",
+        "gpuchat_modle is no variable of gpuchat; did you mean gpuchat_domain?",
+        "gpuchat_domain is 'https://x'; wanted a host name such as chat.example.com, without https:// or a path",
+        "gpuchat_allowed_networks holds '10.0.0.7/24'; wanted a network such as 10.0.0.0/24",
+        "gpuchat_vllm_port and edge_http_port are both 8000; set one of them to another port",
+        "gpuchat_probe_host is 'prob'; wanted a host of the inventory; did you mean probe?",
+    )

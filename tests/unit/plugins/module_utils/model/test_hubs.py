@@ -1,0 +1,282 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import urllib.parse
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import Manifest, ModelFile, Wanted
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs import (
+    Hub,
+    Told,
+    check_revision,
+    credentials,
+    cure,
+    endpoints,
+    next_page,
+    no_endpoint,
+    origin,
+    quote,
+    read_commit,
+    read_huggingface_page,
+    read_modelscope_page,
+    read_tree,
+    token_origin,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+FACE = Hub("huggingface", "https://hub", "acme/demo", "refs/pr/1")
+SCOPE = Hub("modelscope", "https://scope", "acme/demo", "v 1")
+TREE = Hub("http", "https://files/models", "demo v1", "")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_addresses_are_quoted_as_the_standard_library_does(text):
+    assert quote(text) == urllib.parse.quote(text, safe="")
+    assert quote(text, "/") == urllib.parse.quote(text, safe="/")
+
+
+@pytest.mark.parametrize(
+    ("hub", "commit", "listing", "file"),
+    [
+        (
+            FACE,
+            "https://hub/api/models/acme/demo/revision/refs%2Fpr%2F1",
+            "https://hub/api/models/acme/demo/tree/c0?recursive=true&expand=false",
+            "https://hub/acme/demo/resolve/c0/a%20b/c%23.json",
+        ),
+        (
+            SCOPE,
+            "https://scope/api/v1/models/acme/demo/repo/files?Revision=v%201&Recursive=True",
+            "https://scope/api/v1/models/acme/demo/repo/files?Revision=c0&Recursive=False&Root=a%2Fb",
+            "https://scope/api/v1/models/acme/demo/repo?Revision=v%201&FilePath=a%20b%2Fc%23.json",
+        ),
+        (
+            TREE,
+            "https://files/models/demo%20v1/gpuchat-model.json",
+            "https://files/models/demo%20v1/gpuchat-model.json",
+            "https://files/models/demo%20v1/a%20b/c%23.json",
+        ),
+    ],
+    ids=["huggingface", "modelscope", "http"],
+)
+def test_a_hub_is_asked_as_its_own_client_asks_it(hub, commit, listing, file):
+    assert hub.commit_url() == commit
+    assert hub.listing_url("c0", *(("a/b", False) if hub is SCOPE else ())) == listing
+    assert hub.file_url("c0", "a b/c#.json") == file
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://Hub.example/x", "https://hub.example:443"),
+        ("http://hub:8080", "http://hub:8080"),
+        ("HTTP://hub/a?b", "http://hub:80"),
+        ("https://[::1]:5/x", "https://[::1]:5"),
+    ],
+)
+def test_a_token_is_for_a_scheme_a_host_and_a_port(url, place):
+    assert origin(url) == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hub.example",
+        "ftp://hub",
+        "",
+        "https://",
+        "https://me:secret@hub/x",
+        "https://good@evil/",
+        "https://good\\@evil",
+    ],
+)
+def test_what_is_no_address_has_no_origin(url):
+    with pytest.raises(Refusal, match="set endpoint"):
+        origin(url)
+
+
+@pytest.mark.parametrize(
+    ("source", "given_ones", "tried"),
+    [
+        ("huggingface", [], ("https://huggingface.co",)),
+        ("modelscope", [], ("https://www.modelscope.cn",)),
+        ("huggingface", ["https://a/", "http://b:1/x/"], ("https://a", "http://b:1/x")),
+    ],
+)
+def test_endpoints_are_tried_in_their_order(source, given_ones, tried):
+    assert endpoints(source, given_ones) == tried
+
+
+@pytest.mark.parametrize("given_ones", [[], ["https://u:p@hub"], ["hub"], ["https://hub?x=1"], ["https://hub", ""]])
+def test_an_endpoint_that_is_none_is_refused_without_its_password(given_ones):
+    with pytest.raises(Refusal, match="set endpoint") as refused:
+        endpoints("http", given_ones)
+    assert "u:p" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "hub",
+    [
+        Hub("huggingface", "https://h", "", "m"),
+        Hub("modelscope", "https://h", "a/b/c", "m"),
+        Hub("http", "https://h", "a/../b", ""),
+    ],
+)
+def test_a_repository_that_is_none_is_refused(hub):
+    with pytest.raises(Refusal, match="set repo"):
+        hub.check()
+
+
+def test_a_token_goes_into_the_headers_that_each_hub_reads():
+    assert credentials("huggingface", "") == {}
+    assert credentials("huggingface", "t") == {"Authorization": "Bearer t"}
+    assert credentials("modelscope", "t") == {"Authorization": "Bearer t", "Cookie": "m_session_id=t"}
+
+
+@pytest.mark.parametrize("token", ["a b", "a\n", "a;b", "é"])
+def test_a_token_that_would_break_a_header_is_refused_without_being_told(token):
+    with pytest.raises(Refusal, match="set token") as refused:
+        credentials("modelscope", token)
+    assert token not in str(refused.value)
+
+
+def test_a_token_is_for_the_hub_itself_unless_the_task_says_otherwise():
+    assert token_origin("huggingface", "") == "https://huggingface.co:443"
+    assert token_origin("modelscope", "") == "https://www.modelscope.cn:443"
+    assert token_origin("http", "") == ""
+    assert token_origin("huggingface", "https://mirror/x") == "https://mirror:443"
+
+
+@pytest.mark.parametrize(
+    ("link", "page"),
+    [
+        ('<https://h/x?cursor=a>; rel="next"', "https://h/x?cursor=a"),
+        ("<https://h/x>; rel=next", "https://h/x"),
+        ('<https://h/1>; rel="first", <https://h/2>; title="a, b"; rel="next"', "https://h/2"),
+        ('<https://h/1>; rel="prev"', None),
+        ("", None),
+    ],
+)
+def test_the_next_page_is_found(link, page):
+    assert next_page(link) == page
+
+
+def body(value):
+    return json.dumps(value).encode()
+
+
+def test_a_commit_is_read():
+    assert read_commit(body({"sha": "a" * 40}), "h") == "a" * 40
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", body({"sha": "main"}), body({})])
+def test_an_answer_without_a_commit_is_refused(answer):
+    with pytest.raises(Refusal, match="set endpoint"):
+        read_commit(answer, "h")
+
+
+def test_files_of_a_page_are_read_with_what_proves_them():
+    page = [
+        {"type": "directory", "path": "sub", "oid": "d" * 40, "size": 0},
+        {"type": "file", "path": "config.json", "oid": "a" * 40, "size": 7},
+        {"type": "file", "path": "m.safetensors", "oid": "b" * 40, "size": 134, "lfs": {"oid": "c" * 64, "size": 9}},
+    ]
+    assert read_huggingface_page(body(page), "h") == [
+        ModelFile("config.json", 7, "", "a" * 40),
+        ModelFile("m.safetensors", 9, "c" * 64),
+    ]
+
+
+@pytest.mark.parametrize("page", [{}, "x", [{"type": "symlink", "path": "a", "size": 1}]])
+def test_a_page_that_is_none_is_refused(page):
+    with pytest.raises(Refusal):
+        read_huggingface_page(body(page), "h")
+
+
+def listing(*entries, **more):
+    return body({"Code": 200, "Success": True, "Data": {"Files": list(entries), **more}})
+
+
+def test_modelscopes_entries_are_read():
+    page = read_modelscope_page(
+        listing(
+            {"Type": "tree", "Path": "sub"},
+            {"Type": "blob", "Path": "sub/a", "Size": 5, "Sha256": "A" * 64},
+            {"Type": "blob", "Path": "b", "Size": 0, "Sha256": None},
+            LatestCommitter={"Id": "c" * 40},
+        ),
+        "h",
+    )
+    assert page.files == (ModelFile("sub/a", 5, "a" * 64), ModelFile("b", 0))
+    assert (page.folders, page.commit, page.cut) == (("sub",), "c" * 40, False)
+    assert read_modelscope_page(listing(), "h").commit == ""
+
+
+def test_a_listing_of_3000_entries_is_taken_for_cut():
+    entries = [{"Type": "blob", "Path": f"{at}", "Size": 1} for at in range(2999)]
+    assert not read_modelscope_page(listing(*entries), "h").cut
+    assert read_modelscope_page(listing(*entries, {"Type": "tree", "Path": "x"}), "h").cut
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>", b"[]", body({"Success": False, "Message": "no", "Data": {}}), body({"Success": True, "Data": None})],
+)
+def test_a_listing_that_is_none_is_refused(answer):
+    with pytest.raises(Refusal, match="h (gave|answered)"):
+        read_modelscope_page(answer, "h")
+
+
+def test_a_link_in_a_listing_is_refused():
+    with pytest.raises(Refusal, match="as a link"):
+        read_modelscope_page(listing({"Type": "blob", "Path": "a", "Size": 1, "Mode": "120000"}), "h")
+
+
+def test_a_plain_tree_says_what_it_holds():
+    files = (ModelFile("a", 1, "a" * 64),)
+    manifest = Manifest("c0", Wanted("huggingface", "a/b", "main", "").record(), files)
+    for revision in ("", "main", "c0"):
+        hub = Hub("http", "https://files", "demo", revision)
+        assert read_tree(manifest.text().encode(), hub) == ("c0", files)
+    with pytest.raises(Refusal, match="wanted v2; set revision"):
+        read_tree(manifest.text().encode(), Hub("http", "https://files", "demo", "v2"))
+    with pytest.raises(Refusal, match="holds no gpuchat-model.json that can be read"):
+        read_tree(b"<html>", TREE)
+
+
+def test_a_tree_without_a_name_for_its_revision_says_so():
+    with pytest.raises(Refusal, match="no name"):
+        check_revision("c0", "", "main", "p")
+
+
+@pytest.mark.parametrize(
+    ("told", "token", "sent", "words"),
+    [
+        (Told(401, {"x-error-code": "GatedRepo"}), "", False, "set token to one that may read it, and accept"),
+        (
+            Told(403, {"x-error-code": "GatedRepo"}),
+            "t",
+            True,
+            "has not accepted its licence; open https://hub/acme/demo",
+        ),
+        (Told(401, {}), "", False, "it does not exist, or is private or gated; set token"),
+        (Told(403, {}), "t", False, "set token_for to this endpoint"),
+        (Told(401, {}), "t", True, "although a token was shown"),
+        (Told(404, {"x-error-code": "RevisionNotFound"}), "", False, "it has no revision refs/pr/1; set revision"),
+        (Told(404, {}), "", False, "it does not exist there; set repo, revision and endpoint"),
+        (Told(0, {}, "refused"), "", False, "cannot be reached (refused)"),
+        (Told(503, {"x-error-message": "busy"}), "", False, "503 (busy)"),
+    ],
+)
+def test_an_error_names_its_cure(told, token, sent, words):
+    text = cure(told, FACE, token, sent)
+    assert words in text
+    assert "https://hub" in text
+
+
+def test_what_several_endpoints_said_is_told_once_each():
+    assert str(no_endpoint(["a", "b", "a"])) == "a; b"

@@ -1,0 +1,409 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import os
+import types
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
+    apt_runner,
+    runner,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.openpgp import (
+    armored,
+    dearmored,
+    fingerprints,
+)
+
+KEY = b"""-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawAhVhYJKwYBBAHaRw8BAQdA88MreX4rHAvny+7L9zIBunaUaM0X0opmVHUU
+C4nILcC0D2dwdWNoYXQgZWQyNTUxOYiQBBMWCAA4FiEESxD55gynkwGjAF/rnnyd
+ei2/irkFAmsAIVYCGwMFCwkIBwIGFQoJCAsCBBYCAwECHgECF4AACgkQnnydei2/
+irn7mAEA55jGUhfGiHEUKzBXomDU4ldSmfcrMiCwEKwpKEbFx9ABAIP/zmm6hujZ
+EnNqLOnuGPwiQ57IG9iQeUHF0689nZAD
+=voPu
+-----END PGP PUBLIC KEY BLOCK-----
+"""
+FINGERPRINT = "4B10F9E60CA79301A3005FEB9E7C9D7A2DBF8AB9"
+KEYRING = "/etc/apt/keyrings/gpuchat-x.gpg"
+SOURCES = "/etc/apt/sources.list.d/gpuchat-x.sources"
+STATUS = "/var/lib/dpkg/status"
+RELEASE = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n'
+ROCKY = 'ID="rocky"\nVERSION_ID="9.6"\nID_LIKE="rhel centos fedora"\n'
+RPM_KEY = "/etc/pki/rpm-gpg/gpuchat-x"
+REPO = "/etc/yum.repos.d/gpuchat-x.repo"
+LISTED = apt_runner._listed
+LOCKS = "/etc/dnf/plugins/versionlock.list"
+
+
+class Host:
+    """A host whose files are a dictionary."""
+
+    def __init__(self, release, **files):
+        self.files = {"/etc/os-release": release.encode(), **files}
+
+    def state(self, path, read=True):
+        content = self.files.get(path)
+        return None if content is None else host.FileState(content, 0o644, 0, 0)
+
+    def install(self, *packages):
+        paragraphs = [
+            f"Package: {name}\nStatus: install ok installed\nVersion: {version}\n" for name, version in packages
+        ]
+        self.files[STATUS] = "\n".join(paragraphs).encode()
+
+
+@pytest.fixture
+def on(monkeypatch, state_directory):
+    """Let what is read and staged be a host's own files."""
+    monkeypatch.setattr(runner.files_runner, "_record", lambda *_: None)
+    monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine="x86_64"))
+    monkeypatch.setattr(apt_runner, "_listed", lambda own: [])
+
+    def take_place(one):
+        monkeypatch.setattr(host, "file_state", one.state)
+        monkeypatch.setattr(host, "read_json", lambda path: json.loads(one.files.get(path, "{}")))
+        monkeypatch.setattr(host, "stage", lambda path, content, *_: Staged(one, path, content))
+        return one
+
+    return take_place
+
+
+class Staged:
+    def __init__(self, one, path, content):
+        self.one, self.destination, self.content = one, path, content
+
+    def commit(self):
+        self.one.files[self.destination] = self.content
+
+
+@pytest.fixture
+def debian(on, commands):
+    commands.answer("apt-cache madison x", "x | 1:2.0-1 | there\nx | 1.4-1 | there\n")
+    return on(Host(RELEASE, **{STATUS: b""}))
+
+
+class Rpm:
+    """Rpm's database, as its queries tell it."""
+
+    def __init__(self, commands):
+        self.there = {}
+        commands.answer("rpm --query", self.told)
+
+    def told(self):
+        return "".join(f"{name}\t{version}\t100\n" for name, version in self.there.items())
+
+
+@pytest.fixture
+def rpm(commands):
+    commands.answer("dnf -y --setopt=install_weak_deps=False -q", "x\npython3-dnf-plugin-versionlock\n")
+    return Rpm(commands)
+
+
+@pytest.fixture
+def rocky(on, rpm):
+    return on(Host(ROCKY))
+
+
+def params(names=("x",), **more):
+    usual = {
+        "name": "x",
+        "packages": {"default": list(names)},
+        "refused_releases": {},
+        "refused_packages": {},
+        "apt_repository": None,
+        "dnf_repository": None,
+        "conflicts": {},
+        "masked_units": [],
+        "hold": False,
+        "state": "present",
+    }
+    return {**usual, **more}
+
+
+def repository(server, **more):
+    return {
+        "url": "https://example.com/{id}",
+        "suite": "{codename}",
+        "components": ["stable"],
+        "key_url": f"http://{server.place}/{{id}}/gpg",
+        "key_fingerprint": FINGERPRINT,
+        **more,
+    }
+
+
+def test_a_host_with_its_packages_is_left_alone(debian, commands):
+    debian.install(("x", "1"))
+    assert runner.bring(params(), check=False) == {
+        "changed": False,
+        "diff": [],
+        "msg": "all packages are as wanted",
+    }
+    assert commands.made == []
+
+
+def test_packages_and_their_repository_are_foretold_on_a_bare_host_and_then_installed(debian, commands, server):
+    server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(200, KEY)
+    wanted = params(["x=1.*"], apt_repository=repository(server), hold=True)
+    foretold = runner.bring(wanted, check=True)
+    assert (commands.made, set(debian.files)) == ([], {STATUS, "/etc/os-release"})
+    assert foretold == runner.bring(wanted, check=False)
+    assert foretold["msg"] == f"repository {KEYRING}, {SOURCES}; install x=1.*; hold x"
+    assert debian.files[KEYRING] == dearmored(KEY)
+    assert debian.files[SOURCES].decode() == (
+        "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/debian\nSuites: trixie\n"
+        f"Components: stable\nSigned-By: {KEYRING}\n"
+    )
+    assert [line.split()[-2:] for line in commands.made] == [
+        ["Dpkg::Options::=--force-confold", "update"],
+        ["madison", "x"],
+        ["--allow-change-held-packages", "x=1.4-1"],
+        ["hold", "x"],
+    ]
+
+
+def test_a_key_that_is_there_is_not_fetched_again(debian, server):
+    debian.install(("x", "1"))
+    debian.files[KEYRING] = dearmored(KEY)
+    runner.bring(params(apt_repository=repository(server)), check=False)
+    assert server.asked == []
+
+
+def test_a_repository_that_somebody_else_lists_is_not_listed_twice(debian, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(apt_runner, "SOURCES", str(tmp_path))
+    monkeypatch.setattr(apt_runner, "_listed", LISTED)
+    debian.install(("x", "1"))
+    (tmp_path / "x.list.save").write_text("deb https://example.com/debian trixie stable\n")
+    assert runner.bring(params(apt_repository=repository(server, key_url=None)), check=True)["changed"] is True
+    (tmp_path / "x.list").write_text("deb https://example.com/debian trixie stable\n")
+    assert runner.bring(params(apt_repository=repository(server)), check=False)["changed"] is False
+    assert server.asked == []
+
+
+def test_a_damaged_keyring_on_the_host_is_fetched_anew(debian, server):
+    server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(200, KEY)
+    debian.files[KEYRING] = b"<html>captive portal</html>"
+    runner.bring(params(apt_repository=repository(server)), check=False)
+    assert fingerprints(debian.files[KEYRING]) == (FINGERPRINT,)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "fingerprint", "message"),
+    [
+        pytest.param(
+            404,
+            b"",
+            FINGERPRINT,
+            "/debian/gpg answered 404; wanted the repository's key; set key_url to an address that this host reaches",
+            id="no key there",
+        ),
+        pytest.param(
+            200, b"<html>", FINGERPRINT, "found b'<html>'... where an OpenPGP public key was wanted", id="a web page"
+        ),
+        pytest.param(
+            200,
+            KEY,
+            "0" * 40,
+            f"has the fingerprint {FINGERPRINT}; wanted {'0' * 40}; set key_fingerprint",
+            id="another key",
+        ),
+    ],
+)
+def test_a_wrong_key_is_refused_before_anything_is_written(
+    debian, commands, server, status, body, fingerprint, message
+):
+    server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(status, body)
+    with pytest.raises(Refusal) as refused:
+        runner.bring(params(apt_repository=repository(server, key_fingerprint=fingerprint)), check=False)
+    assert message in str(refused.value)
+    assert (commands.made, set(debian.files)) == ([], {STATUS, "/etc/os-release"})
+
+
+def test_a_host_without_dpkg_is_refused(debian):
+    del debian.files[STATUS]
+    with pytest.raises(Refusal) as refused:
+        runner.bring(params(), check=True)
+    assert str(refused.value) == "found no /var/lib/dpkg/status; wanted a host with dpkg and apt (Debian, Ubuntu)"
+
+
+def test_a_host_with_neither_apt_nor_dnf_is_refused(on, commands):
+    on(Host("ID=arch\n"))
+    with pytest.raises(Refusal, match="found arch  in /etc/os-release; wanted a host with apt or dnf"):
+        runner.bring(params(), check=True)
+
+
+def test_in_check_mode_a_key_that_is_not_reached_is_told(debian, commands):
+    wanted = {"url": "https://example.com", "suite": "/", "key_url": "http://127.0.0.1:1/key", "key_fingerprint": "A"}
+    foretold = runner.bring(params(apt_repository=wanted), check=True)
+    (told,) = foretold["unforetold"]
+    assert told.startswith("the key at http://127.0.0.1:1/key: it is not reached (")
+    assert foretold["msg"] == f"repository {KEYRING}, {SOURCES}; install x"
+    assert "the key with the fingerprint A, from http://127.0.0.1:1/key" in foretold["diff"][0]["after"]
+    with pytest.raises(Refusal, match="set key_url to an address that this host reaches"):
+        runner.bring(params(apt_repository=wanted), check=False)
+
+
+def test_a_version_that_is_not_there_is_refused_before_anything_goes(debian, commands):
+    debian.install(("old", "1"))
+    with pytest.raises(Refusal, match=r"found x in the versions 1:2.0-1, 1.4-1; wanted 3\.\*"):
+        runner.bring(params(["x=3.*"], conflicts={"debian": ["old"]}), check=False)
+    assert not [line for line in commands.made if line.startswith("apt-get -q -y") and "update" not in line]
+
+
+def test_what_conflicts_is_removed_by_release(debian, commands):
+    debian.install(("old", "1"), ("other", "1"))
+    commands.answer("apt-get -q --simulate remove", "Remv old [1]\n")
+    wanted = params(conflicts={"debian-13": ["old", "absent"], "debian": ["other"]})
+    assert runner.bring(wanted, check=False)["msg"] == "remove old; install x"
+    assert [line.split()[-1] for line in commands.made] == ["old", "update", "old", "x"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_removal_that_takes_others_along_is_refused(debian, commands, check):
+    debian.install(("old", "1"))
+    commands.answer("apt-get -q --simulate remove old", "Remv cri-o [1]\nRemv old [1]\n")
+    with pytest.raises(Refusal, match="removing old would take cri-o along"):
+        runner.bring(params(conflicts={"debian": ["old"]}), check=check)
+    assert commands.made == ["apt-get -q --simulate remove old"]
+
+
+def test_a_hold_of_ours_is_released_and_one_of_the_administrators_stays(debian, commands):
+    debian.files[STATUS] = b"Package: x\nStatus: hold ok installed\nVersion: 1\n"
+    assert runner.bring(params(), check=False)["changed"] is False
+    debian.install(("x", "1"))
+    assert runner.bring(params(hold=True), check=False)["msg"] == "hold x"
+    debian.files[STATUS] = b"Package: x\nStatus: hold ok installed\nVersion: 1\n"
+    assert runner.bring(params(hold=True), check=False)["changed"] is False
+    assert runner.bring(params(), check=False)["msg"] == "unhold x"
+    assert runner.bring(params(), check=False)["changed"] is False
+    assert commands.made == ["apt-mark hold x", "apt-mark unhold x"]
+
+
+def dnf_repository(server, **more):
+    return {
+        "url": "https://example.com/{id}/{version_major}/{arch}",
+        "signed": "packages",
+        "key_url": f"http://{server.place}/gpg",
+        "key_fingerprint": FINGERPRINT,
+        **more,
+    }
+
+
+def test_a_rocky_host_is_foretold_and_then_brought_to_a_pinned_and_held_version(rocky, rpm, commands, server):
+    server.routes["GET", "/gpg"] = lambda asked: asked.say(200, dearmored(KEY))
+    rpm.there = {"old": "1-1"}
+    wanted = params(
+        packages={"rhel": ["x=*:1.*-*"]}, conflicts={"rhel": ["old"]}, dnf_repository=dnf_repository(server), hold=True
+    )
+    foretold = runner.bring(wanted, check=True)
+    assert set(rocky.files) == {"/etc/os-release"}
+    assert commands.made[1:] == ["rpm --erase --test old"]
+    commands.made.clear()
+    assert foretold == runner.bring(wanted, check=False)
+    assert foretold["msg"] == (
+        f"repository {RPM_KEY}, {REPO}; remove old; install x=*:1.*-*, python3-dnf-plugin-versionlock; hold x"
+    )
+    assert rocky.files[RPM_KEY] == armored(dearmored(KEY))
+    assert "baseurl=https://example.com/rocky/9/x86_64\n" in rocky.files[REPO].decode()
+    dnf = "dnf -y --setopt=install_weak_deps=False"
+    both = "x-1.*-* python3-dnf-plugin-versionlock"
+    assert commands.made[2:] == [
+        f"{dnf} -q --refresh --disableplugin=versionlock repoquery --qf %{{name}} {both}",
+        f"{dnf} --noautoremove remove old",
+        f"{dnf} --disableplugin=versionlock install {both}",
+        f"{dnf} versionlock delete x",
+        f"{dnf} versionlock add x",
+    ]
+
+
+def test_a_rocky_host_that_has_what_is_wanted_is_left_alone(rocky, rpm, commands, server):
+    rpm.there = {"x": "3:1.4-1.el9", "python3-dnf-plugin-versionlock": "4.3.0-1.el9"}
+    rocky.files[LOCKS] = b"x-3:1.4-1.el9.*\n"
+    rocky.files[RPM_KEY] = KEY
+    wanted = params(packages={"rhel": ["x=*:1.*-*"]}, dnf_repository=dnf_repository(server), hold=True)
+    rocky.files[REPO] = (
+        b"# Made by gpuchat.\n[gpuchat-x]\nname=gpuchat-x\nbaseurl=https://example.com/rocky/9/x86_64\nenabled=1\n"
+        b"gpgcheck=1\nrepo_gpgcheck=0\ngpgkey=file:///etc/pki/rpm-gpg/gpuchat-x\n"
+    )
+    assert runner.bring(wanted, check=False) == {
+        "changed": False,
+        "diff": [],
+        "msg": "all packages are as wanted",
+    }
+    assert (len(commands.made), server.asked) == (1, [])
+
+
+def test_on_a_rocky_host_the_absence_takes_locks_and_packages(rocky, rpm, commands):
+    rpm.there = {"x": "1.4-1.el9", "y": "1-1"}
+    rocky.files[LOCKS] = b"x-0:1.4-1.el9.*\n"
+    wanted = params(packages={"rhel": ["x"]}, state="absent")
+    assert runner.bring(wanted, check=False)["msg"] == "unhold x; remove x"
+    assert [line.split()[2:] for line in commands.made if line.startswith("dnf")] == [
+        ["--setopt=install_weak_deps=False", "versionlock", "delete", "x"],
+        ["--setopt=install_weak_deps=False", "--noautoremove", "remove", "x"],
+    ]
+
+
+def test_on_a_rocky_host_a_removal_that_others_stand_against_is_refused(rocky, rpm, commands):
+    rpm.there = {"runc": "4:1.2.5-1.el9"}
+    needed = "error: Failed dependencies:\n\trunc is needed by (installed) cri-o-1.30.4-2.el9.x86_64\n"
+    commands.answer("rpm --erase --test runc", rc=1, stderr=needed)
+    with pytest.raises(Refusal, match="removing runc would take cri-o along"):
+        runner.bring(params(conflicts={"rhel": ["runc"]}), check=True)
+
+
+def test_a_version_that_no_repository_of_dnfs_has_is_refused_with_what_dnf_said(rocky, commands):
+    commands.answer("dnf -y --setopt=install_weak_deps=False -q", stderr="Error: bad signature of x\n")
+    with pytest.raises(Refusal) as refused:
+        runner.bring(params(["x=3.*"]), check=False)
+    assert str(refused.value) == (
+        "found no x=3.* in this host's repositories; set packages to versions that are there. dnf said:\n"
+        "Error: bad signature of x"
+    )
+    assert not [line for line in commands.made if " install " in line]
+
+
+def test_a_host_whose_rpm_cannot_be_read_is_refused(rocky, commands):
+    commands.answer("rpm --query", rc=127, stderr="rpm: not found")
+    with pytest.raises(Refusal, match=r"found no state of rpm \(rpm: not found\); wanted a host with rpm and dnf"):
+        runner.bring(params(), check=True)
+
+
+def test_units_are_masked_before_the_packages_that_would_start_them(debian, commands):
+    commands.answer("systemctl is-active", "inactive\n", rc=3)
+    runner.bring(params(masked_units=["gpuchat-test-x.service"]), check=False)
+    assert [line.split()[-2:] for line in commands.made if "is-active" not in line] == [
+        ["Dpkg::Options::=--force-confold", "update"],
+        ["mask", "gpuchat-test-x.service"],
+        ["--allow-change-held-packages", "x"],
+    ]
+
+
+def test_a_unit_that_already_serves_something_is_refused(debian, commands):
+    commands.answer("systemctl is-active gpuchat-test-x.service", "active\n")
+    with pytest.raises(Refusal) as refused:
+        runner.bring(params(masked_units=["gpuchat-test-x.service"]), check=False)
+    assert str(refused.value) == (
+        "gpuchat-test-x.service already runs on this host and is not gpuchat's; wanted its ports for gpuchat's own "
+        "service; move its sites to another host and run `systemctl disable --now gpuchat-test-x.service`"
+    )
+
+
+def test_a_masked_unit_is_known_by_its_link(tmp_path, monkeypatch, debian, commands):
+    (tmp_path / "u.service").symlink_to("/dev/null")
+    debian.install(("x", "1"))
+    monkeypatch.setattr(runner, "SYSTEMD_UNITS", str(tmp_path))
+    assert runner.bring(params(masked_units=["u.service"]), check=False)["changed"] is False
+    assert commands.made == []
+
+
+def test_what_apt_says_is_told_when_it_fails(debian, commands):
+    command = " ".join(apt_runner.APT_GET)
+    commands.answer(f"{command} install", rc=100, stderr="E: Unable to locate package x\n")
+    with pytest.raises(host.CommandFailed, match="(?s)ended with status 100:\nE: Unable to locate package x"):
+        runner.bring(params(), check=False)

@@ -1,0 +1,78 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan import (
+    RENEW_BEFORE,
+    TOKENS,
+    Certificate,
+    Make,
+    plan_secrets,
+)
+
+UTC = datetime.timezone(datetime.timedelta())
+NOW = datetime.datetime(2030, 1, 1, tzinfo=UTC)
+DAY = datetime.timedelta(days=1)
+ALL_TOKENS = dict.fromkeys(TOKENS, "x")
+AUTHORITY = {"ca_key": "x", "ca_certificate": "x"}
+
+
+def certificate(*names, left=RENEW_BEFORE):
+    return Certificate(frozenset(names), NOW + left)
+
+
+@pytest.mark.parametrize(
+    ("known", "tls_names", "there", "made"),
+    [
+        pytest.param({}, ["a"], None, [*TOKENS, "authority", "certificate"], id="first run"),
+        pytest.param({}, [], None, [*TOKENS], id="first run, the owner brings a certificate"),
+        pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a"), [], id="all is there"),
+        pytest.param({**ALL_TOKENS, "api_key": ""}, [], None, ["api_key"], id="an empty secret is none"),
+        pytest.param(
+            {"api_key": "mine"}, [], None, [name for name in TOKENS if name != "api_key"], id="what the user set stays"
+        ),
+        pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], None, ["certificate"], id="no certificate yet"),
+        pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a", "b"], certificate("a"), ["certificate"], id="a further name"),
+        pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a", "b"), ["certificate"], id="a name less"),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY},
+            ["b", "a", "a"],
+            certificate("a", "b"),
+            [],
+            id="the same names in another order",
+        ),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY},
+            ["a"],
+            certificate("a", left=RENEW_BEFORE - DAY),
+            ["certificate"],
+            id="it nears its end",
+        ),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a", left=-DAY), ["certificate"], id="it has ended"
+        ),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY}, [], certificate("a", left=-DAY), [], id="it has ended, and nobody uses it"
+        ),
+        pytest.param(
+            {**ALL_TOKENS, "ca_certificate": "x"},
+            ["a"],
+            certificate("a"),
+            [],
+            id="the authority's key is kept elsewhere, and nothing is to be signed",
+        ),
+    ],
+)
+def test_only_what_is_missing_or_no_longer_serves_is_made(known, tls_names, there, made):
+    plan = plan_secrets(known, tls_names=tls_names, certificate=there, now=NOW)
+    assert plan.actions == tuple(map(Make, made))
+    assert plan.reason == (f"to make: {', '.join(made)}" if made else "all secrets are there")
+
+
+def test_a_diff_names_what_is_made_and_no_value():
+    plan = plan_secrets({**ALL_TOKENS, "api_key": ""}, tls_names=[], certificate=None, now=NOW)
+    (difference,) = plan.differences
+    assert (difference.name, difference.before, difference.after) == ("secret api_key", "", "(made)\n")

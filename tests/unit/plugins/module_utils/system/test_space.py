@@ -1,0 +1,37 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.space import GIB, Place, refuse_small
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(Place("/a", "/", 20 * GIB, used=False), id="just enough"),
+        pytest.param(Place("/a", "/a", 1, used=True), id="full of what is there already"),
+    ],
+)
+def test_a_place_that_holds_enough_is_allowed(place):
+    refuse_small([place], 20)
+
+
+def test_each_place_that_is_too_small_is_named():
+    places = [
+        Place("/var/lib/docker", "/data", 100 * GIB, used=False),
+        Place("/var/lib/containerd", "/var/lib", 20 * GIB - 1, used=False),
+        Place("/srv", "/srv", 3 * GIB // 2, used=False),
+    ]
+    with pytest.raises(Refusal) as refused:
+        refuse_small(places, 20)
+    assert str(refused.value) == (
+        "found 20.0 GiB for /var/lib/containerd (on /var/lib), 1.5 GiB for /srv (on /srv) free; wanted 20 GiB; "
+        "mount a larger file system there, or set minimum_gib to what you need"
+    )
+
+
+def test_the_cure_is_the_callers():
+    with pytest.raises(Refusal, match="wanted 1 GiB; buy a disk$"):
+        refuse_small([Place("/a", "/", 0, used=False)], 1, "buy a disk")

@@ -1,0 +1,234 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pathlib
+import stat
+import sys
+import zipfile
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import virtualenv_runner
+
+SECRET = "geheim"
+HASH = "--hash=sha256:" + "ab" * 32
+
+
+class Python:
+    """Stands in for ``host.run``: an interpreter with venv and pip that leave what the real ones would."""
+
+    def __init__(self):
+        self.version, self.complete, self.pip, self.dies = "3.11", True, host.Output(0, "", ""), None
+        self.commands, self.environments = [], []
+
+    def __call__(self, command, timeout=600, environment=None):
+        self.commands.append(command)
+        self.environments.append(environment)
+        if self.dies and self.dies in command:
+            raise KeyboardInterrupt
+        if "-c" in command:
+            return host.Output(0 if self.complete else 1, f"{self.version}\n", "")
+        if "venv" in command:
+            (pathlib.Path(command[-1]) / "bin").mkdir(parents=True)
+            (pathlib.Path(command[-1]) / "bin" / "python").touch()
+            return host.Output(0 if self.complete else 1, "ensurepip is not available", "")
+        return self.pip
+
+
+@pytest.fixture
+def python(monkeypatch):
+    stand_in = Python()
+    monkeypatch.setattr(host, "run", stand_in)
+    if os.getuid() != 0:
+        monkeypatch.setattr(os, "fchown", lambda *_: None)
+    return stand_in
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "opt" / "toolbox"
+
+
+def bring(path, requirements=f"a==1 {HASH}\n", check=False, **others):
+    params = {"index_url": "", "trusted_hosts": [], "python": "/usr/bin/python3", "state": "present", **others}
+    return virtualenv_runner.bring({"path": str(path), "requirements": requirements, **params}, check)
+
+
+def folders(path):
+    return sorted(found.name for found in path.parent.iterdir()) if path.parent.exists() else []
+
+
+def test_an_environment_is_made_once_and_an_unchanged_run_asks_nobody(path, python):
+    first = bring(path)
+    assert first["changed"]
+    assert path.is_symlink()
+    asked = len(python.commands)
+    assert not bring(path)["changed"]
+    assert [command[1] for command in python.commands[asked:]] == ["-c"]
+    assert folders(path) == ["toolbox", os.readlink(path)]
+
+
+def test_check_mode_foretells_and_writes_nothing(path, python):
+    foretold = bring(path, check=True)
+    assert not path.parent.exists()
+    told = foretold.pop("unforetold")
+    assert told == ["whether the package index has the packages: check mode fetches nothing"]
+    assert foretold == bring(path)
+    assert "unforetold" not in bring(path, check=True)
+
+
+def test_check_mode_foretells_on_a_host_whose_python_cannot_make_environments_yet(path, python):
+    python.complete = False
+    foretold = bring(path, check=True)
+    assert foretold["changed"]
+    assert foretold["unforetold"][0].endswith("(Debian's package for that is python3-venv)")
+    with pytest.raises(
+        Refusal, match="^/usr/bin/python3 cannot make a virtual environment; .*nothing is left of the try"
+    ):
+        bring(path)
+    assert folders(path) == []
+
+
+def test_a_change_switches_the_link_and_removes_the_old_folder(path, python):
+    bring(path)
+    before = os.readlink(path)
+    bring(path, f"a==2 {HASH}\n")
+    assert os.readlink(path) != before
+    assert folders(path) == ["toolbox", os.readlink(path)]
+
+
+def test_a_failed_pip_leaves_the_old_environment_and_tells_what_it_said_and_what_to_set(path, python):
+    bring(path)
+    there = folders(path)
+    python.pip = host.Output(1, "", "\n".join(f"line {number}" for number in range(40)) + f"\nno way to {SECRET}")
+    with pytest.raises(Refusal) as refused:
+        bring(path, f"a==2 {HASH}\n", index_url=f"https://user:{SECRET}@pypi.example.com/simple")
+    told = str(refused.value)
+    assert told.startswith(
+        f"pip could not install what {path} wants from https://user:****@pypi.example.com/simple; "
+        "the old environment is left as it was; set index_url (toolbox_index_url) to "
+    )
+    assert told.endswith("line 39\nno way to ****")
+    assert "line 25\n" not in told
+    assert folders(path) == there
+    assert not bring(path)["changed"]
+
+
+def test_an_indexs_credentials_stand_in_no_command(path, python):
+    url = f"https://user:{SECRET}@pypi.example.com/simple"
+    result = bring(path, index_url=url, trusted_hosts=["pypi.example.com"])
+    assert not [command for command in python.commands if SECRET in " ".join(command)]
+    assert python.environments[-1]["PIP_INDEX_URL"] == url
+    assert {"--require-hashes", "--only-binary", ":all:"} < set(python.commands[-1])
+    assert python.environments[-1]["PIP_TRUSTED_HOST"] == "pypi.example.com"
+    assert SECRET not in str(result)
+    assert not [found for found in path.rglob("*") if found.is_file() and SECRET in found.read_text()]
+
+
+@pytest.mark.parametrize("dies", ["venv", "pip"])
+def test_a_run_that_dies_leaves_the_old_environment_and_the_next_one_finishes(path, python, dies):
+    bring(path)
+    before = os.readlink(path)
+    python.dies = dies
+    with pytest.raises(KeyboardInterrupt):
+        bring(path, f"a==2 {HASH}\n")
+    assert os.readlink(path) == before
+    python.dies = None
+    assert bring(path, f"a==2 {HASH}\n")["changed"]
+    assert folders(path) == ["toolbox", os.readlink(path)]
+
+
+@pytest.mark.parametrize("dies", ["symlink", "replace"])
+def test_a_run_that_dies_while_the_link_is_led_is_finished_by_the_next(path, python, monkeypatch, dies):
+    bring(path)
+    real = getattr(os, dies)
+
+    def dying(source, destination):
+        if os.path.basename(destination) in ("toolbox", "toolbox.new"):
+            raise KeyboardInterrupt
+        real(source, destination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, dies, dying)
+        with pytest.raises(KeyboardInterrupt):
+            bring(path, f"a==2 {HASH}\n")
+    bring(path, f"a==2 {HASH}\n")
+    assert folders(path) == ["toolbox", os.readlink(path)]
+    assert not bring(path, f"a==2 {HASH}\n")["changed"]
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "link"])
+def test_something_of_somebody_elses_at_the_path_is_left_alone(path, python, what):
+    path.parent.mkdir()
+    {"folder": path.mkdir, "file": path.touch, "link": lambda: path.symlink_to("/usr")}[what]()
+    for state in ("present", "absent"):
+        with pytest.raises(Refusal, match="which gpuchat did not make"):
+            bring(path, state=state)
+    assert folders(path) == ["toolbox"]
+
+
+def test_an_environment_is_removed_and_a_second_run_changes_nothing(path, python):
+    bring(path)
+    (path.parent / "toolbox-of-somebody").mkdir()
+    assert bring(path, state="absent", check=True)["changed"]
+    assert len(folders(path)) == 3
+    assert bring(path, state="absent", requirements="")["changed"]
+    assert folders(path) == ["toolbox-of-somebody"]
+    assert not bring(path, state="absent")["changed"]
+
+
+def test_everybody_may_read_the_environment_whatever_the_umask(path, python):
+    before = os.umask(0o077)
+    try:
+        bring(path)
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    for found in (path.parent, path, path / "bin", path / "gpuchat.json"):
+        assert stat.S_IMODE(found.stat().st_mode) & 0o044 == 0o044, found
+
+
+def wheel(version):
+    """Return the bytes of a package ``example`` that says its version."""
+    info = f"example-{version}.dist-info"
+    files = {
+        "example.py": f"version = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: example\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+def test_the_real_venv_and_pip_install_from_an_index_what_has_the_right_hash(path, server, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    content = wheel("1.0")
+    name = "example-1.0-py3-none-any.whl"
+    page = f'<!DOCTYPE html><html><body><a href="/files/{name}">{name}</a></body></html>'.encode()
+    server.routes["GET", "/simple/example/"] = lambda handler: handler.say(200, page, Content_Type="text/html")
+    server.routes["GET", f"/files/{name}"] = lambda handler: handler.say(200, content)
+    options = {"python": sys.executable, "index_url": f"http://user:{SECRET}@{server.place}/simple"}
+
+    with pytest.raises(Refusal, match="DO NOT MATCH THE HASHES") as refused:
+        bring(path, f"example==1.0 {HASH}\n", **options)
+    assert SECRET not in str(refused.value)
+    assert folders(path) == []
+
+    wanted = f"example==1.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n"
+    assert bring(path, wanted, **options)["changed"]
+    asked = len(server.asked)
+    assert host.run([f"{path}/bin/python", "-c", "import example; print(example.version)"]).stdout == "1.0\n"
+    assert not bring(path, wanted, **options)["changed"]
+    assert len(server.asked) == asked

@@ -1,0 +1,147 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import endpoint_runner
+
+ANSWER = ["Good ", "day ", "to ", "you."]
+
+
+class Engine:
+    """A model server, as far as the checks can tell; its answers can be spoilt."""
+
+    def __init__(self, server):
+        self.spoilt = {}
+        self.pause = 0.02
+        server.routes["GET", "/v1/models"] = self.models
+        server.routes["POST", "/v1/chat/completions"] = self.complete
+
+    def models(self, asked):
+        self.say(asked, "models", {"object": "list", "data": [{"id": "qwen"}]})
+
+    def complete(self, asked):
+        body = json.loads(asked.body)
+        call = {"function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
+        if body["stream"]:
+            chunks = [json.dumps({"choices": [{"delta": {"content": part}}]}) for part in ANSWER]
+            asked.stream([*self.spoilt.get("stream", chunks), "[DONE]"], self.pause)
+        elif "tools" in body:
+            self.say(asked, "tool_call", {"choices": [{"message": {"content": None, "tool_calls": [call]}}]})
+        else:
+            self.say(asked, "completion", {"choices": [{"message": {"content": "".join(ANSWER)}}]})
+
+    def say(self, asked, what, right):
+        if asked.headers.get("Authorization") != "Bearer k3y":
+            asked.say(401, b'{"error": "no key"}')
+        else:
+            asked.say(200, json.dumps(self.spoilt.get(what, right)).encode())
+
+
+@pytest.fixture
+def engine(server):
+    return Engine(server)
+
+
+def params(server, **more):
+    return {
+        "url": f"http://{server.place}/v1",
+        "model": "qwen",
+        "api_key": "k3y",
+        "question": "hello",
+        "answer": "Good day to you.",
+        "stream": True,
+        "tool_call": True,
+        "timeout": 5,
+        **more,
+    }
+
+
+def test_a_right_endpoint_has_no_failure(server, engine):
+    checked = ["models", "completion", "stream", "tool_call"]
+    assert endpoint_runner.bring(params(server)) == {"changed": False, "checked": checked, "failures": {}}
+
+
+def test_only_what_is_wanted_is_asked(server, engine):
+    result = endpoint_runner.bring(params(server, stream=False, tool_call=False))
+    assert result["checked"] == ["models", "completion"]
+    assert [path for _method, path, _headers in server.asked] == ["/v1/models", "/v1/chat/completions"]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "options", "failures"),
+    [
+        pytest.param(
+            {"models": {"object": "list", "data": [{"id": "other"}]}},
+            {},
+            {"models": "found the models ['other'], wanted qwen among them"},
+            id="another model",
+        ),
+        pytest.param(
+            {"completion": {"choices": [{"message": {"content": "No."}}]}},
+            {},
+            {"completion": "found the answer 'No.', wanted 'Good day to you.'"},
+            id="another answer",
+        ),
+        pytest.param(
+            {"tool_call": {"choices": []}},
+            {},
+            {"tool_call": 'found no tool call in {"choices": []}, wanted one of get_weather'},
+            id="no tool call",
+        ),
+        pytest.param(
+            {"stream": []},
+            {},
+            {"stream": "found the streamed text '', wanted 'Good day to you.'"},
+            id="an empty stream",
+        ),
+        pytest.param(
+            {},
+            {"api_key": None},
+            dict.fromkeys(["models", "completion", "tool_call"], 'found status 401, wanted 200: {"error": "no key"}'),
+            id="no key",
+        ),
+    ],
+)
+def test_each_wrong_answer_is_named(server, engine, spoilt, options, failures):
+    engine.spoilt = spoilt
+    assert endpoint_runner.bring(params(server, **options))["failures"] == failures
+
+
+def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
+    engine.pause = 0
+    monkeypatch.setattr(endpoint_runner.openai_api, "STREAM_ATTEMPTS", 1)
+    times = iter([0.0, *[1.0] * 100])
+    monkeypatch.setattr(endpoint_runner.time, "monotonic", lambda: next(times))
+    failures = endpoint_runner.bring(params(server, tool_call=False))["failures"]
+    assert failures == {
+        "stream": "found 4 chunks in 1 arrivals within 0 ms of 1000 ms, wanted chunks that arrive apart in time"
+    }
+
+
+@pytest.mark.parametrize(("words", "failed"), [((None,), False), (("a", "b", None), False), (tuple("abcdef"), True)])
+def test_a_stream_that_a_busy_machine_may_have_spoilt_is_asked_for_again(server, engine, monkeypatch, words, failed):
+    left = iter(words)
+    monkeypatch.setattr(endpoint_runner, "_one_stream", lambda _params: next(left))
+    failures = endpoint_runner.bring(params(server, tool_call=False))["failures"]
+    assert failures == ({"stream": words[-1]} if failed else {})
+    assert list(left) == []
+
+
+def test_where_nobody_listens_each_check_says_so():
+    failures = endpoint_runner.bring({**params(FakePlace, tool_call=False)})["failures"]
+    assert set(failures) == {"models", "completion", "stream"}
+    assert all("refused" in word for word in failures.values())
+
+
+class FakePlace:
+    place = "127.0.0.1:1"
+
+
+def test_the_key_goes_in_a_header_alone(server, engine):
+    endpoint_runner.bring(params(server, stream=False, tool_call=False))
+    for _method, path, headers in server.asked:
+        assert "k3y" not in path
+        assert headers["Authorization"] == "Bearer k3y"

@@ -1,0 +1,362 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site import (
+    ENGINE_PATHS,
+    FAILED,
+    INSIDE,
+    NOT_CHECKED,
+    OUTSIDE,
+    PASSED,
+    Row,
+    Seen,
+    Site,
+    checks,
+    commands,
+    not_checked,
+    row,
+    shown,
+    table,
+)
+
+SITE = Site("chat.example.com", "qwen", answer="Hello!", address="10.0.0.1")
+CHECKS = {check.name: check for check in checks(SITE)}
+
+
+@pytest.mark.parametrize(
+    ("ports", "url", "http_url"),
+    [
+        ((80, 443), "https://chat.example.com", "http://chat.example.com"),
+        ((8080, 8443), "https://chat.example.com:8443", "http://chat.example.com:8080"),
+    ],
+    ids=["usual ports", "other ports"],
+)
+def test_a_site_has_addresses(ports, url, http_url):
+    site = Site("chat.example.com", "qwen", http_port=ports[0], https_port=ports[1])
+    assert (site.url, site.http_url) == (url, http_url)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param({"authority": False}, "", id="a public name and certificate"),
+        pytest.param({}, " --cacert {authority}", id="a private authority"),
+        pytest.param(
+            {"address": "10.0.0.1", "authority": False},
+            " --resolve c:443:10.0.0.1 --resolve c:80:10.0.0.1",
+            id="a name that no DNS knows",
+        ),
+        pytest.param({"address": "c", "authority": False}, "", id="an address for a domain"),
+    ],
+)
+def test_curl_reaches_the_edge_by_its_name(options, words):
+    assert (
+        " ".join(Site("c", "m", **options).curl("URL"))
+        == f"curl --silent --show-error --noproxy * --max-time 120{words} URL"
+    )
+
+
+def test_the_rows_come_in_their_order_and_the_rate_limit_last():
+    assert [(check.name, check.vantage) for check in checks(SITE)] == [
+        ("certificate and protocol", INSIDE),
+        ("plain HTTP is redirected", INSIDE),
+        ("the chat's page", INSIDE),
+        ("/v1/models", INSIDE),
+        ("a completion", INSIDE),
+        ("a stream arrives in pieces", INSIDE),
+        ("a tool call", INSIDE),
+        ("the API refuses without a key", INSIDE),
+        ("the API refuses with a wrong key", INSIDE),
+        ("the engine's other paths are closed", INSIDE),
+        ("a foreign address is refused", OUTSIDE),
+        ("no other port is open", OUTSIDE),
+        ("the rate limit", INSIDE),
+    ]
+
+
+def test_a_model_without_tools_has_no_row_for_them():
+    without = [check.name for check in checks(Site("c", "m", tool_call=False))]
+    assert without == [name for name in CHECKS if name != "a tool call"]
+
+
+def seen(stdout="", rc=0, stderr="", at=1.0):
+    return Seen(rc, 0.0, [(at, line) for line in stdout.split("\n")] if stdout else [], stderr)
+
+
+def page(body, status=200, kind="text/html; charset=utf-8"):
+    return seen(f"{body}\n{status} {kind}")
+
+
+def api(value, status=200):
+    return page(json.dumps(value), status, "application/json")
+
+
+def streamed(*times):
+    chunks = [(at, 'data: {"choices": [{"delta": {"content": "x"}}]}') for at in times]
+    return Seen(0, 0.0, [line for chunk in chunks for line in (chunk, (chunk[0], ""))] + [(times[-1], "data: [DONE]")])
+
+
+def message(**content):
+    return api({"choices": [{"message": content}]})
+
+
+def error(status):
+    return api({"error": {"message": "no", "type": "x"}}, status)
+
+
+def statuses(*words):
+    return seen("\n".join(map(str, words)))
+
+
+CALL = {"function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
+MODELS = {"object": "list", "data": [{"id": "qwen"}]}
+CURL_60 = """* SSL certificate problem: self-signed certificate
+* Closing connection 0
+curl: (60) SSL certificate problem: self-signed certificate
+More details here: https://curl.se/docs/sslcerts.html
+
+curl failed to verify the legitimacy of the server and therefore could not
+establish a secure connection to it. To learn more about this situation and
+how to fix it, please visit the web page mentioned above.
+"""
+REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: Couldn't connect to server\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("certificate and protocol", seen(stderr="* SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n")),
+        ("certificate and protocol", seen(stderr="* SSL connection using TLSv1.2 / ECDHE-ECDSA-AES256-GCM-SHA384\n")),
+        ("plain HTTP is redirected", seen("301 https://chat.example.com/")),
+        ("the chat's page", page("<html>" + "x" * 1000)),
+        ("/v1/models", api(MODELS)),
+        ("a completion", message(content="Hello!")),
+        ("a stream arrives in pieces", streamed(0.2, 0.5, 0.8)),
+        ("a tool call", message(content=None, tool_calls=[CALL])),
+        ("the API refuses without a key", error(401)),
+        ("the API refuses with a wrong key", error(401)),
+        ("the engine's other paths are closed", statuses(*[404] * len(ENGINE_PATHS))),
+        ("a foreign address is refused", page("<html>Forbidden</html>", 403)),
+        ("no other port is open", statuses(22, 80, 443)),
+        ("no other port is open", statuses(443)),
+        ("the rate limit", statuses(*[200] * 60, *[429] * 20)),
+    ],
+)
+def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
+    one = row(CHECKS[name], answer)
+    assert (one.status, one.detail, one.cause, one.cure) == (PASSED, "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "detail"),
+    [
+        pytest.param(
+            "certificate and protocol",
+            seen(rc=60, stderr=CURL_60),
+            "curl ended with 60, wanted a certificate that verifies "
+            "(curl: (60) SSL certificate problem: self-signed certificate)",
+            id="another authority",
+        ),
+        pytest.param(
+            "certificate and protocol",
+            seen(stderr="* SSL connection using TLSv1.1 / X"),
+            "found no TLS 1.2 or 1.3 (* SSL connection using TLSv1.1 / X)",
+            id="an old protocol",
+        ),
+        pytest.param(
+            "plain HTTP is redirected",
+            seen("200 "),
+            "found '200', wanted '301 https://chat.example.com/'",
+            id="HTTP is served",
+        ),
+        pytest.param(
+            "plain HTTP is redirected",
+            seen("301 https://other/"),
+            "found '301 https://other/', wanted '301 https://chat.example.com/'",
+            id="it leads elsewhere",
+        ),
+        pytest.param(
+            "the chat's page",
+            page("Bad Gateway", 502),
+            "found status 502 and 11 characters of text/html; charset=utf-8, wanted a page",
+            id="chat down",
+        ),
+        pytest.param(
+            "the chat's page",
+            page("x" * 2000, kind="application/json"),
+            "found status 200 and 2000 characters of application/json, wanted a page",
+            id="no page",
+        ),
+        pytest.param(
+            "/v1/models",
+            error(502),
+            'found status 502, wanted 200: {"error": {"message": "no", "type": "x"}}',
+            id="engine down",
+        ),
+        pytest.param(
+            "/v1/models",
+            api({**MODELS, "data": [{"id": "b"}]}),
+            "found the models ['b'], wanted qwen among them",
+            id="another model",
+        ),
+        pytest.param(
+            "a completion", message(content="Bye"), "found the answer 'Bye', wanted 'Hello!'", id="another answer"
+        ),
+        pytest.param(
+            "a stream arrives in pieces",
+            streamed(0.9, 0.9, 0.9),
+            "found 3 chunks in 1 arrivals within 0 ms of 900 ms, wanted chunks that arrive apart in time",
+            id="proxy_buffering on",
+        ),
+        pytest.param(
+            "a tool call",
+            message(content="It rains"),
+            'found no tool call in {"choices": [{"message": {"content": "It rains"}}]}, wanted one of get_weather',
+            id="tool parser off",
+        ),
+        pytest.param(
+            "the API refuses without a key", api(MODELS), "found status 200, wanted 401", id="key check removed"
+        ),
+        pytest.param(
+            "the API refuses with a wrong key",
+            page("Unauthorized", 401),
+            "found null, wanted an error in OpenAI's JSON form",
+            id="refusal not in OpenAI's form",
+        ),
+        pytest.param(
+            "the engine's other paths are closed",
+            statuses(200, *[404] * (len(ENGINE_PATHS) - 1)),
+            f"found the statuses 200{' 404' * (len(ENGINE_PATHS) - 1)} for {', '.join(ENGINE_PATHS)}, "
+            "wanted 404 for each",
+            id="metrics open",
+        ),
+        pytest.param(
+            "a foreign address is refused", page("<html>", 200), "found status 200, wanted 403", id="allow list emptied"
+        ),
+        pytest.param(
+            "a foreign address is refused",
+            seen(rc=7, stderr=REFUSED),
+            f"found status 0, wanted 403 ({REFUSED.strip()})",
+            id="nothing answers",
+        ),
+        pytest.param(
+            "no other port is open",
+            statuses(22, 443, 8000, 3210),
+            "found the ports 3210, 8000 open, wanted none but 22, 80, 443",
+            id="a port opened",
+        ),
+        pytest.param(
+            "no other port is open", seen(), "did not even reach 443, so the scan says nothing", id="nothing reached"
+        ),
+        pytest.param(
+            "the rate limit", statuses(*[200] * 80), "found 80 x 200, wanted some 200 and some 429", id="no limit"
+        ),
+        pytest.param(
+            "the rate limit",
+            statuses(*[429] * 79, 502),
+            "found 79 x 429, 1 x 502, wanted some 200 and some 429",
+            id="nothing goes through",
+        ),
+        pytest.param(
+            "the rate limit", seen(rc=7), "found no answer, wanted some 200 and some 429", id="nobody answers"
+        ),
+    ],
+)
+def test_a_row_is_red_with_what_was_found_its_cause_and_its_cure(name, answer, detail):
+    check = CHECKS[name]
+    one = row(check, answer)
+    assert (one.status, one.detail, one.cause, one.cure) == (FAILED, detail, check.cause, check.cure)
+    assert one.cause
+    assert one.cure
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if CHECKS[name].command[0] == "curl"])
+@pytest.mark.parametrize(
+    "answer",
+    [seen(rc=28, stderr="curl: (28) timeout"), page("<html>Bad Gateway</html>", 502), seen("\n\n")],
+    ids=["a timeout", "a bad gateway", "blank lines"],
+)
+def test_no_row_is_green_where_the_site_is_down(name, answer):
+    one = row(CHECKS[name], answer)
+    assert one.status == FAILED
+    assert "found ," not in one.detail
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_a_shown_command_has_no_placeholder_left_and_can_be_typed(check):
+    text = shown(check.command)
+    assert not [place for place in ("{authority}", "{key}", "{wrong_key}") if place in text]
+    assert "\n" not in text
+    assert shlex.split(text)[0] in ("curl", "nmap")
+
+
+def test_a_shown_command_asks_the_same_as_the_one_that_was_run():
+    check = CHECKS["a completion"]
+    files = {"@{key}": "@key.header", "{authority}": "gpuchat-ca.crt"}
+    run = [files.get(word, word).replace("\n", "\\n") for word in check.command]
+    assert shlex.split(shown(check.command)) == run
+    assert json.loads(run[run.index("--data") + 1])["messages"] == [{"role": "user", "content": "hello"}]
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_a_command_takes_its_key_from_a_file(check):
+    headers = [check.command[at + 1] for at, word in enumerate(check.command) if word == "--header"]
+    assert set(headers) <= {"@{key}", "@{wrong_key}", "Content-Type: application/json"}
+    assert not any("authorization" in word.lower() or "bearer" in word.lower() for word in check.command)
+
+
+def test_the_rate_limit_is_asked_more_often_than_it_lets_through():
+    check = {one.name: one for one in checks(Site("c", "m", rate=3, burst=5))}["the rate limit"]
+    assert check.command[-1] == "https://c/v1/models?n=[1-17]"
+
+
+ROWS = [
+    Row("page", INSIDE, PASSED, "", "curl a"),
+    Row("ports", OUTSIDE, NOT_CHECKED, "gpuchat_probe_host is not set", "nmap b"),
+    Row("a stream", INSIDE, FAILED, "found 1 chunk", "curl c", "a proxy collects", "set it off"),
+]
+
+
+def test_a_table_tells_each_rows_state_and_each_failures_cause_cure_and_command():
+    assert table(ROWS) == (
+        "  page      inside   ok\n"
+        "  ports     outside  not checked  gpuchat_probe_host is not set\n"
+        "  a stream  inside   FAILED       found 1 chunk\n"
+        "      likely: a proxy collects\n"
+        "      do:     set it off\n"
+        "      see:    curl c"
+    )
+
+
+def test_commands_are_listed_to_be_repeated_by_hand():
+    site = Site("c", "m", address="10.0.0.1")
+    rows = [row(check, seen(rc=7)) for check in checks(site)[:2]]
+    resolve = "--resolve c:443:10.0.0.1 --resolve c:80:10.0.0.1"
+    head = f"curl --silent --show-error --noproxy '*' --max-time 120 {resolve} --cacert gpuchat-ca.crt"
+    assert commands(site, [*rows, ROWS[1]]).splitlines() == [
+        f'  edge() {{ {head} "$@"; }}',
+        "  # certificate and protocol (inside)",
+        "  edge --verbose --head --output /dev/null https://c/",
+        "  # plain HTTP is redirected (inside)",
+        "  edge --output /dev/null --write-out '%{http_code} %{redirect_url}' http://c/",
+        "  # ports (outside)",
+        "  nmap b",
+    ]
+
+
+@pytest.mark.parametrize("site", [SITE, Site("c", "m", authority=False)], ids=["private", "public"])
+def test_a_listed_command_is_the_rows_own(site):
+    rows = [row(check, seen(rc=7)) for check in checks(site)]
+    head, *listed = commands(site, rows).splitlines()
+    common = head.strip().removeprefix("edge() { ").removesuffix(' "$@"; }')
+    assert [line.strip().replace("edge ", f"{common} ", 1) for line in listed[1::2]] == [one.command for one in rows]
+
+
+def test_a_row_that_was_not_checked_is_never_green():
+    one = not_checked(CHECKS["a foreign address is refused"], "gpuchat_probe_host is not set")
+    assert (one.status, one.detail) == (NOT_CHECKED, "gpuchat_probe_host is not set")

@@ -1,0 +1,195 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import pathlib
+import socket
+import stat
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import site_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site import (
+    FAILED,
+    INSIDE,
+    NOT_CHECKED,
+    OUTSIDE,
+    PASSED,
+    Check,
+    Seen,
+    Site,
+    checks,
+)
+
+SITE = {
+    "domain": "chat.example.com",
+    "model": "qwen",
+    "address": "",
+    "http_port": 80,
+    "https_port": 443,
+    "question": "hello",
+    "answer": "",
+    "long_question": "",
+    "tool_call": True,
+    "rate": 10,
+    "burst": 40,
+    "open_ports": [22, 80, 443],
+}
+INSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == INSIDE]
+PORTS = next(check for check in checks(Site("nowhere.example.com", "m")) if check.name == "no other port is open")
+OUTSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == OUTSIDE]
+
+
+def params(**more):
+    return {
+        "site": SITE,
+        "vantage": "inside",
+        "authority": "PEM",
+        "api_key": "s3cret-k3y",
+        "rows": [],
+        "final": False,
+        "report_file": None,
+        **more,
+    }
+
+
+@pytest.fixture
+def green(monkeypatch):
+    """Let each command see nothing, and each check be content with it."""
+    monkeypatch.setattr(site_runner, "_see", lambda check, places: Seen(0, 0.0, []))
+    real = site_runner.checks
+    monkeypatch.setattr(
+        site_runner,
+        "checks",
+        lambda site: tuple(type(one)(**{**vars(one), "judge": lambda seen: None}) for one in real(site)),
+    )
+
+
+@pytest.mark.parametrize(("vantage", "names"), [("inside", INSIDE_NAMES), ("outside", OUTSIDE_NAMES)])
+def test_one_vantage_point_makes_its_own_rows(green, vantage, names):
+    result = site_runner.bring(params(vantage=vantage))
+    assert [one["name"] for one in result["rows"]] == names
+    assert result["changed"] is False
+
+
+def test_all_rows_are_joined_in_their_order_and_reported(green, tmp_path, state_directory):
+    outside = site_runner.bring(params(vantage="outside"))["rows"]
+    report = tmp_path / "report.json"
+    result = site_runner.bring(params(rows=outside, final=True, report_file=str(report)))
+    assert (result["passed"], {one["status"] for one in result["rows"]}) == (True, {PASSED})
+    assert [one["name"] for one in result["rows"]] == [check.name for check in checks(Site("c", "m"))]
+    told = json.loads(report.read_text())
+    assert told == {"url": "https://chat.example.com", "passed": True, "not_checked": [], "rows": result["rows"]}
+    assert stat.S_IMODE(report.stat().st_mode) == 0o644
+
+
+def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
+    result = site_runner.bring(params(final=True))
+    open_rows = [(one["name"], one["detail"]) for one in result["rows"] if one["status"] == NOT_CHECKED]
+    assert open_rows == [(name, "gpuchat_probe_host is not set") for name in OUTSIDE_NAMES]
+    assert result["passed"] is True
+
+
+def test_one_failed_row_fails_the_whole(green):
+    red = {
+        "name": OUTSIDE_NAMES[0],
+        "vantage": OUTSIDE,
+        "status": FAILED,
+        "detail": "x",
+        "command": "c",
+        "cause": "",
+        "cure": "",
+    }
+    result = site_runner.bring(params(rows=[red], final=True))
+    assert result["passed"] is False
+    assert result["msg"] == "12 of 13 rows did not fail"
+
+
+def test_no_key_stands_in_the_result(green):
+    assert "s3cret-k3y" not in json.dumps(site_runner.bring(params(final=True)))
+
+
+def look(*command):
+    return site_runner._see(Check("x", INSIDE, command, lambda seen: None, "", ""), {"{key}": "/the/file"})
+
+
+def test_a_command_is_seen_line_by_line_with_its_times():
+    seen = look("sh", "-c", "echo one; sleep 0.2; echo two; echo bad >&2; exit 3")
+    assert (seen.rc, seen.stdout, seen.stderr) == (3, "one\ntwo", "bad\n")
+    assert seen.started <= seen.lines[0][0] < seen.lines[1][0] - 0.1
+
+
+def test_places_are_filled_with_the_runners_own_files():
+    assert look("echo", "@{key}").stdout == "@/the/file"
+
+
+def test_a_missing_program_is_told():
+    seen = look("no-such-curl")
+    assert (seen.rc, seen.stderr) == (127, "no-such-curl is not installed here")
+
+
+def test_the_key_is_kept_in_a_file_that_only_its_owner_reaches_and_that_is_gone_afterwards(monkeypatch):
+    kept = []
+
+    def see(check, places):
+        path = pathlib.Path(places["{key}"])
+        kept.append((path, path.read_text(), stat.S_IMODE(path.parent.stat().st_mode)))
+        return Seen(0, 0.0, [])
+
+    monkeypatch.setattr(site_runner, "_see", see)
+    site_runner.bring(params())
+    assert {entry[1:] for entry in kept} == {("Authorization: Bearer s3cret-k3y\n", 0o700)}
+    assert not any(path.exists() for path, *_rest in kept)
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        yield one.getsockname()[1]
+
+
+def closed_ports(count):
+    ports = []
+    for _round in range(count):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            ports.append(one.getsockname()[1])
+    return ports
+
+
+def test_open_ports_are_told_from_closed_ones(listener):
+    assert site_runner.open_ports("127.0.0.1", [*closed_ports(5), listener, *closed_ports(5)]) == [listener]
+
+
+def test_more_ports_than_may_be_asked_at_once_are_all_asked(listener, monkeypatch):
+    monkeypatch.setattr(site_runner, "CONNECTIONS_AT_ONCE", 3)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        second = other.getsockname()[1]
+        ports = [listener, *closed_ports(20), second]
+        assert site_runner.open_ports("127.0.0.1", ports) == sorted([listener, second])
+
+
+def test_an_address_over_ipv6_is_asked_too():
+    try:
+        one = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with one:
+        port = one.getsockname()[1]
+        assert site_runner.open_ports("::1", [port]) == [port]
+
+
+def test_a_scan_of_a_name_that_nobody_knows_is_seen_as_a_failure(monkeypatch):
+    def unknown(*_args, **_options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(site_runner.socket, "getaddrinfo", unknown)
+    seen = site_runner._see(PORTS, {})
+    assert seen.rc != 0
+    assert "Name or service not known" in seen.stderr
+
+
+def test_records_are_written_nowhere_but_in_the_report(green, monkeypatch):
+    monkeypatch.setattr(host, "write_json", lambda *_args, **_options: pytest.fail("wrote a file"))
+    site_runner.bring(params(final=True))

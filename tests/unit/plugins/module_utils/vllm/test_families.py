@@ -1,0 +1,184 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import families, flags
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import versions
+
+QWEN2, QWEN3, LLAMA = "Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM"
+DEEPSEEK, GLM, MISTRAL = "DeepseekV3ForCausalLM", "Glm4MoeForCausalLM", "Mistral3ForConditionalGeneration"
+
+
+def family(architecture, repo, version="0.32.0", files=(), **config):
+    return families.family_for({"architectures": [architecture], **config}, repo, version, files)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo", "tools", "reasoning", "template"),
+    [
+        (QWEN2, "Qwen/Qwen2.5-7B-Instruct", "hermes", "", ""),
+        (QWEN2, "Qwen/QwQ-32B", "hermes", "deepseek_r1", ""),
+        (LLAMA, "NousResearch/Hermes-3-Llama-3.1-8B", "hermes", "", ""),
+        (QWEN3, "Qwen/Qwen3-8B", "hermes", "qwen3", ""),
+        ("Qwen3MoeForCausalLM", "Qwen/Qwen3-30B-A3B-Instruct-2507", "hermes", "", ""),
+        ("Qwen3MoeForCausalLM", "Qwen/Qwen3-30B-A3B-Thinking-2507", "hermes", "deepseek_r1", ""),
+        ("Qwen3MoeForCausalLM", "Qwen/Qwen3-Coder-30B-A3B-Instruct", "qwen3_coder", "", ""),
+        ("Qwen3NextForCausalLM", "Qwen/Qwen3-Coder-Next", "qwen3_coder", "", ""),
+        ("Qwen3_5ForConditionalGeneration", "Qwen/Qwen3.8-27B", "qwen3_coder", "qwen3", ""),
+        ("GptOssForCausalLM", "openai/gpt-oss-120b", "openai", "openai_gptoss", ""),
+        (LLAMA, "meta-llama/Llama-3.1-8B-Instruct", "llama3_json", "", "tool_chat_template_llama3.1_json.jinja"),
+        (LLAMA, "meta-llama/Llama-3.3-70B-Instruct", "llama3_json", "", "tool_chat_template_llama3.1_json.jinja"),
+        (LLAMA, "meta-llama/Llama-3.2-3B-Instruct", "llama3_json", "", "tool_chat_template_llama3.2_json.jinja"),
+        (LLAMA, "Salesforce/Llama-xLAM-2-8b-fc-r", "xlam", "", "tool_chat_template_xlam_llama.jinja"),
+        (
+            "Llama4ForConditionalGeneration",
+            "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+            "llama4_pythonic",
+            "",
+            "tool_chat_template_llama4_pythonic.jinja",
+        ),
+        (MISTRAL, "mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistral", "", ""),
+        (MISTRAL, "mistralai/Magistral-Small-2509", "mistral", "mistral", ""),
+        ("MixtralForCausalLM", "mistralai/Mixtral-8x7B-Instruct-v0.1", "", "", ""),
+        (DEEPSEEK, "deepseek-ai/DeepSeek-V3-0324", "deepseek_v3", "", "tool_chat_template_deepseekv3.jinja"),
+        (DEEPSEEK, "deepseek-ai/DeepSeek-R1-0528", "deepseek_v3", "deepseek_r1", "tool_chat_template_deepseekr1.jinja"),
+        (DEEPSEEK, "deepseek-ai/DeepSeek-V3.1", "deepseek_v31", "deepseek_v3", "tool_chat_template_deepseekv31.jinja"),
+        ("DeepseekV32ForCausalLM", "deepseek-ai/DeepSeek-V3.2", "deepseek_v32", "deepseek_v3", ""),
+        ("DeepseekV4ForCausalLM", "deepseek-ai/DeepSeek-V4-Flash", "deepseek_v4", "deepseek_v4", ""),
+        (QWEN2, "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "", "deepseek_r1", ""),
+        (DEEPSEEK, "moonshotai/Kimi-K2-Instruct", "kimi_k2", "", ""),
+        (DEEPSEEK, "moonshotai/Kimi-K2-Thinking", "kimi_k2", "kimi_k2", ""),
+        ("KimiK3ForConditionalGeneration", "moonshotai/Kimi-K3", "kimi_k3", "kimi_k3", ""),
+        (GLM, "zai-org/GLM-4.5-Air", "glm45", "glm45", ""),
+        (GLM, "zai-org/GLM-4.7", "glm47", "glm47", ""),
+        ("MiniMaxM2ForCausalLM", "MiniMaxAI/MiniMax-M2.5", "minimax_m2", "minimax_m2", ""),
+        ("GraniteForCausalLM", "ibm-granite/granite-3.3-8b-instruct", "granite", "granite", ""),
+        ("GraniteMoeHybridForCausalLM", "ibm-granite/granite-4.0-h-small", "granite4", "", ""),
+        (
+            "InternLM2ForCausalLM",
+            "internlm/internlm2_5-7b-chat",
+            "internlm",
+            "",
+            "tool_chat_template_internlm2_tool.jinja",
+        ),
+        (
+            "Phi3ForCausalLM",
+            "microsoft/Phi-4-mini-instruct",
+            "phi4_mini_json",
+            "",
+            "tool_chat_template_phi4_mini.jinja",
+        ),
+        (
+            "Gemma4ForConditionalGeneration",
+            "google/gemma-4-31B-it",
+            "gemma4",
+            "gemma4",
+            "tool_chat_template_gemma4.jinja",
+        ),
+        ("NemotronHForCausalLM", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-NVFP4", "qwen3_coder", "nemotron_v3", ""),
+        ("SeedOssForCausalLM", "ByteDance-Seed/Seed-OSS-36B-Instruct", "seed_oss", "seed_oss", ""),
+    ],
+)
+def test_a_model_gets_the_parsers_and_the_template_of_its_family(architecture, repo, tools, reasoning, template):
+    found = family(architecture, repo)
+    assert (found.tool_call_parser, found.reasoning_parser) == (tools, reasoning)
+    assert found.chat_template == (f"/vllm-workspace/examples/{template}" if template else "")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo", "version", "tools", "reasoning"),
+    [
+        ("GptOssForCausalLM", "openai/gpt-oss-20b", "0.10.1.1", "", "GptOss"),
+        (GLM, "zai-org/GLM-4.5", "0.10.0", "glm4_moe", "glm4_moe"),
+        (GLM, "zai-org/GLM-4.7", "0.13.0", "glm45", "glm45"),
+        ("GraniteMoeHybridForCausalLM", "ibm-granite/granite-4.0-h-small", "0.12.0", "hermes", ""),
+        (QWEN3, "Qwen/Qwen3-8B", "0.8.5", "hermes", ""),
+    ],
+)
+def test_an_older_version_gets_the_parser_that_it_has(architecture, repo, version, tools, reasoning):
+    found = family(architecture, repo, version)
+    assert (found.tool_call_parser, found.reasoning_parser) == (tools, reasoning)
+
+
+def test_a_missing_parser_is_said_with_the_version_that_brings_it():
+    found = family("GptOssForCausalLM", "openai/gpt-oss-20b", "0.10.1.1")
+    assert found.notes == ("vLLM 0.10.1.1 has no tool parser for gpt-oss; openai came with 0.10.2",)
+
+
+def test_the_arguments_come_together():
+    assert family("GptOssForCausalLM", "openai/gpt-oss-20b").serve_args() == {
+        "enable-auto-tool-choice": True,
+        "tool-call-parser": "openai",
+        "reasoning-parser": "openai_gptoss",
+    }
+    assert family("DeepseekV4ForCausalLM", "x").args == {
+        "tokenizer-mode": "deepseek_v4",
+        "kv-cache-dtype": "fp8",
+        "block-size": 256,
+    }
+
+
+def test_reasoning_took_a_switch_of_its_own_before_0_9():
+    assert family(QWEN2, "Qwen/QwQ-32B", "0.8.5").serve_args()["enable-reasoning"] is True
+    assert "enable-reasoning" not in family(QWEN2, "Qwen/QwQ-32B", "0.9.0").serve_args()
+
+
+OWN = ["params.json", "tekken.json", "consolidated.safetensors"]
+HUGGING_FACE = ["config.json", "model.safetensors", "tokenizer.json"]
+
+
+@pytest.mark.parametrize(
+    ("files", "args", "template"),
+    [
+        ((), {}, ""),
+        (OWN, {"tokenizer-mode": "mistral", "config-format": "mistral", "load-format": "mistral"}, ""),
+        ([*OWN[:2], *HUGGING_FACE], {"tokenizer-mode": "mistral", "config-format": "mistral"}, ""),
+        (HUGGING_FACE, {}, "/vllm-workspace/examples/tool_chat_template_mistral_parallel.jinja"),
+    ],
+)
+def test_mistrals_own_format_is_known_by_its_files(files, args, template):
+    found = family(MISTRAL, "mistralai/Mistral-Small-3.2-24B-Instruct-2506", files=files)
+    assert (found.args, found.chat_template) == (args, template)
+
+
+def test_a_model_that_came_later_is_refused_with_the_version_that_brought_it():
+    with pytest.raises(Refusal) as refused:
+        family("Qwen3_5ForConditionalGeneration", "Qwen/Qwen3.5-27B", "0.12.0")
+    assert str(refused.value) == (
+        "found the architecture Qwen3_5ForConditionalGeneration in config.json; vLLM 0.12.0 does not know it (it came "
+        "with 0.17.0); set vllm_version to 0.17.0 or newer, or choose another model"
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "minimum", "note"),
+    [
+        ("QWenLMHeadModel", "0.8.0", "0.23.0 serves it for sure"),
+        ("SomethingForCausalLM", "", "it runs only where Transformers' own can be served"),
+        ("BertModel", "0.8.0", "it cannot chat"),
+    ],
+)
+def test_what_may_or_may_not_run_is_said(architecture, minimum, note):
+    found = family(architecture, "some/model")
+    assert found.minimum_version == minimum
+    assert any(text.endswith(note) for text in found.notes)
+
+
+def test_a_model_of_no_family_has_no_parser_and_says_so():
+    found = family(LLAMA, "some/model")
+    assert found.serve_args() == {}
+    assert found.notes[-1].endswith("no tool or reasoning parser is set")
+
+
+ROWS = families.FAMILIES
+
+
+@pytest.mark.parametrize("version", list(versions.RELEASES))
+def test_what_a_family_wants_is_taken_by_every_version(version, monkeypatch):
+    for row in ROWS:
+        monkeypatch.setattr(families, "FAMILIES", (row._replace(kind="", repo=""),))
+        found = families.family_for({}, "any", version, ["params.json", "tekken.json", "consolidated.safetensors"])
+        flags.check_args(found.serve_args(), version, "vllm_args")
+        flags.config_file(found.serve_args(), version)

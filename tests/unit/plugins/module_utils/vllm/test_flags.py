@@ -1,0 +1,385 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import versions
+from hypothesis import given
+from hypothesis import strategies as st
+
+GIB = 1024**3
+VERSIONS = list(versions.RELEASES)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("0.32.0", (0, 32, 0)),
+        ("v0.32.0", (0, 32, 0)),
+        ("0.11", (0, 11, 0)),
+        ("0.10.1.1", (0, 10, 1, 1)),
+        ("0.8.5.post1", (0, 8, 5, 1)),
+        ("v0.20.0-cu129", (0, 20, 0)),
+        ("0.8.5.dev169+gce17db808", (0, 8, 5)),
+        ("0.31.0rc2", (0, 31, 0)),
+    ],
+)
+def test_a_version_or_a_tag_becomes_numbers(text, numbers):
+    assert flags.parse_version(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["latest", "nightly", "", "v1", "0.x", "32"])
+def test_what_names_no_version_is_refused(text):
+    with pytest.raises(Refusal, match="set vllm_version to a released version"):
+        flags.parse_version(text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "warning"),
+    [
+        ("0.32.0", "0.32.0", ""),
+        ("0.10.1.1", "0.10.1.1", ""),
+        ("0.10.1.2", "0.10.1.1", "vLLM 0.10.1.2 is not in the tables"),
+        ("0.99.0", VERSIONS[-1], f"it was judged as if it were {VERSIONS[-1]}"),
+    ],
+)
+def test_a_version_that_the_tables_lack_is_judged_by_the_nearest_older_one(wanted, found, warning):
+    release = flags.release(wanted)
+    assert release.version == found
+    assert warning in release.warning
+    assert bool(release.warning) == bool(warning)
+
+
+def test_a_version_before_0_8_is_refused():
+    with pytest.raises(Refusal, match=r"found vLLM 0\.7\.3; versions from 0\.8\.0 on are served; set vllm_version"):
+        flags.known_flags("0.7.3")
+
+
+@pytest.mark.parametrize(
+    ("args", "version"),
+    [
+        ({"max-model-len": "32k"}, "0.8.5"),
+        ({"max_model_len": 32768}, "0.8.0"),
+        ({"max-model-len": "auto"}, "0.32.0"),
+        ({"max-model-len": -1}, "0.16.0"),
+        ({"gpu-memory-utilization": "0.9"}, "0.32.0"),
+        ({"tensor-parallel-size": "2"}, "0.32.0"),
+        ({"enable-prefix-caching": False, "no-enable-chunked-prefill": True}, "0.32.0"),
+        ({"disable-prefix-caching": True}, "0.33.0"),
+        ({"device-memory-utilization": 0.9}, "0.33.0"),
+        ({"served-model-name": "a"}, "0.32.0"),
+        ({"served-model-name": ["a", "b"]}, "0.32.0"),
+        ({"speculative-config": {"method": "ngram"}}, "0.32.0"),
+        ({"speculative-config": '{"method": "ngram"}'}, "0.32.0"),
+        ({"compilation-config.mode": 3}, "0.32.0"),
+        ({"hf-overrides": {"rope_theta": 1}}, "0.9.2"),
+        ({"tool-call-parser": "mine", "tool-parser-plugin": "/mine.py"}, "0.32.0"),
+        ({"reasoning-parser": ""}, "0.32.0"),
+        ({"hf-token": True}, "0.32.0"),
+        ({"tokenizer-mode": "mine"}, "0.32.0"),
+        ({"block-size": "16"}, "0.12.0"),
+    ],
+)
+def test_arguments_that_the_version_takes_pass(args, version):
+    assert flags.check_args(args, version, "vllm_args") == ()
+
+
+@pytest.mark.parametrize(
+    ("args", "version", "message"),
+    [
+        (
+            {"max-seq-len-to-capture": 8192},
+            "0.32.0",
+            (
+                "found max-seq-len-to-capture in vllm_args; vLLM 0.32.0 does not know it (0.10.2 was the "
+                "last version with "
+                "it); remove it, CUDA graphs now serve sequences of any length"
+            ),
+        ),
+        (
+            {"disable-log-requests": True},
+            "0.32.0",
+            (
+                "found disable-log-requests in vllm_args; vLLM 0.32.0 does not know it (0.16.0 was the last "
+                "version with "
+                "it); remove it, requests are logged only where enable-log-requests is true"
+            ),
+        ),
+        (
+            {"guided-decoding-backend": "xgrammar"},
+            "0.20.0",
+            (
+                "found guided-decoding-backend in vllm_args; vLLM 0.20.0 does not know it (0.11.2 was the last version "
+                "with it); give structured-outputs-config instead"
+            ),
+        ),
+        (
+            {"device-ids": "0,1"},
+            "0.16.0",
+            (
+                "found device-ids in vllm_args; vLLM 0.16.0 does not know it (it came with 0.24.0); remove it or set "
+                "vllm_version to 0.24.0 or newer"
+            ),
+        ),
+        (
+            {"max-modle-len": 1},
+            "0.32.0",
+            "found max-modle-len in vllm_args; vLLM 0.32.0 does not know it; did you mean max-model-len?",
+        ),
+        (
+            {"batch_timeout_ms": 5},
+            "0.32.0",
+            "found batch-timeout-ms in vllm_args; vLLM 0.32.0 does not know it; remove it",
+        ),
+        (
+            {"max-model-len": "auto"},
+            "0.9.2",
+            "found 'auto' as vllm_args.max-model-len; vLLM 0.9.2 wants a whole number, or one like 32k there",
+        ),
+        (
+            {"tensor-parallel-size": "two"},
+            "0.32.0",
+            "found 'two' as vllm_args.tensor-parallel-size; vLLM 0.32.0 wants a whole number there",
+        ),
+        (
+            {"tensor-parallel-size": True},
+            "0.32.0",
+            "found True as vllm_args.tensor-parallel-size; vLLM 0.32.0 wants a whole number there",
+        ),
+        (
+            {"trust-remote-code": "yes"},
+            "0.32.0",
+            "found 'yes' as vllm_args.trust-remote-code; vLLM 0.32.0 wants true or false there",
+        ),
+        (
+            {"speculative-config": "ngram"},
+            "0.32.0",
+            "found 'ngram' as vllm_args.speculative-config; vLLM 0.32.0 wants a mapping there",
+        ),
+        (
+            {"port.low": 3},
+            "0.32.0",
+            "found port.low in vllm_args; port is no mapping in vLLM 0.32.0",
+        ),
+        (
+            {"seed": None},
+            "0.32.0",
+            "found no value for vllm_args.seed; vLLM 0.32.0 wants a whole number there; remove it to leave it",
+        ),
+        (
+            {"kv_cache_dtype": "fp9"},
+            "0.16.0",
+            (
+                "found fp9 as vllm_args.kv_cache_dtype; vLLM 0.16.0 knows auto, bfloat16, fp8, fp8_ds_mla, fp8_e4m3, "
+                "fp8_e5m2, fp8_inc; did you mean fp8?"
+            ),
+        ),
+        (
+            {"tool-call-parser": "openai"},
+            "0.10.1.1",
+            (
+                "found openai as vllm_args.tool-call-parser; vLLM 0.10.1.1 has no such parser (it came with "
+                "0.10.2); set "
+                "vllm_version to 0.10.2 or newer"
+            ),
+        ),
+        (
+            {"tool-call-parser": "qwen3coder"},
+            "0.32.0",
+            "found qwen3coder as vllm_args.tool-call-parser; vLLM 0.32.0 has no such parser; did you mean qwen3_coder?",
+        ),
+        (
+            {"reasoning-parser": "GptOss"},
+            "0.32.0",
+            (
+                "found GptOss as vllm_args.reasoning-parser; vLLM 0.32.0 has no such parser (0.10.1.1 was "
+                "the last version "
+                "with it); its name is openai_gptoss now"
+            ),
+        ),
+        (
+            {"tool-call-parser": "zzz"},
+            "0.8.5",
+            (
+                "found zzz as vllm_args.tool-call-parser; vLLM 0.8.5 has no such parser; "
+                "it has granite, granite-20b-fc, hermes, internlm, jamba, llama3_json, llama4_json, "
+                "mistral, phi4_mini_json, "
+                "pythonic"
+            ),
+        ),
+    ],
+)
+def test_what_the_version_does_not_take_is_refused_with_the_cure(args, version, message):
+    with pytest.raises(Refusal) as refused:
+        flags.check_args(args, version, "vllm_args")
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("args", "version", "warning"),
+    [
+        ({"disable-log-requests": True}, "0.16.0", "vllm_args.disable-log-requests is deprecated in vLLM 0.16.0"),
+        ({"task": "generate"}, "0.12.0", "vllm_args.task is deprecated in vLLM 0.12.0"),
+        (
+            {"quantization": "bitsandbytes"},
+            "0.32.0",
+            (
+                "vllm_args.quantization is bitsandbytes, which vLLM 0.32.0 does not know without a plugin "
+                "(0.27.1 was the "
+                "last version with it)"
+            ),
+        ),
+        ({"seed": 1}, "0.99.0", flags.release("0.99.0").warning),
+    ],
+)
+def test_what_works_with_a_catch_is_warned_of(args, version, warning):
+    assert flags.check_args(args, version, "vllm_args") == (warning,)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_default_passes_its_own_check(version):
+    for flag in flags.known_flags(version).values():
+        plain = flag.default is not None and not str(flag.default).startswith("<")
+        if plain and flag.default not in ("", (), {}) and not flag.deprecated:
+            flags.check_args({flag.name: flag.default}, version, "vllm_args")
+
+
+def loaded(forms, reads_false, reads_lists, reads_mappings):
+    """Return the words that a version's ``--config`` makes of a file; those of old versions read less."""
+    words = []
+    for key, value in yaml.safe_load(yaml.safe_dump(forms, sort_keys=False)).items():
+        if isinstance(value, bool):
+            words += [f"--{key}"] if value else [f"--no-{key}"] if reads_false else []
+        elif isinstance(value, list) and reads_lists:
+            words += [f"--{key}", *map(str, value)]
+        elif isinstance(value, dict) and reads_mappings:
+            words += [f"--{key}", json.dumps(value)]
+        else:
+            words += [f"--{key}", str(value)]
+    return words
+
+
+ARGS = {
+    "enable_prefix_caching": False,
+    "trust-remote-code": False,
+    "enforce-eager": True,
+    "hf_overrides": {"rope_parameters": {"factor": 2.0}},
+    "served-model-name": ["a"],
+    "allowed-origins": ["https://chat.example.com"],
+    "max-model-len": 4096,
+}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_versions_reader_makes_the_same_of_a_configuration_file(version):
+    forms = flags.config_file(ARGS, version)
+    numbers = flags.parse_version(version)
+    words = loaded(forms, numbers >= (0, 28), numbers >= (0, 10, 2), numbers >= (0, 15))
+    assert words == [
+        "--no-enable-prefix-caching",
+        "--enforce-eager",
+        "--hf-overrides",
+        '{"rope_parameters": {"factor": 2.0}}',
+        "--served-model-name",
+        "a",
+        "--allowed-origins",
+        '["https://chat.example.com"]',
+        "--max-model-len",
+        "4096",
+    ]
+
+
+def test_a_list_that_an_old_reader_cannot_take_is_refused():
+    args = {"served-model-name": ["a", "b"]}
+    assert flags.config_file(args, "0.10.2") == args
+    with pytest.raises(Refusal, match=r"set one or set vllm_version to 0\.10\.2 or newer"):
+        flags.config_file(args, "0.10.1.1")
+
+
+def test_a_double_no_is_a_yes():
+    assert flags.config_file({"no-enable-prefix-caching": False}, "0.32.0") == {"enable-prefix-caching": True}
+
+
+NAMES = sorted(flags.known_flags("0.32.0"))
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.booleans() | st.integers(0, 9) | st.text("abc"), max_size=4))
+def test_arguments_in_a_configuration_file_are_still_known(args):
+    known = flags.known_flags("0.32.0")
+    for name in flags.config_file(args, "0.32.0"):
+        assert name in known or name.removeprefix("no-") in known
+
+
+@pytest.mark.parametrize(
+    ("version", "gib", "name", "tokens", "sequences"),
+    [
+        ("0.8.0", 80, "NVIDIA H100 80GB HBM3", 8192, 1024),
+        ("0.8.0", 80, "NVIDIA A100-SXM4-80GB", 2048, 1024),
+        ("0.8.4", 24, "NVIDIA GeForce RTX 4090", 2048, 256),
+        ("0.8.5", 80, "NVIDIA A100-SXM4-80GB", 8192, 1024),
+        ("0.9.2", 79.2, "NVIDIA A100-SXM4-80GB", 2048, 256),
+        ("0.9.2", 79.2, "NVIDIA H100 80GB HBM3", 8192, 1024),
+        ("0.27.0", 178, "NVIDIA B200", 8192, 1024),
+        ("0.28.0", 178, "NVIDIA B200", 16384, 1024),
+        ("0.32.0", 69.9, "NVIDIA H100 80GB HBM3", 2048, 256),
+        ("0.32.0", 70, "NVIDIA H100 80GB HBM3", 8192, 1024),
+        ("0.33.0", 119, "NVIDIA GB10", 2048, 256),
+    ],
+)
+def test_batches_default_by_version_and_gpu(version, gib, name, tokens, sequences):
+    found = flags.defaults_for(version, int(gib * GIB), name)
+    assert (found.max_num_batched_tokens, found.max_num_seqs) == (tokens, sequences)
+
+
+def test_other_defaults_change_where_upstream_changed_them():
+    old, new = (flags.defaults_for(version, 24 * GIB) for version in ("0.16.0", "0.20.0"))
+    assert (old.gpu_memory_utilization, new.gpu_memory_utilization) == (0.9, 0.92)
+    assert (old.cuda_graphs_in_budget, new.cuda_graphs_in_budget) == (False, True)
+    assert not flags.defaults_for("0.19.1", 24 * GIB).cuda_graphs_in_budget
+    assert flags.defaults_for("0.10.2", 24 * GIB).engines == "v0 v1"
+    assert flags.defaults_for("0.11.0", 24 * GIB).engines == "v1"
+    assert flags.defaults_for("0.10.2", 24 * GIB).max_seq_len_to_capture == 8192
+    assert flags.defaults_for("0.11.0", 24 * GIB).max_seq_len_to_capture is None
+
+
+@pytest.mark.parametrize(
+    ("version", "capability", "engine"),
+    [
+        ("0.8.5", "7.5", "v0"),
+        ("0.8.5", "8.0", "v1"),
+        ("0.10.1.1", "7.0", "v0"),
+        ("0.10.2", "7.5", "v1"),
+        ("0.32.0", "12.0", "v1"),
+    ],
+)
+def test_the_old_engine_serves_what_the_new_one_could_not(version, capability, engine):
+    assert flags.engine(version, capability) == engine
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "shown"),
+    [
+        ("kv_cache_usage_perc", "0.32.0", "vllm:kv_cache_usage_perc"),
+        ("kv_cache_usage_perc", "0.8.5", "vllm:gpu_cache_usage_perc"),
+        ("prompt_tokens", "0.8.5", "vllm:prompt_tokens_total"),
+        ("prompt_tokens", "0.32.0", "vllm:prompt_tokens_total"),
+        ("prefix_cache_hits", "0.8.5", "vllm:gpu_prefix_cache_hits_total"),
+        ("inter_token_latency_seconds", "0.10.1", "vllm:time_per_output_token_seconds"),
+        ("iteration_tokens_total", "0.32.0", "vllm:iteration_tokens_total"),
+        ("num_requests_running", "0.8.0", "vllm:num_requests_running"),
+    ],
+)
+def test_a_metric_has_the_name_that_the_version_shows(name, version, shown):
+    assert flags.metric(name, version) == shown
+
+
+def test_a_metric_that_a_version_lacks_is_refused():
+    with pytest.raises(
+        Refusal, match=r"found no metric admission_rejections in vLLM 0\.9\.0 \(it came with 0\.32\.0\)"
+    ):
+        flags.metric("admission_rejections", "0.9.0")

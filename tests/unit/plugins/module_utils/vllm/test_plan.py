@@ -1,0 +1,573 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+
+import pytest
+import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import longest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.choice import as_loaded
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import behaves_like, plan_vllm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+GIB = 1024**3
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+}
+LLAMA_70B = {
+    **LLAMA,
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+}
+MIXED = {
+    **LLAMA,
+    "architectures": ["Qwen3MoeForCausalLM"],
+    "model_type": "qwen3_moe",
+    "hidden_size": 2048,
+    "num_hidden_layers": 48,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "moe_intermediate_size": 768,
+    "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+}
+HYBRID = {
+    **LLAMA,
+    "architectures": ["NemotronHForCausalLM"],
+    "model_type": "nemotron_h",
+    "hybrid_override_pattern": "M-M*" * 8,
+    "num_key_value_heads": 1,
+    "mamba_num_heads": 256,
+    "mamba_head_dim": 64,
+    "ssm_state_size": 128,
+    "mamba_ssm_cache_dtype": "float32",
+    "n_groups": 8,
+}
+SIZES = {
+    "8B": (LLAMA, 16_060_522_496),
+    "70B": (LLAMA_70B, 141_107_412_992),
+    "69 GB": (LLAMA_70B, 69_000_000_000),
+    "MoE": (MIXED, 31_500_000_000),
+}
+A100, L40S, RTX4090 = "NVIDIA A100-SXM4-80GB", "NVIDIA L40S", "NVIDIA GeForce RTX 4090"
+
+
+def plan(gpus, model="8B", **wishes):
+    config, weights = SIZES[model]
+    given = [gpus] if isinstance(gpus, dict) else gpus
+    return plan_vllm(
+        {"model_config": config, "weights_bytes": weights, "gpus": given, "vllm_version": "0.32.0", **wishes}
+    )
+
+
+def several(count, name=A100, **more):
+    return [{"name": name, "count": count, **more}]
+
+
+def sizes(found):
+    layout = found.weighed.candidate
+    return layout.tensor_parallel_size, layout.pipeline_parallel_size, layout.data_parallel_size
+
+
+@pytest.mark.parametrize(
+    ("gpus", "model", "wishes", "expected"),
+    [
+        pytest.param(several(1), "8B", {}, (1, 1, 1), id="one GPU"),
+        pytest.param(several(8), "8B", {}, (1, 1, 8), id="nobody said how many users: replicas on all GPUs"),
+        pytest.param(several(8), "8B", {"users": 1, "context": 4096}, (1, 1, 1), id="one user needs one GPU"),
+        pytest.param(several(4, L40S), "8B", {"users": 9, "context": 32768}, (1, 1, 2), id="replicas for more users"),
+        pytest.param(several(4), "70B", {}, (4, 1, 1), id="NVLink: tensor parallelism"),
+        pytest.param(several(3), "70B", {}, (1, 3, 1), id="a number that does not divide: a pipeline"),
+        pytest.param(several(8), "70B", {}, (4, 1, 2), id="replicas of the smallest engine with room"),
+        pytest.param(several(8, L40S), "70B", {}, (1, 8, 1), id="no NVLink: a pipeline"),
+        pytest.param(several(8, L40S, nvlink_peers=[]), "70B", {}, (1, 8, 1), id="looked at, and no NVLink"),
+        pytest.param([several(8), several(8)], "8B", {}, (1, 1, 16), id="replicas on two nodes"),
+        pytest.param([several(1), several(1)], "70B", {"context": 8192}, (1, 2, 1), id="a pipeline over two nodes"),
+        pytest.param([several(2, L40S), several(2, L40S)], "70B", {"context": 2048}, (2, 2, 1), id="both, over nodes"),
+        pytest.param(several(4), "8B", {"tensor_parallel_size": 2}, (2, 1, 2), id="a fixed split, then replicas"),
+        pytest.param(several(4), "8B", {"data_parallel_size": 2}, (2, 1, 2), id="fixed replicas on all GPUs"),
+        pytest.param(several(4), "8B", {"pipeline_parallel_size": 2}, (1, 2, 2), id="a fixed pipeline"),
+    ],
+)
+def test_a_layout_is_chosen(gpus, model, wishes, expected):
+    found = plan(gpus, model, **wishes)
+    assert (found.fits, sizes(found)) == (True, expected)
+
+
+def test_gpus_that_nvlink_joins_in_pairs_are_used_in_pairs():
+    pairs = [(0, 2), (1, 3), (2, 0), (3, 1)]
+    cards = [{"name": "NVIDIA RTX A6000", "index": one, "nvlink_peers": [{"index": peer}]} for one, peer in pairs]
+    found = plan(cards, tensor_parallel_size=2)
+    assert [device.index for device in found.weighed.candidate.all_devices] == [0, 2, 1, 3]
+    assert found.weighed.candidate.is_linked
+    assert found.env == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "0,2,1,3"}
+    assert found.as_dict()["devices"] == [["0", "1", "2", "3"]]
+
+
+def test_one_node_is_a_list_of_gpus_and_several_are_a_list_of_lists():
+    one, listed = plan(several(2)), plan([several(2)])
+    assert one.as_dict() == listed.as_dict()
+
+
+def test_unequal_gpus_are_judged_by_the_smallest():
+    mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
+    small = plan(several(2, L40S), tensor_parallel_size=2)
+    assert mixed.weighed.budget.total == small.weighed.budget.total
+    assert any("the smallest decides: NVIDIA L40S" in reason for reason in mixed.reasons)
+
+
+def test_the_roomier_of_unequal_gpus_is_used_first():
+    found = plan([*several(1, L40S), *several(1)], users=1, context=4096)
+    assert [device.index for device in found.weighed.candidate.all_devices] == [1]
+    assert [gpu["engine"] for gpu in found.as_dict()["gpus"]] == [None, 0]
+    assert (found.as_dict()["devices"], found.env) == ([["1"]], {})
+
+
+def test_a_mig_slice_is_a_gpu_of_its_own_and_works_alone():
+    slices = [{"uuid": "MIG-a", "memory_bytes": 40 * GIB}, {"uuid": "MIG-b", "memory_bytes": 40 * GIB}]
+    found = plan({"name": A100, "mig_devices": slices})
+    assert sizes(found) == (1, 1, 1)
+    assert [(gpu["gpu"], gpu["engine"]) for gpu in found.as_dict()["gpus"]] == [("MIG-a", 0), ("MIG-b", None)]
+
+
+def test_a_machine_with_unified_memory_keeps_some_for_its_system():
+    share = plan({"name": "NVIDIA GB10"}).args["gpu-memory-utilization"]
+    assert share < 0.92
+    assert any("leaves memory to the system" in reason for reason in plan({"name": "NVIDIA GB10"}).reasons)
+
+
+def test_what_others_hold_on_a_gpu_is_left_to_them():
+    busy = plan({"name": L40S, "memory_bytes": 48 * GIB, "memory_free_bytes": 30 * GIB})
+    assert busy.args["gpu-memory-utilization"] <= 30 / 44.4
+    assert busy.fits
+
+
+def test_the_processes_of_vllm_itself_are_not_others():
+    own = {"name": "VLLM::EngineCore", "pid": 1, "memory_bytes": 40 * GIB}
+    running = plan({"name": L40S, "memory_bytes": 48 * GIB, "memory_free_bytes": 8 * GIB, "processes": [own]})
+    assert running.as_dict() == plan({"name": L40S, "memory_bytes": 48 * GIB, "memory_free_bytes": 48 * GIB}).as_dict()
+
+
+def test_key_heads_are_copied_where_there_are_more_gpus():
+    found = plan(several(16), "70B", tensor_parallel_size=16)
+    assert any("8 key heads are copied, 2 times each, over 16 GPUs" in reason for reason in found.reasons)
+
+
+def test_experts_that_cannot_be_split_are_dealt_out_whole():
+    found = plan(several(4), "MoE", tensor_parallel_size=4)
+    assert found.args["enable-expert-parallel"] is True
+    assert plan(several(2), "MoE", tensor_parallel_size=2).args.get("enable-expert-parallel") is None
+
+
+def test_the_precision_is_never_changed_but_by_a_wish():
+    assert "quantization" not in plan(several(1)).args
+    assert plan(several(1, "NVIDIA H100 80GB HBM3"), quantization="fp8").args["quantization"] == "fp8"
+
+
+def test_the_context_is_what_is_asked_for_and_the_rest_is_kv_cache():
+    found = plan(several(1), context=8192)
+    assert found.args["max-model-len"] == 8192
+    assert found.users > plan(several(1), context=16384).users > 1
+
+
+def test_longer_conversations_may_be_allowed_than_are_reckoned_with():
+    found = plan(several(1, L40S), users=20, context=4096, max_model_len=65536)
+    assert (found.fits, found.args["max-model-len"], found.weighed.context) == (True, 65536, 4096)
+    assert found.users >= 20
+    assert any("longer conversations take the place of several" in warning for warning in found.warnings)
+
+
+def test_without_a_wish_for_context_long_ones_are_allowed_as_far_as_they_fit():
+    small, large = plan({"name": RTX4090}), plan({"name": A100})
+    assert small.weighed.context < large.weighed.context == 32768
+    assert small.args["max-model-len"] == small.weighed.context
+    assert large.args["max-model-len"] > large.weighed.context
+
+
+def test_a_plan_that_falls_short_says_what_would_do():
+    found = plan(several(1, L40S), users=50, context=32768)
+    assert not found.fits
+    assert re.match(r"users is 50 and the KV cache holds \d whole conversations of 32,768 tokens at once", found.reason)
+    changes = [tuple(one.change) for one in found.alternatives]
+    assert ("users",) in changes
+    assert ("context",) in changes
+    assert ("gpus",) in changes
+
+
+def apply(wishes, change):
+    return {**wishes, **{name: value for name, value in change.items() if name not in ("gpus", "model")}}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "model", "wishes"),
+    [
+        (several(1, L40S), "8B", {"users": 9, "context": 32768}),
+        (several(1, RTX4090), "8B", {"users": 10, "context": 65536}),
+        (several(2, A100), "70B", {"users": 50, "context": 32768}),
+        (several(4, L40S), "70B", {"context": 131072}),
+        (several(4, L40S), "70B", {"max_model_len": 8192, "data_parallel_size": 2}),
+        (several(1, L40S), "8B", {"users": 15, "context": 16384, "max_model_len": 32768}),
+    ],
+)
+def test_each_alternative_keeps_its_word(gpus, model, wishes):
+    found = plan(gpus, model, **wishes)
+    assert not found.fits
+    tried = [one for one in found.alternatives if not set(one.change) & {"gpus", "model"}]
+    assert tried
+    for one in tried:
+        then = plan(gpus, model, **apply(wishes, one.change))
+        assert then.fits, one
+        assert f"{then.users:,} whole" in one.gives
+
+
+def test_more_gpus_that_are_offered_are_enough():
+    found = plan(several(2), "70B", users=50, context=32768)
+    (offered,) = [one.change["gpus"] for one in found.alternatives if "gpus" in one.change]
+    count, _x, name = str(offered).partition(" x ")
+    assert plan(several(int(count), name), "70B", users=50, context=32768).fits
+
+
+def test_a_smaller_variant_is_offered_and_never_taken():
+    found = plan(several(2), "70B", users=4, context=32768)
+    assert any("variant" in str(one.change.get("model")) for one in found.alternatives)
+    assert "quantization" not in found.args
+
+
+def test_on_a_host_without_gpu_the_given_space_is_the_cache():
+    # 32 layers x 8 key heads x 128 x 2 x 2 bytes a token, blocks of 128 tokens.
+    found = plan([], cpu_kv_cache_bytes=4 * GIB, max_model_len=16384)
+    assert found.env == {"VLLM_CPU_KVCACHE_SPACE": "4"}
+    assert found.weighed.budget.kv_bytes_per_token == 131072
+    assert found.weighed.budget.kv_cache_tokens == 4 * GIB // 131072
+    assert "gpu-memory-utilization" not in found.args
+
+
+def test_extra_arguments_that_a_wish_stands_for_count_as_that_wish():
+    there, here = plan(several(1), extra_args={"max-num-seqs": 8}), plan(several(1), max_num_seqs=8)
+    assert there.as_dict() == here.as_dict()
+
+
+def test_other_extra_arguments_are_merged_last_and_null_takes_one_away():
+    found = plan(several(1), extra_args={"enable_prefix_caching": True, "tool-call-parser": "pythonic"})
+    assert (found.args["enable-prefix-caching"], found.args["tool-call-parser"]) == (True, "pythonic")
+    assert "gpu-memory-utilization" not in plan(several(1), extra_args={"gpu-memory-utilization": None}).args
+
+
+def test_fewer_requests_at_once_than_users_are_told():
+    found = plan(several(1), users=10, context=4096, max_num_seqs=4)
+    assert found.fits
+    assert "max_num_seqs lets 4 requests run at once; the others of 10 users wait" in found.warnings
+
+
+def test_more_users_than_vllm_runs_at_once_by_default_raise_the_limit():
+    assert plan(several(1), users=2000, context=128).args["max-num-seqs"] == 2000
+
+
+def test_the_roomier_node_is_used_first():
+    found = plan([several(1, L40S), several(1)], users=1, context=4096)
+    assert [gpu["engine"] for gpu in found.as_dict()["gpus"]] == [None, 0]
+
+
+def test_an_old_gpu_gets_float16_where_the_model_says_bfloat16():
+    assert plan({"name": "Tesla T4"}, context=2048).args["dtype"] == "float16"
+    assert "dtype" not in plan(several(1)).args
+
+
+def test_a_model_in_float32_is_loaded_at_half_its_size():
+    whole = {**LLAMA, "torch_dtype": "float32"}
+    found = plan_vllm(
+        {"model_config": whole, "weights_bytes": 32_121_044_992, "gpus": several(1), "vllm_version": "0.32.0"}
+    )
+    same = plan(several(1)).weighed
+    assert found.weighed.budget.weights == pytest.approx(same.budget.weights, rel=0.001)
+    assert found.weighed.budget.kv_bytes_per_token == same.budget.kv_bytes_per_token
+
+
+def test_an_answers_length_that_the_model_caps_is_told():
+    found = plan(several(1), generation_config={"max_new_tokens": 2048})
+    assert any("max_new_tokens 2048" in warning for warning in found.warnings)
+
+
+def test_an_engine_over_nodes_is_started_as_its_version_wants_it():
+    nodes = [several(1), several(1)]
+    assert plan(nodes, "70B", context=8192).args["nnodes"] == 2
+    old = plan(nodes, "70B", context=8192, vllm_version="0.10.2")
+    assert (old.args["distributed-executor-backend"], "nnodes" in old.args) == ("ray", False)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"max_position_embeddings": 4096}, 4096),
+        ({"text_config": {"max_position_embeddings": 8192}}, 8192),
+        ({"max_position_embeddings": 4096, "rope_scaling": {"type": "linear", "factor": 4.0}}, 16384),
+        (
+            {
+                "max_position_embeddings": 32768,
+                "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768},
+            },
+            131072,
+        ),
+        ({"max_position_embeddings": 131072, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, 131072),
+        (
+            {
+                "model_type": "gemma3",
+                "max_position_embeddings": 131072,
+                "rope_scaling": {"type": "linear", "factor": 8},
+            },
+            131072,
+        ),
+        ({"seq_length": 2048, "model_max_length": 1024}, 1024),
+        ({"max_position_embeddings": 8192, "model_max_length": 131072}, 131072),
+        ({}, 0),
+    ],
+)
+def test_the_longest_context_is_derived_as_vllm_does(config, expected):
+    assert longest(config) == expected
+
+
+# --- What cannot run -------------------------------------------------------------------------------------------------
+
+UNFIT = [
+    pytest.param(
+        {"gpus": several(3, L40S), "tensor_parallel_size": 3},
+        "tensor_parallel_size is 3, and its 32 attention heads do not divide by 3",
+        id="a split",
+    ),
+    pytest.param({"tensor_parallel_size": 8}, "tensor_parallel_size 8 takes 8 GPUs and gpus holds 1", id="GPUs"),
+    pytest.param({"extra_args": {"swap-spce": 4}}, "found swap-spce in extra_args; vLLM 0.32.0 does not", id="a flag"),
+    pytest.param({"max_model_len": 262144}, "max_model_len is 262144 and the model's own longest", id="a length"),
+    pytest.param(
+        {"gpus": several(1, "NVIDIA GeForce RTX 5090"), "vllm_version": "0.8.5"},
+        "the image of vLLM 0.8.5 holds code for",
+        id="a GPU newer than the image",
+    ),
+    pytest.param(
+        {"gpus": several(1, RTX4090), "driver_version": "535.183.01"}, "update the driver to 580", id="a driver"
+    ),
+    pytest.param(
+        {"gpus": several(2, f"{A100} MIG 3g.40gb"), "tensor_parallel_size": 2}, "MIG slices cannot work", id="slices"
+    ),
+]
+
+
+@pytest.mark.parametrize(("wishes", "words"), UNFIT)
+def test_what_cannot_run_is_refused(wishes, words):
+    with pytest.raises(Refusal, match=re.escape(words)):
+        plan(**{"gpus": several(1), **wishes})
+
+
+@pytest.mark.parametrize(("wishes", "words"), UNFIT)
+def test_a_report_says_what_cannot_run_and_reckons_the_budget_all_the_same(wishes, words):
+    found = plan(**{"gpus": several(1), "on_unfit": "report", **wishes})
+    assert not found.fits
+    assert words in found.reason
+    assert any(words in one for one in found.obstacles)
+    assert found.weighed.budget.weights > 0
+    assert found.as_dict()["kv_cache_tokens"] > 0
+
+
+def test_a_report_may_be_of_a_version_that_is_not_served():
+    with pytest.raises(Refusal, match=re.escape("versions from 0.8.0 on are served")):
+        plan(several(1), vllm_version="0.6.3")
+    found = plan(several(1), vllm_version="0.6.3", on_unfit="report", max_model_len=8192)
+    assert (found.fits, found.weighed.settings.engine) == (True, 0)
+    assert found.warnings[0].startswith("vLLM 0.6.3 is older than 0.8.0, the oldest that is served")
+
+
+def test_of_a_build_from_source_the_releases_image_proves_nothing():
+    found = plan(several(1, "NVIDIA GeForce RTX 5090"), vllm_version="0.8.5.dev169+gce17db808", max_model_len=8192)
+    assert found.fits
+    assert found.warnings[0].startswith("a build from source may differ, but of the release: found NVIDIA GeForce")
+
+
+@pytest.mark.parametrize(
+    ("version", "number"),
+    [("0.20.1rc1.dev16+g7a1eb8ac2", (0, 20, 0)), ("0.11.0rc2.dev98+g393de22d2", (0, 11, 0)), ("0.9.0.1", (0, 9, 0, 1))],
+)
+def test_a_build_on_the_way_to_a_release_follows_the_rules_before_it(version, number):
+    assert behaves_like(version) == number
+
+
+# --- Settings that are told ------------------------------------------------------------------------------------------
+
+
+def test_steps_are_not_made_smaller_for_one_who_tells_layout_and_length():
+    told = {"tensor_parallel_size": 1, "max_model_len": 20480}
+    found = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", **told)
+    assert found.weighed.settings.max_num_batched_tokens == 8192
+    assert not found.fits
+    offered = {"max_num_seqs": 256, "max_num_batched_tokens": 2048}
+    assert offered in [one.change for one in found.alternatives]
+    then = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", **told, **offered)
+    assert (then.fits, then.args["max-num-batched-tokens"]) == (True, 2048)
+    served = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", users=1, context=20480)
+    assert (served.fits, served.weighed.is_lean, served.args["max-num-batched-tokens"]) == (True, True, 2048)
+
+
+def borderline(length, **wishes):
+    return plan(several(1, L40S), tensor_parallel_size=1, max_model_len=length, **wishes)
+
+
+def test_what_falls_short_by_less_than_the_uncertainty_is_left_to_vllm():
+    room = borderline(8192).weighed.budget.kv_cache_tokens
+    large = room - room % 128
+    model = {**LLAMA, "max_position_embeddings": 10**6}
+    params = {
+        "model_config": model,
+        "weights_bytes": 16_060_522_496,
+        "gpus": several(1, L40S),
+        "vllm_version": "0.32.0",
+        "tensor_parallel_size": 1,
+    }
+    sure, close, far = (plan_vllm({**params, "max_model_len": n}) for n in (large, large + 512, large * 2))
+    assert [one.fits for one in (sure, close, far)] == [True, True, False]
+    assert close.reason.startswith("may fit, within the uncertainty of")
+    assert any("by the reckoning it falls short by" in warning for warning in close.warnings)
+    assert not plan_vllm({**params, "max_model_len": large + 512, "users": 2}).fits
+
+
+def test_a_hybrid_models_steps_are_as_large_as_its_blocks_where_its_version_wants_that():
+    params = {"model_config": HYBRID, "weights_bytes": 10_000_000_000, "gpus": several(1), "max_model_len": 8192}
+    switched = {**params, "vllm_version": "0.20.0", "extra_args": {"enable-prefix-caching": True}}
+    found = plan_vllm(switched)
+    assert found.fits
+    assert found.args["max-num-batched-tokens"] == found.weighed.budget.block_size > 2048
+    fixed = plan_vllm({**switched, "max_num_batched_tokens": 2048})
+    assert not fixed.fits
+    assert "more than max_num_batched_tokens 2048; set it to" in fixed.reason
+
+
+def test_the_models_own_draft_layers_are_in_the_budget_and_others_are_warned_of():
+    words = "the draft model's weights and cache are not in the budget"
+    config = {**LLAMA, "num_nextn_predict_layers": 1}
+    params = {"model_config": config, "gpus": several(1), "vllm_version": "0.32.0", "context": 8192}
+    own, foreign = (
+        plan_vllm({**params, "speculative": {"method": method, "num_speculative_tokens": 1, **more}})
+        for method, more in (("mtp", {}), ("eagle3", {"model": "someone/drafter"}))
+    )
+    assert (words in own.warnings, words in foreign.warnings) == (False, True)
+    assert own.weighed.budget.kv_bytes_per_token > foreign.weighed.budget.kv_bytes_per_token
+
+
+def test_links_that_were_looked_at_count_for_the_memory_of_collectives():
+    joined = [{"name": L40S, "index": n, "nvlink_peers": [1 - n]} for n in range(2)]
+    apart = [{"name": L40S, "index": n, "nvlink_peers": []} for n in range(2)]
+    with_links, without = (plan(cards, tensor_parallel_size=2).weighed.budget.overhead for cards in (joined, apart))
+    assert with_links > without
+
+
+def test_tensor_parallelism_over_nodes_is_taken_only_where_it_is_wished():
+    found = plan([several(8), several(8)], "70B", tensor_parallel_size=16)
+    assert (found.fits, sizes(found), found.args["nnodes"]) == (True, (16, 1, 1), 2)
+    assert any("waits for their network in each layer" in warning for warning in found.warnings)
+
+
+def test_a_variant_that_the_gpu_cannot_run_is_not_offered():
+    found = plan({"name": "Tesla T4"}, context=4096, vllm_version="0.8.5")
+    offered = [one.change["model"] for one in found.alternatives if "model" in one.change]
+    assert offered == ["a 4-bit variant"]
+
+
+def test_a_share_that_leaves_no_room_for_cuda_is_warned_of():
+    words = "CUDA itself and the graphs take about"
+    warned = [any(words in one for one in borderline(8192, gpu_memory_utilization=n).warnings) for n in (0.9, 0.995)]
+    assert warned == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "capability", "loaded"),
+    [(None, "8.0", "bfloat16"), (None, "7.5", "float16"), ("float", "8.0", "float32")],
+)
+def test_a_dtype_is_loaded_as_wished_or_as_the_gpu_can(dtype, capability, loaded):
+    assert as_loaded(plan(several(1)).situation.model, dtype, capability).dtype == loaded
+
+
+# --- What always holds -----------------------------------------------------------------------------------------------
+
+memories = st.integers(min_value=16, max_value=200)
+models = st.sampled_from(["70B", "8B", "MoE"])
+contexts = st.sampled_from([None, 2048, 8192, 32768])
+wished = st.fixed_dictionaries(
+    {},
+    optional={
+        "users": st.integers(min_value=2, max_value=60),
+        "context": st.sampled_from([2048, 8192, 32768]),
+        "max_num_seqs": st.sampled_from([8, 64]),
+        "enforce_eager": st.booleans(),
+    },
+)
+
+
+def with_memory(count, gib):
+    return [{"name": "a GPU", "memory_bytes": gib * GIB, "compute_capability": "9.0"}] * count
+
+
+@settings(max_examples=60)
+@given(models, st.integers(1, 4), memories, st.integers(0, 60), wished)
+def test_more_memory_never_fits_less(model, count, gib, more, wishes):
+    if plan(with_memory(count, gib), model, **wishes).fits:
+        assert plan(with_memory(count, gib + more), model, **wishes).fits
+
+
+@settings(max_examples=60)
+@given(models, st.integers(1, 4), memories, wished)
+def test_a_plan_that_fits_still_fits_with_one_user_fewer(model, count, gib, wishes):
+    if "users" in wishes and plan(with_memory(count, gib), model, **wishes).fits:
+        assert plan(with_memory(count, gib), model, **{**wishes, "users": wishes["users"] - 1}).fits
+
+
+@settings(max_examples=40)
+@given(models, st.integers(1, 3), memories, wished)
+def test_one_more_gpu_never_serves_fewer(model, count, gib, wishes):
+    if plan(with_memory(count, gib), model, **wishes).fits:
+        assert plan(with_memory(count + 1, gib), model, **wishes).fits
+
+
+@settings(max_examples=40)
+@given(models, st.integers(1, 4), memories, wished)
+def test_the_arguments_survive_yaml(model, count, gib, wishes):
+    args = plan(with_memory(count, gib), model, **wishes).args
+    assert yaml.safe_load(yaml.safe_dump(args)) == args
+
+
+@settings(max_examples=40)
+@given(models, st.integers(1, 4), memories, wished)
+def test_the_same_facts_give_the_same_plan_as_plain_data(model, count, gib, wishes):
+    first, second = (plan(with_memory(count, gib), model, **wishes).as_dict() for _time in range(2))
+    assert first == second
+    assert json.loads(json.dumps(first)) == first
+
+
+@settings(max_examples=40)
+@given(models, st.integers(1, 4), memories, wished)
+def test_a_plan_that_fits_leaves_no_memory_twice_given(model, count, gib, wishes):
+    found = plan(with_memory(count, gib), model, **wishes)
+    budget = found.weighed.budget
+    if found.fits:
+        assert budget.weights + budget.activations + budget.kv_cache <= budget.usable <= budget.total
+        assert found.users >= wishes.get("users", 1)
+
+
+@given(st.dictionaries(st.sampled_from(["users", "context", "dtype", "gpus", "extra_args"]), st.text() | st.integers()))
+def test_nonsense_ends_in_a_refusal(wishes):
+    with contextlib.suppress(Refusal):
+        plan(wishes.pop("gpus", several(1)), **wishes)
