@@ -43,9 +43,9 @@ class ActionModule(ActionBase):
             text = self._loader._vault.decrypt(raw) if is_encrypted(raw) else raw
             known = yaml.safe_load(text) or {}
         except (AnsibleError, yaml.YAMLError) as error:
-            self._tell(f"{path} cannot be read: {error}; it was left alone; give the vault's password or mend the file")
+            self._tell(f"{path} cannot be read: {error}; it was left alone; give the vault's password or fix the file")
         if not isinstance(known, dict):
-            self._tell(f"{path} holds no mapping of names to secrets; it was left alone; mend it")
+            self._tell(f"{path} holds no mapping of names to secrets; it was left alone; fix it")
         return known
 
     def _write(self, path, known, encrypted):

@@ -9,7 +9,7 @@ figures must be those of the budget, unless it chose other settings, and no star
 
 The start-ups are those of benchmarks/data/vllm_startups.json (public logs), the models those of model_configs.json.
 For each split, in a seeded order, the constants of vllm/facts/memory.py are fitted on one half and judged on the
-other. --fit prints the constants that fit all of them; --cases prints case by case what was foretold and logged.
+other. --fit prints the constants that fit all of them; --cases prints case by case what was predicted and logged.
 
 A case is *fully stated* if
 
@@ -296,7 +296,7 @@ def _speculative_in(case: Case) -> int:
 
 
 def logged_tokens(case: Case, budget: Budget, inputs: Inputs) -> int:
-    """Return the foretold tokens as the case's line counts them: V0's refusal divides by the pipeline's stages."""
+    """Return the predicted tokens as the case's line counts them: V0's refusal divides by the pipeline's stages."""
     stages = inputs.layout.pipeline_parallel_size
     if inputs.settings.engine == 0 and stages > 1 and case["outcome"] == "kv_too_small":
         return budget.kv_cache_tokens // stages
@@ -398,14 +398,14 @@ def errors(cases: Sequence[tuple[Case, Inputs]], estimator: Estimator) -> tuple[
     tokens: list[float] = []
     available: list[float] = []
     for case, inputs in cases:
-        told = estimator(inputs)
+        planned = estimator(inputs)
         stated, room = case["kv_cache_tokens"], case["available_kv_gib"]
         if stated and not is_partial(case, inputs):
             stages = inputs.layout.pipeline_parallel_size
             divided = inputs.settings.engine == 0 and case["outcome"] == "kv_too_small"
-            tokens.append(100 * abs(told.tokens / (stages if divided else 1) / stated - 1))
+            tokens.append(100 * abs(planned.tokens / (stages if divided else 1) / stated - 1))
         if room is not None and room > 0 and not is_partial(case, inputs):
-            available.append(100 * abs(told.kv_bytes / GIB / room - 1))
+            available.append(100 * abs(planned.kv_bytes / GIB / room - 1))
     return tokens, available
 
 
@@ -415,8 +415,8 @@ def peak_errors(cases: Sequence[tuple[Case, Inputs]]) -> list[float]:
     for case, inputs in cases:
         peak, layout = case["activation_peak_gib"], inputs.layout
         if peak and layout.tensor_parallel_size * layout.pipeline_parallel_size == 1:
-            told = vllm_memory.budget(inputs.model, inputs.gpu, layout, inputs.settings).activations
-            found.append(100 * abs(told / GIB / peak - 1))
+            planned = vllm_memory.budget(inputs.model, inputs.gpu, layout, inputs.settings).activations
+            found.append(100 * abs(planned / GIB / peak - 1))
     return found
 
 
@@ -461,7 +461,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def refusals(cases: Sequence[tuple[Case, Inputs]], estimator: Estimator) -> tuple[int, int, int, int]:
-    """Return refusals foretold, refusals, successes called unfit, successes."""
+    """Return refusals predicted, refusals, successes called unfit, successes."""
     refused = [(case, inputs) for case, inputs in cases if case["outcome"] != "ok"]
     started = [(case, inputs) for case, inputs in cases if case["outcome"] == "ok"]
     return (
@@ -472,18 +472,19 @@ def refusals(cases: Sequence[tuple[Case, Inputs]], estimator: Estimator) -> tupl
     )
 
 
-def line(name: str, tokens: Sequence[float], room: Sequence[float], told: tuple[int, int, int, int]) -> str:
+def line(name: str, tokens: Sequence[float], room: Sequence[float], planned: tuple[int, int, int, int]) -> str:
     def two(values: Sequence[float]) -> str:
         if not values:
             return f"{'-':>8} {'-':>8} {0:3d}"
         return f"{statistics.median(values):7.1f}% {quantile(values, 0.9):7.1f}% {len(values):3d}"
 
-    return f"{name:42} {two(tokens)}   {two(room)}   {told[0]:2d} of {told[1]:2d}   {told[2]:2d} of {told[3]:2d}"
+    right = f"{planned[0]:2d} of {planned[1]:2d}   {planned[2]:2d} of {planned[3]:2d}"
+    return f"{name:42} {two(tokens)}   {two(room)}   {right}"
 
 
 HEADING = (
     f"{'':42} {'tokens: median, p90, n':>21}   {'available KV':>21}   refusals   starts\n"
-    f"{'':42} {'':21}   {'':21}   foretold   called unfit"
+    f"{'':42} {'':21}   {'':21}   predicted   called unfit"
 )
 
 
@@ -510,7 +511,7 @@ def show(cases: Sequence[tuple[Case, Inputs]]) -> None:
     for case, inputs in cases:
         found = vllm_memory.budget(inputs.model, inputs.gpu, inputs.layout, inputs.settings)
         stated, room = case["kv_cache_tokens"], case["available_kv_gib"]
-        told = logged_tokens(case, found, inputs)
+        planned = logged_tokens(case, found, inputs)
         print(
             f"{case['id']} {'*' if inputs.is_fully_stated else ' '} {'.'.join(map(str, inputs.settings.version)):8}"
             f" V{inputs.settings.engine} {case['model'][:34]:34} {(case['gpu'] or '-')[:14]:14}"
@@ -522,19 +523,19 @@ def show(cases: Sequence[tuple[Case, Inputs]]) -> None:
             f" O {found.overhead / GIB:.2f} G {found.cuda_graphs / GIB:.2f}"
             f" | KV {found.kv_cache / GIB:.2f}/{room if room is not None else '-'}"
             f"{_percent(found.kv_cache / GIB, room)}"
-            f" tokens {told}/{stated if stated is not None else '-'}{_percent(told, stated)}"
+            f" tokens {planned}/{stated if stated is not None else '-'}{_percent(planned, stated)}"
             f" conc {found.max_concurrency:.2f}/{case['max_concurrency'] or '-'}"
             f" need {found.needed_kv / GIB:.2f}/{case['needed_kv_gib'] or '-'}"
             f" {'' if found.fits == (case['outcome'] == 'ok') else '!! '}{found.outcome} ({case['outcome']})"
         )
 
 
-def _percent(told: float, stated: float | None) -> str:
-    return f" {100 * (told / stated - 1):+.1f}%" if stated and stated > 0 else ""
+def _percent(planned: float, stated: float | None) -> str:
+    return f" {100 * (planned / stated - 1):+.1f}%" if stated and stated > 0 else ""
 
 
 # What a log's words tell, and no option: the engine that a variable forced, FlashInfer in an image, what was on.
-UNTOLD = ("engine", "has_flashinfer", "enable_prefix_caching", "speculative_tokens", "draft_layers")
+UNKNOWN = ("engine", "has_flashinfer", "enable_prefix_caching", "speculative_tokens", "draft_layers")
 
 
 def replay(cases: Sequence[tuple[Case, Inputs]]) -> list[str]:
@@ -546,8 +547,8 @@ def replay(cases: Sequence[tuple[Case, Inputs]]) -> list[str]:
         except Refusal as refusal:
             found.append(f"{case['id']}: no plan: {refusal}")
             continue
-        told, chosen = plan.weighed.budget, plan.weighed.settings
-        known = {name: getattr(chosen, name) for name in UNTOLD}
+        planned, chosen = plan.evaluation.budget, plan.evaluation.settings
+        known = {name: getattr(chosen, name) for name in UNKNOWN}
         direct = vllm_memory.resolve(
             inputs.settings.version,
             plan.situation.model,
@@ -558,9 +559,9 @@ def replay(cases: Sequence[tuple[Case, Inputs]]) -> list[str]:
         )
         same = vllm_memory.budget(plan.situation.model, inputs.gpu, inputs.layout, dataclasses.replace(direct, **known))
         pairs = {
-            "GiB for the KV cache": (told.kv_cache / GIB, same.kv_cache / GIB),
-            "tokens": (told.kv_cache_tokens, same.kv_cache_tokens),
-            "fits": (told.fits, same.fits),
+            "GiB for the KV cache": (planned.kv_cache / GIB, same.kv_cache / GIB),
+            "tokens": (planned.kv_cache_tokens, same.kv_cache_tokens),
+            "fits": (planned.fits, same.fits),
             "fits, though vLLM was refused" if plan.fits else "does not fit, though vLLM started": (
                 plan.fits,
                 case["outcome"] == "ok",
@@ -600,7 +601,7 @@ def read_cases(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fit", action="store_true", help="print the constants that fit all fully stated cases")
-    parser.add_argument("--cases", action="store_true", help="print case by case what was foretold and logged")
+    parser.add_argument("--cases", action="store_true", help="print case by case what was predicted and logged")
     parser.add_argument("--splits", type=int, default=10, help="seeded halvings to cross-validate over")
     parser.add_argument("--data", type=pathlib.Path, default=START_UPS)
     parser.add_argument("--models", type=pathlib.Path, default=MODELS)

@@ -55,8 +55,8 @@ def main() -> None:
             end = "refused"
         times.append(time.process_time() - started)
         ends[end] += 1
-    told = ", ".join(f"{count} {end}" for end, count in ends.items())
-    print(f"{PLANS} plans: {sum(times):.2f} s of one core ({told})")
+    described = ", ".join(f"{count} {end}" for end, count in ends.items())
+    print(f"{PLANS} plans: {sum(times):.2f} s of one core ({described})")
     print(f"each: median {1000 * statistics.median(times):.2f} ms, longest {1000 * max(times):.1f} ms")
 
 

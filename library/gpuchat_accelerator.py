@@ -11,7 +11,7 @@ short_description: Decide what a host computes with, and what its driver needs f
 version_added: 0.1.0
 description:
   - Looks at the host as M(gpuchat.stack.gpuchat_gpu_info) does, and compares it with what its owner wants.
-  - Refuses a host whose GPUs cannot be used, with the cure; it never takes the CPU in place of a GPU that is broken.
+  - Refuses a host whose GPUs cannot be used, with the fix; it never takes the CPU in place of a GPU that is broken.
 options:
   accelerator:
     description: What the host is to compute with; V(auto) takes NVIDIA's GPUs where there are some, else the CPU.
@@ -43,7 +43,7 @@ options:
     default: /opt/gpuchat/toolbox
 attributes:
   check_mode:
-    description: Reads only; a driver that is not installed yet is named in RV(unforetold).
+    description: Reads only; a driver that is not installed yet is named in RV(not_predicted).
     support: full
   diff_mode:
     description: Changes nothing, so the difference is empty.
@@ -79,8 +79,8 @@ gpus:
   type: list
   elements: dict
   returned: success
-unforetold:
-  description: What check mode could not foretell, and why.
+not_predicted:
+  description: What check mode could not predict, and why.
   type: list
   elements: str
   returned: where there is anything
@@ -107,7 +107,7 @@ def main() -> None:
     )
     toolbox_runner.respawn_for("pynvml", module.params["toolbox"])
     try:
-        result = accelerator_runner.bring(module.params, module.check_mode)
+        result = accelerator_runner.ensure(module.params, module.check_mode)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -45,7 +45,7 @@ options:
     default: 120
 attributes:
   check_mode:
-    description: Asks nothing, and says so in RV(unforetold).
+    description: Asks nothing, and says so in RV(not_predicted).
     support: full
   diff_mode:
     description: There is never a difference.
@@ -70,8 +70,8 @@ checked:
   type: list
   elements: str
   returned: success
-unforetold:
-  description: What check mode could not foretell, and why.
+not_predicted:
+  description: What check mode could not predict, and why.
   type: list
   elements: str
   returned: in check mode
@@ -99,12 +99,14 @@ def main() -> None:
     if not module.params["url"].endswith("/v1"):
         module.fail_json(msg=f"found the address {module.params['url']}; wanted one that ends in /v1; set url")
     if module.check_mode:
-        module.exit_json(changed=False, unforetold=[f"the answers of {module.params['url']}: check mode asks nothing"])
-    result = endpoint_runner.bring(module.params)
+        module.exit_json(
+            changed=False, not_predicted=[f"the answers of {module.params['url']}: check mode asks nothing"]
+        )
+    result = endpoint_runner.ensure(module.params)
     failures = result["failures"]
     if isinstance(failures, dict) and failures:
-        told = "; ".join(f"{name}: {word}" for name, word in failures.items())
-        module.fail_json(msg=f"{module.params['url']} does not answer as wanted: {told}", **result)
+        answers = "; ".join(f"{name}: {word}" for name, word in failures.items())
+        module.fail_json(msg=f"{module.params['url']} does not answer as wanted: {answers}", **result)
     module.exit_json(**result)
 
 

@@ -28,7 +28,7 @@ options:
     default: nvidia
 attributes:
   check_mode:
-    description: Foretells the restarts; the trial is named in RV(unforetold).
+    description: Predicts the restarts; the trial is named in RV(not_predicted).
     support: full
   diff_mode:
     description: Shows which containers have lost their GPUs.
@@ -47,8 +47,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-unforetold:
-  description: What check mode could not foretell, and why.
+not_predicted:
+  description: What check mode could not predict, and why.
   type: list
   elements: str
   returned: in check mode
@@ -70,7 +70,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = containers_runner.bring(module.params, module.check_mode)
+        result = containers_runner.ensure(module.params, module.check_mode)
     except (Refusal, CommandFailed) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -14,7 +14,7 @@ description:
     Where the file had another value before, that one comes back.
   - Everybody else's keys stay as they are, and so do the order of keys, the file's indentation, mode and owner.
   - The result is validated with C(dockerd --validate) before the file is replaced.
-    A dockerd older than 23 cannot do that, which RV(unforetold) then says.
+    A dockerd older than 23 cannot do that, which RV(not_predicted) then says.
   - A key that also stands on dockerd's command line (in C(docker.service), a drop-in or an environment file of it) is
     refused, because Docker would not start.
   - The file as it was before is kept beside it as C(daemon.json.before-gpuchat).
@@ -69,7 +69,7 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Foretells the whole change.
+    description: Predicts the whole change.
     support: full
   diff_mode:
     description: Shows the file before and after, without the credentials of addresses in it.
@@ -125,8 +125,8 @@ untouched:
   description: Whether the file holds nothing of gpuchat's, so that a running Docker needs no restart for it.
   type: bool
   returned: success
-unforetold:
-  description: What could not be foretold or checked, and why.
+not_predicted:
+  description: What could not be predicted or checked, and why.
   type: list
   elements: str
   returned: where there is anything
@@ -154,7 +154,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = daemon_runner.bring(module.params, module.check_mode)
+        result = daemon_runner.ensure(module.params, module.check_mode)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -80,7 +80,7 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Foretells the whole change; the validation runs too where its program is installed.
+    description: Predicts the whole change; the validation runs too where its program is installed.
     support: full
   diff_mode:
     description: Shows each file's content, but for secret ones.
@@ -116,8 +116,8 @@ changed_files:
   type: list
   elements: str
   returned: always
-unforetold:
-  description: What check mode could not foretell, and why.
+not_predicted:
+  description: What check mode could not predict, and why.
   type: list
   elements: str
   returned: where there is anything
@@ -161,7 +161,7 @@ def main() -> None:
     module.no_log_values = {file["secret_content"] for file in module.params["files"] if file["secret_content"]}
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
     try:
-        result = files_runner.bring(module.params, module.check_mode)
+        result = files_runner.ensure(module.params, module.check_mode)
     except (Refusal, OSError) as error:
         module.fail_json(msg=f"file set {module.params['name']}: {error}", invocation=invocation)
     module.exit_json(invocation=invocation, **result)

@@ -13,7 +13,7 @@ description:
   - Reads through NVML, NVIDIA's management library, in the toolbox's Python that the role C(toolbox) made.
   - Without the toolbox it falls back to C(nvidia-smi), and without any driver to the PCI ids in sysfs; it says so.
   - A missing or broken driver is no failure of the module but a state in its result.
-  - What a driver, a GPU or a fallback cannot tell is null.
+  - What a driver, a GPU or a fallback cannot say is null.
 options:
   toolbox:
     description: Folder of the toolbox, a virtual environment with the library C(pynvml).

@@ -44,7 +44,7 @@ options:
     default: 7200
 attributes:
   check_mode:
-    description: Resolves the digest and foretells the pull.
+    description: Resolves the digest and predicts the pull.
     support: full
   diff_mode:
     description: Shows the reference that would be pulled.
@@ -97,7 +97,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = images_runner.bring(module.params, module.check_mode)
+        result = images_runner.ensure(module.params, module.check_mode)
     except (Refusal, CommandFailed) as error:
         module.fail_json(msg=str(error))
     if result["moved_to"]:

@@ -24,7 +24,7 @@ options:
       - V(http) is a plain tree on any web server, made with O(state=export). V(path) is a folder on the host; without
         O(repo) it is O(dest) itself, which is looked at and left as it is.
       - V(git) needs git and git-lfs on the host, keeps each byte twice for a while, starts anew after an interruption
-        and cannot foretell anything; take it only where nothing else is allowed.
+        and cannot predict anything; take it only where nothing else is allowed.
     type: str
     choices: [huggingface, modelscope, http, git, path]
     default: path
@@ -60,7 +60,7 @@ options:
   include:
     description:
       - Shell patterns of the files to bring, whose C(*) crosses folders; one that ends in a slash stands for all below.
-      - Without them everything is brought but pickled weights (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl)), which can
+      - Without them everything is fetched but pickled weights (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl)), which can
         run code when they are loaded.
     type: list
     elements: str
@@ -93,7 +93,7 @@ options:
     description:
       - V(metadata) asks for the listing and the small JSON files, and changes nothing.
       - V(export) makes a plain tree of O(dest) in O(export), for any web server.
-      - V(absent) removes the files that earlier runs brought, and no others.
+      - V(absent) removes the files that earlier runs fetched, and no others.
     type: str
     choices: [present, metadata, export, absent]
     default: present
@@ -121,12 +121,12 @@ options:
     type: str
     default: ''
   job_seconds:
-    description: Set by the action plugin; how long one call waits before it tells the progress.
+    description: Set by the action plugin; how long one call waits before it reports the progress.
     type: float
     default: 5
 attributes:
   check_mode:
-    description: Asks the source for its listing, and tells the files and bytes that would be fetched.
+    description: Asks the source for its listing, and reports the files and bytes that would be fetched.
     support: full
   diff_mode:
     description: Shows commit, files, sizes and hashes before and after.
@@ -263,7 +263,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = runner.bring(module.params, module.check_mode)
+        result = runner.ensure(module.params, module.check_mode)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

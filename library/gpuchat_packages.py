@@ -11,7 +11,7 @@ short_description: Keep the packages of one role, with their repository and key,
 version_added: 0.1.0
 description:
   - Serves hosts that apt manages (Debian, Ubuntu) and hosts that dnf manages (RHEL 9 and 10 and their rebuilds).
-  - Plans from dpkg's or rpm's own state, so it needs neither python3-apt nor a loaded cache, and can foretell a package
+  - Plans from dpkg's or rpm's own state, so it needs neither python3-apt nor a loaded cache, and can predict a package
     whose repository is not there yet.
   - Writes the repository in apt's deb822 form or as dnf's repository file, with a key that is pinned by its
     fingerprint.
@@ -30,7 +30,7 @@ options:
     type: dict
     required: true
   refused_releases:
-    description: Releases that cannot serve, with the reason and the cure.
+    description: Releases that cannot serve, with the reason and the fix.
     type: dict
     default: {}
   apt_repository:
@@ -76,7 +76,7 @@ options:
         description: Fingerprint of the signing key's primary key.
         type: str
   refused_packages:
-    description: Packages of somebody else that these would push out, with the reason and the cure.
+    description: Packages of somebody else that these would push out, with the reason and the fix.
     type: dict
     default: {}
   conflicts:
@@ -104,7 +104,7 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Foretells the whole change; the lists are not refreshed, and a key that is not reached is told.
+    description: Predicts the whole change; the lists are not refreshed, and a key that is not reached is reported.
     support: full
   diff_mode:
     description: Shows packages, versions, holds and repository files.
@@ -146,8 +146,8 @@ msg:
   description: What was to be done, in one line.
   type: str
   returned: always
-unforetold:
-  description: What check mode could not foretell, and why.
+not_predicted:
+  description: What check mode could not predict, and why.
   type: list
   elements: str
   returned: when there is something
@@ -190,7 +190,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = runner.bring(module.params, module.check_mode)
+        result = runner.ensure(module.params, module.check_mode)
     except (Refusal, CommandFailed) as error:
         module.fail_json(msg=f"packages of {module.params['name']}: {error}")
     module.exit_json(**result)

@@ -40,7 +40,7 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Shows the table and foretells the files.
+    description: Shows the table and predicts the files.
     support: full
   diff_mode:
     description: Shows both files before and after.
@@ -87,7 +87,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.exit_json(**plan_page_runner.bring(module.params, module.check_mode))
+    module.exit_json(**plan_page_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ module: gpuchat_preflight
 short_description: Find what is wrong with the inventory before any host is asked
 version_added: 0.1.0
 description:
-  - Checks groups, names, types and values of the stack's variables, and tells all faults in one message.
+  - Checks groups, names, types and values of the stack's variables, and reports all faults in one message.
   - The action plugin of the same name gathers the input; this module decides, on the control node.
 options:
   groups:
@@ -52,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 faults:
-  description: What must be mended, a sentence each.
+  description: What must be fixed, a sentence each.
   type: list
   elements: str
   returned: always
@@ -66,8 +66,8 @@ from ..module_utils.gpuchat.inventory.preflight import (
     Findings,
     Inventory,
     Specification,
+    describe,
     find_faults,
-    told,
 )
 
 
@@ -100,9 +100,9 @@ def main() -> None:
     findings = find_faults(inventory, specification)
     check_types(inventory, specification, findings)
     hosts = inventory.hosts(*NEEDED_GROUPS)
-    for warning in told(findings.warnings, hosts):
+    for warning in describe(findings.warnings, hosts):
         module.warn(warning)
-    faults = told(findings.faults, hosts)
+    faults = describe(findings.faults, hosts)
     if faults:
         count = f"{len(faults)} faults" if len(faults) > 1 else "one fault"
         text = "\n".join(f"- {fault}" for fault in faults)

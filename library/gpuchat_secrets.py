@@ -24,7 +24,7 @@ options:
     type: path
     required: true
   tls_names:
-    description: Names and addresses for the server's certificate; none where the owner brings a certificate.
+    description: Names and addresses for the server's certificate; none where the owner provides a certificate.
     type: list
     elements: str
     default: []
@@ -46,7 +46,7 @@ author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Make the secrets
+- name: Create the secrets
   gpuchat.stack.gpuchat_secrets:
     file: '{{ inventory_dir }}/.gpuchat/secrets.yml'
     authority_file: '{{ inventory_dir }}/.gpuchat/ca.crt'
@@ -82,7 +82,7 @@ def main() -> None:
     )
     module.no_log_values = set()  # the result's secrets are for the play; the task's own no_log hides them from people
     try:
-        result = runner.bring(module.params)
+        result = runner.ensure(module.params)
     except Refusal as error:
         module.fail_json(msg=str(error), invocation={})
     module.exit_json(invocation={}, **result)

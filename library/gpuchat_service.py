@@ -62,7 +62,7 @@ options:
     default: started
 attributes:
   check_mode:
-    description: Foretells starts and restarts; health after a change cannot be foretold and is named in RV(unforetold).
+    description: Predicts starts and restarts; health after a change cannot be and is named in RV(not_predicted).
     support: full
   diff_mode:
     description: Shows state, supervisor and digest before and after.
@@ -86,8 +86,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-unforetold:
-  description: What check mode could not foretell, and why.
+not_predicted:
+  description: What check mode could not predict, and why.
   type: list
   elements: str
   returned: where there is anything
@@ -122,7 +122,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = service_runner.bring(module.params, module.check_mode)
+        result = service_runner.ensure(module.params, module.check_mode)
     except (service_runner.Unhealthy, CommandFailed) as error:
         module.fail_json(msg=f"service {module.params['name']}: {error}")
     module.exit_json(**result)

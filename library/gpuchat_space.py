@@ -22,8 +22,8 @@ options:
     description: What must be free on the file system of each path, in GiB.
     type: int
     required: true
-  cure:
-    description: What the refusal tells the operator to do; empty for a general word.
+  hint:
+    description: What the refusal asks the operator to do; empty for a general word.
     type: str
     default: ''
 attributes:
@@ -64,12 +64,12 @@ def main() -> None:
         argument_spec={
             "paths": {"type": "list", "elements": "path", "required": True},
             "minimum_gib": {"type": "int", "required": True},
-            "cure": {"type": "str", "default": ""},
+            "hint": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     try:
-        result = space_runner.bring(module.params)
+        result = space_runner.ensure(module.params)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

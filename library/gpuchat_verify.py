@@ -93,7 +93,7 @@ options:
     type: path
 attributes:
   check_mode:
-    description: Asks nothing, and says so in RV(unforetold).
+    description: Asks nothing, and says so in RV(not_predicted).
     support: full
   diff_mode:
     description: There is never a difference.
@@ -116,7 +116,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 rows:
-  description: One entry per check, with status, detail, command, cause and cure.
+  description: One entry per check, with status, detail, command, cause and fix.
   type: list
   elements: dict
   returned: success
@@ -124,8 +124,8 @@ table:
   description: The rows as a table.
   type: str
   returned: where O(final=true)
-unforetold:
-  description: What check mode cannot foretell.
+not_predicted:
+  description: What check mode cannot predict.
   type: list
   elements: str
   returned: in check mode
@@ -164,8 +164,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     if module.check_mode:
-        module.exit_json(changed=False, rows=[], unforetold=["the verification: check mode asks nothing"])
-    result = site_runner.bring(module.params)
+        module.exit_json(changed=False, rows=[], not_predicted=["the verification: check mode asks nothing"])
+    result = site_runner.ensure(module.params)
     if not result.get("passed", True):
         module.fail_json(**{**result, "msg": "the site does not do what was wanted; see the table"})
     module.exit_json(**result)

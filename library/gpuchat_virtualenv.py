@@ -47,7 +47,7 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Foretells the whole change but for what the package index answers, and says so.
+    description: Predicts the whole change but for what the package index answers, and says so.
     support: full
   diff_mode:
     description: Shows the packages and the interpreter before and after.
@@ -67,8 +67,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-unforetold:
-  description: What check mode could not foretell.
+not_predicted:
+  description: What check mode could not predict.
   type: list
   elements: str
   returned: in check mode, where there is such a thing
@@ -96,7 +96,7 @@ def main() -> None:
     # Both are no_log so that they stay out of the host's journal; of the output only the credentials are to be hidden.
     module.no_log_values = set(credentials(module.params["index_url"]))
     try:
-        result = virtualenv_runner.bring(module.params, module.check_mode)
+        result = virtualenv_runner.ensure(module.params, module.check_mode)
     except Refusal as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -19,18 +19,18 @@ options:
     type: dict
     required: true
   weights_bytes:
-    description: Size of the files of weights; left out, it is reckoned from O(model_config).
+    description: Size of the files of weights; left out, it is estimated from O(model_config).
     type: int
   generation_config:
     description: The model's generation_config.json as data.
     type: dict
     default: {}
   repo:
-    description: Name of the model on its hub, which tells its family.
+    description: Name of the model on its hub, which shows its family.
     type: str
     default: ''
   files:
-    description: Names of the model's files, which tell its format.
+    description: Names of the model's files, which show its format.
     type: list
     elements: str
     default: []
@@ -205,7 +205,7 @@ plan:
       type: int
       returned: always
     context:
-      description: Tokens with which each conversation is reckoned.
+      description: Tokens with which each conversation is estimated.
       type: int
       returned: always
     layout:

@@ -35,7 +35,7 @@ ASKED = {
     "gpus": [{"name": "NVIDIA L40S", "count": 2}],
     "vllm_version": "0.32.0",
 }
-"""What the document tells of the machine and the model."""
+"""What the document reports of the machine and the model."""
 
 
 def message(wish: dict[str, object]) -> str:

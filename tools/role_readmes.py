@@ -17,8 +17,8 @@ ROLES = pathlib.Path(__file__).resolve().parents[1] / "roles"
 def readme(role: str, specification: dict[str, Any]) -> str:
     """Return the text of a role's README."""
     lines = [f"# {role}", "", f"{specification['short_description']}.", ""]
-    told = [_marked(line) for line in specification.get("description", [])]
-    lines += [*told, ""] if told else []
+    described = [_marked(line) for line in specification.get("description", [])]
+    lines += [*described, ""] if described else []
     lines += ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     lines += [_row(name, option) for name, option in specification["options"].items()]
     return "\n".join([*lines, "", "Made from `meta/argument_specs.yml` by `tools/role_readmes.py`.", ""])

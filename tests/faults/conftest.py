@@ -107,11 +107,11 @@ def dest(tmp_path):
 
 
 @pytest.fixture
-def bring(hub, dest):
+def ensure(hub, dest):
     """Run the module's work, by default with the hub as the endpoint."""
 
     def run(check=False, **params):
-        return runner.bring({**DEFAULTS, "endpoint": [hub.url], "dest": str(dest), **params}, check)
+        return runner.ensure({**DEFAULTS, "endpoint": [hub.url], "dest": str(dest), **params}, check)
 
     return run
 

@@ -67,7 +67,7 @@ def main():
         if order.get("die_at") is not None:
             kill_at(order["die_at"], model_store_runner)
         try:
-            result = runner.bring(order["params"], False)
+            result = runner.ensure(order["params"], False)
         except Refusal as refusal:
             result = {"refused": str(refusal)}
         pathlib.Path(order["answer"]).write_text(json.dumps(result), encoding="utf-8")

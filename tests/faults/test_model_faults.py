@@ -34,9 +34,9 @@ SOURCES = ["huggingface", "modelscope"]
     "at",
     [0, 1, 7, 8, 4096, 256 << 10, (256 << 10) + 1, MEBIBYTE // 2 - 1, MEBIBYTE // 2, MEBIBYTE // 2 + 1, LAST - 1, LAST],
 )
-def test_a_connection_that_ends_early_is_taken_up_where_it_ended(hub, root, dest, bring, source, kind, at):
+def test_a_connection_that_ends_early_is_taken_up_where_it_ended(hub, root, dest, ensure, source, kind, at):
     hub.faults = [Fault(kind, SHARDS, at=at, times=2)]
-    result = bring(source=source)
+    result = ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
     if kind == "cut":
         assert hub.log.repeated_bytes(SHARD) == 0
@@ -44,24 +44,24 @@ def test_a_connection_that_ends_early_is_taken_up_where_it_ended(hub, root, dest
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_connection_that_ends_again_and_again_still_ends_with_the_model(hub, root, dest, bring, source):
+def test_a_connection_that_ends_again_and_again_still_ends_with_the_model(hub, root, dest, ensure, source):
     hub.faults = [Fault("cut", SHARDS, at=100_000, relative=True, times=40)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("at", [0, 9, MEBIBYTE + 17, LAST - 1])
-def test_wrong_bytes_are_fetched_again_once(hub, root, dest, bring, source, at):
+def test_wrong_bytes_are_fetched_again_once(hub, root, dest, ensure, source, at):
     hub.faults = [Fault("wrong", SHARD, at=at, times=1)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("path", ["model-00001-of-00002.safetensors", "README.md"])
-def test_bytes_that_are_wrong_twice_end_the_run_and_leave_the_old_model_whole(hub, root, dest, bring, source, path):
-    bring(source=source)
+def test_bytes_that_are_wrong_twice_end_the_run_and_leave_the_old_model_whole(hub, root, dest, ensure, source, path):
+    ensure(source=source)
     before = tree(dest)
     write_model(root / REPO, seed=2)
     (root / REPO / "README.md").write_text("Another model.\n" * 60)
@@ -69,47 +69,47 @@ def test_bytes_that_are_wrong_twice_end_the_run_and_leave_the_old_model_whole(hu
     with pytest.raises(
         Refusal, match=f"{path} is not what the source says, twice over: found .*, wanted (sha256|git):"
     ):
-        bring(source=source, update=True)
+        ensure(source=source, update=True)
     assert tree(dest) == before
     hub.faults = []
-    bring(source=source, update=True)
+    ensure(source=source, update=True)
     assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_body_that_is_shorter_than_listed_with_a_fitting_length_is_never_taken(hub, root, dest, bring, source):
+def test_a_body_that_is_shorter_than_listed_with_a_fitting_length_is_never_taken(hub, root, dest, ensure, source):
     hub.faults = [Fault("short", SHARD, at=LAST - 5)]
     with pytest.raises(Refusal, match=r"model-00001-of-00002\.safetensors"):
-        bring(source=source)
+        ensure(source=source)
     assert not dest.exists()
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_body_that_was_short_once_is_fetched_again(hub, root, dest, bring, source):
+def test_a_body_that_was_short_once_is_fetched_again(hub, root, dest, ensure, source):
     hub.faults = [Fault("short", SHARD, at=LAST - 5, times=1)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_range_other_than_the_one_asked_for_is_never_taken(hub, root, dest, bring, source):
+def test_a_range_other_than_the_one_asked_for_is_never_taken(hub, root, dest, ensure, source):
     hub.faults = [Fault("shift", SHARDS, length=10, times=4)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("expiry", [{"requests": 1}, {"requests": 2}, {"at": 700_000}])
-def test_a_signed_address_that_runs_out_is_asked_for_anew(hub, root, dest, bring, source, expiry):
+def test_a_signed_address_that_runs_out_is_asked_for_anew(hub, root, dest, ensure, source, expiry):
     hub.faults = [Fault("expire", SHARDS, times=3, **expiry)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_signed_address_that_is_never_any_good_ends_the_run(hub, dest, bring, monkeypatch):
+def test_a_signed_address_that_is_never_any_good_ends_the_run(hub, dest, ensure, monkeypatch):
     hub.faults = [Fault("expire", SHARDS, requests=0)]
-    with pytest.raises(Refusal, match="brought nothing new, the last with 403 from an address that had run out"):
-        bring()
+    with pytest.raises(Refusal, match="delivered nothing new, the last with 403 from an address that had run out"):
+        ensure()
     assert not dest.exists()
 
 
@@ -118,27 +118,27 @@ def test_a_signed_address_that_is_never_any_good_ends_the_run(hub, dest, bring, 
     ("status", "retry_after"), [(429, "0"), (429, ""), (500, ""), (502, ""), (503, "0"), (504, ""), (408, "")]
 )
 @pytest.mark.parametrize("stage", ["api", "resolve", "bytes"])
-def test_a_server_that_asks_for_patience_gets_it(hub, root, dest, bring, source, status, retry_after, stage):
+def test_a_server_that_asks_for_patience_gets_it(hub, root, dest, ensure, source, status, retry_after, stage):
     path = "*" if stage == "api" else f"{REPO}/*"
     hub.faults = [Fault("status", path, stage=stage, status=status, retry_after=retry_after, times=2)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_as_long_as_the_server_asks_for_is_waited(hub, root, dest, bring, monkeypatch):
+def test_as_long_as_the_server_asks_for_is_waited(hub, root, dest, ensure, monkeypatch):
     asked = []
     monkeypatch.setattr(
         transfer_runner.model_transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01
     )
     hub.faults = [Fault("status", SHARD, status=429, retry_after="17", times=1)]
-    bring()
+    ensure()
     assert asked == [17.0]
 
 
-def test_a_server_that_is_never_ready_ends_the_run_and_says_so(hub, dest, bring):
+def test_a_server_that_is_never_ready_ends_the_run_and_says_so(hub, dest, ensure):
     hub.faults = [Fault("status", SHARDS, status=503)]
-    with pytest.raises(Refusal, match="brought nothing new, the last with status 503; what is there stays"):
-        bring()
+    with pytest.raises(Refusal, match="delivered nothing new, the last with status 503; what is there stays"):
+        ensure()
     assert not dest.exists()
 
 
@@ -153,9 +153,9 @@ FAILING = {
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("fault", FAILING.values(), ids=FAILING)
-def test_what_a_mirror_fails_to_give_comes_from_the_next_one(hub, root, dest, bring, source, fault):
+def test_what_a_mirror_fails_to_give_comes_from_the_next_one(hub, root, dest, ensure, source, fault):
     with Hub(root, faults=[fault]) as mirror:
-        result = bring(source=source, endpoint=[mirror.url, hub.url])
+        result = ensure(source=source, endpoint=[mirror.url, hub.url])
     assert tree(dest) == wanted(root / REPO)
     assert result["source_used"] == hub.url
     assert result["msg"].endswith(f"fetched from {hub.url}, after {mirror.url} failed")
@@ -163,75 +163,75 @@ def test_what_a_mirror_fails_to_give_comes_from_the_next_one(hub, root, dest, br
         assert result["bytes_fetched"] == result["bytes_total"]
 
 
-def test_mirrors_that_all_fail_are_all_named(hub, root, dest, bring):
+def test_mirrors_that_all_fail_are_all_named(hub, root, dest, ensure):
     hub.faults = [Fault("status", SHARD, status=404)]
     with Hub(root, faults=[Fault("status", SHARDS, status=503)]) as mirror, pytest.raises(Refusal) as refused:
-        bring(endpoint=[mirror.url, hub.url])
+        ensure(endpoint=[mirror.url, hub.url])
     assert f"requests to {mirror.url}" in str(refused.value)
     assert f"{hub.url}/{REPO}" in str(refused.value)
     assert not dest.exists()
 
 
-def test_a_mirror_of_another_version_is_left_out_and_what_is_there_stays(hub, root, dest, bring, tmp_path):
+def test_a_mirror_of_another_version_is_left_out_and_what_is_there_stays(hub, root, dest, ensure, tmp_path):
     write_model(tmp_path / "newer" / "acme" / "demo", seed=2)
     hub.faults = [FAILING["ends in the middle"]]
     with Hub(tmp_path / "newer") as newer:
         with pytest.raises(Refusal, match=f"{newer.url} does not hold the commit"):
-            bring(source="modelscope", endpoint=[hub.url, newer.url])
+            ensure(source="modelscope", endpoint=[hub.url, newer.url])
         assert newer.log.bytes_sent(SHARDS) == 0
     hub.faults = []
-    result = bring(source="modelscope")
+    result = ensure(source="modelscope")
     assert tree(dest) == wanted(root / REPO)
     assert result["bytes_fetched"] < result["bytes_total"] // 2
 
 
 @pytest.mark.parametrize("place", ["ftp://files.example.com", "http://[bad", "//user@files.example.com"])
-def test_a_mirror_that_redirects_to_no_web_address_is_left(hub, root, dest, bring, place):
+def test_a_mirror_that_redirects_to_no_web_address_is_left(hub, root, dest, ensure, place):
     with Hub(root, files_url=place) as mirror:
-        assert bring(endpoint=[mirror.url, hub.url])["source_used"] == hub.url
+        assert ensure(endpoint=[mirror.url, hub.url])["source_used"] == hub.url
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_bytes_without_proof_come_from_one_place_alone(hub, root, dest, bring):
+def test_bytes_without_proof_come_from_one_place_alone(hub, root, dest, ensure):
     with Hub(root, faults=[FAILING["ends in the middle"]]) as mirror, pytest.raises(Refusal, match="does not arrive"):
-        bring(endpoint=[mirror.url, hub.url], verify="never")
+        ensure(endpoint=[mirror.url, hub.url], verify="never")
     assert hub.log.bytes_sent(SHARDS) == 0
     assert not dest.exists()
 
 
-def test_a_server_that_knows_no_range_and_no_whole_ends_the_run_and_says_so(hub, dest, bring):
+def test_a_server_that_knows_no_range_and_no_whole_ends_the_run_and_says_so(hub, dest, ensure):
     hub.faults = [Fault("status", SHARD, status=416)]
     with pytest.raises(Refusal, match=r"00001-of-00002\.safetensors does not arrive: .* the last with no such range"):
-        bring()
+        ensure()
     assert not dest.exists()
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_server_that_ignores_ranges_gives_the_model_all_the_same(hub, root, dest, bring, source):
+def test_a_server_that_ignores_ranges_gives_the_model_all_the_same(hub, root, dest, ensure, source):
     hub.faults = [Fault("ignore_range", SHARDS)]
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_server_that_ignores_some_ranges_gives_the_model_all_the_same(hub, root, dest, bring, times):
+def test_a_server_that_ignores_some_ranges_gives_the_model_all_the_same(hub, root, dest, ensure, times):
     hub.faults = [Fault("ignore_range", SHARDS, skip=2, times=times)]
-    bring()
+    ensure()
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_server_that_ignores_ranges_and_cuts_each_answer_ends_the_run(hub, dest, bring):
+def test_a_server_that_ignores_ranges_and_cuts_each_answer_ends_the_run(hub, dest, ensure):
     hub.faults = [Fault("ignore_range", SHARDS), Fault("cut", SHARDS, at=MEBIBYTE)]
-    with pytest.raises(Refusal, match="brought nothing new"):
-        bring()
+    with pytest.raises(Refusal, match="delivered nothing new"):
+        ensure()
     assert not dest.exists()
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("at", [0, MEBIBYTE // 3, LAST])
-def test_a_silent_connection_is_dropped_and_the_rest_asked_for(hub, root, dest, bring, source, at):
+def test_a_silent_connection_is_dropped_and_the_rest_asked_for(hub, root, dest, ensure, source, at):
     hub.faults = [Fault("stall", SHARD, at=at, times=1, seconds=30)]
-    bring(source=source, stall_seconds=1)
+    ensure(source=source, stall_seconds=1)
     assert tree(dest) == wanted(root / REPO)
     # What a dropped connection still held is at most what is read at once.
     assert hub.log.repeated_bytes(SHARD) <= 2 * transfer_runner.CHUNK + 16 * 65536
@@ -250,137 +250,139 @@ class Full:
         return self.write(handle, content, at)
 
 
-def test_a_disk_that_runs_full_ends_the_run_and_the_next_one_goes_on(hub, root, dest, bring, monkeypatch):
+def test_a_disk_that_runs_full_ends_the_run_and_the_next_one_goes_on(hub, root, dest, ensure, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", Full(2 * MEBIBYTE))
         with pytest.raises(Refusal, match="is full .*; wanted .* bytes more; what is there stays"):
-            bring()
+            ensure()
     assert not dest.exists()
-    result = bring()
+    result = ensure()
     assert tree(dest) == wanted(root / REPO)
     assert result["bytes_fetched"] <= result["bytes_total"] - MEBIBYTE
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_a_disk_that_is_too_small_is_told_before_a_byte_is_fetched(hub, bring, monkeypatch, check):
+def test_a_disk_that_is_too_small_is_reported_before_a_byte_is_fetched(hub, ensure, monkeypatch, check):
     monkeypatch.setattr(transfer_runner.Store, "free", lambda store: plan.SPARE_BYTES + 6 * MEBIBYTE)
     with pytest.raises(Refusal, match=r"found .* free where .*; wanted 6\.3 MB for the files still missing"):
-        bring(check=check)
+        ensure(check=check)
     assert hub.log.bytes_sent(SHARDS) == 0
 
 
-def test_what_waits_from_an_earlier_run_counts_before_the_disk_is_called_too_small(hub, root, dest, bring, monkeypatch):
+def test_what_waits_from_an_earlier_run_counts_before_the_disk_is_called_too_small(
+    hub, root, dest, ensure, monkeypatch
+):
     hub.faults = [Fault("status", SHARD, status=404)]
     with pytest.raises(Refusal):
-        bring(workers=1)
+        ensure(workers=1)
     hub.faults = []
     monkeypatch.setattr(transfer_runner.Store, "free", lambda store: plan.SPARE_BYTES + 4 * MEBIBYTE)
-    assert bring(workers=1, check=True)["changed"]
-    bring(workers=1)
+    assert ensure(workers=1, check=True)["changed"]
+    ensure(workers=1)
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_ranges_are_forgotten_with_the_bytes_that_they_tell_of(hub, root, dest, bring):
+def test_ranges_are_forgotten_with_the_bytes_that_they_tell_of(hub, root, dest, ensure):
     hub.faults = [FAILING["ends in the middle"]]
     with pytest.raises(Refusal, match="does not arrive"):
-        bring(verify="never")
-    parts = list((dest.parent / "demo.gpuchat" / "parts").glob("*-unproven"))
+        ensure(verify="never")
+    parts = list((dest.parent / "demo.gpuchat" / "parts").glob("*-unverified"))
     assert parts
     for part in parts:
         part.unlink()  # as people do who want room
     hub.faults = [Fault("cut", SHARDS, at=MEBIBYTE)]
     with pytest.raises(Refusal, match="does not arrive"):
-        bring(verify="never")
+        ensure(verify="never")
     hub.faults = []
-    bring(verify="never")
+    ensure(verify="never")
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_file_that_the_hub_no_longer_has_ends_the_run_by_name(hub, dest, bring):
+def test_a_file_that_the_hub_no_longer_has_ends_the_run_by_name(hub, dest, ensure):
     hub.faults = [Fault("status", SHARD, stage="resolve", status=404)]
     with pytest.raises(
         Refusal, match=r"model-00001-of-00002\.safetensors: .* answered with status 404; wanted \d+ bytes"
     ):
-        bring()
+        ensure()
     assert not dest.exists()
 
 
-def test_what_was_fetched_before_an_error_is_not_fetched_again(hub, root, dest, bring):
+def test_what_was_fetched_before_an_error_is_not_fetched_again(hub, root, dest, ensure):
     hub.faults = [Fault("status", SHARD, status=404, skip=1)]
     with pytest.raises(Refusal):
-        bring()
+        ensure()
     hub.faults = []
-    result = bring()
+    result = ensure()
     assert tree(dest) == wanted(root / REPO)
     assert result["bytes_fetched"] < result["bytes_total"]
     assert hub.log.repeated_bytes(SHARDS) <= 6 * 2 * transfer_runner.CHUNK
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_damage_after_the_fetch_is_mended_from_the_recorded_commit(hub, root, dest, bring, source):
-    first = bring(source=source)
+def test_damage_after_the_fetch_is_fixed_from_the_recorded_commit(hub, root, dest, ensure, source):
+    first = ensure(source=source)
     shutil.copytree(root / REPO, root / f"{REPO}@v1")
     write_model(root / REPO, seed=2)
     (dest / "model-00001-of-00002.safetensors").write_bytes(b"x")
-    result = bring(source=source)
+    result = ensure(source=source)
     assert result["changed"]
     assert result["commit"] == first["commit"] != result["moved_to"] != ""
     assert tree(dest) == wanted(root / f"{REPO}@v1")
     assert [file["path"] for file in result["files"]] == [file["path"] for file in first["files"]]
 
 
-def test_nothing_is_left_beside_the_model(hub, dest, bring):
-    bring()
+def test_nothing_is_left_beside_the_model(hub, dest, ensure):
+    ensure()
     assert sorted(path.name for path in dest.parent.iterdir()) == [dest.name]
 
 
-def test_a_folder_of_an_older_version_is_replaced_as_one(hub, root, dest, bring):
-    bring()
+def test_a_folder_of_an_older_version_is_replaced_as_one(hub, root, dest, ensure):
+    ensure()
     write_model(root / REPO, seed=2)
     os.unlink(root / REPO / "README.md")
-    bring(update=True)
+    ensure(update=True)
     assert tree(dest) == wanted(root / REPO)
     shutil.rmtree(dest)
 
 
-def test_a_disk_that_cannot_exchange_folders_still_gets_the_new_one(hub, root, dest, bring, monkeypatch):
+def test_a_disk_that_cannot_exchange_folders_still_gets_the_new_one(hub, root, dest, ensure, monkeypatch):
     monkeypatch.setattr(store_runner, "exchange", lambda *_: False)
-    bring()
+    ensure()
     write_model(root / REPO, seed=2)
-    bring(update=True)
+    ensure(update=True)
     assert tree(dest) == wanted(root / REPO)
     assert [path.name for path in dest.parent.iterdir()] == [dest.name]
 
 
-def test_a_run_that_died_between_two_renames_has_the_old_model_brought_back(hub, root, dest, bring):
-    bring()
+def test_a_run_that_died_between_two_renames_has_the_old_model_brought_back(hub, root, dest, ensure):
+    ensure()
     (dest.parent / "demo.gpuchat").mkdir()
     dest.rename(dest.parent / "demo.gpuchat" / "previous")
     hub.log.clear()
-    bring()
+    ensure()
     assert tree(dest) == wanted(root / REPO)
     assert hub.log.bytes_sent(SHARDS) == 0
 
 
-def test_a_disk_that_is_mounted_at_the_folder_is_refused(hub, dest, bring, monkeypatch):
+def test_a_disk_that_is_mounted_at_the_folder_is_refused(hub, dest, ensure, monkeypatch):
     monkeypatch.setattr(os.path, "ismount", lambda path: path == str(dest))
     with pytest.raises(Refusal, match="set dest to a folder below it"):
-        bring()
+        ensure()
 
 
-def test_a_link_to_the_folder_stays_and_what_it_leads_to_is_replaced(hub, root, dest, bring, tmp_path):
+def test_a_link_to_the_folder_stays_and_what_it_leads_to_is_replaced(hub, root, dest, ensure, tmp_path):
     (tmp_path / "disk").mkdir()
     dest.parent.mkdir()
     dest.symlink_to(tmp_path / "disk" / "demo")
-    bring()
+    ensure()
     assert os.readlink(dest) == str(tmp_path / "disk" / "demo")
     assert tree(tmp_path / "disk" / "demo") == wanted(root / REPO)
 
 
-def test_memory_does_not_grow_with_the_model(hub, root, bring):
+def test_memory_does_not_grow_with_the_model(hub, root, ensure):
     tracemalloc.start()
     try:
-        bring()
+        ensure()
         _now, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -388,7 +390,7 @@ def test_memory_does_not_grow_with_the_model(hub, root, bring):
 
 
 @pytest.mark.parametrize(("fast", "more"), [(transfer.FAST, True), (0, False)])
-def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, bring, monkeypatch, fast, more):
+def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, ensure, monkeypatch, fast, more):
     answers = []
 
     def more_helps(connections, cores, measured):
@@ -400,12 +402,12 @@ def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, bring
     monkeypatch.setattr(transfer, "more_helps", more_helps)
     write_model(root / REPO, shards=1)
     hub.faults = [Fault("slow", SHARDS, rate=MEBIBYTE)]
-    bring()
+    ensure()
     assert tree(dest) == wanted(root / REPO)
     assert hub.log.repeated_bytes(SHARDS) == 0
     assert any(answers) is more
 
 
-def test_a_rate_is_kept(bring):
-    result = bring(rate_limit="20M")
+def test_a_rate_is_kept(ensure):
+    result = ensure(rate_limit="20M")
     assert result["seconds"] > 0.8 * result["bytes_total"] / 20e6

@@ -35,14 +35,14 @@ def shows_token(request):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_second_run_changes_nothing_and_fetches_nothing(hub, bring, source):
-    first = bring(source=source)
+def test_a_second_run_changes_nothing_and_fetches_nothing(hub, ensure, source):
+    first = ensure(source=source)
     assert (first["changed"], first["bytes_fetched"]) == (True, first["bytes_total"])
     assert first["source_used"] == hub.url
     assert first["config"] == {"model_type": "llama", "seed": 1}
     assert first["weights_bytes"] == 2 * 3145912
     hub.log.clear()
-    second = bring(source=source)
+    second = ensure(source=source)
     assert (second["changed"], second["bytes_fetched"], second["diff"]) == (False, 0, [])
     assert {**first, "seconds": 0} | {key: second[key] for key in ("commit", "files", "config", "weights_bytes")} == {
         **first,
@@ -59,86 +59,86 @@ def without_library(monkeypatch):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_bare_host_is_told_the_same_as_one_with_the_toolbox(hub, bring, source, request):
+def test_a_bare_host_is_reported_the_same_as_one_with_the_toolbox(hub, ensure, source, request):
     calls = ({"state": "metadata"}, {"check": True})
-    told = [{**bring(source=source, **call), "seconds": 0} for call in calls]
+    described = [{**ensure(source=source, **call), "seconds": 0} for call in calls]
     request.getfixturevalue("without_library")
-    assert [{**bring(source=source, **call), "seconds": 0} for call in calls] == told
-    assert told[1]["bytes_to_fetch"] > 0
+    assert [{**ensure(source=source, **call), "seconds": 0} for call in calls] == described
+    assert described[1]["bytes_to_fetch"] > 0
 
 
 @pytest.mark.usefixtures("without_library")
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_bare_host_shows_its_token_to_the_hub_alone(hub, bring, source):
+def test_a_bare_host_shows_its_token_to_the_hub_alone(hub, ensure, source):
     hub.access = PRIVATE
     with pytest.raises(Refusal, match="token"):
-        bring(source=source, state="metadata")
+        ensure(source=source, state="metadata")
     hub.log.clear()
-    assert bring(source=source, state="metadata", token=TOKEN, token_for=hub.url)["weights_bytes"] > 0
+    assert ensure(source=source, state="metadata", token=TOKEN, token_for=hub.url)["weights_bytes"] > 0
     assert any(shows_token(asked) for asked in hub.log)
     assert not [asked for asked in hub.log if asked.server == "cdn" and shows_token(asked)]
 
 
 @pytest.mark.usefixtures("without_library")
-def test_a_bare_host_is_refused_a_transfer_and_a_hub_that_is_not_there(bring):
+def test_a_bare_host_is_refused_a_transfer_and_a_hub_that_is_not_there(ensure):
     with pytest.raises(Refusal, match="run the role toolbox first"):
-        bring()
+        ensure()
     with pytest.raises(Refusal, match="127.0.0.1:9"):
-        bring(state="metadata", endpoint=["http://127.0.0.1:9"])
+        ensure(state="metadata", endpoint=["http://127.0.0.1:9"])
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_commit_is_never_asked_for_again(hub, bring, source):
-    commit = bring(source=source)["commit"]
-    bring(source=source, revision=commit)
+def test_a_commit_is_never_asked_for_again(hub, ensure, source):
+    commit = ensure(source=source)["commit"]
+    ensure(source=source, revision=commit)
     hub.log.clear()
-    assert not bring(source=source, revision=commit)["changed"]
+    assert not ensure(source=source, revision=commit)["changed"]
     assert list(hub.log) == []
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_another_name_for_the_same_commit_fetches_nothing_and_is_recorded(hub, bring, source):
-    commit = bring(source=source)["commit"]
-    result = bring(source=source, revision=commit)
+def test_another_name_for_the_same_commit_fetches_nothing_and_is_recorded(hub, ensure, source):
+    commit = ensure(source=source)["commit"]
+    result = ensure(source=source, revision=commit)
     assert (result["changed"], result["bytes_fetched"]) == (True, 0)
-    assert not bring(source=source, revision=commit)["changed"]
+    assert not ensure(source=source, revision=commit)["changed"]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_pinned_commit_is_brought_though_the_branch_has_moved(hub, root, dest, bring, source):
+def test_a_pinned_commit_is_brought_though_the_branch_has_moved(hub, root, dest, ensure, source):
     write_model(root / f"{REPO}@v1", seed=3)
-    commit = bring(source=source, revision="v1")["commit"]
-    bring(source=source, state="absent")
-    result = bring(source=source, revision=commit)
+    commit = ensure(source=source, revision="v1")["commit"]
+    ensure(source=source, state="absent")
+    result = ensure(source=source, revision=commit)
     assert result["commit"] == commit
     assert tree(dest) == wanted(root / f"{REPO}@v1")
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_moved_branch_is_reported_and_followed_only_on_demand(hub, root, dest, bring, source):
-    old = bring(source=source)
+def test_a_moved_branch_is_reported_and_followed_only_on_demand(hub, root, dest, ensure, source):
+    old = ensure(source=source)
     write_model(root / REPO, seed=2)
-    stays = bring(source=source)
+    stays = ensure(source=source)
     assert (stays["changed"], stays["commit"]) == (False, old["commit"])
     assert stays["moved_to"] not in ("", old["commit"])
     assert "set update to follow it" in stays["msg"]
-    moved = bring(source=source, update=True)
+    moved = ensure(source=source, update=True)
     assert (moved["changed"], moved["commit"], moved["moved_to"]) == (True, stays["moved_to"], "")
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_hub_that_is_gone_does_not_matter_once_the_model_is_there(root, dest, bring):
+def test_a_hub_that_is_gone_does_not_matter_once_the_model_is_there(root, dest, ensure):
     with Hub(root) as hub:
-        bring(endpoint=[hub.url])
-    result = bring(endpoint=[hub.url])
+        ensure(endpoint=[hub.url])
+    result = ensure(endpoint=[hub.url])
     assert (result["changed"], result["moved_to"]) == (False, "")
 
 
-def test_a_revision_takes_over_what_has_not_changed(hub, root, dest, bring):
-    bring()
+def test_a_revision_takes_over_what_has_not_changed(hub, root, dest, ensure):
+    ensure()
     (root / REPO / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
     node = os.stat(dest / "model-00001-of-00002.safetensors").st_ino
-    result = bring(update=True)
+    result = ensure(update=True)
     assert result["bytes_fetched"] == (root / REPO / "config.json").stat().st_size
     assert os.stat(dest / "model-00001-of-00002.safetensors").st_ino == node
     assert tree(dest) == wanted(root / REPO)
@@ -157,59 +157,59 @@ def test_a_revision_takes_over_what_has_not_changed(hub, root, dest, bring):
         (["original/*"], [], {"original/params.json"}),
     ],
 )
-def test_only_what_is_asked_for_is_brought(dest, bring, include, exclude, left):
-    bring(include=include, exclude=exclude)
+def test_only_what_is_asked_for_is_brought(dest, ensure, include, exclude, left):
+    ensure(include=include, exclude=exclude)
     assert set(tree(dest)) == left
-    assert not bring(include=include, exclude=exclude)["changed"]
+    assert not ensure(include=include, exclude=exclude)["changed"]
 
 
-def test_a_change_of_what_is_asked_for_adds_and_removes(hub, root, dest, bring):
-    bring(exclude=["original/"])
+def test_a_change_of_what_is_asked_for_adds_and_removes(hub, root, dest, ensure):
+    ensure(exclude=["original/"])
     hub.log.clear()
-    result = bring(exclude=["README.md"])
+    result = ensure(exclude=["README.md"])
     assert set(tree(dest)) == set(wanted(root / REPO, "README.md"))
     assert result["bytes_fetched"] == 2
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_check_mode_tells_files_and_bytes_and_fetches_none(hub, dest, bring, source):
-    result = bring(check=True, source=source)
+def test_check_mode_tells_files_and_bytes_and_fetches_none(hub, dest, ensure, source):
+    result = ensure(check=True, source=source)
     assert (result["changed"], result["bytes_to_fetch"], result["bytes_fetched"]) == (True, result["bytes_total"], 0)
     assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
     assert not dest.parent.exists()
     after = result["diff"][0]["after"]
     assert "model-00001-of-00002.safetensors  3145912 bytes  sha256:" in after
     assert f"commit {result['commit']}" in after
-    done = bring(source=source)
+    done = ensure(source=source)
     assert [done[key] for key in ("commit", "bytes_total", "diff")] == [
         result[key] for key in ("commit", "bytes_total", "diff")
     ]
 
 
-def test_the_diff_of_a_damaged_model_names_the_file(dest, bring):
-    bring()
+def test_the_diff_of_a_damaged_model_names_the_file(dest, ensure):
+    ensure()
     shard = dest / "model-00001-of-00002.safetensors"
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    result = bring(check=True)
+    result = ensure(check=True)
     (diff,) = result["diff"]
     assert result["changed"]
-    assert f"{shard.name}  3145912 bytes  not as it was brought" in diff["before"]
+    assert f"{shard.name}  3145912 bytes  not as it was fetched" in diff["before"]
     assert f"{shard.name}  3145912 bytes  sha256:" in diff["after"]
 
 
-def test_the_diff_of_a_new_revision_names_what_differs(root, bring):
-    bring()
+def test_the_diff_of_a_new_revision_names_what_differs(root, ensure):
+    ensure()
     (root / REPO / "config.json").write_text("{}")
     os.unlink(root / REPO / "README.md")
-    diff = bring(check=True, update=True)["diff"][0]
+    diff = ensure(check=True, update=True)["diff"][0]
     before, after = set(diff["before"].splitlines()), set(diff["after"].splitlines())
     assert {line.split()[0] for line in before - after} == {"commit", "config.json", "README.md"}
     assert {line.split()[0] for line in after - before} == {"commit", "config.json"}
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, bring, source):
-    result = bring(source=source, state="metadata")
+def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, ensure, source):
+    result = ensure(source=source, state="metadata")
     assert (result["changed"], result["config"]["model_type"]) == (False, "llama")
     assert result["weights_bytes"] == 2 * 3145912
     assert set(result["data"]) == {"config.json", "tokenizer_config.json"}
@@ -218,75 +218,75 @@ def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, br
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_private_model_is_read_with_its_token(root, dest, bring, source):
+def test_a_private_model_is_read_with_its_token(root, dest, ensure, source):
     with Hub(root, access=PRIVATE) as hub:
-        bring(source=source, endpoint=[hub.url], token=TOKEN, token_for=hub.url)
+        ensure(source=source, endpoint=[hub.url], token=TOKEN, token_for=hub.url)
         assert tree(dest) == wanted(root / REPO)
         assert any(shows_token(request) for request in hub.log)
         assert not [request for request in hub.log if request.server == "cdn" and shows_token(request)]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_token_is_not_shown_to_an_endpoint_that_it_is_not_for(root, bring, source):
+def test_a_token_is_not_shown_to_an_endpoint_that_it_is_not_for(root, ensure, source):
     with Hub(root, access=PRIVATE) as hub:
         with pytest.raises(Refusal, match="a token is set, but not for this endpoint.*set token_for"):
-            bring(source=source, endpoint=[hub.url], token=TOKEN)
+            ensure(source=source, endpoint=[hub.url], token=TOKEN)
         assert not [request for request in hub.log if shows_token(request)]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("access", ["private", "gated"])
-def test_a_model_that_needs_a_token_says_so(root, dest, bring, source, access):
+def test_a_model_that_needs_a_token_says_so(root, dest, ensure, source, access):
     with Hub(root, access=Access(**{access: frozenset({REPO})})) as hub, pytest.raises(Refusal, match="set token"):
-        bring(source=source, endpoint=[hub.url])
+        ensure(source=source, endpoint=[hub.url])
     assert not dest.exists()
 
 
-def test_a_gated_model_whose_licence_was_not_accepted_says_so(root, bring):
+def test_a_gated_model_whose_licence_was_not_accepted_says_so(root, ensure):
     access = Access(gated=frozenset({REPO}), tokens={TOKEN: ["other/*"]})
     with Hub(root, access=access) as hub, pytest.raises(Refusal, match=f"accept.*licence.*{hub.url}/{REPO}"):
-        bring(endpoint=[hub.url], token=TOKEN, token_for=hub.url)
+        ensure(endpoint=[hub.url], token=TOKEN, token_for=hub.url)
 
 
-def test_a_password_file_in_the_home_folder_is_never_read(hub, tmp_path, bring, monkeypatch):
+def test_a_password_file_in_the_home_folder_is_never_read(hub, tmp_path, ensure, monkeypatch):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    bring()
+    ensure()
     assert not [request for request in hub.log if "authorization" in request.headers]
 
 
-def test_the_first_endpoint_that_holds_the_model_is_used(root, tmp_path, dest, bring):
+def test_the_first_endpoint_that_holds_the_model_is_used(root, tmp_path, dest, ensure):
     (tmp_path / "empty").mkdir()
     with Hub(tmp_path / "empty") as without, Hub(root, access=PRIVATE) as hub:
         gone = "http://127.0.0.1:9"
-        result = bring(endpoint=[gone, without.url, hub.url], token=TOKEN, token_for=hub.url)
+        result = ensure(endpoint=[gone, without.url, hub.url], token=TOKEN, token_for=hub.url)
         assert result["source_used"] == hub.url
         assert tree(dest) == wanted(root / REPO)
         assert not [request for request in without.log if shows_token(request)]
 
 
-def test_what_each_endpoint_said_is_told_where_none_has_the_model(tmp_path, bring):
+def test_what_each_endpoint_said_is_reported_where_none_has_the_model(tmp_path, ensure):
     (tmp_path / "empty").mkdir()
     with Hub(tmp_path / "empty") as without, pytest.raises(Refusal) as refused:
-        bring(endpoint=["http://127.0.0.1:9", without.url])
+        ensure(endpoint=["http://127.0.0.1:9", without.url])
     assert "http://127.0.0.1:9 cannot be reached (ConnectionRefusedError: Connection refused)" in str(refused.value)
     assert f"{without.url} answered 401" in str(refused.value)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_revision_that_is_not_there_is_told(bring, source):
+def test_a_revision_that_is_not_there_is_reported(ensure, source):
     with pytest.raises(Refusal, match="set (repo, )?revision"):
-        bring(source=source, revision="no-such")
+        ensure(source=source, revision="no-such")
 
 
-def test_a_listing_of_many_pages_is_read_to_its_end(root, dest, bring):
+def test_a_listing_of_many_pages_is_read_to_its_end(root, dest, ensure):
     with Hub(root, page_size=2) as hub:
-        bring(endpoint=[hub.url])
+        ensure(endpoint=[hub.url])
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_listing_that_modelscope_cuts_is_walked(root, dest, bring, monkeypatch):
+def test_a_listing_that_modelscope_cuts_is_walked(root, dest, ensure, monkeypatch):
     for folder in ("a", "a/b", "c"):
         for name in range(4):
             path = root / REPO / folder / f"{name}.txt"
@@ -294,163 +294,163 @@ def test_a_listing_that_modelscope_cuts_is_walked(root, dest, bring, monkeypatch
             path.write_text(f"{folder} {name}")
     monkeypatch.setattr("ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs.MODELSCOPE_CUT", 13)
     with Hub(root, entries_limit=13) as hub:
-        bring(source="modelscope", endpoint=[hub.url])
+        ensure(source="modelscope", endpoint=[hub.url])
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_proxies_of_the_environment_are_honoured(root, dest, bring, monkeypatch):
+def test_proxies_of_the_environment_are_honoured(root, dest, ensure, monkeypatch):
     with Hub(root) as hub:
         monkeypatch.setenv("http_proxy", hub.url)
         monkeypatch.setenv("no_proxy", "")
         with contextlib.suppress(Refusal):  # this hub is no proxy, but it is asked
-            bring(endpoint=["http://hub.example.invalid"])
+            ensure(endpoint=["http://hub.example.invalid"])
         assert "hub.example.invalid" in {request.headers["host"] for request in hub.log}
 
 
-def test_an_export_serves_a_closed_network(hub, root, dest, bring, tmp_path):
-    first = bring()
+def test_an_export_serves_a_closed_network(hub, root, dest, ensure, tmp_path):
+    first = ensure()
     served = tmp_path / "www" / "models"
-    exported = bring(state="export", export=str(served / "demo"))
+    exported = ensure(state="export", export=str(served / "demo"))
     assert exported["changed"]
     assert tree(served / "demo") == wanted(root / REPO)
-    assert not bring(state="export", export=str(served / "demo"))["changed"]
+    assert not ensure(state="export", export=str(served / "demo"))["changed"]
     shutil.copytree(served / "demo", root / "plain" / "copy")
     closed = {"source": "http", "endpoint": [f"{hub.url}/plain"], "repo": "plain/copy"}
-    result = bring(**closed, dest=str(tmp_path / "closed"))
+    result = ensure(**closed, dest=str(tmp_path / "closed"))
     assert (result["changed"], result["commit"]) == (True, first["commit"])
     assert tree(tmp_path / "closed") == wanted(root / REPO)
-    assert not bring(**closed, dest=str(tmp_path / "closed"))["changed"]
-    assert not bring(**closed, dest=str(tmp_path / "closed"), revision="")["changed"]
+    assert not ensure(**closed, dest=str(tmp_path / "closed"))["changed"]
+    assert not ensure(**closed, dest=str(tmp_path / "closed"), revision="")["changed"]
     for revision in (first["commit"], "main"):
-        assert bring(**closed, dest=str(tmp_path / revision), revision=revision)["commit"] == first["commit"]
+        assert ensure(**closed, dest=str(tmp_path / revision), revision=revision)["commit"] == first["commit"]
     with pytest.raises(Refusal, match="wanted v9; set revision"):
-        bring(**closed, dest=str(tmp_path / "v9"), revision="v9")
+        ensure(**closed, dest=str(tmp_path / "v9"), revision="v9")
 
 
-def test_wrong_bytes_in_a_plain_tree_are_never_taken(hub, root, bring, tmp_path):
-    bring()
-    bring(state="export", export=str(root / "plain" / "copy"))
+def test_wrong_bytes_in_a_plain_tree_are_never_taken(hub, root, ensure, tmp_path):
+    ensure()
+    ensure(state="export", export=str(root / "plain" / "copy"))
     hub.faults = [Fault("wrong", "plain/copy/*.safetensors", at=700)]
     with pytest.raises(Refusal, match="is not what the source says, twice over"):
-        bring(source="http", endpoint=[f"{hub.url}/plain"], repo="plain/copy", dest=str(tmp_path / "closed"))
+        ensure(source="http", endpoint=[f"{hub.url}/plain"], repo="plain/copy", dest=str(tmp_path / "closed"))
     assert not (tmp_path / "closed").exists()
 
 
-def test_a_folder_on_the_host_is_copied_and_proven(bring, tmp_path, root, dest):
-    bring()
-    result = bring(source="path", repo=str(dest), dest=str(tmp_path / "copy"))
+def test_a_folder_on_the_host_is_copied_and_verified(ensure, tmp_path, root, dest):
+    ensure()
+    result = ensure(source="path", repo=str(dest), dest=str(tmp_path / "copy"))
     assert result["changed"]
     assert tree(tmp_path / "copy") == wanted(root / REPO)
-    assert not bring(source="path", repo=str(dest), dest=str(tmp_path / "copy"))["changed"]
+    assert not ensure(source="path", repo=str(dest), dest=str(tmp_path / "copy"))["changed"]
     (dest / "model-00001-of-00002.safetensors").write_bytes(b"x" * 3145912)
     with pytest.raises(Refusal, match="is not what its manifest says"):
-        bring(source="path", repo=str(dest), dest=str(tmp_path / "other"))
+        ensure(source="path", repo=str(dest), dest=str(tmp_path / "other"))
     assert not (tmp_path / "other").exists()
 
 
-def test_a_plain_folder_without_a_manifest_is_copied_too(bring, tmp_path, root):
+def test_a_plain_folder_without_a_manifest_is_copied_too(ensure, tmp_path, root):
     params = {"source": "path", "repo": str(root / REPO), "dest": str(tmp_path / "copy")}
-    assert bring(**params)["changed"]
+    assert ensure(**params)["changed"]
     assert tree(tmp_path / "copy") == wanted(root / REPO)
-    assert not bring(**params)["changed"]
-    assert not bring(**params, update=True)["changed"]
+    assert not ensure(**params)["changed"]
+    assert not ensure(**params, update=True)["changed"]
     (root / REPO / "config.json").write_text('{"model_type": "qwen3"}')
-    assert bring(**params, update=True)["changed"]
+    assert ensure(**params, update=True)["changed"]
     assert tree(tmp_path / "copy") == wanted(root / REPO)
 
 
-def test_absent_removes_what_was_brought_and_nothing_else(bring, dest):
-    bring()
+def test_absent_removes_what_was_brought_and_nothing_else(ensure, dest):
+    ensure()
     (dest / "notes.txt").write_text("mine")
-    assert bring()["unknown"] == ["notes.txt"]
-    foretold = bring(state="absent", check=True)
-    assert (foretold["changed"], foretold["unknown"]) == (True, ["notes.txt"])
-    assert bring(state="absent")["diff"] == foretold["diff"]
+    assert ensure()["unknown"] == ["notes.txt"]
+    predicted = ensure(state="absent", check=True)
+    assert (predicted["changed"], predicted["unknown"]) == (True, ["notes.txt"])
+    assert ensure(state="absent")["diff"] == predicted["diff"]
     assert [path.name for path in dest.parent.rglob("*")] == ["demo", "notes.txt"]
-    assert not bring(state="absent")["changed"]
+    assert not ensure(state="absent")["changed"]
     (dest / "notes.txt").unlink()
 
 
-def test_absent_removes_the_folder_with_the_last_file(bring, dest):
-    bring()
-    bring(state="absent")
+def test_absent_removes_the_folder_with_the_last_file(ensure, dest):
+    ensure()
+    ensure(state="absent")
     assert list(dest.parent.iterdir()) == []
 
 
-def test_files_of_others_move_along_to_a_new_revision(root, dest, bring):
-    bring()
+def test_files_of_others_move_along_to_a_new_revision(root, dest, ensure):
+    ensure()
     (dest / "mine").mkdir()
     (dest / "mine" / "template.jinja").write_text("mine")
     (dest / "link").symlink_to("config.json")
     write_model(root / REPO, seed=2)
-    result = bring(update=True)
+    result = ensure(update=True)
     assert result["unknown"] == ["link", "mine/template.jinja"]
     assert (dest / "mine" / "template.jinja").read_text() == "mine"
     assert os.readlink(dest / "link") == "config.json"
 
 
-def test_a_model_that_somebody_else_fetched_is_proven_and_taken_over(hub, root, dest, bring):
+def test_a_model_that_somebody_else_fetched_is_verified_and_taken_over(hub, root, dest, ensure):
     shutil.copytree(root / REPO, dest)
     (dest / "model-00002-of-00002.safetensors").write_bytes(b"\0" * 3145912)
-    assert "read before they are fetched" in bring(check=True)["unforetold"][0]
-    result = bring()
+    assert "read before they are fetched" in ensure(check=True)["not_predicted"][0]
+    result = ensure()
     assert tree(dest) == tree(root / REPO)
     assert result["unknown"] == ["pytorch_model.bin"]
     assert result["bytes_fetched"] == 3145912
 
 
-def test_a_file_whose_time_alone_has_changed_is_read_and_not_fetched(hub, dest, bring):
-    bring()
+def test_a_file_whose_time_alone_has_changed_is_read_and_not_fetched(hub, dest, ensure):
+    ensure()
     os.utime(dest / "model-00001-of-00002.safetensors", ns=(1, 1))
-    result = bring()
+    result = ensure()
     assert (result["changed"], result["bytes_fetched"]) == (True, 0)
 
 
-def test_bytes_that_changed_behind_our_back_are_seen_where_all_is_read(root, dest, bring):
-    bring()
+def test_bytes_that_changed_behind_our_back_are_seen_where_all_is_read(root, dest, ensure):
+    ensure()
     shard = dest / "model-00001-of-00002.safetensors"
     times = os.stat(shard)
     with shard.open("r+b") as file:
         file.seek(1000)
         file.write(b"\0\1\2\3")
     os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert not bring()["changed"]
-    assert bring(verify="always")["bytes_fetched"] == 3145912
+    assert not ensure()["changed"]
+    assert ensure(verify="always")["bytes_fetched"] == 3145912
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_model_is_readable_by_everybody(bring, dest):
+def test_a_model_is_readable_by_everybody(ensure, dest):
     os.umask(0o077)
     try:
-        bring()
+        ensure()
     finally:
         os.umask(0o022)
     assert {path.stat().st_mode & 0o777 for path in dest.rglob("*") if path.is_file()} == {0o644}
     assert {path.stat().st_mode & 0o777 for path in [dest, *dest.rglob("*")] if path.is_dir()} == {0o755}
 
 
-def test_shards_that_are_not_those_of_their_index_are_refused(root, dest, bring):
+def test_shards_that_are_not_those_of_their_index_are_refused(root, dest, ensure):
     index = json.loads((root / REPO / "model.safetensors.index.json").read_text())
     index["weight_map"]["layers.9.weight"] = "model-00002-of-00002.safetensors"
     (root / REPO / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(
         Refusal, match="lacks 1 tensors that model.safetensors.index.json places there, layers.9.weight"
     ):
-        bring()
+        ensure()
     assert not dest.exists()
 
 
-def test_a_damaged_header_is_refused_though_its_hash_is_right(root, dest, bring):
+def test_a_damaged_header_is_refused_though_its_hash_is_right(root, dest, ensure):
     shard = root / REPO / "model-00001-of-00002.safetensors"
     shard.write_bytes(b"\xff" * 8 + shard.read_bytes()[8:])
     with pytest.raises(Refusal, match="begins with no safetensors header"):
-        bring()
+        ensure()
     assert not dest.exists()
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "a//b", "./a", "a\\b"])
 @pytest.mark.parametrize("source", ["huggingface", "modelscope", "http"])
-def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, bring, monkeypatch, source, name):
+def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, ensure, monkeypatch, source, name):
     entry = {"type": "file", "path": name, "size": 1, "oid": "0" * 40}
     bodies = {
         "huggingface": [entry],
@@ -466,16 +466,16 @@ def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, bring
 
     def ask(self, session, url, attempts=1, silent=1):
         body = {"sha": "0" * 40} if "/revision/" in url else bodies[source]
-        return hub_runner.Told(200, {}), json.dumps(body).encode()
+        return hub_runner.Reply(200, {}), json.dumps(body).encode()
 
     monkeypatch.setattr(hub_runner.Asker, "ask", ask)
     with pytest.raises(Refusal, match=r"wanted one below the model's folder|no gpuchat-model.json that can be read"):
-        bring(source=source, endpoint=["http://127.0.0.1:9"])
+        ensure(source=source, endpoint=["http://127.0.0.1:9"])
     assert not dest.parent.exists()
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_git_brings_a_model_too(tmp_path, root, dest, bring):
+def test_git_brings_a_model_too(tmp_path, root, dest, ensure):
     work = root / REPO
     for words in (
         ["init", "-q", "-b", "main"],
@@ -489,12 +489,12 @@ def test_git_brings_a_model_too(tmp_path, root, dest, bring):
     original = source_runner.endpoints
     source_runner.endpoints = lambda *_: ("file://",)
     try:
-        foretold = bring(check=True, **source)
-        assert (foretold["changed"], foretold["commit"]) == (True, commit.stdout.strip())
-        assert "git does not tell them" in foretold["unforetold"][0]
-        result = bring(**source)
-        assert not bring(**source)["changed"]
-        assert not bring(**source, update=True)["changed"]
+        predicted = ensure(check=True, **source)
+        assert (predicted["changed"], predicted["commit"]) == (True, commit.stdout.strip())
+        assert "git does not list them" in predicted["not_predicted"][0]
+        result = ensure(**source)
+        assert not ensure(**source)["changed"]
+        assert not ensure(**source, update=True)["changed"]
     finally:
         source_runner.endpoints = original
     shutil.rmtree(work / ".git")
@@ -519,110 +519,110 @@ def meanwhile(monkeypatch):
     return set_up
 
 
-def test_files_that_others_bring_during_a_long_fetch_move_along_too(root, dest, bring, meanwhile):
-    bring()
+def test_files_that_others_bring_during_a_long_fetch_move_along_too(root, dest, ensure, meanwhile):
+    ensure()
     write_model(root / REPO, seed=2)
     meanwhile(lambda: (dest / "template.jinja").write_text("mine"))
-    bring(update=True)
+    ensure(update=True)
     assert tree(dest) == {**wanted(root / REPO), "template.jinja": tree(dest)["template.jinja"]}
 
 
-def test_a_kept_file_that_changes_during_a_long_fetch_is_never_published(root, dest, bring, meanwhile, monkeypatch):
-    bring()
+def test_a_kept_file_that_changes_during_a_long_fetch_is_never_published(root, dest, ensure, meanwhile, monkeypatch):
+    ensure()
     (root / REPO / "config.json").write_text('{"model_type": "qwen3"}')
     meanwhile(lambda: (dest / "model-00001-of-00002.safetensors").write_bytes(b"x" * 3145912))
     with pytest.raises(Refusal, match=r"model-00001-of-00002.safetensors was changed while .* run again"):
-        bring(update=True)
+        ensure(update=True)
     monkeypatch.undo()
-    bring(update=True)
+    ensure(update=True)
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_bytes_that_were_never_proven_are_not_taken_by_a_run_that_wants_proof(hub, root, dest, bring):
+def test_bytes_that_were_never_verified_are_not_taken_by_a_run_that_wants_proof(hub, root, dest, ensure):
     first, second = (f"{REPO}/model-0000{one}-of-00002.safetensors" for one in (1, 2))
     hub.faults = [Fault("wrong", first, at=4000), Fault("status", second, status=404)]
-    with pytest.raises(Refusal, match="brought nothing new"):
-        bring(verify="never", workers=1, connections_per_file=1)
+    with pytest.raises(Refusal, match="delivered nothing new"):
+        ensure(verify="never", workers=1, connections_per_file=1)
     assert os.listdir(dest.parent / "demo.gpuchat" / "whole")
     hub.faults = []
-    bring()
+    ensure()
     assert tree(dest) == wanted(root / REPO)
 
 
-def test_a_shard_that_the_hub_lacks_is_told_before_a_byte_is_fetched(hub, root, dest, bring):
+def test_a_shard_that_the_hub_lacks_is_reported_before_a_byte_is_fetched(hub, root, dest, ensure):
     os.unlink(root / REPO / "model-00002-of-00002.safetensors")
     for call in ({"state": "metadata"}, {"check": True}, {}):
         with pytest.raises(Refusal, match=r"names the shard model-00002-of-00002\.safetensors"):
-            bring(**call)
+            ensure(**call)
     assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
-    bring(exclude=["model-00002*"])
+    ensure(exclude=["model-00002*"])
 
 
 @pytest.mark.usefixtures("without_library")
-def test_a_bare_host_is_told_of_a_moved_branch(hub, root, bring, monkeypatch):
+def test_a_bare_host_is_reported_of_a_moved_branch(hub, root, ensure, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(hub_runner, "requests", REQUESTS)
         patched.setattr(toolbox_runner, "respawn_for", lambda library, toolbox: True)
-        old = bring()
+        old = ensure()
     write_model(root / REPO, seed=2)
-    result = bring()
+    result = ensure()
     assert (result["changed"], result["commit"]) == (False, old["commit"])
     assert result["moved_to"] not in ("", old["commit"])
 
 
 @pytest.mark.parametrize(("foreign", "model"), [("original", "file"), ("README.md/mine", "folder")])
-def test_a_file_of_others_in_the_way_is_named_and_stays(hub, dest, bring, foreign, model):
+def test_a_file_of_others_in_the_way_is_named_and_stays(hub, dest, ensure, foreign, model):
     (dest / foreign).parent.mkdir(parents=True)
     (dest / foreign).write_text("mine")
     with pytest.raises(Refusal, match=f"{foreign}, which is none of ours and in the way.*move it elsewhere"):
-        bring()
+        ensure()
     assert (dest / foreign).read_text() == "mine"
     assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
 
 
-def test_absent_removes_a_model_that_a_run_left_between_two_renames(dest, bring):
-    bring()
+def test_absent_removes_a_model_that_a_run_left_between_two_renames(dest, ensure):
+    ensure()
     (dest.parent / "demo.gpuchat").mkdir(mode=0o700)
     dest.rename(dest.parent / "demo.gpuchat" / "previous")
-    assert bring(state="absent")["changed"]
+    assert ensure(state="absent")["changed"]
     assert list(dest.parent.iterdir()) == []
 
 
-def test_absent_follows_no_link(dest, bring, tmp_path):
-    bring()
+def test_absent_follows_no_link(dest, ensure, tmp_path):
+    ensure()
     (dest / "original").rename(tmp_path / "elsewhere")
     (dest / "original").symlink_to(tmp_path / "elsewhere")
-    bring(state="absent")
+    ensure(state="absent")
     assert (tmp_path / "elsewhere" / "params.json").exists()
     assert os.listdir(dest) == ["original"]
 
 
-def test_a_link_that_somebody_put_where_the_run_works_is_not_followed(dest, bring, tmp_path):
+def test_a_link_that_somebody_put_where_the_run_works_is_not_followed(dest, ensure, tmp_path):
     dest.parent.mkdir()
     (tmp_path / "theirs").mkdir()
     (dest.parent / "demo.gpuchat").symlink_to(tmp_path / "theirs")
     with pytest.raises(Refusal, match=r"demo\.gpuchat, a link or made by .* wanted a folder of our own"):
-        bring()
+        ensure()
     assert list((tmp_path / "theirs").iterdir()) == []
 
 
-def test_a_lock_that_leads_elsewhere_truncates_nothing(dest, bring, tmp_path):
+def test_a_lock_that_leads_elsewhere_truncates_nothing(dest, ensure, tmp_path):
     (dest.parent / "demo.gpuchat").mkdir(parents=True, mode=0o700)
     (tmp_path / "precious").write_text("precious")
     (dest.parent / "demo.gpuchat" / "lock").symlink_to(tmp_path / "precious")
     with pytest.raises(Refusal, match="symbolic links"):
-        bring()
+        ensure()
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_what_the_disk_refuses_is_told_in_plain_words_by_a_job_too(bring, monkeypatch):
+def test_what_the_disk_refuses_is_reported_in_plain_words_by_a_job_too(ensure, monkeypatch):
     def full(*_words):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/part")
 
     monkeypatch.setattr(store_runner.Store, "publish", full)
     monkeypatch.setattr(job_runner, "nobody_listens", lambda: False)
     with pytest.raises(Refusal, match="^found 'No space left on device' at /disk/part; wanted to read and write"):
-        bring(job="one", job_seconds=60)
+        ensure(job="one", job_seconds=60)
 
 
 def answering(monkeypatch, answer):
@@ -630,13 +630,13 @@ def answering(monkeypatch, answer):
 
     def ask(self, session, url, attempts=1, silent=1):
         body, headers = answer(url)
-        return hub_runner.Told(200, headers), json.dumps(body).encode()
+        return hub_runner.Reply(200, headers), json.dumps(body).encode()
 
     monkeypatch.setattr(hub_runner.Asker, "ask", ask)
 
 
 @pytest.mark.parametrize("entries", [["x"], [{"type": "file"}], [{"type": "file", "path": "a", "size": "big"}], [{}]])
-def test_a_listing_that_makes_no_sense_is_refused(bring, monkeypatch, entries):
+def test_a_listing_that_makes_no_sense_is_refused(ensure, monkeypatch, entries):
     bodies = {
         "/revision/": {"sha": "0" * 40},
         "/tree/": entries,
@@ -645,11 +645,11 @@ def test_a_listing_that_makes_no_sense_is_refused(bring, monkeypatch, entries):
     answering(monkeypatch, lambda url: (next(body for part, body in bodies.items() if part in url), {}))
     for source in SOURCES:
         with pytest.raises(Refusal, match="lists an entry that cannot be read"):
-            bring(source=source, state="metadata")
+            ensure(source=source, state="metadata")
 
 
 @pytest.mark.parametrize("host", ["https://huggingface.co", "http://mirror.example.com", ""])
-def test_the_next_page_is_asked_for_below_the_mirrors_own_prefix(bring, monkeypatch, host):
+def test_the_next_page_is_asked_for_below_the_mirrors_own_prefix(ensure, monkeypatch, host):
     asked = []
 
     def answer(url):
@@ -660,13 +660,13 @@ def test_the_next_page_is_asked_for_below_the_mirrors_own_prefix(bring, monkeypa
         return [{"type": "file", "path": name, "size": 1, "oid": "0" * 40}], link
 
     answering(monkeypatch, answer)
-    result = bring(state="metadata", endpoint=["http://mirror.example.com/hub/"])
+    result = ensure(state="metadata", endpoint=["http://mirror.example.com/hub/"])
     assert [file["path"] for file in result["files"]] == ["a", "b"]
     assert asked[-1] == f"http://mirror.example.com/hub/api/models/{REPO}/tree/{'0' * 40}?cursor=2&limit=1"
 
 
 @pytest.mark.parametrize("library", [True, False])
-def test_a_redirect_to_a_file_of_the_host_is_refused(library, bring, monkeypatch, request):
+def test_a_redirect_to_a_file_of_the_host_is_refused(library, ensure, monkeypatch, request):
     if not library:
         request.getfixturevalue("without_library")
     open_one = hub_runner.Asker.follow
@@ -676,23 +676,23 @@ def test_a_redirect_to_a_file_of_the_host_is_refused(library, bring, monkeypatch
 
     monkeypatch.setattr(hub_runner.Asker, "follow", follow)
     with pytest.raises(Refusal, match="found the address 'file:///etc/passwd'"):
-        bring(state="metadata")
+        ensure(state="metadata")
 
 
-def test_a_gated_model_without_small_files_names_the_cure_too(root, bring):
+def test_a_gated_model_without_small_files_names_the_hint_too(root, ensure):
     for path in (root / REPO).glob("*.json"):
         path.unlink()
-    cure = "accept the model's licence at the hub, and set token"
-    with Hub(root, access=Access(gated=frozenset({REPO}))) as hub, pytest.raises(Refusal, match=cure):
-        bring(endpoint=[hub.url])
+    hint = "accept the model's licence at the hub, and set token"
+    with Hub(root, access=Access(gated=frozenset({REPO}))) as hub, pytest.raises(Refusal, match=hint):
+        ensure(endpoint=[hub.url])
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_files_with_odd_names_are_brought(root, dest, bring, source):
+def test_files_with_odd_names_are_brought(root, dest, ensure, source):
     names = ("a b", "50%", "%41", "\u00fc \u6f22", "q?x=1&y#z", "a+b", "..x", "x..", "[x]*", "~a;b", "a\nb", "-rf")
     for name in names:
         (root / REPO / "sub \u00fc").mkdir(exist_ok=True)
         for folder in (root / REPO, root / REPO / "sub \u00fc"):
             (folder / name).write_text(name)
-    bring(source=source)
+    ensure(source=source)
     assert tree(dest) == wanted(root / REPO)

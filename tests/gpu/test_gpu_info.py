@@ -41,9 +41,9 @@ def seen():
 
 @pytest.fixture(scope="module")
 def pairs(seen):
-    """Return for each GPU what the runner tells of it, and nvidia-smi's element before and after."""
-    before, told, after = seen
-    return list(zip(told["gpus"], before.findall("gpu"), after.findall("gpu"), strict=True))
+    """Return for each GPU what the runner reports of it, and nvidia-smi's element before and after."""
+    before, described, after = seen
+    return list(zip(described["gpus"], before.findall("gpu"), after.findall("gpu"), strict=True))
 
 
 def word(element, path):
@@ -64,18 +64,18 @@ def within(value, elements, path, unit=1, room=0):
     return (min(ends) - room) * unit <= value <= (max(ends) + room) * unit
 
 
-def test_the_driver_is_told_as_nvidia_smi_tells_it(seen):
-    before, told, _after = seen
-    assert (told["state"], told["source"], told["accelerator"]) == ("ok", "nvml", "nvidia")
-    assert told["driver_version"] == word(before, "driver_version")
-    assert told["cuda_version"] == word(before, "cuda_version")
-    assert len(told["gpus"]) == number(before, "attached_gpus")
+def test_the_driver_is_reported_as_nvidia_smi_tells_it(seen):
+    before, described, _after = seen
+    assert (described["state"], described["source"], described["accelerator"]) == ("ok", "nvml", "nvidia")
+    assert described["driver_version"] == word(before, "driver_version")
+    assert described["cuda_version"] == word(before, "cuda_version")
+    assert len(described["gpus"]) == number(before, "attached_gpus")
 
 
 def test_each_gpu_on_pci_is_bound_to_nvidias_driver(seen):
-    _before, told, _after = seen
-    served = {gpu["pci_address"] for gpu in told["gpus"]}
-    assert served <= {device["address"] for device in told["pci_devices"] if device["driver"] == "nvidia"}
+    _before, described, _after = seen
+    served = {gpu["pci_address"] for gpu in described["gpus"]}
+    assert served <= {device["address"] for device in described["pci_devices"] if device["driver"] == "nvidia"}
 
 
 def test_what_stays_is_the_same(pairs):
@@ -148,15 +148,15 @@ def test_computing_processes_are_the_same(pairs):
             }
             for element in logs
         ]
-        told = {process["pid"]: process["memory_bytes"] for process in gpu["processes"]}
-        assert set(listed[0]) & set(listed[1]) <= set(told) <= set(listed[0]) | set(listed[1])
+        described = {process["pid"]: process["memory_bytes"] for process in gpu["processes"]}
+        assert set(listed[0]) & set(listed[1]) <= set(described) <= set(listed[0]) | set(listed[1])
 
 
 def test_the_topology_is_that_of_nvidia_smis_matrix(seen):
-    _before, told, _after = seen
+    _before, described, _after = seen
     rows = [re.sub(r"\x1b\[\d*m", "", row).split() for row in smi("topo", "-m").splitlines()]
     matrix = {row[0]: row[1:] for row in rows if row and re.fullmatch(r"GPU\d+", row[0]) and "X" in row}
-    for pair in told["topology"]:
+    for pair in described["topology"]:
         one, other = pair["gpus"]
         cell = matrix[f"GPU{one}"][other]
         if cell.startswith("NV"):
@@ -166,14 +166,14 @@ def test_the_topology_is_that_of_nvidia_smis_matrix(seen):
 
 
 def test_nvidia_smi_as_the_source_tells_the_same(seen, monkeypatch):
-    _before, told, _after = seen
+    _before, described, _after = seen
     monkeypatch.delattr(readings_runner, "pynvml")
     assert host.program("nvidia-smi")
     other = readings_runner.look()
     assert other["source"] == "nvidia-smi"
     for name in ("state", "driver_version", "cuda_version", "accelerator", "pci_devices"):
-        assert other[name] == told[name], name
-    for one, two in zip(told["gpus"], other["gpus"], strict=True):
+        assert other[name] == described[name], name
+    for one, two in zip(described["gpus"], other["gpus"], strict=True):
         for name in ("index", "pci_address", "uuid", "name", "compute_capability", "architecture", "mig_mode"):
             assert one[name] == two[name], name
         assert (one["memory_bytes"] or 0) // MIB == (two["memory_bytes"] or 0) // MIB

@@ -137,7 +137,7 @@ def test_models_are_listed(models):
         assert [one.id for one in HfApi(endpoint=hub.url, token=False).list_models()] == ["acme/demo"]
 
 
-def test_paths_and_refs_are_told(models):
+def test_paths_and_refs_are_reported(models):
     with Hub(models) as hub:
         api = HfApi(endpoint=hub.url, token=False)
         (weights,) = api.get_paths_info("acme/demo", ["model-00001-of-00002.safetensors"])

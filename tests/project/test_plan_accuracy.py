@@ -36,18 +36,18 @@ def stated(everything):
     return [(case, inputs) for case, inputs in everything if inputs.is_fully_stated]
 
 
-def test_the_kv_cache_is_foretold_within_three_percent_and_nine_in_ten_within_ten(accuracy, stated):
+def test_the_kv_cache_is_predicted_within_three_percent_and_nine_in_ten_within_ten(accuracy, stated):
     for errors in accuracy.errors(stated, accuracy.ours):
         assert len(errors) >= 14
         assert statistics.median(errors) <= 3
         assert accuracy.quantile(errors, 0.9) <= 10
 
 
-def test_refusals_are_foretold_and_no_success_is_called_unfit(accuracy, stated, everything):
-    foretold, refused, called_unfit, _started = accuracy.refusals(stated, accuracy.ours)
-    assert (foretold, called_unfit) == (refused, 0)
-    foretold, refused, _called_unfit, _started = accuracy.refusals(everything, accuracy.ours)
-    assert foretold / refused >= 0.9
+def test_refusals_are_predicted_and_no_success_is_called_unfit(accuracy, stated, everything):
+    predicted, refused, called_unfit, _started = accuracy.refusals(stated, accuracy.ours)
+    assert (predicted, called_unfit) == (refused, 0)
+    predicted, refused, _called_unfit, _started = accuracy.refusals(everything, accuracy.ours)
+    assert predicted / refused >= 0.9
 
 
 def test_the_module_says_the_same_and_none_ends_without_a_budget(accuracy, everything):

@@ -52,13 +52,13 @@ def run(inventory):
 
 
 def test_all_hosts_are_planned_and_nothing_is_written_but_two_files(inventory):
-    told, again = run(inventory), run(inventory)
-    for text in (told, again):
+    described, again = run(inventory), run(inventory)
+    for text in (described, again):
         assert "FITS" in text
         assert "DOES NOT FIT" in text
         assert text.count("REFUSED") == 2
         assert "did you mean max-model-len?" in " ".join(text.split())
-    assert ("changed=1" in told, "changed=1" in again) == (True, False)
+    assert ("changed=1" in described, "changed=1" in again) == (True, False)
     assert sorted(path.name for path in (inventory.parent / ".gpuchat").iterdir()) == ["plan.html", "plan.json"]
     plans = json.loads((inventory.parent / ".gpuchat" / "plan.json").read_text())["plans"]
     assert {one["host"]: one["verdict"] for one in plans} == {

@@ -15,18 +15,18 @@ ROWS = ROW.findall(TEXT)
 
 
 def test_there_are_fifteen_wrong_wishes():
-    assert len({told for _wish, told in ROWS}) == len(ROWS) >= 15
+    assert len({described for _wish, described in ROWS}) == len(ROWS) >= 15
 
 
 def test_each_message_is_the_one_that_the_planner_gives():
     assert document() == TEXT, "run tools/planning_docs.py"
 
 
-@pytest.mark.parametrize("told", [told for _wish, told in ROWS])
-def test_a_message_says_what_was_found_what_is_wanted_and_what_to_do(told):
-    assert re.search(r"\b(is|found|holds|has|takes|cannot|does not fit)\b", told)
-    assert re.search(r"\b(wanted|wants|knows|does not know|what would fit)\b", told)
-    assert re.search(r"\b(set|remove|add|take|update|did you mean|what would fit)\b", told)
+@pytest.mark.parametrize("described", [described for _wish, described in ROWS])
+def test_a_message_says_what_was_found_what_is_wanted_and_what_to_do(described):
+    assert re.search(r"\b(is|found|holds|has|takes|cannot|does not fit)\b", described)
+    assert re.search(r"\b(wanted|wants|knows|does not know|what would fit)\b", described)
+    assert re.search(r"\b(set|remove|add|take|update|did you mean|what would fit)\b", described)
 
 
 def test_the_letters_of_a_bar_are_the_documented_ones():

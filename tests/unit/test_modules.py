@@ -50,18 +50,18 @@ def docs(name):
 
 def as_documented(options, inner):
     """Return what a specification and its documentation must agree in, suboptions among them."""
-    told = {}
+    described = {}
     for name, option in (options or {}).items():
-        told[name] = {
+        described[name] = {
             key: option[key]
             for key in SET_BY_DOCS
             if option.get(key) not in (None, False) or key == "default"
             if key in option
         }
-        told[name].pop("required", None) if not option.get("required") else None
+        described[name].pop("required", None) if not option.get("required") else None
         if option.get(inner):
-            told[name]["options"] = as_documented(option[inner], inner)
-    return told
+            described[name]["options"] = as_documented(option[inner], inner)
+    return described
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,16 +84,16 @@ def test_a_module_tells_its_attributes(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_module_describes_itself_and_each_option(name):
-    told = docs(name)
+    described = docs(name)
 
-    def described(options):
-        return all(one.get("description") and described(one.get("suboptions") or {}) for one in options.values())
+    def is_described(options):
+        return all(one.get("description") and is_described(one.get("suboptions") or {}) for one in options.values())
 
-    assert told["module"] == name
-    assert told["short_description"]
-    assert not told["short_description"].endswith(".")
-    assert told["version_added"]
-    assert described(told["options"])
+    assert described["module"] == name
+    assert described["short_description"]
+    assert not described["short_description"].endswith(".")
+    assert described["version_added"]
+    assert is_described(described["options"])
 
 
 @pytest.mark.parametrize("name", NAMES)

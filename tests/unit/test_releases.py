@@ -102,7 +102,7 @@ def module_parameters(monkeypatch):
 
 @pytest.fixture
 def checked(monkeypatch, tmp_path, module_parameters):
-    """Return what a check of a task's arguments would foretell on a release with some packages."""
+    """Return what a check of a task's arguments would predict on a release with some packages."""
 
     def check(arguments, name, installed=(), machine="x86_64"):
         dpkg = "\n".join(f"Package: {package}\nStatus: install ok installed\nVersion: 1\n" for package in installed)
@@ -121,14 +121,14 @@ def checked(monkeypatch, tmp_path, module_parameters):
         monkeypatch.setattr(apt_runner, "_listed", lambda own: [])
         monkeypatch.setattr(host, "http", lambda url, **_: host.Response(0, {}, b"", "nobody asks a network here"))
         monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine=machine))
-        return runner.bring(module_parameters(arguments), check=True)
+        return runner.ensure(module_parameters(arguments), check=True)
 
     return check
 
 
 @pytest.fixture
-def foretold(checked):
-    """Return what a check of the role docker would foretell on a release with some packages."""
+def predicted(checked):
+    """Return what a check of the role docker would predict on a release with some packages."""
     return lambda name, installed=(), machine="x86_64", **variables: checked(
         Role(**variables).task("gpuchat_packages"), name, installed, machine
     )
@@ -139,13 +139,13 @@ def os_release(name):
 
 
 def written(result, suffix):
-    """Return the text of the file that a result foretells, without the line that tells its mode."""
+    """Return the text of the file that a result predicts, without the line that tells its mode."""
     (text,) = [entry["after"] for entry in result["diff"] if entry["after_header"].endswith(suffix)]
     return text.partition("\n")[2]
 
 
 def names_in(result, act):
-    """Return the packages that a result foretells to install, hold or remove."""
+    """Return the packages that a result predicts to install, hold or remove."""
     texts = [text.removeprefix(f"{act} ") for text in result["msg"].split("; ") if text.startswith(f"{act} ")]
     return [name for text in texts for name in text.split(", ")]
 
@@ -170,8 +170,8 @@ def dnfs_repository(result):
 
 
 @pytest.mark.parametrize("name", [name for name in APT if name != "debian-12"])
-def test_the_distributions_packages_exist_with_compose_v2(name, foretold):
-    packages = installed_by(foretold(name))
+def test_the_distributions_packages_exist_with_compose_v2(name, predicted):
+    packages = installed_by(predicted(name))
     there = RECORDED[name]["distribution"]
     assert [package for package in packages if not there.get(package)] == []
     assert any(package.startswith("docker-compose") and there[package].startswith("2.") for package in packages)
@@ -184,20 +184,20 @@ def test_the_distributions_packages_exist_with_compose_v2(name, foretold):
     + [(name, "it ships Podman and no Docker") for name in DNF]
     + [("fedora-43", "wanted one of debian, ubuntu"), ("ol-9", "wanted one of debian, ubuntu")],
 )
-def test_a_release_whose_own_packages_cannot_serve_is_refused(name, words, foretold):
+def test_a_release_whose_own_packages_cannot_serve_is_refused(name, words, predicted):
     with pytest.raises(Refusal, match=words):
-        foretold(name)
+        predicted(name)
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_dockers_own_packages_are_installed_on_each_release(name, foretold):
-    assert set(installed_by(foretold(name, docker_source="docker"))) == OWN
+def test_dockers_own_packages_are_installed_on_each_release(name, predicted):
+    assert set(installed_by(predicted(name, docker_source="docker"))) == OWN
 
 
 @pytest.mark.parametrize("name", ["fedora-43", "ol-9"])
-def test_a_release_that_nobody_has_looked_at_is_refused(name, foretold):
+def test_a_release_that_nobody_has_looked_at_is_refused(name, predicted):
     with pytest.raises(Refusal, match="wanted one of debian, rhel, ubuntu"):
-        foretold(name, docker_source="docker")
+        predicted(name, docker_source="docker")
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_a_release_that_nobody_has_looked_at_is_refused(name, foretold):
         ("ubuntu-26.04", "https://download.docker.com/linux/ubuntu", "resolute"),
     ],
 )
-def test_apts_repository_reads_as_it_is_meant(name, address, suite, foretold):
-    result = foretold(name, docker_source="docker")
+def test_apts_repository_reads_as_it_is_meant(name, address, suite, predicted):
+    result = predicted(name, docker_source="docker")
     assert apts_repository(result) == [
         {
             "Types": "deb",
@@ -221,14 +221,14 @@ def test_apts_repository_reads_as_it_is_meant(name, address, suite, foretold):
             "Signed-By": "/etc/apt/keyrings/gpuchat-docker.gpg",
         }
     ]
-    assert result["unforetold"] == [f"the key at {address}/gpg: it is not reached (nobody asks a network here)"]
+    assert result["not_predicted"] == [f"the key at {address}/gpg: it is not reached (nobody asks a network here)"]
     assert "9DC858229FC7DD38854AE2D88D81803C0EBFCD88" in str(result["diff"])
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("name", DNF)
-def test_dnfs_repository_reads_as_it_is_meant(name, machine, foretold):
-    result = foretold(name, docker_source="docker", machine=machine)
+def test_dnfs_repository_reads_as_it_is_meant(name, machine, predicted):
+    result = predicted(name, docker_source="docker", machine=machine)
     major = name.rpartition("-")[2]
     assert dnfs_repository(result) == {
         "gpuchat-docker": {
@@ -243,7 +243,7 @@ def test_dnfs_repository_reads_as_it_is_meant(name, machine, foretold):
     assert "060A61C51B558A7F742B77AAC52FEB6B621E9F35" in str(result["diff"])
 
 
-def test_a_mirror_takes_the_place_of_dockers_repositories_and_key(foretold):
+def test_a_mirror_takes_the_place_of_dockers_repositories_and_key(predicted):
     mirror = {
         "docker_source": "docker",
         "docker_repository_url": "https://mirror.example.com/docker",
@@ -251,16 +251,16 @@ def test_a_mirror_takes_the_place_of_dockers_repositories_and_key(foretold):
         "docker_repository_key_fingerprint": "A" * 40,
     }
     for name, suffix in (("debian-13", ".sources"), ("rocky-9", ".repo")):
-        result = foretold(name, **mirror)
+        result = predicted(name, **mirror)
         assert "https://mirror.example.com/docker/" in written(result, suffix)
-        assert "https://mirror.example.com/key" in result["unforetold"][0]
+        assert "https://mirror.example.com/key" in result["not_predicted"][0]
         assert "A" * 40 in str(result["diff"])
 
 
 @pytest.mark.parametrize("version", ["29.7.2", "29.7.*", "29.*"])
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_pinned_version_names_engine_and_client_as_the_release_has_them(name, version, foretold):
-    result = foretold(name, docker_source="docker", docker_version=version)
+def test_a_pinned_version_names_engine_and_client_as_the_release_has_them(name, version, predicted):
+    result = predicted(name, docker_source="docker", docker_version=version)
     pinned = dict(package.split("=") for package in installed_by(result) if "=" in package)
     there = RECORDED[name]["docker"]
     assert {package: fnmatch.fnmatchcase(there[package], pattern) for package, pattern in pinned.items()} == {
@@ -272,44 +272,44 @@ def test_a_pinned_version_names_engine_and_client_as_the_release_has_them(name, 
 
 
 @pytest.mark.parametrize("name", [name for name in APT if name != "debian-12"])
-def test_a_pinned_version_of_the_distribution_fits_its_own(name, foretold):
+def test_a_pinned_version_of_the_distribution_fits_its_own(name, predicted):
     there = RECORDED[name]["distribution"]
     version = there["docker.io"].replace("+", "-").partition("-")[0]
     pinned = dict(
-        package.split("=") for package in installed_by(foretold(name, docker_version=version)) if "=" in package
+        package.split("=") for package in installed_by(predicted(name, docker_version=version)) if "=" in package
     )
     assert "docker.io" in pinned
     assert all(fnmatch.fnmatchcase(there[package], pattern) for package, pattern in pinned.items())
 
 
 @pytest.mark.parametrize("name", APT)
-def test_each_package_that_docker_conflicts_with_goes_first(name, foretold):
+def test_each_package_that_docker_conflicts_with_goes_first(name, predicted):
     there = {package for package, version in RECORDED[name]["distribution"].items() if version}
-    acts = foretold(name, installed=there, docker_source="docker")["msg"].split("; ")
+    acts = predicted(name, installed=there, docker_source="docker")["msg"].split("; ")
     removed, installed = acts[-2:]
     assert set(removed.removeprefix("remove ").split(", ")) == there
     assert installed.startswith("install docker-ce")
 
 
 @pytest.mark.parametrize("name", DNF)
-def test_podman_stays_where_what_stands_for_docker_goes(name, foretold):
-    result = foretold(name, installed=["podman", "podman-docker", "runc", "crun"], docker_source="docker")
+def test_podman_stays_where_what_stands_for_docker_goes(name, predicted):
+    result = predicted(name, installed=["podman", "podman-docker", "runc", "crun"], docker_source="docker")
     assert "; remove podman-docker, runc; install docker-ce" in result["msg"]
 
 
 @pytest.mark.parametrize("name", [name for name in APT if name != "debian-12"])
-def test_what_stands_for_docker_goes_before_the_distributions_docker_too(name, foretold):
-    assert foretold(name, installed=["podman", "podman-docker"])["msg"].startswith("remove podman-docker; install")
+def test_what_stands_for_docker_goes_before_the_distributions_docker_too(name, predicted):
+    assert predicted(name, installed=["podman", "podman-docker"])["msg"].startswith("remove podman-docker; install")
 
 
-def test_dockers_own_packages_are_not_pushed_out_by_the_distributions(foretold):
+def test_dockers_own_packages_are_not_pushed_out_by_the_distributions(predicted):
     with pytest.raises(Refusal, match="set docker_source to docker or present"):
-        foretold("debian-13", installed=["docker-ce"])
+        predicted("debian-13", installed=["docker-ce"])
 
 
 @pytest.mark.parametrize("name", [*RECORDED, "fedora-43", "ol-9"])
-def test_a_docker_that_is_there_is_left_as_it_is(name, foretold):
-    result = foretold(name, docker_source="present", docker_version="29.7.2")
+def test_a_docker_that_is_there_is_left_as_it_is(name, predicted):
+    result = predicted(name, docker_source="present", docker_version="29.7.2")
     assert (result["changed"], result["diff"]) == (False, [])
 
 
@@ -377,9 +377,9 @@ ANSIBLES_NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RedHat", "roc
 
 @pytest.fixture
 def driver(checked):
-    """Return what a check would foretell of a release's kernel headers and of its driver; None for a skipped task."""
+    """Return what a check would predict of a release's kernel headers and of its driver; None for a skipped task."""
 
-    def foretell(name, installed=(), accelerator=None, **variables):
+    def predict(name, installed=(), accelerator=None, **variables):
         accelerator = accelerator or WANTS_DRIVER
         release = Release.parse(os_release(name))
         facts = {
@@ -392,7 +392,7 @@ def driver(checked):
         }
         return results.get("nvidia-driver-headers"), results.get("nvidia-driver")
 
-    return foretell
+    return predict
 
 
 @pytest.mark.parametrize("open_modules", [True, False])
@@ -456,7 +456,7 @@ def test_the_driver_is_held_and_what_its_modules_are_built_with_is_not(name, dri
     ],
 )
 @pytest.mark.parametrize("source", ["distribution", "nvidia"])
-def test_a_kernel_of_another_kind_is_refused_with_the_cure(name, installed, source, driver):
+def test_a_kernel_of_another_kind_is_refused_with_the_hint(name, installed, source, driver):
     with pytest.raises(Refusal, match=f"found the package {installed} 1: .*set nvidia_driver_kernel to it"):
         driver(name, [installed], nvidia_driver_source=source)
     driver(name, [installed], nvidia_driver_source=source, nvidia_driver_kernel=installed.removeprefix("linux-image-"))
@@ -497,7 +497,7 @@ def test_nvidias_own_driver_comes_with_the_key_of_its_release(name, folder, key,
     assert apts_repository(packages) == [
         {"Types": "deb", "URIs": address, "Suites": "/", "Signed-By": "/etc/apt/keyrings/gpuchat-nvidia-driver.gpg"}
     ]
-    assert packages["unforetold"] == [f"the key at {address}/{key}: it is not reached (nobody asks a network here)"]
+    assert packages["not_predicted"] == [f"the key at {address}/{key}: it is not reached (nobody asks a network here)"]
     assert fingerprint in str(packages["diff"])
 
 
@@ -571,12 +571,12 @@ def toolkit_role(**variables):
 
 @pytest.fixture
 def toolkit(checked):
-    """Return what a check of the toolkit's packages would foretell on a release with some packages."""
+    """Return what a check of the toolkit's packages would predict on a release with some packages."""
 
-    def foretell(name, installed=(), machine="x86_64", **variables):
+    def predict(name, installed=(), machine="x86_64", **variables):
         return checked(toolkit_role(**variables).task("gpuchat_packages", "present.yml"), name, installed, machine)
 
-    return foretell
+    return predict
 
 
 @pytest.mark.parametrize("version", ["1.20.0-1", "1.17.8-1"])
@@ -600,7 +600,7 @@ def test_the_toolkits_repository_reads_as_it_is_meant_for_apt(name, machine, arc
             "Signed-By": "/etc/apt/keyrings/gpuchat-nvidia-container-toolkit.gpg",
         }
     ]
-    assert "the key at https://nvidia.github.io/libnvidia-container/gpgkey: " in result["unforetold"][0]
+    assert "the key at https://nvidia.github.io/libnvidia-container/gpgkey: " in result["not_predicted"][0]
     assert "C95B321B61E88C1809C4F759DDCAE044F796ECB0" in str(result["diff"])
 
 
@@ -634,7 +634,7 @@ def test_a_mirror_takes_the_place_of_the_toolkits_repository_suite_and_key(toolk
     result = toolkit("rocky-9", **mirror)
     (repository,) = dnfs_repository(result).values()
     assert repository["baseurl"] == "https://mirror.example.com/toolkit/rpm/x86_64"
-    assert result["unforetold"] == [
+    assert result["not_predicted"] == [
         "the key at https://mirror.example.com/key: it is not reached (nobody asks a network here)"
     ]
     assert "A" * 40 in str(result["diff"])
@@ -683,7 +683,7 @@ def test_the_gpus_are_described_anew_when_driver_or_gpus_or_their_division_chang
 
 
 @pytest.mark.parametrize("devices", [None, []])
-def test_a_division_that_was_not_told_counts_as_none(devices):
+def test_a_division_that_was_not_reported_counts_as_none(devices):
     found = {"driver_version": None, "gpus": [{"uuid": None, "mig_devices": devices}]}
     assert toolkit_role(__accelerator=found).tasks("gpuchat_service", "present.yml")
 

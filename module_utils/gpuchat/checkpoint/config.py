@@ -864,9 +864,9 @@ def longest(config: Mapping[str, object]) -> int:
     """
     text = text_config(config)
     lengths = [int(value) for value in map(text.get, LENGTH_KEYS) if isinstance(value, (int, float))]
-    told = text.get("model_max_length")
-    if isinstance(told, int) and told > 0:  # as Command-R tells it, beside what it was trained with
-        lengths = [told]
+    longest = text.get("model_max_length")
+    if isinstance(longest, int) and longest > 0:  # as Command-R has it, beside what it was trained with
+        lengths = [longest]
     if not lengths:
         return 0
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}

@@ -54,5 +54,5 @@ class Plan:
             "msg": self.reason,
         }
         if self.notes:
-            answer["unforetold"] = list(self.notes)
+            answer["not_predicted"] = list(self.notes)
         return answer

@@ -160,7 +160,7 @@ class Rewrite:
 
 
 def decode(text: bytes) -> str:
-    """Return a file's text without the byte order mark by which dockerd tells UTF-16 from UTF-8."""
+    """Return a file's text without the byte order mark by which dockerd distinguishes UTF-16 from UTF-8."""
     return text.decode("utf-16" if text.startswith(UTF_16_MARKS) else "utf-8-sig")
 
 
@@ -179,7 +179,7 @@ def parse(text: bytes, path: str) -> Json:
             raise Refusal(f"{path} holds the key {twice[0]} twice in one object{left}")
         return dict(pairs)
 
-    left = "; the file was left alone; mend it and run again"
+    left = "; the file was left alone; fix it and run again"
     try:
         decoded = decode(text)
         value = json.loads(decoded, object_pairs_hook=once) if decoded.strip() else {}

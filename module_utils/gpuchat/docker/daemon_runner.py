@@ -30,7 +30,7 @@ USER_UNITS = ("/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/
 RECORD = "docker-daemon.json"
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring an owner's keys of daemon.json into their state, and return the module's result.
 
     Raises:

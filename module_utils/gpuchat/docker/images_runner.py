@@ -16,7 +16,7 @@ MANIFEST_TYPES = (
 )
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring the image that a module's parameters name to the host, and return the module's result.
 
     Raises:

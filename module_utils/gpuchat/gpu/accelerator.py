@@ -20,7 +20,7 @@ class Found:
         state: how NVIDIA's GPUs answer, as ``gpuchat_gpu_info`` names it.
         reason: the same in words.
         nouveau: the free driver holds a GPU.
-        secure_boot: the firmware lets only signed kernel modules in; None where it cannot be told.
+        secure_boot: the firmware lets only signed kernel modules in; None where it cannot be known.
     """
 
     accelerator: str
@@ -82,10 +82,10 @@ def decide(found: Found, wanted: Wanted, installed: bool = False) -> Decision:
                 "look at `lspci -d 10de:`, or set gpuchat_accelerator to auto or cpu"
             )
         return Decision("cpu", reason="the CPU: the host has no NVIDIA GPU")
-    return _to_be_mended(found, wanted, installed)
+    return _to_be_fixed(found, wanted, installed)
 
 
-def _to_be_mended(found: Found, wanted: Wanted, installed: bool) -> Decision:
+def _to_be_fixed(found: Found, wanted: Wanted, installed: bool) -> Decision:
     if found.state == "no_driver" and not installed:
         return _to_be_installed(found, wanted)
     if found.state in ("no_driver", "mismatch"):
@@ -96,11 +96,11 @@ def _to_be_mended(found: Found, wanted: Wanted, installed: bool) -> Decision:
             "to true; where it has just restarted, look at `dkms status` and `modprobe nvidia`, and set "
             "nvidia_driver_kernel to the kind of kernel that runs"
         )
-    cure = {
+    hint = {
         "lost": "restart the host; if it happens again, look at its power, cooling and seat (`dmesg | grep NVRM`)",
         "no_permission": "run as root, and see that the container or virtual machine was given the devices",
     }.get(found.state, "look at `nvidia-smi` on the host")
-    raise Refusal(f"{found.reason}; wanted GPUs that answer; {cure}, {CPU_INSTEAD}")
+    raise Refusal(f"{found.reason}; wanted GPUs that answer; {hint}, {CPU_INSTEAD}")
 
 
 def _to_be_installed(found: Found, wanted: Wanted) -> Decision:

@@ -20,7 +20,7 @@ SECURE_BOOT = f"{FIRMWARE}/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b
 """The variable of the UEFI specification (3.3, "Globally Defined Variables"); its last byte is 1 where it is on."""
 
 
-def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """Return a module's result: what the host computes with, what is to be done first, and all that was found.
 
     Raises:
@@ -56,7 +56,7 @@ def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
 
 
 def secure_boot() -> bool | None:
-    """Return whether the firmware lets only signed kernel modules in; None where it cannot be told."""
+    """Return whether the firmware lets only signed kernel modules in; None where it cannot be known."""
     try:
         return pathlib.Path(SECURE_BOOT).read_bytes()[-1] == 1
     except (OSError, IndexError):

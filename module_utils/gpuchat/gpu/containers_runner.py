@@ -14,7 +14,7 @@ from .containers import COUNT, LOST, PROBE, Container, Restart, check_count, con
 TRIAL_SECONDS = 900  # the image may have to be pulled
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Restart the containers that lost their GPUs, see that a new one gets all, and return the module's result.
 
     Raises:

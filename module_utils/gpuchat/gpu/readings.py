@@ -111,7 +111,7 @@ class Gpu:
     """A GPU; what its source cannot give is None.
 
     Attributes:
-        memory_supported: whether the GPU has memory of its own to tell of.
+        memory_supported: whether the GPU has memory of its own to speak of.
         nvlinks: the far end of each active NVLink, a PCI address or ``SWITCH``.
         fault: why the GPU cannot be used, in NVML's words; empty for a sound one.
     """
@@ -147,7 +147,7 @@ class Reading:
         source: ``nvml``, ``nvidia-smi`` or ``none``.
         code: NVML's error code where nothing could be read, else 0.
         said: the words that came with the code.
-        paths: NVML's level of topology by the indexes of two GPUs; None where the source cannot tell.
+        paths: NVML's level of topology by the indexes of two GPUs; None where the source cannot say.
     """
 
     source: str
@@ -254,7 +254,7 @@ def unknown_smi_field(text: str) -> str | None:
 def smi_error(status: int, text: str) -> tuple[int, str]:
     """Return NVML's error code for an nvidia-smi that failed, and its words on one line.
 
-    A GPU off the bus is told by its words: newer drivers end with 255 and "Unknown Error".
+    A GPU off the bus is known by its words: newer drivers end with 255 and "Unknown Error".
     """
     said = " ".join(text.split())
     if "Unable to determine the device handle" in said or "GPU is lost" in said:
@@ -265,7 +265,7 @@ def smi_error(status: int, text: str) -> tuple[int, str]:
 def parse_smi(text: str, fields: Sequence[str], processes: str | None) -> tuple[tuple[Gpu, ...], str | None]:
     """Read the answers of ``nvidia-smi --query-gpu`` and ``--query-compute-apps`` (CSV, no header, no units).
 
-    Returns the GPUs and the driver's version. Memory is told in MiB there; warnings may stand between the rows.
+    Returns the GPUs and the driver's version. Memory is given in MiB there; warnings may stand between the rows.
     """
     lines = [[cell.strip() for cell in line.split(",")] for line in text.splitlines()]
     rows = [dict(zip(fields, cells)) for cells in lines if len(cells) == len(fields)]
@@ -325,7 +325,7 @@ def smi_cuda_version(text: str) -> str | None:
 
 
 def report(reading: Reading, surroundings: Surroundings) -> dict[str, object]:
-    """Return what a module tells of a host's accelerators."""
+    """Return what a module reports of a host's accelerators."""
     nvidia = [device for device in surroundings.devices if device.vendor_id == NVIDIA]
     reading = replace(reading, gpus=_with_addresses(reading.gpus, nvidia))
     state, reason = _state(reading, nvidia, surroundings.module_version)
@@ -341,14 +341,14 @@ def report(reading: Reading, surroundings: Surroundings) -> dict[str, object]:
         "source": source,
         "driver_version": reading.driver_version or surroundings.module_version,
         "cuda_version": reading.cuda_version,
-        "gpus": [_told(gpu, links) for gpu in gpus],
+        "gpus": [_described(gpu, links) for gpu in gpus],
         "topology": _topology(gpus, links, reading.paths),
         "pci_devices": [asdict(device) for device in surroundings.devices],
     }
 
 
 def _with_addresses(gpus: tuple[Gpu, ...], nvidia: Sequence[PciDevice]) -> tuple[Gpu, ...]:
-    """Give lost GPUs, which tell no address any more, those that are left over; the driver counts in their order."""
+    """Give lost GPUs, which report no address any more, those that are left over; the driver counts in their order."""
     left = sorted({device.address for device in nvidia} - {gpu.pci_address for gpu in gpus})
     if len(left) != sum(gpu.pci_address is None for gpu in gpus):
         return gpus
@@ -356,7 +356,7 @@ def _with_addresses(gpus: tuple[Gpu, ...], nvidia: Sequence[PciDevice]) -> tuple
 
 
 def _state(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) -> tuple[str, str]:
-    """Return the state's word, and the sentence that tells why, and the cure."""
+    """Return the state's word, and the sentence that says why, and the fix."""
     if reading.code:
         return _state_of_error(reading, nvidia, module)
     faulty = [gpu for gpu in reading.gpus if gpu.fault]
@@ -368,8 +368,8 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) ->
     unserved = [device for device in nvidia if device.address not in served]
     if reading.gpus:
         names = Counter(gpu.name or "GPU" for gpu in reading.gpus)
-        told = ", ".join(f"{count} x {name}" for name, count in names.items())
-        return "ok", told + (f"; the driver does not serve {_named(unserved)}" if unserved else "")
+        named = ", ".join(f"{count} x {name}" for name, count in names.items())
+        return "ok", named + (f"; the driver does not serve {_named(unserved)}" if unserved else "")
     if any(device.driver == "nvidia" for device in nvidia):
         return "lost", _lost(f"the driver is bound to {_named(nvidia)} and serves none")
     return _no_driver(nvidia, "the driver serves no GPU")
@@ -467,7 +467,7 @@ def _topology(
     return pairs
 
 
-def _told(gpu: Gpu, links: Mapping[int, Mapping[int, int]] | None) -> dict[str, object]:
+def _described(gpu: Gpu, links: Mapping[int, Mapping[int, int]] | None) -> dict[str, object]:
     peers = (links or {}).get(-1 if gpu.index is None else gpu.index)
     ecc = {"corrected": gpu.ecc_corrected, "uncorrected": gpu.ecc_uncorrected}
     return {

@@ -34,12 +34,12 @@ def look() -> dict[str, object]:
         reading = read_smi()
         if reading.source == "nvidia-smi":
             notes.append(
-                "read by nvidia-smi, which tells nothing of links, topology and MIG devices, for no Python with pynvml "
+                "read by nvidia-smi, which says nothing of links, topology and MIG devices, for no Python with pynvml "
                 "that fits was found; the role toolbox brings one"
             )
-    told = readings.report(reading, surroundings())
-    result = Plan(reason="; ".join([f"{told['state']}: {told['reason']}", *notes])).result()
-    return {**result, **told}
+    found = readings.report(reading, surroundings())
+    result = Plan(reason="; ".join([f"{found['state']}: {found['reason']}", *notes])).result()
+    return {**result, **found}
 
 
 def surroundings() -> Surroundings:
@@ -199,10 +199,10 @@ def _memory(handle: Any) -> tuple[int | None, int | None, bool]:
 def _address(name: str, *arguments: Any) -> str | None:
     """Ask for a PCI address."""
     try:
-        told = _ask(name, *arguments) if arguments[0] is not None else None
+        asked = _ask(name, *arguments) if arguments[0] is not None else None
     except pynvml.NVMLError:
         return None
-    bus = getattr(told, "busId", b"")
+    bus = getattr(asked, "busId", b"")
     text = bus.decode() if isinstance(bus, bytes) else str(bus)
     return readings.pci_address(text) if text else None
 
@@ -229,7 +229,7 @@ def _mig_devices(handle: Any) -> Iterator[MigDevice]:
 
 
 def _nvlinks(handle: Any) -> tuple[str, ...] | None:
-    """Return the far end of each active link; None where this driver cannot tell of links."""
+    """Return the far end of each active link; None where this driver cannot say of links."""
     ends = []
     for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
         try:

@@ -70,7 +70,7 @@ class Findings:
         self.warnings.setdefault(text, []).extend([host] if host else [])
 
 
-def told(findings: Mapping[str, Sequence[str]], all_hosts: Sequence[str]) -> tuple[str, ...]:
+def describe(findings: Mapping[str, Sequence[str]], all_hosts: Sequence[str]) -> tuple[str, ...]:
     """Return findings as sentences, each with its hosts unless it holds for all of them."""
     return tuple(
         f"{text} (on {', '.join(hosts)})" if hosts and len(set(hosts)) < len(all_hosts) else text
@@ -83,7 +83,7 @@ def find_faults(inventory: Inventory, specification: Specification) -> Findings:
     findings = Findings()
     for host, name, reason in inventory.untemplated:
         if host in inventory.hosts(*NEEDED_GROUPS):
-            findings.fault(f"{name} cannot be templated: {reason}; mend its value", host)
+            findings.fault(f"{name} cannot be templated: {reason}; fix its value", host)
     _groups(inventory, findings)
     for host in inventory.hosts(*NEEDED_GROUPS):
         variables = inventory.variables.get(host, {})
@@ -145,7 +145,7 @@ REPO_NEEDED = ("huggingface", "modelscope")
 
 def _model(model: object, findings: Findings, host: str) -> None:
     if not isinstance(model, Mapping):
-        return  # a wrong type is told by the type check
+        return  # a wrong type is known by the type check
     source = str(model.get("source", "path"))
     if source in REPO_NEEDED and not model.get("repo"):
         findings.fault(
@@ -205,7 +205,7 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
             try:
                 port = int(str(variables.get(name, specification.default(name))))
             except ValueError:
-                continue  # a wrong type is told by the type check
+                continue  # a wrong type is known by the type check
             if port in used:
                 findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
             elif not 1 <= port <= 65535:

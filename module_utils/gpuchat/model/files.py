@@ -25,7 +25,7 @@ MAXIMUM_HEADER = 100_000_000
 """Longest header (bytes) that safetensors itself accepts."""
 
 LARGEST_GIT_BLOB = 64 << 20
-"""Up to here (bytes) git's own SHA-1 is computed besides: hubs keep larger files as LFS objects with a SHA-256."""
+"""Up to here (bytes) git's own SHA-1 is computed too: hubs keep larger files as LFS objects with a SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class ModelFile:
     mtime_ns: int = 0
 
     def identity(self) -> str:
-        """Return what tells its bytes from others, for people and for comparison."""
+        """Return what distinguishes its bytes from others, for people and for comparison."""
         if self.sha256:
             return f"sha256:{self.sha256}"
-        return f"git:{self.git_sha1}" if self.git_sha1 else "unproven"
+        return f"git:{self.git_sha1}" if self.git_sha1 else "unverified"
 
     def same_bytes(self, other: ModelFile) -> bool:
         """Whether two files are known to hold the same bytes."""
@@ -238,7 +238,7 @@ def is_small_json(path: str) -> bool:
     return path in SMALL_JSON or (path.endswith(INDEX_ENDING) and "/" not in path)
 
 
-def proven(file: ModelFile, content: bytes) -> bool:
+def verified(file: ModelFile, content: bytes) -> bool:
     """Whether some bytes are those of a file, as far as its source says."""
     return len(content) == file.size and Proof(file.size).update(content).fits(file)
 
@@ -270,7 +270,7 @@ class Proof:
 
     def fits(self, file: ModelFile) -> bool:
         """Whether the bytes are the file's, as far as its source says."""
-        return file.identity() in ("unproven", self.found(file))
+        return file.identity() in ("unverified", self.found(file))
 
 
 def digest_of(files: Iterable[ModelFile]) -> str:

@@ -21,15 +21,15 @@ from urllib.parse import urljoin
 
 from ..core.errors import Refusal
 from . import transfer
-from .files import Listing, ModelFile, Wanted, chosen, digest_of, is_small_json, proven
+from .files import Listing, ModelFile, Wanted, chosen, digest_of, is_small_json, verified
 from .hubs import (
     COMMIT,
     MODELSCOPE_WALK,
     Hub,
-    Told,
+    Reply,
     credentials,
-    cure,
     endpoints,
+    hint,
     next_page,
     no_endpoint,
     origin,
@@ -115,7 +115,7 @@ class Asker:
         finally:
             finish(answer)
 
-    def follow(self, session: Any, url: str, silent: float = SILENT_SECONDS) -> tuple[Told, bytes, str]:
+    def follow(self, session: Any, url: str, silent: float = SILENT_SECONDS) -> tuple[Reply, bytes, str]:
         """Return the answer at the end of the redirects, its body, and the address that gave it."""
         for _hop in range(HOPS):
             with self.open(session, url, silent=silent) as answer:
@@ -123,26 +123,26 @@ class Asker:
                     url = urljoin(url, answer.headers["location"])
                     continue
                 body = answer.raw.read(LARGEST_DATA, decode_content=True)
-                return Told(answer.status_code, lower(answer.headers)), body, url
-        return Told(0, {}, f"more than {HOPS} redirects"), b"", url
+                return Reply(answer.status_code, lower(answer.headers)), body, url
+        return Reply(0, {}, f"more than {HOPS} redirects"), b"", url
 
     def ask(
         self, session: Any, url: str, attempts: int = LISTING_ATTEMPTS, silent: float = SILENT_SECONDS
-    ) -> tuple[Told, bytes]:
+    ) -> tuple[Reply, bytes]:
         """Return an answer and its body, after waiting and asking again where the server asks for patience."""
-        told, body = Told(0, {}, "not asked"), b""
+        reply, body = Reply(0, {}, "not asked"), b""
         for attempt in range(1, attempts + 1):
             try:
-                told, body, _url = self.follow(session, url, silent)
-                patient = told.status in (408, 425, 429) or told.status >= 500
+                reply, body, _url = self.follow(session, url, silent)
+                patient = reply.status in (408, 425, 429) or reply.status >= 500
             except FAILURES as error:
-                told, body = Told(0, {}, reason(error)), b""
+                reply, body = Reply(0, {}, reason(error)), b""
                 patient = not _nobody_is_there(error)
             if not patient or attempt == attempts:
                 break
-            wait = transfer.retry_after(told.headers, time.time())
+            wait = transfer.retry_after(reply.headers, time.time())
             time.sleep(transfer.backoff(attempt, wait, random.random()))
-        return told, body
+        return reply, body
 
 
 class PlainSession:
@@ -287,8 +287,8 @@ def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float)
     """Return the commit that a revision stands for now, empty where the first endpoint does not say so at once."""
     hub = hubs_for(wanted, given)[0]
     try:
-        told, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
-        if told.status != 200:
+        reply, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
+        if reply.status != 200:
             return ""
         if hub.source == "huggingface":
             return read_commit(body, hub.endpoint)
@@ -299,23 +299,23 @@ def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float)
         return ""
 
 
-def _must(asker: Asker, session: Any, hub: Hub, url: str) -> tuple[Told, bytes]:
-    told, body = asker.ask(session, url)
-    if told.status != 200:
-        raise Refusal(cure(told, hub, asker.token, asker.may_see(hub.endpoint)))
-    return told, body
+def _must(asker: Asker, session: Any, hub: Hub, url: str) -> tuple[Reply, bytes]:
+    reply, body = asker.ask(session, url)
+    if reply.status != 200:
+        raise Refusal(hint(reply, hub, asker.token, asker.may_see(hub.endpoint)))
+    return reply, body
 
 
 def _listing(asker: Asker, session: Any, hub: Hub, wanted: Wanted) -> Listing:
     files: tuple[ModelFile, ...]
     if hub.source == "huggingface":
-        _told, body = _must(asker, session, hub, hub.commit_url())
+        _reply, body = _must(asker, session, hub, hub.commit_url())
         commit = read_commit(body, hub.endpoint)
         files = _pages(asker, session, hub, commit)
     elif hub.source == "modelscope":
         commit, files = _walk(asker, session, hub)
     else:
-        _told, body = _must(asker, session, hub, hub.commit_url())
+        _reply, body = _must(asker, session, hub, hub.commit_url())
         commit, files = read_tree(body, hub)
     asked_for = chosen(files, wanted.include, wanted.exclude)
     if not asked_for:
@@ -336,9 +336,9 @@ def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile
                 f"{hub.endpoint} gives a listing without an end; wanted one page after the other; set endpoint"
             )
         seen.add(url)
-        told, body = _must(asker, session, hub, url)
+        reply, body = _must(asker, session, hub, url)
         files += read_huggingface_page(body, hub.endpoint)
-        following = next_page(told.headers.get("link", ""))
+        following = next_page(reply.headers.get("link", ""))
         # A mirror may pass on the hub's own addresses: the next page is asked for where the first one came from.
         url = (
             None if following is None else f"{hub.listing_url(commit).partition('?')[0]}?{following.partition('?')[2]}"
@@ -355,7 +355,7 @@ def _walk(asker: Asker, session: Any, hub: Hub) -> tuple[str, tuple[ModelFile, .
         asked += 1
         if asked > MODELSCOPE_WALK:
             raise Refusal(f"{hub.repo} has too many folders to list; set include to the files that are wanted")
-        _told, body = _must(asker, session, hub, hub.listing_url(hub.revision, root, recursive))
+        _reply, body = _must(asker, session, hub, hub.listing_url(hub.revision, root, recursive))
         return read_modelscope_page(body, hub.endpoint)
 
     first = page("", True)
@@ -384,8 +384,8 @@ def _small_files(asker: Asker, session: Any, hub: Hub, listing: Listing) -> dict
     for file in listing.files:
         if not is_small_json(file.path):
             continue
-        _told, body = _must(asker, session, hub, hub.file_url(listing.commit, file.path))
-        if not proven(file, body):
+        _reply, body = _must(asker, session, hub, hub.file_url(listing.commit, file.path))
+        if not verified(file, body):
             raise Refusal(f"{hub.endpoint} gave other bytes for {file.path} than it lists; set endpoint to another")
         with contextlib.suppress(ValueError):
             data[file.path] = json.loads(body)

@@ -288,8 +288,8 @@ def check_revision(commit: str, named: str, revision: str, place: str) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a hub's answer says besides its body: status and headers (names in lower case)."""
+class Reply:
+    """What a hub's answer says apart from its body: status and headers (names in lower case)."""
 
     status: int
     headers: Mapping[str, str]
@@ -302,16 +302,16 @@ class Told:
         return f"{self.status or 'no answer'}{f' ({text})' if text else ''}"
 
 
-def cure(told: Told, hub: Hub, token: str, token_sent: bool) -> str:
+def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     """Return the sentence that says what an answer other than 200 means and what to set."""
-    code = told.headers.get("x-error-code", "")
-    at = f"{hub.endpoint} answered {told.word} for {hub.repo or hub.endpoint}"
+    code = reply.headers.get("x-error-code", "")
+    at = f"{hub.endpoint} answered {reply.word} for {hub.repo or hub.endpoint}"
     if code == "GatedRepo" and token_sent:
         return (
             f"{at}: the model is gated and the token's owner has not accepted its licence; open "
             f"{hub.endpoint}/{hub.repo} in a browser as that person and accept it"
         )
-    if code == "GatedRepo" or told.status in (401, 403):
+    if code == "GatedRepo" or reply.status in (401, 403):
         if token and not token_sent:
             return (
                 f"{at}; a token is set, but not for this endpoint, and was not sent there; wanted a word that it may "
@@ -323,10 +323,10 @@ def cure(told: Told, hub: Hub, token: str, token_sent: bool) -> str:
         return f"{at}: it does not exist, or is private or gated; set token to one that may read it{gated}"
     if code == "RevisionNotFound":
         return f"{at}: it has no revision {hub.revision}; set revision"
-    if told.status == 404:
+    if reply.status == 404:
         return f"{at}: it does not exist there; set repo, revision and endpoint"
-    if told.status == 0:
-        return f"{hub.endpoint} cannot be reached ({told.error}); wanted a hub; set endpoint to one, or to a mirror"
+    if reply.status == 0:
+        return f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoint to one, or to a mirror"
     return f"{at}; wanted a hub that answers; try again later, or set endpoint to another"
 
 

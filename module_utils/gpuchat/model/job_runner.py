@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work that outlives one call of a module, so that the next call can tell how far it is.
+"""Work that outlives one call of a module, so that the next call can report how far it is.
 
 The action plugin makes the same call again and again, with one job's name. The first call starts the work in a process
 of its own, and each waits a while for its end: it returns the result, or where the work stands. The work stops by
@@ -165,7 +165,7 @@ def nobody_listens() -> bool:
     """Whether the reader of our output is gone, as after Ctrl-C on the control node."""
     poll = select.poll()
     try:
-        poll.register(1, 0)  # a broken pipe is always told
+        poll.register(1, 0)  # a broken pipe is always reported
         return bool(poll.poll(0))
     except OSError:
         return False

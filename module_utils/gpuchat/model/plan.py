@@ -17,16 +17,16 @@ OTHER_KINDS = (
     ("adapter_config.json", ", but an adapter, which goes on top of the model that its adapter_config.json names"),
     (".gguf", ", but GGUF weights, which were made from a model in another layout"),
 )
-"""What people take for a model, by the endings that tell it, and the word on it."""
+"""What people take for a model, by the endings that show it, and the word on it."""
 
 READING_BYTES_PER_SECOND = 200_000_000
-"""A slow disk's rate: what a cold start may take is reckoned with it."""
+"""A slow disk's rate: what a cold start may take is estimated with it."""
 
 ENGINE_START_SECONDS = 300
-"""What the engine needs besides reading weights: imports, compilation, graph capture."""
+"""What the engine needs beyond reading weights: imports, compilation, graph capture."""
 
 SPARE_BYTES = 256 << 20
-"""Left free on the disk besides the model, for the manifest, journals and everybody else."""
+"""Left free on the disk beside the model, for the manifest, journals and everybody else."""
 
 
 def weights_in(sizes: Mapping[str, int]) -> int:
@@ -164,7 +164,7 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
         old = trusted.get(file.path)
         same = old if old is not None and old.same_bytes(file) else None
         same = same or by_proof.get((file.size, file.sha256 or file.git_sha1))
-        if same is None and old is not None and same_commit and file.identity() == "unproven":
+        if same is None and old is not None and same_commit and file.identity() == "unverified":
             same = old if old.size == file.size else None
         if same is not None:
             keeps.append(Keep(file, same.path, same.sha256))
@@ -219,11 +219,11 @@ def describe(commit: str, files: Iterable[ModelFile], changed: Mapping[str, int]
     """Return a folder's contents as text, one line per file, for ``--diff``.
 
     Args:
-        changed: sizes (bytes) of files that are no longer as they were brought.
+        changed: sizes (bytes) of files that are no longer as they were fetched.
     """
     changed = changed or {}
     lines = [
-        f"{file.path}  {changed[file.path]} bytes  not as it was brought"
+        f"{file.path}  {changed[file.path]} bytes  not as it was fetched"
         if file.path in changed
         else f"{file.path}  {file.size} bytes  {file.identity()[:19]}"
         for file in sorted(files, key=lambda file: file.path)

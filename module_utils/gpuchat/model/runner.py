@@ -54,11 +54,11 @@ ASKING_SECONDS = 2.0
 Params = Mapping[str, Any]
 
 
-def bring(params: Params, check: bool) -> Result:
+def ensure(params: Params, check: bool) -> Result:
     """Bring a model into its state, and return the module's result.
 
     Raises:
-        Refusal: what is there is no model, or the wanted one cannot be brought; what was there is still whole.
+        Refusal: what is there is no model, or the wanted one cannot be fetched; what was there is still whole.
     """
     begin = time.monotonic()
     states = {"present": _present, "metadata": _present, "export": _export, "absent": _absent}
@@ -99,14 +99,14 @@ def read(path: str) -> Folder | None:
 
 
 @dataclass(frozen=True)
-class Here:
+class LocalState:
     """What is on the host: the record of the last run, and the files as they are."""
 
     manifest: Manifest | None
     files: Mapping[str, Status]
 
     @classmethod
-    def read(cls, store: Store, verify: str) -> Here:
+    def read(cls, store: Store, verify: str) -> LocalState:
         """Read it; with ``always`` files whose bytes are no longer the recorded ones count as changed."""
         manifest, files = store.manifest(), store.files()
         if verify == "always":
@@ -157,7 +157,7 @@ def _present(params: Params, check: bool) -> Result:
     if store.was_torn_apart() and not (check or metadata):
         with store.locked(float(params["lock_seconds"])):
             store.recover()
-    here = Here.read(store, str(params["verify"]))
+    here = LocalState.read(store, str(params["verify"]))
     if here.holds(wanted) and (COMMIT.fullmatch(wanted.revision) or not params["update"]):
         if not (check or metadata):
             _tidy(store)
@@ -172,11 +172,11 @@ def _present(params: Params, check: bool) -> Result:
             check_shards(path, index, paths, wanted.include, wanted.exclude)
     if metadata:
         return _metadata(source)
-    return _bring_from(source, wanted, store, here, params, check, job)
+    return _ensure_from(source, wanted, store, here, params, check, job)
 
 
-def _bring_from(
-    source: Source, wanted: Wanted, store: Store, here: Here, params: Params, check: bool, job: Job | None = None
+def _ensure_from(
+    source: Source, wanted: Wanted, store: Store, here: LocalState, params: Params, check: bool, job: Job | None = None
 ) -> Result:
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
     if check:
@@ -184,7 +184,7 @@ def _bring_from(
     if check or not plan.plan.changed:
         if not check:
             _tidy(store)
-        return _told(plan, source)
+        return _described(plan, source)
 
     def work(report: Report) -> Result:
         with _plain_words(), store.locked(float(params["lock_seconds"])):
@@ -218,7 +218,7 @@ def _waited_for(job: Job, store: Store, params: Params, work: Any = _ended) -> R
     return result
 
 
-def _source(wanted: Wanted, here: Here, params: Params) -> Source:
+def _source(wanted: Wanted, here: LocalState, params: Params) -> Source:
     if wanted.source == "path":
         return FolderSource(wanted)
     return GitSource(wanted, params) if wanted.source == "git" else HubSource(wanted, here.manifest, params)
@@ -229,16 +229,16 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     begin = time.monotonic()
     store.recover()
     source.prepare()
-    here = Here.read(store, str(params["verify"]))
+    here = LocalState.read(store, str(params["verify"]))
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
     if not plan.plan.changed:
         store.tidy()
-        return _told(plan, source)
+        return _described(plan, source)
     listing = source.listing
-    unproven = f"{listing.place} {wanted.repo} {listing.commit}"
+    unverified = f"{listing.place} {wanted.repo} {listing.commit}"
     settings = _settings(params)
-    kind = "" if settings.verify else "-unproven"  # which a later run that wants proof is not to take for proven
-    keys = {take.file.path: f"{take.file.key(unproven)}{kind}" for take in plan.takes}
+    kind = "" if settings.verify else "-unverified"  # which a later run that wants proof is not to take for verified
+    keys = {take.file.path: f"{take.file.key(unverified)}{kind}" for take in plan.takes}
     store.forget_but(set(keys.values()))
     sha256: dict[str, str] = {}
     for take in plan.takes:
@@ -251,8 +251,8 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
     check_space(needed, store.free(), store.dest)
     others = [file for file in listing.files if keys.get(file.path, "") not in missing]
-    brought = source.fetch(store, missing, others, settings, report)
-    sha256.update(brought.sha256)
+    fetched = source.fetch(store, missing, others, settings, report)
+    sha256.update(fetched.sha256)
     files, sources = [], {}
     for keep in plan.keeps:
         files.append(with_proof(keep.file, keep.sha256, 0))
@@ -278,15 +278,15 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
         manifest, sources, strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
     )
     store.tidy()
-    result = _told(plan, source, tuple(files))
-    result["bytes_fetched"] = brought.count
+    result = _described(plan, source, tuple(files))
+    result["bytes_fetched"] = fetched.count
     config = host.read_json(store.path("config.json"))
     result["config"] = config
     result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
-    failed = f", after {' and '.join(brought.failed)} failed" if brought.failed else ""
+    failed = f", after {' and '.join(fetched.failed)} failed" if fetched.failed else ""
     result["msg"] = (
         f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
-        f"{human(listing.bytes_total)}, {human(brought.count)} of it fetched from {source.place}{failed}"
+        f"{human(listing.bytes_total)}, {human(fetched.count)} of it fetched from {source.place}{failed}"
     )
     return result
 
@@ -301,7 +301,7 @@ def _settings(params: Params) -> Settings:
     )
 
 
-def _moved_to(wanted: Wanted, here: Here, params: Params) -> str:
+def _moved_to(wanted: Wanted, here: LocalState, params: Params) -> str:
     """Return the commit that a branch stands for now, where that is another; a hub that is silent is left alone."""
     if here.manifest is None or wanted.source not in ("huggingface", "modelscope", "http"):
         return ""
@@ -315,7 +315,7 @@ def _moved_to(wanted: Wanted, here: Here, params: Params) -> str:
 def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     """Look at a folder that somebody else filled, or that an earlier run did; nothing is changed."""
     folder = check_folder(read(wanted.dest), wanted.dest)
-    here = Here.read(store, str(params["verify"]))
+    here = LocalState.read(store, str(params["verify"]))
     if here.manifest is not None and not here.is_whole():
         damaged = sorted({file.path for file in here.manifest.files} - set(intact(here.manifest, here.files)))
         raise Refusal(
@@ -352,7 +352,7 @@ def _facts(commit: str, files: Iterable[ModelFile], place: str, config: object) 
     }
 
 
-def _settled(wanted: Wanted, store: Store, here: Here, moved_to: str) -> Result:
+def _settled(wanted: Wanted, store: Store, here: LocalState, moved_to: str) -> Result:
     manifest = here.manifest or Manifest("", {}, ())
     reason = f"{wanted.dest} holds {wanted.name} at {short(manifest.commit)}"
     if moved_to:
@@ -363,17 +363,17 @@ def _settled(wanted: Wanted, store: Store, here: Here, moved_to: str) -> Result:
     return result
 
 
-def _told(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = ()) -> Result:
+def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = ()) -> Result:
     """Return what a plan comes to."""
-    told = plan.plan
-    if told.changed and not source.listing.files:
-        told = Plan(told.differences, told.actions, told.reason, source.notes)
+    outcome = plan.plan
+    if outcome.changed and not source.listing.files:
+        outcome = Plan(outcome.differences, outcome.actions, outcome.reason, source.notes)
     elif any(take.spare for take in plan.takes) and not files:
         note = "the bytes to fetch: files of the right size are there, and are read before they are fetched"
-        told = Plan(told.differences, told.actions, told.reason, (note,))
+        outcome = Plan(outcome.differences, outcome.actions, outcome.reason, (note,))
     result = {
         **_facts(source.listing.commit, files or source.listing.files, source.place, source.data.get("config.json")),
-        **told.result(),
+        **outcome.result(),
     }
     result.update(bytes_to_fetch=plan.bytes_to_take, unknown=list(plan.strangers), moved_to=source.moved_to)
     return result
@@ -414,11 +414,11 @@ def _export(params: Params, check: bool) -> Result:
     wanted = replace(wanted_as_recorded(manifest), dest=tree)
     source = FolderSource(replace(wanted, source="path", repo=dest, revision=""))
     store = Store(tree)
-    return _bring_from(source, wanted, store, Here.read(store, str(params["verify"])), params, check)
+    return _ensure_from(source, wanted, store, LocalState.read(store, str(params["verify"])), params, check)
 
 
 def _absent(params: Params, check: bool) -> Result:
-    """Remove what an earlier run brought, and nothing else."""
+    """Remove what an earlier run fetched, and nothing else."""
     store = Store(str(params["dest"]))
     if check or not (store.manifest() or store.leftovers()):
         return _absent_now(store, check)
@@ -431,7 +431,7 @@ def _absent(params: Params, check: bool) -> Result:
 
 def _absent_now(store: Store, check: bool) -> Result:
     manifest = store.manifest()
-    here = Here(manifest, store.files())
+    here = LocalState(manifest, store.files())
     if manifest is None:
         note = f"; {len(here.files)} files there are not ours and stay" if here.files else ""
         result = Plan(reason=f"{store.dest} holds no model of ours{note}").result()

@@ -39,13 +39,13 @@ MOVED = "the revision {revision} of {name} stands for {new} now, not for {old}; 
 
 
 @dataclass(frozen=True)
-class Brought:
+class FetchResult:
     """What a fetch came to.
 
     Attributes:
         sha256: by key; what is missing was not computed.
         count: bytes that were read for it.
-        failed: the places that were tried before the one that brought the rest.
+        failed: the places that were tried before the one that fetched the rest.
     """
 
     sha256: Mapping[str, str]
@@ -72,7 +72,7 @@ class Source(Protocol):
         others: Sequence[ModelFile],
         settings: Settings,
         report: Report,
-    ) -> Brought:
+    ) -> FetchResult:
         """Bring files, by key, among the store's whole ones; `others` are there already."""
 
 
@@ -126,13 +126,13 @@ class HubSource:
         others: Sequence[ModelFile],
         settings: Settings,
         report: Report,
-    ) -> Brought:
+    ) -> FetchResult:
         """Bring files over HTTP; where one endpoint fails on the way, the next one brings the rest.
 
         Only hashes prove that both mean the same bytes: without them the run ends with the first endpoint.
         """
-        proven = settings.verify and all(file.identity() != "unproven" for file in files.values())
-        hubs = self._hubs if proven else self._hubs[:1]
+        verified = settings.verify and all(file.identity() != "unverified" for file in files.values())
+        hubs = self._hubs if verified else self._hubs[:1]
         words: dict[str, str] = {}
         count = 0
         for hub in hubs:
@@ -150,7 +150,7 @@ class HubSource:
                 count += transfer.fetched
                 continue
             self.place = hub.endpoint
-            return Brought(sha256, count + transfer.fetched, tuple(words))
+            return FetchResult(sha256, count + transfer.fetched, tuple(words))
         raise no_endpoint(words.values())
 
     def _has_the_same(self, hub: Hub) -> bool:
@@ -200,7 +200,7 @@ class FolderSource:
         others: Sequence[ModelFile],
         settings: Settings,
         report: Report,
-    ) -> Brought:
+    ) -> FetchResult:
         """Copy files."""
         return copy_in(self.place, store, files, others, settings, report)
 
@@ -212,7 +212,7 @@ def copy_in(
     others: Sequence[ModelFile],
     settings: Settings,
     report: Report,
-) -> Brought:
+) -> FetchResult:
     """Copy files from a folder among a store's whole ones, proving each on the way.
 
     Raises:
@@ -240,7 +240,7 @@ def copy_in(
         os.chmod(store.part(key), 0o644)
         os.rename(store.part(key), store.done(key))
         sha256[key] = proof.sha256
-    return Brought(sha256, copied)
+    return FetchResult(sha256, copied)
 
 
 def _plain_files(folder: str) -> list[ModelFile]:
@@ -259,14 +259,14 @@ def _plain_files(folder: str) -> list[ModelFile]:
 class GitSource:
     """A repository, cloned with git and git-lfs: for those who insist.
 
-    Nothing is resumed, bytes lie twice on the disk for a while, and what is to be fetched cannot be foretold.
+    Nothing is resumed, bytes lie twice on the disk for a while, and what is to be fetched cannot be predicted.
     """
 
     wanted: Wanted
     params: Mapping[str, Any] = field(repr=False)
     folder: str = ""
     moved_to: str = ""
-    notes: tuple[str, ...] = ("the files of the repository: git does not tell them before it is cloned",)
+    notes: tuple[str, ...] = ("the files of the repository: git does not list them before it is cloned",)
     data: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -332,8 +332,8 @@ class GitSource:
         others: Sequence[ModelFile],
         settings: Settings,
         report: Report,
-    ) -> Brought:
+    ) -> FetchResult:
         """Copy the files out of the clone, and remove it."""
-        brought = copy_in(self.folder, store, files, others, settings, report)
+        fetched = copy_in(self.folder, store, files, others, settings, report)
         shutil.rmtree(self.folder)
-        return brought
+        return fetched

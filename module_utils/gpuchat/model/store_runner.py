@@ -3,7 +3,7 @@
 """A model's folder on the disk: read, locked, and replaced in one step.
 
 Beside the folder ``x`` lies ``x.gpuchat``, for us alone: the lock, the bytes that wait to be published (``parts`` on
-their way, ``whole`` and proven; each named after its contents, so that any later run or revision may use it), and for
+their way, ``whole`` and verified; each named after its contents, so that any later run or revision may use it), and for
 a moment the next folder. All of it is on one file system, so that publishing is renaming.
 """
 
@@ -90,7 +90,7 @@ class Store:
         return os.path.join(self.parts, key)
 
     def done(self, key: str) -> str:
-        """Return where a file waits that is whole and proven."""
+        """Return where a file waits that is whole and verified."""
         return os.path.join(self.whole, key)
 
     @contextlib.contextmanager
@@ -197,7 +197,7 @@ class Store:
         for name in spare:
             with contextlib.suppress(FileNotFoundError):
                 proof = hash_file(self.path(name))
-                if file.identity() != "unproven" and proof.fits(file):
+                if file.identity() != "unverified" and proof.fits(file):
                     link(self.path(name), self.done(key))
                     return proof.sha256
         return None

@@ -134,18 +134,22 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         match = re.fullmatch(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", headers.get("content-range", "").strip(), re.IGNORECASE)
         if match is None or (int(match[1]), int(match[2]) + 1) != span:
             return Verdict("wait", f"the range {headers.get('content-range')!r}, not {span[0]}-{span[1] - 1}")
-        told = -1 if match[3] == "*" else int(match[3])
-        return Verdict("take", size=told) if told in (-1, size) else Verdict("refused", f"{told} bytes", told)
+        announced = -1 if match[3] == "*" else int(match[3])
+        return (
+            Verdict("take", size=announced)
+            if announced in (-1, size)
+            else Verdict("refused", f"{announced} bytes", announced)
+        )
     if status == 200:
-        told = int(length) if length.isdigit() else -1
-        if told not in (-1, size):
-            return Verdict("refused", f"{told} bytes", told)
-        return Verdict("whole", "the whole file where a range was asked for", told) if ranged else Verdict("take")
+        announced = int(length) if length.isdigit() else -1
+        if announced not in (-1, size):
+            return Verdict("refused", f"{announced} bytes", announced)
+        return Verdict("whole", "the whole file where a range was asked for", announced) if ranged else Verdict("take")
     if status == 416:
-        told_text = headers.get("content-range", "").rpartition("/")[2].strip()
-        told = int(told_text) if told_text.isdigit() else -1
-        found = "no such range" if told in (-1, size) else f"{told} bytes"
-        return Verdict("whole" if told == size else "refused", found, told)
+        length_text = headers.get("content-range", "").rpartition("/")[2].strip()
+        announced = int(length_text) if length_text.isdigit() else -1
+        found = "no such range" if announced in (-1, size) else f"{announced} bytes"
+        return Verdict("whole" if announced == size else "refused", found, announced)
     if redirected and status in (400, 401, 403, 404, 410):
         return Verdict("expired", f"{status} from an address that had run out")
     if status in (408, 425, 429) or status >= 500 or status == 206:
@@ -159,10 +163,10 @@ class Progress:
 
     Attributes:
         done: bytes that are there, those of earlier runs among them.
-        fetched: bytes that this run brought.
+        fetched: bytes that this run fetched.
         total: bytes that have to be there at the end.
         rate: bytes per second over the last seconds.
-        files_done: files that are there and proven.
+        files_done: files that are there and verified.
         files: all files.
     """
 

@@ -55,7 +55,7 @@ class ServerRefusal(Refusal):
 
 
 class Stopped(Exception):
-    """The transfer ends because something else went wrong, or because it was told to."""
+    """The transfer ends because something else went wrong, or because it was asked to."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Journal:
     """Which ranges of a part are on the disk; it is memory shared with the file, so a killed run leaves it as it was.
 
     A range is noted after its bytes are written. After a power cut the note may be there without the bytes: the hash,
-    which begins anew in each run, tells.
+    which begins anew in each run, says.
     """
 
     def __init__(self, path: str, size: int, spans: Sequence[Span]) -> None:
@@ -159,7 +159,7 @@ class Part:
 
     Attributes:
         have: the ranges that are there, joined and in order.
-        busy: the ranges that are being brought, by their slot in the journal.
+        busy: the ranges that are being fetched, by their slot in the journal.
         hashed: how far the hash has come.
         hashing: somebody is at work on the hash.
         hasher: who of those that bring it, if one of them.
@@ -235,7 +235,7 @@ class Errand:
 
 
 class Transfer:
-    """Brings files into a store until all are whole and proven, or one cannot be."""
+    """Brings files into a store until all are whole and verified, or one cannot be."""
 
     def __init__(self, store: Store, asker: Asker, settings: Settings, report: Callable[[Progress], None]) -> None:
         """Prepare a transfer; `report` hears of it each second, and may raise to end it."""
@@ -480,7 +480,7 @@ class Transfer:
             if part.alone and not part.busy:  # nobody could go on in the middle
                 self._forget(part)
             raise ServerRefusal(
-                f"{part.file.path} does not arrive: {part.attempts} requests to {_shown(part.url)} brought nothing "
+                f"{part.file.path} does not arrive: {part.attempts} requests to {_shown(part.url)} delivered nothing "
                 f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoint "
                 "to another"
             )
@@ -501,10 +501,10 @@ class Transfer:
             if self._error:
                 return "", None
             with self._asker.open(session, url, headers, self._settings.silent) as answer:
-                told = lower(answer.headers)
-                verdict = transfer.judge(answer.status_code, told, errand.span, part.size, url != part.url)
+                headers = lower(answer.headers)
+                verdict = transfer.judge(answer.status_code, headers, errand.span, part.size, url != part.url)
                 if verdict.kind == "redirect":
-                    url = self._redirected(part, url, told["location"])
+                    url = self._redirected(part, url, headers["location"])
                     continue
                 if verdict.kind == "take":
                     part.location = url if url != part.url else ""
@@ -514,7 +514,7 @@ class Transfer:
                     part.location = "" if part.location == known else part.location
                 url, known = part.location or part.url, ""
                 continue
-            return self._odd(part, verdict), transfer.retry_after(told, time.time())
+            return self._odd(part, verdict), transfer.retry_after(headers, time.time())
         return f"more than {HOPS} redirects", None
 
     def _redirected(self, part: Part, url: str, location: str) -> str:
@@ -541,14 +541,14 @@ class Transfer:
             if verdict.kind == "refused":
                 if part.again or verdict.size < 0:
                     found = f"{verdict.size} bytes" if verdict.size >= 0 else verdict.word
-                    cure = "set revision to a commit if the repository is changing, or set endpoint to another"
+                    hint = "set revision to a commit if the repository is changing, or set endpoint to another"
                     if verdict.status in (401, 403):
-                        cure = "accept the model's licence at the hub, and set token to one that may read it"
+                        hint = "accept the model's licence at the hub, and set token to one that may read it"
                         if self._asker.token and not self._asker.may_see(part.url):
-                            cure = "the token is for another address; set token_for to this one if it may see it"
+                            hint = "the token is for another address; set token_for to this one if it may see it"
                     raise ServerRefusal(
                         f"{part.file.path}: {_shown(part.url)} answered with {found}; wanted {part.size} bytes as the "
-                        f"listing says; {cure}"
+                        f"listing says; {hint}"
                     )
                 part.again = True
         return verdict.word
@@ -656,7 +656,7 @@ class Transfer:
         part.proof = Proof(part.size) if self._settings.verify else None
 
     def _is_whole(self, part: Part) -> bool:
-        """Whether a part is there and proven, and the caller is to settle it; wrong bytes are forgotten here."""
+        """Whether a part is there and verified, and the caller is to settle it; wrong bytes are forgotten here."""
         if part.settling or part.busy or part.stale or part.hashing or part.frontier < part.size:
             return False
         if part.proof is not None and part.hashed < part.size:
@@ -669,7 +669,7 @@ class Transfer:
             if part.again:
                 raise ServerRefusal(
                     f"{part.file.path} is not what the source says, twice over: found {found}, wanted "
-                    f"{part.file.identity()}; nothing was published; set endpoint to another, or tell the hub"
+                    f"{part.file.identity()}; nothing was published; set endpoint to another, or report it to the hub"
                 )
             part.again = True
             self._work.notify_all()
@@ -678,7 +678,7 @@ class Transfer:
         return True
 
     def _settle(self, part: Part) -> None:
-        """Flush a part that is whole and proven to the disk, and put it where whole files wait."""
+        """Flush a part that is whole and verified to the disk, and put it where whole files wait."""
         if part.journal is None:
             return
         os.fsync(part.handle)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The packages of one role as one unit: repository, key, versions, holds, conflicts.
 
-What apt and dnf share; how each writes a repository and tells its state stands in ``apt`` and ``dnf``.
+What apt and dnf share; how each writes a repository and reports its state stands in ``apt`` and ``dnf``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def packages_for(
     """Return the packages for a release, their names filled with its words.
 
     Raises:
-        Refusal: the release is refused by the table (its text says why, and the cure), or stands nowhere in it.
+        Refusal: the release is refused by the table (its text says why, and the fix), or stands nowhere in it.
     """
     for name in release.names:
         if name in refused:
@@ -96,7 +96,7 @@ def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[
     """Refuse a host that holds packages which ours would push out.
 
     Raises:
-        Refusal: such a package is there; the text says why, and the cure.
+        Refusal: such a package is there; the text says why, and the fix.
     """
     for name, reason in refused.items():
         if name in installed:

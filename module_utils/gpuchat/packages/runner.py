@@ -77,7 +77,7 @@ class System(Protocol):
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring the packages that a module's parameters describe into their state, and return the module's result.
 
     Raises:
@@ -138,7 +138,7 @@ def _repository(one: object, release: Release, arch: str) -> Repository | None:
 def _repository_files(
     name: str, repository: Repository, system: System, check: bool
 ) -> tuple[tuple[fileset.WantedFile, ...], tuple[str, ...]]:
-    """Return the repository's key and file, and what could not be foretold of them."""
+    """Return the repository's key and file, and what could not be predicted of them."""
     path = f"{system.KEYS}/gpuchat-{name}{system.SUFFIX}" if repository.key_url else ""
     file = system.repository_file(name, repository, path)
     if file is None:
@@ -158,8 +158,8 @@ def _key(repository: Repository, path: str, system: System, check: bool) -> tupl
             return there.content, ()
     answer = host.http(repository.key_url, timeout=30)
     if answer.status == 0 and check:
-        told = f"the key with the fingerprint {repository.key_fingerprint}, from {repository.key_url}\n"
-        return told.encode(), (f"the key at {repository.key_url}: it is not reached ({answer.error})",)
+        described = f"the key with the fingerprint {repository.key_fingerprint}, from {repository.key_url}\n"
+        return described.encode(), (f"the key at {repository.key_url}: it is not reached ({answer.error})",)
     if answer.status != 200:
         raise Refusal(
             f"{repository.key_url} answered {answer.status or answer.error}; wanted the repository's key; "

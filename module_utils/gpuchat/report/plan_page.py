@@ -68,7 +68,7 @@ class Part:
     need: int
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         return f"{self.words} {gib(self.need)}"
 
 
@@ -175,8 +175,8 @@ def _entry(one: Planned) -> Iterator[str]:
         yield f"  {name[:9].ljust(9)}[{drawn(parts(plan, gpu), BAR)}] {gib(gpu['memory_bytes'])} {doing}".rstrip()
     working = next((gpu for gpu in plan["gpus"] if gpu["engine"] is not None), None)
     if working:
-        told = (f"{part.letter} {part.told}" for part in parts(plan, working) if part.need)
-        for line in _wrapped("", "   ".join(one.replace(" ", HARD) for one in told)):
+        cells_text = (f"{part.letter} {part.label}" for part in parts(plan, working) if part.need)
+        for line in _wrapped("", "   ".join(one.replace(" ", HARD) for one in cells_text)):
             yield line.replace(HARD, " ")
     if plan["fits"] or plan["users"]:
         yield from _wrapped("users", holds(plan))
@@ -275,8 +275,8 @@ def _overview_row(one: Planned) -> str:
     users = f"{one.plan['users']:,} of {one.plan['context']:,} tokens" if one.plan else ""
     alone = f"{one.plan['estimate']['decode_alone']:g}" if one.plan and one.plan["estimate"] else ""
     cells = [one.host, one.model, one.hardware]
-    told = "".join(f"<td>{escape(cell)}" for cell in cells)
-    return f'<tr>{told}<td>{_verdict(one)}<td class="number">{users}<td class="number">{alone}</tr>'
+    cells_text = "".join(f"<td>{escape(cell)}" for cell in cells)
+    return f'<tr>{cells_text}<td>{_verdict(one)}<td class="number">{users}<td class="number">{alone}</tr>'
 
 
 def _verdict(one: Planned) -> str:
@@ -320,9 +320,9 @@ def _blocks(plan: Mapping[str, Any]) -> Iterator[str]:
 
 def _figure(plan: Mapping[str, Any], gpu: Mapping[str, Any]) -> str:
     pieces = [part for part in parts(plan, gpu) if part.size]
-    words = ", ".join(part.told for part in pieces)
+    words = ", ".join(part.label for part in pieces)
     drawn = "".join(
-        f'<i class="{part.kind}" style="flex: {part.size / GIB:.3f} 0 0" title="{part.told}"></i>' for part in pieces
+        f'<i class="{part.kind}" style="flex: {part.size / GIB:.3f} 0 0" title="{part.label}"></i>' for part in pieces
     )
     work = "idle" if gpu["engine"] is None else f"engine {gpu['engine']}"
     name = f"{gpu['gpu']} {gpu['name']}"
@@ -334,8 +334,8 @@ def _figure(plan: Mapping[str, Any], gpu: Mapping[str, Any]) -> str:
 
 def _key(plan: Mapping[str, Any]) -> str:
     working = next((gpu for gpu in plan["gpus"] if gpu["engine"] is not None), plan["gpus"][0])
-    told = (f'<li><i class="{part.kind}"></i>{part.told}' for part in parts(plan, working) if part.need)
-    return f'<ul class="key">{"".join(told)}</ul>'
+    cells_text = (f'<li><i class="{part.kind}"></i>{part.label}' for part in parts(plan, working) if part.need)
+    return f'<ul class="key">{"".join(cells_text)}</ul>'
 
 
 def _yaml(mapping: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from ..core.change import Difference, Plan
 from .plan_page import Planned, as_json, page, table
 
 
-def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """Write plan.html and plan.json where they differ, and return the module's result with the table."""
     planned = [
         Planned(str(one["host"]), str(one["model"]), one.get("plan"), str(one.get("refusal") or ""))

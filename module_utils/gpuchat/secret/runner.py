@@ -21,7 +21,7 @@ from ..core.errors import Refusal
 from .plan import AUTHORITY, AUTHORITY_LIFE, CERTIFICATE, CERTIFICATE_LIFE, TOKENS, Certificate, Make, plan_secrets
 
 
-def bring(params: Mapping[str, object]) -> dict[str, object]:
+def ensure(params: Mapping[str, object]) -> dict[str, object]:
     """Return a module's result, with all secrets under ``known``: those that were there and those that were missing.
 
     Raises:

@@ -108,7 +108,7 @@ def plan_files(
     reason = (
         f"{len(writes)} to write, {len(removals)} to remove"
         if writes or removals
-        else ("files are in place; their manifest is brought up to date" if actions else "all files are in place")
+        else ("files are in place; their manifest is updated" if actions else "all files are in place")
     )
     return Plan(tuple(differences), tuple(actions), reason)
 

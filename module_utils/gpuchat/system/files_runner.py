@@ -25,7 +25,7 @@ def manifest_path(name: str) -> str:
     return f"{host.STATE_DIRECTORY}/files/{name}.json"
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring the set that a module's parameters describe, and return the module's result.
 
     Raises:

@@ -29,7 +29,7 @@ def record_path(name: str) -> str:
     return f"{host.STATE_DIRECTORY}/services/{name}.json"
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring the service that a module's parameters describe into its state, and return the module's result.
 
     Raises:

@@ -20,7 +20,7 @@ class Place:
         path: where something is to be put; it need not be there yet.
         on: the nearest folder that is there.
         free_bytes: what an ordinary account may still write on its file system.
-        used: whether the path holds something already: then what is free tells nothing about what is still to come.
+        used: whether the path holds something already: then what is free says nothing about what is still to come.
     """
 
     path: str
@@ -29,16 +29,16 @@ class Place:
     used: bool
 
 
-def refuse_small(places: Iterable[Place], minimum_gib: int, cure: str = "") -> None:
+def refuse_small(places: Iterable[Place], minimum_gib: int, hint: str = "") -> None:
     """Refuse places that are new and too small.
 
     Raises:
-        Refusal: there are some; each is named with what was found, and the cure.
+        Refusal: there are some; each is named with what was found, and the fix.
     """
     small = [place for place in places if not place.used and place.free_bytes < minimum_gib * GIB]
     if small:
-        told = ", ".join(f"{place.free_bytes / GIB:.1f} GiB for {place.path} (on {place.on})" for place in small)
+        described = ", ".join(f"{place.free_bytes / GIB:.1f} GiB for {place.path} (on {place.on})" for place in small)
         raise Refusal(
-            f"found {told} free; wanted {minimum_gib} GiB; "
-            f"{cure or 'mount a larger file system there, or set minimum_gib to what you need'}"
+            f"found {described} free; wanted {minimum_gib} GiB; "
+            f"{hint or 'mount a larger file system there, or set minimum_gib to what you need'}"
         )

@@ -12,16 +12,16 @@ from ..core.change import Plan
 from .space import GIB, Place, refuse_small
 
 
-def bring(params: Mapping[str, object]) -> dict[str, object]:
+def ensure(params: Mapping[str, object]) -> dict[str, object]:
     """Check the places that a module's parameters name, and return the module's result.
 
     Raises:
         Refusal: one of them is new and too small.
     """
     places = [_place(str(path)) for path in params["paths"]]  # type: ignore[attr-defined]
-    refuse_small(places, int(str(params["minimum_gib"])), str(params["cure"]))
-    told = ", ".join(f"{place.path} {place.free_bytes / GIB:.1f} GiB free" for place in places)
-    return Plan(reason=told or "no place was named").result()
+    refuse_small(places, int(str(params["minimum_gib"])), str(params["hint"]))
+    described = ", ".join(f"{place.path} {place.free_bytes / GIB:.1f} GiB free" for place in places)
+    return Plan(reason=described or "no place was named").result()
 
 
 def _place(path: str) -> Place:

@@ -71,7 +71,7 @@ def pinned(requirements: str) -> tuple[str, ...]:
 
 
 def digest(requirements: Sequence[str], text: str, python: str, version: str) -> str:
-    """Return what tells one environment from another: packages and hashes, interpreter and its version."""
+    """Return what distinguishes environments: packages and hashes, interpreter and its version."""
     hashes = sorted(re.findall(r"--hash=(\S+)", text))
     return hashlib.sha256("\n".join([*requirements, *hashes, python, version]).encode()).hexdigest()
 

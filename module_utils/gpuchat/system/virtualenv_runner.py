@@ -30,7 +30,7 @@ SAID_LINES = 15
 """Lines of a failed pip that a message holds."""
 
 
-def bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Bring a virtual environment into its state, and return the module's result.
 
     Raises:

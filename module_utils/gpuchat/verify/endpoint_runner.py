@@ -12,7 +12,7 @@ from ..core import host
 from . import openai_api
 
 
-def bring(params: Mapping[str, object]) -> dict[str, object]:
+def ensure(params: Mapping[str, object]) -> dict[str, object]:
     """Check the endpoint that a module's parameters name, and return the module's result with ``failures``."""
     checks: dict[str, Callable[[], str | None]] = {
         "models": lambda: _models(params),

@@ -32,7 +32,7 @@ class Site:
         address: IP address of the edge, for a domain that no DNS knows yet; empty to leave it to DNS.
         authority: whether the certificate comes from a private authority.
         answer: the exact answer to ``question``; empty for any.
-        tool_call: whether the model was told to call tools.
+        tool_call: whether the model was asked to call tools.
         rate: requests a second that one address may make to the API.
         burst: further requests that are let through at once.
         open_ports: TCP ports that may be reachable from outside.
@@ -121,7 +121,7 @@ class Check:
     command: tuple[str, ...]
     judge: Judge
     cause: str
-    cure: str
+    hint: str
     attempts: int = 1
 
 
@@ -135,7 +135,7 @@ class Row:
     detail: str
     command: str
     cause: str = ""
-    cure: str = ""
+    hint: str = ""
 
 
 def shown(command: Sequence[str]) -> str:
@@ -157,12 +157,12 @@ def row(check: Check, seen: Seen) -> Row:
     if seen.stderr.strip():
         said = seen.stderr.strip().splitlines()
         word = f"{word} ({next((line for line in said if line.startswith('curl: (')), said[-1])})"
-    cause, cure = _plainer(check, seen) or (check.cause, check.cure)
-    return Row(check.name, check.vantage, FAILED, word, shown(check.command), cause, cure)
+    cause, hint = _plainer(check, seen) or (check.cause, check.hint)
+    return Row(check.name, check.vantage, FAILED, word, shown(check.command), cause, hint)
 
 
 def _plainer(check: Check, seen: Seen) -> tuple[str, str] | None:
-    """Return cause and cure where the symptom itself tells them, whatever was checked."""
+    """Return cause and fix where the symptom itself shows them, whatever was checked."""
     if seen.rc == NAME_IS_UNKNOWN:
         return "no DNS knows the name", "enter it, or set verify_address to the edge's address"
     if check.vantage == INSIDE and seen.status == 403:
@@ -408,14 +408,14 @@ def _rate_limit(site: Site) -> Check:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a table for a terminal, each failure with its cause, its cure and its command."""
+    """Return the rows as a table for a terminal, each failure with its cause, its fix and its command."""
     marks = {PASSED: "ok", FAILED: "FAILED", NOT_CHECKED: "not checked"}
     width = max(len(one.name) for one in rows)
     lines = []
     for one in rows:
         lines.append(f"  {one.name:<{width}}  {one.vantage:<7}  {marks[one.status]:<11}  {one.detail}".rstrip())
         if one.status == FAILED:
-            lines += [f"      likely: {one.cause}", f"      do:     {one.cure}", f"      see:    {one.command}"]
+            lines += [f"      likely: {one.cause}", f"      do:     {one.hint}", f"      see:    {one.command}"]
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ CONNECTIONS_AT_ONCE = 500
 CONNECT_SECONDS = 1.0
 
 
-def bring(params: Mapping[str, object]) -> dict[str, object]:
+def ensure(params: Mapping[str, object]) -> dict[str, object]:
     """Make the checks of one vantage point and join them with rows made elsewhere; return the module's result."""
     given = params["site"]
     if not isinstance(given, dict):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from . import compatibility, flags
-from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Situation, Weighed, choose
+from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, Situation, choose
 from .wishes import DISTRIBUTED, Nodes, Wishes
 
 FULLEST = 0.95
@@ -35,7 +35,7 @@ class Alternative:
     gives: str
 
 
-def told(change: Mapping[str, object]) -> str:
+def describe(change: Mapping[str, object]) -> str:
     """Return a change in words."""
     return ", ".join(f"{name}: {value}" for name, value in change.items())
 
@@ -46,7 +46,7 @@ def conversations(held: float, context: int) -> str:
     return f"{count:,} whole conversation{'' if count == 1 else 's'} of {context:,} tokens"
 
 
-def alternatives(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     """Yield what else would do: for a plan that falls short what would fit, for one that fits what would give more."""
     if chosen.serves(wishes.users or 1):
         yield from _more(situation, wishes, chosen)
@@ -60,12 +60,12 @@ def alternatives(situation: Situation, wishes: Wishes, chosen: Weighed) -> Itera
         yield from _more_gpus(situation, wishes, chosen)
 
 
-def _gives(found: Weighed) -> str:
+def _gives(found: Evaluation) -> str:
     return conversations(found.held, found.context)
 
 
 def _instead(
-    change: Mapping[str, object], situation: Situation, wishes: Wishes, chosen: Weighed
+    change: Mapping[str, object], situation: Situation, wishes: Wishes, chosen: Evaluation
 ) -> Iterator[Alternative]:
     """Yield a change where it serves the wish, or where without it not even one conversation fits."""
     found = choose(situation, wishes)
@@ -84,7 +84,7 @@ def _can_cache_fp8(situation: Situation, wishes: Wishes) -> bool:
     )
 
 
-def _other_settings(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def _other_settings(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     if _can_cache_fp8(situation, wishes):
         yield from _instead({"kv_cache_dtype": "fp8"}, situation, replace(wishes, kv_cache_dtype="fp8"), chosen)
     usual = chosen.settings
@@ -116,7 +116,7 @@ def _undistributed(wishes: Wishes) -> Wishes:
     return replace(wishes, tensor_parallel_size=None, pipeline_parallel_size=None, data_parallel_size=None)
 
 
-def _shorter(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def _shorter(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     """Yield the longest conversations that would fit."""
     if not wishes.context and not wishes.max_model_len:
         return
@@ -133,7 +133,7 @@ def _shorter(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[
     yield Alternative(change, _gives(found))
 
 
-def _other_models(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def _other_models(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     model = situation.model
     if model.quantization or wishes.quantization:
         return
@@ -156,7 +156,7 @@ def _runs(situation: Situation, method: str) -> bool:
     return all(compatibility.capability_of({"compute_capability": one}) >= low for one in capabilities)
 
 
-def _more_gpus(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def _more_gpus(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     node = situation.nodes[0]
     if len(situation.nodes) > 1 or any(device.is_slice or device.is_unified for device in node):
         return
@@ -173,7 +173,7 @@ def _more_gpus(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterato
             return
 
 
-def _more(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def _more(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     """Yield what gives more than a plan that fits."""
     if not situation.nodes:
         return
@@ -191,7 +191,7 @@ def _more(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alt
             yield Alternative({"data_parallel_size": found.candidate.data_parallel_size}, _gives(found))
 
 
-def _split_instead(situation: Situation, wishes: Wishes, chosen: Weighed) -> Iterator[Alternative]:
+def _split_instead(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     """Yield tensor parallelism where a pipeline within one node was chosen: faster for one, slower for many."""
     candidate = chosen.candidate
     if candidate.pipeline_parallel_size == 1 or candidate.nodes_per_engine > 1 or wishes.tensor_parallel_size:
@@ -206,7 +206,7 @@ def _split_instead(situation: Situation, wishes: Wishes, chosen: Weighed) -> Ite
         )
 
 
-def _same(situation: Situation, wishes: Wishes, chosen: Weighed) -> Weighed | None:
+def _same(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Evaluation | None:
     """Try a change with the engine and the lengths of the chosen plan."""
     found = choose(
         situation,

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which layout of a model over the GPUs that are there serves a wish best.
 
-The memory of a layout is reckoned in ``memory``; here layouts are compared and one is chosen:
+The memory of a layout is estimated in ``memory``; here layouts are compared and one is chosen:
 
 1. It must hold the wished users, each with a whole context, in the KV cache at once.
-2. It should do so also where the reckoning is off by its uncertainty.
+2. It should do so also where the estimate is off by its uncertainty.
 3. With users wished, the fewest GPUs win, and among these the smallest engine with replicas of it: replicas share
    nothing, so they wait for nothing. Without, all GPUs are used, by the smallest engine that holds a few conversations.
 
@@ -35,8 +35,8 @@ LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
 AUTO_TOGETHER = 4
 AUTO_CONTEXT, AUTO_FLOOR = 32768, 8192
 """Where no users are wished, at least four conversations are to fit at once. Where no context is wished, conversations
-are reckoned with 32,768 tokens, or for that with fewer, but for lack of users with no fewer than 8,192; longer ones are
-allowed as far as the layout that was chosen for these holds four of them."""
+are estimated with 32,768 tokens, or for that with fewer, but for lack of users with no fewer than 8,192; longer ones
+are allowed as far as the layout that was chosen for these holds four of them."""
 
 REPLICAS_SINCE = (0, 8, 3)
 """First version with ``--data-parallel-size``."""
@@ -59,7 +59,7 @@ class Situation:
         cpu_kv_cache_bytes: memory for the KV cache on a host without GPU.
         number: the version, to compare.
         usual_dtype: what vLLM takes for the dtype on a GPU that has all of them.
-        known: budgets that were reckoned already, of this model.
+        known: budgets that were estimated already, of this model.
     """
 
     config: Mapping[str, object]
@@ -79,12 +79,12 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Evaluation:
     """A layout, and what it gives.
 
     Attributes:
         held: conversations that fit at once with a whole context each, in all replicas.
-        held_surely: the same where the reckoning is off by its uncertainty.
+        held_surely: the same where the estimate is off by its uncertainty.
         usual_share: vLLM's own ``gpu_memory_utilization``.
         is_lean: steps are smaller than vLLM's own.
         is_raised: steps are as large as a block of a hybrid model's cache, which some versions want.
@@ -208,9 +208,9 @@ class Scales:
     situation: Situation
     wishes: Wishes
     usual_share: float = 1.0
-    reckoned: dict[tuple[object, ...], tuple[Settings, Budget, bool]] = field(default_factory=dict)
+    estimated: dict[tuple[object, ...], tuple[Settings, Budget, bool]] = field(default_factory=dict)
 
-    def weigh(self, candidate: Candidate, length: int, context: int) -> Weighed:
+    def evaluate(self, candidate: Candidate, length: int, context: int) -> Evaluation:
         """Return what a layout gives, with vLLM's own sizes of a step or, where those serve too few, with lean ones.
 
         Args:
@@ -219,13 +219,13 @@ class Scales:
             context: tokens that each of the conversations holds.
         """
         users = self.wishes.users or 1
-        usual = self._weigh(candidate, length, context, is_lean=False)
+        usual = self._evaluate(candidate, length, context, is_lean=False)
         if usual.serves_surely(users) or self.wishes.fix_steps or usual.settings.engine == 0:
             return usual
-        lean = self._weigh(candidate, length, context, is_lean=True)
+        lean = self._evaluate(candidate, length, context, is_lean=True)
         return lean if (lean.budget.fits, lean.held) > (usual.budget.fits, usual.held) else usual
 
-    def _weigh(self, candidate: Candidate, length: int, context: int, *, is_lean: bool) -> Weighed:
+    def _evaluate(self, candidate: Candidate, length: int, context: int, *, is_lean: bool) -> Evaluation:
         settings, budget, is_raised = self._budget(candidate, length, is_lean)
         together = budget.max_concurrency
         if context != length:
@@ -234,7 +234,7 @@ class Scales:
         sure = held * max(0.0, 1 - budget.uncertainty / budget.kv_cache) if budget.kv_cache > 0 else 0.0
         if not self.situation.nodes:
             sure = held
-        return Weighed(
+        return Evaluation(
             candidate,
             settings,
             budget,
@@ -258,18 +258,18 @@ class Scales:
         )
         each = math.ceil((self.wishes.users or 0) / replicas)
         key = (layout, candidate.weakest, candidate.free_share, length, is_lean, each)
-        if key not in self.reckoned:
+        if key not in self.estimated:
             gpu = gpu_of(candidate.weakest)
             settings = self._settings(gpu, candidate, length, each, is_lean=is_lean)
-            budget = self._reckon(gpu, layout, settings)
+            budget = self._estimate(gpu, layout, settings)
             is_raised = self.wishes.max_num_batched_tokens is None and memory.wants_larger_steps(budget, settings)
             if is_raised:
                 settings = replace(settings, max_num_batched_tokens=budget.block_size)
-                budget = self._reckon(gpu, layout, settings)
-            self.reckoned[key] = settings, budget, is_raised
-        return self.reckoned[key]
+                budget = self._estimate(gpu, layout, settings)
+            self.estimated[key] = settings, budget, is_raised
+        return self.estimated[key]
 
-    def _reckon(self, gpu: Gpu, layout: Layout, settings: Settings) -> Budget:
+    def _estimate(self, gpu: Gpu, layout: Layout, settings: Settings) -> Budget:
         known, what = self.situation.known, (gpu, layout, settings)
         if what not in known:
             known[what] = memory.budget(self.situation.model, gpu, layout, settings)
@@ -386,7 +386,7 @@ def _lengths(wishes: Wishes) -> tuple[int, int] | None:
     return (length, wishes.context or length) if length else None
 
 
-def choose(situation: Situation, wishes: Wishes) -> Weighed | None:
+def choose(situation: Situation, wishes: Wishes) -> Evaluation | None:
     """Return the best layout for some wishes, None where the model cannot be spread as wished."""
     engines = [engine for engine in _all_candidates(situation, wishes) if engine]
     if not engines:
@@ -400,7 +400,7 @@ def choose(situation: Situation, wishes: Wishes) -> Weighed | None:
     asked = [length for length in steps if length <= AUTO_CONTEXT] or steps[:1]
     short = [length for length in asked if length <= AUTO_FLOOR] or steps[:1]
 
-    def best(length: int) -> Weighed:
+    def best(length: int) -> Evaluation:
         return _best(scales, engines, length, length)
 
     shortest = best(steps[0])
@@ -414,94 +414,97 @@ def choose(situation: Situation, wishes: Wishes) -> Weighed | None:
     candidate, context = found.candidate, found.context
     longer = [length for length in steps if length > context]
     together = min(AUTO_TOGETHER, int(found.held_surely))
-    longest_one = _longest_that(longer, lambda length: scales.weigh(candidate, length, length), together)
-    return scales.weigh(candidate, longest_one.context, context) if longest_one else found
+    longest_one = _longest_that(longer, lambda length: scales.evaluate(candidate, length, length), together)
+    return scales.evaluate(candidate, longest_one.context, context) if longest_one else found
 
 
-def as_told(situation: Situation, wishes: Wishes) -> Weighed:
-    """Weigh the wished sizes as they are, though nothing could run them: their memory can be reckoned all the same."""
+def as_wished(situation: Situation, wishes: Wishes) -> Evaluation:
+    """Evaluate the wished sizes as they are, though nothing could run them: their memory can still be estimated."""
     tp, pp, dp = wishes.tensor_parallel_size or 1, wishes.pipeline_parallel_size or 1, wishes.data_parallel_size or 1
     used = tuple(device for node in situation.nodes for device in node)[: tp * pp * dp] or (CPU,)
     shape = shape_of(situation.config, situation.model)
     candidate = Candidate(tp, min(pp, shape.layers), dp, False, (used,))
     limit = situation.model.longest or AUTO_FLOOR
     length, context = _lengths(wishes) or (limit, limit)
-    return Scales(situation, wishes).weigh(candidate, length, context)
+    return Scales(situation, wishes).evaluate(candidate, length, context)
 
 
-def _longest_that(steps: list[int], weigh: Callable[[int], Weighed], users: int) -> Weighed | None:
-    """Return what is weighed at the longest of ascending lengths at which so many users are surely held."""
+def _longest_that(steps: list[int], evaluate: Callable[[int], Evaluation], users: int) -> Evaluation | None:
+    """Return what is evaluation at the longest of ascending lengths at which so many users are surely held."""
     found, low, high = None, 0, len(steps)
     while low < high:
         middle = (low + high) // 2
-        weighed = weigh(steps[middle])
-        if weighed.serves_surely(users):
-            found, low = weighed, middle + 1
+        evaluation = evaluate(steps[middle])
+        if evaluation.serves_surely(users):
+            found, low = evaluation, middle + 1
         else:
             high = middle
     return found
 
 
-def _best(scales: Scales, engines: list[list[Candidate]], length: int, context: int) -> Weighed:
+def _best(scales: Scales, engines: list[list[Candidate]], length: int, context: int) -> Evaluation:
     """Return the best of some engines, each given with 1, 2, ... replicas, the smallest first."""
     users = scales.wishes.users
-    best: Weighed | None = None
+    best: Evaluation | None = None
     for engine in engines:
         if best is not None and _is_enough(best, users) and _none_better(scales, best, engine[0]):
             break
-        for weighed in _growing(scales, engine, length, context):
-            if best is None or _merit(weighed, users) > _merit(best, users):
-                best = weighed
+        for evaluation in _growing(scales, engine, length, context):
+            if best is None or _merit(evaluation, users) > _merit(best, users):
+                best = evaluation
     if best is None:
-        raise Refusal("found no layout to weigh; wanted at least one GPU; give some in gpus")
+        raise Refusal("found no layout to evaluate; wanted at least one GPU; give some in gpus")
     return best
 
 
-def _none_better(scales: Scales, best: Weighed, engine: Candidate) -> bool:
+def _none_better(scales: Scales, best: Evaluation, engine: Candidate) -> bool:
     """Whether an engine and all larger ones use more GPUs than users need, or cannot use more than all."""
     if scales.wishes.users is not None:
         return engine.gpu_count > best.candidate.gpu_count
     return engine.engine_size > best.candidate.engine_size and best.candidate.gpu_count == scales.situation.gpu_count
 
 
-def _growing(scales: Scales, engine: list[Candidate], length: int, context: int) -> Iterator[Weighed]:
-    """Weigh one engine, then replicas of it: as many as users need, or as there are GPUs for.
+def _growing(scales: Scales, engine: list[Candidate], length: int, context: int) -> Iterator[Evaluation]:
+    """Evaluate one engine, then replicas of it: as many as users need, or as there are GPUs for.
 
     Only an engine that holds the model by itself is repeated.
     """
     users = scales.wishes.users
-    first = scales.weigh(engine[0], length, context)
+    first = scales.evaluate(engine[0], length, context)
     yield first
     if len(engine) == 1 or not first.budget.fits:
         return
     if users is None:
-        yield scales.weigh(engine[-1], length, context)
+        yield scales.evaluate(engine[-1], length, context)
         return
     wanted = sorted({math.ceil(users / held) for held in (first.held, first.held_surely) if held > 0})
     if scales.situation.model.experts:  # each replica leaves the others fewer experts to hold
         wanted = [candidate.data_parallel_size for candidate in engine[1:]]
     for count in wanted:
         enough = [candidate for candidate in engine if candidate.data_parallel_size >= count]
-        weighed = scales.weigh(enough[0] if enough else engine[-1], length, context)
-        yield weighed
-        if weighed.serves_surely(users):
+        evaluation = scales.evaluate(enough[0] if enough else engine[-1], length, context)
+        yield evaluation
+        if evaluation.serves_surely(users):
             return
 
 
-def _is_enough(weighed: Weighed, users: int | None) -> bool:
+def _is_enough(evaluation: Evaluation, users: int | None) -> bool:
     if users is not None:
-        return weighed.serves_surely(users)
-    return weighed.serves_surely(1) and weighed.held_surely >= AUTO_TOGETHER * weighed.candidate.data_parallel_size
+        return evaluation.serves_surely(users)
+    return (
+        evaluation.serves_surely(1)
+        and evaluation.held_surely >= AUTO_TOGETHER * evaluation.candidate.data_parallel_size
+    )
 
 
-def _merit(weighed: Weighed, users: int | None) -> tuple[float, ...]:
+def _merit(evaluation: Evaluation, users: int | None) -> tuple[float, ...]:
     """Rank a layout: one that surely serves, then the fewest GPUs for known users, all GPUs for unknown ones."""
-    budget, candidate = weighed.budget, weighed.candidate
-    serves, wanted = weighed.serves(users or 1), users or AUTO_TOGETHER * candidate.data_parallel_size
+    budget, candidate = evaluation.budget, evaluation.candidate
+    serves, wanted = evaluation.serves(users or 1), users or AUTO_TOGETHER * candidate.data_parallel_size
     return (
         serves,
-        weighed.serves_surely(users or 1),
-        min(wanted, weighed.held_surely) / wanted,
+        evaluation.serves_surely(users or 1),
+        min(wanted, evaluation.held_surely) / wanted,
         0.0 if budget.fits else budget.kv_cache / max(1, budget.needed_kv),
         (candidate.gpu_count if users is None else -candidate.gpu_count) if serves else 0,
         -candidate.engine_size,

@@ -188,8 +188,8 @@ def _kernels(version: str, gpus: Gpus) -> list[str]:
         if not fitting:
             raise Refusal(f"{start}; no version from 0.8.0 on serves this GPU; use a newer one")
         newer = flags.parse_version(fitting[0]) > flags.parse_version(version)
-        cure = f"{fitting[0]} or newer" if newer else f"{fitting[-1]} or older"
-        raise Refusal(f"{start}; set vllm_version to {cure}{'' if newer else ', or use a newer GPU'}")
+        hint = f"{fitting[0]} or newer" if newer else f"{fitting[-1]} or older"
+        raise Refusal(f"{start}; set vllm_version to {hint}{'' if newer else ', or use a newer GPU'}")
     return []
 
 
@@ -250,12 +250,12 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
             if driver_serves(other, gpus, driver_version)
             and all(has_kernels(other, capability_of(one)) for one in gpus)
         ]
-        cure = f", or set vllm_version to {fitting[-1]} or older" if fitting else ""
+        hint = f", or set vllm_version to {fitting[-1]} or older" if fitting else ""
         why = "" if kind == "data-centre" else "; older ones serve it on data-centre GPUs alone"
         raise Refusal(
             f"found driver {driver_version} with {gpu.get('name')}; the image of vLLM {version} is built with {name}, "
             f"which wants driver {needs.driver} or newer{why if branch in needs.accepted else ''}; "
-            f"update the driver to {needs.driver} or newer{cure}"
+            f"update the driver to {needs.driver} or newer{hint}"
         )
     if branch >= needs.floor:
         return [f"driver {driver_version} serves {name} by minor version compatibility; {needs.driver} is made for it"]
@@ -275,8 +275,8 @@ def _forced(version: str, branch: int) -> list[str]:
     if not forced or needs is None or branch < needs.driver + 1:
         return []
     why = f"the image of vLLM {version} loads its own driver library before the host's"
-    cure = "give the container LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib"
-    return [f"{why}; where CUDA then fails with error 803, {cure}"]
+    hint = "give the container LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib"
+    return [f"{why}; where CUDA then fails with error 803, {hint}"]
 
 
 # --- The model ---
@@ -286,8 +286,8 @@ def precision_of(config: Mapping[str, object], dtype: str = "auto", quantization
     """Return the precision of a model's weights from its config.json; what the user fixes goes before it."""
     inner = config.get("text_config")
     text = inner if isinstance(inner, Mapping) else config
-    told = config.get("quantization_config") or text.get("quantization_config")
-    said = told if isinstance(told, Mapping) else {}
+    quantized = config.get("quantization_config") or text.get("quantization_config")
+    said = quantized if isinstance(quantized, Mapping) else {}
     own = str(config.get("torch_dtype") or config.get("dtype") or text.get("torch_dtype") or text.get("dtype") or "")
     fixed = dtype not in ("", "auto")
     method, scheme = method_and_scheme(said)
@@ -400,9 +400,9 @@ def _model(version: str, gpu: Mapping[str, object], precision: Precision) -> lis
             and has_kernels(other, capability)
         ]
         newer = [v for v in later if flags.parse_version(v) > flags.parse_version(version)]
-        cure = f"set vllm_version to {newer[0]} or newer, or " if newer else ""
+        hint = f"set vllm_version to {newer[0]} or newer, or " if newer else ""
         raise Refusal(
-            f"found {label} weights and {_called(gpu)}; vLLM {version} runs them from {shown(low)} on; {cure}"
+            f"found {label} weights and {_called(gpu)}; vLLM {version} runs them from {shown(low)} on; {hint}"
             f"choose the model in {_instead(version, capability, label)} weights"
         )
     if weights and capability < weights.native:
@@ -450,7 +450,7 @@ def _method_is_known(version: str, precision: Precision) -> list[str]:
         return [f"no version in the tables has a method of quantization called {name}; vLLM may refuse the model"]
     wanted = flags.parse_version(version)
     newer = [other for other in fitting if flags.parse_version(other) > wanted]
-    history = f"{fitting[0]} brought them" if newer else f"{fitting[-1]} was the last version with them"
+    history = f"{fitting[0]} added them" if newer else f"{fitting[-1]} was the last version with them"
     raise Refusal(
         f"found {_label(precision)} weights; vLLM {version} does not know them ({history}); "
         f"set vllm_version to {f'{newer[0]} or newer' if newer else f'{fitting[-1]} or older'}, "

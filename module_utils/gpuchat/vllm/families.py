@@ -81,7 +81,7 @@ def family_for(config: Mapping[str, object], repo: str, version: str, files: Seq
         config: the model's config.json; a multimodal one's outer level counts.
         repo: the model's name on its hub, or the name of its folder.
         version: of vLLM.
-        files: names of the repository's files, where known: they tell Mistral's own format from that of Transformers.
+        files: names of the repository's files, where known: they distinguish Mistral's own format from Transformers'.
 
     Raises:
         Refusal: the architecture came with a later version of vLLM.
@@ -161,7 +161,7 @@ def _support(config: Mapping[str, object], version: str) -> tuple[str, tuple[str
     held = [name for name in names if name in table]
     if not held:
         if not names:
-            return "", ("config.json names no architecture; whether vLLM knows the model is not foretold",)
+            return "", ("config.json names no architecture; whether vLLM knows the model is not predicted",)
         note = f"vLLM has no code of its own for {names[0]}; it runs only where Transformers' own can be served"
         return "", (note,)
     minimum = min((flags.span(table, name)[0] for name in held), key=flags.parse_version)

@@ -53,7 +53,7 @@ class Flag:
             ``size`` (32k counts as well), ``size or auto``, ``json``, ``json or str``, and before each of these
             ``list of`` or ``optional``.
         default: as the parser has it; an object's class stands in angle brackets.
-        choices: the values that are taken; ``open`` tells that others are taken too.
+        choices: the values that are taken; ``open`` says that others are taken too.
         aliases: its other long names.
         deprecated: whether vLLM's own help says so.
     """
@@ -203,12 +203,12 @@ def _unknown(name: str, version: str, option: str) -> Refusal:
     history = known_since(vllm_flags.FLAGS, flag, release(version).version)
     if history:
         heir = successors.SUCCESSORS.get(flag)
-        cure = f"; {heir[0]}" if heir else ""
+        hint = f"; {heir[0]}" if heir else ""
         if not heir and "came with" in history:
-            cure = f"; remove it or set vllm_version to {span(vllm_flags.FLAGS, flag)[0]} or newer"
+            hint = f"; remove it or set vllm_version to {span(vllm_flags.FLAGS, flag)[0]} or newer"
         elif not heir:
-            cure = "; remove it"
-        return Refusal(f"{start} ({history}){cure}")
+            hint = "; remove it"
+        return Refusal(f"{start} ({history}){hint}")
     return Refusal(f"{start}{names.did_you_mean(flag, _by_any_name(version)) or '; remove it'}")
 
 
@@ -315,8 +315,8 @@ def check_args(args: Mapping[str, object], version: str, option: str) -> tuple[s
             warnings.append(f"{path} is deprecated in vLLM {version}")
         if flag.name == "quantization" and str(value) not in quantizations(version):
             history = known_since(versions.QUANTIZATIONS, str(value), release(version).version)
-            told = f" ({history})" if history else ""
-            warnings.append(f"{path} is {value}, which vLLM {version} does not know without a plugin{told}")
+            since = f" ({history})" if history else ""
+            warnings.append(f"{path} is {value}, which vLLM {version} does not know without a plugin{since}")
     return tuple(warnings)
 
 

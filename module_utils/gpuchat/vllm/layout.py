@@ -26,7 +26,7 @@ UNIFIED_RESERVE = 16 * GIB
 
 
 def gpu_of(device: Device) -> memory.Gpu:
-    """Return a GPU as the memory's reckoning takes it."""
+    """Return a GPU as the memory's estimate takes it."""
     return memory.Gpu(
         device.name,
         device.memory_bytes,
@@ -188,10 +188,10 @@ def candidates(shape: Shape, nodes: Nodes, wishes: Wishes, assumed_nvlink: bool)
     for count in range(2, len(rows) + 1):
         largest = sorted(rows, key=len, reverse=True)[:count]
         width = min(len(row) for row in largest)
-        told = wishes.tensor_parallel_size or 0
-        if told > most and not told % count and told // count <= width and _allowed(shape, told, 1, wishes):
-            used = tuple(tuple(row[: told // count]) for row in largest)
-            yield Candidate(told, 1, 1, needs_expert_parallel(shape, told), used, count, is_linked=False)
+        wished = wishes.tensor_parallel_size or 0
+        if wished > most and not wished % count and wished // count <= width and _allowed(shape, wished, 1, wishes):
+            used = tuple(tuple(row[: wished // count]) for row in largest)
+            yield Candidate(wished, 1, 1, needs_expert_parallel(shape, wished), used, count, is_linked=False)
             continue
         for tp in range(width, 0, -1):
             pp = count * (width // tp)

@@ -181,8 +181,8 @@ def _newer_engine_casts(version: Version, model: ModelFacts, gpu: Gpu) -> bool:
     return version >= (0, 8, 2) and (major == 9 or (major == 10 and version >= (0, 10, 1)))
 
 
-# Tokens, for a model that tells no longest context (_get_and_verify_max_len).
-UNTOLD_LENGTH = 2048
+# Tokens, for a model that names no longest context (_get_and_verify_max_len).
+UNKNOWN_LENGTH = 2048
 
 # V0's own defaults: requests at once, tokens per step, and up to which length prompts were not cut in pieces; a step of
 # pieces was smaller before 0.6.5, and one with images is larger (SchedulerConfig; EngineArgs.create_engine_config).
@@ -241,7 +241,7 @@ def resolve(
     if cache == "auto" and model.kv_cache_quantization.startswith("fp8"):
         cache = "fp8"
     chosen = _default_engine(version, model, gpu, kv_cache_dtype or "auto", stages) if engine is None else engine
-    length = max_model_len or model.longest or model.max_position or UNTOLD_LENGTH
+    length = max_model_len or model.longest or model.max_position or UNKNOWN_LENGTH
     utilization, seqs, tokens = _defaults(version, gpu)
     seqs = seqs if max_num_seqs is None else max_num_seqs
     if chosen == 0:

@@ -12,8 +12,8 @@ from typing import TypeVar
 from ..checkpoint.config import read_model
 from ..core.errors import Refusal
 from . import compatibility, families, flags
-from .alternatives import Alternative, alternatives, conversations, told
-from .choice import Situation, Weighed, as_loaded, as_told, choose, shape_of
+from .alternatives import Alternative, alternatives, conversations, describe
+from .choice import Evaluation, Situation, as_loaded, as_wished, choose, shape_of
 from .layout import Candidate, gpu_of, obstacle
 from .memory import context_bytes, gib
 from .wishes import GIB, Nodes, Wishes, read_gpus, read_wishes
@@ -50,7 +50,7 @@ class VllmPlan:
     reason: str
     args: Mapping[str, object]
     env: Mapping[str, str]
-    weighed: Weighed
+    evaluation: Evaluation
     situation: Situation
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -59,11 +59,11 @@ class VllmPlan:
 
     @property
     def users(self) -> int:
-        return int(self.weighed.held)
+        return int(self.evaluation.held)
 
     def as_dict(self) -> dict[str, object]:
         """Return the plan as plain data."""
-        budget, candidate, estimate = self.weighed.budget, self.weighed.candidate, self.weighed.estimate
+        budget, candidate, estimate = self.evaluation.budget, self.evaluation.candidate, self.evaluation.estimate
         return {
             "fits": self.fits,
             "reason": self.reason,
@@ -76,7 +76,7 @@ class VllmPlan:
             "max_concurrency": round(budget.max_concurrency, 2),
             "uncertainty": budget.uncertainty,
             "users": self.users,
-            "context": self.weighed.context,
+            "context": self.evaluation.context,
             "layout": {
                 "tensor_parallel_size": candidate.tensor_parallel_size,
                 "pipeline_parallel_size": candidate.pipeline_parallel_size,
@@ -130,7 +130,7 @@ def _node_numbers(nodes: Nodes, candidate: Candidate) -> list[int]:
 def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     """Plan from a task's options.
 
-    With ``on_unfit: report`` the plan names what cannot run, and reckons the budget all the same.
+    With ``on_unfit: report`` the plan names what cannot run, and estimates the budget all the same.
 
     Raises:
         Refusal: an option that makes no sense; without ``on_unfit: report`` also a flag that the version does not know,
@@ -146,7 +146,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     family = against.ask_of_image(
         lambda: families.family_for(situation.config, situation.repo, judged, names), families.Family()
     )
-    gpus = _told_gpus(situation)
+    gpus = _gpus_as_dicts(situation)
     notes = against.ask_of_image(
         lambda: compatibility.check(
             judged,
@@ -160,30 +160,30 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     )
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
-    weighed = choose(situation, wishes)
-    if weighed is None:
+    evaluation = choose(situation, wishes)
+    if evaluation is None:
         if are_enough:
             against.hear(_no_layout(situation, wishes))
-        weighed = as_told(situation, wishes)
-    args = _args(situation, wishes, weighed, family)
-    env = against.ask(lambda: _env(situation, judged, weighed.candidate, gpus), ENVIRONMENT)
+        evaluation = as_wished(situation, wishes)
+    args = _args(situation, wishes, evaluation, family)
+    env = against.ask(lambda: _env(situation, judged, evaluation.candidate, gpus), ENVIRONMENT)
     notes += against.ask(lambda: flags.check_args(args, judged, "extra_args"), NOTES)
-    found = tuple(alternatives(situation, wishes, weighed))
-    shortfall = _shortfall(wishes, weighed)
+    found = tuple(alternatives(situation, wishes, evaluation))
+    shortfall = _shortfall(wishes, evaluation)
     if shortfall:
-        offers = "; ".join(f"{told(one.change)} ({one.gives})" for one in found)
+        offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
         shortfall += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
     file = against.ask(lambda: flags.config_file(args, judged), args)
     why_not = [*against.found, shortfall] if shortfall else against.found
-    warned = (*against.doubts, *notes, *family.notes, *_warnings(situation, wishes, weighed))
+    warned = (*against.doubts, *notes, *family.notes, *_warnings(situation, wishes, evaluation))
     return VllmPlan(
         not why_not,
-        "; ".join(why_not) or _summary(weighed),
+        "; ".join(why_not) or _summary(evaluation),
         file,
         env,
-        weighed,
+        evaluation,
         situation,
-        tuple(_reasons(situation, wishes, weighed, family)),
+        tuple(_reasons(situation, wishes, evaluation, family)),
         (*warned, *_capped(params.get("generation_config"))),
         found,
         tuple(against.found),
@@ -281,7 +281,7 @@ def _parts(capability: str) -> tuple[int, ...]:
     return tuple(map(int, capability.split("."))) if capability else (99,)
 
 
-def _told_gpus(situation: Situation) -> list[dict[str, object]]:
+def _gpus_as_dicts(situation: Situation) -> list[dict[str, object]]:
     return [
         {"name": device.name, "compute_capability": device.compute_capability}
         for node in situation.nodes
@@ -356,9 +356,9 @@ def _no_layout(situation: Situation, wishes: Wishes) -> str:
 # --- vLLM's flags ----------------------------------------------------------------------------------------------------
 
 
-def _args(situation: Situation, wishes: Wishes, weighed: Weighed, family: families.Family) -> dict[str, object]:
+def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: families.Family) -> dict[str, object]:
     """Return the mapping for ``vllm serve --config``: what is decided here, and what differs from the defaults."""
-    candidate, settings = weighed.candidate, weighed.settings
+    candidate, settings = evaluation.candidate, evaluation.settings
     args: dict[str, object] = {}
     if candidate.tensor_parallel_size > 1:
         args["tensor-parallel-size"] = candidate.tensor_parallel_size
@@ -379,7 +379,7 @@ def _args(situation: Situation, wishes: Wishes, weighed: Weighed, family: famili
     args["max-model-len"] = settings.max_model_len
     if situation.nodes or wishes.max_num_seqs or wishes.users:
         args["max-num-seqs"] = settings.max_num_seqs
-    if wishes.max_num_batched_tokens or weighed.is_lean or weighed.is_raised:
+    if wishes.max_num_batched_tokens or evaluation.is_lean or evaluation.is_raised:
         args["max-num-batched-tokens"] = settings.max_num_batched_tokens
     args.update(_as_wished(wishes, situation))
     args.update(family.serve_args())
@@ -407,7 +407,7 @@ def _env(situation: Situation, version: str, candidate: Candidate, gpus: list[di
     places = [[sorted(one.index for one in used).index(device.index) for device in used] for used in candidate.devices]
     is_mixed = len({device.name for device in candidate.all_devices}) > 1
     if is_mixed or any(order != sorted(order) for order in places):
-        # CUDA counts the fastest GPU first unless it is told to count as the driver does.
+        # CUDA counts the fastest GPU first unless it is reported to count as the driver does.
         found["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if len(places) == 1 and places[0] != sorted(places[0]):
         found["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, places[0]))
@@ -417,35 +417,35 @@ def _env(situation: Situation, version: str, candidate: Candidate, gpus: list[di
 # --- Words -----------------------------------------------------------------------------------------------------------
 
 
-def _is_borderline(wishes: Wishes, weighed: Weighed) -> bool:
-    """Whether a told length falls little short, by less than the reckoning may be off: vLLM decides, not the plan."""
-    budget = weighed.budget
+def _is_borderline(wishes: Wishes, evaluation: Evaluation) -> bool:
+    """Whether a wished length falls little short, by less than the estimate may be off: vLLM decides, not the plan."""
+    budget = evaluation.budget
     missing = min(budget.uncertainty, BORDERLINE * budget.needed_kv)
     is_close = budget.outcome == "kv_too_small" and 0 < budget.needed_kv - budget.kv_cache < missing
     return is_close and wishes.max_model_len is not None and (wishes.users or 1) == 1
 
 
-def _summary(weighed: Weighed) -> str:
-    if not weighed.budget.fits:
-        return f"may fit, within the uncertainty of {gib(weighed.budget.uncertainty)}: {weighed.budget.reason}"
-    return f"fits: {conversations(weighed.held, weighed.context)} at once"
+def _summary(evaluation: Evaluation) -> str:
+    if not evaluation.budget.fits:
+        return f"may fit, within the uncertainty of {gib(evaluation.budget.uncertainty)}: {evaluation.budget.reason}"
+    return f"fits: {conversations(evaluation.held, evaluation.context)} at once"
 
 
-def _shortfall(wishes: Wishes, weighed: Weighed) -> str:
+def _shortfall(wishes: Wishes, evaluation: Evaluation) -> str:
     """Return what does not fit, an empty text where all does."""
-    if not weighed.budget.fits and not _is_borderline(wishes, weighed):
-        return f"the model does not fit: {weighed.budget.reason}"
-    if wishes.users and not weighed.serves(wishes.users) and not _is_borderline(wishes, weighed):
+    if not evaluation.budget.fits and not _is_borderline(wishes, evaluation):
+        return f"the model does not fit: {evaluation.budget.reason}"
+    if wishes.users and not evaluation.serves(wishes.users) and not _is_borderline(wishes, evaluation):
         return (
-            f"users is {wishes.users} and the KV cache holds {conversations(weighed.held, weighed.context)} at once; "
-            "wanted room for all"
+            f"users is {wishes.users} and the KV cache holds {conversations(evaluation.held, evaluation.context)} at "
+            "once; wanted room for all"
         )
     return ""
 
 
-def _reasons(situation: Situation, wishes: Wishes, weighed: Weighed, family: families.Family) -> Iterator[str]:
-    candidate, budget = weighed.candidate, weighed.budget
-    yield from _layout_reasons(situation, weighed)
+def _reasons(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: families.Family) -> Iterator[str]:
+    candidate, budget = evaluation.candidate, evaluation.budget
+    yield from _layout_reasons(situation, evaluation)
     if situation.nodes:
         left = f"{gib(budget.kv_cache)} are left" if budget.kv_cache >= 0 else f"{gib(-budget.kv_cache)} are missing"
         yield (
@@ -456,19 +456,19 @@ def _reasons(situation: Situation, wishes: Wishes, weighed: Weighed, family: fam
         yield f"the KV cache gets the {gib(situation.cpu_kv_cache_bytes)} that it was given"
     yield (
         f"the KV cache holds {budget.kv_cache_tokens:,} tokens in each engine: {budget.max_concurrency:.2f} x "
-        f"{weighed.settings.max_model_len:,}"
+        f"{evaluation.settings.max_model_len:,}"
     )
     if budget.fits and not wishes.max_model_len and not wishes.context:
-        yield _context_reason(situation, weighed)
-    if weighed.is_lean:
+        yield _context_reason(situation, evaluation)
+    if evaluation.is_lean:
         yield (
-            f"steps of {weighed.settings.max_num_batched_tokens} tokens and {weighed.settings.max_num_seqs} sequences, "
-            "smaller than vLLM's own, leave more to the KV cache"
+            f"steps of {evaluation.settings.max_num_batched_tokens} tokens and {evaluation.settings.max_num_seqs} "
+            "sequences, smaller than vLLM's own, leave more to the KV cache"
         )
-    if weighed.is_raised:
+    if evaluation.is_raised:
         yield (
-            f"steps of {weighed.settings.max_num_batched_tokens} tokens, as this version wants no less than a block of "
-            "the model's cache"
+            f"steps of {evaluation.settings.max_num_batched_tokens} tokens, as this version wants no less than a block "
+            "of the model's cache"
         )
     if situation.model.quantization and not wishes.quantization:
         yield f"the weights stay as published: {situation.model.quantization}"
@@ -479,16 +479,16 @@ def _reasons(situation: Situation, wishes: Wishes, weighed: Weighed, family: fam
         yield "expert parallelism: an expert's width cannot be split so often, so whole experts are dealt out"
 
 
-def _context_reason(situation: Situation, weighed: Weighed) -> str:
-    length, limit = weighed.settings.max_model_len, situation.model.longest
-    sized = f"conversations are reckoned with {weighed.context:,} tokens each"
+def _context_reason(situation: Situation, evaluation: Evaluation) -> str:
+    length, limit = evaluation.settings.max_model_len, situation.model.longest
+    sized = f"conversations are estimated with {evaluation.context:,} tokens each"
     if length == limit:
         return f"{sized}; max-model-len {length} is the model's own longest"
     return f"{sized}; max-model-len {length} (the model's: {limit}) is the longest at which a few whole ones surely fit"
 
 
-def _layout_reasons(situation: Situation, weighed: Weighed) -> Iterator[str]:
-    candidate, model = weighed.candidate, situation.model
+def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
+    candidate, model = evaluation.candidate, situation.model
     tp, pp, dp = candidate.tensor_parallel_size, candidate.pipeline_parallel_size, candidate.data_parallel_size
     if not situation.nodes:
         yield "no GPU: the plan is for the CPU"
@@ -512,44 +512,44 @@ def _layout_reasons(situation: Situation, weighed: Weighed) -> Iterator[str]:
     if len({device.memory_bytes for device in used}) > 1:
         weakest = candidate.weakest
         yield f"the GPUs differ, and the smallest decides: {weakest.name} with {gib(weakest.memory_bytes)}"
-    share = weighed.settings.gpu_memory_utilization
-    if any(device.used_bytes for device in used) and share < weighed.usual_share:
+    share = evaluation.settings.gpu_memory_utilization
+    if any(device.used_bytes for device in used) and share < evaluation.usual_share:
         most = max(device.used_bytes for device in used)
         yield f"gpu-memory-utilization {share:g} leaves what other processes hold on a GPU, {gib(most)}"
-    if any(device.is_unified for device in used) and share < weighed.usual_share:
+    if any(device.is_unified for device in used) and share < evaluation.usual_share:
         yield f"gpu-memory-utilization {share:g} leaves memory to the system, which shares it with the GPU"
 
 
-def _warnings(situation: Situation, wishes: Wishes, weighed: Weighed) -> Iterator[str]:
-    candidate, users = weighed.candidate, wishes.users or 1
+def _warnings(situation: Situation, wishes: Wishes, evaluation: Evaluation) -> Iterator[str]:
+    candidate, users = evaluation.candidate, wishes.users or 1
     if situation.nodes:
-        yield from _memory_warnings(wishes, weighed)
+        yield from _memory_warnings(wishes, evaluation)
     if wishes.users and wishes.context and wishes.max_model_len and wishes.max_model_len > wishes.context:
         yield (
-            f"users are reckoned with {wishes.context:,} tokens each; longer conversations take the place of several, "
+            f"users are estimated with {wishes.context:,} tokens each; longer conversations take the place of several, "
             "and others then wait"
         )
-    running = weighed.settings.max_num_seqs * candidate.data_parallel_size
+    running = evaluation.settings.max_num_seqs * candidate.data_parallel_size
     if wishes.max_num_seqs and users > running:
         yield f"max_num_seqs lets {running} requests run at once; the others of {users} users wait"
-    is_counted = weighed.settings.draft_layers > 0
+    is_counted = evaluation.settings.draft_layers > 0
     if wishes.speculative and wishes.speculative.get("method") not in FREE_DRAFTS and not is_counted:
         yield "the draft model's weights and cache are not in the budget"
     if situation.nodes:
         yield from _layout_warnings(situation, candidate)
 
 
-def _memory_warnings(wishes: Wishes, weighed: Weighed) -> Iterator[str]:
+def _memory_warnings(wishes: Wishes, evaluation: Evaluation) -> Iterator[str]:
     """Say where there is little to spare."""
-    candidate, budget, users = weighed.candidate, weighed.budget, wishes.users or 1
-    if weighed.serves(users) and not weighed.serves_surely(users):
+    candidate, budget, users = evaluation.candidate, evaluation.budget, wishes.users or 1
+    if evaluation.serves(users) and not evaluation.serves_surely(users):
         yield (
-            f"it fits with less to spare than the reckoning's uncertainty of {gib(budget.uncertainty)} on each GPU; if "
+            f"it fits with less to spare than the estimate's uncertainty of {gib(budget.uncertainty)} on each GPU; if "
             "vLLM refuses to start, wish a smaller context"
         )
-    if _is_borderline(wishes, weighed):
+    if _is_borderline(wishes, evaluation):
         yield (
-            f"by the reckoning it falls short by {gib(budget.needed_kv - budget.kv_cache)}, which is within the "
+            f"by the estimate it falls short by {gib(budget.needed_kv - budget.kv_cache)}, which is within the "
             f"uncertainty of {gib(budget.uncertainty)} on each GPU; if vLLM refuses to start, set max_model_len lower"
         )
     if not wishes.gpu_memory_utilization:

@@ -21,7 +21,7 @@ OWN = "vllm"
 MIB = 1024**2
 NOMINAL = 1.12
 """How far above CUDA's own figure a GPU's nominal memory may lie: 24 GiB are sold as such, 23.5 are usable. The driver
-tells the nominal one in whole MiB."""
+reports the nominal one in whole MiB."""
 
 DTYPES = ("bfloat16", "float16", "half", "float32", "float")
 DISTRIBUTED = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
@@ -56,7 +56,7 @@ class Wishes:
 
     @property
     def fix_steps(self) -> bool:
-        """Whether the sizes of a step are told, or left to vLLM: by one who tells layout and length, and no users."""
+        """Whether the sizes of a step are set, or left to vLLM: by one who sets layout and length, and no users."""
         is_told = self.max_num_seqs is not None or self.max_num_batched_tokens is not None
         is_engine = self.tensor_parallel_size is not None and self.max_model_len is not None
         return is_told or (is_engine and self.users is None and self.context is None)
@@ -164,7 +164,7 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
     """Read the wishes of a task; one in ``extra_args`` counts as if it stood in its own option.
 
     Raises:
-        Refusal: a value of the wrong kind, or one wish told twice with different values.
+        Refusal: a value of the wrong kind, or one wish given twice with different values.
     """
     read: dict[str, Any] = {
         name: reader(name, params[name]) for name, reader in READERS.items() if params.get(name) not in AUTO
@@ -176,8 +176,8 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
         if name is None or value is None:
             extra[flag] = value
         elif value not in AUTO:
-            told = READERS[name](name, value)
-            if read.setdefault(name, told) != told:
+            wished = READERS[name](name, value)
+            if read.setdefault(name, wished) != wished:
                 raise Refusal(
                     f"extra_args holds {flag}: {value} and {name} is {read[name]}; wanted one of them; set {name} alone"
                 )
@@ -232,7 +232,7 @@ def _told(facts: Mapping[str, object]) -> dict[str, object]:
 def _device(one: Mapping[str, object], is_slice: bool) -> Device:
     name = str(one["name"])
     known = cards.lookup(name)
-    memory, told = _memory(name, one.get("memory_bytes"), known)
+    memory, given = _memory(name, one.get("memory_bytes"), known)
     free, peers = one.get("memory_free_bytes"), one.get("nvlink_peers")
     return Device(
         index=int(str(one.get("index", -1))),
@@ -240,7 +240,7 @@ def _device(one: Mapping[str, object], is_slice: bool) -> Device:
         memory_bytes=memory,
         compute_capability=_capability(name, one.get("compute_capability"))
         or (known.compute_capability if known else ""),
-        used_bytes=max(0, told - int(str(free)) - _own(one)) if free is not None else 0,
+        used_bytes=max(0, given - int(str(free)) - _own(one)) if free is not None else 0,
         peers=frozenset(map(_peer, peers)) if isinstance(peers, (list, tuple)) else None,
         is_slice=is_slice,
         is_unified=bool(one.get("memory_is_shared")) or bool(known and known.is_unified),
@@ -248,14 +248,14 @@ def _device(one: Mapping[str, object], is_slice: bool) -> Device:
     )
 
 
-def _memory(name: str, told: object, known: cards.GpuModel | None) -> tuple[int, int]:
-    """Return a GPU's memory as CUDA will report it, and as it was told."""
-    if told is None and known is None:
+def _memory(name: str, given: object, known: cards.GpuModel | None) -> tuple[int, int]:
+    """Return a GPU's memory as CUDA will report it, and as it was given."""
+    if given is None and known is None:
         raise Refusal(
-            f"the GPU {name!r} is not in the table and its memory_bytes is not told; wanted its memory in bytes; add "
+            f"the GPU {name!r} is not in the table and its memory_bytes is not given; wanted its memory in bytes; add "
             "memory_bytes to it under gpus"
         )
-    memory = _whole("gpus[].memory_bytes", told) if told is not None or known is None else known.memory_bytes
+    memory = _whole("gpus[].memory_bytes", given) if given is not None or known is None else known.memory_bytes
     if memory < GIB:
         raise Refusal(
             f"the GPU {name!r} has memory_bytes {memory}, less than 1 GiB; wanted bytes; give its memory in bytes"
@@ -285,7 +285,7 @@ def _capability(name: str, value: object) -> str:
     parts = [str(part) for part in value] if isinstance(value, (list, tuple)) else str(value).split(".")
     if len(parts) != 2 or not all(part.isdigit() for part in parts):
         raise Refusal(
-            f"the GPU {name!r} has compute_capability {value!r}; wanted a text such as '8.9'; mend it under gpus"
+            f"the GPU {name!r} has compute_capability {value!r}; wanted a text such as '8.9'; fix it under gpus"
         )
     return ".".join(parts)
 

@@ -56,7 +56,7 @@ class CallbackModule(CallbackBase):
             "host": result._host.get_name(),
             "state": state,
             "changed": bool(result._result.get("changed")),
-            "unforetold": result._result.get("unforetold", []),
+            "not_predicted": result._result.get("not_predicted", []),
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")

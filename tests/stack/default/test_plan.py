@@ -90,9 +90,9 @@ def test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(sta
     assert after - before <= 4, "a settled model asks what its branch stands for, and nothing more"
 
 
-def test_a_damaged_weight_is_mended_from_the_hub_and_the_engine_sees_a_whole_model(stack: Stack) -> None:
+def test_a_damaged_weight_is_fixed_from_the_hub_and_the_engine_sees_a_whole_model(stack: Stack) -> None:
     stack.on("server", f"printf x | dd of={MODEL}/model.safetensors bs=1 seek=5000 conv=notrunc status=none")
-    foretold = stack.must_play("--tags", "model", "--check", "--diff")
-    assert "model.safetensors" in foretold
+    predicted = stack.must_play("--tags", "model", "--check", "--diff")
+    assert "model.safetensors" in predicted
     assert "changed=1" in stack.must_play("--tags", "model")
     test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(stack)

@@ -139,8 +139,8 @@ def test_a_row_turns_red_under_a_fault_of_its_own(stack: Stack, row: str) -> Non
         done = stack.play(playbook="playbooks/verify.yml")
     assert done.returncode != 0
     red = rows(stack)[row]
-    assert (red["status"], bool(red["cause"]), bool(red["cure"])) == ("failed", True, True), red
-    assert red["cure"] in done.stdout
+    assert (red["status"], bool(red["cause"]), bool(red["hint"])) == ("failed", True, True), red
+    assert red["hint"] in done.stdout
 
 
 def test_without_a_probe_host_the_outside_rows_read_not_checked(stack: Stack) -> None:

@@ -27,18 +27,18 @@ def changed(run: list[dict[str, object]]) -> set[object]:
     return {record["task"] for record in run if record["changed"]}
 
 
-def test_the_check_run_on_the_bare_host_foretells_each_task_that_the_run_then_changes(stack: Stack) -> None:
+def test_the_check_run_on_the_bare_host_predicts_each_task_that_the_run_then_changes(stack: Stack) -> None:
     check, first = runs(stack)[:2]
     assert [check[0]["check"], first[0]["check"]] == [True, False]
-    assert changed(first) - {"stack : Make the secrets"}
+    assert changed(first) - {"stack : Create the secrets"}
     assert changed(check) == changed(first)
 
 
-def test_what_check_mode_cannot_foretell_is_said_and_stands_in_the_documented_list(stack: Stack) -> None:
+def test_what_check_mode_cannot_predict_is_said_and_stands_in_the_documented_list(stack: Stack) -> None:
     check = runs(stack)[0]
     documented = NOT_FORETOLD & {record["task"] for record in check}
     assert documented
-    assert {record["task"] for record in check if record["unforetold"]} == documented
+    assert {record["task"] for record in check if record["not_predicted"]} == documented
     assert all(record["state"] != "failed" for record in check)
 
 

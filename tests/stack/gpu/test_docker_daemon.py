@@ -125,12 +125,12 @@ def test_this_dockerd_can_validate(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("state", [row[0] for row in STATES])
-def test_check_mode_foretells_each_run_and_a_second_run_changes_nothing(made: Made, state: str) -> None:
+def test_check_mode_predicts_each_run_and_a_second_run_changes_nothing(made: Made, state: str) -> None:
     changes = [made[state, call]["changed"] for call in CALLS]
     assert changes == [True, True, False, False, True, True]
-    for foretold, done in (("check", "run"), ("changed check", "changed")):
+    for predicted, done in (("check", "run"), ("changed check", "changed")):
         for key in ("changed", "diff", "msg", "digest", "reload_digest", "restart_required", "reload_required"):
-            assert made[state, foretold][key] == made[state, done][key], key
+            assert made[state, predicted][key] == made[state, done][key], key
 
 
 def before(made: Made, state: str) -> str:
@@ -155,14 +155,14 @@ def test_absent_gives_back_the_first_file_byte_for_byte(made: Made) -> None:
 
 
 def test_dockerd_was_asked_and_no_call_left_it_out(made: Made) -> None:
-    assert [key for key, result in made.items() if "unforetold" in result] == []
+    assert [key for key, result in made.items() if "not_predicted" in result] == []
 
 
-def test_restarts_and_reloads_are_told_apart(made: Made) -> None:
-    told = {key: (result["restart_required"], result["reload_required"]) for key, result in made.items()}
-    assert told["settings", "run"] == (True, False)
-    assert told["settings", "run again"] == (False, False)
-    assert told["absent", "changed"] == (False, True)
+def test_restarts_and_reloads_are_reported_apart(made: Made) -> None:
+    described = {key: (result["restart_required"], result["reload_required"]) for key, result in made.items()}
+    assert described["settings", "run"] == (True, False)
+    assert described["settings", "run again"] == (False, False)
+    assert described["absent", "changed"] == (False, True)
     assert made["absent", "changed"]["digest"] == made["absent", "run"]["digest"]
     assert made["absent", "changed"]["reload_digest"] != made["absent", "run"]["reload_digest"]
 
@@ -171,7 +171,7 @@ def test_the_mode_stays(stack: Stack, file: str, made: Made) -> None:
     assert stack.on("server", f"stat -c %a {file}").strip() == "640"
 
 
-def test_what_dockerd_refuses_is_told_and_the_file_left_alone(
+def test_what_dockerd_refuses_is_reported_and_the_file_left_alone(
     stack: Stack, file: str, made: Made, tmp_path: pathlib.Path
 ) -> None:
     there = stack.on("server", f"cat {file}")

@@ -41,9 +41,9 @@ def test_nvml_is_read_in_the_toolbox(stack: Stack) -> None:
 
 
 def test_docker_knows_the_runtime_and_does_not_use_it_by_default(stack: Stack) -> None:
-    told = json.loads(stack.on("server", "docker info --format '{{json .}}'"))
-    assert told["Runtimes"]["nvidia"]["path"] == "nvidia-container-runtime"
-    assert told["DefaultRuntime"] == "runc"
+    described = json.loads(stack.on("server", "docker info --format '{{json .}}'"))
+    assert described["Runtimes"]["nvidia"]["path"] == "nvidia-container-runtime"
+    assert described["DefaultRuntime"] == "runc"
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_a_container_that_lost_its_gpus_is_restarted_and_others_are_not(stack: S
         device = "/dev/nvidia0"
         stack.on("server", f"nsenter --target {pid} --mount sh -c 'rm {device} && mknod -m 666 {device} c 195 0'")
         before = stack.on("server", "docker inspect --format '{{.State.StartedAt}}' keeper plain")
-        foretold = stack.must_play("--check", "--diff", playbook=HOSTS)
-        assert "container loser" in foretold
-        assert "has lost its GPUs" in foretold
+        predicted = stack.must_play("--check", "--diff", playbook=HOSTS)
+        assert "container loser" in predicted
+        assert "has lost its GPUs" in predicted
         assert "restart loser" in stack.must_play("-vv", playbook=HOSTS)
         assert stack.on("server", "docker exec loser sh -c ': </dev/nvidia0 && echo opened'").strip() == "opened"
         assert stack.on("server", "docker inspect --format '{{.State.StartedAt}}' keeper plain") == before
@@ -123,7 +123,7 @@ PYTHON"""
         assert ("nvidia" in settings.get("runtimes", {})) is (state == "present")
 
 
-def test_a_gpu_that_has_fallen_off_the_bus_is_told_with_the_cure(stack: Stack) -> None:
+def test_a_gpu_that_has_fallen_off_the_bus_is_reported_with_the_hint(stack: Stack) -> None:
     answers = "/usr/share/nvidia-stand-in/answers"
     stack.on("server", f"cp {answers} /root/answers && echo 'nvmlDeviceGetHandleByIndex 1 !15' >>{answers}")
     try:

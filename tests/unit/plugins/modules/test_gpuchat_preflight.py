@@ -10,8 +10,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.pr
     Findings,
     Inventory,
     Specification,
+    describe,
     find_faults,
-    told,
 )
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
 
@@ -32,7 +32,7 @@ def faults(**variables):
     given = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
     inventory, specification, findings = Inventory(GROUPS, {"one": given}), Specification(ROLES), Findings()
     gpuchat_preflight.check_types(inventory, specification, findings)
-    return told(findings.faults, ["one"])
+    return describe(findings.faults, ["one"])
 
 
 def test_the_smallest_inventory_passes_the_roles_own_specifications():
@@ -64,12 +64,12 @@ def test_the_smallest_inventory_passes_the_roles_own_specifications():
         ),
     ],
 )
-def test_a_wrong_type_is_told_before_any_role_runs(variables, message):
+def test_a_wrong_type_is_reported_before_any_role_runs(variables, message):
     (found,) = faults(**variables)
     assert message in found
 
 
-def test_a_secrets_value_is_not_told():
+def test_a_secrets_value_is_not_reported():
     assert not [
         text for text in faults(vllm_api_key={"hunter2": "hunter2"}, edge_api_key=["hunter2"]) if "hunter2" in text
     ]

@@ -241,7 +241,7 @@ def kinds(config):
         pytest.param({**LLAMA_8B, "is_encoder_decoder": True}, {"full": 32, "cross": 32}, id="cross-attention"),
     ],
 )
-def test_layers_are_told_apart_by_what_they_keep(config, layers):
+def test_layers_are_reported_apart_by_what_they_keep(config, layers):
     assert kinds(config) == layers
 
 

@@ -12,4 +12,4 @@ def test_a_plan_without_actions_changes_nothing():
 def test_a_plan_with_actions_shows_its_differences_as_ansible_wants_them():
     plan = Plan((Difference("/etc/a", "old\n", "new\n"),), ("write",), "one to write", ("its health",))
     shown = {"before_header": "/etc/a", "after_header": "/etc/a", "before": "old\n", "after": "new\n"}
-    assert plan.result() == {"changed": True, "diff": [shown], "msg": "one to write", "unforetold": ["its health"]}
+    assert plan.result() == {"changed": True, "diff": [shown], "msg": "one to write", "not_predicted": ["its health"]}

@@ -25,7 +25,7 @@ def test_a_command_gives_its_status_and_texts(command, output):
     assert host.run(command, timeout=0.2) == output
 
 
-def test_a_command_that_had_to_succeed_is_told_with_what_it_said():
+def test_a_command_that_had_to_succeed_is_reported_with_what_it_said():
     with pytest.raises(host.CommandFailed) as failed:
         host.must(["sh", "-c", "echo half done; echo no space >&2; exit 1"])
     assert (

@@ -31,7 +31,7 @@ class File:
     def __init__(self, text=None):
         self.text, self.backup, self.record = text, None, None
 
-    def bring(self, settings=None, owner="gpuchat", flags=(), **wish):
+    def ensure(self, settings=None, owner="gpuchat", flags=(), **wish):
         found = Found(self.text, self.backup, self.record, flags)
         plan = plan_daemon(found, Wish(settings or {}, **wish), owner, PATH)
         for action in plan.actions:
@@ -182,18 +182,18 @@ FILES = [
 def test_each_file_becomes_what_it_should_stays_so_and_comes_back(before, wish, after):
     before = before.encode() if isinstance(before, str) else before
     file = File(before)
-    file.bring(**wish)
+    file.ensure(**wish)
     if isinstance(after, str) and (after.startswith(("{\n", "{\r")) or after.encode() == before):
         assert file.text == after.encode()
     elif after is None:
         assert file.text is None
-    else:  # of these the values and their order are told, not each space
+    else:  # of these the values and their order are described, not each space
         value = json.loads(after) if isinstance(after, str) else after
         assert json.dumps(file.value) == json.dumps(value)
     there = file.text
-    again = file.bring(**wish)
+    again = file.ensure(**wish)
     assert (again.changed, again.differences, file.text) == (False, (), there)
-    file.bring()
+    file.ensure()
     assert (file.text, file.backup) == (before, None)
 
 
@@ -202,7 +202,7 @@ def test_the_table_is_long_enough_to_mean_something():
     assert len({row[0] for row in FILES}) == len(FILES)
 
 
-LEFT = "; the file was left alone; mend it and run again"
+LEFT = "; the file was left alone; fix it and run again"
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ LEFT = "; the file was left alone; mend it and run again"
 )
 def test_a_file_that_cannot_be_read_is_refused_with_the_place(text, message):
     with pytest.raises(Refusal) as refused:
-        File(text).bring({"debug": True})
+        File(text).ensure({"debug": True})
     assert str(refused.value) == f"{PATH} {message}{LEFT}"
 
 
@@ -267,13 +267,13 @@ NVIDIA_CTK = [
 @pytest.mark.parametrize(("wish", "before", "after"), NVIDIA_CTK)
 def test_the_runtime_is_what_nvidia_ctk_would_make_it(wish, before, after):
     file = File(before.encode())
-    file.bring(nvidia_runtime="present", **wish)
+    file.ensure(nvidia_runtime="present", **wish)
     assert file.value == json.loads(after)
 
 
 def test_other_features_stay_which_nvidia_ctk_would_drop():
     file = File(b'{"features": {"containerd-snapshotter": true}}')
-    file.bring(nvidia_runtime="present", cdi=True)
+    file.ensure(nvidia_runtime="present", cdi=True)
     assert file.value["features"] == {"containerd-snapshotter": True, "cdi": True}
 
 
@@ -312,75 +312,75 @@ def test_other_features_stay_which_nvidia_ctk_would_drop():
 def test_wishes_that_contradict_each_other_are_refused(steps, message):
     file = File()
     for step in steps[:-1]:
-        file.bring(**step)
+        file.ensure(**step)
     with pytest.raises(Refusal) as refused:
-        file.bring(**steps[-1])
+        file.ensure(**steps[-1])
     assert str(refused.value) == message
 
 
 def test_two_owners_do_not_touch_each_others_keys_and_may_share_one():
     file = File(b'{"mtu": 1400}')
-    file.bring({"debug": True, "log-opts": {"tag": "a"}})
-    file.bring({"debug": True, "log-opts": {"mode": "b"}}, owner="other")
+    file.ensure({"debug": True, "log-opts": {"tag": "a"}})
+    file.ensure({"debug": True, "log-opts": {"mode": "b"}}, owner="other")
     both = {"mtu": 1400, "debug": True, "log-opts": {"tag": "a", "mode": "b"}}
     assert file.value == both
-    assert not file.bring({"debug": True, "log-opts": {"tag": "a"}}).changed
-    file.bring()
+    assert not file.ensure({"debug": True, "log-opts": {"tag": "a"}}).changed
+    file.ensure()
     assert file.value == {"mtu": 1400, "debug": True, "log-opts": {"mode": "b"}}
-    file.bring(owner="other")
+    file.ensure(owner="other")
     assert file.text == b'{"mtu": 1400}'
 
 
 def test_what_somebody_else_changes_meanwhile_is_not_undone_with_ours():
     file = File(b'{"mtu":1400}')
-    file.bring({"debug": True})
+    file.ensure({"debug": True})
     file.text = b'{"mtu": 1500, "debug": true, "ipv6": true}'
-    file.bring()
+    file.ensure()
     assert file.value == {"mtu": 1500, "ipv6": True}
     assert file.backup == b'{"mtu":1400}'
     before = file.text
-    file.bring({"debug": True})
-    file.bring()
+    file.ensure({"debug": True})
+    file.ensure()
     assert file.text == before
 
 
 def test_no_runtime_after_a_default_runtime_of_ours_gives_back_the_default_of_before():
     file = File(b'{"default-runtime": "crun"}')
-    file.bring(nvidia_runtime="present", default_runtime=True)
-    file.bring(nvidia_runtime="absent")
+    file.ensure(nvidia_runtime="present", default_runtime=True)
+    file.ensure(nvidia_runtime="absent")
     assert file.text == b'{"default-runtime": "crun"}'
 
 
 def test_a_default_runtime_that_somebody_set_meanwhile_goes_for_good():
     file = File(b"{}")
-    file.bring({"debug": True})
+    file.ensure({"debug": True})
     file.text = f'{{"debug": true, "default-runtime": "nvidia", "runtimes": {{{NVIDIA}}}}}'.encode()
-    file.bring({"debug": True}, nvidia_runtime="absent")
+    file.ensure({"debug": True}, nvidia_runtime="absent")
     assert file.value == {"debug": True, "default-runtime": "runc"}
-    assert not file.bring({"debug": True}, nvidia_runtime="absent").changed
+    assert not file.ensure({"debug": True}, nvidia_runtime="absent").changed
 
 
 def test_a_lost_record_is_made_up_for_by_the_backup():
     file = File(b'{"mtu":1400}')
-    file.bring({"debug": True})
+    file.ensure({"debug": True})
     file.record = None
-    file.bring({"debug": True})
-    file.bring()
+    file.ensure({"debug": True})
+    file.ensure()
     assert file.text == b'{"mtu":1400}'
 
 
 @pytest.mark.parametrize("backup", [None, b"{damaged"], ids=["lost", "damaged"])
 def test_without_the_backup_our_keys_go_all_the_same(backup):
     file = File(b'{"mtu":1400}')
-    file.bring({"debug": True})
+    file.ensure({"debug": True})
     file.backup = backup
-    file.bring()
+    file.ensure()
     assert file.value == {"mtu": 1400}
 
 
 def test_a_change_is_shown_as_the_whole_file_without_credentials():
     file = File(b'{"proxies":{"http-proxy":"http://me:secret@p:3128"}}')
-    plan = file.bring({"debug": True})
+    plan = file.ensure({"debug": True})
     (difference,) = plan.differences
     assert difference.name == PATH
     assert difference.before == '{"proxies":{"http-proxy":"http://xxxxx@p:3128"}}'
@@ -390,7 +390,7 @@ def test_a_change_is_shown_as_the_whole_file_without_credentials():
 
 
 def test_settings_that_somebody_else_wrote_alike_become_ours_without_touching_the_file():
-    plan = File(b'{"debug":true}').bring({"debug": True})
+    plan = File(b'{"debug":true}').ensure({"debug": True})
     assert (plan.changed, plan.differences) == (True, ())
     assert plan.reason == f"{PATH} holds the wanted settings; whose they are is to be recorded"
 
@@ -434,7 +434,7 @@ def test_settings_that_somebody_else_wrote_alike_become_ours_without_touching_th
 )
 def test_what_stands_on_the_command_line_too_is_refused_with_both_places(wish, flag, message):
     with pytest.raises(Refusal) as refused:
-        File().bring(**wish, flags=(flag,))
+        File().ensure(**wish, flags=(flag,))
     assert str(refused.value) == message
 
 
@@ -448,7 +448,7 @@ def test_what_stands_on_the_command_line_too_is_refused_with_both_places(wish, f
     ],
 )
 def test_what_dockerd_would_accept_beside_its_command_line_is_not_refused(wish, flag):
-    File(b"{}").bring(**wish, flags=(flag,))
+    File(b"{}").ensure(**wish, flags=(flag,))
 
 
 # The file before, what is asked for, and whether Docker needs a restart or a reload for it.
@@ -478,9 +478,9 @@ EFFECTS = [
 @pytest.mark.parametrize(("before", "wish", "needs"), EFFECTS)
 def test_a_change_says_what_docker_needs_for_it_and_just_that_digest_changes(before, wish, needs):
     file = File(before.encode())
-    file.bring({"shutdown-timeout": 20}, owner="other")  # so that the digests are not those of the first claims
+    file.ensure({"shutdown-timeout": 20}, owner="other")  # so that the digests are not those of the first claims
     restart, reload = file.digests
-    actions = file.bring(**wish).actions
+    actions = file.ensure(**wish).actions
     if needs == "nothing":
         assert not any(action.restart or action.reload for action in actions)
         assert file.digests[0] == restart
@@ -493,9 +493,9 @@ def test_a_change_says_what_docker_needs_for_it_and_just_that_digest_changes(bef
 @pytest.mark.parametrize("key", sorted(RELOADED_WHILE_THERE))
 def test_a_reload_sets_a_key_and_only_a_restart_takes_it_back(key):
     file = File()
-    (set_it,) = file.bring({key: "x"}).actions
+    (set_it,) = file.ensure({key: "x"}).actions
     restart = file.digests[0]
-    (take_it_back,) = file.bring().actions
+    (take_it_back,) = file.ensure().actions
     assert (set_it.restart, set_it.reload, take_it_back.restart) == (False, True, True)
     assert file.digests[0] != restart
 
@@ -503,9 +503,9 @@ def test_a_reload_sets_a_key_and_only_a_restart_takes_it_back(key):
 @pytest.mark.parametrize("key", sorted(RELOADED_WHEN_GONE))
 def test_a_reload_sets_a_key_and_takes_it_back(key):
     file = File()
-    file.bring({key: "x"})
+    file.ensure({key: "x"})
     restart, reload = file.digests
-    (action,) = file.bring().actions
+    (action,) = file.ensure().actions
     assert (action.restart, action.reload) == (False, True)
     assert file.digests[0] == restart
     assert file.digests[1] != reload
@@ -513,15 +513,15 @@ def test_a_reload_sets_a_key_and_takes_it_back(key):
 
 def test_undoing_somebody_elses_change_changes_the_digest_too():
     file = File()
-    file.bring({"mtu": 1400, "debug": True})
+    file.ensure({"mtu": 1400, "debug": True})
     restart, reload = file.digests
     file.text = b'{"mtu": 9000, "debug": true}'
-    file.bring({"mtu": 1400, "debug": True})
+    file.ensure({"mtu": 1400, "debug": True})
     assert file.digests[0] != restart
     assert file.digests[1] == reload
     restart, reload = file.digests
     file.text = b'{"mtu": 1400, "debug": false}'
-    file.bring({"mtu": 1400, "debug": True})
+    file.ensure({"mtu": 1400, "debug": True})
     assert file.digests[0] == restart
     assert file.digests[1] != reload
 
@@ -564,8 +564,8 @@ def without(value, places):
 @given(texts(), wishes)
 def test_absent_after_present_gives_back_the_first_file_byte_for_byte(text, wish):
     file = File(text)
-    file.bring(**wish)
-    file.bring()
+    file.ensure(**wish)
+    file.ensure()
     assert (file.text, file.backup) == (text, None)
 
 
@@ -573,17 +573,17 @@ def test_absent_after_present_gives_back_the_first_file_byte_for_byte(text, wish
 def test_no_history_of_ours_leaves_a_trace(text, history):
     file = File(text)
     for wish in history:
-        file.bring(**wish)
-    file.bring()
+        file.ensure(**wish)
+    file.ensure()
     assert file.text == text
 
 
 @given(texts(), wishes)
 def test_applying_twice_changes_nothing(text, wish):
     file = File(text)
-    file.bring(**wish)
+    file.ensure(**wish)
     there, digests = file.text, file.digests
-    assert not file.bring(**wish).changed
+    assert not file.ensure(**wish).changed
     assert (file.text, file.digests) == (there, digests)
 
 
@@ -591,7 +591,7 @@ def test_applying_twice_changes_nothing(text, wish):
 def test_foreign_keys_are_unchanged_and_in_their_order(text, wish):
     file = File(text)
     before = file.value
-    file.bring(**wish)
+    file.ensure(**wish)
     ours = (file.record or Record()).claims
     # Where an object stood in the way of a value of ours or the other way round, there is nothing foreign left.
     in_the_way = {
@@ -612,7 +612,7 @@ def is_object(value, place):
 @given(texts(), wishes)
 def test_what_is_wanted_is_there(text, wish):
     file = File(text)
-    file.bring(**wish)
+    file.ensure(**wish)
     for place, value in claims_of(wish["settings"]).items():
         found = file.value
         for key in place:
@@ -627,15 +627,15 @@ def test_the_order_of_two_owners_does_not_matter(text, one, other):
         file = File(text)
         try:
             for owner, wish in steps:
-                file.bring(**wish, owner=owner)
+                file.ensure(**wish, owner=owner)
         except Refusal:
             results.append(None)
             continue
-        again = [file.bring(**wish, owner=owner).changed for owner, wish in steps]
+        again = [file.ensure(**wish, owner=owner).changed for owner, wish in steps]
         assert again == [False, False]
         results.append((file.value, claims_only(file.record)))
         for owner, _wish in steps:
-            file.bring(owner=owner)
+            file.ensure(owner=owner)
         assert file.text == text
     assert results[0] == results[1]
 
@@ -648,6 +648,6 @@ def claims_only(record):
 @given(objects)
 def test_the_digests_do_not_depend_on_the_order_of_keys(settings):
     one, other = File(), File()
-    one.bring(settings)
-    other.bring(dict(reversed(settings.items())))
+    one.ensure(settings)
+    other.ensure(dict(reversed(settings.items())))
     assert one.digests == other.digests

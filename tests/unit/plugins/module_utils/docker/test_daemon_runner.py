@@ -45,8 +45,8 @@ def theirs(path):
     return write
 
 
-def bring(path, settings=None, check=False, **more):
-    return daemon_runner.bring({**DEFAULTS, "path": str(path), "settings": settings or {}, **more}, check)
+def ensure(path, settings=None, check=False, **more):
+    return daemon_runner.ensure({**DEFAULTS, "path": str(path), "settings": settings or {}, **more}, check)
 
 
 def backup(path):
@@ -55,10 +55,10 @@ def backup(path):
 
 def test_the_first_settings_make_the_file_and_a_second_run_changes_nothing(path):
     settings = {"registry-mirrors": ["https://m"], "insecure-registries": [], "data-root": None}
-    first = bring(path, settings)
+    first = ensure(path, settings)
     assert json.loads(path.read_text()) == {"registry-mirrors": ["https://m"]}
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    second = bring(path, settings)
+    second = ensure(path, settings)
     assert (first["changed"], second["changed"]) == (True, False)
     assert (first["restart_required"], first["reload_required"]) == (False, True)
     assert (second["restart_required"], second["reload_required"]) == (False, False)
@@ -66,19 +66,19 @@ def test_the_first_settings_make_the_file_and_a_second_run_changes_nothing(path)
         second[name] for name in ("digest", "reload_digest")
     ]
     assert not backup(path).exists()
-    assert bring(path, state="absent")["changed"]
+    assert ensure(path, state="absent")["changed"]
     assert not path.exists()
-    assert not bring(path, state="absent")["changed"]
+    assert not ensure(path, state="absent")["changed"]
 
 
 def test_somebody_elses_file_keeps_its_keys_and_mode_is_saved_once_and_comes_back(path, theirs):
     theirs('{"debug":true}', 0o640)
-    bring(path, {"a": 1})
-    bring(path, {"a": 2})
+    ensure(path, {"a": 1})
+    ensure(path, {"a": 2})
     assert json.loads(path.read_text()) == {"debug": True, "a": 2}
     assert backup(path).read_text() == '{"debug":true}'
     assert [stat.S_IMODE(one.stat().st_mode) for one in (path, backup(path))] == [0o640, 0o640]
-    bring(path, {"a": 2}, state="absent")
+    ensure(path, {"a": 2}, state="absent")
     assert path.read_text() == '{"debug":true}'
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert not backup(path).exists()
@@ -88,7 +88,7 @@ def test_somebody_elses_file_keeps_its_keys_and_mode_is_saved_once_and_comes_bac
 def test_the_files_owner_stays(path, theirs):
     theirs("{}")
     os.chown(path, 12, 34)
-    bring(path, {"a": 1})
+    ensure(path, {"a": 1})
     assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
 
 
@@ -96,7 +96,7 @@ def test_a_link_stays_a_link(path, theirs, tmp_path):
     theirs('{"debug": true}')
     real = path.rename(tmp_path / "elsewhere.json")
     path.symlink_to(real)
-    bring(path, {"a": 1})
+    ensure(path, {"a": 1})
     assert path.is_symlink()
     assert json.loads(real.read_text()) == {"debug": True, "a": 1}
 
@@ -104,40 +104,40 @@ def test_a_link_stays_a_link(path, theirs, tmp_path):
 def test_a_file_that_holds_what_is_wanted_is_not_written_again(path, theirs):
     theirs('{"a":1}')
     there = path.stat()
-    assert bring(path, {"a": 1})["changed"]
+    assert ensure(path, {"a": 1})["changed"]
     assert path.stat() == there
 
 
-def test_check_mode_foretells_the_change_and_the_digests_and_writes_nothing(path, theirs, tmp_path):
+def test_check_mode_predicts_the_change_and_the_digests_and_writes_nothing(path, theirs, tmp_path):
     theirs('{"debug": true}')
     before = sorted(tmp_path.rglob("*"))
     for wish in ({"settings": {"a": 1}}, {"nvidia_runtime": "present", "cdi": True}, {"state": "absent"}):
-        foretold = bring(path, check=True, **wish)
+        predicted = ensure(path, check=True, **wish)
         assert sorted(tmp_path.rglob("*")) == before
-        assert foretold == bring(path, **wish)
+        assert predicted == ensure(path, **wish)
         before = sorted(tmp_path.rglob("*"))
 
 
-def test_nothing_of_ours_in_the_file_is_told(path, theirs):
+def test_nothing_of_ours_in_the_file_is_reported(path, theirs):
     theirs('{"debug": true}')
-    assert bring(path)["untouched"]
-    assert not bring(path, {"a": 1})["untouched"]
-    assert not bring(path)["untouched"]
-    assert bring(path)["untouched"]
+    assert ensure(path)["untouched"]
+    assert not ensure(path, {"a": 1})["untouched"]
+    assert not ensure(path)["untouched"]
+    assert ensure(path)["untouched"]
 
 
 def test_each_file_has_its_own_record_and_each_owner_its_own_keys(path, theirs, tmp_path):
     theirs('{"debug": true}')
     other = tmp_path / "other" / "docker" / "daemon.json"
-    bring(path, {"a": 1})
-    bring(other, {"a": 2})
-    bring(path, nvidia_runtime="present", owner="toolkit")
-    bring(path)
+    ensure(path, {"a": 1})
+    ensure(other, {"a": 2})
+    ensure(path, nvidia_runtime="present", owner="toolkit")
+    ensure(path)
     assert json.loads(path.read_text()) == {
         "debug": True,
         "runtimes": {"nvidia": {"args": [], "path": "nvidia-container-runtime"}},
     }
-    bring(path, owner="toolkit", state="absent")
+    ensure(path, owner="toolkit", state="absent")
     assert path.read_text() == '{"debug": true}'
     assert json.loads(other.read_text()) == {"a": 2}
 
@@ -154,13 +154,13 @@ def test_what_is_remembered_is_the_users_own(user, monkeypatch):
     assert daemon_runner._record_file() == f"{wanted}/docker-daemon.json"
 
 
-def test_what_dockerd_refuses_is_told_and_the_file_left_alone(path, theirs, commands, tmp_path):
+def test_what_dockerd_refuses_is_reported_and_the_file_left_alone(path, theirs, commands, tmp_path):
     theirs('{"debug": true}')
     said = "the following directives don't match any configuration option: a"
     commands.answer("/usr/bin/dockerd --validate", rc=1, stderr=said)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(Refusal) as refused:
-        bring(path, {"a": 1})
+        ensure(path, {"a": 1})
     assert (
         str(refused.value) == f"dockerd does not accept the new daemon.json, so the old one was left in place:\n{said}"
     )
@@ -176,37 +176,37 @@ def test_dockerd_validates_the_very_text_before_it_is_written(path, commands, mo
         return host.Output(0, "", "configuration OK")
 
     monkeypatch.setattr(host, "run", validated)
-    bring(path, {"a": 1})
+    ensure(path, {"a": 1})
     assert seen == [(path.read_text(), False)]
 
 
 def test_giving_the_file_back_needs_no_consent_of_dockerd(path, theirs, commands, monkeypatch):
     theirs('{"theirs": true}')
-    bring(path, {"a": 1})
+    ensure(path, {"a": 1})
     commands.answer("/usr/bin/dockerd --validate", rc=1, stderr="no such option: theirs")
-    bring(path, state="absent")
+    ensure(path, state="absent")
     assert path.read_text() == '{"theirs": true}'
 
 
-def test_an_old_dockerd_that_cannot_validate_is_told(path, commands):
+def test_an_old_dockerd_that_cannot_validate_is_reported(path, commands):
     commands.answer("/usr/bin/dockerd", rc=125, stderr="unknown flag: --validate")
-    assert bring(path, {"a": 1})["unforetold"] == ["this dockerd is older than 23 and cannot validate its settings"]
+    assert ensure(path, {"a": 1})["not_predicted"] == ["this dockerd is older than 23 and cannot validate its settings"]
 
 
-def test_without_dockerd_check_mode_says_what_it_cannot_foretell_and_a_run_is_refused(path, monkeypatch):
+def test_without_dockerd_check_mode_says_what_it_cannot_predict_and_a_run_is_refused(path, monkeypatch):
     monkeypatch.setattr(host, "program", lambda name: None)
-    told = bring(path, {"a": 1}, check=True)["unforetold"]
-    assert told == ["dockerd is not installed yet, so the new daemon.json was not validated with it"]
+    described = ensure(path, {"a": 1}, check=True)["not_predicted"]
+    assert described == ["dockerd is not installed yet, so the new daemon.json was not validated with it"]
     with pytest.raises(Refusal, match="^dockerd is not installed; install Docker before its settings$"):
-        bring(path, {"a": 1})
+        ensure(path, {"a": 1})
 
 
 def test_without_dockerd_what_is_ours_can_be_removed(path, theirs, monkeypatch):
     theirs('{"debug": true}')
-    bring(path, {"a": 1})
+    ensure(path, {"a": 1})
     path.write_text('{"debug": false, "a": 1}')
     monkeypatch.setattr(host, "program", lambda name: None)
-    bring(path, state="absent")
+    ensure(path, state="absent")
     assert json.loads(path.read_text()) == {"debug": False}
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_no_json_is_left_alone(path, theirs, text, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     for state in ("present", "absent"):
         with pytest.raises(Refusal):
-            bring(path, {"b": 1}, state=state)
+            ensure(path, {"b": 1}, state=state)
     assert path.read_text() == text
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -224,9 +224,9 @@ def test_a_file_that_is_no_json_is_left_alone(path, theirs, text, tmp_path):
 def test_what_cannot_be_written_is_refused_with_a_way_out(path, tmp_path):
     (tmp_path / "etc").write_text("no folder")
     with pytest.raises(Refusal, match=f"^{path} cannot be read or written: .*; run as its owner .*set path to the"):
-        bring(path, {"a": 1})
+        ensure(path, {"a": 1})
     with pytest.raises(Refusal, match=f"^{tmp_path} is a folder; set path to a file$"):
-        bring(tmp_path, {"a": 1})
+        ensure(tmp_path, {"a": 1})
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_run_that_dies_between_two_renames_is_finished_by_the_next(
 ):
     if text is not None:
         theirs(text)
-    bring(path, first)
+    ensure(path, first)
     whole = path.read_bytes() if path.exists() else None
     there = {"theirs": 0} if text else {}
     renamed = []
@@ -257,15 +257,15 @@ def test_a_run_that_dies_between_two_renames_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", dying)
         with pytest.raises(KeyboardInterrupt):
-            bring(path, second)
+            ensure(path, second)
     now = path.read_bytes() if path.exists() else None
     assert now == whole or json.loads(now or b"{}") == {**there, **second}
-    healed = bring(path, second)
+    healed = ensure(path, second)
     assert json.loads(path.read_text() if path.exists() else "{}") == {**there, **second}
-    again = bring(path, second)
+    again = ensure(path, second)
     assert not again["changed"]
     assert (again["digest"], again["reload_digest"]) == (healed["digest"], healed["reload_digest"])
-    bring(path, state="absent")
+    ensure(path, state="absent")
     assert (path.read_text() if path.exists() else None) == text
 
 
@@ -282,14 +282,14 @@ def test_a_run_that_is_killed_before_the_rename_leaves_the_whole_file_and_the_ne
     if child == 0:
         try:
             os.replace = killed
-            bring(path, {"a": 1})
+            ensure(path, {"a": 1})
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert path.read_text() == '{"theirs": 0}'
-    assert bring(path, {"a": 1})["changed"]
+    assert ensure(path, {"a": 1})["changed"]
     assert json.loads(path.read_text()) == {"theirs": 0, "a": 1}
-    bring(path, state="absent")
+    ensure(path, state="absent")
     assert path.read_text() == '{"theirs": 0}'
 
 
@@ -352,6 +352,6 @@ def test_a_key_on_the_command_line_is_refused_and_nothing_is_done(systemd, path,
     units(path.parents[1] / "systemd" / "user", docker_service=start("--registry-mirror https://n"))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(Refusal, match=r"--registry-mirror in .*/systemd/user/docker.service\)"):
-        bring(path, {"registry-mirrors": ["https://m"]})
+        ensure(path, {"registry-mirrors": ["https://m"]})
     assert sorted(tmp_path.rglob("*")) == before
-    assert bring(path, {"debug": True})["changed"]
+    assert ensure(path, {"debug": True})["changed"]

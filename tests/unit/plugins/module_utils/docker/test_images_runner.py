@@ -64,7 +64,7 @@ def test_a_registry_that_asks_for_a_token_gets_one(server, key):
 
 
 @pytest.mark.parametrize("given", [b"no JSON", b"[]", b"{}"], ids=["no JSON", "a list", "no token in it"])
-def test_a_registry_that_gives_no_token_is_told(server, given):
+def test_a_registry_that_gives_no_token_is_reported(server, given):
     registry_with_tokens(server, "token")
     server.routes["GET", "/token"] = lambda asked: asked.say(200, given)
     assert resolved(server) == f"http://{server.place}{MANIFEST} answered 401"
@@ -79,7 +79,7 @@ def test_a_registry_that_gives_no_token_is_told(server, given):
     ],
     ids=["not there", "no digest", "no HTTP at all"],
 )
-def test_why_a_tag_cannot_be_resolved_is_told(server, answer, word):
+def test_why_a_tag_cannot_be_resolved_is_reported(server, answer, word):
     server.routes["HEAD", MANIFEST] = answer
     assert f"http://{server.place}{MANIFEST} {word}" in resolved(server)
 
@@ -95,7 +95,7 @@ def test_an_image_is_pulled_by_the_digest_that_the_registry_gave(server, command
     serve(server, OLD)
     commands.answer("docker image inspect", rc=1)
     reference = f"{server.place}/vllm/v@{OLD}"
-    result = images_runner.bring(params(server), check=False)
+    result = images_runner.ensure(params(server), check=False)
     assert {name: result[name] for name in ("changed", "image", "digest", "reference", "moved_to")} == {
         "changed": True,
         "image": "docker.io/vllm/v:1",
@@ -106,33 +106,33 @@ def test_an_image_is_pulled_by_the_digest_that_the_registry_gave(server, command
     assert commands.made == [f"docker image inspect {reference}", f"docker pull --quiet {reference}"]
 
 
-def test_check_mode_foretells_the_pull(server, commands):
+def test_check_mode_predicts_the_pull(server, commands):
     serve(server, OLD)
     commands.answer("docker image inspect", rc=127)
-    assert images_runner.bring(params(server), check=True)["changed"] is True
+    assert images_runner.ensure(params(server), check=True)["changed"] is True
     assert commands.that("pull") == []
 
 
 def test_an_image_that_is_there_is_left_alone(server, commands):
     serve(server, OLD)
-    assert images_runner.bring(params(server, locked_digest=OLD), check=False)["changed"] is False
+    assert images_runner.ensure(params(server, locked_digest=OLD), check=False)["changed"] is False
     assert commands.that("pull") == []
 
 
-def test_a_tag_that_has_moved_is_told_and_the_recorded_digest_is_used(server, commands):
+def test_a_tag_that_has_moved_is_reported_and_the_recorded_digest_is_used(server, commands):
     serve(server, NEW)
-    result = images_runner.bring(params(server, locked_digest=OLD), check=False)
+    result = images_runner.ensure(params(server, locked_digest=OLD), check=False)
     assert (result["digest"], result["moved_to"]) == (OLD, NEW)
 
 
 def test_a_recorded_digest_needs_no_registry(server, commands):
-    result = images_runner.bring(params(server, locked_digest=OLD), check=False)
+    result = images_runner.ensure(params(server, locked_digest=OLD), check=False)
     assert (result["digest"], result["moved_to"]) == (OLD, "")
 
 
 def test_without_a_digest_nothing_is_pulled(server, commands):
     with pytest.raises(Refusal) as refused:
-        images_runner.bring(params(server), check=False)
+        images_runner.ensure(params(server), check=False)
     assert str(refused.value) == (
         f"docker.io/vllm/v:1 cannot be resolved: http://{server.place}{MANIFEST} answered 404; wanted its digest from "
         f"{server.place}; set gpuchat_registry_map to a registry that this host reaches and that holds the image"

@@ -64,7 +64,7 @@ def test_a_host_computes_with_what_works_and_says_what_is_to_be_done(
         (Found("nvidia", "no_permission", "not allowed"), MAY, False, "run as root"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_cure(found, wanted, installed, words):
+def test_what_cannot_be_is_refused_with_the_hint(found, wanted, installed, words):
     with pytest.raises(Refusal, match=words):
         decide(found, wanted, installed)
 
@@ -117,7 +117,7 @@ def test_a_host_without_uefi_has_no_secure_boot(host_without_driver, monkeypatch
 
 @pytest.mark.usefixtures("host_without_driver")
 def test_the_module_returns_the_decision_with_all_that_was_found():
-    result = accelerator_runner.bring(PARAMS, check=False)
+    result = accelerator_runner.ensure(PARAMS, check=False)
     assert {key: result[key] for key in ("accelerator", "install_driver", "reboot", "state", "changed")} == {
         "accelerator": "nvidia",
         "install_driver": True,
@@ -130,6 +130,6 @@ def test_the_module_returns_the_decision_with_all_that_was_found():
 @pytest.mark.usefixtures("host_without_driver")
 def test_check_mode_says_that_a_driver_which_is_not_there_yet_cannot_be_asked():
     after = {**PARAMS, "driver_installed": True}
-    assert accelerator_runner.bring(after, check=True)["unforetold"]
+    assert accelerator_runner.ensure(after, check=True)["not_predicted"]
     with pytest.raises(Refusal, match="nvidia_driver_reboot"):
-        accelerator_runner.bring(after, check=False)
+        accelerator_runner.ensure(after, check=False)

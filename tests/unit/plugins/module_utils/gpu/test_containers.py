@@ -62,7 +62,7 @@ def one_with_gpus(commands):
 
 def test_a_container_that_lost_its_gpus_is_restarted(one_with_gpus):
     one_with_gpus.answer("docker exec", rc=LOST)
-    result = containers_runner.bring(PARAMS, check=False)
+    result = containers_runner.ensure(PARAMS, check=False)
     assert result["changed"]
     assert one_with_gpus.that("restart") == ["docker restart c0ffee"]
     assert [(one["before"], one["after"]) for one in result["diff"]] == [("has lost its GPUs\n", "restarted\n")]
@@ -71,21 +71,21 @@ def test_a_container_that_lost_its_gpus_is_restarted(one_with_gpus):
 @pytest.mark.parametrize("status", [0, 1, 126, 127])
 def test_a_container_that_can_open_them_or_cannot_be_looked_into_is_left_alone(one_with_gpus, status):
     one_with_gpus.answer("docker exec", rc=status)
-    assert not containers_runner.bring(PARAMS, check=False)["changed"]
+    assert not containers_runner.ensure(PARAMS, check=False)["changed"]
     assert one_with_gpus.that("restart") == []
 
 
-def test_check_mode_foretells_the_restart_and_starts_nothing(one_with_gpus):
+def test_check_mode_predicts_the_restart_and_starts_nothing(one_with_gpus):
     one_with_gpus.answer("docker exec", rc=LOST)
-    result = containers_runner.bring(PARAMS, check=True)
+    result = containers_runner.ensure(PARAMS, check=True)
     assert result["changed"]
-    assert result["unforetold"]
+    assert result["not_predicted"]
     assert one_with_gpus.that("restart", "run") == []
 
 
 def test_a_host_without_docker_is_no_error_in_check_mode(commands):
     commands.answer("docker", rc=127, stderr="docker: not found")
-    assert not containers_runner.bring(PARAMS, check=True)["changed"]
+    assert not containers_runner.ensure(PARAMS, check=True)["changed"]
 
 
 @pytest.mark.parametrize(

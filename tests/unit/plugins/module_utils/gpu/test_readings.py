@@ -61,10 +61,14 @@ def test_processes_that_could_not_be_asked_for_are_unknown():
 
 def test_nvidia_smi_tells_of_shared_memory_by_telling_nothing():
     surroundings = Surroundings(memory_bytes=128, memory_free_bytes=64)
-    told = readings.report(Reading("nvidia-smi", smi("shared.csv")[0]), surroundings)["gpus"][0]
-    assert told["memory_is_shared"]
-    assert (told["pci_address"], told["memory_bytes"], told["memory_free_bytes"]) == ("000f:01:00.0", 128, 64)
-    assert (told["architecture"], told["mig_mode"], told["mig_devices"], told["ecc_errors"]) == (
+    described = readings.report(Reading("nvidia-smi", smi("shared.csv")[0]), surroundings)["gpus"][0]
+    assert described["memory_is_shared"]
+    assert (described["pci_address"], described["memory_bytes"], described["memory_free_bytes"]) == (
+        "000f:01:00.0",
+        128,
+        64,
+    )
+    assert (described["architecture"], described["mig_mode"], described["mig_devices"], described["ecc_errors"]) == (
         "Blackwell",
         None,
         [],
@@ -73,15 +77,15 @@ def test_nvidia_smi_tells_of_shared_memory_by_telling_nothing():
 
 
 def test_a_gpu_in_mig_mode_that_tells_no_memory_shares_none():
-    told = readings.report(Reading("nvml", (Gpu(0, memory_supported=False, mig_mode="enabled"),)), Surroundings())
-    assert not told["gpus"][0]["memory_is_shared"]
+    described = readings.report(Reading("nvml", (Gpu(0, memory_supported=False, mig_mode="enabled"),)), Surroundings())
+    assert not described["gpus"][0]["memory_is_shared"]
 
 
 def test_a_row_of_a_lost_gpu_makes_the_state_and_shares_no_memory():
-    told = readings.report(Reading("nvidia-smi", smi("lost.csv")[0]), Surroundings(memory_bytes=128))
-    assert told["state"] == "lost"
-    assert told["reason"].startswith("GPU 1 at 0000:5e:00.0: GPU is lost; ")
-    lost = told["gpus"][1]
+    described = readings.report(Reading("nvidia-smi", smi("lost.csv")[0]), Surroundings(memory_bytes=128))
+    assert described["state"] == "lost"
+    assert described["reason"].startswith("GPU 1 at 0000:5e:00.0: GPU is lost; ")
+    lost = described["gpus"][1]
     assert (lost["fault"], lost["memory_bytes"], lost["memory_is_shared"]) == ("GPU is lost", None, False)
     assert lost["mig_devices"] is None
 
@@ -181,15 +185,15 @@ def test_only_nvidias_and_amds_cards_are_found_on_pci(files, found):
 
 def test_a_host_with_cards_of_both_is_nvidias():
     devices = (PciDevice("0000:01:00.0", "10de", "2684"), PciDevice("0000:02:00.0", "1002", "164e", "amdgpu"))
-    told = readings.report(Reading("nvml", (Gpu(0, "0000:01:00.0"),)), Surroundings(devices, kfd=True))
-    assert told["accelerator"] == "nvidia"
+    described = readings.report(Reading("nvml", (Gpu(0, "0000:01:00.0"),)), Surroundings(devices, kfd=True))
+    assert described["accelerator"] == "nvidia"
 
 
-def test_a_fault_whose_gpu_cannot_be_told_from_another_names_no_address():
+def test_a_fault_whose_gpu_cannot_be_reported_from_another_names_no_address():
     devices = tuple(PciDevice(f"0000:0{index}:00.0", "10de", "2684", "nvidia") for index in (1, 2, 3))
     gpu = Gpu(1, fault="GPU is lost")
-    told = readings.report(Reading("nvml", (Gpu(0, "0000:01:00.0"), gpu)), Surroundings(devices))
-    assert told["reason"].startswith("GPU 1 at an unknown address: GPU is lost; ")
+    described = readings.report(Reading("nvml", (Gpu(0, "0000:01:00.0"), gpu)), Surroundings(devices))
+    assert described["reason"].startswith("GPU 1 at an unknown address: GPU is lost; ")
 
 
 ends = st.lists(st.sampled_from([SWITCH, "0000:00:00.0", "0000:01:00.0", "0000:02:00.0", "unknown"]), max_size=18)

@@ -65,7 +65,7 @@ def machine(count=1, kind=None, **changes):
         ("nvmlDeviceGetCount_v2", "-"): count,
     }
     for index in range(count):
-        answers |= {(function, str(index)): told for function, told in kind.items()}
+        answers |= {(function, str(index)): described for function, described in kind.items()}
         answers["nvmlDeviceGetPciInfo", str(index)] = f"00000000:{0x18 + index:02X}:00.0"
         answers["nvmlDeviceGetUUID", str(index)] = f"GPU-0000000{index}"
     return answers
@@ -119,7 +119,7 @@ def look(libraries, machine_folder):
 
     def run(answers, library="present"):
         path = machine_folder / "answers"
-        path.write_text("".join(f"{name} {whom} {told}\n" for (name, whom), told in answers.items()))
+        path.write_text("".join(f"{name} {whom} {described}\n" for (name, whom), described in answers.items()))
         environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries / library), "NVML_ANSWERS": str(path)}
         command = [sys.executable, "-c", LOOK, str(PACKAGE), str(machine_folder)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -129,13 +129,13 @@ def look(libraries, machine_folder):
     return run
 
 
-def test_one_gpu_is_told_with_every_field(look, plug):
+def test_one_gpu_is_reported_with_every_field(look, plug):
     plug(address(0))
     answers = machine()
     answers["nvmlDeviceGetComputeRunningProcesses", "0"] = f"4711 {GIB} 4712 {2 * GIB}"
     answers["nvmlSystemGetProcessName", "4711"] = "VLLM::EngineCore"
-    told = look(answers)
-    assert told["gpus"] == [
+    described = look(answers)
+    assert described["gpus"] == [
         {
             "index": 0,
             "pci_address": "0000:18:00.0",
@@ -159,7 +159,7 @@ def test_one_gpu_is_told_with_every_field(look, plug):
             "fault": None,
         }
     ]
-    assert {name: told[name] for name in told if name != "gpus"} == {
+    assert {name: described[name] for name in described if name != "gpus"} == {
         "changed": False,
         "diff": [],
         "msg": "ok: 1 x NVIDIA H100 80GB HBM3",
@@ -182,17 +182,17 @@ def test_eight_gpus_on_nvswitches_are_each_others_peers(look):
             answers["nvmlDeviceGetNvLinkRemoteDeviceType", f"{index}.{link}"] = 2
         for other in range(index + 1, 8):
             answers["nvmlDeviceGetTopologyCommonAncestor", f"{index}.{other}"] = 40 if index // 4 == other // 4 else 50
-    told = look(answers)
-    assert told["reason"] == "8 x NVIDIA H100 80GB HBM3"
-    for gpu in told["gpus"]:
+    described = look(answers)
+    assert described["reason"] == "8 x NVIDIA H100 80GB HBM3"
+    for gpu in described["gpus"]:
         assert gpu["nvlink_peers"] == [{"index": index, "links": 18} for index in range(8) if index != gpu["index"]]
-    assert len(told["topology"]) == 28
-    assert told["topology"][0] == {"gpus": [0, 1], "link": "nvlink", "pcie_path": "numa_node", "nvlinks": 18}
-    assert told["topology"][-4] == {"gpus": [4, 7], "link": "nvlink", "pcie_path": "numa_node", "nvlinks": 18}
-    assert {"gpus": [0, 7], "link": "nvlink", "pcie_path": "sockets", "nvlinks": 18} in told["topology"]
+    assert len(described["topology"]) == 28
+    assert described["topology"][0] == {"gpus": [0, 1], "link": "nvlink", "pcie_path": "numa_node", "nvlinks": 18}
+    assert described["topology"][-4] == {"gpus": [4, 7], "link": "nvlink", "pcie_path": "numa_node", "nvlinks": 18}
+    assert {"gpus": [0, 7], "link": "nvlink", "pcie_path": "sockets", "nvlinks": 18} in described["topology"]
 
 
-def test_bridged_pairs_are_told_apart_from_those_that_only_share_a_switch_or_a_socket(look):
+def test_bridged_pairs_are_reported_apart_from_those_that_only_share_a_switch_or_a_socket(look):
     answers = machine(4)
     for one, other in ((0, 1), (1, 0)):
         for link in (2, 3):  # links 0 and 1 are not there on this kind of card
@@ -202,21 +202,21 @@ def test_bridged_pairs_are_told_apart_from_those_that_only_share_a_switch_or_a_s
     answers["nvmlDeviceGetNvLinkState", "0.4"] = 0
     for (one, other), level in {(0, 1): 30, (2, 3): 10, (0, 2): 50}.items():
         answers["nvmlDeviceGetTopologyCommonAncestor", f"{one}.{other}"] = level
-    told = look(answers)
-    assert [gpu["nvlink_peers"] for gpu in told["gpus"]] == [
+    described = look(answers)
+    assert [gpu["nvlink_peers"] for gpu in described["gpus"]] == [
         [{"index": 1, "links": 2}],
         [{"index": 0, "links": 2}],
         [],
         [],
     ]
-    links = {tuple(pair["gpus"]): (pair["link"], pair["nvlinks"]) for pair in told["topology"]}
+    links = {tuple(pair["gpus"]): (pair["link"], pair["nvlinks"]) for pair in described["topology"]}
     assert links[0, 1] == ("nvlink", 2)
     assert links[2, 3] == ("pcie_switch", 0)
     assert links[0, 2] == ("sockets", 0)
     assert links[1, 3] == (None, 0)
 
 
-def test_the_parts_of_a_gpu_in_mig_mode_are_told(look):
+def test_the_parts_of_a_gpu_in_mig_mode_are_reported(look):
     answers = machine()
     answers["nvmlDeviceGetMigMode", "0"] = "1 1"
     answers["nvmlDeviceGetMaxMigDeviceCount", "0"] = 7
@@ -251,61 +251,61 @@ def test_the_parts_of_a_gpu_in_mig_mode_are_told(look):
         ("nvmlDeviceGetUUID", 16, "GPU requires restart"),
     ],
 )
-def test_a_lost_gpu_is_named_with_its_address_and_the_cure_and_the_others_are_told(look, plug, asked, code, words):
+def test_a_lost_gpu_is_named_with_its_address_and_the_hint_and_the_others_are_reported(look, plug, asked, code, words):
     for index in range(3):
         plug(address(index))
     answers = machine(3)
     answers[asked, "1.0" if "NvLink" in asked else "1"] = f"!{code}"
     if asked.endswith("HandleByIndex"):
         del answers["nvmlDeviceGetPciInfo", "1"]
-    told = look(answers)
-    assert told["state"] == "lost"
-    assert told["reason"].startswith(f"GPU 1 at 0000:19:00.0: {words}; a GPU has left the bus or needs a reset:")
-    assert [gpu["uuid"] for gpu in told["gpus"]] == ["GPU-00000000", None, "GPU-00000002"]
-    assert [gpu["fault"] for gpu in told["gpus"]] == [None, words, None]
+    described = look(answers)
+    assert described["state"] == "lost"
+    assert described["reason"].startswith(f"GPU 1 at 0000:19:00.0: {words}; a GPU has left the bus or needs a reset:")
+    assert [gpu["uuid"] for gpu in described["gpus"]] == ["GPU-00000000", None, "GPU-00000002"]
+    assert [gpu["fault"] for gpu in described["gpus"]] == [None, words, None]
 
 
 def test_a_gpu_that_the_driver_holds_and_does_not_list_is_lost(look, plug):
     plug(address(0))
-    told = look(machine(0))
-    assert (told["state"], told["accelerator"], told["source"]) == ("lost", "nvidia", "sysfs")
-    assert told["reason"].startswith("the driver is bound to 0000:18:00.0 (10de:2330) and serves none; ")
+    described = look(machine(0))
+    assert (described["state"], described["accelerator"], described["source"]) == ("lost", "nvidia", "sysfs")
+    assert described["reason"].startswith("the driver is bound to 0000:18:00.0 (10de:2330) and serves none; ")
 
 
 def test_gpus_that_the_driver_leaves_out_are_named_beside_those_it_serves(look, plug):
     plug(address(0))
     plug(address(1), driver="vfio-pci")
-    told = look(machine(1))
-    assert told["state"] == "ok"
-    assert told["reason"] == "1 x NVIDIA H100 80GB HBM3; the driver does not serve 0000:19:00.0 (10de:2330)"
+    described = look(machine(1))
+    assert described["state"] == "ok"
+    assert described["reason"] == "1 x NVIDIA H100 80GB HBM3; the driver does not serve 0000:19:00.0 (10de:2330)"
 
 
 @pytest.mark.parametrize(
     ("asked", "whom"), [("nvmlInit", "-"), ("nvmlDeviceGetCount_v2", "-"), ("nvmlDeviceGetHandleByIndex", "0")]
 )
-def test_a_user_who_may_not_ask_is_told_to_become_root(look, asked, whom):
-    told = look({**machine(), (asked, whom): "!4"})
-    assert (told["state"], told["gpus"]) == ("no_permission", [])
-    assert told["reason"] == "the driver refuses this user (Insufficient Permissions); run as root (become: true)"
+def test_a_user_who_may_not_ask_is_reported_to_become_root(look, asked, whom):
+    described = look({**machine(), (asked, whom): "!4"})
+    assert (described["state"], described["gpus"]) == ("no_permission", [])
+    assert described["reason"] == "the driver refuses this user (Insufficient Permissions); run as root (become: true)"
 
 
-def test_a_value_that_this_user_may_not_see_is_null_and_the_rest_is_told(look):
-    told = look({**machine(), ("nvmlDeviceGetMemoryInfo", "0"): "!4", ("nvmlDeviceGetNvLinkState", "0.0"): "!4"})
-    gpu = told["gpus"][0]
-    assert (told["state"], gpu["memory_bytes"], gpu["memory_is_shared"]) == ("ok", None, False)
+def test_a_value_that_this_user_may_not_see_is_null_and_the_rest_is_reported(look):
+    described = look({**machine(), ("nvmlDeviceGetMemoryInfo", "0"): "!4", ("nvmlDeviceGetNvLinkState", "0.0"): "!4"})
+    gpu = described["gpus"][0]
+    assert (described["state"], gpu["memory_bytes"], gpu["memory_is_shared"]) == ("ok", None, False)
     assert (gpu["nvlink_peers"], gpu["temperature_c"]) == (None, 41)
 
 
 def test_a_driver_that_was_upgraded_under_its_module_is_a_mismatch_with_both_versions(look, plug, machine_folder):
     plug(address(0))
     (machine_folder / "version").write_text(MODULE_VERSION.format("535.161.07"))
-    told = look({**machine(), ("nvmlInit", "-"): "!18"})
-    assert (told["state"], told["source"], told["driver_version"]) == ("mismatch", "sysfs", "535.161.07")
-    assert told["reason"] == (
+    described = look({**machine(), ("nvmlInit", "-"): "!18"})
+    assert (described["state"], described["source"], described["driver_version"]) == ("mismatch", "sysfs", "535.161.07")
+    assert described["reason"] == (
         "the loaded kernel module is 535.161.07, NVIDIA's library 550.54.15: the driver was upgraded under a running "
         "kernel module; reboot the host"
     )
-    assert [gpu["pci_address"] for gpu in told["gpus"]] == ["0000:18:00.0"]
+    assert [gpu["pci_address"] for gpu in described["gpus"]] == ["0000:18:00.0"]
 
 
 def test_an_old_driver_tells_all_but_what_it_does_not_know(look):
@@ -314,16 +314,16 @@ def test_an_old_driver_tells_all_but_what_it_does_not_know(look):
     answers["nvmlDeviceGetNvLinkState", "0.0"] = answers["nvmlDeviceGetNvLinkState", "1.0"] = 1
     answers["nvmlDeviceGetNvLinkRemotePciInfo", "0.0"] = "00000000:19:00.0"
     answers["nvmlDeviceGetNvLinkRemotePciInfo", "1.0"] = "00000000:18:00.0"
-    told = look(answers, "old")
-    gpu = told["gpus"][0]
-    assert (told["state"], told["cuda_version"]) == ("ok", "12.2")
+    described = look(answers, "old")
+    gpu = described["gpus"][0]
+    assert (described["state"], described["cuda_version"]) == ("ok", "12.2")
     assert (gpu["mig_mode"], gpu["mig_devices"]) == (None, [])
     assert (gpu["architecture"], gpu["temperature_c"]) == ("Hopper", 41)
     assert gpu["processes"] == [{"pid": 4711, "name": None, "memory_bytes": GIB}]
     assert gpu["nvlink_peers"] == [{"index": 1, "links": 1}]
 
 
-def test_a_gpu_that_shares_the_hosts_memory_is_told_with_the_hosts_figures(look):
+def test_a_gpu_that_shares_the_hosts_memory_is_reported_with_the_hosts_figures(look):
     answers = machine(1)
     answers["nvmlDeviceGetMemoryInfo", "0"] = "!3"
     gpu = look(answers)["gpus"][0]
@@ -333,30 +333,30 @@ def test_a_gpu_that_shares_the_hosts_memory_is_told_with_the_hosts_figures(look)
 
 @pytest.mark.parametrize("library", ["none", "present"])
 def test_without_a_gpu_the_host_is_a_cpu_host(look, library):
-    told = look({("nvmlInit", "-"): "!9"}, library)
-    assert (told["state"], told["accelerator"], told["source"]) == ("no_gpu", "cpu", "none")
-    assert (told["gpus"], told["topology"]) == ([], None)
-    assert told["reason"] == "the host has no NVIDIA GPU"
+    described = look({("nvmlInit", "-"): "!9"}, library)
+    assert (described["state"], described["accelerator"], described["source"]) == ("no_gpu", "cpu", "none")
+    assert (described["gpus"], described["topology"]) == ([], None)
+    assert described["reason"] == "the host has no NVIDIA GPU"
 
 
-def test_a_gpu_without_a_driver_is_told_by_its_address(look, plug):
+def test_a_gpu_without_a_driver_is_reported_by_its_address(look, plug):
     plug(address(0), driver="nouveau")
     plug("0000:18:00.1", kind="0x040300", driver="snd_hda_intel")
-    told = look({}, "none")
-    assert (told["state"], told["accelerator"], told["source"]) == ("no_driver", "nvidia", "sysfs")
-    assert told["reason"] == (
+    described = look({}, "none")
+    assert (described["state"], described["accelerator"], described["source"]) == ("no_driver", "nvidia", "sysfs")
+    assert described["reason"] == (
         "found 0000:18:00.0 (10de:2330), bound to the kernel driver nouveau, but no working NVIDIA driver "
         "(NVML Shared Library Not Found); install the driver"
     )
-    assert [(gpu["pci_address"], gpu["index"], gpu["memory_bytes"]) for gpu in told["gpus"]] == [
+    assert [(gpu["pci_address"], gpu["index"], gpu["memory_bytes"]) for gpu in described["gpus"]] == [
         (address(0), None, None)
     ]
 
 
 def test_an_unknown_error_of_the_driver_is_a_state_too(look):
-    told = look({**machine(), ("nvmlInit", "-"): "!999"})
-    assert told["state"] == "failed"
-    assert told["reason"] == (
+    described = look({**machine(), ("nvmlInit", "-"): "!999"})
+    assert described["state"] == "failed"
+    assert described["reason"] == (
         "NVIDIA's driver answers with an error: Unknown Error; look for NVRM in the kernel's log (dmesg)"
     )
 
@@ -378,14 +378,18 @@ def test_without_pynvml_nvidia_smi_is_asked_and_that_is_said(smi):
     smi.answer("/usr/bin/nvidia-smi --query-gpu=index", (SMI / "two.csv").read_text())
     smi.answer("/usr/bin/nvidia-smi --query-compute-apps=", (SMI / "processes.csv").read_text())
     smi.answer("/usr/bin/nvidia-smi -q -x", "<nvidia_smi_log>\n\t<cuda_version>12.2</cuda_version>\n</nvidia_smi_log>")
-    told = readings_runner.look()
-    assert told["msg"] == (
-        "ok: 2 x NVIDIA A100-SXM4-80GB; read by nvidia-smi, which tells nothing of links, topology and MIG devices, "
+    described = readings_runner.look()
+    assert described["msg"] == (
+        "ok: 2 x NVIDIA A100-SXM4-80GB; read by nvidia-smi, which says nothing of links, topology and MIG devices, "
         "for no Python with pynvml that fits was found; the role toolbox brings one"
     )
-    assert (told["source"], told["driver_version"], told["cuda_version"]) == ("nvidia-smi", "535.86.10", "12.2")
-    assert (told["topology"], told["gpus"][0]["nvlink_peers"]) == (None, None)
-    assert [process["pid"] for process in told["gpus"][1]["processes"]] == [1834, 1835]
+    assert (described["source"], described["driver_version"], described["cuda_version"]) == (
+        "nvidia-smi",
+        "535.86.10",
+        "12.2",
+    )
+    assert (described["topology"], described["gpus"][0]["nvlink_peers"]) == (None, None)
+    assert [process["pid"] for process in described["gpus"][1]["processes"]] == [1834, 1835]
 
 
 def test_an_older_nvidia_smi_is_asked_again_without_the_fields_that_it_refuses(smi):
@@ -398,9 +402,9 @@ def test_an_older_nvidia_smi_is_asked_again_without_the_fields_that_it_refuses(s
         return ", ".join(row.get(name, "[N/A]") for name in fields) + "\n"
 
     smi.answer("/usr/bin/nvidia-smi --query-gpu=", answer)
-    told = readings_runner.look()
-    assert (told["state"], told["gpus"][0]["memory_bytes"]) == ("ok", 15109 * 1024**2)
-    assert told["gpus"][0]["compute_capability"] is None
+    described = readings_runner.look()
+    assert (described["state"], described["gpus"][0]["memory_bytes"]) == ("ok", 15109 * 1024**2)
+    assert described["gpus"][0]["compute_capability"] is None
     assert len(smi.that("--format=csv,noheader,nounits")) == 4
 
 
@@ -420,17 +424,17 @@ def test_an_older_nvidia_smi_is_asked_again_without_the_fields_that_it_refuses(s
 def test_what_nvidia_smi_ends_with_is_a_state(smi, plug, status, words, state):
     plug(address(0))
     smi.answer("/usr/bin/nvidia-smi", words, rc=status)
-    told = readings_runner.look()
-    assert told["state"] == state
-    assert "Traceback" not in told["msg"]
+    described = readings_runner.look()
+    assert described["state"] == state
+    assert "Traceback" not in described["msg"]
 
 
 def test_without_pynvml_and_nvidia_smi_sysfs_is_left(smi, plug, monkeypatch):
     monkeypatch.setattr(host, "program", lambda name: None)
     plug(address(0), driver=None)
-    told = readings_runner.look()
-    assert (told["state"], told["source"]) == ("no_driver", "sysfs")
-    assert "(found neither NVIDIA's library nor nvidia-smi)" in told["reason"]
+    described = readings_runner.look()
+    assert (described["state"], described["source"]) == ("no_driver", "sysfs")
+    assert "(found neither NVIDIA's library nor nvidia-smi)" in described["reason"]
 
 
 @pytest.mark.parametrize(
@@ -469,7 +473,7 @@ def test_the_whole_module_goes_on_in_the_toolboxs_python_where_there_is_one(libr
         shutil.copy(importlib.util.find_spec("pynvml").origin, packages)
     (tmp_path / "ansible.cfg").touch()
     answers = tmp_path / "answers"
-    answers.write_text("".join(f"{name} {whom} {told}\n" for (name, whom), told in machine().items()))
+    answers.write_text("".join(f"{name} {whom} {described}\n" for (name, whom), described in machine().items()))
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
@@ -484,6 +488,6 @@ def test_the_whole_module_goes_on_in_the_toolboxs_python_where_there_is_one(libr
     command += ["-a", f"toolbox={tmp_path / 'toolbox'}", "--check"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout.partition(" => ")[2])
-    assert told["source"] == ("nvml" if toolbox else "none")
-    assert [gpu["name"] for gpu in told["gpus"]] == ["NVIDIA H100 80GB HBM3"] * toolbox
+    described = json.loads(done.stdout.partition(" => ")[2])
+    assert described["source"] == ("nvml" if toolbox else "none")
+    assert [gpu["name"] for gpu in described["gpus"]] == ["NVIDIA H100 80GB HBM3"] * toolbox

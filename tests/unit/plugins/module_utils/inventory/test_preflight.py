@@ -6,9 +6,9 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
     Inventory,
     Specification,
+    describe,
     find_faults,
     is_host_name,
-    told,
 )
 
 GOOD = {"gpuchat_domain": "chat.example.com", "gpuchat_allowed_networks": ["10.0.0.0/24"]}
@@ -39,7 +39,7 @@ def findings(groups=None, untemplated=(), others=None, **variables):
     inventory = Inventory(groups, by_host, untemplated)
     found = find_faults(inventory, SPECIFICATION)
     every = inventory.hosts("gpu", "chat", "edge")
-    return told(found.faults, every), told(found.warnings, every)
+    return describe(found.faults, every), describe(found.warnings, every)
 
 
 def faults(**inventory):
@@ -204,12 +204,12 @@ def test_a_probe_host_that_is_in_no_inventory_is_a_fault(probe, message):
 
 
 def test_a_variable_that_cannot_be_templated_is_a_fault():
-    word = "gpuchat_domain cannot be templated: 'x' is undefined; mend its value"
+    word = "gpuchat_domain cannot be templated: 'x' is undefined; fix its value"
     assert faults(untemplated=[("one", "gpuchat_domain", "'x' is undefined")]) == (word,)
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "described"),
     [
         ({"name": "m"}, ""),
         ({"name": "m", "source": "huggingface", "repo": "a/b"}, ""),
@@ -219,10 +219,10 @@ def test_a_variable_that_cannot_be_templated_is_a_fault():
         ({"name": "m", "source": "http"}, "set gpuchat_model.endpoints"),
     ],
 )
-def test_a_models_source_needs_what_names_it_there(model, told):
+def test_a_models_source_needs_what_names_it_there(model, described):
     found = [fault for fault in faults(gpuchat_model=model) if "gpuchat_model." in fault]
-    assert bool(found) == bool(told)
-    assert all(told in fault for fault in found)
+    assert bool(found) == bool(described)
+    assert all(described in fault for fault in found)
 
 
 def test_a_variable_that_cannot_be_templated_on_a_host_of_no_part_is_no_fault():

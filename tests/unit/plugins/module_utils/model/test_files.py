@@ -23,7 +23,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     intact,
     matches,
     parse_manifest,
-    proven,
+    verified,
     wanted_as_recorded,
 )
 from hypothesis import given
@@ -126,17 +126,17 @@ def test_a_file_is_intact_with_its_size_and_time():
     assert intact(None, there) == {}
 
 
-def test_bytes_are_proven_by_either_hash():
+def test_bytes_are_verified_by_either_hash():
     sha256 = hashlib.sha256(b"abc").hexdigest()
     git = hashlib.sha1(b"blob 3\0abc").hexdigest()
-    assert proven(ModelFile("a", 3, sha256), b"abc")
-    assert proven(ModelFile("a", 3, "", git), b"abc")
-    assert proven(ModelFile("a", 3), b"abc")
-    assert proven(ModelFile("a", 0, "", GIT_EMPTY), b"")
-    assert not proven(ModelFile("a", 3, sha256), b"abd")
-    assert not proven(ModelFile("a", 3, "", git), b"abd")
-    assert not proven(ModelFile("a", 4), b"abc")
-    assert not proven(ModelFile("a", 3, "0" * 64, git), b"abc")
+    assert verified(ModelFile("a", 3, sha256), b"abc")
+    assert verified(ModelFile("a", 3, "", git), b"abc")
+    assert verified(ModelFile("a", 3), b"abc")
+    assert verified(ModelFile("a", 0, "", GIT_EMPTY), b"")
+    assert not verified(ModelFile("a", 3, sha256), b"abd")
+    assert not verified(ModelFile("a", 3, "", git), b"abd")
+    assert not verified(ModelFile("a", 4), b"abc")
+    assert not verified(ModelFile("a", 3, "0" * 64, git), b"abc")
 
 
 def test_a_proof_tells_what_was_found_in_the_sources_own_terms():
@@ -168,7 +168,7 @@ def weights(tensors, body=b"", head=None):
 TWO = {"x": {"data_offsets": [0, 2]}, "y": {"data_offsets": [2, 5]}, "__metadata__": {"format": "pt"}}
 
 
-def test_the_tensors_of_a_file_are_told():
+def test_the_tensors_of_a_file_are_reported():
     content = weights(TWO, b"12345")
     assert check_safetensors("a", len(content), content) == {"x", "y"}
     assert header_length(content[:8], len(content)) == len(content) - 5

@@ -10,11 +10,11 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import Manifest, ModelFile, Wanted
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs import (
     Hub,
-    Told,
+    Reply,
     check_revision,
     credentials,
-    cure,
     endpoints,
+    hint,
     next_page,
     no_endpoint,
     origin,
@@ -138,7 +138,7 @@ def test_a_token_goes_into_the_headers_that_each_hub_reads():
 
 
 @pytest.mark.parametrize("token", ["a b", "a\n", "a;b", "é"])
-def test_a_token_that_would_break_a_header_is_refused_without_being_told(token):
+def test_a_token_that_would_break_a_header_is_refused_without_being_reported(token):
     with pytest.raises(Refusal, match="set token") as refused:
         credentials("modelscope", token)
     assert token not in str(refused.value)
@@ -254,29 +254,29 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
 
 
 @pytest.mark.parametrize(
-    ("told", "token", "sent", "words"),
+    ("reply", "token", "sent", "words"),
     [
-        (Told(401, {"x-error-code": "GatedRepo"}), "", False, "set token to one that may read it, and accept"),
+        (Reply(401, {"x-error-code": "GatedRepo"}), "", False, "set token to one that may read it, and accept"),
         (
-            Told(403, {"x-error-code": "GatedRepo"}),
+            Reply(403, {"x-error-code": "GatedRepo"}),
             "t",
             True,
             "has not accepted its licence; open https://hub/acme/demo",
         ),
-        (Told(401, {}), "", False, "it does not exist, or is private or gated; set token"),
-        (Told(403, {}), "t", False, "set token_for to this endpoint"),
-        (Told(401, {}), "t", True, "although a token was shown"),
-        (Told(404, {"x-error-code": "RevisionNotFound"}), "", False, "it has no revision refs/pr/1; set revision"),
-        (Told(404, {}), "", False, "it does not exist there; set repo, revision and endpoint"),
-        (Told(0, {}, "refused"), "", False, "cannot be reached (refused)"),
-        (Told(503, {"x-error-message": "busy"}), "", False, "503 (busy)"),
+        (Reply(401, {}), "", False, "it does not exist, or is private or gated; set token"),
+        (Reply(403, {}), "t", False, "set token_for to this endpoint"),
+        (Reply(401, {}), "t", True, "although a token was shown"),
+        (Reply(404, {"x-error-code": "RevisionNotFound"}), "", False, "it has no revision refs/pr/1; set revision"),
+        (Reply(404, {}), "", False, "it does not exist there; set repo, revision and endpoint"),
+        (Reply(0, {}, "refused"), "", False, "cannot be reached (refused)"),
+        (Reply(503, {"x-error-message": "busy"}), "", False, "503 (busy)"),
     ],
 )
-def test_an_error_names_its_cure(told, token, sent, words):
-    text = cure(told, FACE, token, sent)
+def test_an_error_names_its_hint(reply, token, sent, words):
+    text = hint(reply, FACE, token, sent)
     assert words in text
     assert "https://hub" in text
 
 
-def test_what_several_endpoints_said_is_told_once_each():
+def test_what_several_endpoints_said_is_reported_once_each():
     assert str(no_endpoint(["a", "b", "a"])) == "a; b"

@@ -41,7 +41,7 @@ def test_work_that_ends_soon_is_one_call(folder):
     assert not folder.exists()
 
 
-def test_work_that_lasts_is_told_of_call_by_call(folder, tmp_path):
+def test_work_that_lasts_is_reported_of_call_by_call(folder, tmp_path):
     calls = [Job(str(folder), "a").run(until(tmp_path / "end"), 0.3) for _call in range(2)]
     assert all(call["running"] and not call["changed"] for call in calls)
     assert calls[1]["progress"]["bytes"] == 5
@@ -59,12 +59,12 @@ def test_an_error_of_the_work_is_the_callers(folder):
     assert not folder.exists()
 
 
-def test_a_fault_of_the_work_is_told_with_its_place(folder):
+def test_a_fault_of_the_work_is_reported_with_its_place(folder):
     with pytest.raises(Refusal, match="the transfer failed:\n(.|\n)*ZeroDivisionError"):
         Job(str(folder), "a").run(lambda report: {"changed": 1 / 0}, 30)
 
 
-def test_work_that_was_killed_is_told(folder):
+def test_work_that_was_killed_is_reported(folder):
     with pytest.raises(Refusal, match="ended without a word; what is there stays"):
         Job(str(folder), "a").run(lambda report: os.kill(os.getpid(), signal.SIGKILL), 30)
     assert not folder.exists()

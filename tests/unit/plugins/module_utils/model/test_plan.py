@@ -42,7 +42,7 @@ WHOLE = {
         pytest.param({}, 0, 300, id="none"),
     ],
 )
-def test_the_time_to_start_is_reckoned_from_the_weights(sizes, weights, seconds):
+def test_the_time_to_start_is_estimated_from_the_weights(sizes, weights, seconds):
     folder = Folder("/m", sizes, {})
     assert (folder.weights_bytes, folder.start_seconds) == (weights, seconds)
 
@@ -105,7 +105,7 @@ def model(tmp_path):
 def look(model, **params):
     defaults = {"source": "path", "repo": "", "revision": "", "include": [], "exclude": [], "endpoint": [], "job": ""}
     defaults.update(state="metadata", verify="download", update=False, dest=str(model))
-    return runner.bring({**defaults, **params}, False)
+    return runner.ensure({**defaults, **params}, False)
 
 
 def test_a_folder_on_the_host_is_read_with_what_lies_below_it(model):
@@ -221,7 +221,7 @@ def test_another_wish_is_recorded_though_no_file_differs(different):
     assert (plan.plan.changed, plan.plan.differences, plan.takes) == (True, (), ())
 
 
-def test_files_of_others_are_told():
+def test_files_of_others_are_reported():
     there = {**as_they_were(ONE), "mine": Status(1, 1)}
     assert plan_model(DEST, Listing("c1", (ONE,)), recorded(ONE), there).strangers == ("mine",)
 
@@ -255,7 +255,7 @@ def test_what_is_no_rate_is_refused(text):
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "2 kB"), (6.1e10, "61.0 GB")])
-def test_sizes_are_told_for_people(size, text):
+def test_sizes_are_reported_for_people(size, text):
     assert human(size) == text
 
 

@@ -127,6 +127,6 @@ def test_an_answer_is_judged(status, headers, span, redirected, kind):
 
 
 def test_progress_tells_the_time_left():
-    told = Progress(done=30, fetched=10, total=100, rate=7.0, files_done=1, files=3).as_json()
-    assert (told["seconds_left"], told["bytes"], told["files_total"]) == (10, 30, 3)
+    described = Progress(done=30, fetched=10, total=100, rate=7.0, files_done=1, files=3).as_json()
+    assert (described["seconds_left"], described["bytes"], described["files_total"]) == (10, 30, 3)
     assert Progress(0, 0, 100, 0.0, 0, 3).as_json()["seconds_left"] is None

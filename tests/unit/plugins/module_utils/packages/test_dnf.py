@@ -42,7 +42,7 @@ def test_rpms_answer_gives_versions_and_the_locks_what_is_held():
     assert parse_query("", "") == {}
 
 
-def test_of_several_kernels_the_one_that_came_last_counts_in_whatever_order_they_are_told():
+def test_of_several_kernels_the_one_that_came_last_counts_in_whatever_order_they_are_reported():
     lines = ["kernel\t5.14.0-427.13.1.el9_4\t100\n", "kernel\t5.14.0-503.11.1.el9_5\t200\n"]
     for text in ("".join(lines), "".join(reversed(lines))):
         assert parse_query(text, "")["kernel"].version == "5.14.0-503.11.1.el9_5"

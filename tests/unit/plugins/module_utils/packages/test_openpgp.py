@@ -99,8 +99,8 @@ def test_whatever_is_armored_is_read_back(key):
 def test_what_is_no_key_is_refused(garbage):
     with pytest.raises(Refusal) as refused:
         fingerprints(garbage)
-    cure = "where an OpenPGP public key was wanted; set key_url to the address of a key"
-    assert str(refused.value) == f"found {garbage[:40]!r}... {cure}"
+    hint = "where an OpenPGP public key was wanted; set key_url to the address of a key"
+    assert str(refused.value) == f"found {garbage[:40]!r}... {hint}"
 
 
 @pytest.mark.parametrize("at", range(3, 50, 9))

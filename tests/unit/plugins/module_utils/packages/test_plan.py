@@ -259,8 +259,8 @@ SOURCES = Difference("/etc/apt/sources.list.d/x.sources", "", "Types: deb\n")
 )
 def test_packages_are_brought_into_their_state(wanted, installed, options, acts):
     plan = plan_packages(wanted, installed, **options)
-    told = "; ".join(f"{act.act} {', '.join(act.names)}" for act in acts) or "all packages are as wanted"
-    assert (plan.actions, plan.reason) == (acts, told)
+    described = "; ".join(f"{act.act} {', '.join(act.names)}" for act in acts) or "all packages are as wanted"
+    assert (plan.actions, plan.reason) == (acts, described)
     assert bool(plan.differences) == plan.changed
 
 

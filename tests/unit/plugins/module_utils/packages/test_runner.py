@@ -93,9 +93,9 @@ class Rpm:
 
     def __init__(self, commands):
         self.there = {}
-        commands.answer("rpm --query", self.told)
+        commands.answer("rpm --query", self.described)
 
-    def told(self):
+    def described(self):
         return "".join(f"{name}\t{version}\t100\n" for name, version in self.there.items())
 
 
@@ -139,7 +139,7 @@ def repository(server, **more):
 
 def test_a_host_with_its_packages_is_left_alone(debian, commands):
     debian.install(("x", "1"))
-    assert runner.bring(params(), check=False) == {
+    assert runner.ensure(params(), check=False) == {
         "changed": False,
         "diff": [],
         "msg": "all packages are as wanted",
@@ -147,13 +147,13 @@ def test_a_host_with_its_packages_is_left_alone(debian, commands):
     assert commands.made == []
 
 
-def test_packages_and_their_repository_are_foretold_on_a_bare_host_and_then_installed(debian, commands, server):
+def test_packages_and_their_repository_are_predicted_on_a_bare_host_and_then_installed(debian, commands, server):
     server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(200, KEY)
     wanted = params(["x=1.*"], apt_repository=repository(server), hold=True)
-    foretold = runner.bring(wanted, check=True)
+    predicted = runner.ensure(wanted, check=True)
     assert (commands.made, set(debian.files)) == ([], {STATUS, "/etc/os-release"})
-    assert foretold == runner.bring(wanted, check=False)
-    assert foretold["msg"] == f"repository {KEYRING}, {SOURCES}; install x=1.*; hold x"
+    assert predicted == runner.ensure(wanted, check=False)
+    assert predicted["msg"] == f"repository {KEYRING}, {SOURCES}; install x=1.*; hold x"
     assert debian.files[KEYRING] == dearmored(KEY)
     assert debian.files[SOURCES].decode() == (
         "# Made by gpuchat.\nTypes: deb\nURIs: https://example.com/debian\nSuites: trixie\n"
@@ -170,7 +170,7 @@ def test_packages_and_their_repository_are_foretold_on_a_bare_host_and_then_inst
 def test_a_key_that_is_there_is_not_fetched_again(debian, server):
     debian.install(("x", "1"))
     debian.files[KEYRING] = dearmored(KEY)
-    runner.bring(params(apt_repository=repository(server)), check=False)
+    runner.ensure(params(apt_repository=repository(server)), check=False)
     assert server.asked == []
 
 
@@ -179,16 +179,16 @@ def test_a_repository_that_somebody_else_lists_is_not_listed_twice(debian, serve
     monkeypatch.setattr(apt_runner, "_listed", LISTED)
     debian.install(("x", "1"))
     (tmp_path / "x.list.save").write_text("deb https://example.com/debian trixie stable\n")
-    assert runner.bring(params(apt_repository=repository(server, key_url=None)), check=True)["changed"] is True
+    assert runner.ensure(params(apt_repository=repository(server, key_url=None)), check=True)["changed"] is True
     (tmp_path / "x.list").write_text("deb https://example.com/debian trixie stable\n")
-    assert runner.bring(params(apt_repository=repository(server)), check=False)["changed"] is False
+    assert runner.ensure(params(apt_repository=repository(server)), check=False)["changed"] is False
     assert server.asked == []
 
 
 def test_a_damaged_keyring_on_the_host_is_fetched_anew(debian, server):
     server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(200, KEY)
     debian.files[KEYRING] = b"<html>captive portal</html>"
-    runner.bring(params(apt_repository=repository(server)), check=False)
+    runner.ensure(params(apt_repository=repository(server)), check=False)
     assert fingerprints(debian.files[KEYRING]) == (FINGERPRINT,)
 
 
@@ -219,7 +219,7 @@ def test_a_wrong_key_is_refused_before_anything_is_written(
 ):
     server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(status, body)
     with pytest.raises(Refusal) as refused:
-        runner.bring(params(apt_repository=repository(server, key_fingerprint=fingerprint)), check=False)
+        runner.ensure(params(apt_repository=repository(server, key_fingerprint=fingerprint)), check=False)
     assert message in str(refused.value)
     assert (commands.made, set(debian.files)) == ([], {STATUS, "/etc/os-release"})
 
@@ -227,31 +227,31 @@ def test_a_wrong_key_is_refused_before_anything_is_written(
 def test_a_host_without_dpkg_is_refused(debian):
     del debian.files[STATUS]
     with pytest.raises(Refusal) as refused:
-        runner.bring(params(), check=True)
+        runner.ensure(params(), check=True)
     assert str(refused.value) == "found no /var/lib/dpkg/status; wanted a host with dpkg and apt (Debian, Ubuntu)"
 
 
 def test_a_host_with_neither_apt_nor_dnf_is_refused(on, commands):
     on(Host("ID=arch\n"))
     with pytest.raises(Refusal, match="found arch  in /etc/os-release; wanted a host with apt or dnf"):
-        runner.bring(params(), check=True)
+        runner.ensure(params(), check=True)
 
 
-def test_in_check_mode_a_key_that_is_not_reached_is_told(debian, commands):
+def test_in_check_mode_a_key_that_is_not_reached_is_reported(debian, commands):
     wanted = {"url": "https://example.com", "suite": "/", "key_url": "http://127.0.0.1:1/key", "key_fingerprint": "A"}
-    foretold = runner.bring(params(apt_repository=wanted), check=True)
-    (told,) = foretold["unforetold"]
-    assert told.startswith("the key at http://127.0.0.1:1/key: it is not reached (")
-    assert foretold["msg"] == f"repository {KEYRING}, {SOURCES}; install x"
-    assert "the key with the fingerprint A, from http://127.0.0.1:1/key" in foretold["diff"][0]["after"]
+    predicted = runner.ensure(params(apt_repository=wanted), check=True)
+    (described,) = predicted["not_predicted"]
+    assert described.startswith("the key at http://127.0.0.1:1/key: it is not reached (")
+    assert predicted["msg"] == f"repository {KEYRING}, {SOURCES}; install x"
+    assert "the key with the fingerprint A, from http://127.0.0.1:1/key" in predicted["diff"][0]["after"]
     with pytest.raises(Refusal, match="set key_url to an address that this host reaches"):
-        runner.bring(params(apt_repository=wanted), check=False)
+        runner.ensure(params(apt_repository=wanted), check=False)
 
 
 def test_a_version_that_is_not_there_is_refused_before_anything_goes(debian, commands):
     debian.install(("old", "1"))
     with pytest.raises(Refusal, match=r"found x in the versions 1:2.0-1, 1.4-1; wanted 3\.\*"):
-        runner.bring(params(["x=3.*"], conflicts={"debian": ["old"]}), check=False)
+        runner.ensure(params(["x=3.*"], conflicts={"debian": ["old"]}), check=False)
     assert not [line for line in commands.made if line.startswith("apt-get -q -y") and "update" not in line]
 
 
@@ -259,7 +259,7 @@ def test_what_conflicts_is_removed_by_release(debian, commands):
     debian.install(("old", "1"), ("other", "1"))
     commands.answer("apt-get -q --simulate remove", "Remv old [1]\n")
     wanted = params(conflicts={"debian-13": ["old", "absent"], "debian": ["other"]})
-    assert runner.bring(wanted, check=False)["msg"] == "remove old; install x"
+    assert runner.ensure(wanted, check=False)["msg"] == "remove old; install x"
     assert [line.split()[-1] for line in commands.made] == ["old", "update", "old", "x"]
 
 
@@ -268,19 +268,19 @@ def test_a_removal_that_takes_others_along_is_refused(debian, commands, check):
     debian.install(("old", "1"))
     commands.answer("apt-get -q --simulate remove old", "Remv cri-o [1]\nRemv old [1]\n")
     with pytest.raises(Refusal, match="removing old would take cri-o along"):
-        runner.bring(params(conflicts={"debian": ["old"]}), check=check)
+        runner.ensure(params(conflicts={"debian": ["old"]}), check=check)
     assert commands.made == ["apt-get -q --simulate remove old"]
 
 
 def test_a_hold_of_ours_is_released_and_one_of_the_administrators_stays(debian, commands):
     debian.files[STATUS] = b"Package: x\nStatus: hold ok installed\nVersion: 1\n"
-    assert runner.bring(params(), check=False)["changed"] is False
+    assert runner.ensure(params(), check=False)["changed"] is False
     debian.install(("x", "1"))
-    assert runner.bring(params(hold=True), check=False)["msg"] == "hold x"
+    assert runner.ensure(params(hold=True), check=False)["msg"] == "hold x"
     debian.files[STATUS] = b"Package: x\nStatus: hold ok installed\nVersion: 1\n"
-    assert runner.bring(params(hold=True), check=False)["changed"] is False
-    assert runner.bring(params(), check=False)["msg"] == "unhold x"
-    assert runner.bring(params(), check=False)["changed"] is False
+    assert runner.ensure(params(hold=True), check=False)["changed"] is False
+    assert runner.ensure(params(), check=False)["msg"] == "unhold x"
+    assert runner.ensure(params(), check=False)["changed"] is False
     assert commands.made == ["apt-mark hold x", "apt-mark unhold x"]
 
 
@@ -294,18 +294,18 @@ def dnf_repository(server, **more):
     }
 
 
-def test_a_rocky_host_is_foretold_and_then_brought_to_a_pinned_and_held_version(rocky, rpm, commands, server):
+def test_a_rocky_host_is_predicted_and_then_brought_to_a_pinned_and_held_version(rocky, rpm, commands, server):
     server.routes["GET", "/gpg"] = lambda asked: asked.say(200, dearmored(KEY))
     rpm.there = {"old": "1-1"}
     wanted = params(
         packages={"rhel": ["x=*:1.*-*"]}, conflicts={"rhel": ["old"]}, dnf_repository=dnf_repository(server), hold=True
     )
-    foretold = runner.bring(wanted, check=True)
+    predicted = runner.ensure(wanted, check=True)
     assert set(rocky.files) == {"/etc/os-release"}
     assert commands.made[1:] == ["rpm --erase --test old"]
     commands.made.clear()
-    assert foretold == runner.bring(wanted, check=False)
-    assert foretold["msg"] == (
+    assert predicted == runner.ensure(wanted, check=False)
+    assert predicted["msg"] == (
         f"repository {RPM_KEY}, {REPO}; remove old; install x=*:1.*-*, python3-dnf-plugin-versionlock; hold x"
     )
     assert rocky.files[RPM_KEY] == armored(dearmored(KEY))
@@ -330,7 +330,7 @@ def test_a_rocky_host_that_has_what_is_wanted_is_left_alone(rocky, rpm, commands
         b"# Made by gpuchat.\n[gpuchat-x]\nname=gpuchat-x\nbaseurl=https://example.com/rocky/9/x86_64\nenabled=1\n"
         b"gpgcheck=1\nrepo_gpgcheck=0\ngpgkey=file:///etc/pki/rpm-gpg/gpuchat-x\n"
     )
-    assert runner.bring(wanted, check=False) == {
+    assert runner.ensure(wanted, check=False) == {
         "changed": False,
         "diff": [],
         "msg": "all packages are as wanted",
@@ -342,7 +342,7 @@ def test_on_a_rocky_host_the_absence_takes_locks_and_packages(rocky, rpm, comman
     rpm.there = {"x": "1.4-1.el9", "y": "1-1"}
     rocky.files[LOCKS] = b"x-0:1.4-1.el9.*\n"
     wanted = params(packages={"rhel": ["x"]}, state="absent")
-    assert runner.bring(wanted, check=False)["msg"] == "unhold x; remove x"
+    assert runner.ensure(wanted, check=False)["msg"] == "unhold x; remove x"
     assert [line.split()[2:] for line in commands.made if line.startswith("dnf")] == [
         ["--setopt=install_weak_deps=False", "versionlock", "delete", "x"],
         ["--setopt=install_weak_deps=False", "--noautoremove", "remove", "x"],
@@ -354,13 +354,13 @@ def test_on_a_rocky_host_a_removal_that_others_stand_against_is_refused(rocky, r
     needed = "error: Failed dependencies:\n\trunc is needed by (installed) cri-o-1.30.4-2.el9.x86_64\n"
     commands.answer("rpm --erase --test runc", rc=1, stderr=needed)
     with pytest.raises(Refusal, match="removing runc would take cri-o along"):
-        runner.bring(params(conflicts={"rhel": ["runc"]}), check=True)
+        runner.ensure(params(conflicts={"rhel": ["runc"]}), check=True)
 
 
 def test_a_version_that_no_repository_of_dnfs_has_is_refused_with_what_dnf_said(rocky, commands):
     commands.answer("dnf -y --setopt=install_weak_deps=False -q", stderr="Error: bad signature of x\n")
     with pytest.raises(Refusal) as refused:
-        runner.bring(params(["x=3.*"]), check=False)
+        runner.ensure(params(["x=3.*"]), check=False)
     assert str(refused.value) == (
         "found no x=3.* in this host's repositories; set packages to versions that are there. dnf said:\n"
         "Error: bad signature of x"
@@ -371,12 +371,12 @@ def test_a_version_that_no_repository_of_dnfs_has_is_refused_with_what_dnf_said(
 def test_a_host_whose_rpm_cannot_be_read_is_refused(rocky, commands):
     commands.answer("rpm --query", rc=127, stderr="rpm: not found")
     with pytest.raises(Refusal, match=r"found no state of rpm \(rpm: not found\); wanted a host with rpm and dnf"):
-        runner.bring(params(), check=True)
+        runner.ensure(params(), check=True)
 
 
 def test_units_are_masked_before_the_packages_that_would_start_them(debian, commands):
     commands.answer("systemctl is-active", "inactive\n", rc=3)
-    runner.bring(params(masked_units=["gpuchat-test-x.service"]), check=False)
+    runner.ensure(params(masked_units=["gpuchat-test-x.service"]), check=False)
     assert [line.split()[-2:] for line in commands.made if "is-active" not in line] == [
         ["Dpkg::Options::=--force-confold", "update"],
         ["mask", "gpuchat-test-x.service"],
@@ -387,7 +387,7 @@ def test_units_are_masked_before_the_packages_that_would_start_them(debian, comm
 def test_a_unit_that_already_serves_something_is_refused(debian, commands):
     commands.answer("systemctl is-active gpuchat-test-x.service", "active\n")
     with pytest.raises(Refusal) as refused:
-        runner.bring(params(masked_units=["gpuchat-test-x.service"]), check=False)
+        runner.ensure(params(masked_units=["gpuchat-test-x.service"]), check=False)
     assert str(refused.value) == (
         "gpuchat-test-x.service already runs on this host and is not gpuchat's; wanted its ports for gpuchat's own "
         "service; move its sites to another host and run `systemctl disable --now gpuchat-test-x.service`"
@@ -398,12 +398,12 @@ def test_a_masked_unit_is_known_by_its_link(tmp_path, monkeypatch, debian, comma
     (tmp_path / "u.service").symlink_to("/dev/null")
     debian.install(("x", "1"))
     monkeypatch.setattr(runner, "SYSTEMD_UNITS", str(tmp_path))
-    assert runner.bring(params(masked_units=["u.service"]), check=False)["changed"] is False
+    assert runner.ensure(params(masked_units=["u.service"]), check=False)["changed"] is False
     assert commands.made == []
 
 
-def test_what_apt_says_is_told_when_it_fails(debian, commands):
+def test_what_apt_says_is_reported_when_it_fails(debian, commands):
     command = " ".join(apt_runner.APT_GET)
     commands.answer(f"{command} install", rc=100, stderr="E: Unable to locate package x\n")
     with pytest.raises(host.CommandFailed, match="(?s)ended with status 100:\nE: Unable to locate package x"):
-        runner.bring(params(), check=False)
+        runner.ensure(params(), check=False)

@@ -67,7 +67,7 @@ def test_the_parts_of_a_gpu_sum_up_to_it():
 def test_what_does_not_fit_fills_the_gpu_and_no_more():
     small = {**PLAN["gpus"][0], "memory_bytes": 10 * GIB}
     assert [part.size // GIB for part in parts(PLAN, small)] == [2, 8, 0, 0, 0]
-    assert [part.told for part in parts(PLAN, small)][1] == "weights 15.0 GiB"
+    assert [part.label for part in parts(PLAN, small)][1] == "weights 15.0 GiB"
 
 
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=5), st.integers(10, 100))
@@ -81,14 +81,14 @@ def test_a_bar_is_drawn_to_scale():
 
 
 def test_the_terminal_shows_bars_users_flags_and_what_else_would_do():
-    told = table([GOOD])
-    assert re.search(r"gpu1: Qwen/Qwen3-8B on 2 x NVIDIA L40S vLLM 0.32.0 +FITS", told)
-    assert re.search(r"GPU 0 +\[x+#+=+:+\.+\] 44.0 GiB", told)
-    assert re.search(r"GPU 1 +\[\.{60}\] 44.0 GiB idle", told)
-    assert "4 conversations of 32,768 tokens at once" in told
-    assert "--max-model-len 32768  --enable-auto-tool-choice" in told
-    assert """--speculative-config {"method": "ngram"}""" in " ".join(told.split())
-    assert "or       data_parallel_size: 2: 8 whole conversations" in told
+    described = table([GOOD])
+    assert re.search(r"gpu1: Qwen/Qwen3-8B on 2 x NVIDIA L40S vLLM 0.32.0 +FITS", described)
+    assert re.search(r"GPU 0 +\[x+#+=+:+\.+\] 44.0 GiB", described)
+    assert re.search(r"GPU 1 +\[\.{60}\] 44.0 GiB idle", described)
+    assert "4 conversations of 32,768 tokens at once" in described
+    assert "--max-model-len 32768  --enable-auto-tool-choice" in described
+    assert """--speculative-config {"method": "ngram"}""" in " ".join(described.split())
+    assert "or       data_parallel_size: 2: 8 whole conversations" in described
 
 
 def test_the_terminal_says_why_something_does_not_fit():
@@ -97,18 +97,18 @@ def test_the_terminal_says_why_something_does_not_fit():
 
 
 def test_what_no_memory_would_help_is_refused_and_drawn_all_the_same():
-    told = table(
+    described = table(
         [Planned("gpu1", "m", {**PLAN, "fits": False, "reason": "no such flag", "obstacles": ["no such flag"]})]
     )
-    assert re.search("REFUSED\n  why      no such flag\n  GPU 0 +\\[x", told)
-    assert "flags" not in told
+    assert re.search("REFUSED\n  why      no such flag\n  GPU 0 +\\[x", described)
+    assert "flags" not in described
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=300), max_size=3))
 def test_the_terminal_gets_printable_letters_and_no_wide_lines(name, warnings):
-    told = table([Planned(name, name, {**PLAN, "warnings": warnings}), Planned(name, name, None, name)])
-    assert all(len(line) <= WIDTH for line in told.split("\n"))
-    assert all(letter.isprintable() for letter in told.replace("\n", ""))
+    described = table([Planned(name, name, {**PLAN, "warnings": warnings}), Planned(name, name, None, name)])
+    assert all(len(line) <= WIDTH for line in described.split("\n"))
+    assert all(letter.isprintable() for letter in described.replace("\n", ""))
 
 
 class Elements(html.parser.HTMLParser):
@@ -135,8 +135,13 @@ def test_the_page_needs_nothing_else():
 
 def test_the_page_says_what_the_terminal_says():
     words = " ".join(Elements(page([GOOD, SHORT, REFUSED, CPU])).words)
-    for told in ("4 conversations of 32,768 tokens", "1 GPU stays idle", "one GPU holds the model", "found no folder"):
-        assert told in words
+    for described in (
+        "4 conversations of 32,768 tokens",
+        "1 GPU stays idle",
+        "one GPU holds the model",
+        "found no folder",
+    ):
+        assert described in words
     assert "max-model-len: 32768" in words
 
 
@@ -158,9 +163,13 @@ def test_nothing_in_a_plan_is_markup(where):
 
 
 def test_programs_get_the_plans_as_they_are():
-    told = json.loads(as_json([GOOD, REFUSED]))["plans"]
-    assert told[0] == {"host": "gpu1", "model": "Qwen/Qwen3-8B", "verdict": "fits", "refusal": None, "plan": PLAN}
-    assert (told[1]["verdict"], told[1]["refusal"], told[1]["plan"]) == ("refused", "found no folder", None)
+    described = json.loads(as_json([GOOD, REFUSED]))["plans"]
+    assert described[0] == {"host": "gpu1", "model": "Qwen/Qwen3-8B", "verdict": "fits", "refusal": None, "plan": PLAN}
+    assert (described[1]["verdict"], described[1]["refusal"], described[1]["plan"]) == (
+        "refused",
+        "found no folder",
+        None,
+    )
 
 
 ENTRIES = [
@@ -171,11 +180,11 @@ ENTRIES = [
 
 def test_both_files_are_written_once(tmp_path, state_directory):
     params = {"plans": ENTRIES, "folder": str(tmp_path / "new")}
-    foretold = plan_page_runner.bring(params, check=True)
-    assert (foretold["changed"], (tmp_path / "new").exists()) == (True, False)
-    first, second = plan_page_runner.bring(params, check=False), plan_page_runner.bring(params, check=False)
+    predicted = plan_page_runner.ensure(params, check=True)
+    assert (predicted["changed"], (tmp_path / "new").exists()) == (True, False)
+    first, second = plan_page_runner.ensure(params, check=False), plan_page_runner.ensure(params, check=False)
     assert (first["changed"], second["changed"]) == (True, False)
-    assert first["diff"] == foretold["diff"]
+    assert first["diff"] == predicted["diff"]
     assert first["msg"] == "2 plans, 1 of them fit"
     assert (tmp_path / "new" / "plan.html").read_text().startswith("<!doctype html>")
     assert len(json.loads((tmp_path / "new" / "plan.json").read_text())["plans"]) == 2

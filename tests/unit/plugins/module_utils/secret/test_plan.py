@@ -28,7 +28,7 @@ def certificate(*names, left=RENEW_BEFORE):
     ("known", "tls_names", "there", "made"),
     [
         pytest.param({}, ["a"], None, [*TOKENS, "authority", "certificate"], id="first run"),
-        pytest.param({}, [], None, [*TOKENS], id="first run, the owner brings a certificate"),
+        pytest.param({}, [], None, [*TOKENS], id="first run, the owner provides a certificate"),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a"), [], id="all is there"),
         pytest.param({**ALL_TOKENS, "api_key": ""}, [], None, ["api_key"], id="an empty secret is none"),
         pytest.param(

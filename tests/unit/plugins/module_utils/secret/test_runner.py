@@ -20,13 +20,13 @@ UTC = datetime.timezone(datetime.timedelta())
 NOW = datetime.datetime.now(UTC)
 
 
-def bring(known=None, tls_names=NAMES):
-    return runner.bring({"known": known or {}, "tls_names": tls_names})
+def ensure(known=None, tls_names=NAMES):
+    return runner.ensure({"known": known or {}, "tls_names": tls_names})
 
 
 @pytest.fixture(scope="module")
 def made():
-    return bring()
+    return ensure()
 
 
 def pem(known, name):
@@ -95,13 +95,13 @@ def test_the_certificate_lives_no_longer_than_browsers_accept(made):
 
 
 def test_nothing_is_made_again(made):
-    again = bring(made["known"])
+    again = ensure(made["known"])
     assert (again["changed"], again["diff"], again["known"]) == (False, [], made["known"])
 
 
 @pytest.mark.parametrize("name", ["2001:DB8:0::1", "2001:0db8::0001"])
 def test_an_address_written_in_another_form_is_the_same_name(made, name):
-    assert bring(made["known"], [*NAMES[:2], name])["changed"] is False
+    assert ensure(made["known"], [*NAMES[:2], name])["changed"] is False
 
 
 CERTIFICATE = {"tls_key", "tls_certificate"}
@@ -112,7 +112,7 @@ def changed_keys(before, after):
 
 
 def test_other_names_renew_the_certificate_alone(made):
-    again = bring(made["known"], ["chat.example.com", "www.example.com"])
+    again = ensure(made["known"], ["chat.example.com", "www.example.com"])
     assert changed_keys(made["known"], again["known"]) == CERTIFICATE
     names = pem(again["known"], "tls_certificate").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["chat.example.com", "www.example.com"]
@@ -128,22 +128,22 @@ def test_a_certificate_that_nears_its_end_is_renewed_alone(made, monkeypatch):
         datetime, timedelta, timezone = Later, datetime.timedelta, datetime.timezone
 
     monkeypatch.setattr(runner, "datetime", Clock)
-    again = bring(made["known"])
+    again = ensure(made["known"])
     assert changed_keys(made["known"], again["known"]) == CERTIFICATE
     assert pem(again["known"], "tls_certificate").not_valid_after_utc > NOW + datetime.timedelta(days=1500)
 
 
 def test_a_lost_authority_is_made_anew_with_its_certificate(made):
     known = {name: value for name, value in made["known"].items() if name not in ("ca_key", "ca_certificate")}
-    assert changed_keys(made["known"], bring(known)["known"]) == CERTIFICATE | {"ca_key", "ca_certificate"}
+    assert changed_keys(made["known"], ensure(known)["known"]) == CERTIFICATE | {"ca_key", "ca_certificate"}
 
 
 def test_an_authority_whose_key_is_kept_elsewhere_is_not_made_anew(made):
     known = {name: value for name, value in made["known"].items() if name != "ca_key"}
-    assert bring(known)["known"] == known
+    assert ensure(known)["known"] == known
     with pytest.raises(Refusal, match="found no ca_key beside ca_certificate"):
-        bring(known, tls_names=["another.example.com"])
+        ensure(known, tls_names=["another.example.com"])
 
 
 def test_an_owner_who_brings_a_certificate_gets_no_authority():
-    assert set(bring(tls_names=[])["known"]) == set(TOKENS)
+    assert set(ensure(tls_names=[])["known"]) == set(TOKENS)

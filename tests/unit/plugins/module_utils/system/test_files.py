@@ -51,7 +51,7 @@ def states_of(*files):
             states_of(A),
             {},
             (Record(manifest_of((A,))),),
-            "files are in place; their manifest is brought up to date",
+            "files are in place; their manifest is updated",
             id="a run died before the manifest",
         ),
         pytest.param(
@@ -83,7 +83,7 @@ def states_of(*files):
             states_of(A),
             manifest_of((A, KEY)),
             (Record(manifest_of((A,))),),
-            "files are in place; their manifest is brought up to date",
+            "files are in place; their manifest is updated",
             id="a file left the set and is gone already",
         ),
         pytest.param(

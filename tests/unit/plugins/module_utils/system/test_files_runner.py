@@ -47,7 +47,7 @@ def mode_of(path):
 
 def test_a_set_is_written_with_the_usual_modes_and_recorded(tmp_path):
     conf = tmp_path / "conf"
-    result = files_runner.bring(
+    result = files_runner.ensure(
         params(
             entry(conf, folder=True),
             entry(conf / "a", "one\n"),
@@ -72,26 +72,26 @@ def test_a_set_is_written_with_the_usual_modes_and_recorded(tmp_path):
 
 def test_a_second_run_changes_nothing(tmp_path):
     wanted = params(entry(tmp_path / "a", "one\n"))
-    first = files_runner.bring(wanted, check=False)
+    first = files_runner.ensure(wanted, check=False)
     written = (tmp_path / "a").stat()
-    second = files_runner.bring(wanted, check=False)
+    second = files_runner.ensure(wanted, check=False)
     assert (second["changed"], second["diff"], second["changed_files"]) == (False, [], [])
     assert second["digest"] == first["digest"]
     assert (tmp_path / "a").stat() == written
 
 
-def test_check_mode_foretells_the_same_change_and_writes_nothing(tmp_path):
+def test_check_mode_predicts_the_same_change_and_writes_nothing(tmp_path):
     wanted = params(entry(tmp_path / "conf", folder=True), entry(tmp_path / "conf" / "a", "one\n"))
-    foretold = files_runner.bring(wanted, check=True)
+    predicted = files_runner.ensure(wanted, check=True)
     assert list(tmp_path.iterdir()) == []
-    assert foretold == files_runner.bring(wanted, check=False)
+    assert predicted == files_runner.ensure(wanted, check=False)
 
 
 def test_a_file_that_left_the_set_is_removed_and_a_neighbour_stays(tmp_path):
     conf = tmp_path / "conf"
-    files_runner.bring(params(entry(conf, folder=True), entry(conf / "a", "1"), entry(conf / "b", "2")), check=False)
+    files_runner.ensure(params(entry(conf, folder=True), entry(conf / "a", "1"), entry(conf / "b", "2")), check=False)
     (conf / "theirs").write_text("not ours")
-    result = files_runner.bring(params(entry(conf, folder=True), entry(conf / "a", "1")), check=False)
+    result = files_runner.ensure(params(entry(conf, folder=True), entry(conf / "a", "1")), check=False)
     assert result["changed_files"] == [str(conf / "b")]
     assert sorted(path.name for path in conf.iterdir()) == ["a", "theirs"]
 
@@ -99,20 +99,20 @@ def test_a_file_that_left_the_set_is_removed_and_a_neighbour_stays(tmp_path):
 @pytest.mark.parametrize("theirs", [False, True], ids=["an empty folder goes", "a folder with somebody's file stays"])
 def test_absent_removes_what_the_manifest_lists(tmp_path, theirs):
     conf = tmp_path / "conf"
-    files_runner.bring(params(entry(conf, folder=True), entry(conf / "a", "1")), check=False)
+    files_runner.ensure(params(entry(conf, folder=True), entry(conf / "a", "1")), check=False)
     if theirs:
         (conf / "theirs").write_text("not ours")
-    result = files_runner.bring(params(state="absent"), check=False)
+    result = files_runner.ensure(params(state="absent"), check=False)
     assert result["changed"] is True
     assert [path.name for path in conf.iterdir()] == ["theirs"] if theirs else not conf.exists()
     assert manifest() == {}
-    assert files_runner.bring(params(state="absent"), check=False)["changed"] is False
+    assert files_runner.ensure(params(state="absent"), check=False)["changed"] is False
 
 
 @pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
 def test_a_set_that_fails_its_validation_leaves_the_old_files_untouched(tmp_path, check):
     good = [entry(tmp_path / "a", "good\n"), entry(tmp_path / "b", "good\n")]
-    files_runner.bring(params(*good), check=False)
+    files_runner.ensure(params(*good), check=False)
     before = manifest()
     bad = params(
         entry(tmp_path / "a", "bad\n"),
@@ -120,7 +120,7 @@ def test_a_set_that_fails_its_validation_leaves_the_old_files_untouched(tmp_path
         validate=python(f"sys.exit('line 1 is bad in ' + root + {str(tmp_path / 'a')!r})"),
     )
     with pytest.raises(Refusal) as refused:
-        files_runner.bring(bad, check=check)
+        files_runner.ensure(bad, check=check)
     message = str(refused.value)
     assert message.startswith("the new files are not valid, so the old ones were left in place. ")
     assert message.endswith(f" said:\nline 1 is bad in {tmp_path / 'a'}")
@@ -130,9 +130,9 @@ def test_a_set_that_fails_its_validation_leaves_the_old_files_untouched(tmp_path
 
 
 def test_the_validation_sees_the_whole_staged_set_and_not_the_running_one(tmp_path):
-    files_runner.bring(params(entry(tmp_path / "a", "old"), entry(tmp_path / "b", "same")), check=False)
+    files_runner.ensure(params(entry(tmp_path / "a", "old"), entry(tmp_path / "b", "same")), check=False)
     code = f"sys.exit([pathlib.Path(root + '{tmp_path}/' + n).read_text() for n in 'ab'] != ['new', 'same'])"
-    files_runner.bring(
+    files_runner.ensure(
         params(entry(tmp_path / "a", "new"), entry(tmp_path / "b", "same"), validate=python(code)), check=False
     )
     assert (tmp_path / "a").read_text() == "new"
@@ -140,23 +140,23 @@ def test_the_validation_sees_the_whole_staged_set_and_not_the_running_one(tmp_pa
 
 def test_a_set_that_only_loses_a_file_is_validated_too(tmp_path):
     both = [entry(tmp_path / "main", "include part"), entry(tmp_path / "part", "1")]
-    files_runner.bring(params(*both), check=False)
+    files_runner.ensure(params(*both), check=False)
     needs_part = python(f"sys.exit(not pathlib.Path(root + '{tmp_path}/part').exists() and 'no part')")
     with pytest.raises(Refusal, match="no part"):
-        files_runner.bring(params(both[0], validate=needs_part), check=False)
+        files_runner.ensure(params(both[0], validate=needs_part), check=False)
     assert (tmp_path / "part").exists()
 
 
 def test_an_unchanged_set_is_not_validated_again(tmp_path):
     wanted = entry(tmp_path / "a", "1")
-    files_runner.bring(params(wanted), check=False)
-    files_runner.bring(params(wanted, validate=["/bin/false"]), check=False)
+    files_runner.ensure(params(wanted), check=False)
+    files_runner.ensure(params(wanted, validate=["/bin/false"]), check=False)
 
 
 def test_a_secret_that_the_validation_repeats_is_masked(tmp_path):
     repeats = python(f"sys.exit('unknown directive ' + pathlib.Path(root + '{tmp_path}/key').read_text().split()[1])")
     with pytest.raises(Refusal) as refused:
-        files_runner.bring(params(secret(tmp_path / "key", "key hunter2hunter2;\n"), validate=repeats), check=False)
+        files_runner.ensure(params(secret(tmp_path / "key", "key hunter2hunter2;\n"), validate=repeats), check=False)
     assert "unknown directive" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
@@ -166,21 +166,21 @@ def test_a_secret_that_the_validation_repeats_is_masked(tmp_path):
     [(["no-such-program", "-t"], [], "no-such-program"), (["/bin/true"], ["no-such-daemon"], "no-such-daemon")],
     ids=["the program itself", "what it needs"],
 )
-def test_a_validation_whose_program_is_missing_is_unforetold_in_check_mode_and_refused_in_a_run(
+def test_a_validation_whose_program_is_missing_is_not_predicted_in_check_mode_and_refused_in_a_run(
     tmp_path, validate, requires, missing
 ):
     wanted = params(entry(tmp_path / "a", "1"), validate=validate, requires=requires)
-    told = files_runner.bring(wanted, check=True)["unforetold"]
-    assert told == [f"the validation by {validate[0]}: {missing} is not installed yet"]
+    described = files_runner.ensure(wanted, check=True)["not_predicted"]
+    assert described == [f"the validation by {validate[0]}: {missing} is not installed yet"]
     with pytest.raises(Refusal) as refused:
-        files_runner.bring(wanted, check=False)
-    cure = "is not installed, and the set must be validated with it; install it before this task"
-    assert str(refused.value) == f"{missing} {cure}"
+        files_runner.ensure(wanted, check=False)
+    hint = "is not installed, and the set must be validated with it; install it before this task"
+    assert str(refused.value) == f"{missing} {hint}"
     assert not (tmp_path / "a").exists()
 
 
 def test_a_run_that_dies_between_two_renames_is_finished_by_the_next(tmp_path, monkeypatch):
-    files_runner.bring(params(*(entry(tmp_path / name, "old") for name in "abc")), check=False)
+    files_runner.ensure(params(*(entry(tmp_path / name, "old") for name in "abc")), check=False)
     before = manifest()
     renamed = []
     commit = host.Staged.commit
@@ -195,19 +195,19 @@ def test_a_run_that_dies_between_two_renames_is_finished_by_the_next(tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(host.Staged, "commit", dying)
         with pytest.raises(KeyboardInterrupt):
-            files_runner.bring(wanted, check=False)
+            files_runner.ensure(wanted, check=False)
     assert [(tmp_path / name).read_text() for name in "abc"] == ["new", "old", "old"]
     assert manifest() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "state"]
 
-    result = files_runner.bring(wanted, check=False)
+    result = files_runner.ensure(wanted, check=False)
     assert result["changed_files"] == [str(tmp_path / name) for name in "bc"]
     assert [(tmp_path / name).read_text() for name in "abc"] == ["new", "new", "new"]
     assert manifest()["digest"] == result["digest"]
 
 
 def test_the_manifest_is_written_after_every_rename_and_removal(tmp_path, monkeypatch):
-    files_runner.bring(params(entry(tmp_path / "gone", "1")), check=False)
+    files_runner.ensure(params(entry(tmp_path / "gone", "1")), check=False)
     seen = []
     write_json = host.write_json
 
@@ -216,7 +216,7 @@ def test_the_manifest_is_written_after_every_rename_and_removal(tmp_path, monkey
         write_json(path, value, mode)
 
     monkeypatch.setattr(host, "write_json", watching)
-    files_runner.bring(params(entry(tmp_path / "a", "1"), entry(tmp_path / "b", "2")), check=False)
+    files_runner.ensure(params(entry(tmp_path / "a", "1"), entry(tmp_path / "b", "2")), check=False)
     assert seen == [["a", "b", "state"]]
 
 
@@ -226,7 +226,7 @@ def test_a_folder_in_a_files_place_and_the_reverse_are_refused(tmp_path, there):
     dest.mkdir() if there == "folder" else dest.write_text("theirs")
     wanted = entry(dest, "1") if there == "folder" else entry(dest, folder=True)
     with pytest.raises(Refusal, match=f"^found a {there} at {dest}; wanted a "):
-        files_runner.bring(params(wanted), check=False)
+        files_runner.ensure(params(wanted), check=False)
 
 
 @pytest.mark.parametrize(
@@ -253,20 +253,20 @@ def test_a_folder_in_a_files_place_and_the_reverse_are_refused(tmp_path, there):
         ),
     ],
 )
-def test_a_wrong_entry_is_refused_with_its_cure(wrong, message):
+def test_a_wrong_entry_is_refused_with_its_hint(wrong, message):
     with pytest.raises(Refusal) as refused:
-        files_runner.bring(params(entry("/a", **wrong)), check=True)
+        files_runner.ensure(params(entry("/a", **wrong)), check=True)
     assert str(refused.value).startswith(message)
 
 
 def test_owners_may_be_given_by_name(tmp_path):
     names = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
-    files_runner.bring(params(entry(tmp_path / "a", "1", **names)), check=False)
-    assert files_runner.bring(params(entry(tmp_path / "a", "1")), check=False)["changed"] is False
+    files_runner.ensure(params(entry(tmp_path / "a", "1", **names)), check=False)
+    assert files_runner.ensure(params(entry(tmp_path / "a", "1")), check=False)["changed"] is False
 
 
 def test_no_secret_stands_in_the_result_or_the_manifest(tmp_path):
-    result = files_runner.bring(
+    result = files_runner.ensure(
         params(secret(tmp_path / "key", "hunter2"), entry(tmp_path / "a", "plain text")), check=False
     )
     assert "hunter2" not in json.dumps([result, manifest()])

@@ -82,7 +82,7 @@ def no_waiting(monkeypatch):
 def test_a_running_unit_with_its_present_files_is_left_alone(commands):
     recorded()
     commands.answer(SHOW, unit())
-    assert service_runner.bring(params(), check=False) == {
+    assert service_runner.ensure(params(), check=False) == {
         "changed": False,
         "diff": [],
         "msg": "s is started already, with its present files",
@@ -107,7 +107,7 @@ def test_changed_files_restart_a_unit_and_are_recorded(commands, options, there,
     recorded(digest="old")
     commands.answer("systemctl show s.service --property=LoadState", "loaded\n")
     commands.answer(SHOW, there)
-    assert service_runner.bring(params(**options), check=False)["changed"] is True
+    assert service_runner.ensure(params(**options), check=False)["changed"] is True
     assert commands.that("daemon-reload", "restart", "reload") == made
     assert record() == {
         "supervisor": "systemd",
@@ -116,12 +116,12 @@ def test_changed_files_restart_a_unit_and_are_recorded(commands, options, there,
     }
 
 
-def test_check_mode_foretells_a_restart_and_does_nothing(commands):
+def test_check_mode_predicts_a_restart_and_does_nothing(commands):
     recorded(digest="old")
     commands.answer(SHOW, unit())
-    result = service_runner.bring(params(health={"url": "http://127.0.0.1:1/"}), check=True)
+    result = service_runner.ensure(params(health={"url": "http://127.0.0.1:1/"}), check=True)
     assert result["changed"] is True
-    assert result["unforetold"] == ["the health of s: it can be known only after the change"]
+    assert result["not_predicted"] == ["the health of s: it can be known only after the change"]
     assert commands.made == [line for line in commands.made if line.startswith("systemctl show")]
     assert record()["digest"] == "old"
 
@@ -129,21 +129,21 @@ def test_check_mode_foretells_a_restart_and_does_nothing(commands):
 @pytest.mark.parametrize("name", ["s.path", "s.timer", "s.socket"])
 def test_a_unit_that_is_no_service_bears_its_kind_in_its_name(commands, name):
     commands.answer(f"systemctl show {name} --property=ActiveState", unit(active="inactive", enabled="disabled"))
-    service_runner.bring(params(name=name, digest=None), check=True)
+    service_runner.ensure(params(name=name, digest=None), check=True)
     assert {line.split()[2] for line in commands.made} == {name}
 
 
-def test_a_bare_host_foretells_a_start(commands):
+def test_a_bare_host_predicts_a_start(commands):
     commands.answer("systemctl", rc=127)
-    assert service_runner.bring(params(), check=True)["msg"] == "s is not running"
+    assert service_runner.ensure(params(), check=True)["msg"] == "s is not running"
 
 
-def test_a_reload_that_fails_is_told_and_not_recorded(commands):
+def test_a_reload_that_fails_is_reported_and_not_recorded(commands):
     recorded(digest="old")
     commands.answer(SHOW, unit())
     commands.answer("systemctl reload", rc=1, stderr="Job for s.service failed.")
     with pytest.raises((host.CommandFailed, service_runner.Unhealthy), match="Job for s.service failed"):
-        service_runner.bring(params(digest="old", reload_digest="new"), check=False)
+        service_runner.ensure(params(digest="old", reload_digest="new"), check=False)
     assert record()["digest"] == "old"
 
 
@@ -168,29 +168,29 @@ def oneshot(done="0", result="success", remains="no", **state):
 def test_a_oneshot_counts_as_running_once_it_has_done_its_work(commands, there, message):
     recorded()
     commands.answer(SHOW, there)
-    assert service_runner.bring(params(), check=True)["msg"] == message
+    assert service_runner.ensure(params(), check=True)["msg"] == message
 
 
 def test_a_oneshot_does_its_work_anew_when_its_files_have_changed(commands):
     recorded(digest="old")
     commands.answer("systemctl show s.service --property=LoadState", "loaded\n")
     commands.answer(SHOW, oneshot(done="81250"))
-    assert service_runner.bring(params(), check=False)["changed"] is True
+    assert service_runner.ensure(params(), check=False)["changed"] is True
     assert commands.that("start", "restart") == ["systemctl restart s.service"]
     assert record()["digest"] == "new"
 
 
-def test_a_oneshot_whose_condition_does_not_hold_is_told_at_once(commands):
+def test_a_oneshot_whose_condition_does_not_hold_is_reported_at_once(commands):
     commands.answer(SHOW, oneshot(result="exec-condition"))
     with pytest.raises(service_runner.Unhealthy, match="has not run, for the condition in its unit does not hold"):
-        service_runner.bring(params(), check=False)
+        service_runner.ensure(params(), check=False)
 
 
-def test_a_unit_that_failed_is_told_with_its_last_log_lines(commands):
+def test_a_unit_that_failed_is_reported_with_its_last_log_lines(commands):
     commands.answer("journalctl -u s.service -n 30 --no-pager -o cat", "bind() failed\n")
     commands.answer(SHOW, unit(active="failed", result="exit-code"))
     with pytest.raises(service_runner.Unhealthy) as failed:
-        service_runner.bring(params(), check=False)
+        service_runner.ensure(params(), check=False)
     assert str(failed.value) == "s has failed (exit-code). Its last log lines:\nbind() failed"
 
 
@@ -203,10 +203,10 @@ def test_a_units_own_state_says_whether_it_is_up(commands, active, restarts, hea
     recorded()
     commands.answer(SHOW, unit(active=active, restarts=restarts))
     if healthy:
-        assert service_runner.bring(params(), check=False)["changed"] is False
+        assert service_runner.ensure(params(), check=False)["changed"] is False
     else:
         with pytest.raises(service_runner.Unhealthy):
-            service_runner.bring(params(), check=False)
+            service_runner.ensure(params(), check=False)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_compose_project_is_brought_up(commands, there, digest, made):
         recorded("compose", digest)
     containers(commands, *there)
     commands.answer(made, lambda: containers(commands, container()) or "")
-    assert service_runner.bring(compose(), check=False)["changed"] is True
+    assert service_runner.ensure(compose(), check=False)["changed"] is True
     assert commands.that("up", "down") == [made]
     assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": ""}
 
@@ -229,7 +229,7 @@ def test_a_compose_project_is_brought_up(commands, there, digest, made):
 def test_a_running_project_with_its_present_files_is_left_alone(commands):
     recorded("compose")
     containers(commands, container())
-    assert service_runner.bring(compose(), check=False)["changed"] is False
+    assert service_runner.ensure(compose(), check=False)["changed"] is False
     assert commands.that("up", "down", "restart") == []
 
 
@@ -242,11 +242,11 @@ def test_a_running_project_with_its_present_files_is_left_alone(commands):
         pytest.param([container(health="starting")], "s-1 is starting", id="its own health check has not passed yet"),
     ],
 )
-def test_a_project_that_is_not_up_is_told_with_its_last_log_lines(commands, there, word):
+def test_a_project_that_is_not_up_is_reported_with_its_last_log_lines(commands, there, word):
     containers(commands, *there)
     commands.answer(f"{COMPOSE} logs", "out of memory\n")
     with pytest.raises(service_runner.Unhealthy) as failed:
-        service_runner.bring(compose(), check=False)
+        service_runner.ensure(compose(), check=False)
     assert str(failed.value) == f"s is not healthy after 60 s: {word}. Its last log lines:\nout of memory"
 
 
@@ -256,7 +256,7 @@ def test_waiting_ends_for_a_container_that_ends_again_and_again(commands):
     commands.answer("docker inspect", lambda: json.dumps([container(running=False, restarts=next(restarts))]))
     commands.answer(f"{COMPOSE} logs", "no such model\n")
     with pytest.raises(service_runner.Unhealthy) as failed:
-        service_runner.bring(compose(), check=False)
+        service_runner.ensure(compose(), check=False)
     assert str(failed.value) == "s ends again and again. Its last log lines:\nno such model"
 
 
@@ -265,7 +265,7 @@ def test_waiting_ends_for_a_unit_that_ends_again_and_again(commands):
     commands.answer(SHOW, lambda: unit(active="activating", restarts=next(restarts)))
     commands.answer("journalctl", "no such model\n")
     with pytest.raises(service_runner.Unhealthy) as failed:
-        service_runner.bring(params(), check=False)
+        service_runner.ensure(params(), check=False)
     assert str(failed.value) == "s ends again and again. Its last log lines:\nno such model"
 
 
@@ -277,10 +277,10 @@ def test_the_health_address_must_answer_as_wanted(commands, server, status, heal
     url = f"http://{server.place}/health"
     wanted = compose(health={"url": url, "status": 200, "timeout": 1})
     if healthy:
-        assert service_runner.bring(wanted, check=False)["changed"] is False
+        assert service_runner.ensure(wanted, check=False)["changed"] is False
     else:
         with pytest.raises(service_runner.Unhealthy, match=f"after 1 s: {url} answered 503, wanted 200"):
-            service_runner.bring(wanted, check=False)
+            service_runner.ensure(wanted, check=False)
 
 
 def test_a_switch_to_systemd_takes_the_project_down_first(commands):
@@ -288,7 +288,7 @@ def test_a_switch_to_systemd_takes_the_project_down_first(commands):
     commands.answer("systemctl show s.service --property=LoadState", "loaded\n")
     commands.answer(SHOW, unit(active="inactive", enabled="disabled"))
     with pytest.raises(service_runner.Unhealthy, match="the unit is inactive"):
-        service_runner.bring(params(), check=False)
+        service_runner.ensure(params(), check=False)
     assert commands.that("down", "enable", "start") == [
         f"{COMPOSE} down --remove-orphans",
         "systemctl enable s.service",
@@ -300,7 +300,7 @@ def test_a_switch_to_compose_disables_and_stops_the_unit_first(commands):
     recorded("systemd", "old")
     commands.answer(SHOW, unit())  # disabling makes systemd forget a unit whose file is gone, though it runs on
     containers(commands, container())
-    service_runner.bring(compose(), check=False)
+    service_runner.ensure(compose(), check=False)
     assert commands.that("disable", "stop", "daemon-reload", "up") == [
         "systemctl disable s.service",
         "systemctl stop s.service",
@@ -312,7 +312,7 @@ def test_a_switch_to_compose_disables_and_stops_the_unit_first(commands):
 def test_a_project_of_which_one_container_still_runs_is_stopped(commands):
     recorded("compose")
     containers(commands, container(name="s-1"), container(name="s-2", running=False))
-    service_runner.bring(compose(state="stopped"), check=False)
+    service_runner.ensure(compose(state="stopped"), check=False)
     assert commands.that("down") == [f"{COMPOSE} down --remove-orphans"]
     assert record() == {}
 
@@ -321,7 +321,7 @@ def test_removing_a_service_whose_unit_is_gone_succeeds(commands):
     recorded()
     commands.answer(SHOW, unit(active="inactive", enabled=""))
     commands.answer("systemctl stop", rc=5, stderr="Failed to stop s.service: Unit s.service not loaded.")
-    assert service_runner.bring(params(state="absent"), check=False)["changed"] is True
+    assert service_runner.ensure(params(state="absent"), check=False)["changed"] is True
     assert record() == {}
 
 
@@ -329,5 +329,5 @@ def test_a_switch_that_was_interrupted_after_the_old_unit_was_stopped_goes_on(co
     recorded("systemd", "old")
     containers(commands, container())
     commands.answer("systemctl stop", rc=5, stderr="Failed to stop s.service: Unit s.service not loaded.")
-    service_runner.bring(compose(), check=False)
+    service_runner.ensure(compose(), check=False)
     assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": ""}

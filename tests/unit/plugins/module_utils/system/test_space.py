@@ -32,6 +32,6 @@ def test_each_place_that_is_too_small_is_named():
     )
 
 
-def test_the_cure_is_the_callers():
+def test_the_hint_is_the_callers():
     with pytest.raises(Refusal, match="wanted 1 GiB; buy a disk$"):
         refuse_small([Place("/a", "/", 0, used=False)], 1, "buy a disk")

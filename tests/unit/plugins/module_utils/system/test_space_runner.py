@@ -25,20 +25,20 @@ def asked(monkeypatch):
 
 
 def params(*paths, minimum_gib=5):
-    return {"paths": [str(path) for path in paths], "minimum_gib": minimum_gib, "cure": ""}
+    return {"paths": [str(path) for path in paths], "minimum_gib": minimum_gib, "hint": ""}
 
 
 def test_a_path_that_is_not_there_counts_with_its_nearest_folder(asked, tmp_path):
     (tmp_path / "there").mkdir()
     path = tmp_path / "there" / "not" / "yet"
-    result = space_runner.bring(params(path))
+    result = space_runner.ensure(params(path))
     assert result == {"changed": False, "diff": [], "msg": f"{path} 5.0 GiB free"}
     assert list(map(str, asked)) == [str(tmp_path / "there")]
 
 
 def test_what_root_alone_may_write_does_not_count(asked, tmp_path):
     with pytest.raises(Refusal, match="found 5.0 GiB for .*; wanted 6 GiB"):
-        space_runner.bring(params(tmp_path / "new", minimum_gib=6))
+        space_runner.ensure(params(tmp_path / "new", minimum_gib=6))
 
 
 def test_an_empty_folder_is_new_and_one_that_holds_something_is_not(asked, tmp_path):
@@ -46,6 +46,6 @@ def test_an_empty_folder_is_new_and_one_that_holds_something_is_not(asked, tmp_p
     empty.mkdir()
     used.mkdir()
     (used / "image").touch()
-    assert space_runner.bring(params(used, minimum_gib=6))["changed"] is False
+    assert space_runner.ensure(params(used, minimum_gib=6))["changed"] is False
     with pytest.raises(Refusal, match=f"for {empty} "):
-        space_runner.bring(params(used, empty, minimum_gib=6))
+        space_runner.ensure(params(used, empty, minimum_gib=6))

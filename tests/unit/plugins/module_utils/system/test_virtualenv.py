@@ -129,7 +129,7 @@ def test_a_path_that_is_somebody_elses_is_left_alone(decide):
         decide(Current(occupied=True))
 
 
-def test_a_missing_interpreter_is_told():
+def test_a_missing_interpreter_is_reported():
     with pytest.raises(Refusal, match="^found no Python at /usr/bin/python3; wanted one; set python to its path$"):
         planned(version=None)
 
@@ -140,10 +140,10 @@ def test_an_environment_is_removed_with_its_link_and_folders():
     assert not plan_absent(PATH, Current()).changed
 
 
-def test_pip_is_told_in_its_environment_and_only_what_was_set():
+def test_pip_is_reported_in_its_environment_and_only_what_was_set():
     assert "PIP_INDEX_URL" not in pip_environment("", [])
-    told = pip_environment("http://u:p@i/simple", ["a", "b:80"])
-    assert (told["PIP_INDEX_URL"], told["PIP_TRUSTED_HOST"]) == ("http://u:p@i/simple", "a b:80")
+    described = pip_environment("http://u:p@i/simple", ["a", "b:80"])
+    assert (described["PIP_INDEX_URL"], described["PIP_TRUSTED_HOST"]) == ("http://u:p@i/simple", "a b:80")
 
 
 @pytest.mark.parametrize(
@@ -160,5 +160,5 @@ def test_pip_is_told_in_its_environment_and_only_what_was_set():
 )
 def test_an_indexs_credentials_are_known(url, secret):
     assert credentials(url) == secret
-    told = without_secrets(f"{url} and {' '.join(secret)}", url)
-    assert not [one for one in secret if one in told]
+    described = without_secrets(f"{url} and {' '.join(secret)}", url)
+    assert not [one for one in secret if one in described]

@@ -54,9 +54,9 @@ def path(tmp_path):
     return tmp_path / "opt" / "toolbox"
 
 
-def bring(path, requirements=f"a==1 {HASH}\n", check=False, **others):
+def ensure(path, requirements=f"a==1 {HASH}\n", check=False, **others):
     params = {"index_url": "", "trusted_hosts": [], "python": "/usr/bin/python3", "state": "present", **others}
-    return virtualenv_runner.bring({"path": str(path), "requirements": requirements, **params}, check)
+    return virtualenv_runner.ensure({"path": str(path), "requirements": requirements, **params}, check)
 
 
 def folders(path):
@@ -64,64 +64,64 @@ def folders(path):
 
 
 def test_an_environment_is_made_once_and_an_unchanged_run_asks_nobody(path, python):
-    first = bring(path)
+    first = ensure(path)
     assert first["changed"]
     assert path.is_symlink()
     asked = len(python.commands)
-    assert not bring(path)["changed"]
+    assert not ensure(path)["changed"]
     assert [command[1] for command in python.commands[asked:]] == ["-c"]
     assert folders(path) == ["toolbox", os.readlink(path)]
 
 
-def test_check_mode_foretells_and_writes_nothing(path, python):
-    foretold = bring(path, check=True)
+def test_check_mode_predicts_and_writes_nothing(path, python):
+    predicted = ensure(path, check=True)
     assert not path.parent.exists()
-    told = foretold.pop("unforetold")
-    assert told == ["whether the package index has the packages: check mode fetches nothing"]
-    assert foretold == bring(path)
-    assert "unforetold" not in bring(path, check=True)
+    described = predicted.pop("not_predicted")
+    assert described == ["whether the package index has the packages: check mode fetches nothing"]
+    assert predicted == ensure(path)
+    assert "not_predicted" not in ensure(path, check=True)
 
 
-def test_check_mode_foretells_on_a_host_whose_python_cannot_make_environments_yet(path, python):
+def test_check_mode_predicts_on_a_host_whose_python_cannot_make_environments_yet(path, python):
     python.complete = False
-    foretold = bring(path, check=True)
-    assert foretold["changed"]
-    assert foretold["unforetold"][0].endswith("(Debian's package for that is python3-venv)")
+    predicted = ensure(path, check=True)
+    assert predicted["changed"]
+    assert predicted["not_predicted"][0].endswith("(Debian's package for that is python3-venv)")
     with pytest.raises(
         Refusal, match="^/usr/bin/python3 cannot make a virtual environment; .*nothing is left of the try"
     ):
-        bring(path)
+        ensure(path)
     assert folders(path) == []
 
 
 def test_a_change_switches_the_link_and_removes_the_old_folder(path, python):
-    bring(path)
+    ensure(path)
     before = os.readlink(path)
-    bring(path, f"a==2 {HASH}\n")
+    ensure(path, f"a==2 {HASH}\n")
     assert os.readlink(path) != before
     assert folders(path) == ["toolbox", os.readlink(path)]
 
 
 def test_a_failed_pip_leaves_the_old_environment_and_tells_what_it_said_and_what_to_set(path, python):
-    bring(path)
+    ensure(path)
     there = folders(path)
     python.pip = host.Output(1, "", "\n".join(f"line {number}" for number in range(40)) + f"\nno way to {SECRET}")
     with pytest.raises(Refusal) as refused:
-        bring(path, f"a==2 {HASH}\n", index_url=f"https://user:{SECRET}@pypi.example.com/simple")
-    told = str(refused.value)
-    assert told.startswith(
+        ensure(path, f"a==2 {HASH}\n", index_url=f"https://user:{SECRET}@pypi.example.com/simple")
+    described = str(refused.value)
+    assert described.startswith(
         f"pip could not install what {path} wants from https://user:****@pypi.example.com/simple; "
         "the old environment is left as it was; set index_url (toolbox_index_url) to "
     )
-    assert told.endswith("line 39\nno way to ****")
-    assert "line 25\n" not in told
+    assert described.endswith("line 39\nno way to ****")
+    assert "line 25\n" not in described
     assert folders(path) == there
-    assert not bring(path)["changed"]
+    assert not ensure(path)["changed"]
 
 
 def test_an_indexs_credentials_stand_in_no_command(path, python):
     url = f"https://user:{SECRET}@pypi.example.com/simple"
-    result = bring(path, index_url=url, trusted_hosts=["pypi.example.com"])
+    result = ensure(path, index_url=url, trusted_hosts=["pypi.example.com"])
     assert not [command for command in python.commands if SECRET in " ".join(command)]
     assert python.environments[-1]["PIP_INDEX_URL"] == url
     assert {"--require-hashes", "--only-binary", ":all:"} < set(python.commands[-1])
@@ -132,20 +132,20 @@ def test_an_indexs_credentials_stand_in_no_command(path, python):
 
 @pytest.mark.parametrize("dies", ["venv", "pip"])
 def test_a_run_that_dies_leaves_the_old_environment_and_the_next_one_finishes(path, python, dies):
-    bring(path)
+    ensure(path)
     before = os.readlink(path)
     python.dies = dies
     with pytest.raises(KeyboardInterrupt):
-        bring(path, f"a==2 {HASH}\n")
+        ensure(path, f"a==2 {HASH}\n")
     assert os.readlink(path) == before
     python.dies = None
-    assert bring(path, f"a==2 {HASH}\n")["changed"]
+    assert ensure(path, f"a==2 {HASH}\n")["changed"]
     assert folders(path) == ["toolbox", os.readlink(path)]
 
 
 @pytest.mark.parametrize("dies", ["symlink", "replace"])
 def test_a_run_that_dies_while_the_link_is_led_is_finished_by_the_next(path, python, monkeypatch, dies):
-    bring(path)
+    ensure(path)
     real = getattr(os, dies)
 
     def dying(source, destination):
@@ -156,10 +156,10 @@ def test_a_run_that_dies_while_the_link_is_led_is_finished_by_the_next(path, pyt
     with monkeypatch.context() as patch:
         patch.setattr(os, dies, dying)
         with pytest.raises(KeyboardInterrupt):
-            bring(path, f"a==2 {HASH}\n")
-    bring(path, f"a==2 {HASH}\n")
+            ensure(path, f"a==2 {HASH}\n")
+    ensure(path, f"a==2 {HASH}\n")
     assert folders(path) == ["toolbox", os.readlink(path)]
-    assert not bring(path, f"a==2 {HASH}\n")["changed"]
+    assert not ensure(path, f"a==2 {HASH}\n")["changed"]
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "link"])
@@ -168,24 +168,24 @@ def test_something_of_somebody_elses_at_the_path_is_left_alone(path, python, wha
     {"folder": path.mkdir, "file": path.touch, "link": lambda: path.symlink_to("/usr")}[what]()
     for state in ("present", "absent"):
         with pytest.raises(Refusal, match="which gpuchat did not make"):
-            bring(path, state=state)
+            ensure(path, state=state)
     assert folders(path) == ["toolbox"]
 
 
 def test_an_environment_is_removed_and_a_second_run_changes_nothing(path, python):
-    bring(path)
+    ensure(path)
     (path.parent / "toolbox-of-somebody").mkdir()
-    assert bring(path, state="absent", check=True)["changed"]
+    assert ensure(path, state="absent", check=True)["changed"]
     assert len(folders(path)) == 3
-    assert bring(path, state="absent", requirements="")["changed"]
+    assert ensure(path, state="absent", requirements="")["changed"]
     assert folders(path) == ["toolbox-of-somebody"]
-    assert not bring(path, state="absent")["changed"]
+    assert not ensure(path, state="absent")["changed"]
 
 
 def test_everybody_may_read_the_environment_whatever_the_umask(path, python):
     before = os.umask(0o077)
     try:
-        bring(path)
+        ensure(path)
         assert os.umask(0o077) == 0o077
     finally:
         os.umask(before)
@@ -222,13 +222,13 @@ def test_the_real_venv_and_pip_install_from_an_index_what_has_the_right_hash(pat
     options = {"python": sys.executable, "index_url": f"http://user:{SECRET}@{server.place}/simple"}
 
     with pytest.raises(Refusal, match="DO NOT MATCH THE HASHES") as refused:
-        bring(path, f"example==1.0 {HASH}\n", **options)
+        ensure(path, f"example==1.0 {HASH}\n", **options)
     assert SECRET not in str(refused.value)
     assert folders(path) == []
 
     wanted = f"example==1.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n"
-    assert bring(path, wanted, **options)["changed"]
+    assert ensure(path, wanted, **options)["changed"]
     asked = len(server.asked)
     assert host.run([f"{path}/bin/python", "-c", "import example; print(example.version)"]).stdout == "1.0\n"
-    assert not bring(path, wanted, **options)["changed"]
+    assert not ensure(path, wanted, **options)["changed"]
     assert len(server.asked) == asked

@@ -149,7 +149,7 @@ REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: 
 )
 def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
     one = row(CHECKS[name], answer)
-    assert (one.status, one.detail, one.cause, one.cure) == (PASSED, "", "", "")
+    assert (one.status, one.detail, one.cause, one.hint) == (PASSED, "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -267,12 +267,12 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
         ),
     ],
 )
-def test_a_row_is_red_with_what_was_found_its_cause_and_its_cure(name, answer, detail):
+def test_a_row_is_red_with_what_was_found_its_cause_and_its_hint(name, answer, detail):
     check = CHECKS[name]
     one = row(check, answer)
-    assert (one.status, one.detail, one.cause, one.cure) == (FAILED, detail, check.cause, check.cure)
+    assert (one.status, one.detail, one.cause, one.hint) == (FAILED, detail, check.cause, check.hint)
     assert one.cause
-    assert one.cure
+    assert one.hint
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if CHECKS[name].command[0] == "curl"])
@@ -322,7 +322,7 @@ ROWS = [
 ]
 
 
-def test_a_table_tells_each_rows_state_and_each_failures_cause_cure_and_command():
+def test_a_table_tells_each_rows_state_and_each_failures_cause_hint_and_command():
     assert table(ROWS) == (
         "  page      inside   ok\n"
         "  ports     outside  not checked  gpuchat_probe_host is not set\n"

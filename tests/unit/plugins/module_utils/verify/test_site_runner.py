@@ -68,24 +68,24 @@ def green(monkeypatch):
 
 @pytest.mark.parametrize(("vantage", "names"), [("inside", INSIDE_NAMES), ("outside", OUTSIDE_NAMES)])
 def test_one_vantage_point_makes_its_own_rows(green, vantage, names):
-    result = site_runner.bring(params(vantage=vantage))
+    result = site_runner.ensure(params(vantage=vantage))
     assert [one["name"] for one in result["rows"]] == names
     assert result["changed"] is False
 
 
 def test_all_rows_are_joined_in_their_order_and_reported(green, tmp_path, state_directory):
-    outside = site_runner.bring(params(vantage="outside"))["rows"]
+    outside = site_runner.ensure(params(vantage="outside"))["rows"]
     report = tmp_path / "report.json"
-    result = site_runner.bring(params(rows=outside, final=True, report_file=str(report)))
+    result = site_runner.ensure(params(rows=outside, final=True, report_file=str(report)))
     assert (result["passed"], {one["status"] for one in result["rows"]}) == (True, {PASSED})
     assert [one["name"] for one in result["rows"]] == [check.name for check in checks(Site("c", "m"))]
-    told = json.loads(report.read_text())
-    assert told == {"url": "https://chat.example.com", "passed": True, "not_checked": [], "rows": result["rows"]}
+    described = json.loads(report.read_text())
+    assert described == {"url": "https://chat.example.com", "passed": True, "not_checked": [], "rows": result["rows"]}
     assert stat.S_IMODE(report.stat().st_mode) == 0o644
 
 
 def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
-    result = site_runner.bring(params(final=True))
+    result = site_runner.ensure(params(final=True))
     open_rows = [(one["name"], one["detail"]) for one in result["rows"] if one["status"] == NOT_CHECKED]
     assert open_rows == [(name, "gpuchat_probe_host is not set") for name in OUTSIDE_NAMES]
     assert result["passed"] is True
@@ -99,15 +99,15 @@ def test_one_failed_row_fails_the_whole(green):
         "detail": "x",
         "command": "c",
         "cause": "",
-        "cure": "",
+        "hint": "",
     }
-    result = site_runner.bring(params(rows=[red], final=True))
+    result = site_runner.ensure(params(rows=[red], final=True))
     assert result["passed"] is False
     assert result["msg"] == "12 of 13 rows did not fail"
 
 
 def test_no_key_stands_in_the_result(green):
-    assert "s3cret-k3y" not in json.dumps(site_runner.bring(params(final=True)))
+    assert "s3cret-k3y" not in json.dumps(site_runner.ensure(params(final=True)))
 
 
 def look(*command):
@@ -124,7 +124,7 @@ def test_places_are_filled_with_the_runners_own_files():
     assert look("echo", "@{key}").stdout == "@/the/file"
 
 
-def test_a_missing_program_is_told():
+def test_a_missing_program_is_reported():
     seen = look("no-such-curl")
     assert (seen.rc, seen.stderr) == (127, "no-such-curl is not installed here")
 
@@ -138,7 +138,7 @@ def test_the_key_is_kept_in_a_file_that_only_its_owner_reaches_and_that_is_gone_
         return Seen(0, 0.0, [])
 
     monkeypatch.setattr(site_runner, "_see", see)
-    site_runner.bring(params())
+    site_runner.ensure(params())
     assert {entry[1:] for entry in kept} == {("Authorization: Bearer s3cret-k3y\n", 0o700)}
     assert not any(path.exists() for path, *_rest in kept)
 
@@ -158,7 +158,7 @@ def closed_ports(count):
     return ports
 
 
-def test_open_ports_are_told_from_closed_ones(listener):
+def test_open_ports_are_reported_from_closed_ones(listener):
     assert site_runner.open_ports("127.0.0.1", [*closed_ports(5), listener, *closed_ports(5)]) == [listener]
 
 
@@ -192,4 +192,4 @@ def test_a_scan_of_a_name_that_nobody_knows_is_seen_as_a_failure(monkeypatch):
 
 def test_records_are_written_nowhere_but_in_the_report(green, monkeypatch):
     monkeypatch.setattr(host, "write_json", lambda *_args, **_options: pytest.fail("wrote a file"))
-    site_runner.bring(params(final=True))
+    site_runner.ensure(params(final=True))

@@ -167,7 +167,7 @@ NO_IMAGE = "and would say that no kernel image is available"
         ),
     ],
 )
-def test_an_image_that_driver_or_gpu_cannot_run_is_refused_with_the_cure(version, gpu, driver, message):
+def test_an_image_that_driver_or_gpu_cannot_run_is_refused_with_the_hint(version, gpu, driver, message):
     assert refusal(version, [gpu], driver) == message
 
 
@@ -304,7 +304,7 @@ MARLIN = "by Marlin: the weights stay packed in memory, the arithmetic is 16-bit
             A100,
             MXFP4,
             (
-                "found MXFP4 weights; vLLM 0.9.2 does not know them (0.10.1 brought them); set "
+                "found MXFP4 weights; vLLM 0.9.2 does not know them (0.10.1 added them); set "
                 "vllm_version to 0.10.1 or "
                 "newer, or choose the model in another precision"
             ),
@@ -333,13 +333,13 @@ MARLIN = "by Marlin: the weights stay packed in memory, the arithmetic is 16-bit
             H100,
             compressed(4, "float"),
             (
-                "found NVFP4 weights; vLLM 0.8.5 does not know them (0.9.0 brought them); set vllm_version to 0.9.0 or "
+                "found NVFP4 weights; vLLM 0.8.5 does not know them (0.9.0 added them); set vllm_version to 0.9.0 or "
                 "newer, or choose the model in another precision"
             ),
         ),
     ],
 )
-def test_weights_that_the_gpu_or_the_version_cannot_run_are_refused_with_the_cure(version, gpu, config, message):
+def test_weights_that_the_gpu_or_the_version_cannot_run_are_refused_with_the_hint(version, gpu, config, message):
     assert refusal(version, [gpu], "580.95.05", config) == message
 
 

@@ -79,8 +79,8 @@ def test_a_pipeline_shares_arithmetic_and_cache_but_each_part_of_a_batch_reads_a
 @pytest.mark.parametrize("stages", [1, 2, 4, 10])
 @pytest.mark.parametrize("batch", [1, 4, 64, 1024])
 def test_in_company_nobody_is_served_faster_than_alone(stages, batch):
-    told = estimate(WORK, replace(A100, pipeline_parallel_size=stages), batch, 4096)
-    assert told.decode_full_each <= told.decode_alone
+    described = estimate(WORK, replace(A100, pipeline_parallel_size=stages), batch, 4096)
+    assert described.decode_full_each <= described.decode_alone
 
 
 def test_replicas_multiply_the_sum_and_not_the_speed_of_one():
@@ -98,9 +98,9 @@ def test_the_weights_load_as_fast_as_a_disk_reads():
     assert estimate(WORK, A100, 1, 0).load_seconds == (8.0, 80.0)
 
 
-@pytest.mark.parametrize(("number", "told"), [(1234.5, 1200), (0.0567, 0.057), (99.6, 100), (5, 5)])
-def test_an_estimate_has_two_figures(number, told):
-    assert rounded(number) == told
+@pytest.mark.parametrize(("number", "described"), [(1234.5, 1200), (0.0567, 0.057), (99.6, 100), (5, 5)])
+def test_an_estimate_has_two_figures(number, described):
+    assert rounded(number) == described
 
 
 @given(st.integers(1, 500), st.integers(0, 100_000), st.sampled_from([WORK, MIXED]))

@@ -214,7 +214,7 @@ def test_arguments_that_the_version_takes_pass(args, version):
         ),
     ],
 )
-def test_what_the_version_does_not_take_is_refused_with_the_cure(args, version, message):
+def test_what_the_version_does_not_take_is_refused_with_the_hint(args, version, message):
     with pytest.raises(Refusal) as refused:
         flags.check_args(args, version, "vllm_args")
     assert str(refused.value) == message

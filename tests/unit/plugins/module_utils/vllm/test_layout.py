@@ -43,7 +43,7 @@ def node(count, memory=80, peers=None, **more):
         ),
     ],
 )
-def test_what_hinders_a_split_is_told(shape, tp, expected):
+def test_what_hinders_a_split_is_reported(shape, tp, expected):
     assert obstacle(shape, tp) == expected
 
 
@@ -76,7 +76,7 @@ def splits(nodes, linked, **wishes):
         ((node(8), node(8)), True, {"tensor_parallel_size": 16}, [(16, 1, 2)]),
     ],
 )
-def test_layouts_are_weighed_from_the_smallest(nodes, linked, wishes, expected):
+def test_layouts_are_evaluation_from_the_smallest(nodes, linked, wishes, expected):
     assert splits(nodes, linked, **wishes) == expected
 
 

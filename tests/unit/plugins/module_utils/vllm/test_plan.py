@@ -83,7 +83,7 @@ def several(count, name=A100, **more):
 
 
 def sizes(found):
-    layout = found.weighed.candidate
+    layout = found.evaluation.candidate
     return layout.tensor_parallel_size, layout.pipeline_parallel_size, layout.data_parallel_size
 
 
@@ -116,8 +116,8 @@ def test_gpus_that_nvlink_joins_in_pairs_are_used_in_pairs():
     pairs = [(0, 2), (1, 3), (2, 0), (3, 1)]
     cards = [{"name": "NVIDIA RTX A6000", "index": one, "nvlink_peers": [{"index": peer}]} for one, peer in pairs]
     found = plan(cards, tensor_parallel_size=2)
-    assert [device.index for device in found.weighed.candidate.all_devices] == [0, 2, 1, 3]
-    assert found.weighed.candidate.is_linked
+    assert [device.index for device in found.evaluation.candidate.all_devices] == [0, 2, 1, 3]
+    assert found.evaluation.candidate.is_linked
     assert found.env == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "0,2,1,3"}
     assert found.as_dict()["devices"] == [["0", "1", "2", "3"]]
 
@@ -130,13 +130,13 @@ def test_one_node_is_a_list_of_gpus_and_several_are_a_list_of_lists():
 def test_unequal_gpus_are_judged_by_the_smallest():
     mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
     small = plan(several(2, L40S), tensor_parallel_size=2)
-    assert mixed.weighed.budget.total == small.weighed.budget.total
+    assert mixed.evaluation.budget.total == small.evaluation.budget.total
     assert any("the smallest decides: NVIDIA L40S" in reason for reason in mixed.reasons)
 
 
 def test_the_roomier_of_unequal_gpus_is_used_first():
     found = plan([*several(1, L40S), *several(1)], users=1, context=4096)
-    assert [device.index for device in found.weighed.candidate.all_devices] == [1]
+    assert [device.index for device in found.evaluation.candidate.all_devices] == [1]
     assert [gpu["engine"] for gpu in found.as_dict()["gpus"]] == [None, 0]
     assert (found.as_dict()["devices"], found.env) == ([["1"]], {})
 
@@ -188,18 +188,18 @@ def test_the_context_is_what_is_asked_for_and_the_rest_is_kv_cache():
     assert found.users > plan(several(1), context=16384).users > 1
 
 
-def test_longer_conversations_may_be_allowed_than_are_reckoned_with():
+def test_longer_conversations_may_be_allowed_than_are_estimated_with():
     found = plan(several(1, L40S), users=20, context=4096, max_model_len=65536)
-    assert (found.fits, found.args["max-model-len"], found.weighed.context) == (True, 65536, 4096)
+    assert (found.fits, found.args["max-model-len"], found.evaluation.context) == (True, 65536, 4096)
     assert found.users >= 20
     assert any("longer conversations take the place of several" in warning for warning in found.warnings)
 
 
 def test_without_a_wish_for_context_long_ones_are_allowed_as_far_as_they_fit():
     small, large = plan({"name": RTX4090}), plan({"name": A100})
-    assert small.weighed.context < large.weighed.context == 32768
-    assert small.args["max-model-len"] == small.weighed.context
-    assert large.args["max-model-len"] > large.weighed.context
+    assert small.evaluation.context < large.evaluation.context == 32768
+    assert small.args["max-model-len"] == small.evaluation.context
+    assert large.args["max-model-len"] > large.evaluation.context
 
 
 def test_a_plan_that_falls_short_says_what_would_do():
@@ -255,8 +255,8 @@ def test_on_a_host_without_gpu_the_given_space_is_the_cache():
     # 32 layers x 8 key heads x 128 x 2 x 2 bytes a token, blocks of 128 tokens.
     found = plan([], cpu_kv_cache_bytes=4 * GIB, max_model_len=16384)
     assert found.env == {"VLLM_CPU_KVCACHE_SPACE": "4"}
-    assert found.weighed.budget.kv_bytes_per_token == 131072
-    assert found.weighed.budget.kv_cache_tokens == 4 * GIB // 131072
+    assert found.evaluation.budget.kv_bytes_per_token == 131072
+    assert found.evaluation.budget.kv_cache_tokens == 4 * GIB // 131072
     assert "gpu-memory-utilization" not in found.args
 
 
@@ -271,7 +271,7 @@ def test_other_extra_arguments_are_merged_last_and_null_takes_one_away():
     assert "gpu-memory-utilization" not in plan(several(1), extra_args={"gpu-memory-utilization": None}).args
 
 
-def test_fewer_requests_at_once_than_users_are_told():
+def test_fewer_requests_at_once_than_users_are_reported():
     found = plan(several(1), users=10, context=4096, max_num_seqs=4)
     assert found.fits
     assert "max_num_seqs lets 4 requests run at once; the others of 10 users wait" in found.warnings
@@ -296,12 +296,12 @@ def test_a_model_in_float32_is_loaded_at_half_its_size():
     found = plan_vllm(
         {"model_config": whole, "weights_bytes": 32_121_044_992, "gpus": several(1), "vllm_version": "0.32.0"}
     )
-    same = plan(several(1)).weighed
-    assert found.weighed.budget.weights == pytest.approx(same.budget.weights, rel=0.001)
-    assert found.weighed.budget.kv_bytes_per_token == same.budget.kv_bytes_per_token
+    same = plan(several(1)).evaluation
+    assert found.evaluation.budget.weights == pytest.approx(same.budget.weights, rel=0.001)
+    assert found.evaluation.budget.kv_bytes_per_token == same.budget.kv_bytes_per_token
 
 
-def test_an_answers_length_that_the_model_caps_is_told():
+def test_an_answers_length_that_the_model_caps_is_reported():
     found = plan(several(1), generation_config={"max_new_tokens": 2048})
     assert any("max_new_tokens 2048" in warning for warning in found.warnings)
 
@@ -376,12 +376,12 @@ def test_what_cannot_run_is_refused(wishes, words):
 
 
 @pytest.mark.parametrize(("wishes", "words"), UNFIT)
-def test_a_report_says_what_cannot_run_and_reckons_the_budget_all_the_same(wishes, words):
+def test_a_report_says_what_cannot_run_and_estimates_the_budget_all_the_same(wishes, words):
     found = plan(**{"gpus": several(1), "on_unfit": "report", **wishes})
     assert not found.fits
     assert words in found.reason
     assert any(words in one for one in found.obstacles)
-    assert found.weighed.budget.weights > 0
+    assert found.evaluation.budget.weights > 0
     assert found.as_dict()["kv_cache_tokens"] > 0
 
 
@@ -389,7 +389,7 @@ def test_a_report_may_be_of_a_version_that_is_not_served():
     with pytest.raises(Refusal, match=re.escape("versions from 0.8.0 on are served")):
         plan(several(1), vllm_version="0.6.3")
     found = plan(several(1), vllm_version="0.6.3", on_unfit="report", max_model_len=8192)
-    assert (found.fits, found.weighed.settings.engine) == (True, 0)
+    assert (found.fits, found.evaluation.settings.engine) == (True, 0)
     assert found.warnings[0].startswith("vLLM 0.6.3 is older than 0.8.0, the oldest that is served")
 
 
@@ -407,20 +407,20 @@ def test_a_build_on_the_way_to_a_release_follows_the_rules_before_it(version, nu
     assert behaves_like(version) == number
 
 
-# --- Settings that are told ------------------------------------------------------------------------------------------
+# --- Settings that are given -------------------------------------------------------------------
 
 
 def test_steps_are_not_made_smaller_for_one_who_tells_layout_and_length():
-    told = {"tensor_parallel_size": 1, "max_model_len": 20480}
-    found = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", **told)
-    assert found.weighed.settings.max_num_batched_tokens == 8192
+    described = {"tensor_parallel_size": 1, "max_model_len": 20480}
+    found = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", **described)
+    assert found.evaluation.settings.max_num_batched_tokens == 8192
     assert not found.fits
     offered = {"max_num_seqs": 256, "max_num_batched_tokens": 2048}
     assert offered in [one.change for one in found.alternatives]
-    then = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", **told, **offered)
+    then = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", **described, **offered)
     assert (then.fits, then.args["max-num-batched-tokens"]) == (True, 2048)
     served = plan(several(1, "NVIDIA H100 80GB HBM3"), "69 GB", users=1, context=20480)
-    assert (served.fits, served.weighed.is_lean, served.args["max-num-batched-tokens"]) == (True, True, 2048)
+    assert (served.fits, served.evaluation.is_lean, served.args["max-num-batched-tokens"]) == (True, True, 2048)
 
 
 def borderline(length, **wishes):
@@ -428,7 +428,7 @@ def borderline(length, **wishes):
 
 
 def test_what_falls_short_by_less_than_the_uncertainty_is_left_to_vllm():
-    room = borderline(8192).weighed.budget.kv_cache_tokens
+    room = borderline(8192).evaluation.budget.kv_cache_tokens
     large = room - room % 128
     model = {**LLAMA, "max_position_embeddings": 10**6}
     params = {
@@ -441,7 +441,7 @@ def test_what_falls_short_by_less_than_the_uncertainty_is_left_to_vllm():
     sure, close, far = (plan_vllm({**params, "max_model_len": n}) for n in (large, large + 512, large * 2))
     assert [one.fits for one in (sure, close, far)] == [True, True, False]
     assert close.reason.startswith("may fit, within the uncertainty of")
-    assert any("by the reckoning it falls short by" in warning for warning in close.warnings)
+    assert any("by the estimate it falls short by" in warning for warning in close.warnings)
     assert not plan_vllm({**params, "max_model_len": large + 512, "users": 2}).fits
 
 
@@ -450,7 +450,7 @@ def test_a_hybrid_models_steps_are_as_large_as_its_blocks_where_its_version_want
     switched = {**params, "vllm_version": "0.20.0", "extra_args": {"enable-prefix-caching": True}}
     found = plan_vllm(switched)
     assert found.fits
-    assert found.args["max-num-batched-tokens"] == found.weighed.budget.block_size > 2048
+    assert found.args["max-num-batched-tokens"] == found.evaluation.budget.block_size > 2048
     fixed = plan_vllm({**switched, "max_num_batched_tokens": 2048})
     assert not fixed.fits
     assert "more than max_num_batched_tokens 2048; set it to" in fixed.reason
@@ -465,13 +465,13 @@ def test_the_models_own_draft_layers_are_in_the_budget_and_others_are_warned_of(
         for method, more in (("mtp", {}), ("eagle3", {"model": "someone/drafter"}))
     )
     assert (words in own.warnings, words in foreign.warnings) == (False, True)
-    assert own.weighed.budget.kv_bytes_per_token > foreign.weighed.budget.kv_bytes_per_token
+    assert own.evaluation.budget.kv_bytes_per_token > foreign.evaluation.budget.kv_bytes_per_token
 
 
 def test_links_that_were_looked_at_count_for_the_memory_of_collectives():
     joined = [{"name": L40S, "index": n, "nvlink_peers": [1 - n]} for n in range(2)]
     apart = [{"name": L40S, "index": n, "nvlink_peers": []} for n in range(2)]
-    with_links, without = (plan(cards, tensor_parallel_size=2).weighed.budget.overhead for cards in (joined, apart))
+    with_links, without = (plan(cards, tensor_parallel_size=2).evaluation.budget.overhead for cards in (joined, apart))
     assert with_links > without
 
 
@@ -561,7 +561,7 @@ def test_the_same_facts_give_the_same_plan_as_plain_data(model, count, gib, wish
 @given(models, st.integers(1, 4), memories, wished)
 def test_a_plan_that_fits_leaves_no_memory_twice_given(model, count, gib, wishes):
     found = plan(with_memory(count, gib), model, **wishes)
-    budget = found.weighed.budget
+    budget = found.evaluation.budget
     if found.fits:
         assert budget.weights + budget.activations + budget.kv_cache <= budget.usable <= budget.total
         assert found.users >= wishes.get("users", 1)

@@ -66,16 +66,16 @@ def test_a_gpus_name_says_what_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("told", "gib"),
+    ("described", "gib"),
     [
         pytest.param(48, 44.4, id="as it is sold: CUDA sees less"),
-        pytest.param(44.74, 44.74, id="no whole MiB, so it is CUDA's own: as told"),
-        pytest.param(40, 40, id="less than the table: as told"),
-        pytest.param(96, 96, id="another card than the table's: as told"),
+        pytest.param(44.74, 44.74, id="no whole MiB, so it is CUDA's own: as described"),
+        pytest.param(40, 40, id="less than the table: as described"),
+        pytest.param(96, 96, id="another card than the table's: as described"),
     ],
 )
-def test_memory_that_is_told_counts_as_cuda_will_see_it(told, gib):
-    (gpu,) = read_gpus([{**L40S, "memory_bytes": int(told * GIB)}])[0]
+def test_memory_that_is_reported_counts_as_cuda_will_see_it(described, gib):
+    (gpu,) = read_gpus([{**L40S, "memory_bytes": int(described * GIB)}])[0]
     assert gpu.memory_bytes == pytest.approx(gib * GIB, rel=0.001)
 
 
