@@ -134,7 +134,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.docker import daemon_runner
 
 
@@ -153,11 +153,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = daemon_runner.ensure(module.params, module.check_mode)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: daemon_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

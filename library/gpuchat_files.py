@@ -125,7 +125,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.system import files_runner
 
 
@@ -160,11 +160,8 @@ def main() -> None:
     # `files` is no_log so that whole files stay out of the host's journal; of the output only secrets are to be hidden.
     module.no_log_values = {file["secret_content"] for file in module.params["files"] if file["secret_content"]}
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
-    try:
-        result = files_runner.ensure(module.params, module.check_mode)
-    except (Refusal, OSError) as error:
-        module.fail_json(msg=f"file set {module.params['name']}: {error}", invocation=invocation)
-    module.exit_json(invocation=invocation, **result)
+    subject = f"file set {module.params['name']}"
+    front.run(module, lambda: files_runner.ensure(module.params, module.check_mode), subject, invocation=invocation)
 
 
 if __name__ == "__main__":

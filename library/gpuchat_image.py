@@ -79,7 +79,7 @@ moved_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.docker import images_runner
 
 
@@ -96,16 +96,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = images_runner.ensure(module.params, module.check_mode)
-    except (Refusal, CommandFailed) as error:
-        module.fail_json(msg=str(error))
-    if result["moved_to"]:
-        module.warn(
-            f"the tag of {result['image']} has moved to {result['moved_to']}; the recorded {result['digest']} is used; "
-            f"to take the new one, remove its line from {module.params['lock_file']}"
-        )
-    module.exit_json(**result)
+    front.run(module, lambda: images_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.packages import runner
 
 KEY = {"key_url": {"type": "str", "no_log": False}, "key_fingerprint": {"type": "str", "no_log": False}}
@@ -189,11 +189,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = runner.ensure(module.params, module.check_mode)
-    except (Refusal, CommandFailed) as error:
-        module.fail_json(msg=f"packages of {module.params['name']}: {error}")
-    module.exit_json(**result)
+    front.run(module, lambda: runner.ensure(module.params, module.check_mode), f"packages of {module.params['name']}")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.system import space_runner
 
 
@@ -68,11 +68,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = space_runner.ensure(module.params)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: space_runner.ensure(module.params))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ RECORD = "docker-daemon.json"
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring an owner's keys of daemon.json into their state, and return the module's result.
+    """Ensure an owner's keys of daemon.json, and return the module's result.
 
     Raises:
         Refusal: the file cannot be read as JSON or written, a key is wanted differently elsewhere, or dockerd does not

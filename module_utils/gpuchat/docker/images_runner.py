@@ -17,7 +17,7 @@ MANIFEST_TYPES = (
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the image that a module's parameters name to the host, and return the module's result.
+    """Pull the image that a module's parameters name to the host, and return the module's result.
 
     Raises:
         Refusal: the tag cannot be resolved.
@@ -42,6 +42,12 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     result = plan.result()
     result.update(image=str(image), digest=digest, reference=f"{source.name}@{digest}")
     result["moved_to"] = answered if DIGEST.fullmatch(answered) and answered != digest else ""
+    if result["moved_to"]:
+        warning = (
+            f"the tag of {image} has moved to {answered}; the recorded {digest} is used; "
+            f"to take the new one, remove its line from {params['lock_file']}"
+        )
+        result["warnings"] = [warning]
     return result
 
 

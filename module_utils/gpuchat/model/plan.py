@@ -100,7 +100,7 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
 
 @dataclass(frozen=True)
 class Take:
-    """Bring one file from the source; ``spare`` are files of the old folder that may hold the same bytes."""
+    """Fetch one file from the source; ``spare`` are files of the old folder that may hold the same bytes."""
 
     file: ModelFile
     spare: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a model to a host: asks its source, fetches what is missing, proves it, and puts it in place in one step."""
+"""Fetches a model to a host: asks its source, fetches what is missing, proves it, and puts it in place in one step."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Params = Mapping[str, Any]
 
 
 def ensure(params: Params, check: bool) -> Result:
-    """Bring a model into its state, and return the module's result.
+    """Ensure a model, and return the module's result.
 
     Raises:
         Refusal: what is there is no model, or the wanted one cannot be fetched; what was there is still whole.
@@ -225,7 +225,7 @@ def _source(wanted: Wanted, here: LocalState, params: Params) -> Source:
 
 
 def _install(wanted: Wanted, store: Store, source: Source, params: Params, report: Report) -> Result:
-    """Bring what is missing and publish; the folder is locked, and may have changed since we looked."""
+    """Fetch what is missing and publish; the folder is locked, and may have changed since we looked."""
     begin = time.monotonic()
     store.recover()
     source.prepare()

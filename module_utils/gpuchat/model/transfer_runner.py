@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a model's files over HTTP: many at once, large ones in ranges, hashed as they come, resumed after any end.
+"""Fetches a model's files over HTTP: many at once, large ones in ranges, hashed as they come, resumed after any end.
 
 Network threads write what they get into a file's part and note in its journal how far each range has come. Whoever
 brings the bytes that a file's hash wants next hashes them too, while they are in the processor's cache. Hash threads
@@ -235,7 +235,7 @@ class Errand:
 
 
 class Transfer:
-    """Brings files into a store until all are whole and verified, or one cannot be."""
+    """Fetches files into a store until all are whole and verified, or one cannot be."""
 
     def __init__(self, store: Store, asker: Asker, settings: Settings, report: Callable[[Progress], None]) -> None:
         """Prepare a transfer; `report` hears of it each second, and may raise to end it."""
@@ -269,7 +269,7 @@ class Transfer:
         others: Sequence[ModelFile] = (),
         another: bool = False,
     ) -> dict[str, str]:
-        """Bring files, and return their SHA-256 by key ('' where nothing was to be verified).
+        """Fetch files, and return their SHA-256 by key ('' where nothing was to be verified).
 
         Args:
             files: what to bring, by key.

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings the packages of one role to a host: its release, apt or dnf, the repository's files as a file set."""
+"""Ensures the packages of one role on a host: its release, apt or dnf, the repository's files as a file set."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the packages that a module's parameters describe into their state, and return the module's result.
+    """Ensure the packages that a module's parameters describe, and return the module's result.
 
     Raises:
         Refusal: the host's release or packages do not allow it, or the repository's key is not the pinned one.

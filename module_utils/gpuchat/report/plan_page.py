@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ..core.errors import Refusal
+
 WIDTH = 100
 BAR = 60
 GIB = 1024**3
+NEEDED = tuple("fits reason gpus budget args env layout estimate alternatives reasons users warnings".split())
 HARD = "\0"
 """Stands for a space at which no line is broken."""
 
@@ -31,6 +34,22 @@ class Planned:
     model: str
     plan: Mapping[str, Any] | None
     refusal: str = ""
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Planned:
+        """Read an entry of the module's option.
+
+        Raises:
+            Refusal: its plan is none that gpuchat_vllm_plan returned.
+        """
+        plan = entry.get("plan")
+        missing = [key for key in NEEDED if plan is not None and key not in plan]
+        if missing:
+            raise Refusal(
+                f"found a plan of {entry['host']} without {', '.join(missing)}; wanted what gpuchat_vllm_plan "
+                "returned; set plans to that, or leave out plan and give the refusal"
+            )
+        return cls(str(entry["host"]), str(entry["model"]), plan, str(entry.get("refusal") or ""))
 
     @property
     def verdict(self) -> str:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a file set to a host: reads, validates the staged set, renames, records."""
+"""Puts a file set on a host: reads, validates the staged set, renames, records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def manifest_path(name: str) -> str:
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the set that a module's parameters describe, and return the module's result.
+    """Ensure the set that a module's parameters describe, and return the module's result.
 
     Raises:
         Refusal: the set cannot be, or its validation failed; nothing was changed.

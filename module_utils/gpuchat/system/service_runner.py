@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.change import Plan
+from ..core.errors import Unhealthy
 from .service import ServiceState, Step, WantedService, plan_service
 
 LOG_LINES = 30
@@ -21,16 +22,12 @@ COMPOSE_LABEL = "com.docker.compose.project"
 OTHER_UNITS = (".path", ".socket", ".timer")
 
 
-class Unhealthy(Exception):
-    """A service did not become healthy; the text holds its last log lines."""
-
-
 def record_path(name: str) -> str:
     return f"{host.STATE_DIRECTORY}/services/{name}.json"
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the service that a module's parameters describe into its state, and return the module's result.
+    """Ensure the service that a module's parameters describe, and return the module's result.
 
     Raises:
         Unhealthy: it runs, or should, but does not answer as wanted.

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
+from ..core.errors import Refusal
 from . import openai_api
 
 INSIDE, OUTSIDE = "inside", "outside"
@@ -136,6 +137,23 @@ class Row:
     command: str
     cause: str = ""
     hint: str = ""
+
+
+def rows_of(entries: Iterable[Mapping[str, object]]) -> tuple[Row, ...]:
+    """Read rows that another run of the module returned.
+
+    Raises:
+        Refusal: an entry is none.
+    """
+    known = {field.name for field in fields(Row)}
+    needed = {"name", "vantage", "status", "detail", "command"}
+    for entry in entries:
+        if not needed <= set(entry) <= known:
+            raise Refusal(
+                f"found the row {dict(entry)}; wanted one with {', '.join(sorted(needed))}, as this module returns "
+                "them; set rows to those of an earlier task"
+            )
+    return tuple(Row(**{name: str(value) for name, value in entry.items()}) for entry in entries)
 
 
 def shown(command: Sequence[str]) -> str:
