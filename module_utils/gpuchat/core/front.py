@@ -74,6 +74,7 @@ def with_variables(message: str, module: str, name: str) -> str:
         name: the unit that it works for, such as ``docker``: roles name theirs after themselves.
     """
     known = VARIABLES.get(module.rpartition(".")[2], {})
+    unit = name.replace("-", "_")
 
     def named(match: re.Match[str]) -> str:
         option = match[1]

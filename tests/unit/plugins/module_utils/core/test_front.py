@@ -88,9 +88,9 @@ def test_no_exception_ends_in_pythons_words_alone(error, words):
             id="installed",
         ),
         pytest.param(
-            Module("gpuchat_packages", name="nvidia-container-toolkit"),
+            Module("gpuchat_packages", name="docker"),
             "set key_url",
-            "set key_url (nvidia_container_toolkit_repository_key_url in the inventory)",
+            "set key_url (docker_repository_key_url or docker_repository_url in the inventory)",
             id="a suboption, by the unit that the module works for",
         ),
         pytest.param(Module("gpuchat_files"), "set dest to another", "set dest to another", id="no variable"),
