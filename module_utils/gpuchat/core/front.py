@@ -78,11 +78,9 @@ def with_variables(message: str, module: str, name: str) -> str:
 
     def named(match: re.Match[str]) -> str:
         option = match[1]
-        variables = [
-            one for key, names in known.items() if key == option or key.endswith(f".{option}") for one in names
-        ]
-        own = [one for one in variables if name and one.startswith(f"{name.replace('-', '_')}_")]
-        chosen = " or ".join(own or variables)
+        found = [names for key, names in known.items() if key == option or key.endswith(f".{option}")]
+        variables = dict.fromkeys(one for names in found for one in names)
+        chosen = " or ".join(one for one in variables if not name or one.startswith((f"{unit}_", "gpuchat_")))
         return f"{match[0]} ({chosen} in the inventory)" if chosen and chosen != option else match[0]
 
     return OPTION.sub(named, message)
