@@ -23,13 +23,16 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        args = dict(self._task.args)
-        if args.get("state", "present") == "present":
-            args["files"] = [self._rendered(entry, task_vars) for entry in args.get("files") or []]
-        else:
-            args["files"] = []
-        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        args = self.prepare(dict(self._task.args), task_vars)
+        # Whole files stay out of the host's journal.
+        quiet = {**task_vars, "ansible_no_target_syslog": True}
+        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
+
+    def prepare(self, args, task_vars):
+        """Return a task's arguments with its files rendered."""
+        wanted = args.get("state", "present") == "present"
+        args["files"] = [self._rendered(entry, task_vars) for entry in args.get("files") or []] if wanted else []
+        return args
 
     def _rendered(self, entry, task_vars):
         entry = dict(entry)

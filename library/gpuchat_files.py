@@ -133,32 +133,13 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "no_log": True,
-                "options": {
-                    "dest": {"type": "path", "required": True},
-                    "template": {"type": "str"},
-                    "vars": {"type": "dict"},
-                    "content": {"type": "str"},
-                    "secret_content": {"type": "str", "no_log": True},
-                    "folder": {"type": "bool", "default": False},
-                    "owner": {"type": "str", "default": "0"},
-                    "group": {"type": "str", "default": "0"},
-                    "mode": {"type": "str"},
-                    "secret": {"type": "bool", "default": False, "no_log": False},
-                },
-            },
+            "files": {"type": "list", "elements": "dict", "default": [], "options": files_runner.OPTIONS},
             "validate": {"type": "list", "elements": "str"},
             "validate_requires": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    # `files` is no_log so that whole files stay out of the host's journal; of the output only secrets are to be hidden.
-    module.no_log_values = {file["secret_content"] for file in module.params["files"] if file["secret_content"]}
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
     subject = f"file set {module.params['name']}"
     front.run(module, lambda: files_runner.ensure(module.params, module.check_mode), subject, invocation=invocation)

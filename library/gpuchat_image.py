@@ -85,15 +85,7 @@ from ..module_utils.gpuchat.docker import images_runner
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "registry_map": {"type": "dict", "default": {}},
-            "registry_mirrors": {"type": "list", "elements": "str", "default": []},
-            "insecure_registries": {"type": "list", "elements": "str", "default": []},
-            "lock_file": {"type": "path", "required": True},
-            "locked_digest": {"type": "str"},
-            "timeout": {"type": "int", "default": 7200},
-        },
+        argument_spec={"name": {"type": "str", "required": True}, **images_runner.OPTIONS},
         supports_check_mode=True,
     )
     front.run(module, lambda: images_runner.ensure(module.params, module.check_mode))

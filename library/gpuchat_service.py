@@ -108,14 +108,7 @@ def main() -> None:
             "digest": {"type": "str"},
             "reload_digest": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
-            "health": {
-                "type": "dict",
-                "options": {
-                    "url": {"type": "str"},
-                    "status": {"type": "int", "default": 200},
-                    "timeout": {"type": "int", "default": 60},
-                },
-            },
+            "health": {"type": "dict", "options": service_runner.HEALTH_OPTIONS},
             "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
         },
         required_if=[("supervisor", "compose", ["compose_file"])],

@@ -134,7 +134,7 @@ ARROWS = {
     "core": set(),
     "system": {"core"},
     "packages": {"core", "system"},
-    "docker": {"core"},
+    "docker": {"core", "system"},
     "gpu": {"core", "system"},
     "checkpoint": {"core"},
     "model": {"core", "system"},

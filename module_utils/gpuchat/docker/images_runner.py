@@ -10,6 +10,16 @@ from ..core import host
 from ..core.errors import Refusal
 from .images import DIGEST, Image, Pull, Source, plan_image, source_of, token_request
 
+OPTIONS: dict[str, dict[str, object]] = {
+    "registry_map": {"type": "dict", "default": {}},
+    "registry_mirrors": {"type": "list", "elements": "str", "default": []},
+    "insecure_registries": {"type": "list", "elements": "str", "default": []},
+    "lock_file": {"type": "path", "required": True},
+    "locked_digest": {"type": "str"},
+    "timeout": {"type": "int", "default": 7200},
+}
+"""Options of a module that pulls an image, as an argument specification."""
+
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"

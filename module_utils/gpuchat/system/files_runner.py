@@ -19,6 +19,21 @@ from ..core.errors import Refusal
 from . import files
 
 SHORTEST_SECRET = 8
+OPTIONS: dict[str, dict[str, object]] = {
+    "dest": {"type": "path", "required": True},
+    "template": {"type": "str"},
+    "vars": {"type": "dict"},
+    "content": {"type": "str"},
+    "secret_content": {"type": "str", "no_log": True},
+    "folder": {"type": "bool", "default": False},
+    "owner": {"type": "str", "default": "0"},
+    "group": {"type": "str", "default": "0"},
+    "mode": {"type": "str"},
+    "secret": {"type": "bool", "default": False, "no_log": False},
+}
+"""An entry of a module's ``files``, as an argument specification."""
+
+USUAL = {name: option.get("default") for name, option in OPTIONS.items()}
 
 
 def manifest_path(name: str) -> str:

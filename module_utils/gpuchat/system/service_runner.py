@@ -16,6 +16,13 @@ from ..core.errors import Unhealthy
 from .service import ServiceState, Step, WantedService, plan_service
 
 LOG_LINES = 30
+HEALTH_OPTIONS: dict[str, dict[str, object]] = {
+    "url": {"type": "str"},
+    "status": {"type": "int", "default": 200},
+    "timeout": {"type": "int", "default": 60},
+}
+"""An entry ``health`` of a module, as an argument specification."""
+
 RESTARTS_THAT_MEAN_FAILURE = 3
 CONTAINER_REMOVAL_SECONDS = 30
 COMPOSE_LABEL = "com.docker.compose.project"

@@ -36,6 +36,64 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_vllm_port",
         ),
     },
+    "gpuchat_container": {
+        "environment": (
+            "vllm_environment",
+        ),
+        "files.content": (
+            "gpuchat_vllm_api_key",
+        ),
+        "files.group": (
+            "vllm_uid",
+        ),
+        "files.owner": (
+            "lobechat_uid",
+            "vllm_uid",
+        ),
+        "health.timeout": (
+            "vllm_start_seconds",
+        ),
+        "health.url": (
+            "gpuchat_lobechat_port",
+            "gpuchat_private_address",
+            "gpuchat_vllm_port",
+        ),
+        "health_command": (
+            "gpuchat_lobechat_port",
+            "gpuchat_private_address",
+            "gpuchat_vllm_port",
+        ),
+        "image": (
+            "lobechat_image",
+            "vllm_cpu_image",
+            "vllm_image",
+        ),
+        "insecure_registries": (
+            "gpuchat_insecure_registries",
+        ),
+        "lock_file": (
+            "gpuchat_lock_file",
+        ),
+        "registry_map": (
+            "gpuchat_registry_map",
+        ),
+        "registry_mirrors": (
+            "gpuchat_registry_mirrors",
+        ),
+        "start_seconds": (
+            "vllm_start_seconds",
+        ),
+        "stop_seconds": (
+            "vllm_stop_seconds",
+        ),
+        "supervisor": (
+            "gpuchat_supervisor",
+        ),
+        "user": (
+            "lobechat_uid",
+            "vllm_uid",
+        ),
+    },
     "gpuchat_docker_daemon": {
         "cdi": (
             "nvidia_container_toolkit_cdi",
@@ -51,26 +109,12 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_files": {
-        "files": (
-            "gpuchat_supervisor",
-        ),
         "files.content": (
             "edge_certificate_file",
             "edge_certificate_key_file",
-            "gpuchat_vllm_api_key",
-        ),
-        "files.group": (
-            "vllm_uid",
-        ),
-        "files.owner": (
-            "lobechat_uid",
-            "vllm_uid",
         ),
         "state": (
             "nvidia_container_toolkit_state",
-        ),
-        "validate": (
-            "gpuchat_supervisor",
         ),
     },
     "gpuchat_image": {
@@ -81,10 +125,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_lock_file",
         ),
         "name": (
-            "lobechat_image",
             "nvidia_container_toolkit_trial_image",
-            "vllm_cpu_image",
-            "vllm_image",
         ),
         "registry_map": (
             "gpuchat_registry_map",
@@ -203,19 +244,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "edge_certificate_file",
             "edge_extra_names",
             "gpuchat_domain",
-        ),
-    },
-    "gpuchat_service": {
-        "health.timeout": (
-            "vllm_start_seconds",
-        ),
-        "health.url": (
-            "gpuchat_lobechat_port",
-            "gpuchat_private_address",
-            "gpuchat_vllm_port",
-        ),
-        "supervisor": (
-            "gpuchat_supervisor",
         ),
     },
     "gpuchat_space": {
