@@ -20,12 +20,12 @@ def read(*parts):
 
 
 def options_of(role):
-    return read(role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    return next(iter(read(role, "meta", "argument_specs.yml")["argument_specs"].values()))["options"]
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_has_a_specification(role):
-    main = read(role, "meta", "argument_specs.yml")["argument_specs"]["main"]
+    main = next(iter(read(role, "meta", "argument_specs.yml")["argument_specs"].values()))
     assert main["short_description"]
     assert all(option.get("description") for option in main["options"].values())
 
