@@ -10,11 +10,8 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 try:  # ansible-core 2.19 and later template only what is marked as trusted
-    from ansible._internal._templating._template_vars import generate_ansible_template_vars
     from ansible.template import trust_as_template
 except ImportError:
-    from ansible.template import generate_ansible_template_vars
-
     trust_as_template = None
 
 
@@ -50,7 +47,6 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             raise AnsibleActionFail(str(error)) from error
         folders = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(source)]
-        variables.update(generate_ansible_template_vars(template, source, dest))
         templar = self._templar.copy_with_new_env(
             searchpath=[path for folder in folders for path in (os.path.join(folder, "templates"), folder)],
             available_variables=variables,
