@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpuchat_files
-short_description: Put a unit's complete file set in place as one change
+short_description: Ensure a unit's complete file set and its service as one change
 version_added: 0.1.0
 description:
   - Writes all files of one unit (a service's configuration, its compose file or unit file, its secrets) together.
@@ -73,8 +73,36 @@ options:
     type: list
     elements: str
     default: []
+  service:
+    description: The systemd unit that reads the set; it is enabled, started, and takes up each change of the set.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the unit.
+        type: str
+        required: true
+      on_change:
+        description: How it takes up a change of the set since its last start.
+        type: str
+        choices: [restart, reload]
+        default: restart
+      health:
+        description: What must answer before the task succeeds.
+        type: dict
+        suboptions:
+          url:
+            description: Address that must answer.
+            type: str
+          status:
+            description: Status with which it must answer.
+            type: int
+            default: 200
+          timeout:
+            description: Seconds to wait.
+            type: int
+            default: 60
   state:
-    description: V(absent) removes everything that the manifest lists.
+    description: V(absent) stops the service and removes everything that the manifest lists.
     type: str
     choices: [present, absent]
     default: present
@@ -92,7 +120,7 @@ author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Put the edge's configuration in place
+- name: Start the edge
   gpuchat.stack.gpuchat_files:
     name: edge
     validate: [nginx, -t, -c, '{staged}/etc/gpuchat/edge/nginx.conf']
@@ -104,6 +132,9 @@ EXAMPLES = r"""
       - dest: /etc/gpuchat/edge/keys.conf
         template: keys.conf.j2
         secret: true
+    service:
+      name: gpuchat-edge
+      on_change: reload
 """
 
 RETURN = r"""
@@ -126,7 +157,7 @@ not_predicted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
-from ..module_utils.gpuchat.system import files_runner
+from ..module_utils.gpuchat.system import files_runner, unit_runner
 
 
 def main() -> None:
@@ -136,13 +167,14 @@ def main() -> None:
             "files": {"type": "list", "elements": "dict", "default": [], "options": files_runner.OPTIONS},
             "validate": {"type": "list", "elements": "str"},
             "validate_requires": {"type": "list", "elements": "str", "default": []},
+            "service": {"type": "dict", "options": unit_runner.SERVICE_OPTIONS},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
     subject = f"file set {module.params['name']}"
-    front.run(module, lambda: files_runner.ensure(module.params, module.check_mode), subject, invocation=invocation)
+    front.run(module, lambda: unit_runner.ensure(module.params, module.check_mode), subject, invocation=invocation)
 
 
 if __name__ == "__main__":

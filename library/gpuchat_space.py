@@ -60,14 +60,7 @@ from ..module_utils.gpuchat.system import space_runner
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "paths": {"type": "list", "elements": "path", "required": True},
-            "minimum_gib": {"type": "int", "required": True},
-            "hint": {"type": "str", "default": ""},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=space_runner.OPTIONS, supports_check_mode=True)
     front.run(module, lambda: space_runner.ensure(module.params))
 
 

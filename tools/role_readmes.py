@@ -49,7 +49,9 @@ def readmes() -> dict[pathlib.Path, str]:
     found = {}
     for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
         role = path.parents[1]
-        found[role / "README.md"] = readme(role.name, next(iter(yaml.safe_load(path.read_text())["argument_specs"].values())))
+        found[role / "README.md"] = readme(
+            role.name, next(iter(yaml.safe_load(path.read_text())["argument_specs"].values()))
+        )
     return found
 
 

@@ -366,7 +366,7 @@ def test_variables_become_keys_of_daemon_json(variables, settings):
     ],
 )
 def test_the_disk_is_looked_at_where_images_and_data_will_lie(variables, folders):
-    assert Role(**variables).task("gpuchat_space")["paths"] == folders
+    assert Role(**variables).task("gpuchat_packages")["space"]["paths"] == folders
 
 
 # --- nvidia_driver ---
@@ -542,7 +542,9 @@ def test_packages_that_are_named_come_from_the_repository_that_is_named(name, dr
 
 @pytest.mark.parametrize(("source", "signed"), [("distribution", ["ubuntu"]), ("nvidia", [])])
 def test_secure_boot_lets_in_ubuntus_own_modules_alone(source, signed):
-    look = Role("nvidia_driver", nvidia_driver_source=source, gpuchat_toolbox="/t").task("gpuchat_accelerator")
+    look = Role("nvidia_driver", nvidia_driver_source=source, gpuchat_toolbox="/t").task(
+        "gpuchat_accelerator", "detect.yml"
+    )
     assert look["signed_modules"] == signed
 
 

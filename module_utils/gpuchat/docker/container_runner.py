@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..core.change import merged
 from ..system import files_runner, service_runner
 from . import images_runner
 from .container import Container, compose_path, compose_project, systemd_unit, unit_path
@@ -24,12 +25,11 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Unhealthy: the container does not come up.
     """
     if params["state"] == "absent":
-        return _merged(_service(params, "", check), _files(params, [], check))
+        return merged(_service(params, "", check), _files(params, [], check))
     image = images_runner.ensure({**params, "name": params["image"]}, check)
     own = [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, str(image["reference"]))]
     files = _files(params, own, check)
-    result = _merged(image, files, _service(params, f"{files['digest']} {params['digest']}".strip(), check))
-    return {**result, **{key: image[key] for key in ("image", "digest", "reference", "moved_to")}}
+    return merged(image, files, _service(params, f"{files['digest']} {params['digest']}".strip(), check))
 
 
 def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
@@ -80,17 +80,3 @@ def _service(params: Mapping[str, Any], digest: str, check: bool) -> dict[str, A
         "health": params["health"],
     }
     return service_runner.ensure(given, check)
-
-
-def _merged(*results: Mapping[str, Any]) -> dict[str, object]:
-    """Return the results of the parts as one."""
-    merged: dict[str, object] = {
-        "changed": any(result["changed"] for result in results),
-        "diff": [one for result in results for one in result["diff"]],
-        "msg": "; ".join(result["msg"] for result in results),
-    }
-    for key in ("not_predicted", "warnings"):
-        words = [one for result in results for one in result.get(key, ())]
-        if words:
-            merged[key] = words
-    return merged

@@ -11,6 +11,13 @@ from collections.abc import Mapping
 from ..core.change import Plan
 from .space import GIB, Place, refuse_small
 
+OPTIONS: dict[str, dict[str, object]] = {
+    "paths": {"type": "list", "elements": "path", "required": True},
+    "minimum_gib": {"type": "int", "required": True},
+    "hint": {"type": "str", "default": ""},
+}
+"""Places and what must be free there, as an argument specification."""
+
 
 def ensure(params: Mapping[str, object]) -> dict[str, object]:
     """Check the places that a module's parameters name, and return the module's result.

@@ -115,6 +115,7 @@ class Check:
 
     Attributes:
         attempts: how often the command is made until it passes, where a busy machine can spoil one.
+        alone: others beside it would spoil it, or it them; it is made after all that are not.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Check:
     cause: str
     hint: str
     attempts: int = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,7 @@ def _stream(site: Site) -> Check:
         "a proxy on the way collects the answer before it hands it on",
         "keep proxy_buffering off on the edge, and look for a further proxy in front of it",
         attempts=openai_api.STREAM_ATTEMPTS,
+        alone=True,
     )
 
 
@@ -422,6 +425,7 @@ def _rate_limit(site: Site) -> Check:
         judge,
         "requests are not limited, or the limit is higher than what was sent",
         "look at edge_api_rate and edge_api_burst",
+        alone=True,
     )
 
 

@@ -232,6 +232,13 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "nvidia_driver_repository_key_fingerprint",
             "nvidia_driver_source",
         ),
+        "space.minimum_gib": (
+            "docker_minimum_free_gib",
+        ),
+        "space.paths": (
+            "docker_data_root",
+            "docker_settings",
+        ),
     },
     "gpuchat_secrets": {
         "authority_file": (
@@ -244,15 +251,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "edge_certificate_file",
             "edge_extra_names",
             "gpuchat_domain",
-        ),
-    },
-    "gpuchat_space": {
-        "minimum_gib": (
-            "docker_minimum_free_gib",
-        ),
-        "paths": (
-            "docker_data_root",
-            "docker_settings",
         ),
     },
     "gpuchat_verify": {

@@ -76,15 +76,15 @@ def test_no_exception_ends_in_pythons_words_alone(error, words):
     ("module", "message", "shown"),
     [
         pytest.param(
-            Module("gpuchat_space"),
+            Module("gpuchat_packages", name="docker"),
             "set minimum_gib to what you need",
             "set minimum_gib (docker_minimum_free_gib in the inventory) to what you need",
             id="one variable",
         ),
         pytest.param(
-            Module("ansible_collections.gpuchat.stack.plugins.modules.gpuchat_space"),
-            "set minimum_gib",
-            "set minimum_gib (docker_minimum_free_gib in the inventory)",
+            Module("ansible_collections.gpuchat.stack.plugins.modules.gpuchat_virtualenv"),
+            "set python",
+            "set python (toolbox_python in the inventory)",
             id="installed",
         ),
         pytest.param(
