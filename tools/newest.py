@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "molecule" / "world"))
 import engine  # noqa: E402
 import images  # noqa: E402
 
-UNPACK = "mkdir /work && cd /work && tar -x && git init --quiet && git add --all && exec </dev/null && "
+UNPACK = "mkdir /checkout && cd /checkout && tar -x && git init --quiet && git add --all && exec </dev/null && "
 CHECK = """
 set -eux
 export PATH=/opt/newest/bin:$PATH
