@@ -46,13 +46,13 @@ sys.path.insert(0, str(HERE.parent / "module_utils"))
 
 from gpuchat.checkpoint.config import ModelFacts, read_model  # noqa: E402
 from gpuchat.core.errors import Refusal  # noqa: E402
+from gpuchat.core.units import GIB  # noqa: E402
 from gpuchat.gpu import cards  # noqa: E402
 from gpuchat.vllm import memory as vllm_memory  # noqa: E402
 from gpuchat.vllm import plan as vllm_plan  # noqa: E402
 from gpuchat.vllm.facts import memory as facts  # noqa: E402
 from gpuchat.vllm.memory import Budget, Gpu, Layout, Settings  # noqa: E402
 
-GIB = 1024**3
 Case = Mapping[str, Any]
 
 # The first release of each minor version on PyPI.

@@ -7,9 +7,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from ..core.units import GIB
 from .facts import cards
-
-GIB = 1024**3
 
 
 @dataclass(frozen=True)

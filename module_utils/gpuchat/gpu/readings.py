@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from ..core.units import KIB, MIB
+
 NVIDIA, AMD = "10de", "1002"
 DISPLAY_CLASSES = ("0300", "0302", "0380")
 """PCI classes of graphics cards: VGA controller, 3D controller, other display controller."""
@@ -206,7 +208,7 @@ def module_version(text: str) -> str | None:
 def host_memory(meminfo: str) -> tuple[int | None, int | None]:
     """Return total and available memory (bytes) from /proc/meminfo."""
     kib = dict(re.findall(r"^(\w+):\s+(\d+) kB$", meminfo, re.MULTILINE))
-    total, free = (int(kib[name]) * 1024 if name in kib else None for name in ("MemTotal", "MemAvailable"))
+    total, free = (int(kib[name]) * KIB if name in kib else None for name in ("MemTotal", "MemAvailable"))
     return total, free
 
 
@@ -242,7 +244,6 @@ SMI_FIELDS = (
     "temperature.gpu",
 )
 SMI_PROCESS_FIELDS = ("gpu_uuid", "pid", "used_memory", "process_name")
-MIB = 1024 * 1024
 
 
 def unknown_smi_field(text: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
+from ..core.units import human
 from ..system import toolbox_runner
 from . import hub_runner
 from .files import (
@@ -36,7 +37,6 @@ from .plan import (
     ModelPlan,
     check_folder,
     check_space,
-    human,
     parse_rate,
     plan_model,
     short,

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ..core.units import GIB, gib
+
 WIDTH = 100
 BAR = 60
-GIB = 1024**3
 HARD = "\0"
 """Stands for a space at which no line is broken."""
 
@@ -99,11 +100,6 @@ def drawn(pieces: Sequence[Part], width: int) -> str:
     largest = max(range(len(pieces)), key=lambda number: pieces[number].size)
     counts[largest] += width - sum(counts)
     return "".join(part.letter * count for part, count in zip(pieces, counts))
-
-
-def gib(size: float) -> str:
-    """Return a size in GiB."""
-    return f"{size / GIB:.1f} GiB"
 
 
 def flags(args: Mapping[str, Any]) -> list[str]:

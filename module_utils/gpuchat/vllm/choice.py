@@ -22,12 +22,13 @@ from dataclasses import dataclass, field, replace
 
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, text_config
 from ..core.errors import Refusal
+from ..core.units import GIB
 from ..gpu import cards
 from . import estimate as vllm_estimate
 from . import memory
 from .layout import Candidate, Shape, candidates, gpu_of, replicated
 from .memory import Budget, Gpu, Layout, Settings
-from .wishes import GIB, Device, Nodes, Wishes
+from .wishes import Device, Nodes, Wishes
 
 LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
 """Lengths of context that are tried where none is wished: powers of two and the steps half-way between them."""

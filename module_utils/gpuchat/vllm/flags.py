@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from ..core import names
 from ..core.errors import Refusal
+from ..core.units import GIB
 from .facts import (
     architectures as vllm_architectures,
 )
@@ -30,7 +31,6 @@ from .facts import (
 Table = Mapping[str, tuple[tuple[str, str, object], ...]]
 
 OLDEST = (0, 8, 0)
-GIB = 1024**3
 BLOCK_SIZE = 16  # tokens; CacheConfig.DEFAULT_BLOCK_SIZE in every version (src vllm/config), on CUDA
 SIZE = re.compile(r"\d+(\.\d+)?[kKmMgGtT]|\d+")
 

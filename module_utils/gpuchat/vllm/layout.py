@@ -15,8 +15,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..core.units import GIB
 from . import memory
-from .wishes import GIB, Device, Nodes, Wishes
+from .wishes import Device, Nodes, Wishes
 
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it splits it."""

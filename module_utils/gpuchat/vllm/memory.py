@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from ..checkpoint.config import KvLayers, ModelFacts
 from ..core.errors import Refusal
+from ..core.units import gib
 from . import flags
 from .facts import memory
 
 Version = tuple[int, ...]
-GIB = 1024**3
 
 # Bytes of one cached element, by vLLM's names; nvfp4: four bits and an fp8 scale per 16.
 CACHE_BYTES = {
@@ -816,11 +816,6 @@ def _checked_need(model: ModelFacts, layout: Layout, settings: Settings, needed:
         whole = cache_layout(model, layout, settings)
         return request_blocks(whole, settings) * whole.block_bytes
     return needed
-
-
-def gib(size: float) -> str:
-    """Return bytes as people read them."""
-    return f"{size / GIB:.1f} GiB"
 
 
 def wants_larger_steps(found: Budget, settings: Settings) -> bool:

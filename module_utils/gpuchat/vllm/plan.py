@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from ..checkpoint.config import read_model
 from ..core.errors import Refusal
+from ..core.units import GIB, gib
 from . import compatibility, families, flags
 from .alternatives import Alternative, alternatives, conversations, describe
 from .choice import Evaluation, Situation, as_loaded, as_wished, choose, shape_of
 from .layout import Candidate, gpu_of, obstacle
-from .memory import context_bytes, gib
-from .wishes import GIB, Nodes, Wishes, read_gpus, read_wishes
+from .memory import context_bytes
+from .wishes import Nodes, Wishes, read_gpus, read_wishes
 
 SPAN_WITHOUT_RAY = (0, 12)
 """First version whose own processes span nodes (``--nnodes``); before it Ray is needed."""

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..core.errors import Refusal
+from ..core.units import GIB, MIB
 from ..gpu import cards
 from . import memory as vllm_memory
 
 AUTO = (None, "", "auto")
-GIB = 1024**3
 OWN = "vllm"
 """Is in the names of vLLM's processes, ``VLLM::EngineCore`` and ``VLLM::Worker_TP0`` among them."""
 
-MIB = 1024**2
 NOMINAL = 1.12
 """How far above CUDA's own figure a GPU's nominal memory may lie: 24 GiB are sold as such, 23.5 are usable. The driver
 reports the nominal one in whole MiB."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import cards
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.facts import cards as gpus
-
-GIB = 1024**3
 
 # As nvidia-smi or NVML prints them, or as cloud providers do.
 NAMES = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import MIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.readings import (
     SMI_FIELDS,
@@ -19,7 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SMI = pathlib.Path(__file__).parent / "recorded" / "smi"
-MIB = 1024**2
 
 
 def smi(name, processes=None):

@@ -7,12 +7,12 @@ import json
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import versions
 from hypothesis import given
 from hypothesis import strategies as st
 
-GIB = 1024**3
 VERSIONS = list(versions.RELEASES)
 
 

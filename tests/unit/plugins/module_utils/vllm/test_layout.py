@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.layout import (
     Shape,
     candidates,
@@ -18,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SHAPE = Shape(heads=32, key_heads=8, layers=32, vocabulary=128256, head_size=128, inner_widths=(14336,))
-GIB = 1024**3
 
 
 def node(count, memory=80, peers=None, **more):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.memory import (
     Gpu,
     Layout,
@@ -21,8 +22,6 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.memory 
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-GIB = 1024**3
 
 
 def dense(hidden, inner, heads, kv_heads, layers, vocab, **more):

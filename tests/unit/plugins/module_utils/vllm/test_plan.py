@@ -10,12 +10,12 @@ import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import longest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.choice import as_loaded
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import behaves_like, plan_vllm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-GIB = 1024**3
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Wishes, read_gpus, read_wishes
 
-GIB = 1024**3
 L40S = {"name": "NVIDIA L40S"}
 
 
