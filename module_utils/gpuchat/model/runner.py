@@ -32,6 +32,7 @@ from .files import (
 )
 from .hubs import COMMIT, DEFAULT_REVISION
 from .job_runner import Job, Report, Result, forget_old
+from .journal_runner import gathered
 from .plan import (
     Folder,
     ModelPlan,
@@ -46,7 +47,7 @@ from .plan import (
 from .source_runner import FolderSource, GitSource, HubSource, Source
 from .store_runner import Store, check_weights, hash_file
 from .transfer import Progress
-from .transfer_runner import Settings, gathered
+from .transfer_runner import Settings
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
