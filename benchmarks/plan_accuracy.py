@@ -51,7 +51,9 @@ from gpuchat.gpu import cards  # noqa: E402
 from gpuchat.vllm import memory as vllm_memory  # noqa: E402
 from gpuchat.vllm import plan as vllm_plan  # noqa: E402
 from gpuchat.vllm.facts import memory as facts  # noqa: E402
-from gpuchat.vllm.memory import Budget, Gpu, Layout, Settings  # noqa: E402
+from gpuchat.vllm.memory import Budget  # noqa: E402
+from gpuchat.vllm.releases import behaves_like  # noqa: E402
+from gpuchat.vllm.settings import Gpu, Layout, Settings, resolve  # noqa: E402
 
 Case = Mapping[str, Any]
 
@@ -170,7 +172,7 @@ def version_of(case: Case, model: ModelFacts) -> tuple[int, ...]:
         found = re.search(pattern, where)
         if found:
             if where is case["vllm_version"]:
-                return vllm_plan.behaves_like(where.split()[0])[:3]
+                return behaves_like(where.split()[0])[:3]
             return tuple(int(part or 0) for part in found.groups())
     date = _date_of(case, text)
     dated = max((version for day, version in RELEASES if day <= date), default=(0, 6, 3)) if date else None
@@ -225,7 +227,7 @@ def inputs_of(case: Case, models: Mapping[str, Any]) -> Inputs | None:
     gpu, is_known = found
     version = version_of(case, model)
     at_load = "bitsandbytes" if "at load" in case["model"] else None
-    settings = vllm_memory.resolve(
+    settings = resolve(
         version,
         model,
         gpu,
@@ -549,7 +551,7 @@ def replay(cases: Sequence[tuple[Case, Inputs]]) -> list[str]:
             continue
         planned, chosen = plan.evaluation.budget, plan.evaluation.settings
         known = {name: getattr(chosen, name) for name in UNKNOWN}
-        direct = vllm_memory.resolve(
+        direct = resolve(
             inputs.settings.version,
             plan.situation.model,
             inputs.gpu,

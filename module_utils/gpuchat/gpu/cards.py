@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, replace
 
@@ -77,3 +78,29 @@ def lookup(name: str) -> GpuModel | None:
         flops_fp4=model.flops_fp4 * share,
         has_nvlink=False,
     )
+
+
+@functools.cache
+def row_of(name: str) -> GpuModel | None:
+    """Return the table's row of a GPU, looked up once."""
+    return lookup(name)
+
+
+def arithmetic(row: GpuModel, quantization: str) -> float:
+    """Return the operations per second at the weights' precision, or at 16 bits where the GPU has no units for it."""
+    if "fp4" in quantization:
+        return row.flops_fp4 or row.flops_16bit
+    return (row.flops_fp8 if "fp8" in quantization else 0) or row.flops_16bit
+
+
+SWITCHED = re.compile(r"\b(v100|a100|a800|h100|h800|h200|h20|b100|b200|b300|gb200|gb300)\b")
+
+BRIDGED = re.compile(r"\b(pcie|nvl)\b")
+
+
+@functools.cache
+def is_switched(name: str) -> bool:
+    """Whether GPUs are taken as joined by NVLink where nobody has looked: server boards are, cards are not."""
+    words = plain(name)
+    row = row_of(name)
+    return bool(row and row.has_nvlink and SWITCHED.search(words) and not BRIDGED.search(words))

@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from . import compatibility, flags
-from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, Situation, choose
-from .wishes import DISTRIBUTED, Nodes, Wishes
+from . import compatibility, releases
+from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, choose
+from .devices import Nodes
+from .explanation import conversations
+from .situation import Situation
+from .wishes import DISTRIBUTED, Wishes
 
 FULLEST = 0.95
 """Highest share of a GPU's memory that is offered."""
@@ -38,12 +41,6 @@ class Alternative:
 def describe(change: Mapping[str, object]) -> str:
     """Return a change in words."""
     return ", ".join(f"{name}: {value}" for name, value in change.items())
-
-
-def conversations(held: float, context: int) -> str:
-    """Return how many conversations fit, in words."""
-    count = int(held)
-    return f"{count:,} whole conversation{'' if count == 1 else 's'} of {context:,} tokens"
 
 
 def alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
@@ -149,7 +146,7 @@ def _other_models(situation: Situation, wishes: Wishes, chosen: Evaluation) -> I
 
 def _runs(situation: Situation, method: str) -> bool:
     """Whether all GPUs run weights of a method in this version."""
-    if situation.number < flags.OLDEST:
+    if situation.number < releases.OLDEST:
         return False
     low = compatibility.lowest_capability(situation.version, compatibility.Precision(method, method))
     capabilities = [device.compute_capability for node in situation.nodes for device in node]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import Refusal
-from . import flags
+from . import releases
 from .facts import versions
 from .facts.precisions import (
     BFLOAT16,
@@ -132,7 +132,7 @@ def image_cuda(version: str) -> tuple[int, int] | None:
     tagged = re.search(r"-cu(\d{2})(\d)\b", version)
     if tagged:
         return int(tagged.group(1)), int(tagged.group(2))
-    text = str(flags.at(versions.IMAGE, version).get("cuda", ""))
+    text = str(releases.at(versions.IMAGE, version).get("cuda", ""))
     numbers = [int(part) for part in text.split(".") if part.isdigit()]
     return (numbers[0], numbers[1]) if len(numbers) > 1 else None
 
@@ -146,7 +146,7 @@ def _cuda(version: str) -> Cuda | None:
 
 
 def _has_switch(version: str) -> bool:
-    return bool(flags.at(versions.IMAGE, version).get("cuda_compatibility"))
+    return bool(releases.at(versions.IMAGE, version).get("cuda_compatibility"))
 
 
 def has_kernels(version: str, capability: int) -> bool:
@@ -155,7 +155,7 @@ def has_kernels(version: str, capability: int) -> bool:
     Code for 8.0 runs on 8.6, not on 9.0; what is marked +PTX is compiled on the spot for anything newer, as long as the
     image's CUDA, and PyTorch with it, knows the GPU at all.
     """
-    listed = str(flags.at(versions.IMAGE, version).get("compute", ""))
+    listed = str(releases.at(versions.IMAGE, version).get("compute", ""))
     needs = _cuda(version)
     if not capability or not listed or needs is None:
         return True
@@ -180,21 +180,21 @@ def _kernels(version: str, gpus: Gpus) -> list[str]:
         if has_kernels(version, capability):
             continue
         fitting = [other for other in _versions() if has_kernels(other, capability)]
-        listed = str(flags.at(versions.IMAGE, version).get("compute", "")).replace("+PTX", "").split()
+        listed = str(releases.at(versions.IMAGE, version).get("compute", "")).replace("+PTX", "").split()
         start = (
             f"found {_called(gpu)}; the image of vLLM {version} holds code for {', '.join(listed)} only, "
             "and would say that no kernel image is available"
         )
         if not fitting:
             raise Refusal(f"{start}; no version from 0.8.0 on serves this GPU; use a newer one")
-        newer = flags.parse_version(fitting[0]) > flags.parse_version(version)
+        newer = releases.parse_version(fitting[0]) > releases.parse_version(version)
         hint = f"{fitting[0]} or newer" if newer else f"{fitting[-1]} or older"
         raise Refusal(f"{start}; set vllm_version to {hint}{'' if newer else ', or use a newer GPU'}")
     return []
 
 
 def _versions() -> list[str]:
-    return sorted(versions.RELEASES, key=flags.parse_version)
+    return sorted(versions.RELEASES, key=releases.parse_version)
 
 
 # --- The driver ---
@@ -270,7 +270,7 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
 
 def _forced(version: str, branch: int) -> list[str]:
     """Warn of images that always load their own, older driver library."""
-    forced = flags.at(versions.IMAGE, version).get("compatibility_forced")
+    forced = releases.at(versions.IMAGE, version).get("compatibility_forced")
     needs = _cuda(version)
     if not forced or needs is None or branch < needs.driver + 1:
         return []
@@ -367,9 +367,9 @@ def lowest_capability(version: str, precision: Precision) -> int:
     Where FP8 activations want more than the GPU has, vLLM goes on with FP8 weights alone; so the lower of the two
     counts.
     """
-    table = flags.at(versions.CAPABILITIES, version)
+    table = releases.at(versions.CAPABILITIES, version)
     low = min((value for name in _names(precision.scheme) if isinstance(value := table.get(name), int)), default=0)
-    if precision.in_blocks and flags.parse_version(version) < BLOCKS_BY_MARLIN_SINCE:
+    if precision.in_blocks and releases.parse_version(version) < BLOCKS_BY_MARLIN_SINCE:
         low = max(low, PRECISIONS["fp8"].native)
     return max(low, 0)
 
@@ -399,7 +399,7 @@ def _model(version: str, gpu: Mapping[str, object], precision: Precision) -> lis
             and 0 < lowest_capability(other, precision) <= capability
             and has_kernels(other, capability)
         ]
-        newer = [v for v in later if flags.parse_version(v) > flags.parse_version(version)]
+        newer = [v for v in later if releases.parse_version(v) > releases.parse_version(version)]
         hint = f"set vllm_version to {newer[0]} or newer, or " if newer else ""
         raise Refusal(
             f"found {label} weights and {_called(gpu)}; vLLM {version} runs them from {shown(low)} on; {hint}"
@@ -422,9 +422,9 @@ def _names(scheme: str) -> tuple[str, ...]:
     return (scheme, SIBLINGS[scheme]) if scheme in SIBLINGS else (scheme,)
 
 
-def _tables(precision: Precision) -> list[tuple[flags.Table, tuple[str, ...]]]:
+def _tables(precision: Precision) -> list[tuple[releases.Table, tuple[str, ...]]]:
     """Return where a precision stands where a version knows it: its method, and its scheme where that is a class."""
-    found: list[tuple[flags.Table, tuple[str, ...]]] = []
+    found: list[tuple[releases.Table, tuple[str, ...]]] = []
     if precision.method:
         found.append((versions.QUANTIZATIONS, _names(precision.method)))
     if precision.scheme != precision.method:
@@ -433,7 +433,7 @@ def _tables(precision: Precision) -> list[tuple[flags.Table, tuple[str, ...]]]:
 
 
 def _knows(version: str, precision: Precision) -> bool:
-    return all(set(names) & set(flags.at(table, version)) for table, names in _tables(precision))
+    return all(set(names) & set(releases.at(table, version)) for table, names in _tables(precision))
 
 
 def _method_is_known(version: str, precision: Precision) -> list[str]:
@@ -448,8 +448,8 @@ def _method_is_known(version: str, precision: Precision) -> list[str]:
     if not fitting:
         name = precision.scheme or precision.method
         return [f"no version in the tables has a method of quantization called {name}; vLLM may refuse the model"]
-    wanted = flags.parse_version(version)
-    newer = [other for other in fitting if flags.parse_version(other) > wanted]
+    wanted = releases.parse_version(version)
+    newer = [other for other in fitting if releases.parse_version(other) > wanted]
     history = f"{fitting[0]} added them" if newer else f"{fitting[-1]} was the last version with them"
     raise Refusal(
         f"found {_label(precision)} weights; vLLM {version} does not know them ({history}); "

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 from ..core.units import GIB
 from . import memory
-from .wishes import Device, Nodes, Wishes
+from .devices import Device, Nodes
+from .settings import Gpu
+from .wishes import Wishes
 
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it splits it."""
@@ -26,9 +28,9 @@ UNIFIED_RESERVE = 16 * GIB
 """Assumed need of the system on a machine whose GPU shares its memory."""
 
 
-def gpu_of(device: Device) -> memory.Gpu:
+def gpu_of(device: Device) -> Gpu:
     """Return a GPU as the memory's estimate takes it."""
-    return memory.Gpu(
+    return Gpu(
         device.name,
         device.memory_bytes,
         device.compute_capability or "8.0",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.layout import (
     Shape,
     candidates,
@@ -14,7 +15,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.layout 
     obstacle,
     replicated,
 )
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Device, Wishes
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Wishes
 from hypothesis import given
 from hypothesis import strategies as st
 
