@@ -50,10 +50,11 @@ from gpuchat.core.units import GIB  # noqa: E402
 from gpuchat.gpu import cards  # noqa: E402
 from gpuchat.vllm import memory as vllm_memory  # noqa: E402
 from gpuchat.vllm import plan as vllm_plan  # noqa: E402
+from gpuchat.vllm.devices import Device  # noqa: E402
 from gpuchat.vllm.facts import memory as facts  # noqa: E402
 from gpuchat.vllm.memory import Budget  # noqa: E402
 from gpuchat.vllm.releases import behaves_like  # noqa: E402
-from gpuchat.vllm.settings import Gpu, Layout, Settings, resolve  # noqa: E402
+from gpuchat.vllm.settings import Layout, Settings, resolve  # noqa: E402
 
 Case = Mapping[str, Any]
 
@@ -150,7 +151,7 @@ class Inputs:
     """
 
     model: ModelFacts
-    gpu: Gpu
+    gpu: Device
     layout: Layout
     settings: Settings
     is_fully_stated: bool
@@ -197,7 +198,7 @@ def _date_of(case: Case, text: str) -> str:
     return ""
 
 
-def gpu_of(case: Case) -> tuple[Gpu, bool] | None:
+def gpu_of(case: Case) -> tuple[Device, bool] | None:
     """Return the case's GPU, and whether its memory is beyond doubt; None where nothing names it."""
     name = case["gpu"] or ""
     first = name.split(" + ")[0]
@@ -213,7 +214,7 @@ def gpu_of(case: Case) -> tuple[Gpu, bool] | None:
         held = (case["model_weights_gib"] or 0) + (case["available_kv_gib"] or 0)
         total = 79.25 if held > 0.95 * 39.4 * (case["gpu_memory_utilization"] or 0.9) else 39.4
     memory = int(total * GIB) if total is not None else row.memory_bytes if row else 0
-    return Gpu(name or "?", memory, row.compute_capability if row else "8.0"), is_known
+    return Device(name or "?", memory, row.compute_capability if row else "8.0"), is_known
 
 
 def inputs_of(case: Case, models: Mapping[str, Any]) -> Inputs | None:
@@ -269,7 +270,7 @@ FIXED = (
 )
 
 
-def _wishes(case: Case, config: Mapping[str, Any], size: object, gpu: Gpu, settings: Settings) -> dict[str, Any]:
+def _wishes(case: Case, config: Mapping[str, Any], size: object, gpu: Device, settings: Settings) -> dict[str, Any]:
     """Return the options of gpuchat_vllm_plan: what is stated, and the length that vLLM takes where none is."""
     split = {name: case[name] or 1 for name in ("tensor_parallel_size", "pipeline_parallel_size")}
     version = case["vllm_version"] or ""

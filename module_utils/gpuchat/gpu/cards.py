@@ -36,12 +36,19 @@ class GpuModel:
     is_unified: bool
     source: str
 
+    def flops(self, quantization: str) -> float:
+        """Return the operations per second at the weights' precision, at 16 bits where it has no units for that."""
+        if "fp4" in quantization:
+            return self.flops_fp4 or self.flops_16bit
+        return (self.flops_fp8 if "fp8" in quantization else 0) or self.flops_16bit
+
 
 def plain(name: str) -> str:
     """Return a name as the table's patterns expect it: lower case, one space between words."""
     return " ".join(re.sub(r"[-_/()\[\],]", " ", name.lower().replace("geforce", "")).split())
 
 
+@functools.cache
 def lookup(name: str) -> GpuModel | None:
     """Return the row for a GPU's name as nvidia-smi prints it, or None for an unknown one.
 
@@ -80,19 +87,6 @@ def lookup(name: str) -> GpuModel | None:
     )
 
 
-@functools.cache
-def row_of(name: str) -> GpuModel | None:
-    """Return the table's row of a GPU, looked up once."""
-    return lookup(name)
-
-
-def arithmetic(row: GpuModel, quantization: str) -> float:
-    """Return the operations per second at the weights' precision, or at 16 bits where the GPU has no units for it."""
-    if "fp4" in quantization:
-        return row.flops_fp4 or row.flops_16bit
-    return (row.flops_fp8 if "fp8" in quantization else 0) or row.flops_16bit
-
-
 SWITCHED = re.compile(r"\b(v100|a100|a800|h100|h800|h200|h20|b100|b200|b300|gb200|gb300)\b")
 
 BRIDGED = re.compile(r"\b(pcie|nvl)\b")
@@ -102,5 +96,5 @@ BRIDGED = re.compile(r"\b(pcie|nvl)\b")
 def is_switched(name: str) -> bool:
     """Whether GPUs are taken as joined by NVLink where nobody has looked: server boards are, cards are not."""
     words = plain(name)
-    row = row_of(name)
+    row = lookup(name)
     return bool(row and row.has_nvlink and SWITCHED.search(words) and not BRIDGED.search(words))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from . import compatibility, releases
 from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, choose
-from .devices import Nodes
 from .explanation import conversations
 from .situation import Situation
 from .wishes import DISTRIBUTED, Wishes
@@ -75,9 +74,8 @@ def _instead(
 
 
 def _can_cache_fp8(situation: Situation, wishes: Wishes) -> bool:
-    capabilities = [device.compute_capability for node in situation.nodes for device in node]
     return wishes.kv_cache_dtype is None and all(
-        one and tuple(map(int, one.split("."))) >= FP8_CACHE_SINCE for one in capabilities
+        device.compute_capability and device.capability >= FP8_CACHE_SINCE for device in situation.devices
     )
 
 
@@ -89,7 +87,7 @@ def _other_settings(situation: Situation, wishes: Wishes, chosen: Evaluation) ->
         seqs, tokens = min(usual.max_num_seqs, LEAN_SEQUENCES), min(usual.max_num_batched_tokens, LEAN_TOKENS)
         smaller = replace(wishes, max_num_seqs=seqs, max_num_batched_tokens=tokens)
         yield from _instead({"max_num_seqs": seqs, "max_num_batched_tokens": tokens}, situation, smaller, chosen)
-    if (wishes.gpu_memory_utilization or 0) < FULLEST and not _is_shared(situation.nodes):
+    if (wishes.gpu_memory_utilization or 0) < FULLEST and not _is_shared(situation):
         fuller = replace(wishes, gpu_memory_utilization=FULLEST)
         yield from _instead({"gpu_memory_utilization": FULLEST}, situation, fuller, chosen)
     if situation.model.is_mla and situation.model.experts and not _is_split_wished(wishes):
@@ -105,8 +103,8 @@ def _is_split_wished(wishes: Wishes) -> bool:
     return any(getattr(wishes, name) for name in DISTRIBUTED)
 
 
-def _is_shared(nodes: Nodes) -> bool:
-    return any(device.used_bytes or device.is_unified for node in nodes for device in node)
+def _is_shared(situation: Situation) -> bool:
+    return any(device.used_bytes or device.is_unified for device in situation.devices)
 
 
 def _undistributed(wishes: Wishes) -> Wishes:
@@ -149,8 +147,7 @@ def _runs(situation: Situation, method: str) -> bool:
     if situation.number < releases.OLDEST:
         return False
     low = compatibility.lowest_capability(situation.version, compatibility.Precision(method, method))
-    capabilities = [device.compute_capability for node in situation.nodes for device in node]
-    return all(compatibility.capability_of({"compute_capability": one}) >= low for one in capabilities)
+    return all(compatibility.capability_of(device) >= low for device in situation.devices)
 
 
 def _more_gpus(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:

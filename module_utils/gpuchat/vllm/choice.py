@@ -22,13 +22,13 @@ from dataclasses import dataclass, field, replace
 from ..checkpoint.config import ModelFacts
 from ..core.errors import Refusal
 from ..core.units import GIB
-from ..gpu.cards import arithmetic, is_switched, row_of
+from ..gpu import cards
 from . import estimate as vllm_estimate
 from . import memory
 from .devices import Device
-from .layout import Candidate, candidates, gpu_of, replicated
+from .layout import Candidate, candidates, replicated
 from .memory import Budget
-from .settings import Gpu, Layout, Settings, resolve
+from .settings import Layout, Settings, resolve
 from .situation import Situation, shape_of
 from .wishes import Wishes
 
@@ -78,13 +78,13 @@ class Evaluation:
     @functools.cached_property
     def estimate(self) -> vllm_estimate.Estimate | None:
         """How fast it is; None on a CPU, on a GPU that is not in the table, and where the model does not fit."""
-        row = row_of(self.candidate.weakest.name)
+        row = cards.lookup(self.candidate.weakest.name)
         if row is None or not self.budget.fits or not self.situation.nodes:
             return None
         candidate, users = self.candidate, self.wishes.users
         machine = vllm_estimate.Machine(
             row.bandwidth,
-            arithmetic(row, self.wishes.quantization or self.situation.model.quantization),
+            row.flops(self.wishes.quantization or self.situation.model.quantization),
             candidate.tensor_parallel_size,
             candidate.pipeline_parallel_size,
             candidate.data_parallel_size,
@@ -183,7 +183,7 @@ class Scales:
         each = math.ceil((self.wishes.users or 0) / replicas)
         key = (layout, candidate.weakest, candidate.free_share, length, is_lean, each)
         if key not in self.estimated:
-            gpu = gpu_of(candidate.weakest)
+            gpu = candidate.weakest
             settings = self._settings(gpu, candidate, length, each, is_lean=is_lean)
             budget = self._estimate(gpu, layout, settings)
             is_raised = self.wishes.max_num_batched_tokens is None and memory.wants_larger_steps(budget, settings)
@@ -193,13 +193,13 @@ class Scales:
             self.estimated[key] = settings, budget, is_raised
         return self.estimated[key]
 
-    def _estimate(self, gpu: Gpu, layout: Layout, settings: Settings) -> Budget:
+    def _estimate(self, gpu: Device, layout: Layout, settings: Settings) -> Budget:
         known, what = self.situation.known, (gpu, layout, settings)
         if what not in known:
             known[what] = memory.budget(self.situation.model, gpu, layout, settings)
         return known[what]
 
-    def _settings(self, gpu: Gpu, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
+    def _settings(self, gpu: Device, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
         situation, wishes = self.situation, self.wishes
         on_cpu = not situation.nodes
         settings = resolve(
@@ -255,7 +255,7 @@ def _images(wishes: Wishes) -> int:
     return 1
 
 
-CPU = Device(0, "CPU", 1, "", handle="cpu")
+CPU = Device("CPU", 1, handle="cpu")
 
 
 def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate]]:
@@ -264,7 +264,7 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
         cpu = replace(CPU, memory_bytes=4 * (situation.model.weights_bytes + situation.cpu_kv_cache_bytes) + 64 * GIB)
         return [[Candidate(wishes.tensor_parallel_size or 1, 1, 1, False, ((cpu,),))]]
     shape = shape_of(situation.config, situation.model)
-    joined = is_switched(situation.nodes[0][0].name)
+    joined = cards.is_switched(situation.nodes[0][0].name)
     most = None if situation.number >= REPLICAS_SINCE else len(situation.nodes)
     return [
         [

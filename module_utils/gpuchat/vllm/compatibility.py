@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core.errors import Refusal
 from . import releases
+from .devices import Device
 from .facts import versions
 from .facts.precisions import (
     BFLOAT16,
@@ -25,7 +26,7 @@ from .facts.precisions import (
     Cuda,
 )
 
-Gpus = Sequence[Mapping[str, object]]
+Gpus = Sequence[Device]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def check(
 
     Args:
         version: of vLLM; a tag that names another CUDA (``0.20.0-cu129``) counts.
-        gpus: each with ``name`` and ``compute_capability`` (``8.9``); none for a host without GPU.
+        gpus: none for a host without GPU.
         driver_version: as nvidia-smi prints it; empty where it is not known, and is then not judged.
         config: the model's config.json; None where only image and driver are to be judged.
         dtype: as --dtype takes it.
@@ -104,10 +105,10 @@ def gpu_class(name: str) -> str:
     return next((kind for pattern, kind in CLASSES if re.search(pattern, plain)), "")
 
 
-def capability_of(gpu: Mapping[str, object]) -> int:
+def capability_of(gpu: Device) -> int:
     """Return a GPU's compute capability times ten: 89 for 8.9; 0 where it is not known."""
-    major, dot, minor = str(gpu.get("compute_capability") or "").partition(".")
-    return int(major) * 10 + int(minor) if dot and major.isdigit() and minor.isdigit() else 0
+    major, minor = gpu.capability
+    return major * 10 + minor if gpu.compute_capability else 0
 
 
 def shown(capability: int) -> str:
@@ -115,13 +116,13 @@ def shown(capability: int) -> str:
     return f"{capability // 10}.{capability % 10}"
 
 
-def _unlike(gpus: Gpus) -> list[Mapping[str, object]]:
+def _unlike(gpus: Gpus) -> list[Device]:
     """Return one GPU of each name and capability."""
-    return list({(str(gpu.get("name")), capability_of(gpu)): gpu for gpu in gpus}.values())
+    return list({(gpu.name, capability_of(gpu)): gpu for gpu in gpus}.values())
 
 
-def _called(gpu: Mapping[str, object]) -> str:
-    return f"{gpu.get('name')} (compute capability {shown(capability_of(gpu))})"
+def _called(gpu: Device) -> str:
+    return f"{gpu.name} (compute capability {shown(capability_of(gpu))})"
 
 
 # --- The image ---
@@ -210,9 +211,7 @@ def _branch(driver_version: str) -> int:
 def driver_serves(version: str, gpus: Gpus, driver_version: str) -> bool:
     """Tell whether a driver serves the image of a version on these GPUs, by compatibility or by itself."""
     needs = _cuda(version)
-    return needs is None or all(
-        _accepts(needs, gpu_class(str(gpu.get("name"))), _branch(driver_version)) for gpu in gpus
-    )
+    return needs is None or all(_accepts(needs, gpu_class(gpu.name), _branch(driver_version)) for gpu in gpus)
 
 
 def _accepts(needs: Cuda, kind: str, branch: int) -> bool:
@@ -241,7 +240,7 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
         return _forced(version, branch)
     name = f"CUDA {cuda[0]}.{cuda[1]}"
     for gpu in _unlike(gpus):
-        kind = gpu_class(str(gpu.get("name")))
+        kind = gpu_class(gpu.name)
         if _accepts(needs, kind, branch):
             continue
         fitting = [
@@ -253,7 +252,7 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
         hint = f", or set vllm_version to {fitting[-1]} or older" if fitting else ""
         why = "" if kind == "data-centre" else "; older ones serve it on data-centre GPUs alone"
         raise Refusal(
-            f"found driver {driver_version} with {gpu.get('name')}; the image of vLLM {version} is built with {name}, "
+            f"found driver {driver_version} with {gpu.name}; the image of vLLM {version} is built with {name}, "
             f"which wants driver {needs.driver} or newer{why if branch in needs.accepted else ''}; "
             f"update the driver to {needs.driver} or newer{hint}"
         )
@@ -374,7 +373,7 @@ def lowest_capability(version: str, precision: Precision) -> int:
     return max(low, 0)
 
 
-def _model(version: str, gpu: Mapping[str, object], precision: Precision) -> list[str]:
+def _model(version: str, gpu: Device, precision: Precision) -> list[str]:
     """Refuse weights that a GPU cannot run; say how it runs the others.
 
     Raises:
@@ -406,7 +405,7 @@ def _model(version: str, gpu: Mapping[str, object], precision: Precision) -> lis
             f"choose the model in {_instead(version, capability, label)} weights"
         )
     if weights and capability < weights.native:
-        notes.append(f"{gpu.get('name')} runs {label} weights {weights.otherwise}")
+        notes.append(f"{gpu.name} runs {label} weights {weights.otherwise}")
     return notes + _dtype(version, gpu, precision)
 
 
@@ -464,7 +463,7 @@ def _label(precision: Precision) -> str:
     return weights.name if weights else precision.scheme
 
 
-def _dtype(version: str, gpu: Mapping[str, object], precision: Precision) -> list[str]:
+def _dtype(version: str, gpu: Device, precision: Precision) -> list[str]:
     """Refuse bfloat16 where it is wanted and the GPU has none; say what vLLM takes instead where it is not.
 
     Raises:
@@ -478,4 +477,4 @@ def _dtype(version: str, gpu: Mapping[str, object], precision: Precision) -> lis
             f"found dtype bfloat16 and {_called(gpu)}; bfloat16 runs from 8.0 on; set dtype to {other} or auto"
         )
     doubled = ", which takes twice the memory" if other == "float32" else ""
-    return [f"{gpu.get('name')} has no bfloat16; vLLM {version} serves the model in {other}{doubled}"]
+    return [f"{gpu.name} has no bfloat16; vLLM {version} serves the model in {other}{doubled}"]

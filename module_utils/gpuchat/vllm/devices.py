@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB
 from ..gpu import cards
+from .facts.memory import LINKED_CAPABILITIES
 from .options import AUTO, whole
 
 OWN = "vllm"
@@ -19,30 +20,51 @@ NOMINAL = 1.12
 """How far above CUDA's own figure a GPU's nominal memory may lie: 24 GiB are sold as such, 23.5 are usable. The driver
 reports the nominal one in whole MiB."""
 
+LIKELY_CAPABILITY = "8.0"
+"""What the memory is estimated for where nobody knows the compute capability."""
+
 
 @dataclass(frozen=True)
 class Device:
     """One GPU, or one slice of a GPU.
 
     Attributes:
-        index: as the driver counts them on its host.
         memory_bytes: as CUDA reports it.
+        compute_capability: as text, such as 8.9; empty where nobody knows it.
         used_bytes: what other processes hold.
+        index: as the driver counts them on its host.
         peers: indices of the GPUs on the same host that it reaches over NVLink; None where nobody has looked.
         is_slice: one of several MIG devices of a GPU.
         is_unified: its memory is the host's.
         handle: by what a container is given it: the index, or a slice's UUID.
     """
 
-    index: int
     name: str
     memory_bytes: int
     compute_capability: str = ""
     used_bytes: int = 0
+    index: int = 0
     peers: frozenset[int] | None = None
     is_slice: bool = False
     is_unified: bool = False
     handle: str = ""
+
+    @property
+    def likely_capability(self) -> str:
+        return self.compute_capability or LIKELY_CAPABILITY
+
+    @property
+    def capability(self) -> tuple[int, int]:
+        """The likely compute capability, to compare."""
+        major, _dot, minor = self.likely_capability.partition(".")
+        return int(major or 0), int(minor or 0)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether NVLink joins it with others: seen, or as its kind usually is where nobody has looked."""
+        if self.peers is not None:
+            return bool(self.peers)
+        return self.likely_capability in LINKED_CAPABILITIES and "pcie" not in self.name.lower()
 
 
 Nodes = tuple[tuple[Device, ...], ...]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ..core.units import gib
 from . import families
 from .choice import Evaluation
-from .layout import Candidate, gpu_of
+from .layout import Candidate
 from .memory import context_bytes
 from .situation import Situation
 from .wishes import Wishes
@@ -167,7 +167,7 @@ def _memory_warnings(wishes: Wishes, evaluation: Evaluation) -> Iterator[str]:
         return
     others = max(device.used_bytes / device.memory_bytes for device in candidate.all_devices)
     beside = budget.total - budget.usable
-    wanted = context_bytes(gpu_of(candidate.weakest)) + (0 if budget.graphs_counted else budget.cuda_graphs)
+    wanted = context_bytes(candidate.weakest) + (0 if budget.graphs_counted else budget.cuda_graphs)
     if others + wishes.gpu_memory_utilization > 1:
         yield (
             f"gpu_memory_utilization is {wishes.gpu_memory_utilization:g} and other processes hold {others:.0%} of a "

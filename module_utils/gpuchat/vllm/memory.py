@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from ..checkpoint.config import ModelFacts
 from ..core.errors import Refusal
 from ..core.units import gib
+from .devices import Device
 from .facts import memory
 from .kv_cache import cache_layout, cdiv, request_blocks
-from .settings import Gpu, Layout, Settings, Version
+from .settings import Layout, Settings, Version
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _whole_weights(model: ModelFacts, quantization: str) -> _Weights:
     )
 
 
-def _mxfp4_padding(model: ModelFacts, gpu: Gpu, shards: int, version: Version) -> float:
+def _mxfp4_padding(model: ModelFacts, gpu: Device, shards: int, version: Version) -> float:
     """Return by how much the expert weights of MXFP4 grow where a kernel wants whole tiles.
 
     Source: vllm/model_executor/layers/quantization/mxfp4.py, create_weights.
@@ -143,7 +144,7 @@ def stage_layers(layers: int, stages: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def stage_weights(model: ModelFacts, gpu: Gpu, layout: Layout, settings: Settings) -> tuple[int, ...]:
+def stage_weights(model: ModelFacts, gpu: Device, layout: Layout, settings: Settings) -> tuple[int, ...]:
     """Return the bytes that a GPU of each pipeline stage loads."""
     whole = _whole_weights(model, settings.quantization)
     ranks = layout.tensor_parallel_size
@@ -271,7 +272,7 @@ def _encoder(model: ModelFacts, layout: Layout, settings: Settings) -> tuple[flo
     return peak, float(budget * model.hidden_size * model.dtype_bytes)
 
 
-def _overhead(gpu: Gpu, layout: Layout, settings: Settings) -> int:
+def _overhead(gpu: Device, layout: Layout, settings: Settings) -> int:
     """Return what is neither weights nor activations, as far as the version counts it."""
     version, ranks = settings.version, layout.tensor_parallel_size
     found = memory.WORKSPACE_BYTES_LATER if version >= memory.WORKSPACE_LATER_SINCE else memory.WORKSPACE_BYTES
@@ -283,13 +284,13 @@ def _overhead(gpu: Gpu, layout: Layout, settings: Settings) -> int:
             once, each = memory.COLLECTIVES_BYTES_PCIE_LATER if is_later else memory.COLLECTIVES_BYTES_PCIE
         found += once + each * min(ranks, memory.COLLECTIVES_RANKS_COUNTED)
     if settings.engine == 1 and version < memory.CONTEXT_COUNTED_BEFORE:
-        found += context_bytes(gpu) + gpu.memory_used_bytes
+        found += context_bytes(gpu) + gpu.used_bytes
     return int(found)
 
 
-def context_bytes(gpu: Gpu) -> int:
+def context_bytes(gpu: Device) -> int:
     """Return what CUDA itself takes before anything is loaded."""
-    return memory.CONTEXT_BYTES.get(gpu.compute_capability, memory.CONTEXT_BYTES_OTHERS)
+    return memory.CONTEXT_BYTES.get(gpu.likely_capability, memory.CONTEXT_BYTES_OTHERS)
 
 
 def graph_bytes(settings: Settings) -> int:
@@ -319,7 +320,7 @@ def _check(layout: Layout, settings: Settings) -> None:
         raise Refusal(f"gpu_memory_utilization is {settings.gpu_memory_utilization}; wanted above 0 and at most 1")
 
 
-def budget(model: ModelFacts, gpu: Gpu, layout: Layout, settings: Settings) -> Budget:
+def budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Settings) -> Budget:
     """Return where the memory of the fullest GPU goes.
 
     Raises:
@@ -348,7 +349,7 @@ class _Stage:
     is_last: bool
 
 
-def _stage_budget(model: ModelFacts, gpu: Gpu, layout: Layout, settings: Settings, stage: _Stage) -> Budget:
+def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Settings, stage: _Stage) -> Budget:
     usable = int(gpu.memory_bytes * settings.gpu_memory_utilization)
     activations = _stage_activations(model, layout, settings, is_first=stage.is_first, is_last=stage.is_last)
     overhead = _overhead(gpu, layout, settings)
@@ -419,9 +420,9 @@ def wants_larger_steps(found: Budget, settings: Settings) -> bool:
     return is_checked and is_hybrid and found.block_size > settings.max_num_batched_tokens
 
 
-def _judge(found: Budget, gpu: Gpu, layout: Layout, settings: Settings, needed: int) -> tuple[str, str]:
+def _judge(found: Budget, gpu: Device, layout: Layout, settings: Settings, needed: int) -> tuple[str, str]:
     """Return how vLLM's start ends, and why in words."""
-    free = gpu.memory_bytes - gpu.memory_used_bytes - context_bytes(gpu)
+    free = gpu.memory_bytes - gpu.used_bytes - context_bytes(gpu)
     if found.weights > free:
         return "oom", f"the weights take {gib(found.weights)} on each {gpu.name}, of which {gib(free)} are free"
     if found.weights + found.activations > free:

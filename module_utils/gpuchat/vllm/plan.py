@@ -144,11 +144,10 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     family = against.ask_of_image(
         lambda: families.family_for(situation.config, situation.repo, judged, names), families.Family()
     )
-    gpus = _gpus_as_dicts(situation)
     notes = against.ask_of_image(
         lambda: compatibility.check(
             judged,
-            gpus,
+            situation.devices,
             situation.driver_version,
             situation.config,
             wishes.dtype or "auto",
@@ -164,7 +163,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
             against.hear(_no_layout(situation, wishes))
         evaluation = as_wished(situation, wishes)
     args = _args(situation, wishes, evaluation, family)
-    env = against.ask(lambda: _env(situation, judged, evaluation.candidate, gpus), ENVIRONMENT)
+    env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
     notes += against.ask(lambda: flags.check_args(args, judged, "extra_args"), NOTES)
     found = tuple(alternatives(situation, wishes, evaluation))
     missing = shortfall(wishes, evaluation)
@@ -239,14 +238,6 @@ def _judged_version(situation: Situation, against: _Objections) -> str:
     return oldest
 
 
-def _gpus_as_dicts(situation: Situation) -> list[dict[str, object]]:
-    return [
-        {"name": device.name, "compute_capability": device.compute_capability}
-        for node in situation.nodes
-        for device in node
-    ]
-
-
 def _check_length(situation: Situation, wishes: Wishes) -> None:
     """Refuse conversations that the model does not take."""
     limit = situation.model.longest
@@ -282,7 +273,7 @@ def _no_layout(situation: Situation, wishes: Wishes) -> str:
     shape, tp = shape_of(situation.config, situation.model), wishes.tensor_parallel_size
     most = max(len(node) for node in situation.nodes)
     possible = [size for size in range(1, most + 1) if not obstacle(shape, size)]
-    if any(device.is_slice for node in situation.nodes for device in node):
+    if any(device.is_slice for device in situation.devices):
         return (
             "MIG slices cannot work together: one process sees one slice, and slices have no peer access; wanted an "
             "engine on one slice; set tensor_parallel_size and pipeline_parallel_size to 1"
@@ -358,10 +349,10 @@ def _as_wished(wishes: Wishes, situation: Situation) -> Iterator[tuple[str, obje
         yield "speculative-config", dict(wishes.speculative)
 
 
-def _env(situation: Situation, version: str, candidate: Candidate, gpus: list[dict[str, object]]) -> Mapping[str, str]:
+def _env(situation: Situation, version: str, candidate: Candidate) -> Mapping[str, str]:
     if not situation.nodes:
         return {"VLLM_CPU_KVCACHE_SPACE": str(situation.cpu_kv_cache_bytes // GIB)}
-    found = compatibility.environment(version, gpus, situation.driver_version)
+    found = compatibility.environment(version, situation.devices, situation.driver_version)
     places = [[sorted(one.index for one in used).index(device.index) for device in used] for used in candidate.devices]
     is_mixed = len({device.name for device in candidate.all_devices}) > 1
     if is_mixed or any(order != sorted(order) for order in places):

@@ -9,38 +9,10 @@ from dataclasses import dataclass
 
 from ..checkpoint.config import ModelFacts
 from . import flags, releases
+from .devices import Device
 from .facts import memory
 
 Version = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU.
-
-    Attributes:
-        memory_bytes: all of its memory, as CUDA reports it.
-        memory_used_bytes: what other processes hold.
-        has_nvlink: whether it is linked with the others that serve; None: as its kind usually is.
-    """
-
-    name: str
-    memory_bytes: int
-    compute_capability: str = "8.0"
-    memory_used_bytes: int = 0
-    is_unified: bool = False
-    has_nvlink: bool | None = None
-
-    @property
-    def is_linked(self) -> bool:
-        if self.has_nvlink is not None:
-            return self.has_nvlink
-        return self.compute_capability in memory.LINKED_CAPABILITIES and "pcie" not in self.name.lower()
-
-    @property
-    def capability(self) -> tuple[int, int]:
-        major, _dot, minor = self.compute_capability.partition(".")
-        return int(major or 0), int(minor or 0)
 
 
 @dataclass(frozen=True)
@@ -86,7 +58,7 @@ def engine_of(version: Version, capability: tuple[int, int]) -> int:
     return 1 if version >= (0, 10, 2) or capability >= (8, 0) else 0
 
 
-def _default_engine(version: Version, model: ModelFacts, gpu: Gpu, cache: str, stages: int) -> int:
+def _default_engine(version: Version, model: ModelFacts, gpu: Device, cache: str, stages: int) -> int:
     """Return the engine that a version starts for a model: V1 fell back to V0 for what it could not do yet."""
     chosen = engine_of(version, gpu.capability)
     if version < (0, 9) and (model.quantization == "gguf" or stages > 1):
@@ -96,7 +68,7 @@ def _default_engine(version: Version, model: ModelFacts, gpu: Gpu, cache: str, s
     return chosen if cache == "auto" or _newer_engine_casts(version, model, gpu) else 0
 
 
-def _newer_engine_casts(version: Version, model: ModelFacts, gpu: Gpu) -> bool:
+def _newer_engine_casts(version: Version, model: ModelFacts, gpu: Device) -> bool:
     """Whether V1 took a cache of another dtype than the model's: at first on Hopper alone.
 
     Source: ``_is_v1_supported_oracle``, later ``is_kv_cache_dtype_supported`` of vllm/platforms/cuda.py.
@@ -120,11 +92,11 @@ V0_IMAGE_TOKENS, V0_IMAGE_TOKENS_SINCE = 5120, (0, 6, 4)
 
 
 @functools.lru_cache(maxsize=256)
-def _defaults(version: Version, gpu: Gpu) -> tuple[float, int, int]:
+def _defaults(version: Version, memory_bytes: int, name: str) -> tuple[float, int, int]:
     """Return a version's utilization, requests at once and tokens per step; 0.9 and V0's for versions before 0.8."""
     if version < releases.OLDEST:
         return 0.9, V0_SEQUENCES, V0_TOKENS
-    known = flags.defaults_for(".".join(map(str, version)), gpu.memory_bytes, gpu.name)
+    known = flags.defaults_for(".".join(map(str, version)), memory_bytes, name)
     return known.gpu_memory_utilization, known.max_num_seqs, known.max_num_batched_tokens
 
 
@@ -141,7 +113,7 @@ def _v0_tokens(version: Version, model: ModelFacts, length: int) -> int:
 def resolve(
     version: Version,
     model: ModelFacts,
-    gpu: Gpu,
+    gpu: Device,
     *,
     gpu_memory_utilization: float | None = None,
     max_model_len: int | None = None,
@@ -170,7 +142,7 @@ def resolve(
         cache = "fp8"
     chosen = _default_engine(version, model, gpu, kv_cache_dtype or "auto", stages) if engine is None else engine
     length = max_model_len or model.longest or model.max_position or UNKNOWN_LENGTH
-    utilization, seqs, tokens = _defaults(version, gpu)
+    utilization, seqs, tokens = _defaults(version, gpu.memory_bytes, gpu.name)
     seqs = seqs if max_num_seqs is None else max_num_seqs
     if chosen == 0:
         seqs = V0_SEQUENCES if max_num_seqs is None else seqs

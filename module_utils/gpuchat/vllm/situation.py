@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
 from ..core.errors import Refusal
 from ..core.units import GIB
-from .devices import Nodes, read_gpus
+from .devices import Device, Nodes, read_gpus
 from .layout import Shape
 from .memory import Budget
 from .releases import behaves_like
@@ -44,7 +45,11 @@ class Situation:
 
     @property
     def gpu_count(self) -> int:
-        return sum(len(node) for node in self.nodes)
+        return len(self.devices)
+
+    @functools.cached_property
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(device for node in self.nodes for device in node)
 
 
 def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:

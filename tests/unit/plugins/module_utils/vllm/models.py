@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.settings import Gpu
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from hypothesis import strategies as st
 
 
@@ -222,13 +222,13 @@ QWEN25_VL = dense(
     },
 )
 
-L40S = Gpu("NVIDIA L40S", int(44.4 * GIB), "8.9")
+L40S = Device("NVIDIA L40S", int(44.4 * GIB), "8.9")
 
-A100_40 = Gpu("NVIDIA A100-SXM4-40GB", int(39.39 * GIB), "8.0")
+A100_40 = Device("NVIDIA A100-SXM4-40GB", int(39.39 * GIB), "8.0")
 
-H100 = Gpu("NVIDIA H100 80GB HBM3", int(79.15 * GIB), "9.0")
+H100 = Device("NVIDIA H100 80GB HBM3", int(79.15 * GIB), "9.0")
 
-T4 = Gpu("Tesla T4", int(14.74 * GIB), "7.5")
+T4 = Device("Tesla T4", int(14.74 * GIB), "7.5")
 
 MODELS = [
     read_model(config) for config in (LLAMA_8B, QWEN3_MOE, DEEPSEEK_R1, GPT_OSS, GEMMA3_27B, QWEN3_NEXT, QWEN36_27B)

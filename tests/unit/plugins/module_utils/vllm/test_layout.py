@@ -23,7 +23,9 @@ SHAPE = Shape(heads=32, key_heads=8, layers=32, vocabulary=128256, head_size=128
 
 
 def node(count, memory=80, peers=None, **more):
-    return tuple(Device(n, "a GPU", memory * GIB, "9.0", peers=peers, handle=str(n), **more) for n in range(count))
+    return tuple(
+        Device("a GPU", memory * GIB, "9.0", index=n, peers=peers, handle=str(n), **more) for n in range(count)
+    )
 
 
 @pytest.mark.parametrize(

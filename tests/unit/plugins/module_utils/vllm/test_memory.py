@@ -10,12 +10,13 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.memory import (
     budget,
     stage_layers,
     stage_weights,
 )
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.settings import Gpu, Layout, resolve
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.settings import Layout, resolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,7 +141,7 @@ def test_blocks_become_the_tokens_that_vllm_logged(config, gpu, version, wishes,
     [
         pytest.param(
             QWEN25_32B,
-            Gpu("NVIDIA L40S", int(44.42 * GIB), "8.9"),
+            Device("NVIDIA L40S", int(44.42 * GIB), "8.9"),
             (0, 7, 3),
             {"tp": 2, "gpu_memory_utilization": 0.9, "max_model_len": 10000},
             7.71,
@@ -162,7 +163,7 @@ def test_blocks_become_the_tokens_that_vllm_logged(config, gpu, version, wishes,
         ),
         pytest.param(
             LLAMA_8B,
-            Gpu("NVIDIA H100 80GB HBM3", int(79.19 * GIB), "9.0"),
+            Device("NVIDIA H100 80GB HBM3", int(79.19 * GIB), "9.0"),
             (0, 19, 0),
             {"gpu_memory_utilization": 0.95, "max_model_len": 8192},
             58.11,
@@ -180,7 +181,7 @@ def test_blocks_become_the_tokens_that_vllm_logged(config, gpu, version, wishes,
         ),
         pytest.param(
             QWEN25_7B,
-            Gpu("Tesla V100-SXM2-32GB", int(31.74 * GIB), "7.0"),
+            Device("Tesla V100-SXM2-32GB", int(31.74 * GIB), "7.0"),
             (0, 7, 3),
             {"max_model_len": 2048},
             12.8,
@@ -229,7 +230,7 @@ def test_what_is_left_for_the_cache_is_what_vllm_logged(config, gpu, version, wi
         ),
         pytest.param(
             LLAMA_8B,
-            replace(A100_40, memory_used_bytes=8 * GIB),
+            replace(A100_40, used_bytes=8 * GIB),
             (0, 13, 0),
             {"max_model_len": 8192},
             "refused",
@@ -256,7 +257,7 @@ def test_what_does_not_fit_is_said_in_words(config, gpu, version, wishes, outcom
 
 def test_the_largest_video_decides_what_an_image_encoder_takes():
     """c041: with 0.3 of 80 GB, 3 billion parameters and a context of 128,000 tokens nothing was left."""
-    gpu = Gpu("NVIDIA A100-SXM4-80GB", int(79.25 * GIB), "8.0")
+    gpu = Device("NVIDIA A100-SXM4-80GB", int(79.25 * GIB), "8.0")
     long = found(QWEN25_VL, gpu, (0, 8, 5), gpu_memory_utilization=0.3)
     short = found(QWEN25_VL, gpu, (0, 8, 5), gpu_memory_utilization=0.3, max_model_len=32768)
     none = found(QWEN25_VL, gpu, (0, 8, 5), gpu_memory_utilization=0.3, max_model_len=32768, images_per_prompt=0)
@@ -266,7 +267,7 @@ def test_the_largest_video_decides_what_an_image_encoder_takes():
 
 def test_compressed_attention_holds_a_million_tokens():
     """c057: 20.43 requests of a million tokens on eight B200."""
-    gpu = Gpu("NVIDIA B200", int(178.35 * GIB), "10.0")
+    gpu = Device("NVIDIA B200", int(178.35 * GIB), "10.0")
     got = found(DEEPSEEK_V4, gpu, (0, 25, 0), size=166898661074, tp=8, kv_cache_dtype="fp8")
     assert got.max_concurrency == pytest.approx(20.43, rel=0.03)
     assert got.kv_bytes_per_token < 4096
@@ -334,7 +335,7 @@ def test_stages_share_the_layers_as_vllm_does(layers, stages, expected):
 )
 def test_some_versions_held_the_need_of_all_stages_against_one(version, needed):
     """c005 and c006: refused, although each stage would have had room for its share."""
-    got = found(LLAMA_8B, Gpu("NVIDIA L4", int(22.05 * GIB), "8.9"), version, pp=2, max_model_len=100000)
+    got = found(LLAMA_8B, Device("NVIDIA L4", int(22.05 * GIB), "8.9"), version, pp=2, max_model_len=100000)
     assert (got.outcome == "kv_too_small") == needed
     assert ("of all stages" in got.reason) == needed
 
@@ -373,7 +374,7 @@ def test_more_memory_never_holds_less(model, version, gib, more, length):
     wishes = {"max_model_len": length, "max_num_seqs": 256, "max_num_batched_tokens": 2048}
     small, large = (
         budget(model, gpu, Layout(), resolve(version, model, gpu, **wishes))
-        for gpu in (Gpu("x", gib * GIB, "9.0"), Gpu("x", (gib + more) * GIB, "9.0"))
+        for gpu in (Device("x", gib * GIB, "9.0"), Device("x", (gib + more) * GIB, "9.0"))
     )
     assert large.kv_cache >= small.kv_cache
     assert large.kv_cache_tokens >= small.kv_cache_tokens
@@ -383,7 +384,7 @@ def test_more_memory_never_holds_less(model, version, gib, more, length):
 @settings(deadline=None)
 @given(st.sampled_from(MODELS), VERSIONS, st.sampled_from([1, 2, 4, 8]), st.booleans())
 def test_more_ranks_never_load_more_each(model, version, ranks, is_split_by_expert):
-    gpu = Gpu("x", 80 * GIB, "9.0")
+    gpu = Device("x", 80 * GIB, "9.0")
     wanted = resolve(version, model, gpu)
     fewer, more = (
         stage_weights(model, gpu, Layout(number, expert_parallel=is_split_by_expert), wanted)[0]
@@ -395,7 +396,7 @@ def test_more_ranks_never_load_more_each(model, version, ranks, is_split_by_expe
 @settings(deadline=None)
 @given(st.sampled_from(MODELS), VERSIONS, st.integers(512, 100000), st.integers(1, 100000), st.booleans())
 def test_a_longer_context_never_raises_concurrency(model, version, length, more, is_cached):
-    gpu = Gpu("x", 800 * GIB, "9.0")
+    gpu = Device("x", 800 * GIB, "9.0")
     short, long = (
         budget(
             model,

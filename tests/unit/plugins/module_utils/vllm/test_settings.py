@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.settings import Gpu, engine_of, resolve
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.settings import engine_of, resolve
 
 from .models import (
     DEEPSEEK_R1,
@@ -57,7 +58,7 @@ def test_the_newer_engine_fell_back_for_what_it_could_not_do_yet(config, version
     [((0, 8, 1), "9.0", 0), ((0, 8, 2), "9.0", 1), ((0, 10, 0), "10.0", 0), ((0, 10, 1), "10.0", 1)],
 )
 def test_the_newer_engine_cast_the_cache_on_new_gpus_first(version, capability, engine):
-    gpu = Gpu("a GPU", 80 * GIB, capability)
+    gpu = Device("a GPU", 80 * GIB, capability)
     assert resolve(version, read_model(LLAMA_8B), gpu, kv_cache_dtype="fp8").engine == engine
 
 
@@ -92,10 +93,12 @@ def test_the_length_that_nobody_tells_is_the_one_that_vllm_derives():
         pytest.param((0, 21, 0), H100, (0.92, 1024, 8192), id="the default share rose"),
         pytest.param((0, 13, 0), L40S, (0.9, 256, 2048), id="small"),
         pytest.param(
-            (0, 13, 0), Gpu("NVIDIA A100 80GB PCIe", 79 * GIB), (0.9, 256, 2048), id="an A100 counts as small"
+            (0, 13, 0), Device("NVIDIA A100 80GB PCIe", 79 * GIB), (0.9, 256, 2048), id="an A100 counts as small"
         ),
-        pytest.param((0, 28, 0), Gpu("NVIDIA B200", 178 * GIB, "10.0"), (0.92, 1024, 16384), id="largest"),
-        pytest.param((0, 33, 0), Gpu("NVIDIA GB10", 119 * GIB, "12.1"), (0.92, 256, 2048), id="much memory, small GPU"),
+        pytest.param((0, 28, 0), Device("NVIDIA B200", 178 * GIB, "10.0"), (0.92, 1024, 16384), id="largest"),
+        pytest.param(
+            (0, 33, 0), Device("NVIDIA GB10", 119 * GIB, "12.1"), (0.92, 256, 2048), id="much memory"
+        ),
         pytest.param((0, 8, 5), T4, (0.9, 256, 32768), id="V0 runs a whole context"),
     ],
 )
