@@ -29,7 +29,7 @@ from .devices import Device
 from .layout import Candidate, candidates, replicated
 from .memory import Budget
 from .settings import Layout, Settings, resolve
-from .situation import Situation, shape_of
+from .situation import Situation
 from .wishes import Wishes
 
 LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
@@ -263,7 +263,7 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
     if not situation.nodes:
         cpu = replace(CPU, memory_bytes=4 * (situation.model.weights_bytes + situation.cpu_kv_cache_bytes) + 64 * GIB)
         return [[Candidate(wishes.tensor_parallel_size or 1, 1, 1, False, ((cpu,),))]]
-    shape = shape_of(situation.config, situation.model)
+    shape = situation.shape
     joined = cards.is_switched(situation.nodes[0][0].name)
     most = None if situation.number >= REPLICAS_SINCE else len(situation.nodes)
     return [
@@ -321,7 +321,7 @@ def as_wished(situation: Situation, wishes: Wishes) -> Evaluation:
     """Evaluate the wished sizes as they are, though nothing could run them: their memory can still be estimated."""
     tp, pp, dp = wishes.tensor_parallel_size or 1, wishes.pipeline_parallel_size or 1, wishes.data_parallel_size or 1
     used = tuple(device for node in situation.nodes for device in node)[: tp * pp * dp] or (CPU,)
-    shape = shape_of(situation.config, situation.model)
+    shape = situation.shape
     candidate = Candidate(tp, min(pp, shape.layers), dp, False, (used,))
     limit = situation.model.longest or AUTO_FLOOR
     length, context = _lengths(wishes) or (limit, limit)

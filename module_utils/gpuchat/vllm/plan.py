@@ -17,7 +17,7 @@ from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
 from .explanation import capped, reasons, shortfall, summary, warnings
 from .layout import Candidate, obstacle
-from .situation import Situation, read_situation, shape_of
+from .situation import Situation, read_situation
 from .wishes import Wishes, read_wishes
 
 SPAN_WITHOUT_RAY = (0, 12)
@@ -270,7 +270,7 @@ def _check_count(situation: Situation, wishes: Wishes) -> bool:
 
 def _no_layout(situation: Situation, wishes: Wishes) -> str:
     """Say why the model cannot be spread as wished."""
-    shape, tp = shape_of(situation.config, situation.model), wishes.tensor_parallel_size
+    shape, tp = situation.shape, wishes.tensor_parallel_size
     most = max(len(node) for node in situation.nodes)
     possible = [size for size in range(1, most + 1) if not obstacle(shape, size)]
     if any(device.is_slice for device in situation.devices):

@@ -51,6 +51,31 @@ class Situation:
     def devices(self) -> tuple[Device, ...]:
         return tuple(device for node in self.nodes for device in node)
 
+    @functools.cached_property
+    def shape(self) -> Shape:
+        """The widths of the model that must divide."""
+        config, model = self.config, self.model
+        quantization = config.get("quantization_config") or text_config(config).get("quantization_config") or {}
+        block = 1
+        if isinstance(quantization, Mapping):
+            blocks, group = quantization.get("weight_block_size"), quantization.get("group_size")
+            if isinstance(blocks, (list, tuple)) and blocks:
+                block = max(int(str(one)) for one in blocks)
+            elif isinstance(group, int) and group > 1:
+                block = group
+        is_mixed = bool(model.experts)
+        return Shape(
+            heads=model.heads,
+            key_heads=0 if model.is_mla else model.kv_heads,
+            layers=model.layers,
+            vocabulary=model.vocab_size,
+            head_size=1 if model.is_mla else model.head_dim,
+            inner_widths=() if is_mixed else (model.intermediate_size,),
+            expert_width=model.moe_intermediate_size if is_mixed else 0,
+            experts=model.experts,
+            block=block,
+        )
+
 
 def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
     """Read what is known from a task's options.
@@ -83,30 +108,6 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
 
 def _parts(capability: str) -> tuple[int, ...]:
     return tuple(map(int, capability.split("."))) if capability else (99,)
-
-
-def shape_of(config: Mapping[str, object], model: ModelFacts) -> Shape:
-    """Return the widths that must divide."""
-    quantization = config.get("quantization_config") or text_config(config).get("quantization_config") or {}
-    block = 1
-    if isinstance(quantization, Mapping):
-        blocks, group = quantization.get("weight_block_size"), quantization.get("group_size")
-        if isinstance(blocks, (list, tuple)) and blocks:
-            block = max(int(str(one)) for one in blocks)
-        elif isinstance(group, int) and group > 1:
-            block = group
-    is_mixed = bool(model.experts)
-    return Shape(
-        heads=model.heads,
-        key_heads=0 if model.is_mla else model.kv_heads,
-        layers=model.layers,
-        vocabulary=model.vocab_size,
-        head_size=1 if model.is_mla else model.head_dim,
-        inner_widths=() if is_mixed else (model.intermediate_size,),
-        expert_width=model.moe_intermediate_size if is_mixed else 0,
-        experts=model.experts,
-        block=block,
-    )
 
 
 def as_loaded(model: ModelFacts, dtype: str | None, capability: str) -> ModelFacts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import read_gpus
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device, read_gpus
 
 L40S = {"name": "NVIDIA L40S"}
 
@@ -85,3 +85,23 @@ def test_what_is_no_gpu_is_refused(gpus, message):
 
 def test_no_gpu_means_the_cpu():
     assert read_gpus([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("device", "is_linked"),
+    [
+        pytest.param(Device("NVIDIA H100 80GB HBM3", GIB, "9.0"), True, id="as its kind usually is"),
+        pytest.param(Device("NVIDIA H100 PCIe", GIB, "9.0"), False, id="a card is not"),
+        pytest.param(Device("NVIDIA L40S", GIB, "8.9"), False, id="its kind has none"),
+        pytest.param(Device("NVIDIA H100 80GB HBM3", GIB, "9.0", peers=frozenset()), False, id="seen alone"),
+        pytest.param(
+            Device("NVIDIA GeForce RTX 3090", GIB, "8.6", peers=frozenset({1})), True, id="seen bridged"
+        ),
+    ],
+)
+def test_links_that_were_seen_count_before_those_of_its_kind(device, is_linked):
+    assert device.is_linked == is_linked
+
+
+def test_memory_of_an_unknown_capability_is_estimated_as_of_a_likely_one():
+    assert (Device("a GPU", GIB).compute_capability, Device("a GPU", GIB).capability) == ("", (8, 0))

@@ -96,9 +96,7 @@ def test_the_length_that_nobody_tells_is_the_one_that_vllm_derives():
             (0, 13, 0), Device("NVIDIA A100 80GB PCIe", 79 * GIB), (0.9, 256, 2048), id="an A100 counts as small"
         ),
         pytest.param((0, 28, 0), Device("NVIDIA B200", 178 * GIB, "10.0"), (0.92, 1024, 16384), id="largest"),
-        pytest.param(
-            (0, 33, 0), Device("NVIDIA GB10", 119 * GIB, "12.1"), (0.92, 256, 2048), id="much memory"
-        ),
+        pytest.param((0, 33, 0), Device("NVIDIA GB10", 119 * GIB, "12.1"), (0.92, 256, 2048), id="much memory"),
         pytest.param((0, 8, 5), T4, (0.9, 256, 32768), id="V0 runs a whole context"),
     ],
 )
