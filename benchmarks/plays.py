@@ -46,22 +46,19 @@ def our_stack(state: State, sources: pathlib.Path) -> list[Task]:
         files = state.files_of(service)
         if service == "docker.service":
             settings = json.loads(next(file.content for file in files if file.path == DAEMON_JSON))
-            tasks.append({"name": "Settings", "gpuchat_docker_daemon": {"settings": settings}, "register": "kept"})
+            tasks.append({"name": "Docker", "gpuchat_docker_daemon": {"settings": settings, "service": "docker"}})
         else:
             entries = [_entry(folder) for folder in state.folders if _belongs(folder, files)]
             entries += [{**_entry(file), "template": f"{sources}{file.path}"} for file in files]
-            kept = {"name": f"bench-{service}", "files": entries}
-            tasks.append({"name": f"Files of {service}", "gpuchat_files": kept, "register": "kept"})
-        tasks.append({"name": f"Run {service}", "gpuchat_service": _our_service(state, service)})
+            kept = {"name": f"bench-{service}", "files": entries, "service": _our_service(state, service)}
+            tasks.append({"name": f"Files and service of {service}", "gpuchat_files": kept})
     return tasks
 
 
 def _our_service(state: State, service: str) -> Task:
-    digest = {"name": service.removesuffix(".service"), "digest": "{{ kept.digest }}"}
-    if service == "docker.service":
-        return {**digest, "reload_digest": "{{ kept.reload_digest }}", "adopt": "{{ kept.untouched }}"}
+    unit: Task = {"name": service.removesuffix(".service")}
     files = {project.name: project.file for project in state.projects}
-    return {**digest, "supervisor": "compose", "compose_file": files[service]} if service in files else digest
+    return {**unit, "supervisor": "compose", "compose_file": files[service]} if service in files else unit
 
 
 def _entry(one: File | Folder) -> Task:

@@ -21,7 +21,7 @@ def ensure(tmp_path, commands, monkeypatch):
 
     def call(text="a", check=False, on_change="restart", state="present", **more):
         files = [{**files_runner.USUAL, "dest": str(tmp_path / "one.conf"), "content": text}]
-        service = {"name": "one", "on_change": on_change, "health": None}
+        service = {"name": "one", "on_change": on_change, "health": None, "supervisor": "systemd", "compose_file": None}
         usual = {"name": "one", "files": files, "validate": None, "validate_requires": [], "service": service}
         commands.made.clear() if more.pop("forget", True) and not check else None
         return unit_runner.ensure({**usual, "state": state, **more}, check)
