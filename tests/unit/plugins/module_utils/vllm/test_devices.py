@@ -94,9 +94,7 @@ def test_no_gpu_means_the_cpu():
         pytest.param(Device("NVIDIA H100 PCIe", GIB, "9.0"), False, id="a card is not"),
         pytest.param(Device("NVIDIA L40S", GIB, "8.9"), False, id="its kind has none"),
         pytest.param(Device("NVIDIA H100 80GB HBM3", GIB, "9.0", peers=frozenset()), False, id="seen alone"),
-        pytest.param(
-            Device("NVIDIA GeForce RTX 3090", GIB, "8.6", peers=frozenset({1})), True, id="seen bridged"
-        ),
+        pytest.param(Device("NVIDIA GeForce RTX 3090", GIB, "8.6", peers=frozenset({1})), True, id="seen bridged"),
     ],
 )
 def test_links_that_were_seen_count_before_those_of_its_kind(device, is_linked):
