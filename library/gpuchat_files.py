@@ -74,13 +74,21 @@ options:
     elements: str
     default: []
   service:
-    description: The systemd unit that reads the set; it is enabled, started, and takes up each change of the set.
+    description: The unit or compose project that reads the set; it is started, and takes up each change of the set.
     type: dict
     suboptions:
       name:
-        description: Name of the unit.
+        description: Name of the unit or project.
         type: str
         required: true
+      supervisor:
+        description: What runs it.
+        type: str
+        choices: [compose, systemd]
+        default: systemd
+      compose_file:
+        description: The project's file, where Compose runs it.
+        type: path
       on_change:
         description: How it takes up a change of the set since its last start.
         type: str

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
 import pytest
@@ -14,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 
+@functools.cache
 def read(*parts):
     path = ROOT.joinpath("roles", *parts)
     return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}

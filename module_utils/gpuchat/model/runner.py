@@ -15,6 +15,7 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
+from ..core.units import human
 from ..system import toolbox_runner
 from . import hub_runner
 from .files import (
@@ -31,12 +32,12 @@ from .files import (
 )
 from .hubs import COMMIT, DEFAULT_REVISION
 from .job_runner import Job, Report, Result, forget_old
+from .journal_runner import gathered
 from .plan import (
     Folder,
     ModelPlan,
     check_folder,
     check_space,
-    human,
     parse_rate,
     plan_model,
     short,
@@ -46,7 +47,7 @@ from .plan import (
 from .source_runner import FolderSource, GitSource, HubSource, Source
 from .store_runner import Store, check_weights, hash_file
 from .transfer import Progress
-from .transfer_runner import Settings, gathered
+from .transfer_runner import Settings
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""

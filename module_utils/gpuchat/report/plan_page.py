@@ -12,10 +12,10 @@ from html import escape
 from typing import Any
 
 from ..core.errors import Refusal
+from ..core.units import GIB, gib
 
 WIDTH = 100
 BAR = 60
-GIB = 1024**3
 NEEDED = tuple("fits reason gpus budget args env layout estimate alternatives reasons users warnings".split())
 HARD = "\0"
 """Stands for a space at which no line is broken."""
@@ -118,11 +118,6 @@ def drawn(pieces: Sequence[Part], width: int) -> str:
     largest = max(range(len(pieces)), key=lambda number: pieces[number].size)
     counts[largest] += width - sum(counts)
     return "".join(part.letter * count for part, count in zip(pieces, counts))
-
-
-def gib(size: float) -> str:
-    """Return a size in GiB."""
-    return f"{size / GIB:.1f} GiB"
 
 
 def flags(args: Mapping[str, Any]) -> list[str]:

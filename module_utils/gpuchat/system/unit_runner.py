@@ -12,6 +12,8 @@ from . import files_runner, service_runner
 
 SERVICE_OPTIONS: dict[str, dict[str, object]] = {
     "name": {"type": "str", "required": True},
+    "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "systemd"},
+    "compose_file": {"type": "path"},
     "on_change": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
     "health": {"type": "dict", "options": service_runner.HEALTH_OPTIONS},
 }
@@ -38,8 +40,8 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
 def _service(service: Mapping[str, Any], more: Mapping[str, object], check: bool) -> dict[str, object]:
     usual = {
         "name": service["name"],
-        "supervisor": "systemd",
-        "compose_file": None,
+        "supervisor": service["supervisor"],
+        "compose_file": service["compose_file"],
         "state": "started",
         "digest": None,
         "reload_digest": None,

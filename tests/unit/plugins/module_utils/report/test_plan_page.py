@@ -8,6 +8,7 @@ import re
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report import plan_page_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_page import (
     WIDTH,
@@ -22,7 +23,6 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_
 from hypothesis import given
 from hypothesis import strategies as st
 
-GIB = 1024**3
 BUDGET = {"weights": 15, "activations": 1, "cuda_graphs": 1, "overhead": 1, "kv_cache": 20, "total": 44, "usable": 40}
 PLAN = {
     "fits": True,

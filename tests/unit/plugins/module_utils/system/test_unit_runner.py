@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import files_runner, unit_runner
 
@@ -14,12 +15,13 @@ GONE = "ActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no\nResult=succes
 
 
 @pytest.fixture
-def ensure(tmp_path, commands):
+def ensure(tmp_path, commands, monkeypatch):
     commands.answer("systemctl show", lambda: ACTIVE if commands.that("start", "restart") else GONE)
+    monkeypatch.setattr(host, "wait_for", lambda condition, timeout, interval=0.5: None)
 
     def call(text="a", check=False, on_change="restart", state="present", **more):
         files = [{**files_runner.USUAL, "dest": str(tmp_path / "one.conf"), "content": text}]
-        service = {"name": "one", "on_change": on_change, "health": None}
+        service = {"name": "one", "on_change": on_change, "health": None, "supervisor": "systemd", "compose_file": None}
         usual = {"name": "one", "files": files, "validate": None, "validate_requires": [], "service": service}
         commands.made.clear() if more.pop("forget", True) and not check else None
         return unit_runner.ensure({**usual, "state": state, **more}, check)
@@ -32,7 +34,8 @@ def running(commands):
 
 
 def verbs(commands):
-    return [line.split()[1] for line in commands.made if line.split()[1] in ("start", "restart", "reload", "stop")]
+    wanted = ("start", "restart", "reload", "stop")
+    return [verb for line in commands.made for verb in line.split()[1:2] if verb in wanted]
 
 
 def test_a_first_run_writes_the_files_and_starts_the_service(ensure, commands):
