@@ -19,7 +19,7 @@ SCENARIOS = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.
 
 .PHONY: help demo test lint lint-ansible lint-yaml lint-python lint-types sanity sanity-pylint sanity-others unit
 .PHONY: cores core-2.17 core-2.18 newest hubs faults collection molecule
-.PHONY: bench facts requirements clean packages venv-run venv-test
+.PHONY: bench facts docs changelog requirements clean packages venv-run venv-test
 
 help: ## this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -120,6 +120,15 @@ bench: venv-test ## what is measured, and against whom
 
 facts: venv-test ## read vLLM's newest releases into the tables
 	python tools/vllm_facts.py
+
+docs: venv-test ## write anew what is made of roles and inventories: READMEs, tables, the drawing
+	python tools/inventory_variables.py
+	python tools/role_readmes.py
+	python tools/planning_docs.py
+	python tools/architecture.py
+
+changelog: venv-test ## build CHANGELOG.rst from changelogs/fragments
+	antsibull-changelog release --update-existing --refresh --reload-plugins
 
 requirements: ## pin requirements/*.in anew
 	tools/requirements.sh

@@ -60,7 +60,7 @@ def _row(name: str, option: dict[str, Any]) -> str:
 
 
 def _kind(option: Mapping[str, Any]) -> str:
-    return option["type"] + (f" of {option['elements']}" if "elements" in option else "")
+    return f"{option['type']} of {option['elements']}" if "elements" in option else str(option["type"])
 
 
 def _default(option: Mapping[str, Any]) -> str:

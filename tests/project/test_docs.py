@@ -54,6 +54,9 @@ def test_each_make_target_that_a_readme_names_exists():
     [
         ENGLISH,
         CHINESE,
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/variables.md",
         "docs/check-mode.md",
         "docs/security.md",
         "docs/troubleshooting.md",
