@@ -218,6 +218,10 @@ moved_to:
   description: The tag's present digest where it is no longer the recorded one, else empty.
   type: str
   returned: when state is present
+started:
+  description: Whether this run started it, or would.
+  type: bool
+  returned: when state is present
 not_predicted:
   description: What check mode could not predict, and why.
   type: list

@@ -29,7 +29,8 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     image = images_runner.ensure({**params, "name": params["image"]}, check)
     own = [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, str(image["reference"]))]
     files = _files(params, own, check)
-    return merged(image, files, _service(params, f"{files['digest']} {params['digest']}".strip(), check))
+    service = _service(params, f"{files['digest']} {params['digest']}".strip(), check)
+    return {**merged(image, files, service), "started": service["changed"]}
 
 
 def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:

@@ -54,7 +54,7 @@ def acts(commands):
 def test_a_container_is_pulled_validated_and_started_in_this_order(params, docker):
     result = container_runner.ensure(params(), check=False)
     assert acts(docker) == ["pull", "config", "up"]
-    assert (result["changed"], result["reference"]) == (True, f"docker.io/a/b@{DIGEST}")
+    assert (result["changed"] and result["started"], result["reference"]) == (True, f"docker.io/a/b@{DIGEST}")
     assert [one["before_header"].rpartition("/")[2] for one in result["diff"]] == [
         "b:1",
         "one",
@@ -69,7 +69,7 @@ def test_a_second_run_changes_nothing(params, docker):
     docker.made.clear()
     docker.answer("docker ps", "c\n")
     result = container_runner.ensure(params(), check=False)
-    assert (result["changed"], result["diff"], acts(docker)) == (False, [], [])
+    assert (result["changed"], result["started"], result["diff"], acts(docker)) == (False, False, [], [])
 
 
 @pytest.mark.parametrize("change", [{"environment": {"PORT": 8001}}, {"digest": "another model"}, {"stop_seconds": 20}])
