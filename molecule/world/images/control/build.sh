@@ -6,8 +6,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
-# A C compiler makes the unit tests' stand-in of NVIDIA's library.
-apt-get -qq install --no-install-recommends python3-venv git openssh-client gcc libc6-dev >/dev/null
+# The verification asks with curl; a C compiler makes the unit tests' stand-in of NVIDIA's library.
+apt-get -qq install --no-install-recommends python3-venv curl git openssh-client gcc libc6-dev >/dev/null
 python3 -m venv /opt/newest
 /opt/newest/bin/python -m pip install --quiet --no-cache-dir --only-binary :all: --require-hashes \
     --requirement /also/core-2.21.txt
