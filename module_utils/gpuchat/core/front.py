@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from .errors import Failure
 from .facts.variables import VARIABLES
 
-OPTION = re.compile(r"\bset ([a-z]\w*(?:\.\w+)*)")
+OPTION = re.compile(r"\bset ([a-z]\w*)((?:\[\]|\.\w+)*)")
 
 
 class Module(Protocol):
@@ -77,7 +77,8 @@ def with_variables(message: str, module: str, name: str) -> str:
     unit = name.replace("-", "_")
 
     def named(match: re.Match[str]) -> str:
-        option = match[1]
+        whole = (match[1] + match[2]).replace("[]", "")
+        option = whole if whole in known else match[1]
         found = [names for key, names in known.items() if key == option or key.endswith(f".{option}")]
         variables = dict.fromkeys(one for names in found for one in names)
         chosen = " or ".join(one for one in variables if not name or one.startswith((f"{unit}_", "gpuchat_")))

@@ -421,10 +421,10 @@ class Transfer:
             if self._error:
                 return "", None
             with self._asker.open(session, url, headers, self._settings.silent) as answer:
-                headers = lower(answer.headers)
-                verdict = transfer.judge(answer.status_code, headers, errand.span, part.size, url != part.url)
+                answered = lower(answer.headers)
+                verdict = transfer.judge(answer.status_code, answered, errand.span, part.size, url != part.url)
                 if verdict.kind == "redirect":
-                    url = self._redirected(part, url, headers["location"])
+                    url = self._redirected(part, url, answered["location"])
                     continue
                 if verdict.kind == "take":
                     part.location = url if url != part.url else ""
@@ -434,7 +434,7 @@ class Transfer:
                     part.location = "" if part.location == known else part.location
                 url, known = part.location or part.url, ""
                 continue
-            return self._odd(part, verdict), transfer.retry_after(headers, time.time())
+            return self._odd(part, verdict), transfer.retry_after(answered, time.time())
         return f"more than {HOPS} redirects", None
 
     def _redirected(self, part: Part, url: str, location: str) -> str:

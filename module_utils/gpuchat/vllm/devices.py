@@ -11,7 +11,7 @@ from ..core.errors import Refusal
 from ..core.units import GIB, MIB
 from ..gpu import cards
 from .facts.memory import LINKED_CAPABILITIES
-from .options import AUTO, whole
+from .options import AUTO, amount, whole
 
 OWN = "vllm"
 """Is in the names of vLLM's processes, ``VLLM::EngineCore`` and ``VLLM::Worker_TP0`` among them."""
@@ -116,12 +116,12 @@ def _device(one: Mapping[str, object], is_slice: bool) -> Device:
     memory, given = _memory(name, one.get("memory_bytes"), known)
     free, peers = one.get("memory_free_bytes"), one.get("nvlink_peers")
     return Device(
-        index=int(str(one.get("index", -1))),
+        index=amount("gpus[].index", one["index"]) if one.get("index") is not None else -1,
         name=name,
         memory_bytes=memory,
         compute_capability=_capability(name, one.get("compute_capability"))
         or (known.compute_capability if known else ""),
-        used_bytes=max(0, given - int(str(free)) - _own(one)) if free is not None else 0,
+        used_bytes=max(0, given - amount("gpus[].memory_free_bytes", free) - _own(one)) if free is not None else 0,
         peers=frozenset(map(_peer, peers)) if isinstance(peers, (list, tuple)) else None,
         is_slice=is_slice,
         is_unified=bool(one.get("memory_is_shared")) or bool(known and known.is_unified),
@@ -151,13 +151,12 @@ def _own(one: Mapping[str, object]) -> int:
     """Return what a running vLLM holds, which is to make room for the planned one."""
     processes = one.get("processes")
     found = [process for process in processes if isinstance(process, Mapping)] if isinstance(processes, list) else []
-    return sum(
-        int(str(process.get("memory_bytes") or 0)) for process in found if OWN in str(process.get("name")).lower()
-    )
+    own = [process.get("memory_bytes") or 0 for process in found if OWN in str(process.get("name")).lower()]
+    return sum(amount("gpus[].processes[].memory_bytes", size) for size in own)
 
 
 def _peer(peer: object) -> int:
-    return int(str(peer.get("index") if isinstance(peer, Mapping) else peer))
+    return amount("gpus[].nvlink_peers[]", peer.get("index") if isinstance(peer, Mapping) else peer)
 
 
 def _capability(name: str, value: object) -> str:

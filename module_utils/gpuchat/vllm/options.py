@@ -18,6 +18,13 @@ def whole(name: str, value: object) -> int:
     return int(str(value))
 
 
+def amount(name: str, value: object) -> int:
+    """Read what a reading reports, which may be nothing."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", str(value)):
+        raise Refusal(f"{name} is {value!r}; wanted a whole number from 0; set {name} to one, or leave it out")
+    return int(str(value))
+
+
 def share(name: str, value: object) -> float:
     if isinstance(value, bool) or not re.fullmatch(r"1(\.0*)?|0?\.[0-9]*[1-9][0-9]*", str(value)):
         raise Refusal(

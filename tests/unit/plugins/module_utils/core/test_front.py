@@ -93,6 +93,12 @@ def test_no_exception_ends_in_pythons_words_alone(error, words):
             "set key_url (docker_repository_key_url or docker_repository_url in the inventory)",
             id="a suboption, by the unit that the module works for",
         ),
+        pytest.param(
+            Module("gpuchat_vllm_plan"),
+            "set gpus[].index to one",
+            "set gpus[].index (vllm_gpus in the inventory) to one",
+            id="a part of a list",
+        ),
         pytest.param(Module("gpuchat_files"), "set dest to another", "set dest to another", id="no variable"),
         pytest.param(
             Module("gpuchat_accelerator"),

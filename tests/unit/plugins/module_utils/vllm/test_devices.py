@@ -103,3 +103,20 @@ def test_links_that_were_seen_count_before_those_of_its_kind(device, is_linked):
 
 def test_memory_of_an_unknown_capability_is_estimated_as_of_a_likely_one():
     assert (Device("a GPU", GIB).compute_capability, Device("a GPU", GIB).capability) == ("", (8, 0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ({"index": "x"}, "index"),
+        ({"index": -1}, "index"),
+        ({"memory_free_bytes": "lots"}, "memory_free_bytes"),
+        ({"memory_free_bytes": True}, "memory_free_bytes"),
+        ({"nvlink_peers": ["a"]}, "nvlink_peers"),
+        ({"nvlink_peers": [{}]}, "nvlink_peers"),
+        ({"memory_free_bytes": 1, "processes": [{"name": "VLLM::Worker", "memory_bytes": "9e9"}]}, "processes"),
+    ],
+)
+def test_a_reading_that_is_no_number_is_refused_by_its_name(wrong, name):
+    with pytest.raises(Refusal, match=rf"gpus\[\]\.{name}.* is .*; wanted a whole number from 0"):
+        read_gpus([{"name": "NVIDIA L40S", **wrong}])
