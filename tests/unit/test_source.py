@@ -141,6 +141,8 @@ ARROWS = {
     "vllm": {"core", "gpu", "checkpoint"},
     "inventory": {"core"},
     "secret": {"core"},
+    "chat": {"core", "inventory"},
+    "edge": {"core", "inventory"},
     "verify": {"core"},
     "report": {"core"},
 }
