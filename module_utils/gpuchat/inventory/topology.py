@@ -113,7 +113,15 @@ class Topology:
         for service in self.services:
             hosts[service.host][service.kind] = self._describe(service)
         site = next(iter(self.sites.values()), None)
-        return {"url": site.url if site else "", "hosts": hosts, "links": [link.as_dict() for link in self.links]}
+        own = [name for one in self.sites.values() if one.own_authority for name in one.names]
+        return {
+            "url": site.url if site else "",
+            "engines": [service.host for service in self.of(ENGINE)],
+            "edges": [service.host for service in self.of(EDGE)],
+            "certified_names": list(dict.fromkeys(own)),
+            "hosts": hosts,
+            "links": [link.as_dict() for link in self.links],
+        }
 
     def _describe(self, service: Service) -> dict[str, object]:
         described: dict[str, object] = {"address": service.address, "port": service.port}

@@ -95,6 +95,9 @@ def test_who_speaks_to_whom_is_listed_and_nothing_else():
 def test_parts_that_nobody_has_are_left_out():
     assert topology({"gpu": ["one"], "chat": [], "edge": []}).as_dict() == {
         "url": "",
+        "engines": ["one"],
+        "edges": [],
+        "certified_names": [],
         "hosts": {"one": {"engine": described(ONE, "one", "engine")}},
         "links": [],
     }
