@@ -10,11 +10,8 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 try:  # ansible-core 2.19 and later template only what is marked as trusted
-    from ansible._internal._templating._template_vars import generate_ansible_template_vars
     from ansible.template import trust_as_template
 except ImportError:
-    from ansible.template import generate_ansible_template_vars
-
     trust_as_template = None
 
 
@@ -23,13 +20,16 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        args = dict(self._task.args)
-        if args.get("state", "present") == "present":
-            args["files"] = [self._rendered(entry, task_vars) for entry in args.get("files") or []]
-        else:
-            args["files"] = []
-        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        args = self.prepare(dict(self._task.args), task_vars)
+        # Whole files stay out of the host's journal.
+        quiet = {**task_vars, "ansible_no_target_syslog": True}
+        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
+
+    def prepare(self, args, task_vars):
+        """Return a task's arguments with its files rendered."""
+        wanted = args.get("state", "present") == "present"
+        args["files"] = [self._rendered(entry, task_vars) for entry in args.get("files") or []] if wanted else []
+        return args
 
     def _rendered(self, entry, task_vars):
         entry = dict(entry)
@@ -47,7 +47,6 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             raise AnsibleActionFail(str(error)) from error
         folders = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(source)]
-        variables.update(generate_ansible_template_vars(template, source, dest))
         templar = self._templar.copy_with_new_env(
             searchpath=[path for folder in folders for path in (os.path.join(folder, "templates"), folder)],
             available_variables=variables,

@@ -18,14 +18,22 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        args = dict(self._task.args)
-        lock_file = args.get("lock_file")
-        if lock_file:
-            args["locked_digest"] = _recorded(lock_file).get(args.get("name"))
+        args = self.prepare(dict(self._task.args), self._task.args.get("name"))
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
-        if not result.get("failed") and not args.get("locked_digest") and lock_file and not self._task.check_mode:
-            _record(lock_file, args["name"], result["digest"])
+        self.record(args, self._task.args.get("name"), result)
         return result
+
+    def prepare(self, args, image):
+        """Return a task's arguments with the image's recorded digest."""
+        if args.get("lock_file"):
+            args["locked_digest"] = _recorded(args["lock_file"]).get(image)
+        return args
+
+    def record(self, args, image, result):
+        """Record the digest that the module resolved."""
+        resolved = not args.get("locked_digest") and "digest" in result
+        if args.get("lock_file") and resolved and not result.get("failed") and not self._task.check_mode:
+            _record(args["lock_file"], image, result["digest"])
 
 
 def _recorded(lock_file):

@@ -182,5 +182,5 @@ def _specifications():
     for path in sorted(glob.glob(os.path.join(root, "roles", "*", "meta", "argument_specs.yml"))):
         role = os.path.basename(os.path.dirname(os.path.dirname(path)))
         with open(path, encoding="utf-8") as file:
-            found[role] = yaml.safe_load(file)["argument_specs"]["main"]["options"]
+            found[role] = next(iter(yaml.safe_load(file)["argument_specs"].values()))["options"]
     return found

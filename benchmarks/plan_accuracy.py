@@ -46,13 +46,16 @@ sys.path.insert(0, str(HERE.parent / "module_utils"))
 
 from gpuchat.checkpoint.config import ModelFacts, read_model  # noqa: E402
 from gpuchat.core.errors import Refusal  # noqa: E402
+from gpuchat.core.units import GIB  # noqa: E402
 from gpuchat.gpu import cards  # noqa: E402
 from gpuchat.vllm import memory as vllm_memory  # noqa: E402
 from gpuchat.vllm import plan as vllm_plan  # noqa: E402
+from gpuchat.vllm.devices import Device  # noqa: E402
 from gpuchat.vllm.facts import memory as facts  # noqa: E402
-from gpuchat.vllm.memory import Budget, Gpu, Layout, Settings  # noqa: E402
+from gpuchat.vllm.memory import Budget  # noqa: E402
+from gpuchat.vllm.releases import behaves_like  # noqa: E402
+from gpuchat.vllm.settings import Layout, Settings, resolve  # noqa: E402
 
-GIB = 1024**3
 Case = Mapping[str, Any]
 
 # The first release of each minor version on PyPI.
@@ -148,7 +151,7 @@ class Inputs:
     """
 
     model: ModelFacts
-    gpu: Gpu
+    gpu: Device
     layout: Layout
     settings: Settings
     is_fully_stated: bool
@@ -170,7 +173,7 @@ def version_of(case: Case, model: ModelFacts) -> tuple[int, ...]:
         found = re.search(pattern, where)
         if found:
             if where is case["vllm_version"]:
-                return vllm_plan.behaves_like(where.split()[0])[:3]
+                return behaves_like(where.split()[0])[:3]
             return tuple(int(part or 0) for part in found.groups())
     date = _date_of(case, text)
     dated = max((version for day, version in RELEASES if day <= date), default=(0, 6, 3)) if date else None
@@ -195,7 +198,7 @@ def _date_of(case: Case, text: str) -> str:
     return ""
 
 
-def gpu_of(case: Case) -> tuple[Gpu, bool] | None:
+def gpu_of(case: Case) -> tuple[Device, bool] | None:
     """Return the case's GPU, and whether its memory is beyond doubt; None where nothing names it."""
     name = case["gpu"] or ""
     first = name.split(" + ")[0]
@@ -211,7 +214,7 @@ def gpu_of(case: Case) -> tuple[Gpu, bool] | None:
         held = (case["model_weights_gib"] or 0) + (case["available_kv_gib"] or 0)
         total = 79.25 if held > 0.95 * 39.4 * (case["gpu_memory_utilization"] or 0.9) else 39.4
     memory = int(total * GIB) if total is not None else row.memory_bytes if row else 0
-    return Gpu(name or "?", memory, row.compute_capability if row else "8.0"), is_known
+    return Device(name or "?", memory, row.compute_capability if row else "8.0"), is_known
 
 
 def inputs_of(case: Case, models: Mapping[str, Any]) -> Inputs | None:
@@ -225,7 +228,7 @@ def inputs_of(case: Case, models: Mapping[str, Any]) -> Inputs | None:
     gpu, is_known = found
     version = version_of(case, model)
     at_load = "bitsandbytes" if "at load" in case["model"] else None
-    settings = vllm_memory.resolve(
+    settings = resolve(
         version,
         model,
         gpu,
@@ -267,7 +270,7 @@ FIXED = (
 )
 
 
-def _wishes(case: Case, config: Mapping[str, Any], size: object, gpu: Gpu, settings: Settings) -> dict[str, Any]:
+def _wishes(case: Case, config: Mapping[str, Any], size: object, gpu: Device, settings: Settings) -> dict[str, Any]:
     """Return the options of gpuchat_vllm_plan: what is stated, and the length that vLLM takes where none is."""
     split = {name: case[name] or 1 for name in ("tensor_parallel_size", "pipeline_parallel_size")}
     version = case["vllm_version"] or ""
@@ -549,7 +552,7 @@ def replay(cases: Sequence[tuple[Case, Inputs]]) -> list[str]:
             continue
         planned, chosen = plan.evaluation.budget, plan.evaluation.settings
         known = {name: getattr(chosen, name) for name in UNKNOWN}
-        direct = vllm_memory.resolve(
+        direct = resolve(
             inputs.settings.version,
             plan.situation.model,
             inputs.gpu,

@@ -88,7 +88,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.gpu import accelerator_runner
 from ..module_utils.gpuchat.system import toolbox_runner
 
@@ -106,11 +106,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     toolbox_runner.respawn_for("pynvml", module.params["toolbox"])
-    try:
-        result = accelerator_runner.ensure(module.params, module.check_mode)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: accelerator_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

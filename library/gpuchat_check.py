@@ -79,6 +79,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.verify import endpoint_runner
 
 
@@ -96,18 +97,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if not module.params["url"].endswith("/v1"):
-        module.fail_json(msg=f"found the address {module.params['url']}; wanted one that ends in /v1; set url")
-    if module.check_mode:
-        module.exit_json(
-            changed=False, not_predicted=[f"the answers of {module.params['url']}: check mode asks nothing"]
-        )
-    result = endpoint_runner.ensure(module.params)
-    failures = result["failures"]
-    if isinstance(failures, dict) and failures:
-        answers = "; ".join(f"{name}: {word}" for name, word in failures.items())
-        module.fail_json(msg=f"{module.params['url']} does not answer as wanted: {answers}", **result)
-    module.exit_json(**result)
+    front.run(module, lambda: endpoint_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.gpu import containers_runner
 
 
@@ -69,11 +69,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = containers_runner.ensure(module.params, module.check_mode)
-    except (Refusal, CommandFailed) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: containers_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

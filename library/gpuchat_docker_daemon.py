@@ -55,6 +55,13 @@ options:
   cdi:
     description: The value of Docker's feature C(cdi); other features stay. If omitted, it is none of the owner's.
     type: bool
+  service:
+    description:
+      - The unit that runs dockerd, such as V(docker); it is enabled and started, and restarted or reloaded where it has
+        something to take up. One that runs already with nothing of gpuchat's is left alone.
+      - Without it, see M(gpuchat.stack.gpuchat_service) and what this module returns.
+    type: str
+    default: ''
   path:
     description:
       - The file; for rootless Docker C(~/.config/docker/daemon.json) of its user, as whom the module is to run.
@@ -85,7 +92,7 @@ EXAMPLES = r"""
   gpuchat.stack.gpuchat_docker_daemon:
     settings:
       registry-mirrors: ['https://mirror.example.com']
-  register: daemon
+    service: docker
 
 - name: Register NVIDIA's runtime and switch CDI on
   gpuchat.stack.gpuchat_docker_daemon:
@@ -134,7 +141,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.docker import daemon_runner
 
 
@@ -148,16 +155,13 @@ def main() -> None:
             "runtime_path": {"type": "str", "default": "nvidia-container-runtime"},
             "default_runtime": {"type": "bool", "default": False},
             "cdi": {"type": "bool"},
+            "service": {"type": "str", "default": ""},
             "path": {"type": "path", "default": "/etc/docker/daemon.json"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    try:
-        result = daemon_runner.ensure(module.params, module.check_mode)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: daemon_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpuchat_files
-short_description: Put a unit's complete file set in place as one change
+short_description: Ensure a unit's complete file set and its service as one change
 version_added: 0.1.0
 description:
   - Writes all files of one unit (a service's configuration, its compose file or unit file, its secrets) together.
@@ -73,8 +73,44 @@ options:
     type: list
     elements: str
     default: []
+  service:
+    description: The unit or compose project that reads the set; it is started, and takes up each change of the set.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the unit or project.
+        type: str
+        required: true
+      supervisor:
+        description: What runs it.
+        type: str
+        choices: [compose, systemd]
+        default: systemd
+      compose_file:
+        description: The project's file, where Compose runs it.
+        type: path
+      on_change:
+        description: How it takes up a change of the set since its last start.
+        type: str
+        choices: [restart, reload]
+        default: restart
+      health:
+        description: What must answer before the task succeeds.
+        type: dict
+        suboptions:
+          url:
+            description: Address that must answer.
+            type: str
+          status:
+            description: Status with which it must answer.
+            type: int
+            default: 200
+          timeout:
+            description: Seconds to wait.
+            type: int
+            default: 60
   state:
-    description: V(absent) removes everything that the manifest lists.
+    description: V(absent) stops the service and removes everything that the manifest lists.
     type: str
     choices: [present, absent]
     default: present
@@ -92,7 +128,7 @@ author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Put the edge's configuration in place
+- name: Start the edge
   gpuchat.stack.gpuchat_files:
     name: edge
     validate: [nginx, -t, -c, '{staged}/etc/gpuchat/edge/nginx.conf']
@@ -104,6 +140,9 @@ EXAMPLES = r"""
       - dest: /etc/gpuchat/edge/keys.conf
         template: keys.conf.j2
         secret: true
+    service:
+      name: gpuchat-edge
+      on_change: reload
 """
 
 RETURN = r"""
@@ -125,46 +164,25 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
-from ..module_utils.gpuchat.system import files_runner
+from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.system import files_runner, unit_runner
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "no_log": True,
-                "options": {
-                    "dest": {"type": "path", "required": True},
-                    "template": {"type": "str"},
-                    "vars": {"type": "dict"},
-                    "content": {"type": "str"},
-                    "secret_content": {"type": "str", "no_log": True},
-                    "folder": {"type": "bool", "default": False},
-                    "owner": {"type": "str", "default": "0"},
-                    "group": {"type": "str", "default": "0"},
-                    "mode": {"type": "str"},
-                    "secret": {"type": "bool", "default": False, "no_log": False},
-                },
-            },
+            "files": {"type": "list", "elements": "dict", "default": [], "options": files_runner.OPTIONS},
             "validate": {"type": "list", "elements": "str"},
             "validate_requires": {"type": "list", "elements": "str", "default": []},
+            "service": {"type": "dict", "options": unit_runner.SERVICE_OPTIONS},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    # `files` is no_log so that whole files stay out of the host's journal; of the output only secrets are to be hidden.
-    module.no_log_values = {file["secret_content"] for file in module.params["files"] if file["secret_content"]}
     invocation = {"name": module.params["name"], "files": [file["dest"] for file in module.params["files"]]}
-    try:
-        result = files_runner.ensure(module.params, module.check_mode)
-    except (Refusal, OSError) as error:
-        module.fail_json(msg=f"file set {module.params['name']}: {error}", invocation=invocation)
-    module.exit_json(invocation=invocation, **result)
+    subject = f"file set {module.params['name']}"
+    front.run(module, lambda: unit_runner.ensure(module.params, module.check_mode), subject, invocation=invocation)
 
 
 if __name__ == "__main__":

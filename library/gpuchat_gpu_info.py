@@ -159,6 +159,7 @@ pci_devices:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.gpu import readings_runner
 from ..module_utils.gpuchat.system import toolbox_runner
 
@@ -169,7 +170,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     toolbox_runner.respawn_for("pynvml", module.params["toolbox"])
-    module.exit_json(**readings_runner.look())
+    front.run(module, readings_runner.look)
 
 
 if __name__ == "__main__":

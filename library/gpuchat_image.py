@@ -79,33 +79,16 @@ moved_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.docker import images_runner
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "registry_map": {"type": "dict", "default": {}},
-            "registry_mirrors": {"type": "list", "elements": "str", "default": []},
-            "insecure_registries": {"type": "list", "elements": "str", "default": []},
-            "lock_file": {"type": "path", "required": True},
-            "locked_digest": {"type": "str"},
-            "timeout": {"type": "int", "default": 7200},
-        },
+        argument_spec={"name": {"type": "str", "required": True}, **images_runner.OPTIONS},
         supports_check_mode=True,
     )
-    try:
-        result = images_runner.ensure(module.params, module.check_mode)
-    except (Refusal, CommandFailed) as error:
-        module.fail_json(msg=str(error))
-    if result["moved_to"]:
-        module.warn(
-            f"the tag of {result['image']} has moved to {result['moved_to']}; the recorded {result['digest']} is used; "
-            f"to take the new one, remove its line from {module.params['lock_file']}"
-        )
-    module.exit_json(**result)
+    front.run(module, lambda: images_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ module: gpuchat_model
 short_description: A model's files on a host, whole, verified and fetched once
 version_added: 0.1.0
 description:
-  - Brings the files of a model from a hub, a web server or a folder, proves each with the hash that its source names,
+  - Fetches the files of a model from a hub, a web server or a folder, proves each with the hash that its source names,
     and puts the folder in place in one step, so that a reader sees the old model or the new one, whole.
   - Whatever ends a run, the next one goes on from there and fetches no byte twice.
   - A branch or tag is resolved to its commit once. Where it moves later, the result says so in C(moved_to).
@@ -138,7 +138,7 @@ author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Bring a model from Hugging Face, or from a mirror of it
+- name: Download a model from Hugging Face, or from a mirror of it
   gpuchat.stack.gpuchat_model:
     source: huggingface
     repo: Qwen/Qwen3-8B
@@ -158,7 +158,7 @@ EXAMPLES = r"""
     state: export
     export: /srv/www/models/qwen3-8b
 
-- name: Bring it in the closed network
+- name: Download it in the closed network
   gpuchat.stack.gpuchat_model:
     source: http
     endpoint: ['http://files.example.com/models']
@@ -229,7 +229,7 @@ unknown:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.model import runner
 
 
@@ -262,11 +262,7 @@ def main() -> None:
         required_if=[("state", "export", ["export"])],
         supports_check_mode=True,
     )
-    try:
-        result = runner.ensure(module.params, module.check_mode)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

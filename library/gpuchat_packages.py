@@ -90,6 +90,23 @@ options:
     type: list
     elements: str
     default: []
+  space:
+    description: What must be free for what the packages will hold; a place that is in use already is not looked at.
+    type: dict
+    suboptions:
+      paths:
+        description: Folders, whether they exist or not.
+        type: list
+        elements: path
+        required: true
+      minimum_gib:
+        description: Space that must be free on the file system of each.
+        type: int
+        required: true
+      hint:
+        description: What the refusal asks the operator to do; empty for a general word.
+        type: str
+        default: ''
   hold:
     description:
       - Keep the packages at their version when the rest of the host is upgraded, by C(apt-mark hold) or by dnf's plugin
@@ -155,8 +172,9 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.packages import runner
+from ..module_utils.gpuchat.system import space_runner
 
 KEY = {"key_url": {"type": "str", "no_log": False}, "key_fingerprint": {"type": "str", "no_log": False}}
 APT_REPOSITORY = {
@@ -184,16 +202,13 @@ def main() -> None:
             "refused_packages": {"type": "dict", "default": {}},
             "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
+            "space": {"type": "dict", "options": space_runner.OPTIONS},
             "hold": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    try:
-        result = runner.ensure(module.params, module.check_mode)
-    except (Refusal, CommandFailed) as error:
-        module.fail_json(msg=f"packages of {module.params['name']}: {error}")
-    module.exit_json(**result)
+    front.run(module, lambda: runner.ensure(module.params, module.check_mode), f"packages of {module.params['name']}")
 
 
 if __name__ == "__main__":

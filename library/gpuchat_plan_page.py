@@ -69,6 +69,7 @@ table:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.report import plan_page_runner
 
 PLAN = {
@@ -87,7 +88,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.exit_json(**plan_page_runner.ensure(module.params, module.check_mode))
+    front.run(module, lambda: plan_page_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ known:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.secret import runner
 
 
@@ -81,11 +81,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     module.no_log_values = set()  # the result's secrets are for the play; the task's own no_log hides them from people
-    try:
-        result = runner.ensure(module.params)
-    except Refusal as error:
-        module.fail_json(msg=str(error), invocation={})
-    module.exit_json(invocation={}, **result)
+    front.run(module, lambda: runner.ensure(module.params), invocation={})
 
 
 if __name__ == "__main__":

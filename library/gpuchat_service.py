@@ -95,7 +95,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import CommandFailed
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.system import service_runner
 
 
@@ -108,24 +108,14 @@ def main() -> None:
             "digest": {"type": "str"},
             "reload_digest": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
-            "health": {
-                "type": "dict",
-                "options": {
-                    "url": {"type": "str"},
-                    "status": {"type": "int", "default": 200},
-                    "timeout": {"type": "int", "default": 60},
-                },
-            },
+            "health": {"type": "dict", "options": service_runner.HEALTH_OPTIONS},
             "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
         },
         required_if=[("supervisor", "compose", ["compose_file"])],
         supports_check_mode=True,
     )
-    try:
-        result = service_runner.ensure(module.params, module.check_mode)
-    except (service_runner.Unhealthy, CommandFailed) as error:
-        module.fail_json(msg=f"service {module.params['name']}: {error}")
-    module.exit_json(**result)
+    subject = f"service {module.params['name']}"
+    front.run(module, lambda: service_runner.ensure(module.params, module.check_mode), subject)
 
 
 if __name__ == "__main__":

@@ -55,24 +55,13 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.system import space_runner
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "paths": {"type": "list", "elements": "path", "required": True},
-            "minimum_gib": {"type": "int", "required": True},
-            "hint": {"type": "str", "default": ""},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = space_runner.ensure(module.params)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module = AnsibleModule(argument_spec=space_runner.OPTIONS, supports_check_mode=True)
+    front.run(module, lambda: space_runner.ensure(module.params))
 
 
 if __name__ == "__main__":

@@ -138,6 +138,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.verify import site_runner
 
 
@@ -169,12 +170,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=False, rows=[], not_predicted=["the verification: check mode asks nothing"])
-    result = site_runner.ensure(module.params)
-    if not result.get("passed", True):
-        module.fail_json(**{**result, "msg": "the site does not do what was wanted; see the table"})
-    module.exit_json(**result)
+    front.run(module, lambda: site_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

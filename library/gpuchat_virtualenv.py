@@ -76,7 +76,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.system import virtualenv_runner
 from ..module_utils.gpuchat.system.virtualenv import credentials
 
@@ -95,11 +95,7 @@ def main() -> None:
     )
     # Both are no_log so that they stay out of the host's journal; of the output only the credentials are to be hidden.
     module.no_log_values = set(credentials(module.params["index_url"]))
-    try:
-        result = virtualenv_runner.ensure(module.params, module.check_mode)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    front.run(module, lambda: virtualenv_runner.ensure(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

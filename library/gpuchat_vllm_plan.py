@@ -243,8 +243,11 @@ plan:
       returned: always
 """
 
+from collections.abc import Mapping
+
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.change import Plan
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.vllm.plan import plan_vllm
@@ -266,16 +269,18 @@ SPECIFICATION = {
 }
 
 
+def work(params: Mapping[str, object]) -> Mapping[str, object]:
+    """Plan, and refuse what does not fit unless that is only to be reported."""
+    plan = plan_vllm(params)
+    result = {**Plan(reason=plan.reason).result(), "plan": plan.as_dict()}
+    if not plan.fits and params["on_unfit"] == "fail":
+        raise Refusal(plan.reason, plan=result["plan"])
+    return result
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
-    try:
-        plan = plan_vllm(module.params)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    result = {**Plan(reason=plan.reason).result(), "plan": plan.as_dict()}
-    if not plan.fits and module.params["on_unfit"] == "fail":
-        module.fail_json(**result)
-    module.exit_json(**result)
+    front.run(module, lambda: work(module.params))
 
 
 if __name__ == "__main__":

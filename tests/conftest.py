@@ -1,12 +1,18 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets plain pytest import the collection from a checkout of any name; under ansible-test its own finder does."""
+"""Lets plain pytest import the collection from a checkout of any name; under ansible-test its own finder does.
+
+Marks as `of_core` the tests that are run again on older and newer versions of ansible-core.
+"""
 
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 import types
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -37,3 +43,19 @@ def _register() -> None:
 
 
 _register()
+
+# Imports Ansible, stands in for a piece of it, reads a module's main, or runs one of Ansible's programs. All other
+# tests are of code that imports the standard library alone, as test_source.py sees to: no ansible-core can change it.
+TOUCHES_CORE = re.compile(
+    r"^ *(?:from|import) ansible[. ]|AnsibleModule|plugins\.modules import|\"-m\", \"ansible\"|\"ansible-playbook\"",
+    re.MULTILINE,
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    touches = {
+        path: bool(TOUCHES_CORE.search(path.read_text(encoding="utf-8"))) for path in {one.path for one in items}
+    }
+    for item in items:
+        if touches[item.path]:
+            item.add_marker("of_core")

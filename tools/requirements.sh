@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Pins requirements/*.in anew into requirements/*.txt, with hashes, for every platform and Python from 3.11 on; what the
-# role toolbox installs on managed nodes, for Python from 3.9 on.
+# Pins requirements/*.in anew into requirements/*.txt, with hashes, for every platform and Python from 3.11 on (3.12 for
+# the newest ansible-core); what the role toolbox installs on managed nodes, for Python from 3.9 on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +19,7 @@ pin() { # NAME TARGET LOWEST_PYTHON
 
 # It travels with the collection. Both it and run come first: the pins of test are bound to theirs.
 pin toolbox roles/toolbox/files/requirements.txt 3.9
-for name in run test core-2.17 core-2.18 hubs; do
+for name in run test core-2.17 core-2.18 hubs bench; do
     pin "$name" "requirements/$name.txt" 3.11
 done
+pin core-2.21 requirements/core-2.21.txt 3.12

@@ -1,17 +1,40 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes each role's README.md from its argument_specs: `python tools/role_readmes.py`."""
+"""Writes each role's README.md and docs/variables.md from the roles: `python tools/role_readmes.py`."""
 
 from __future__ import annotations
 
 import json
 import pathlib
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
-ROLES = pathlib.Path(__file__).resolve().parents[1] / "roles"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROLES = ROOT / "roles"
+INDEX = ROOT / "docs" / "variables.md"
+PHASES = ("preflight", "install", "configure", "run")
+INDEX_HEAD = """\
+# Variables and tags
+
+Each variable that you may set, by name; the role's README says more. `plan_gpus` and `plan_folder`, which
+`playbooks/plan.yml` alone reads, stand in [planning](planning.md).
+
+| Variable | Role | Type | Default | Meaning |
+| --- | --- | --- | --- | --- |
+"""
+TAGS_HEAD = """
+## Tags
+
+`site.yml` gives each role its own name as a tag, and each phase of a role has one: `--tags edge` runs the role edge,
+`--tags edge_configure` one phase of it. What checks the inventory, finds the secrets or detects something always runs.
+
+| Tag | Tasks |
+| --- | --- |
+"""
+FOOT = "\nMade from the roles by `tools/role_readmes.py`.\n"
 
 
 def readme(role: str, specification: dict[str, Any]) -> str:
@@ -30,29 +53,81 @@ def _marked(text: str) -> str:
 
 
 def _row(name: str, option: dict[str, Any]) -> str:
-    kind = option["type"] + (f" of {option['elements']}" if "elements" in option else "")
-    default = "(wanted)" if option.get("required") else f"`{json.dumps(option['default'])}`"
-    if len(default) > 60:
-        default = "see defaults"
     text = _marked(option["description"]) + _choices(option)
     for part, inner in option.get("options", {}).items():
         text += f" `{part}`: {_marked(inner['description'])}{_choices(inner)}"
-    return f"| `{name}` | {kind} | {default} | {text} |"
+    return f"| `{name}` | {_kind(option)} | {_default(option)} | {text} |"
 
 
-def _choices(option: dict[str, Any]) -> str:
+def _kind(option: Mapping[str, Any]) -> str:
+    return option["type"] + (f" of {option['elements']}" if "elements" in option else "")
+
+
+def _default(option: Mapping[str, Any]) -> str:
+    if "default" not in option:
+        return "(wanted)" if option.get("required") else ""
+    default = f"`{json.dumps(option['default'])}`"
+    return default if len(default) <= 60 else "see defaults"
+
+
+def _choices(option: Mapping[str, Any]) -> str:
     return f" One of {', '.join(option['choices'])}." if "choices" in option else ""
 
 
-def readmes() -> dict[pathlib.Path, str]:
-    """Return each role's README by its path."""
-    found = {}
-    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        role = path.parents[1]
-        found[role / "README.md"] = readme(role.name, yaml.safe_load(path.read_text())["argument_specs"]["main"])
-    return found
+def index() -> str:
+    """Return the page of all roles' variables and tags."""
+    options = sorted(
+        (name, role, option)
+        for role, specification in specifications().items()
+        for name, option in _with_parts(specification["options"])
+    )
+    rows = [
+        f"| `{name}` | [{role}](../roles/{role}/README.md) "
+        f"| {_kind(option)} | {_default(option)} | {_meaning(option)} |"
+        for name, role, option in options
+    ]
+    tags = [
+        f"| `{role}_{phase}` | {'; '.join(tasks)} |"
+        for role in specifications()
+        for phase in PHASES
+        if (tasks := tasks_of(ROLES / role, f"{role}_{phase}"))
+    ]
+    return INDEX_HEAD + "\n".join(rows) + "\n" + TAGS_HEAD + "\n".join(tags) + "\n" + FOOT
+
+
+def _with_parts(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, option in options.items():
+        yield name, option
+        yield from ((f"{name}.{part}", inner) for part, inner in _with_parts(option.get("options", {})))
+
+
+def _meaning(option: Mapping[str, Any]) -> str:
+    """Return a description's first sentence."""
+    return re.split(r"(?<=\.) (?=[A-Z])", _marked(option["description"]), maxsplit=1)[0]
+
+
+def tasks_of(role: pathlib.Path, tag: str) -> list[str]:
+    """Return the names of a role's tasks that a tag chooses, each once, in their order."""
+    tagged = (task for path in sorted(role.glob("tasks/*.yml")) for task in yaml.safe_load(path.read_text()))
+    return list(dict.fromkeys(task["name"] for task in tagged if tag in task.get("tags", [])))
+
+
+def specifications() -> dict[str, Any]:
+    """Return each role's argument specification by the role's name."""
+    return {
+        path.parents[1].name: next(iter(yaml.safe_load(path.read_text())["argument_specs"].values()))
+        for path in sorted(ROLES.glob("*/meta/argument_specs.yml"))
+    }
+
+
+def pages() -> dict[pathlib.Path, str]:
+    """Return what is made of the roles, by its path."""
+    found = {
+        ROLES / role / "README.md": readme(role, specification) for role, specification in specifications().items()
+    }
+    return {**found, INDEX: index()}
 
 
 if __name__ == "__main__":
-    for target, text in readmes().items():
+    for target, text in pages().items():
         target.write_text(text)

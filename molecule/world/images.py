@@ -127,14 +127,14 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
     docker("rm", "--force", container, check=False)
     mounts = [f"{recipe.folder}:/recipe:ro", f"{CACHE_VOLUME}:/cache", f"{scratch}:/build"]
     mounts += [f"{path}:/also/{path.name}:ro" for path in recipe.also]
-    mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *_pip_folders())]
+    mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *pip_folders())]
     docker(
         *("run", "--detach", "--name", container, "--network", "host", "--user", "0"),
         *(word for mount in mounts for word in ("--volume", mount)),
         *(base, "sleep", "infinity"),
     )
     # By exec, so that the machine's settings do not become part of the image.
-    settings = [word for name, value in _machine_settings().items() for word in ("--env", f"{name}={value}")]
+    settings = [word for name, value in machine_settings().items() for word in ("--env", f"{name}={value}")]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as file:
         _must(["docker", "exec", *settings, container, "/bin/sh", "/recipe/build.sh"], stdout=file, stderr=file)
@@ -145,7 +145,7 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
     docker("volume", "rm", scratch)
 
 
-def _machine_settings() -> dict[str, str]:
+def machine_settings() -> dict[str, str]:
     """Return what the machine itself uses: its certificate authorities, proxies and pip settings."""
     settings = {
         name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.lower().endswith("_proxy")
@@ -170,7 +170,7 @@ def _pip_settings() -> dict[str, str]:
     return found
 
 
-def _pip_folders() -> list[str]:
+def pip_folders() -> list[str]:
     """Return the local folders that the machine's pip settings name; an index's files lie beside its `simple`."""
     words = " ".join(_pip_settings().values()).replace("file://", "").split()
     folders = {word for word in words if word.startswith("/") and os.path.isdir(word)}

@@ -127,9 +127,7 @@ def test_a_server_that_asks_for_patience_gets_it(hub, root, dest, ensure, source
 
 def test_as_long_as_the_server_asks_for_is_waited(hub, root, dest, ensure, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        transfer_runner.model_transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01
-    )
+    monkeypatch.setattr(transfer_runner.transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01)
     hub.faults = [Fault("status", SHARD, status=429, retry_after="17", times=1)]
     ensure()
     assert asked == [17.0]

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags as vllm_flags
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import releases
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import (
     architectures,
     families,
@@ -41,7 +42,7 @@ def test_releases_stand_in_order_each_with_its_package_and_digest():
 
 
 def test_the_tables_reach_from_0_8_over_every_minor_version():
-    minors = sorted({vllm_flags.parse_version(version)[1] for version in VERSIONS})
+    minors = sorted({releases.parse_version(version)[1] for version in VERSIONS})
     assert minors[0] == 8
     assert minors == list(range(8, minors[-1] + 1))
     assert len(minors) >= 12
@@ -62,7 +63,7 @@ def test_the_rows_of_a_key_follow_each_other_without_overlap(name):
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_is_in_every_table(name, version):
-    assert vllm_flags.at(TABLES[name], version)
+    assert releases.at(TABLES[name], version)
 
 
 def test_flags_are_of_a_known_kind():
@@ -94,12 +95,12 @@ def test_the_flags_of_the_tested_version_are_as_its_parser_has_them(name, kind, 
 
 def test_the_tested_version_is_whole():
     assert len(vllm_flags.known_flags(TESTED)) > 300
-    assert len(vllm_flags.architectures(TESTED)) > 300
-    assert {"hermes", "openai", "qwen3_coder"} <= set(vllm_flags.tool_parsers(TESTED))
-    assert {"qwen3", "deepseek_r1", "openai_gptoss"} <= set(vllm_flags.reasoning_parsers(TESTED))
-    assert {"num_requests_running", "kv_cache_usage_perc"} <= set(vllm_flags.at(versions.METRICS, TESTED))
-    assert vllm_flags.at(versions.IMAGE, TESTED)["cuda"].startswith("13.0")
-    assert vllm_flags.at(versions.IMAGE, TESTED)["entrypoint"] == "vllm serve"
+    assert len(releases.architectures(TESTED)) > 300
+    assert {"hermes", "openai", "qwen3_coder"} <= set(releases.tool_parsers(TESTED))
+    assert {"qwen3", "deepseek_r1", "openai_gptoss"} <= set(releases.reasoning_parsers(TESTED))
+    assert {"num_requests_running", "kv_cache_usage_perc"} <= set(releases.at(versions.METRICS, TESTED))
+    assert releases.at(versions.IMAGE, TESTED)["cuda"].startswith("13.0")
+    assert releases.at(versions.IMAGE, TESTED)["entrypoint"] == "vllm serve"
 
 
 def test_a_name_counts_for_one_flag_only():
@@ -120,8 +121,8 @@ def test_a_successor_is_known_to_the_newest_version():
         for name in re.findall(r"\b[a-z]+(?:-[a-z]+)+\b", advice):
             assert name in newest, advice
     assert set(successors.PARSERS.values()) <= {
-        *vllm_flags.tool_parsers(VERSIONS[-1]),
-        *vllm_flags.reasoning_parsers(VERSIONS[-1]),
+        *releases.tool_parsers(VERSIONS[-1]),
+        *releases.reasoning_parsers(VERSIONS[-1]),
     }
 
 
@@ -150,7 +151,7 @@ def test_every_parser_of_the_newest_version_has_a_family_or_a_reason(kind):
         "reasoning": {"musespark1x", "minimax_m2_append_think", "minicpmv"},
     }
     used = {name for row in families.FAMILIES for name in getattr(row, kind)}
-    there = set(vllm_flags.at(PARSERS[kind], VERSIONS[-1]))
+    there = set(releases.at(PARSERS[kind], VERSIONS[-1]))
     assert there - used - reasons[kind] == set()
 
 
@@ -162,5 +163,5 @@ def test_a_precision_is_that_of_a_method_or_scheme_in_the_tables():
 
 def test_the_cuda_of_every_image_is_in_the_table_of_drivers():
     for version in VERSIONS:
-        major, minor = vllm_flags.at(versions.IMAGE, version)["cuda"].split(".")[:2]
+        major, minor = releases.at(versions.IMAGE, version)["cuda"].split(".")[:2]
         assert (int(major), int(minor)) in precisions.CUDA, version

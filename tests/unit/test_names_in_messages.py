@@ -65,7 +65,9 @@ def module_options():
 VARIABLES = set()
 for specification in SPECIFICATIONS:
     VARIABLES |= set(
-        options_in(yaml.safe_load(specification.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"])
+        options_in(
+            next(iter(yaml.safe_load(specification.read_text(encoding="utf-8"))["argument_specs"].values()))["options"]
+        )
     )
 MODULES = {path.stem for path in LIBRARY.glob("gpuchat_*.py")}
 OPTIONS = module_options()

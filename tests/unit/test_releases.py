@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import configparser
 import fnmatch
+import functools
 import itertools
 import os
 import pathlib
@@ -38,19 +39,36 @@ OMIT = object()
 STACK = {"gpuchat_registry_mirrors": [], "gpuchat_insecure_registries": [], "gpuchat_accelerator": "auto", "omit": OMIT}
 
 
+@functools.cache
+def read_yaml(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def jinja():
+    """Return Jinja with Ansible's own filters and tests."""
+    environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
+    ansibles = {**core.FilterModule().filters(), **mathstuff.FilterModule().filters()}
+    environment.filters = {**ansibles, **environment.filters}
+    environment.tests.update(core_tests.TestModule().tests())
+    return environment
+
+
+@functools.cache
+def compiled(text):
+    """Return a template, and the variables that it needs."""
+    return jinja().from_string(text), jinja2.meta.find_undeclared_variables(jinja().parse(text))
+
+
 class Role:
     """A role's variables and tasks, templated as far as they need it."""
 
     def __init__(self, name="docker", **variables):
         self.folder = ROOT / "roles" / name
         self.variables = {**STACK, **self.read("defaults", "main.yml"), **self.read("vars", "main.yml"), **variables}
-        self.jinja = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
-        ansibles = {**core.FilterModule().filters(), **mathstuff.FilterModule().filters()}
-        self.jinja.filters = {**ansibles, **self.jinja.filters}
-        self.jinja.tests.update(core_tests.TestModule().tests())
 
     def read(self, *parts):
-        return yaml.safe_load(self.folder.joinpath(*parts).read_text(encoding="utf-8"))
+        return read_yaml(self.folder.joinpath(*parts))
 
     def templated(self, value):
         if isinstance(value, dict):
@@ -60,8 +78,8 @@ class Role:
             return [self.templated(inner) for inner in value]
         if not isinstance(value, str) or "{{" not in value:
             return value
-        needed = jinja2.meta.find_undeclared_variables(self.jinja.parse(value))
-        return self.jinja.from_string(value).render(
+        template, needed = compiled(value)
+        return template.render(
             {name: self.templated(self.variables[name]) for name in needed if name in self.variables}
         )
 
@@ -366,7 +384,7 @@ def test_variables_become_keys_of_daemon_json(variables, settings):
     ],
 )
 def test_the_disk_is_looked_at_where_images_and_data_will_lie(variables, folders):
-    assert Role(**variables).task("gpuchat_space")["paths"] == folders
+    assert Role(**variables).task("gpuchat_packages")["space"]["paths"] == folders
 
 
 # --- nvidia_driver ---
@@ -542,7 +560,9 @@ def test_packages_that_are_named_come_from_the_repository_that_is_named(name, dr
 
 @pytest.mark.parametrize(("source", "signed"), [("distribution", ["ubuntu"]), ("nvidia", [])])
 def test_secure_boot_lets_in_ubuntus_own_modules_alone(source, signed):
-    look = Role("nvidia_driver", nvidia_driver_source=source, gpuchat_toolbox="/t").task("gpuchat_accelerator")
+    look = Role("nvidia_driver", nvidia_driver_source=source, gpuchat_toolbox="/t").task(
+        "gpuchat_accelerator", "detect.yml"
+    )
     assert look["signed_modules"] == signed
 
 

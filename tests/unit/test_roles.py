@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
 import pytest
@@ -14,18 +15,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 
+@functools.cache
 def read(*parts):
     path = ROOT.joinpath("roles", *parts)
     return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
 
 
 def options_of(role):
-    return read(role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    return next(iter(read(role, "meta", "argument_specs.yml")["argument_specs"].values()))["options"]
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_has_a_specification(role):
-    main = read(role, "meta", "argument_specs.yml")["argument_specs"]["main"]
+    main = next(iter(read(role, "meta", "argument_specs.yml")["argument_specs"].values()))
     assert main["short_description"]
     assert all(option.get("description") for option in main["options"].values())
 

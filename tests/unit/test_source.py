@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
 import sys
 
@@ -73,8 +74,11 @@ MAY_IMPORT = {
 """What runners may import beyond the standard library; those on a managed node find it in the toolbox."""
 
 
-def tree_of(path):
+def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 9))
+
+
+tree_of = functools.cache(parsed)
 
 
 def imported(path):
@@ -134,7 +138,7 @@ ARROWS = {
     "core": set(),
     "system": {"core"},
     "packages": {"core", "system"},
-    "docker": {"core"},
+    "docker": {"core", "system"},
     "gpu": {"core", "system"},
     "checkpoint": {"core"},
     "model": {"core", "system"},
@@ -192,7 +196,7 @@ NEWER = {"slots", "kw_only"}
 
 @every_file
 def test_nothing_newer_than_python_3_9_is_run(path):
-    tree = WithoutAnnotations().visit(tree_of(path))
+    tree = WithoutAnnotations().visit(parsed(path))
     unions = [
         node.lineno
         for node in ast.walk(tree)

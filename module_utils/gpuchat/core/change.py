@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,16 @@ class Plan:
         if self.notes:
             answer["not_predicted"] = list(self.notes)
         return answer
+
+
+def merged(*results: Mapping[str, Any]) -> dict[str, object]:
+    """Return the results of several parts of one module as one; further keys are those of the first that has them."""
+    whole: dict[str, object] = {key: value for result in reversed(results) for key, value in result.items()}
+    whole["changed"] = any(result["changed"] for result in results)
+    whole["diff"] = [one for result in results for one in result.get("diff", ())]
+    whole["msg"] = "; ".join(result["msg"] for result in results if result.get("msg"))
+    for key in ("not_predicted", "warnings"):
+        words = [one for result in results for one in result.get(key, ())]
+        if words:
+            whole[key] = words
+    return whole

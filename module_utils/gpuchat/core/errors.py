@@ -1,16 +1,29 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ends a module: bad input, a state that must not be touched, a command that failed."""
+"""What ends a module: bad input, a failed command, a service that does not answer."""
 
 from __future__ import annotations
 
 
-class Refusal(Exception):
-    """Bad input or a state that must not be touched.
+class Failure(Exception):
+    """What ends a module. The text says what was found, what was wanted, and what to set.
 
-    The text says what was found, what was wanted, and what to set.
+    Attributes:
+        result: further keys of the module's result, such as the rows that were red.
     """
 
+    def __init__(self, message: str, **result: object) -> None:
+        super().__init__(message)
+        self.result = result
 
-class CommandFailed(Exception):
+
+class Refusal(Failure):
+    """Bad input or a state that must not be touched; nothing was changed."""
+
+
+class CommandFailed(Failure):
     """A command that had to succeed did not; the text holds the command and what it said."""
+
+
+class Unhealthy(Failure):
+    """A service does not answer as wanted; the text holds its last log lines, where it has some."""

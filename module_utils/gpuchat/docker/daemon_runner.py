@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 
 from ..core import host
-from ..core.change import Plan
+from ..core.change import Plan, merged
 from ..core.errors import Refusal
+from ..system import service_runner
 from . import daemon_command
 from .daemon import Found, Record, Rewrite, Wish, plan_daemon
 from .daemon_command import Flag, TextFile
@@ -31,22 +32,35 @@ RECORD = "docker-daemon.json"
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring an owner's keys of daemon.json into their state, and return the module's result.
+    """Ensure an owner's keys of daemon.json and the dockerd that reads them, and return the module's result.
 
     Raises:
         Refusal: the file cannot be read as JSON or written, a key is wanted differently elsewhere, or dockerd does not
             accept the result; the file is left alone.
     """
     try:
-        return _bring(params, check)
+        keys = _ensure_keys(params, check)
     except OSError as error:
         raise Refusal(
             f"{params['path']} cannot be read or written: {error}; run as its owner (become), or set path to the"
             " daemon.json of this user's rootless Docker"
         ) from None
+    if not params["service"]:
+        return keys
+    service = {
+        "name": params["service"],
+        "supervisor": "systemd",
+        "compose_file": None,
+        "state": "started",
+        "digest": keys["digest"],
+        "reload_digest": keys["reload_digest"],
+        "adopt": keys["untouched"],
+        "health": None,
+    }
+    return merged(keys, service_runner.ensure(service, check))
 
 
-def _bring(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def _ensure_keys(params: Mapping[str, object], check: bool) -> dict[str, object]:
     path, owner = str(params["path"]), str(params["owner"])
     there = host.file_state(path)
     if there and there.content is None:

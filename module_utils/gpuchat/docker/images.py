@@ -14,6 +14,7 @@ from ..core.errors import Refusal
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_API = "registry-1.docker.io"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+PLACE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w./-]+)?|\[[0-9a-f:]+\](?::\d+)?(?:/[\w./-]+)?")
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,22 @@ class Source:
         return f"{scheme}://{host}/v2/{self.repository}/manifests/{tag}"
 
 
-def source_of(image: Image, registry_map: Mapping[str, str]) -> Source:
+def source_of(image: Image, registry_map: Mapping[str, object]) -> Source:
     """Return where an image is pulled from, after ``gpuchat_registry_map``.
 
     A map's value is a registry, or a registry and a path below it (``mirror.example.com/hub``).
+
+    Raises:
+        Refusal: the value is none of both.
     """
-    place = registry_map.get(image.registry, image.registry).rstrip("/")
-    host, _slash, prefix = place.partition("/")
+    place = registry_map.get(image.registry, image.registry)
+    if not isinstance(place, str) or not PLACE.fullmatch(place.rstrip("/")):
+        raise Refusal(
+            f"found {place!r} for {image.registry} in gpuchat_registry_map; wanted a registry without http:// or "
+            "https://, such as registry.example.com:5000/hub; set gpuchat_registry_map, and for plain HTTP also "
+            "gpuchat_insecure_registries"
+        )
+    host, _slash, prefix = place.rstrip("/").partition("/")
     return Source(host, f"{prefix}/{image.repository}" if prefix else image.repository)
 
 

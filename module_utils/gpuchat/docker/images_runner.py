@@ -10,6 +10,16 @@ from ..core import host
 from ..core.errors import Refusal
 from .images import DIGEST, Image, Pull, Source, plan_image, source_of, token_request
 
+OPTIONS: dict[str, dict[str, object]] = {
+    "registry_map": {"type": "dict", "default": {}},
+    "registry_mirrors": {"type": "list", "elements": "str", "default": []},
+    "insecure_registries": {"type": "list", "elements": "str", "default": []},
+    "lock_file": {"type": "path", "required": True},
+    "locked_digest": {"type": "str"},
+    "timeout": {"type": "int", "default": 7200},
+}
+"""Options of a module that pulls an image, as an argument specification."""
+
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -17,7 +27,7 @@ MANIFEST_TYPES = (
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the image that a module's parameters name to the host, and return the module's result.
+    """Pull the image that a module's parameters name to the host, and return the module's result.
 
     Raises:
         Refusal: the tag cannot be resolved.
@@ -42,6 +52,12 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     result = plan.result()
     result.update(image=str(image), digest=digest, reference=f"{source.name}@{digest}")
     result["moved_to"] = answered if DIGEST.fullmatch(answered) and answered != digest else ""
+    if result["moved_to"]:
+        warning = (
+            f"the tag of {image} has moved to {answered}; the recorded {digest} is used; "
+            f"to take the new one, remove its line from {params['lock_file']}"
+        )
+        result["warnings"] = [warning]
     return result
 
 

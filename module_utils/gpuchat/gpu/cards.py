@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, replace
 
+from ..core.units import GIB
 from .facts import cards
-
-GIB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,19 @@ class GpuModel:
     is_unified: bool
     source: str
 
+    def flops(self, quantization: str) -> float:
+        """Return the operations per second at the weights' precision, at 16 bits where it has no units for that."""
+        if "fp4" in quantization:
+            return self.flops_fp4 or self.flops_16bit
+        return (self.flops_fp8 if "fp8" in quantization else 0) or self.flops_16bit
+
 
 def plain(name: str) -> str:
     """Return a name as the table's patterns expect it: lower case, one space between words."""
     return " ".join(re.sub(r"[-_/()\[\],]", " ", name.lower().replace("geforce", "")).split())
 
 
+@functools.cache
 def lookup(name: str) -> GpuModel | None:
     """Return the row for a GPU's name as nvidia-smi prints it, or None for an unknown one.
 
@@ -78,3 +85,16 @@ def lookup(name: str) -> GpuModel | None:
         flops_fp4=model.flops_fp4 * share,
         has_nvlink=False,
     )
+
+
+SWITCHED = re.compile(r"\b(v100|a100|a800|h100|h800|h200|h20|b100|b200|b300|gb200|gb300)\b")
+
+BRIDGED = re.compile(r"\b(pcie|nvl)\b")
+
+
+@functools.cache
+def is_switched(name: str) -> bool:
+    """Whether GPUs are taken as joined by NVLink where nobody has looked: server boards are, cards are not."""
+    words = plain(name)
+    row = lookup(name)
+    return bool(row and row.has_nvlink and SWITCHED.search(words) and not BRIDGED.search(words))

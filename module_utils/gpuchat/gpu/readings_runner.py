@@ -15,7 +15,7 @@ with contextlib.suppress(ImportError):  # a host without the toolbox has none
 
 from ..core import host
 from ..core.change import Plan
-from . import readings
+from . import readings, smi
 from .readings import Gpu, MigDevice, Process, Reading, Surroundings
 
 PCI_FOLDER = "/sys/bus/pci/devices"
@@ -69,25 +69,25 @@ def _text(path: str) -> str:
 
 def read_smi() -> Reading:
     """Read by nvidia-smi; an older one refuses a query for fields that it does not know, so these are left out."""
-    smi = host.program("nvidia-smi")
-    if smi is None:
+    program = host.program("nvidia-smi")
+    if program is None:
         return Reading("none", code=readings.LIBRARY_NOT_FOUND, said="found neither NVIDIA's library nor nvidia-smi")
-    fields = list(readings.SMI_FIELDS)
+    fields = list(smi.SMI_FIELDS)
     while True:
-        output = host.run([smi, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"], SMI_TIMEOUT)
-        unknown = readings.unknown_smi_field(output.text)
+        output = host.run([program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"], SMI_TIMEOUT)
+        unknown = smi.unknown_smi_field(output.text)
         if unknown not in fields:
             break
         fields.remove(unknown)
     if output.rc == readings.NOT_FOUND or "No devices were found" in output.text:
         return Reading("nvidia-smi")
     if output.rc != 0:
-        code, said = readings.smi_error(output.rc, output.text)
+        code, said = smi.smi_error(output.rc, output.text)
         return Reading("nvidia-smi", code=code, said=said)
-    query = f"--query-compute-apps={','.join(readings.SMI_PROCESS_FIELDS)}"
-    processes = host.run([smi, query, "--format=csv,noheader,nounits"], SMI_TIMEOUT)
-    found, version = readings.parse_smi(output.stdout, fields, processes.stdout if processes.rc == 0 else None)
-    cuda = readings.smi_cuda_version(host.run([smi, "-q", "-x"], SMI_TIMEOUT).stdout)
+    query = f"--query-compute-apps={','.join(smi.SMI_PROCESS_FIELDS)}"
+    processes = host.run([program, query, "--format=csv,noheader,nounits"], SMI_TIMEOUT)
+    found, version = smi.parse_smi(output.stdout, fields, processes.stdout if processes.rc == 0 else None)
+    cuda = smi.smi_cuda_version(host.run([program, "-q", "-x"], SMI_TIMEOUT).stdout)
     return Reading("nvidia-smi", found, version, cuda)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
+from ..core.units import human
 from .files import Listing, Manifest, ModelFile, Status, Wanted, folders_of, intact, with_proof
 
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -100,7 +101,7 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
 
 @dataclass(frozen=True)
 class Take:
-    """Bring one file from the source; ``spare`` are files of the old folder that may hold the same bytes."""
+    """Fetch one file from the source; ``spare`` are files of the old folder that may hold the same bytes."""
 
     file: ModelFile
     spare: tuple[str, ...] = ()
@@ -234,15 +235,6 @@ def describe(commit: str, files: Iterable[ModelFile], changed: Mapping[str, int]
 def short(commit: str) -> str:
     """Return a commit as people read it."""
     return commit[:12]
-
-
-def human(size: float) -> str:
-    """Return bytes as people read them, in powers of 1000 as hubs and networks count."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit in ("bytes", "kB") else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.2f} TB"
 
 
 RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]?)(?:i?B)?(?:/s)?\s*")

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a model to a host: asks its source, fetches what is missing, proves it, and puts it in place in one step."""
+"""Fetches a model to a host: asks its source, fetches what is missing, proves it, and puts it in place in one step."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
+from ..core.units import human
 from ..system import toolbox_runner
 from . import hub_runner
 from .files import (
@@ -31,12 +32,12 @@ from .files import (
 )
 from .hubs import COMMIT, DEFAULT_REVISION
 from .job_runner import Job, Report, Result, forget_old
+from .journal_runner import gathered
 from .plan import (
     Folder,
     ModelPlan,
     check_folder,
     check_space,
-    human,
     parse_rate,
     plan_model,
     short,
@@ -46,7 +47,7 @@ from .plan import (
 from .source_runner import FolderSource, GitSource, HubSource, Source
 from .store_runner import Store, check_weights, hash_file
 from .transfer import Progress
-from .transfer_runner import Settings, gathered
+from .transfer_runner import Settings
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
@@ -55,7 +56,7 @@ Params = Mapping[str, Any]
 
 
 def ensure(params: Params, check: bool) -> Result:
-    """Bring a model into its state, and return the module's result.
+    """Ensure a model, and return the module's result.
 
     Raises:
         Refusal: what is there is no model, or the wanted one cannot be fetched; what was there is still whole.
@@ -225,7 +226,7 @@ def _source(wanted: Wanted, here: LocalState, params: Params) -> Source:
 
 
 def _install(wanted: Wanted, store: Store, source: Source, params: Params, report: Report) -> Result:
-    """Bring what is missing and publish; the folder is locked, and may have changed since we looked."""
+    """Fetch what is missing and publish; the folder is locked, and may have changed since we looked."""
     begin = time.monotonic()
     store.recover()
     source.prepare()

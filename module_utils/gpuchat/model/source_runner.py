@@ -73,7 +73,7 @@ class Source(Protocol):
         settings: Settings,
         report: Report,
     ) -> FetchResult:
-        """Bring files, by key, among the store's whole ones; `others` are there already."""
+        """Fetch files, by key, among the store's whole ones; `others` are there already."""
 
 
 def same_model(wanted: Wanted, manifest: Manifest | None) -> bool:
@@ -127,7 +127,7 @@ class HubSource:
         settings: Settings,
         report: Report,
     ) -> FetchResult:
-        """Bring files over HTTP; where one endpoint fails on the way, the next one brings the rest.
+        """Fetch files over HTTP; where one endpoint fails on the way, the next one brings the rest.
 
         Only hashes prove that both mean the same bytes: without them the run ends with the first endpoint.
         """

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings the packages of one role to a host: its release, apt or dnf, the repository's files as a file set."""
+"""Ensures the packages of one role on a host: its release, apt or dnf, the repository's files as a file set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core import host
 from ..core.change import Plan
 from ..core.errors import Refusal
 from ..system import files as fileset
-from ..system import files_runner
+from ..system import files_runner, space_runner
 from ..system.release import Release
 from . import apt_runner, dnf_runner, openpgp
 from .plan import (
@@ -74,11 +74,12 @@ class System(Protocol):
         """Let packages be upgraded."""
 
 
+NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the packages that a module's parameters describe into their state, and return the module's result.
+    """Ensure the packages that a module's parameters describe, and return the module's result.
 
     Raises:
         Refusal: the host's release or packages do not allow it, or the repository's key is not the pinned one.
@@ -96,6 +97,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     installed = system.installed()
     if present:
         refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
+        space_runner.ensure(params["space"] or NO_SPACE)  # type: ignore[arg-type]
     repository = _repository(params[f"{release.system}_repository"], release, arch) if present else None
     files, notes = _repository_files(name, repository, system, check) if repository else ((), ())
     manifest = host.read_json(files_runner.manifest_path(f"repository-{name}"))

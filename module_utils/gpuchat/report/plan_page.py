@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ..core.errors import Refusal
+from ..core.units import GIB, gib
+
 WIDTH = 100
 BAR = 60
-GIB = 1024**3
+NEEDED = tuple("fits reason gpus budget args env layout estimate alternatives reasons users warnings".split())
 HARD = "\0"
 """Stands for a space at which no line is broken."""
 
@@ -31,6 +34,22 @@ class Planned:
     model: str
     plan: Mapping[str, Any] | None
     refusal: str = ""
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Planned:
+        """Read an entry of the module's option.
+
+        Raises:
+            Refusal: its plan is none that gpuchat_vllm_plan returned.
+        """
+        plan = entry.get("plan")
+        missing = [key for key in NEEDED if plan is not None and key not in plan]
+        if missing:
+            raise Refusal(
+                f"found a plan of {entry['host']} without {', '.join(missing)}; wanted what gpuchat_vllm_plan "
+                "returned; set plans to that, or leave out plan and give the refusal"
+            )
+        return cls(str(entry["host"]), str(entry["model"]), plan, str(entry.get("refusal") or ""))
 
     @property
     def verdict(self) -> str:
@@ -99,11 +118,6 @@ def drawn(pieces: Sequence[Part], width: int) -> str:
     largest = max(range(len(pieces)), key=lambda number: pieces[number].size)
     counts[largest] += width - sum(counts)
     return "".join(part.letter * count for part, count in zip(pieces, counts))
-
-
-def gib(size: float) -> str:
-    """Return a size in GiB."""
-    return f"{size / GIB:.1f} GiB"
 
 
 def flags(args: Mapping[str, Any]) -> list[str]:

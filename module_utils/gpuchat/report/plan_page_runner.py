@@ -15,10 +15,7 @@ from .plan_page import Planned, as_json, page, table
 
 def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """Write plan.html and plan.json where they differ, and return the module's result with the table."""
-    planned = [
-        Planned(str(one["host"]), str(one["model"]), one.get("plan"), str(one.get("refusal") or ""))
-        for one in params["plans"]
-    ]
+    planned = list(map(Planned.read, params["plans"]))
     wanted = {"plan.html": page(planned), "plan.json": as_json(planned)}
     differences = []
     for name, text in wanted.items():

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a file set to a host: reads, validates the staged set, renames, records."""
+"""Puts a file set on a host: reads, validates the staged set, renames, records."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ from ..core.errors import Refusal
 from . import files
 
 SHORTEST_SECRET = 8
+OPTIONS: dict[str, dict[str, object]] = {
+    "dest": {"type": "path", "required": True},
+    "template": {"type": "str"},
+    "vars": {"type": "dict"},
+    "content": {"type": "str"},
+    "secret_content": {"type": "str", "no_log": True},
+    "folder": {"type": "bool", "default": False},
+    "owner": {"type": "str", "default": "0"},
+    "group": {"type": "str", "default": "0"},
+    "mode": {"type": "str"},
+    "secret": {"type": "bool", "default": False, "no_log": False},
+}
+"""An entry of a module's ``files``, as an argument specification."""
+
+USUAL = {name: option.get("default") for name, option in OPTIONS.items()}
 
 
 def manifest_path(name: str) -> str:
@@ -26,7 +41,7 @@ def manifest_path(name: str) -> str:
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the set that a module's parameters describe, and return the module's result.
+    """Ensure the set that a module's parameters describe, and return the module's result.
 
     Raises:
         Refusal: the set cannot be, or its validation failed; nothing was changed.

@@ -12,17 +12,21 @@ from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.change import Plan
+from ..core.errors import Unhealthy
 from .service import ServiceState, Step, WantedService, plan_service
 
 LOG_LINES = 30
+HEALTH_OPTIONS: dict[str, dict[str, object]] = {
+    "url": {"type": "str"},
+    "status": {"type": "int", "default": 200},
+    "timeout": {"type": "int", "default": 60},
+}
+"""An entry ``health`` of a module, as an argument specification."""
+
 RESTARTS_THAT_MEAN_FAILURE = 3
 CONTAINER_REMOVAL_SECONDS = 30
 COMPOSE_LABEL = "com.docker.compose.project"
 OTHER_UNITS = (".path", ".socket", ".timer")
-
-
-class Unhealthy(Exception):
-    """A service did not become healthy; the text holds its last log lines."""
 
 
 def record_path(name: str) -> str:
@@ -30,7 +34,7 @@ def record_path(name: str) -> str:
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring the service that a module's parameters describe into its state, and return the module's result.
+    """Ensure the service that a module's parameters describe, and return the module's result.
 
     Raises:
         Unhealthy: it runs, or should, but does not answer as wanted.

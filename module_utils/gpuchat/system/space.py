@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..core.errors import Refusal
-
-GIB = 1024**3
+from ..core.units import GIB, gib
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def refuse_small(places: Iterable[Place], minimum_gib: int, hint: str = "") -> N
     """
     small = [place for place in places if not place.used and place.free_bytes < minimum_gib * GIB]
     if small:
-        described = ", ".join(f"{place.free_bytes / GIB:.1f} GiB for {place.path} (on {place.on})" for place in small)
+        described = ", ".join(f"{gib(place.free_bytes)} for {place.path} (on {place.on})" for place in small)
         raise Refusal(
             f"found {described} free; wanted {minimum_gib} GiB; "
             f"{hint or 'mount a larger file system there, or set minimum_gib to what you need'}"

@@ -9,7 +9,15 @@ import pathlib
 from collections.abc import Mapping
 
 from ..core.change import Plan
-from .space import GIB, Place, refuse_small
+from ..core.units import gib
+from .space import Place, refuse_small
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "paths": {"type": "list", "elements": "path", "required": True},
+    "minimum_gib": {"type": "int", "required": True},
+    "hint": {"type": "str", "default": ""},
+}
+"""Places and what must be free there, as an argument specification."""
 
 
 def ensure(params: Mapping[str, object]) -> dict[str, object]:
@@ -20,7 +28,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     """
     places = [_place(str(path)) for path in params["paths"]]  # type: ignore[attr-defined]
     refuse_small(places, int(str(params["minimum_gib"])), str(params["hint"]))
-    described = ", ".join(f"{place.path} {place.free_bytes / GIB:.1f} GiB free" for place in places)
+    described = ", ".join(f"{place.path} {gib(place.free_bytes)} free" for place in places)
     return Plan(reason=described or "no place was named").result()
 
 

@@ -31,7 +31,7 @@ SAID_LINES = 15
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Bring a virtual environment into its state, and return the module's result.
+    """Ensure a virtual environment, and return the module's result.
 
     Raises:
         Refusal: the input cannot be served, or venv or pip failed; the old environment is left as it was.

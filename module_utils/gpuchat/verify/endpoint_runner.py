@@ -9,11 +9,22 @@ import time
 from collections.abc import Callable, Mapping
 
 from ..core import host
+from ..core.errors import Refusal, Unhealthy
 from . import openai_api
 
 
-def ensure(params: Mapping[str, object]) -> dict[str, object]:
-    """Check the endpoint that a module's parameters name, and return the module's result with ``failures``."""
+def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
+    """Check the endpoint that a module's parameters name, and return the module's result with ``failures``.
+
+    Raises:
+        Refusal: the address is no API's.
+        Unhealthy: with what does not answer as wanted.
+    """
+    url = str(params["url"])
+    if not url.endswith("/v1"):
+        raise Refusal(f"found the address {url}; wanted one that ends in /v1; set url")
+    if check:
+        return {"changed": False, "not_predicted": [f"the answers of {url}: check mode asks nothing"]}
     checks: dict[str, Callable[[], str | None]] = {
         "models": lambda: _models(params),
         "completion": lambda: _completion(params),
@@ -22,8 +33,12 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         checks["stream"] = lambda: _stream(params)
     if params["tool_call"]:
         checks["tool_call"] = lambda: _tool_call(params)
-    failures = {name: word for name, check in checks.items() if (word := check()) is not None}
-    return {"changed": False, "checked": list(checks), "failures": failures}
+    failures = {name: word for name, ask in checks.items() if (word := ask()) is not None}
+    result: dict[str, object] = {"changed": False, "checked": list(checks), "failures": failures}
+    if failures:
+        words = "; ".join(f"{name}: {word}" for name, word in failures.items())
+        raise Unhealthy(f"{url} does not answer as wanted: {words}", **result)
+    return result
 
 
 def _models(params: Mapping[str, object]) -> str | None:

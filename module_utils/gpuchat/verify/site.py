@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
+from ..core.errors import Refusal
 from . import openai_api
 
 INSIDE, OUTSIDE = "inside", "outside"
@@ -116,6 +117,7 @@ class Check:
 
     Attributes:
         attempts: how often the command is made until it passes, where a busy machine can spoil one.
+        alone: others beside it would spoil it, or it them; it is made after all that are not.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Check:
     cause: str
     hint: str
     attempts: int = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,23 @@ class Row:
     command: str
     cause: str = ""
     hint: str = ""
+
+
+def rows_of(entries: Iterable[Mapping[str, object]]) -> tuple[Row, ...]:
+    """Read rows that another run of the module returned.
+
+    Raises:
+        Refusal: an entry is none.
+    """
+    known = {field.name for field in fields(Row)}
+    needed = {"name", "vantage", "status", "detail", "command"}
+    for entry in entries:
+        if not needed <= set(entry) <= known:
+            raise Refusal(
+                f"found the row {dict(entry)}; wanted one with {', '.join(sorted(needed))}, as this module returns "
+                "them; set rows to those of an earlier task"
+            )
+    return tuple(Row(**{name: str(value) for name, value in entry.items()}) for entry in entries)
 
 
 def shown(command: Sequence[str]) -> str:
@@ -291,6 +311,7 @@ def _stream(site: Site) -> Check:
         "a proxy on the way collects the answer before it hands it on",
         "keep proxy_buffering off on the edge, and look for a further proxy in front of it",
         attempts=openai_api.STREAM_ATTEMPTS,
+        alone=True,
     )
 
 
@@ -394,6 +415,7 @@ def _rate_limit(site: Site) -> Check:
         judge,
         "requests are not limited, or the limit is higher than what was sent",
         "look at edge_api_rate and edge_api_burst",
+        alone=True,
     )
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from . import compatibility, flags
-from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, Situation, choose
-from .wishes import DISTRIBUTED, Nodes, Wishes
+from . import compatibility, releases
+from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, choose
+from .explanation import conversations
+from .situation import Situation
+from .wishes import DISTRIBUTED, Wishes
 
 FULLEST = 0.95
 """Highest share of a GPU's memory that is offered."""
@@ -38,12 +40,6 @@ class Alternative:
 def describe(change: Mapping[str, object]) -> str:
     """Return a change in words."""
     return ", ".join(f"{name}: {value}" for name, value in change.items())
-
-
-def conversations(held: float, context: int) -> str:
-    """Return how many conversations fit, in words."""
-    count = int(held)
-    return f"{count:,} whole conversation{'' if count == 1 else 's'} of {context:,} tokens"
 
 
 def alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
@@ -78,9 +74,8 @@ def _instead(
 
 
 def _can_cache_fp8(situation: Situation, wishes: Wishes) -> bool:
-    capabilities = [device.compute_capability for node in situation.nodes for device in node]
     return wishes.kv_cache_dtype is None and all(
-        one and tuple(map(int, one.split("."))) >= FP8_CACHE_SINCE for one in capabilities
+        device.compute_capability and device.capability >= FP8_CACHE_SINCE for device in situation.devices
     )
 
 
@@ -92,7 +87,7 @@ def _other_settings(situation: Situation, wishes: Wishes, chosen: Evaluation) ->
         seqs, tokens = min(usual.max_num_seqs, LEAN_SEQUENCES), min(usual.max_num_batched_tokens, LEAN_TOKENS)
         smaller = replace(wishes, max_num_seqs=seqs, max_num_batched_tokens=tokens)
         yield from _instead({"max_num_seqs": seqs, "max_num_batched_tokens": tokens}, situation, smaller, chosen)
-    if (wishes.gpu_memory_utilization or 0) < FULLEST and not _is_shared(situation.nodes):
+    if (wishes.gpu_memory_utilization or 0) < FULLEST and not _is_shared(situation):
         fuller = replace(wishes, gpu_memory_utilization=FULLEST)
         yield from _instead({"gpu_memory_utilization": FULLEST}, situation, fuller, chosen)
     if situation.model.is_mla and situation.model.experts and not _is_split_wished(wishes):
@@ -108,8 +103,8 @@ def _is_split_wished(wishes: Wishes) -> bool:
     return any(getattr(wishes, name) for name in DISTRIBUTED)
 
 
-def _is_shared(nodes: Nodes) -> bool:
-    return any(device.used_bytes or device.is_unified for node in nodes for device in node)
+def _is_shared(situation: Situation) -> bool:
+    return any(device.used_bytes or device.is_unified for device in situation.devices)
 
 
 def _undistributed(wishes: Wishes) -> Wishes:
@@ -149,11 +144,10 @@ def _other_models(situation: Situation, wishes: Wishes, chosen: Evaluation) -> I
 
 def _runs(situation: Situation, method: str) -> bool:
     """Whether all GPUs run weights of a method in this version."""
-    if situation.number < flags.OLDEST:
+    if situation.number < releases.OLDEST:
         return False
     low = compatibility.lowest_capability(situation.version, compatibility.Precision(method, method))
-    capabilities = [device.compute_capability for node in situation.nodes for device in node]
-    return all(compatibility.capability_of({"compute_capability": one}) >= low for one in capabilities)
+    return all(compatibility.capability_of(device) >= low for device in situation.devices)
 
 
 def _more_gpus(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:

@@ -16,18 +16,21 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..checkpoint.config import DTYPE_BYTES, ModelFacts, text_config
+from ..checkpoint.config import ModelFacts
 from ..core.errors import Refusal
+from ..core.units import GIB
 from ..gpu import cards
 from . import estimate as vllm_estimate
 from . import memory
-from .layout import Candidate, Shape, candidates, gpu_of, replicated
-from .memory import Budget, Gpu, Layout, Settings
-from .wishes import GIB, Device, Nodes, Wishes
+from .devices import Device
+from .layout import Candidate, candidates, replicated
+from .memory import Budget
+from .settings import Layout, Settings, resolve
+from .situation import Situation
+from .wishes import Wishes
 
 LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
 """Lengths of context that are tried where none is wished: powers of two and the steps half-way between them."""
@@ -46,36 +49,6 @@ CPU_BLOCK = 128
 
 LEAN_SEQUENCES, LEAN_TOKENS = 256, 2048
 """What vLLM takes on small GPUs: smaller steps leave more memory to the KV cache (``get_batch_defaults``)."""
-
-
-@dataclass(frozen=True)
-class Situation:
-    """All that is known before the wishes.
-
-    Attributes:
-        config: the model's config.json.
-        nodes: GPUs by node; none for a plan on the CPU.
-        repo: the model's name on its hub, by which its family is known.
-        cpu_kv_cache_bytes: memory for the KV cache on a host without GPU.
-        number: the version, to compare.
-        usual_dtype: what vLLM takes for the dtype on a GPU that has all of them.
-        known: budgets that were estimated already, of this model.
-    """
-
-    config: Mapping[str, object]
-    model: ModelFacts
-    nodes: Nodes
-    version: str
-    number: tuple[int, ...]
-    usual_dtype: str
-    repo: str = ""
-    driver_version: str = ""
-    cpu_kv_cache_bytes: int = 4 * GIB
-    known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def gpu_count(self) -> int:
-        return sum(len(node) for node in self.nodes)
 
 
 @dataclass(frozen=True)
@@ -105,13 +78,13 @@ class Evaluation:
     @functools.cached_property
     def estimate(self) -> vllm_estimate.Estimate | None:
         """How fast it is; None on a CPU, on a GPU that is not in the table, and where the model does not fit."""
-        row = row_of(self.candidate.weakest.name)
+        row = cards.lookup(self.candidate.weakest.name)
         if row is None or not self.budget.fits or not self.situation.nodes:
             return None
         candidate, users = self.candidate, self.wishes.users
         machine = vllm_estimate.Machine(
             row.bandwidth,
-            arithmetic(row, self.wishes.quantization or self.situation.model.quantization),
+            row.flops(self.wishes.quantization or self.situation.model.quantization),
             candidate.tensor_parallel_size,
             candidate.pipeline_parallel_size,
             candidate.data_parallel_size,
@@ -128,55 +101,6 @@ class Evaluation:
 
     def serves_surely(self, users: int) -> bool:
         return self.serves(users) and self.held_surely >= users
-
-
-# --- What the model allows -------------------------------------------------------------------------------------------
-
-
-def shape_of(config: Mapping[str, object], model: ModelFacts) -> Shape:
-    """Return the widths that must divide."""
-    quantization = config.get("quantization_config") or text_config(config).get("quantization_config") or {}
-    block = 1
-    if isinstance(quantization, Mapping):
-        blocks, group = quantization.get("weight_block_size"), quantization.get("group_size")
-        if isinstance(blocks, (list, tuple)) and blocks:
-            block = max(int(str(one)) for one in blocks)
-        elif isinstance(group, int) and group > 1:
-            block = group
-    is_mixed = bool(model.experts)
-    return Shape(
-        heads=model.heads,
-        key_heads=0 if model.is_mla else model.kv_heads,
-        layers=model.layers,
-        vocabulary=model.vocab_size,
-        head_size=1 if model.is_mla else model.head_dim,
-        inner_widths=() if is_mixed else (model.intermediate_size,),
-        expert_width=model.moe_intermediate_size if is_mixed else 0,
-        experts=model.experts,
-        block=block,
-    )
-
-
-def as_loaded(model: ModelFacts, dtype: str | None, capability: str) -> ModelFacts:
-    """Return a model with the dtype in which vLLM loads what is not quantized.
-
-    As in ``_resolve_auto_dtype`` of vLLM's ``config/model.py``: float32 becomes 16 bits wide, and bfloat16 becomes
-    float16 where the GPU is older than Ampere.
-
-    Args:
-        model: as published.
-        dtype: wished, or None.
-        capability: compute capability of the oldest GPU, empty on a CPU.
-    """
-    is_old = bool(capability) and int(capability.split(".", maxsplit=1)[0]) < 8
-    loaded = {"half": "float16", "float": "float32"}.get(dtype or "", dtype or model.dtype)
-    if not dtype and loaded in ("float32", "float"):
-        loaded = "bfloat16"
-    if not dtype and is_old and loaded == "bfloat16":
-        loaded = "float16"
-    ratio = DTYPE_BYTES.get(loaded, 2) / model.dtype_bytes
-    size = model.weights_bytes if model.quantization else int(model.weights_bytes * ratio)
-    return replace(model, dtype=loaded, weights_bytes=size)
 
 
 def work_of(model: ModelFacts, budget: Budget, candidate: Candidate) -> vllm_estimate.Work:
@@ -259,7 +183,7 @@ class Scales:
         each = math.ceil((self.wishes.users or 0) / replicas)
         key = (layout, candidate.weakest, candidate.free_share, length, is_lean, each)
         if key not in self.estimated:
-            gpu = gpu_of(candidate.weakest)
+            gpu = candidate.weakest
             settings = self._settings(gpu, candidate, length, each, is_lean=is_lean)
             budget = self._estimate(gpu, layout, settings)
             is_raised = self.wishes.max_num_batched_tokens is None and memory.wants_larger_steps(budget, settings)
@@ -269,16 +193,16 @@ class Scales:
             self.estimated[key] = settings, budget, is_raised
         return self.estimated[key]
 
-    def _estimate(self, gpu: Gpu, layout: Layout, settings: Settings) -> Budget:
+    def _estimate(self, gpu: Device, layout: Layout, settings: Settings) -> Budget:
         known, what = self.situation.known, (gpu, layout, settings)
         if what not in known:
             known[what] = memory.budget(self.situation.model, gpu, layout, settings)
         return known[what]
 
-    def _settings(self, gpu: Gpu, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
+    def _settings(self, gpu: Device, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
         situation, wishes = self.situation, self.wishes
         on_cpu = not situation.nodes
-        settings = memory.resolve(
+        settings = resolve(
             situation.number,
             situation.model,
             gpu,
@@ -331,32 +255,7 @@ def _images(wishes: Wishes) -> int:
     return 1
 
 
-@functools.cache
-def row_of(name: str) -> cards.GpuModel | None:
-    """Return the table's row of a GPU, looked up once."""
-    return cards.lookup(name)
-
-
-def arithmetic(row: cards.GpuModel, quantization: str) -> float:
-    """Return the operations per second at the weights' precision, or at 16 bits where the GPU has no units for it."""
-    if "fp4" in quantization:
-        return row.flops_fp4 or row.flops_16bit
-    return (row.flops_fp8 if "fp8" in quantization else 0) or row.flops_16bit
-
-
-SWITCHED = re.compile(r"\b(v100|a100|a800|h100|h800|h200|h20|b100|b200|b300|gb200|gb300)\b")
-BRIDGED = re.compile(r"\b(pcie|nvl)\b")
-
-
-@functools.cache
-def is_switched(name: str) -> bool:
-    """Whether GPUs are taken as joined by NVLink where nobody has looked: server boards are, cards are not."""
-    words = cards.plain(name)
-    row = row_of(name)
-    return bool(row and row.has_nvlink and SWITCHED.search(words) and not BRIDGED.search(words))
-
-
-CPU = Device(0, "CPU", 1, "", handle="cpu")
+CPU = Device("CPU", 1, handle="cpu")
 
 
 def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate]]:
@@ -364,8 +263,8 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
     if not situation.nodes:
         cpu = replace(CPU, memory_bytes=4 * (situation.model.weights_bytes + situation.cpu_kv_cache_bytes) + 64 * GIB)
         return [[Candidate(wishes.tensor_parallel_size or 1, 1, 1, False, ((cpu,),))]]
-    shape = shape_of(situation.config, situation.model)
-    joined = is_switched(situation.nodes[0][0].name)
+    shape = situation.shape
+    joined = cards.is_switched(situation.nodes[0][0].name)
     most = None if situation.number >= REPLICAS_SINCE else len(situation.nodes)
     return [
         [
@@ -422,7 +321,7 @@ def as_wished(situation: Situation, wishes: Wishes) -> Evaluation:
     """Evaluate the wished sizes as they are, though nothing could run them: their memory can still be estimated."""
     tp, pp, dp = wishes.tensor_parallel_size or 1, wishes.pipeline_parallel_size or 1, wishes.data_parallel_size or 1
     used = tuple(device for node in situation.nodes for device in node)[: tp * pp * dp] or (CPU,)
-    shape = shape_of(situation.config, situation.model)
+    shape = situation.shape
     candidate = Candidate(tp, min(pp, shape.layers), dp, False, (used,))
     limit = situation.model.longest or AUTO_FLOOR
     length, context = _lengths(wishes) or (limit, limit)

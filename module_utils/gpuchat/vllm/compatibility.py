@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import Refusal
-from . import flags
+from . import releases
+from .devices import Device
 from .facts import versions
 from .facts.precisions import (
     BFLOAT16,
@@ -25,7 +26,7 @@ from .facts.precisions import (
     Cuda,
 )
 
-Gpus = Sequence[Mapping[str, object]]
+Gpus = Sequence[Device]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def check(
 
     Args:
         version: of vLLM; a tag that names another CUDA (``0.20.0-cu129``) counts.
-        gpus: each with ``name`` and ``compute_capability`` (``8.9``); none for a host without GPU.
+        gpus: none for a host without GPU.
         driver_version: as nvidia-smi prints it; empty where it is not known, and is then not judged.
         config: the model's config.json; None where only image and driver are to be judged.
         dtype: as --dtype takes it.
@@ -104,10 +105,10 @@ def gpu_class(name: str) -> str:
     return next((kind for pattern, kind in CLASSES if re.search(pattern, plain)), "")
 
 
-def capability_of(gpu: Mapping[str, object]) -> int:
+def capability_of(gpu: Device) -> int:
     """Return a GPU's compute capability times ten: 89 for 8.9; 0 where it is not known."""
-    major, dot, minor = str(gpu.get("compute_capability") or "").partition(".")
-    return int(major) * 10 + int(minor) if dot and major.isdigit() and minor.isdigit() else 0
+    major, minor = gpu.capability
+    return major * 10 + minor if gpu.compute_capability else 0
 
 
 def shown(capability: int) -> str:
@@ -115,13 +116,13 @@ def shown(capability: int) -> str:
     return f"{capability // 10}.{capability % 10}"
 
 
-def _unlike(gpus: Gpus) -> list[Mapping[str, object]]:
+def _unlike(gpus: Gpus) -> list[Device]:
     """Return one GPU of each name and capability."""
-    return list({(str(gpu.get("name")), capability_of(gpu)): gpu for gpu in gpus}.values())
+    return list({(gpu.name, capability_of(gpu)): gpu for gpu in gpus}.values())
 
 
-def _called(gpu: Mapping[str, object]) -> str:
-    return f"{gpu.get('name')} (compute capability {shown(capability_of(gpu))})"
+def _called(gpu: Device) -> str:
+    return f"{gpu.name} (compute capability {shown(capability_of(gpu))})"
 
 
 # --- The image ---
@@ -132,7 +133,7 @@ def image_cuda(version: str) -> tuple[int, int] | None:
     tagged = re.search(r"-cu(\d{2})(\d)\b", version)
     if tagged:
         return int(tagged.group(1)), int(tagged.group(2))
-    text = str(flags.at(versions.IMAGE, version).get("cuda", ""))
+    text = str(releases.at(versions.IMAGE, version).get("cuda", ""))
     numbers = [int(part) for part in text.split(".") if part.isdigit()]
     return (numbers[0], numbers[1]) if len(numbers) > 1 else None
 
@@ -146,7 +147,7 @@ def _cuda(version: str) -> Cuda | None:
 
 
 def _has_switch(version: str) -> bool:
-    return bool(flags.at(versions.IMAGE, version).get("cuda_compatibility"))
+    return bool(releases.at(versions.IMAGE, version).get("cuda_compatibility"))
 
 
 def has_kernels(version: str, capability: int) -> bool:
@@ -155,7 +156,7 @@ def has_kernels(version: str, capability: int) -> bool:
     Code for 8.0 runs on 8.6, not on 9.0; what is marked +PTX is compiled on the spot for anything newer, as long as the
     image's CUDA, and PyTorch with it, knows the GPU at all.
     """
-    listed = str(flags.at(versions.IMAGE, version).get("compute", ""))
+    listed = str(releases.at(versions.IMAGE, version).get("compute", ""))
     needs = _cuda(version)
     if not capability or not listed or needs is None:
         return True
@@ -180,21 +181,21 @@ def _kernels(version: str, gpus: Gpus) -> list[str]:
         if has_kernels(version, capability):
             continue
         fitting = [other for other in _versions() if has_kernels(other, capability)]
-        listed = str(flags.at(versions.IMAGE, version).get("compute", "")).replace("+PTX", "").split()
+        listed = str(releases.at(versions.IMAGE, version).get("compute", "")).replace("+PTX", "").split()
         start = (
             f"found {_called(gpu)}; the image of vLLM {version} holds code for {', '.join(listed)} only, "
             "and would say that no kernel image is available"
         )
         if not fitting:
             raise Refusal(f"{start}; no version from 0.8.0 on serves this GPU; use a newer one")
-        newer = flags.parse_version(fitting[0]) > flags.parse_version(version)
+        newer = releases.parse_version(fitting[0]) > releases.parse_version(version)
         hint = f"{fitting[0]} or newer" if newer else f"{fitting[-1]} or older"
         raise Refusal(f"{start}; set vllm_version to {hint}{'' if newer else ', or use a newer GPU'}")
     return []
 
 
 def _versions() -> list[str]:
-    return sorted(versions.RELEASES, key=flags.parse_version)
+    return sorted(versions.RELEASES, key=releases.parse_version)
 
 
 # --- The driver ---
@@ -210,9 +211,7 @@ def _branch(driver_version: str) -> int:
 def driver_serves(version: str, gpus: Gpus, driver_version: str) -> bool:
     """Tell whether a driver serves the image of a version on these GPUs, by compatibility or by itself."""
     needs = _cuda(version)
-    return needs is None or all(
-        _accepts(needs, gpu_class(str(gpu.get("name"))), _branch(driver_version)) for gpu in gpus
-    )
+    return needs is None or all(_accepts(needs, gpu_class(gpu.name), _branch(driver_version)) for gpu in gpus)
 
 
 def _accepts(needs: Cuda, kind: str, branch: int) -> bool:
@@ -241,7 +240,7 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
         return _forced(version, branch)
     name = f"CUDA {cuda[0]}.{cuda[1]}"
     for gpu in _unlike(gpus):
-        kind = gpu_class(str(gpu.get("name")))
+        kind = gpu_class(gpu.name)
         if _accepts(needs, kind, branch):
             continue
         fitting = [
@@ -253,7 +252,7 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
         hint = f", or set vllm_version to {fitting[-1]} or older" if fitting else ""
         why = "" if kind == "data-centre" else "; older ones serve it on data-centre GPUs alone"
         raise Refusal(
-            f"found driver {driver_version} with {gpu.get('name')}; the image of vLLM {version} is built with {name}, "
+            f"found driver {driver_version} with {gpu.name}; the image of vLLM {version} is built with {name}, "
             f"which wants driver {needs.driver} or newer{why if branch in needs.accepted else ''}; "
             f"update the driver to {needs.driver} or newer{hint}"
         )
@@ -270,7 +269,7 @@ def _driver(version: str, gpus: Gpus, driver_version: str) -> list[str]:
 
 def _forced(version: str, branch: int) -> list[str]:
     """Warn of images that always load their own, older driver library."""
-    forced = flags.at(versions.IMAGE, version).get("compatibility_forced")
+    forced = releases.at(versions.IMAGE, version).get("compatibility_forced")
     needs = _cuda(version)
     if not forced or needs is None or branch < needs.driver + 1:
         return []
@@ -367,14 +366,14 @@ def lowest_capability(version: str, precision: Precision) -> int:
     Where FP8 activations want more than the GPU has, vLLM goes on with FP8 weights alone; so the lower of the two
     counts.
     """
-    table = flags.at(versions.CAPABILITIES, version)
+    table = releases.at(versions.CAPABILITIES, version)
     low = min((value for name in _names(precision.scheme) if isinstance(value := table.get(name), int)), default=0)
-    if precision.in_blocks and flags.parse_version(version) < BLOCKS_BY_MARLIN_SINCE:
+    if precision.in_blocks and releases.parse_version(version) < BLOCKS_BY_MARLIN_SINCE:
         low = max(low, PRECISIONS["fp8"].native)
     return max(low, 0)
 
 
-def _model(version: str, gpu: Mapping[str, object], precision: Precision) -> list[str]:
+def _model(version: str, gpu: Device, precision: Precision) -> list[str]:
     """Refuse weights that a GPU cannot run; say how it runs the others.
 
     Raises:
@@ -399,14 +398,14 @@ def _model(version: str, gpu: Mapping[str, object], precision: Precision) -> lis
             and 0 < lowest_capability(other, precision) <= capability
             and has_kernels(other, capability)
         ]
-        newer = [v for v in later if flags.parse_version(v) > flags.parse_version(version)]
+        newer = [v for v in later if releases.parse_version(v) > releases.parse_version(version)]
         hint = f"set vllm_version to {newer[0]} or newer, or " if newer else ""
         raise Refusal(
             f"found {label} weights and {_called(gpu)}; vLLM {version} runs them from {shown(low)} on; {hint}"
             f"choose the model in {_instead(version, capability, label)} weights"
         )
     if weights and capability < weights.native:
-        notes.append(f"{gpu.get('name')} runs {label} weights {weights.otherwise}")
+        notes.append(f"{gpu.name} runs {label} weights {weights.otherwise}")
     return notes + _dtype(version, gpu, precision)
 
 
@@ -422,9 +421,9 @@ def _names(scheme: str) -> tuple[str, ...]:
     return (scheme, SIBLINGS[scheme]) if scheme in SIBLINGS else (scheme,)
 
 
-def _tables(precision: Precision) -> list[tuple[flags.Table, tuple[str, ...]]]:
+def _tables(precision: Precision) -> list[tuple[releases.Table, tuple[str, ...]]]:
     """Return where a precision stands where a version knows it: its method, and its scheme where that is a class."""
-    found: list[tuple[flags.Table, tuple[str, ...]]] = []
+    found: list[tuple[releases.Table, tuple[str, ...]]] = []
     if precision.method:
         found.append((versions.QUANTIZATIONS, _names(precision.method)))
     if precision.scheme != precision.method:
@@ -433,7 +432,7 @@ def _tables(precision: Precision) -> list[tuple[flags.Table, tuple[str, ...]]]:
 
 
 def _knows(version: str, precision: Precision) -> bool:
-    return all(set(names) & set(flags.at(table, version)) for table, names in _tables(precision))
+    return all(set(names) & set(releases.at(table, version)) for table, names in _tables(precision))
 
 
 def _method_is_known(version: str, precision: Precision) -> list[str]:
@@ -448,8 +447,8 @@ def _method_is_known(version: str, precision: Precision) -> list[str]:
     if not fitting:
         name = precision.scheme or precision.method
         return [f"no version in the tables has a method of quantization called {name}; vLLM may refuse the model"]
-    wanted = flags.parse_version(version)
-    newer = [other for other in fitting if flags.parse_version(other) > wanted]
+    wanted = releases.parse_version(version)
+    newer = [other for other in fitting if releases.parse_version(other) > wanted]
     history = f"{fitting[0]} added them" if newer else f"{fitting[-1]} was the last version with them"
     raise Refusal(
         f"found {_label(precision)} weights; vLLM {version} does not know them ({history}); "
@@ -464,7 +463,7 @@ def _label(precision: Precision) -> str:
     return weights.name if weights else precision.scheme
 
 
-def _dtype(version: str, gpu: Mapping[str, object], precision: Precision) -> list[str]:
+def _dtype(version: str, gpu: Device, precision: Precision) -> list[str]:
     """Refuse bfloat16 where it is wanted and the GPU has none; say what vLLM takes instead where it is not.
 
     Raises:
@@ -478,4 +477,4 @@ def _dtype(version: str, gpu: Mapping[str, object], precision: Precision) -> lis
             f"found dtype bfloat16 and {_called(gpu)}; bfloat16 runs from 8.0 on; set dtype to {other} or auto"
         )
     doubled = ", which takes twice the memory" if other == "float32" else ""
-    return [f"{gpu.get('name')} has no bfloat16; vLLM {version} serves the model in {other}{doubled}"]
+    return [f"{gpu.name} has no bfloat16; vLLM {version} serves the model in {other}{doubled}"]

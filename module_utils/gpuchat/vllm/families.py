@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.errors import Refusal
-from . import flags
+from . import flags, releases
 from .facts import architectures, versions
 from .facts.families import FAMILIES, Row
 
@@ -94,9 +94,9 @@ def family_for(config: Mapping[str, object], repo: str, version: str, files: Seq
             minimum_version=minimum,
             notes=(*notes, "the table of families does not have this model; no tool or reasoning parser is set"),
         )
-    tools, missing = _first_known(row.tools, flags.tool_parsers(version), versions.TOOL_PARSERS)
+    tools, missing = _first_known(row.tools, releases.tool_parsers(version), versions.TOOL_PARSERS)
     notes += (f"vLLM {version} has no tool parser for {row.name}; {missing}",) if missing else ()
-    reasoning, missing = _first_known(row.reasoning, flags.reasoning_parsers(version), versions.REASONING_PARSERS)
+    reasoning, missing = _first_known(row.reasoning, releases.reasoning_parsers(version), versions.REASONING_PARSERS)
     notes += (f"vLLM {version} has no reasoning parser for {row.name}; {missing}",) if missing else ()
     args = {key: value for key, value in (row.args or {}).items() if _taken(key, value, version)}
     template = row.template if tools else ""
@@ -104,10 +104,10 @@ def family_for(config: Mapping[str, object], repo: str, version: str, files: Seq
         own = _mistral_args(files, version)
         args.update(own)
         template = "" if own or not files else template
-    if template and template not in flags.at(versions.TEMPLATES, version):
+    if template and template not in releases.at(versions.TEMPLATES, version):
         notes += (f"vLLM {version} has no {template}; the model's own template is used",)
         template = ""
-    if reasoning and flags.parse_version(version) < REASONING_ALONE_SINCE:
+    if reasoning and releases.parse_version(version) < REASONING_ALONE_SINCE:
         args["enable-reasoning"] = True
     return Family(
         name=row.name,
@@ -120,14 +120,14 @@ def family_for(config: Mapping[str, object], repo: str, version: str, files: Seq
     )
 
 
-def _first_known(wanted: Sequence[str], known: Sequence[str], table: flags.Table) -> tuple[str, str]:
+def _first_known(wanted: Sequence[str], known: Sequence[str], table: releases.Table) -> tuple[str, str]:
     """Return the first parser that is known, or which version brings one."""
     for name in wanted:
         if name in known:
             return name, ""
     if not wanted:
         return "", ""
-    first, last = flags.span(table, wanted[0])
+    first, last = releases.span(table, wanted[0])
     return "", f"{wanted[0]} came with {first}" + (f" and left after {last}" if last else "")
 
 
@@ -164,18 +164,18 @@ def _support(config: Mapping[str, object], version: str) -> tuple[str, tuple[str
             return "", ("config.json names no architecture; whether vLLM knows the model is not predicted",)
         note = f"vLLM has no code of its own for {names[0]}; it runs only where Transformers' own can be served"
         return "", (note,)
-    minimum = min((flags.span(table, name)[0] for name in held), key=flags.parse_version)
-    known = [name for name in held if name in flags.architectures(version)]
+    minimum = min((releases.span(table, name)[0] for name in held), key=releases.parse_version)
+    known = [name for name in held if name in releases.architectures(version)]
     if known:
-        kind = flags.architectures(version)[known[0]]
+        kind = releases.architectures(version)[known[0]]
         pooling = f"{known[0]} makes embeddings or scores; it cannot chat"
         return minimum, (pooling,) if kind == "pooling" else ()
-    history = flags.known_since(table, held[0], flags.release(version).version)
+    history = releases.known_since(table, held[0], releases.release(version).version)
     if "came with" in history:
         raise Refusal(
             f"found the architecture {held[0]} in config.json; vLLM {version} does not know it ({history}); "
             f"set vllm_version to {minimum} or newer, or choose another model"
         )
     gone = f"vLLM {version} has no code of its own for {held[0]} any more ({history})"
-    last = flags.span(table, held[0])[1]
+    last = releases.span(table, held[0])[1]
     return minimum, (f"{gone}; it runs only where Transformers' own can be served; vLLM {last} serves it for sure",)

@@ -15,26 +15,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..core.units import GIB
 from . import memory
-from .wishes import GIB, Device, Nodes, Wishes
+from .devices import Device, Nodes
+from .wishes import Wishes
 
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it splits it."""
 
 UNIFIED_RESERVE = 16 * GIB
 """Assumed need of the system on a machine whose GPU shares its memory."""
-
-
-def gpu_of(device: Device) -> memory.Gpu:
-    """Return a GPU as the memory's estimate takes it."""
-    return memory.Gpu(
-        device.name,
-        device.memory_bytes,
-        device.compute_capability or "8.0",
-        device.used_bytes,
-        device.is_unified,
-        None if device.peers is None else bool(device.peers),
-    )
 
 
 @dataclass(frozen=True)
@@ -102,7 +92,7 @@ class Candidate:
 @functools.lru_cache(maxsize=256)
 def _free_share(device: Device) -> float:
     others = -(-device.used_bytes // GIB) * GIB  # whole GiB, so that a plan does not change with each small process
-    taken = max(others + memory.context_bytes(gpu_of(device)), UNIFIED_RESERVE * device.is_unified)
+    taken = max(others + memory.context_bytes(device), UNIFIED_RESERVE * device.is_unified)
     return max(0.01, math.floor((device.memory_bytes - taken) / device.memory_bytes * 100) / 100)
 
 

@@ -1,27 +1,16 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What somebody wishes of vLLM, and the GPUs that are there for it, read from a task's options."""
+"""What somebody wishes of vLLM, read from a task's options."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..core.errors import Refusal
-from ..gpu import cards
-from . import memory as vllm_memory
-
-AUTO = (None, "", "auto")
-GIB = 1024**3
-OWN = "vllm"
-"""Is in the names of vLLM's processes, ``VLLM::EngineCore`` and ``VLLM::Worker_TP0`` among them."""
-
-MIB = 1024**2
-NOMINAL = 1.12
-"""How far above CUDA's own figure a GPU's nominal memory may lie: 24 GiB are sold as such, 23.5 are usable. The driver
-reports the nominal one in whole MiB."""
+from .kv_cache import CACHE_BYTES, PACKED_CACHES
+from .options import AUTO, mapping, share, text, truth, whole
 
 DTYPES = ("bfloat16", "float16", "half", "float32", "float")
 DISTRIBUTED = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
@@ -62,56 +51,6 @@ class Wishes:
         return is_told or (is_engine and self.users is None and self.context is None)
 
 
-@dataclass(frozen=True)
-class Device:
-    """One GPU, or one slice of a GPU.
-
-    Attributes:
-        index: as the driver counts them on its host.
-        memory_bytes: as CUDA reports it.
-        used_bytes: what other processes hold.
-        peers: indices of the GPUs on the same host that it reaches over NVLink; None where nobody has looked.
-        is_slice: one of several MIG devices of a GPU.
-        is_unified: its memory is the host's.
-        handle: by what a container is given it: the index, or a slice's UUID.
-    """
-
-    index: int
-    name: str
-    memory_bytes: int
-    compute_capability: str = ""
-    used_bytes: int = 0
-    peers: frozenset[int] | None = None
-    is_slice: bool = False
-    is_unified: bool = False
-    handle: str = ""
-
-
-Nodes = tuple[tuple[Device, ...], ...]
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(value)):
-        raise Refusal(f"{name} is {value!r}; wanted auto or a whole number from 1; set {name} to one")
-    return int(str(value))
-
-
-def _share(name: str, value: object) -> float:
-    if isinstance(value, bool) or not re.fullmatch(r"1(\.0*)?|0?\.[0-9]*[1-9][0-9]*", str(value)):
-        raise Refusal(
-            f"{name} is {value!r}; wanted auto or a share of the GPU's memory above 0 and up to 1, such as 0.9; "
-            f"set {name} to one"
-        )
-    return float(str(value))
-
-
-def _truth(name: str, value: object) -> bool:
-    truths = {"true": True, "yes": True, "false": False, "no": False}
-    if str(value).lower() not in truths:
-        raise Refusal(f"{name} is {value!r}; wanted auto, true or false; set {name} to one of them")
-    return truths[str(value).lower()]
-
-
 def _dtype(name: str, value: object) -> str:
     if value not in DTYPES:
         raise Refusal(f"{name} is {value!r}; wanted auto, {', '.join(DTYPES)}; set {name} to one of them")
@@ -119,39 +58,27 @@ def _dtype(name: str, value: object) -> str:
 
 
 def _cache_dtype(name: str, value: object) -> str:
-    known = ("bfloat16", "float16", *vllm_memory.CACHE_BYTES, *vllm_memory.PACKED_CACHES)
+    known = ("bfloat16", "float16", *CACHE_BYTES, *PACKED_CACHES)
     if value not in known:
         raise Refusal(f"{name} is {value!r}; wanted auto, {', '.join(known)}; set {name} to one of them")
     return str(value)
 
 
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise Refusal(f"{name} is {value!r}; wanted auto or a name such as fp8; set {name} to one")
-    return value
-
-
-def _mapping(name: str, value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise Refusal(f"{name} is {value!r}; wanted a mapping of names to values; set {name} to one")
-    return value
-
-
 READERS: Mapping[str, Callable[[str, object], object]] = {
-    "users": _whole,
-    "context": _whole,
-    "tensor_parallel_size": _whole,
-    "pipeline_parallel_size": _whole,
-    "data_parallel_size": _whole,
-    "gpu_memory_utilization": _share,
-    "max_model_len": _whole,
-    "max_num_seqs": _whole,
-    "max_num_batched_tokens": _whole,
+    "users": whole,
+    "context": whole,
+    "tensor_parallel_size": whole,
+    "pipeline_parallel_size": whole,
+    "data_parallel_size": whole,
+    "gpu_memory_utilization": share,
+    "max_model_len": whole,
+    "max_num_seqs": whole,
+    "max_num_batched_tokens": whole,
     "dtype": _dtype,
     "kv_cache_dtype": _cache_dtype,
-    "quantization": _text,
-    "enforce_eager": _truth,
-    "speculative": _mapping,
+    "quantization": text,
+    "enforce_eager": truth,
+    "speculative": mapping,
 }
 STANDS_FOR = {
     **{name.replace("_", "-"): name for name in READERS if name not in ("users", "context", "speculative")},
@@ -170,7 +97,7 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
         name: reader(name, params[name]) for name, reader in READERS.items() if params.get(name) not in AUTO
     }
     extra: dict[str, object] = {}
-    for key, value in _mapping("extra_args", params.get("extra_args") or {}).items():
+    for key, value in mapping("extra_args", params.get("extra_args") or {}).items():
         flag = str(key).lstrip("-").replace("_", "-")
         name = STANDS_FOR.get(flag)
         if name is None or value is None:
@@ -187,114 +114,6 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
             f"longer than the longest allowed; set max_model_len to {read['context']} or leave it auto"
         )
     return Wishes(**read, extra_args=extra)
-
-
-def read_gpus(value: object) -> Nodes:
-    """Read the GPUs: a list for one node, a list of lists for several; none mean the CPU.
-
-    Raises:
-        Refusal: an entry that is no GPU, or one whose memory nobody knows.
-    """
-    if not isinstance(value, (list, tuple)):
-        raise Refusal(f"gpus is {value!r}; wanted a list of GPUs, or a list of such lists; set gpus to one")
-    nested = [isinstance(one, (list, tuple)) for one in value]
-    if any(nested) and not all(nested):
-        raise Refusal(
-            "gpus holds GPUs and lists of GPUs; wanted one list for one node, or one list for each node; set gpus to "
-            "either"
-        )
-    nodes = value if any(nested) else [value]
-    read = tuple(tuple(device for one in node for device in _devices(one)) for node in nodes)
-    if any(nested) and not all(read):
-        raise Refusal("gpus holds an empty list; wanted at least one GPU on each node; take the node without GPU away")
-    return tuple(_numbered(node) for node in read if node)
-
-
-def _devices(one: object) -> list[Device]:
-    if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not one["name"]:
-        raise Refusal(
-            f"gpus holds {one!r}; wanted a mapping such as {{name: NVIDIA L40S, memory_bytes: 47697362944}}; set gpus "
-            "to a list of these"
-        )
-    if one.get("fault"):
-        raise Refusal(f"the GPU {one['name']!r} has a fault: {one['fault']}; wanted sound ones; take it out of gpus")
-    slices = [piece for piece in one.get("mig_devices") or [] if isinstance(piece, Mapping)]
-    if slices:
-        return [_device({**one, **_told(piece), "nvlink_peers": []}, is_slice=True) for piece in slices]
-    count = _whole("gpus[].count", one["count"]) if "count" in one else 1
-    return [_device(one, is_slice=" MIG " in f" {one['name']} ")] * count
-
-
-def _told(facts: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _device(one: Mapping[str, object], is_slice: bool) -> Device:
-    name = str(one["name"])
-    known = cards.lookup(name)
-    memory, given = _memory(name, one.get("memory_bytes"), known)
-    free, peers = one.get("memory_free_bytes"), one.get("nvlink_peers")
-    return Device(
-        index=int(str(one.get("index", -1))),
-        name=name,
-        memory_bytes=memory,
-        compute_capability=_capability(name, one.get("compute_capability"))
-        or (known.compute_capability if known else ""),
-        used_bytes=max(0, given - int(str(free)) - _own(one)) if free is not None else 0,
-        peers=frozenset(map(_peer, peers)) if isinstance(peers, (list, tuple)) else None,
-        is_slice=is_slice,
-        is_unified=bool(one.get("memory_is_shared")) or bool(known and known.is_unified),
-        handle=str(one.get("uuid") or "") if is_slice else "",
-    )
-
-
-def _memory(name: str, given: object, known: cards.GpuModel | None) -> tuple[int, int]:
-    """Return a GPU's memory as CUDA will report it, and as it was given."""
-    if given is None and known is None:
-        raise Refusal(
-            f"the GPU {name!r} is not in the table and its memory_bytes is not given; wanted its memory in bytes; add "
-            "memory_bytes to it under gpus"
-        )
-    memory = _whole("gpus[].memory_bytes", given) if given is not None or known is None else known.memory_bytes
-    if memory < GIB:
-        raise Refusal(
-            f"the GPU {name!r} has memory_bytes {memory}, less than 1 GiB; wanted bytes; give its memory in bytes"
-        )
-    is_nominal = memory % MIB == 0
-    if known is not None and is_nominal and known.memory_bytes < memory <= known.memory_bytes * NOMINAL:
-        return known.memory_bytes, memory
-    return memory, memory
-
-
-def _own(one: Mapping[str, object]) -> int:
-    """Return what a running vLLM holds, which is to make room for the planned one."""
-    processes = one.get("processes")
-    found = [process for process in processes if isinstance(process, Mapping)] if isinstance(processes, list) else []
-    return sum(
-        int(str(process.get("memory_bytes") or 0)) for process in found if OWN in str(process.get("name")).lower()
-    )
-
-
-def _peer(peer: object) -> int:
-    return int(str(peer.get("index") if isinstance(peer, Mapping) else peer))
-
-
-def _capability(name: str, value: object) -> str:
-    if value in AUTO:
-        return ""
-    parts = [str(part) for part in value] if isinstance(value, (list, tuple)) else str(value).split(".")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise Refusal(
-            f"the GPU {name!r} has compute_capability {value!r}; wanted a text such as '8.9'; fix it under gpus"
-        )
-    return ".".join(parts)
-
-
-def _numbered(node: Sequence[Device]) -> tuple[Device, ...]:
-    given = [device.index for device in node]
-    if min(given) < 0 or (len(set(given)) < len(given) and not all(device.is_slice for device in node)):
-        node = [replace(device, index=number) for number, device in enumerate(node)]
-    return tuple(replace(device, handle=device.handle or str(device.index)) for device in node)
 
 
 WISHES = tuple(one.name for one in fields(Wishes))

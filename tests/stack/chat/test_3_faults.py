@@ -58,10 +58,15 @@ def test_a_run_that_dies_between_two_files_of_a_set_is_finished_by_the_next(heal
 
 
 def test_a_run_that_dies_between_files_and_restart_is_finished_by_the_next(healed: Stack) -> None:
-    healed.must_play("-e", "edge_api_burst=42", "--tags", "edge_configure")
+    record = f"{RECORD}/services/gpuchat-edge.json"
+    healed.on("server", f"cp -p {record} /root/record")
+    healed.must_play("-e", "edge_api_burst=42")
+    healed.on("server", f"mv /root/record {record}")  # as if the run had ended after the files
     on_disk, running = digests(healed)
     assert on_disk != running
-    healed.must_play("-e", "edge_api_burst=42")
+    assert "the files of gpuchat-edge have changed since it started" in healed.must_play(
+        "-e", "edge_api_burst=42", "-v"
+    )
     assert digests(healed) == (on_disk, on_disk)
 
 

@@ -8,8 +8,7 @@ Versions were read in vLLM's source distributions. "Fitted" constants are those 
 
 from __future__ import annotations
 
-GIB = 1024**3
-MIB = 1024**2
+from ...core.units import GIB
 
 # Bytes per logit at the sampler's peak. PyTorch's own, up to 0.16, sorts fp32 logits with int64 indices (fitted: 9.6
 # fp32 numbers, V0 and V1 alike); since 0.17 a Triton kernel filters in place, so that logits in bf16 and fp32,

@@ -17,7 +17,9 @@ from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 ROLES = {
-    path.parents[1].name: yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    path.parents[1].name: next(iter(yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values()))[
+        "options"
+    ]
     for path in ROOT.glob("roles/*/meta/argument_specs.yml")
 }
 GOOD = {

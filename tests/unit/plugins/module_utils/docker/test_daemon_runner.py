@@ -22,6 +22,7 @@ DEFAULTS = {
     "default_runtime": False,
     "cdi": None,
     "state": "present",
+    "service": "",
 }
 
 
@@ -355,3 +356,35 @@ def test_a_key_on_the_command_line_is_refused_and_nothing_is_done(systemd, path,
         ensure(path, {"registry-mirrors": ["https://m"]})
     assert sorted(tmp_path.rglob("*")) == before
     assert ensure(path, {"debug": True})["changed"]
+
+
+ACTIVE = "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\nResult=success\nNRestarts=0\n"
+
+
+def verbs(commands):
+    return [line.split()[1] for line in commands.that("start", "restart", "reload", "enable")]
+
+
+def test_dockerd_takes_up_what_it_has_to_by_a_restart_or_a_reload(path, commands):
+    commands.answer("systemctl show", ACTIVE)
+    assert ensure(path, {"log-driver": "local"}, service="docker")["changed"]
+    assert verbs(commands) == ["restart"]
+    commands.made.clear()
+    assert ensure(path, {"log-driver": "local", "labels": ["a=b"]}, service="docker")["changed"]
+    assert verbs(commands) == ["reload"]
+    commands.made.clear()
+    assert not ensure(path, {"log-driver": "local", "labels": ["a=b"]}, service="docker")["changed"]
+    assert verbs(commands) == []
+
+
+def test_a_docker_that_runs_already_is_adopted_where_nothing_is_set(path, commands):
+    commands.answer("systemctl show", ACTIVE)
+    assert ensure(path, service="docker")["changed"]  # it is recorded
+    assert verbs(commands) == []
+
+
+def test_in_check_mode_the_restart_is_predicted_with_the_keys(path, commands):
+    commands.answer("systemctl show", ACTIVE)
+    predicted = ensure(path, {"log-driver": "local"}, check=True, service="docker")
+    assert [one["before_header"] for one in predicted["diff"]] == [str(path), "service docker"]
+    assert verbs(commands) == []

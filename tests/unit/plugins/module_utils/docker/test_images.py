@@ -131,3 +131,9 @@ def test_an_image_is_pulled_by_digest_and_shown():
 )
 def test_a_challenge_says_where_a_token_is_had(challenge, url):
     assert token_request(challenge) == url
+
+
+@pytest.mark.parametrize("place", [None, 5, "http://registry.example.com", "", ["a"], "registry example"])
+def test_a_registry_map_that_names_no_registry_is_refused_with_the_right_form(place):
+    with pytest.raises(Refusal, match="wanted a registry without http:// or https://.*set gpuchat_registry_map"):
+        source_of(Image("docker.io", "a/b", "1"), {"docker.io": place})

@@ -20,6 +20,7 @@ def params(server, **more):
         "registry_mirrors": [],
         "insecure_registries": [server.place],
         "locked_digest": None,
+        "lock_file": "lock.yml",
         "timeout": 60,
     }
     return {**usual, **more}
@@ -123,6 +124,7 @@ def test_a_tag_that_has_moved_is_reported_and_the_recorded_digest_is_used(server
     serve(server, NEW)
     result = images_runner.ensure(params(server, locked_digest=OLD), check=False)
     assert (result["digest"], result["moved_to"]) == (OLD, NEW)
+    assert f"moved to {NEW}" in result["warnings"][0]
 
 
 def test_a_recorded_digest_needs_no_registry(server, commands):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import cards
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.facts import cards as gpus
-
-GIB = 1024**3
 
 # As nvidia-smi or NVML prints them, or as cloud providers do.
 NAMES = [
@@ -102,3 +101,17 @@ def test_every_row_says_what_a_plan_needs(row):
 def test_only_machines_of_one_memory_are_unified():
     unified = {row[0] for row in gpus.GPUS if row[8]}
     assert unified == {r"\bgb10\b|\bdgx spark\b", r"\bthor\b", r"\bagx orin\b|\borin\b.*\b64", r"\borin\b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_joined"),
+    [
+        ("NVIDIA H100 80GB HBM3", True),
+        ("NVIDIA A100-SXM4-80GB", True),
+        ("NVIDIA A100 80GB PCIe", False),
+        ("NVIDIA GeForce RTX 3090", False),
+        ("NVIDIA Something", False),
+    ],
+)
+def test_where_nobody_has_looked_nvlink_joins_server_boards_and_no_cards(name, is_joined):
+    assert cards.is_switched(name) == is_joined

@@ -15,6 +15,7 @@ import sys
 import pytest
 from ansible_collections.gpuchat.stack.plugins import modules
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings_runner
 
 FIXTURES = pathlib.Path(__file__).parent / "recorded"
@@ -34,7 +35,6 @@ MODULE_VERSION = (
     "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (dvs-builder@U22)  Tue Mar 5 2024\n"
     "GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n"
 )
-GIB = 1024**3
 H100 = {
     "nvmlDeviceGetName": "NVIDIA H100 80GB HBM3",
     "nvmlDeviceGetMemoryInfo": f"{80 * GIB} {79 * GIB}",

@@ -20,7 +20,6 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.plan i
     Take,
     check_folder,
     check_space,
-    human,
     parse_rate,
     plan_model,
 )
@@ -252,11 +251,6 @@ def test_a_rate_is_read(text, rate):
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(Refusal, match="set rate_limit"):
         parse_rate(text)
-
-
-@pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "2 kB"), (6.1e10, "61.0 GB")])
-def test_sizes_are_reported_for_people(size, text):
-    assert human(size) == text
 
 
 def test_a_disk_needs_room_for_what_is_missing_and_some_to_spare():

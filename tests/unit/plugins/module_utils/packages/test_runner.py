@@ -120,6 +120,7 @@ def params(names=("x",), **more):
         "dnf_repository": None,
         "conflicts": {},
         "masked_units": [],
+        "space": None,
         "hold": False,
         "state": "present",
     }
@@ -407,3 +408,16 @@ def test_what_apt_says_is_reported_when_it_fails(debian, commands):
     commands.answer(f"{command} install", rc=100, stderr="E: Unable to locate package x\n")
     with pytest.raises(host.CommandFailed, match="(?s)ended with status 100:\nE: Unable to locate package x"):
         runner.ensure(params(), check=False)
+
+
+def test_a_disk_too_small_for_what_comes_is_refused_before_an_installation(debian, commands, tmp_path):
+    space = {"paths": [str(tmp_path / "images")], "minimum_gib": 10**6, "hint": ""}
+    with pytest.raises(Refusal, match="wanted 1000000 GiB"):
+        runner.ensure(params(space=space), check=False)
+    assert commands.made == []
+
+
+def test_a_disk_that_is_large_enough_is_no_word(debian, commands, tmp_path):
+    debian.install(("x", "1"))
+    space = {"paths": [str(tmp_path / "images")], "minimum_gib": 0, "hint": ""}
+    assert runner.ensure(params(space=space), check=False)["msg"] == "all packages are as wanted"

@@ -7,6 +7,8 @@ import json
 import re
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report import plan_page_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_page import (
     WIDTH,
@@ -21,7 +23,6 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_
 from hypothesis import given
 from hypothesis import strategies as st
 
-GIB = 1024**3
 BUDGET = {"weights": 15, "activations": 1, "cuda_graphs": 1, "overhead": 1, "kv_cache": 20, "total": 44, "usable": 40}
 PLAN = {
     "fits": True,
@@ -189,3 +190,9 @@ def test_both_files_are_written_once(tmp_path, state_directory):
     assert (tmp_path / "new" / "plan.html").read_text().startswith("<!doctype html>")
     assert len(json.loads((tmp_path / "new" / "plan.json").read_text())["plans"]) == 2
     assert "REFUSED" in second["table"]
+
+
+@pytest.mark.parametrize("plan", [{}, {"fits": True}])
+def test_a_plan_that_no_planner_returned_is_refused(plan):
+    with pytest.raises(Refusal, match="set plans to that"):
+        Planned.read({"host": "gpu1", "model": "m", "plan": plan})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal, Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import endpoint_runner
 
 ANSWER = ["Good ", "day ", "to ", "you."]
@@ -59,13 +60,21 @@ def params(server, **more):
     }
 
 
+def asked(params, check=False):
+    """Return the module's result, also where it fails."""
+    try:
+        return endpoint_runner.ensure(params, check)
+    except Unhealthy as error:
+        return error.result
+
+
 def test_a_right_endpoint_has_no_failure(server, engine):
     checked = ["models", "completion", "stream", "tool_call"]
-    assert endpoint_runner.ensure(params(server)) == {"changed": False, "checked": checked, "failures": {}}
+    assert asked(params(server)) == {"changed": False, "checked": checked, "failures": {}}
 
 
 def test_only_what_is_wanted_is_asked(server, engine):
-    result = endpoint_runner.ensure(params(server, stream=False, tool_call=False))
+    result = asked(params(server, stream=False, tool_call=False))
     assert result["checked"] == ["models", "completion"]
     assert [path for _method, path, _headers in server.asked] == ["/v1/models", "/v1/chat/completions"]
 
@@ -107,7 +116,7 @@ def test_only_what_is_wanted_is_asked(server, engine):
 )
 def test_each_wrong_answer_is_named(server, engine, spoilt, options, failures):
     engine.spoilt = spoilt
-    assert endpoint_runner.ensure(params(server, **options))["failures"] == failures
+    assert asked(params(server, **options))["failures"] == failures
 
 
 def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
@@ -115,7 +124,7 @@ def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
     monkeypatch.setattr(endpoint_runner.openai_api, "STREAM_ATTEMPTS", 1)
     times = iter([0.0, *[1.0] * 100])
     monkeypatch.setattr(endpoint_runner.time, "monotonic", lambda: next(times))
-    failures = endpoint_runner.ensure(params(server, tool_call=False))["failures"]
+    failures = asked(params(server, tool_call=False))["failures"]
     assert failures == {
         "stream": "found 4 chunks in 1 arrivals within 0 ms of 1000 ms, wanted chunks that arrive apart in time"
     }
@@ -125,13 +134,24 @@ def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
 def test_a_stream_that_a_busy_machine_may_have_spoilt_is_asked_for_again(server, engine, monkeypatch, words, failed):
     left = iter(words)
     monkeypatch.setattr(endpoint_runner, "_one_stream", lambda _params: next(left))
-    failures = endpoint_runner.ensure(params(server, tool_call=False))["failures"]
+    failures = asked(params(server, tool_call=False))["failures"]
     assert failures == ({"stream": words[-1]} if failed else {})
     assert list(left) == []
 
 
+def test_in_check_mode_nothing_is_asked(server, engine):
+    result = asked(params(server), check=True)
+    assert result["not_predicted"] == [f"the answers of http://{server.place}/v1: check mode asks nothing"]
+    assert server.asked == []
+
+
+def test_an_address_that_is_no_apis_is_refused():
+    with pytest.raises(Refusal, match="wanted one that ends in /v1; set url"):
+        asked({"url": "http://localhost:8000"})
+
+
 def test_where_nobody_listens_each_check_says_so():
-    failures = endpoint_runner.ensure({**params(FakePlace, tool_call=False)})["failures"]
+    failures = asked({**params(FakePlace, tool_call=False)})["failures"]
     assert set(failures) == {"models", "completion", "stream"}
     assert all("refused" in word for word in failures.values())
 
@@ -141,7 +161,7 @@ class FakePlace:
 
 
 def test_the_key_goes_in_a_header_alone(server, engine):
-    endpoint_runner.ensure(params(server, stream=False, tool_call=False))
+    asked(params(server, stream=False, tool_call=False))
     for _method, path, headers in server.asked:
         assert "k3y" not in path
         assert headers["Authorization"] == "Bearer k3y"

@@ -9,6 +9,7 @@ import stat
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal, Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import site_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site import (
     FAILED,
@@ -69,16 +70,16 @@ def green(monkeypatch):
 
 @pytest.mark.parametrize(("vantage", "names"), [("inside", INSIDE_NAMES), ("outside", OUTSIDE_NAMES)])
 def test_one_vantage_point_makes_its_own_rows(green, vantage, names):
-    result = site_runner.ensure(params(vantage=vantage))
-    assert [one["name"] for one in result["rows"]] == names
+    result = site_runner.ensure(params(vantage=vantage), check=False)
+    assert {one["name"] for one in result["rows"]} == set(names)
     assert result["changed"] is False
 
 
 def test_all_rows_are_joined_in_their_order_and_reported(green, tmp_path, state_directory):
-    outside = site_runner.ensure(params(vantage="outside"))["rows"]
+    outside = site_runner.ensure(params(vantage="outside"), check=False)["rows"]
     report = tmp_path / "report.json"
-    result = site_runner.ensure(params(rows=outside, final=True, report_file=str(report)))
-    assert (result["passed"], {one["status"] for one in result["rows"]}) == (True, {PASSED})
+    result = site_runner.ensure(params(rows=outside, final=True, report_file=str(report)), check=False)
+    assert {one["status"] for one in result["rows"]} == {PASSED}
     assert [one["name"] for one in result["rows"]] == [check.name for check in checks(Site("c", "m"))]
     described = json.loads(report.read_text())
     assert described == {"url": "https://chat.example.com", "passed": True, "not_checked": [], "rows": result["rows"]}
@@ -86,10 +87,10 @@ def test_all_rows_are_joined_in_their_order_and_reported(green, tmp_path, state_
 
 
 def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
-    result = site_runner.ensure(params(final=True))
+    result = site_runner.ensure(params(final=True), check=False)
     open_rows = [(one["name"], one["detail"]) for one in result["rows"] if one["status"] == NOT_CHECKED]
     assert open_rows == [(name, "gpuchat_probe_host is not set") for name in OUTSIDE_NAMES]
-    assert result["passed"] is True
+    assert result["msg"] == "all 13 rows did not fail"
 
 
 def test_one_failed_row_fails_the_whole(green):
@@ -102,13 +103,23 @@ def test_one_failed_row_fails_the_whole(green):
         "cause": "",
         "hint": "",
     }
-    result = site_runner.ensure(params(rows=[red], final=True))
-    assert result["passed"] is False
-    assert result["msg"] == "12 of 13 rows did not fail"
+    with pytest.raises(Unhealthy, match="see the table") as failed:
+        site_runner.ensure(params(rows=[red], final=True), check=False)
+    assert [row["status"] for row in failed.value.result["rows"]].count(FAILED) == 1
+
+
+@pytest.mark.parametrize("row", [{"a": 1}, {"name": "x"}, {"name": "x", "vantage": OUTSIDE, "colour": "red"}])
+def test_a_row_that_no_run_returned_is_refused(green, row):
+    with pytest.raises(Refusal, match="set rows to those of an earlier task"):
+        site_runner.ensure(params(rows=[row], final=True), check=False)
+
+
+def test_in_check_mode_nothing_is_asked():
+    assert site_runner.ensure(params(final=True), check=True)["not_predicted"]
 
 
 def test_no_key_stands_in_the_result(green):
-    assert "s3cret-k3y" not in json.dumps(site_runner.ensure(params(final=True)))
+    assert "s3cret-k3y" not in json.dumps(site_runner.ensure(params(final=True), check=False))
 
 
 def look(*command):
@@ -139,7 +150,7 @@ def test_the_key_is_kept_in_a_file_that_only_its_owner_reaches_and_that_is_gone_
         return Seen(0, 0.0, [])
 
     monkeypatch.setattr(site_runner, "_see", see)
-    site_runner.ensure(params())
+    site_runner.ensure(params(), check=False)
     assert {entry[1:] for entry in kept} == {("Authorization: Bearer s3cret-k3y\n", 0o700)}
     assert not any(path.exists() for path, *_rest in kept)
 
@@ -193,4 +204,4 @@ def test_a_scan_of_a_name_that_nobody_knows_is_seen_as_a_failure(monkeypatch):
 
 def test_records_are_written_nowhere_but_in_the_report(green, monkeypatch):
     monkeypatch.setattr(host, "write_json", lambda *_args, **_options: pytest.fail("wrote a file"))
-    site_runner.ensure(params(final=True))
+    site_runner.ensure(params(final=True), check=False)

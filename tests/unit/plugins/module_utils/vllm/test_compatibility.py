@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import compatibility
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import versions
 from hypothesis import given
 from hypothesis import strategies as st
 
-RTX4090 = {"name": "NVIDIA GeForce RTX 4090", "compute_capability": "8.9"}
-RTX5090 = {"name": "NVIDIA GeForce RTX 5090", "compute_capability": "12.0"}
-A100 = {"name": "NVIDIA A100-SXM4-80GB", "compute_capability": "8.0"}
-A6000 = {"name": "NVIDIA RTX A6000", "compute_capability": "8.6"}
-H100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": "9.0"}
-B200 = {"name": "NVIDIA B200", "compute_capability": "10.0"}
-B300 = {"name": "NVIDIA B300 SXM6 AC", "compute_capability": "10.3"}
-T4 = {"name": "Tesla T4", "compute_capability": "7.5"}
-V100 = {"name": "Tesla V100-SXM2-32GB", "compute_capability": "7.0"}
-P100 = {"name": "Tesla P100-PCIE-16GB", "compute_capability": "6.0"}
-UNKNOWN = {"name": "NVIDIA Something", "compute_capability": ""}
+
+def gpu_called(name, capability):
+    return Device(name, 24 * GIB, capability)
+
+
+RTX4090 = gpu_called("NVIDIA GeForce RTX 4090", "8.9")
+RTX5090 = gpu_called("NVIDIA GeForce RTX 5090", "12.0")
+A100 = gpu_called("NVIDIA A100-SXM4-80GB", "8.0")
+A6000 = gpu_called("NVIDIA RTX A6000", "8.6")
+H100 = gpu_called("NVIDIA H100 80GB HBM3", "9.0")
+B200 = gpu_called("NVIDIA B200", "10.0")
+B300 = gpu_called("NVIDIA B300 SXM6 AC", "10.3")
+T4 = gpu_called("Tesla T4", "7.5")
+V100 = gpu_called("Tesla V100-SXM2-32GB", "7.0")
+P100 = gpu_called("Tesla P100-PCIE-16GB", "6.0")
+UNKNOWN = gpu_called("NVIDIA Something", "")
 
 BF16 = {"torch_dtype": "bfloat16", "model_type": "llama"}
 GEMMA = {"torch_dtype": "bfloat16", "model_type": "gemma3"}

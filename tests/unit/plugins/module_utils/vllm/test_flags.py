@@ -7,57 +7,13 @@ import json
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags, releases
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import versions
 from hypothesis import given
 from hypothesis import strategies as st
 
-GIB = 1024**3
 VERSIONS = list(versions.RELEASES)
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("0.32.0", (0, 32, 0)),
-        ("v0.32.0", (0, 32, 0)),
-        ("0.11", (0, 11, 0)),
-        ("0.10.1.1", (0, 10, 1, 1)),
-        ("0.8.5.post1", (0, 8, 5, 1)),
-        ("v0.20.0-cu129", (0, 20, 0)),
-        ("0.8.5.dev169+gce17db808", (0, 8, 5)),
-        ("0.31.0rc2", (0, 31, 0)),
-    ],
-)
-def test_a_version_or_a_tag_becomes_numbers(text, numbers):
-    assert flags.parse_version(text) == numbers
-
-
-@pytest.mark.parametrize("text", ["latest", "nightly", "", "v1", "0.x", "32"])
-def test_what_names_no_version_is_refused(text):
-    with pytest.raises(Refusal, match="set vllm_version to a released version"):
-        flags.parse_version(text)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found", "warning"),
-    [
-        ("0.32.0", "0.32.0", ""),
-        ("0.10.1.1", "0.10.1.1", ""),
-        ("0.10.1.2", "0.10.1.1", "vLLM 0.10.1.2 is not in the tables"),
-        ("0.99.0", VERSIONS[-1], f"it was judged as if it were {VERSIONS[-1]}"),
-    ],
-)
-def test_a_version_that_the_tables_lack_is_judged_by_the_nearest_older_one(wanted, found, warning):
-    release = flags.release(wanted)
-    assert release.version == found
-    assert warning in release.warning
-    assert bool(release.warning) == bool(warning)
-
-
-def test_a_version_before_0_8_is_refused():
-    with pytest.raises(Refusal, match=r"found vLLM 0\.7\.3; versions from 0\.8\.0 on are served; set vllm_version"):
-        flags.known_flags("0.7.3")
 
 
 @pytest.mark.parametrize(
@@ -234,7 +190,7 @@ def test_what_the_version_does_not_take_is_refused_with_the_hint(args, version, 
                 "last version with it)"
             ),
         ),
-        ({"seed": 1}, "0.99.0", flags.release("0.99.0").warning),
+        ({"seed": 1}, "0.99.0", releases.release("0.99.0").warning),
     ],
 )
 def test_what_works_with_a_catch_is_warned_of(args, version, warning):
@@ -278,7 +234,7 @@ ARGS = {
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_versions_reader_makes_the_same_of_a_configuration_file(version):
     forms = flags.config_file(ARGS, version)
-    numbers = flags.parse_version(version)
+    numbers = releases.parse_version(version)
     words = loaded(forms, numbers >= (0, 28), numbers >= (0, 10, 2), numbers >= (0, 15))
     assert words == [
         "--no-enable-prefix-caching",
@@ -359,27 +315,3 @@ def test_other_defaults_change_where_upstream_changed_them():
 )
 def test_the_old_engine_serves_what_the_new_one_could_not(version, capability, engine):
     assert flags.engine(version, capability) == engine
-
-
-@pytest.mark.parametrize(
-    ("name", "version", "shown"),
-    [
-        ("kv_cache_usage_perc", "0.32.0", "vllm:kv_cache_usage_perc"),
-        ("kv_cache_usage_perc", "0.8.5", "vllm:gpu_cache_usage_perc"),
-        ("prompt_tokens", "0.8.5", "vllm:prompt_tokens_total"),
-        ("prompt_tokens", "0.32.0", "vllm:prompt_tokens_total"),
-        ("prefix_cache_hits", "0.8.5", "vllm:gpu_prefix_cache_hits_total"),
-        ("inter_token_latency_seconds", "0.10.1", "vllm:time_per_output_token_seconds"),
-        ("iteration_tokens_total", "0.32.0", "vllm:iteration_tokens_total"),
-        ("num_requests_running", "0.8.0", "vllm:num_requests_running"),
-    ],
-)
-def test_a_metric_has_the_name_that_the_version_shows(name, version, shown):
-    assert flags.metric(name, version) == shown
-
-
-def test_a_metric_that_a_version_lacks_is_refused():
-    with pytest.raises(
-        Refusal, match=r"found no metric admission_rejections in vLLM 0\.9\.0 \(it came with 0\.32\.0\)"
-    ):
-        flags.metric("admission_rejections", "0.9.0")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.layout import (
     Shape,
     candidates,
@@ -13,16 +15,17 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.layout 
     obstacle,
     replicated,
 )
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Device, Wishes
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Wishes
 from hypothesis import given
 from hypothesis import strategies as st
 
 SHAPE = Shape(heads=32, key_heads=8, layers=32, vocabulary=128256, head_size=128, inner_widths=(14336,))
-GIB = 1024**3
 
 
 def node(count, memory=80, peers=None, **more):
-    return tuple(Device(n, "a GPU", memory * GIB, "9.0", peers=peers, handle=str(n), **more) for n in range(count))
+    return tuple(
+        Device("a GPU", memory * GIB, "9.0", index=n, peers=peers, handle=str(n), **more) for n in range(count)
+    )
 
 
 @pytest.mark.parametrize(

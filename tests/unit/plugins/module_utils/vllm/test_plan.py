@@ -10,12 +10,11 @@ import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import longest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.choice import as_loaded
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import behaves_like, plan_vllm
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-GIB = 1024**3
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -399,14 +398,6 @@ def test_of_a_build_from_source_the_releases_image_proves_nothing():
     assert found.warnings[0].startswith("a build from source may differ, but of the release: found NVIDIA GeForce")
 
 
-@pytest.mark.parametrize(
-    ("version", "number"),
-    [("0.20.1rc1.dev16+g7a1eb8ac2", (0, 20, 0)), ("0.11.0rc2.dev98+g393de22d2", (0, 11, 0)), ("0.9.0.1", (0, 9, 0, 1))],
-)
-def test_a_build_on_the_way_to_a_release_follows_the_rules_before_it(version, number):
-    assert behaves_like(version) == number
-
-
 # --- Settings that are given -------------------------------------------------------------------
 
 
@@ -491,14 +482,6 @@ def test_a_share_that_leaves_no_room_for_cuda_is_warned_of():
     words = "CUDA itself and the graphs take about"
     warned = [any(words in one for one in borderline(8192, gpu_memory_utilization=n).warnings) for n in (0.9, 0.995)]
     assert warned == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "capability", "loaded"),
-    [(None, "8.0", "bfloat16"), (None, "7.5", "float16"), ("float", "8.0", "float32")],
-)
-def test_a_dtype_is_loaded_as_wished_or_as_the_gpu_can(dtype, capability, loaded):
-    assert as_loaded(plan(several(1)).situation.model, dtype, capability).dtype == loaded
 
 
 # --- What always holds -----------------------------------------------------------------------------------------------

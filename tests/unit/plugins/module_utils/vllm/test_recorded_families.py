@@ -15,10 +15,11 @@ import pathlib
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import memory
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.kv_cache import token_bytes
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.settings import Layout, Settings
 
 FAMILIES = json.loads(pathlib.Path(__file__).with_name("recorded_families.json").read_text(encoding="utf-8"))
-LAYOUT, SETTINGS = memory.Layout(), memory.Settings((0, 32, 0), 0.9, 4096, 8, 2048)
+LAYOUT, SETTINGS = Layout(), Settings((0, 32, 0), 0.9, 4096, 8, 2048)
 
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family["name"])
 sized_families = [family for family in FAMILIES if "billions" in family]
@@ -28,7 +29,7 @@ sized_families = [family for family in FAMILIES if "billions" in family]
 def test_a_token_takes_what_its_layers_keep(family):
     model = read_model(family["config"])
     taken = sum(
-        layers.count * memory.token_bytes(layers, model, LAYOUT, SETTINGS)
+        layers.count * token_bytes(layers, model, LAYOUT, SETTINGS)
         for layers in model.kv_layers
         if layers.kind != "state"
     )

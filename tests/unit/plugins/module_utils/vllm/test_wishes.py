@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Wishes, read_gpus, read_wishes
-
-GIB = 1024**3
-L40S = {"name": "NVIDIA L40S"}
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import Wishes, read_wishes
 
 
 @pytest.mark.parametrize(
@@ -57,80 +54,3 @@ def test_a_share_lies_between_0_and_1(value):
 def test_a_wrong_wish_is_refused(params, message):
     with pytest.raises(Refusal, match=message):
         read_wishes(params)
-
-
-def test_a_gpus_name_says_what_is_left_out():
-    (gpu,) = read_gpus([L40S])[0]
-    assert gpu.compute_capability == "8.9"
-    assert 44 * GIB < gpu.memory_bytes < 45 * GIB
-
-
-@pytest.mark.parametrize(
-    ("described", "gib"),
-    [
-        pytest.param(48, 44.4, id="as it is sold: CUDA sees less"),
-        pytest.param(44.74, 44.74, id="no whole MiB, so it is CUDA's own: as described"),
-        pytest.param(40, 40, id="less than the table: as described"),
-        pytest.param(96, 96, id="another card than the table's: as described"),
-    ],
-)
-def test_memory_that_is_reported_counts_as_cuda_will_see_it(described, gib):
-    (gpu,) = read_gpus([{**L40S, "memory_bytes": int(described * GIB)}])[0]
-    assert gpu.memory_bytes == pytest.approx(gib * GIB, rel=0.001)
-
-
-@pytest.mark.parametrize("capability", ["9.0", 9.0, [9, 0]])
-def test_a_capability_may_be_written_as_text_number_or_list(capability):
-    (gpu,) = read_gpus([{**L40S, "compute_capability": capability}])[0]
-    assert gpu.compute_capability == "9.0"
-
-
-def test_several_of_a_kind_are_counted_on():
-    assert [gpu.index for gpu in read_gpus([{**L40S, "count": 2}, L40S])[0]] == [0, 1, 2]
-
-
-def test_the_drivers_own_numbers_stay():
-    assert [gpu.handle for gpu in read_gpus([{**L40S, "index": 3}, {**L40S, "index": 1}])[0]] == ["3", "1"]
-
-
-def test_memory_that_nobody_else_holds_is_free():
-    full = {**L40S, "memory_bytes": 46 * GIB, "memory_free_bytes": 40 * GIB}
-    ours = {"name": "VLLM::EngineCore", "memory_bytes": 5 * GIB}
-    theirs = {"name": "python3", "memory_bytes": GIB}
-    assert read_gpus([full])[0][0].used_bytes == 6 * GIB
-    assert read_gpus([{**full, "processes": [ours, theirs]}])[0][0].used_bytes == GIB
-
-
-def test_slices_take_their_gpus_place():
-    slices = [{"uuid": f"MIG-{n}", "name": None, "memory_bytes": 20 * GIB} for n in "ab"]
-    found = read_gpus([{"name": "NVIDIA A100-SXM4-80GB", "index": 0, "memory_bytes": 80 * GIB, "mig_devices": slices}])[
-        0
-    ]
-    assert [(gpu.handle, gpu.is_slice, gpu.memory_bytes) for gpu in found] == [
-        ("MIG-a", True, 20 * GIB),
-        ("MIG-b", True, 20 * GIB),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("gpus", "message"),
-    [
-        ("L40S", "wanted a list of GPUs"),
-        (["L40S"], "wanted a mapping such as"),
-        ([{"memory_bytes": 1}], "wanted a mapping such as"),
-        ([L40S, [L40S]], "wanted one list for one node, or one list for each node"),
-        ([[L40S], []], "take the node without GPU away"),
-        ([{**L40S, "memory_bytes": 48}], "less than 1 GiB; wanted bytes"),
-        ([{"name": "a GPU"}], "add memory_bytes to it under gpus"),
-        ([{**L40S, "compute_capability": "new"}], "wanted a text such as '8.9'"),
-        ([{**L40S, "count": 0}], "wanted auto or a whole number from 1"),
-        ([{**L40S, "fault": "GPU is lost"}], "wanted sound ones; take it out of gpus"),
-    ],
-)
-def test_what_is_no_gpu_is_refused(gpus, message):
-    with pytest.raises(Refusal, match=message):
-        read_gpus(gpus)
-
-
-def test_no_gpu_means_the_cpu():
-    assert read_gpus([]) == ()

@@ -1,0 +1,267 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_container
+short_description: Ensure a container as one unit of state - image, files, service and health
+version_added: 0.1.0
+description:
+  - Resolves the image's tag once and pulls it by digest, as M(gpuchat.stack.gpuchat_image) does.
+  - Writes the container's files and its compose project or systemd unit as one validated set, as
+    M(gpuchat.stack.gpuchat_files) does.
+  - Starts it, restarts it where its files have changed since its last start, and waits until it is healthy, as
+    M(gpuchat.stack.gpuchat_service) does.
+  - The container has a read-only root, no capabilities, no new privileges, and the host's network.
+options:
+  name:
+    description: Name of the container, its compose project or its unit.
+    type: str
+    required: true
+  image:
+    description: Image with its tag; V(latest) is refused.
+    type: str
+    required: true
+  registry_map:
+    description: Registry to use in place of the one in the name, by its name.
+    type: dict
+    default: {}
+  registry_mirrors:
+    description: Addresses of mirrors of Docker Hub.
+    type: list
+    elements: str
+    default: []
+  insecure_registries:
+    description: Registries that speak plain HTTP.
+    type: list
+    elements: str
+    default: []
+  lock_file:
+    description: File on the control node that records digests.
+    type: path
+    required: true
+  locked_digest:
+    description: The recorded digest; set by the action plugin.
+    type: str
+  timeout:
+    description: Seconds that a pull may take.
+    type: int
+    default: 7200
+  supervisor:
+    description: What runs it; one that ran under the other is moved.
+    type: str
+    choices: [compose, systemd]
+    default: compose
+  folder:
+    description: Folder on the host for its files.
+    type: path
+    required: true
+  files:
+    description: The container's further files.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dest:
+        description: Absolute path on the host.
+        type: path
+        required: true
+      template:
+        description: A template of the role, rendered on the control node.
+        type: str
+      vars:
+        description: More variables for this template alone.
+        type: dict
+      content:
+        description: The text itself.
+        type: str
+      secret_content:
+        description: The text itself where O(files[].secret) is true; set by the action plugin.
+        type: str
+      folder:
+        description: The entry is a folder.
+        type: bool
+        default: false
+      owner:
+        description: Owner, by name or number.
+        type: str
+        default: '0'
+      group:
+        description: Group, by name or number.
+        type: str
+        default: '0'
+      mode:
+        description: Mode in octal digits; unless set, C(0644), C(0755) for folders, C(0600) for secret files.
+        type: str
+      secret:
+        description: Keep the content out of diffs and logs.
+        type: bool
+        default: false
+  user:
+    description: User and group that it runs as, as numbers, C(1000:1000).
+    type: str
+    required: true
+  entrypoint:
+    description: Program and arguments in place of the image's own.
+    type: list
+    elements: str
+    default: []
+  command:
+    description: Arguments of the entrypoint.
+    type: list
+    elements: str
+    default: []
+  environment:
+    description: Environment variables; they can be read by C(docker inspect), so secrets belong in O(files).
+    type: dict
+    default: {}
+  volumes:
+    description: What is mounted, as Docker takes it.
+    type: list
+    elements: str
+    default: []
+  tmpfs:
+    description: Folders in memory.
+    type: list
+    elements: str
+    default: [/tmp]
+  shm_size:
+    description: Size of C(/dev/shm).
+    type: str
+    default: ''
+  gpus:
+    description: NVIDIA GPUs that it gets, V(all), or indices or UUIDs by comma; empty for none.
+    type: str
+    default: ''
+  health_command:
+    description: Command in the container that succeeds when it is healthy.
+    type: list
+    elements: str
+    default: []
+  start_seconds:
+    description: Longest time until it is healthy, for Docker's own check.
+    type: int
+    default: 60
+  stop_seconds:
+    description: Longest time until it has ended.
+    type: int
+    default: 10
+  digest:
+    description: A word on what else it runs with, such as a model's commit; another word is a new start.
+    type: str
+    default: ''
+  health:
+    description: What must answer before the task succeeds.
+    type: dict
+    suboptions:
+      url:
+        description: Address that must answer.
+        type: str
+      status:
+        description: Status with which it must answer.
+        type: int
+        default: 200
+      timeout:
+        description: Seconds to wait.
+        type: int
+        default: 60
+  state:
+    description: V(absent) stops it and removes its files; the image stays.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    description: Predicts pull, files and start; health after a change cannot be and is named in RV(not_predicted).
+    support: full
+  diff_mode:
+    description: Shows the image's reference, each file that is not secret, and the service's state.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Start the model server
+  gpuchat.stack.gpuchat_container:
+    name: gpuchat-vllm
+    image: vllm/vllm-openai:v0.32.0
+    lock_file: '{{ inventory_dir }}/.gpuchat/lock.yml'
+    folder: /etc/gpuchat/vllm
+    user: 69980:69980
+    entrypoint: [vllm, serve, --config, /etc/vllm/config.yaml]
+    volumes: ['/etc/gpuchat/vllm/config.yaml:/etc/vllm/config.yaml:ro']
+    files:
+      - dest: /etc/gpuchat/vllm/config.yaml
+        template: config.yaml.j2
+    gpus: all
+    health:
+      url: http://127.0.0.1:8000/health
+      timeout: 600
+"""
+
+RETURN = r"""
+reference:
+  description: The name by which the image is run, with its digest.
+  type: str
+  returned: when state is present
+digest:
+  description: The image's digest.
+  type: str
+  returned: when state is present
+moved_to:
+  description: The tag's present digest where it is no longer the recorded one, else empty.
+  type: str
+  returned: when state is present
+not_predicted:
+  description: What check mode could not predict, and why.
+  type: list
+  elements: str
+  returned: where there is anything
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.docker import container_runner, images_runner
+from ..module_utils.gpuchat.system import files_runner, service_runner
+
+WORDS = {"type": "list", "elements": "str", "default": []}
+SPECIFICATION = {
+    "name": {"type": "str", "required": True},
+    "image": {"type": "str", "required": True},
+    **images_runner.OPTIONS,
+    "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "compose"},
+    "folder": {"type": "path", "required": True},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": files_runner.OPTIONS},
+    "user": {"type": "str", "required": True},
+    "entrypoint": WORDS,
+    "command": WORDS,
+    "environment": {"type": "dict", "default": {}},
+    "volumes": WORDS,
+    "tmpfs": {**WORDS, "default": ["/tmp"]},
+    "shm_size": {"type": "str", "default": ""},
+    "gpus": {"type": "str", "default": ""},
+    "health_command": WORDS,
+    "start_seconds": {"type": "int", "default": 60},
+    "stop_seconds": {"type": "int", "default": 10},
+    "digest": {"type": "str", "default": ""},
+    "health": {"type": "dict", "options": service_runner.HEALTH_OPTIONS},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
+    invocation = {"name": module.params["name"], "image": module.params["image"]}
+    subject = f"container {module.params['name']}"
+    front.run(module, lambda: container_runner.ensure(module.params, module.check_mode), subject, invocation=invocation)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Made by tools/inventory_variables.py from the roles; not to be edited by hand.
+"""Which variables of the inventory the roles hand to an option: module -> option -> variables."""
+
+from __future__ import annotations
+
+# fmt: off
+VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "gpuchat_accelerator": {
+        "accelerator": (
+            "gpuchat_accelerator",
+        ),
+        "install_driver": (
+            "nvidia_driver_install",
+        ),
+        "reboot": (
+            "nvidia_driver_reboot",
+        ),
+        "signed_modules": (
+            "nvidia_driver_source",
+        ),
+        "toolbox": (
+            "gpuchat_toolbox",
+        ),
+    },
+    "gpuchat_check": {
+        "api_key": (
+            "gpuchat_vllm_api_key",
+        ),
+        "model": (
+            "gpuchat_model.name",
+        ),
+        "url": (
+            "gpuchat_private_address",
+            "gpuchat_vllm_port",
+        ),
+    },
+    "gpuchat_container": {
+        "environment": (
+            "vllm_environment",
+        ),
+        "files.content": (
+            "gpuchat_vllm_api_key",
+        ),
+        "files.group": (
+            "vllm_uid",
+        ),
+        "files.owner": (
+            "lobechat_uid",
+            "vllm_uid",
+        ),
+        "health.timeout": (
+            "vllm_start_seconds",
+        ),
+        "health.url": (
+            "gpuchat_lobechat_port",
+            "gpuchat_private_address",
+            "gpuchat_vllm_port",
+        ),
+        "health_command": (
+            "gpuchat_lobechat_port",
+            "gpuchat_private_address",
+            "gpuchat_vllm_port",
+        ),
+        "image": (
+            "lobechat_image",
+            "vllm_cpu_image",
+            "vllm_image",
+        ),
+        "insecure_registries": (
+            "gpuchat_insecure_registries",
+        ),
+        "lock_file": (
+            "gpuchat_lock_file",
+        ),
+        "registry_map": (
+            "gpuchat_registry_map",
+        ),
+        "registry_mirrors": (
+            "gpuchat_registry_mirrors",
+        ),
+        "start_seconds": (
+            "vllm_start_seconds",
+        ),
+        "stop_seconds": (
+            "vllm_stop_seconds",
+        ),
+        "supervisor": (
+            "gpuchat_supervisor",
+        ),
+        "user": (
+            "lobechat_uid",
+            "vllm_uid",
+        ),
+    },
+    "gpuchat_docker_daemon": {
+        "cdi": (
+            "nvidia_container_toolkit_cdi",
+        ),
+        "default_runtime": (
+            "nvidia_container_toolkit_default_runtime",
+        ),
+        "path": (
+            "nvidia_container_toolkit_rootless_user",
+        ),
+        "state": (
+            "nvidia_container_toolkit_state",
+        ),
+    },
+    "gpuchat_files": {
+        "files.content": (
+            "edge_certificate_file",
+            "edge_certificate_key_file",
+        ),
+        "state": (
+            "nvidia_container_toolkit_state",
+        ),
+    },
+    "gpuchat_image": {
+        "insecure_registries": (
+            "gpuchat_insecure_registries",
+        ),
+        "lock_file": (
+            "gpuchat_lock_file",
+        ),
+        "name": (
+            "nvidia_container_toolkit_trial_image",
+        ),
+        "registry_map": (
+            "gpuchat_registry_map",
+        ),
+        "registry_mirrors": (
+            "gpuchat_registry_mirrors",
+        ),
+    },
+    "gpuchat_model": {
+        "connections_per_file": (
+            "model_connections_per_file",
+        ),
+        "endpoint": (
+            "gpuchat_model.endpoints",
+        ),
+        "exclude": (
+            "gpuchat_model.exclude",
+        ),
+        "include": (
+            "gpuchat_model.include",
+        ),
+        "rate_limit": (
+            "model_rate_limit",
+        ),
+        "repo": (
+            "gpuchat_model.repo",
+        ),
+        "revision": (
+            "gpuchat_model.revision",
+        ),
+        "source": (
+            "gpuchat_model.source",
+        ),
+        "token": (
+            "model_token",
+        ),
+        "token_for": (
+            "model_token_for",
+        ),
+        "toolbox": (
+            "gpuchat_toolbox",
+        ),
+        "update": (
+            "model_update",
+        ),
+        "verify": (
+            "model_verify",
+        ),
+        "workers": (
+            "model_workers",
+        ),
+    },
+    "gpuchat_packages": {
+        "apt_repository.key_fingerprint": (
+            "docker_repository_key_fingerprint",
+        ),
+        "apt_repository.key_url": (
+            "docker_repository_key_url",
+            "docker_repository_url",
+        ),
+        "apt_repository.url": (
+            "docker_repository_url",
+        ),
+        "conflicts": (
+            "docker_source",
+        ),
+        "dnf_repository": (
+            "nvidia_container_toolkit_repository_key_fingerprint",
+            "nvidia_container_toolkit_repository_key_url",
+            "nvidia_container_toolkit_repository_url",
+        ),
+        "dnf_repository.key_fingerprint": (
+            "docker_repository_key_fingerprint",
+        ),
+        "dnf_repository.key_url": (
+            "docker_repository_key_url",
+            "docker_repository_url",
+        ),
+        "dnf_repository.url": (
+            "docker_repository_url",
+        ),
+        "hold": (
+            "docker_source",
+            "docker_version",
+            "nvidia_driver_hold",
+        ),
+        "packages": (
+            "docker_source",
+            "docker_version",
+            "nvidia_driver_kernel",
+            "nvidia_driver_source",
+        ),
+        "packages.default": (
+            "nvidia_container_toolkit_version",
+        ),
+        "refused_packages": (
+            "docker_source",
+            "nvidia_driver_kernel",
+            "nvidia_driver_packages",
+        ),
+        "refused_releases": (
+            "docker_source",
+            "nvidia_driver_packages",
+            "nvidia_driver_repository_key_fingerprint",
+            "nvidia_driver_source",
+        ),
+        "space.minimum_gib": (
+            "docker_minimum_free_gib",
+        ),
+        "space.paths": (
+            "docker_data_root",
+            "docker_settings",
+        ),
+    },
+    "gpuchat_secrets": {
+        "authority_file": (
+            "gpuchat_authority_file",
+        ),
+        "file": (
+            "gpuchat_secrets_file",
+        ),
+        "tls_names": (
+            "edge_certificate_file",
+            "edge_extra_names",
+            "gpuchat_domain",
+        ),
+    },
+    "gpuchat_verify": {
+        "report_file": (
+            "gpuchat_report_file",
+        ),
+        "site.address": (
+            "verify_address",
+        ),
+        "site.answer": (
+            "verify_answer",
+        ),
+        "site.domain": (
+            "gpuchat_domain",
+        ),
+        "site.long_question": (
+            "verify_long_question",
+        ),
+        "site.model": (
+            "gpuchat_model.name",
+        ),
+        "site.open_ports": (
+            "verify_open_ports",
+        ),
+        "site.question": (
+            "verify_question",
+        ),
+    },
+    "gpuchat_virtualenv": {
+        "index_url": (
+            "toolbox_index_url",
+        ),
+        "path": (
+            "gpuchat_toolbox",
+        ),
+        "python": (
+            "toolbox_python",
+        ),
+        "trusted_hosts": (
+            "toolbox_trusted_hosts",
+        ),
+    },
+    "gpuchat_vllm_plan": {
+        "context": (
+            "gpuchat_context",
+        ),
+        "cpu_kv_cache_bytes": (
+            "vllm_cpu_kv_cache_gib",
+        ),
+        "extra_args": (
+            "vllm_args",
+            "vllm_reasoning_parser",
+            "vllm_tool_call_parser",
+        ),
+        "gpus": (
+            "vllm_gpus",
+        ),
+        "max_model_len": (
+            "vllm_max_model_len",
+        ),
+        "repo": (
+            "gpuchat_model.repo",
+        ),
+        "users": (
+            "gpuchat_users",
+        ),
+        "vllm_version": (
+            "vllm_version",
+        ),
+    },
+}

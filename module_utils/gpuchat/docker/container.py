@@ -1,0 +1,169 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One container, described once, and written as a compose project or as a systemd unit.
+
+Both run it alike: with a read-only root, no capabilities, no new privileges, and on the host's network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..core.errors import Refusal
+
+HEAD = "# Made by gpuchat; changes are lost in the next run.\n"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+STOP_MARGIN_SECONDS = 15
+"""How much longer systemd waits than Docker does."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What runs.
+
+    Attributes:
+        image: its reference by digest.
+        user: user and group, as numbers (``69980:69980``).
+        entrypoint: replaces the image's where it is not empty.
+        volumes: as Docker takes them (``/host:/container:ro``).
+        tmpfs: folders in memory, with their options.
+        shm_size: size of /dev/shm (``16g``), or empty.
+        gpus: ``all``, GPUs by comma, or empty for none.
+        health_command: succeeds in the container when it is healthy.
+        start_seconds: how long it may take to become healthy.
+        stop_seconds: how long it may take to end.
+    """
+
+    name: str
+    image: str
+    user: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ("/tmp",)
+    shm_size: str = ""
+    gpus: str = ""
+    health_command: tuple[str, ...] = ()
+    start_seconds: int = 60
+    stop_seconds: int = 10
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise Refusal(
+                f"found the name {self.name!r}; wanted lower-case letters, digits, - and _; set name to such a one"
+            )
+        wrong = [name for name in self.environment if not name or "=" in name or "\0" in name]
+        if wrong:
+            raise Refusal(
+                f"found the variable {wrong[0]!r} in environment; wanted a name without =; set environment anew"
+            )
+
+
+def compose_path(folder: str) -> str:
+    return f"{folder}/compose.yml"
+
+
+def unit_path(name: str) -> str:
+    return f"/etc/systemd/system/{name}.service"
+
+
+def compose_project(container: Container) -> str:
+    """Return the container as a compose project of its own name (compose-spec, which reads JSON values too)."""
+    service: dict[str, object] = {
+        "container_name": container.name,
+        "image": container.image,
+        "restart": "always",
+        "network_mode": "host",
+        "user": container.user,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "init": True,
+        "stop_grace_period": f"{container.stop_seconds}s",
+        "logging": {"driver": "json-file", "options": {"max-size": "50m", "max-file": "3"}},
+    }
+    if container.entrypoint:
+        service["entrypoint"] = list(container.entrypoint)
+    if container.command:
+        service["command"] = list(container.command)
+    service["environment"] = dict(container.environment)
+    service["volumes"] = list(container.volumes)
+    service["tmpfs"] = list(container.tmpfs)
+    if container.shm_size:
+        service["shm_size"] = container.shm_size
+    if container.gpus:
+        wanted = {"count": "all"} if container.gpus == "all" else {"device_ids": container.gpus.split(",")}
+        device = {"driver": "nvidia", **wanted, "capabilities": ["gpu"]}
+        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    if container.health_command:
+        service["healthcheck"] = {
+            "test": ["CMD", *container.health_command],
+            "interval": "30s",
+            "timeout": "10s",
+            "retries": 3,
+            "start_period": f"{container.start_seconds}s",
+        }
+    lines = [f"name: {_compose(container.name)}", "services:", f"  {container.name}:"]
+    for key, value in service.items():
+        if isinstance(value, dict) and key == "environment" and value:
+            lines += [f"    {key}:", *(f"      {_compose(name)}: {_compose(word)}" for name, word in value.items())]
+        else:
+            lines.append(f"    {key}: {_compose(value)}")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _compose(value: object) -> str:
+    """Return a value as JSON; ``$`` is doubled, for Compose would put a variable in its place."""
+    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
+
+
+def systemd_unit(container: Container) -> str:
+    """Return the container as a systemd unit that runs ``docker run`` (systemd.service(5))."""
+    docker = "/usr/bin/docker"
+    words = [f"ExecStart={docker} run --rm --name {container.name}", "--log-driver none", "--network host"]
+    words += [f"--user {_systemd(container.user)}", "--read-only", "--cap-drop ALL"]
+    words += ["--security-opt no-new-privileges:true", "--init"]
+    words += [f"--env {_systemd(f'{name}={value}')}" for name, value in container.environment.items()]
+    words += [f"--volume {_systemd(volume)}" for volume in container.volumes]
+    words += [f"--tmpfs {_systemd(folder)}" for folder in container.tmpfs]
+    words += [f"--shm-size {_systemd(container.shm_size)}"] if container.shm_size else []
+    if container.gpus:
+        words.append(f"--gpus {_systemd('all' if container.gpus == 'all' else _devices(container.gpus))}")
+    words += [f"--entrypoint {_systemd(container.entrypoint[0])}"] if container.entrypoint else []
+    words.append(" ".join(map(_systemd, (container.image, *container.entrypoint[1:], *container.command))))
+    start = " \\\n  ".join(words)
+    return f"""{HEAD}[Unit]
+Description={container.name}
+Requires=docker.service
+After=docker.service network-online.target
+Wants=network-online.target
+PartOf=docker.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+Restart=always
+RestartSec=2
+TimeoutStartSec=300
+TimeoutStopSec={container.stop_seconds + STOP_MARGIN_SECONDS}
+ExecStartPre=-{docker} rm --force {container.name}
+{start}
+ExecStop={docker} stop --time {container.stop_seconds} {container.name}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _devices(gpus: str) -> str:
+    """Return ``--gpus``' own form for several: a field of a CSV record, so quoted."""
+    return f'"device={gpus}"'
+
+
+def _systemd(text: str) -> str:
+    """Quote a word; systemd reads ``%`` and ``$`` itself, so both are doubled."""
+    return json.dumps(text, ensure_ascii=False).replace("%", "%%").replace("$", "$$")

@@ -1,0 +1,82 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ensures a container as one unit of state: its image, its files, its service, its health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.change import merged
+from ..system import files_runner, service_runner
+from . import images_runner
+from .container import Container, compose_path, compose_project, systemd_unit, unit_path
+
+
+def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
+    """Ensure the container that a module's parameters describe, and return the module's result.
+
+    The image is pulled before a file changes, and the files are validated before the service is touched: what ran
+    before runs on where one of these fails.
+
+    Raises:
+        Refusal: the image cannot be resolved, or the files are not valid.
+        CommandFailed: the pull failed.
+        Unhealthy: the container does not come up.
+    """
+    if params["state"] == "absent":
+        return merged(_service(params, "", check), _files(params, [], check))
+    image = images_runner.ensure({**params, "name": params["image"]}, check)
+    own = [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, str(image["reference"]))]
+    files = _files(params, own, check)
+    return merged(image, files, _service(params, f"{files['digest']} {params['digest']}".strip(), check))
+
+
+def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
+    container = Container(
+        name=params["name"],
+        image=reference,
+        user=params["user"],
+        entrypoint=tuple(params["entrypoint"]),
+        command=tuple(params["command"]),
+        environment={str(name): str(value) for name, value in params["environment"].items()},
+        volumes=tuple(params["volumes"]),
+        tmpfs=tuple(params["tmpfs"]),
+        shm_size=params["shm_size"],
+        gpus=params["gpus"],
+        health_command=tuple(params["health_command"]),
+        start_seconds=params["start_seconds"],
+        stop_seconds=params["stop_seconds"],
+    )
+    if params["supervisor"] == "compose":
+        return {"dest": compose_path(params["folder"]), "content": compose_project(container)}
+    return {"dest": unit_path(container.name), "content": systemd_unit(container)}
+
+
+def _files(params: Mapping[str, Any], files: Iterable[Mapping[str, object]], check: bool) -> dict[str, Any]:
+    validate = {
+        "compose": ["docker", "compose", "--file", f"{{staged}}{compose_path(params['folder'])}", "config", "--quiet"],
+        "systemd": ["systemd-analyze", "verify", f"{{staged}}{unit_path(params['name'])}"],
+    }
+    given = {
+        "name": params["name"],
+        "state": params["state"],
+        "files": [{**files_runner.USUAL, **entry} for entry in files],
+        "validate": validate[params["supervisor"]],
+        "validate_requires": ["docker"],
+    }
+    return files_runner.ensure(given, check)
+
+
+def _service(params: Mapping[str, Any], digest: str, check: bool) -> dict[str, Any]:
+    given = {
+        "name": params["name"],
+        "supervisor": params["supervisor"],
+        "compose_file": compose_path(params["folder"]),
+        "state": "absent" if params["state"] == "absent" else "started",
+        "digest": digest,
+        "reload_digest": None,
+        "adopt": False,
+        "health": params["health"],
+    }
+    return service_runner.ensure(given, check)

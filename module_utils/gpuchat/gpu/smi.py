@@ -1,0 +1,111 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What nvidia-smi prints: its tables of GPUs and processes, its errors, the CUDA version that the driver serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from ..core.units import MIB
+from .readings import GPU_IS_LOST, Gpu, Process, architecture, pci_address
+
+SMI_FIELDS = (
+    "index",
+    "pci.bus_id",
+    "uuid",
+    "name",
+    "driver_version",
+    "memory.total",
+    "memory.free",
+    "compute_cap",
+    "mig.mode.current",
+    "pcie.link.gen.current",
+    "pcie.link.width.current",
+    "pcie.link.gen.max",
+    "pcie.link.width.max",
+    "ecc.errors.corrected.volatile.total",
+    "ecc.errors.uncorrected.volatile.total",
+    "temperature.gpu",
+)
+
+SMI_PROCESS_FIELDS = ("gpu_uuid", "pid", "used_memory", "process_name")
+
+
+def unknown_smi_field(text: str) -> str | None:
+    """Return the field that an older nvidia-smi does not know, and for which it refuses the whole query."""
+    found = re.search(r'Field "([^"]+)" is not a valid field to query', text)
+    return found.group(1) if found else None
+
+
+def smi_error(status: int, text: str) -> tuple[int, str]:
+    """Return NVML's error code for an nvidia-smi that failed, and its words on one line.
+
+    A GPU off the bus is known by its words: newer drivers end with 255 and "Unknown Error".
+    """
+    said = " ".join(text.split())
+    if "Unable to determine the device handle" in said or "GPU is lost" in said:
+        return GPU_IS_LOST, said
+    return status, said
+
+
+def parse_smi(text: str, fields: Sequence[str], processes: str | None) -> tuple[tuple[Gpu, ...], str | None]:
+    """Read the answers of ``nvidia-smi --query-gpu`` and ``--query-compute-apps`` (CSV, no header, no units).
+
+    Returns the GPUs and the driver's version. Memory is given in MiB there; warnings may stand between the rows.
+    """
+    lines = [[cell.strip() for cell in line.split(",")] for line in text.splitlines()]
+    rows = [dict(zip(fields, cells)) for cells in lines if len(cells) == len(fields)]
+    versions = [row["driver_version"] for row in rows if _word(row.get("driver_version"))]
+    return tuple(_smi_gpu(row, processes) for row in rows), versions[0] if versions else None
+
+
+def _smi_gpu(row: Mapping[str, str], processes: str | None) -> Gpu:
+    uuid, capability, mode = (_word(row.get(name)) for name in ("uuid", "compute_cap", "mig.mode.current"))
+    address = row.get("pci.bus_id") or ""
+    faults = [cell.strip("[]") for cell in row.values() if cell in ("[GPU is lost]", "[GPU requires reset]")]
+    return Gpu(
+        index=_number(row.get("index")),
+        pci_address=pci_address(address) if re.fullmatch(r"[0-9A-Fa-f]+:[0-9A-Fa-f:.]+", address) else None,
+        uuid=uuid,
+        name=_word(row.get("name")),
+        memory_bytes=_number(row.get("memory.total"), MIB),
+        memory_free_bytes=_number(row.get("memory.free"), MIB),
+        memory_supported=row.get("memory.total") not in ("[N/A]", "[Not Supported]", "N/A"),
+        compute_capability=capability,
+        architecture=architecture(None, capability),
+        mig_mode=mode.lower() if mode else None,
+        mig_devices=None if mode == "Enabled" or faults else (),
+        pcie_gen=_number(row.get("pcie.link.gen.current")),
+        pcie_width=_number(row.get("pcie.link.width.current")),
+        pcie_max_gen=_number(row.get("pcie.link.gen.max")),
+        pcie_max_width=_number(row.get("pcie.link.width.max")),
+        ecc_corrected=_number(row.get("ecc.errors.corrected.volatile.total")),
+        ecc_uncorrected=_number(row.get("ecc.errors.uncorrected.volatile.total")),
+        temperature_c=_number(row.get("temperature.gpu")),
+        processes=None if processes is None or uuid is None else _smi_processes(processes, uuid),
+        fault=faults[0] if faults else "",
+    )
+
+
+def _smi_processes(text: str, uuid: str) -> tuple[Process, ...]:
+    rows = [[cell.strip() for cell in line.split(",", 3)] for line in text.splitlines()]
+    return tuple(
+        Process(int(pid), _word(name), _number(used, MIB))
+        for gpu, pid, used, name in (row for row in rows if len(row) == len(SMI_PROCESS_FIELDS))
+        if gpu == uuid and pid.isdecimal()
+    )
+
+
+def _word(cell: str | None) -> str | None:
+    return None if not cell or cell.startswith("[") or cell == "N/A" else cell
+
+
+def _number(cell: str | None, unit: int = 1) -> int | None:
+    return int(cell) * unit if cell and cell.isdecimal() else None
+
+
+def smi_cuda_version(text: str) -> str | None:
+    """Find the highest CUDA version that the driver serves in ``nvidia-smi -q -x``."""
+    found = re.search(r"<cuda_version>(\d+\.\d+)</cuda_version>", text)
+    return found.group(1) if found else None

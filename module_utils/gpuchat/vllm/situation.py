@@ -1,0 +1,132 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that is known before the wishes: the model, the GPUs, the version."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
+from ..core.errors import Refusal
+from ..core.units import GIB
+from .devices import Device, Nodes, read_gpus
+from .layout import Shape
+from .memory import Budget
+from .releases import behaves_like
+from .wishes import Wishes
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that is known before the wishes.
+
+    Attributes:
+        config: the model's config.json.
+        nodes: GPUs by node; none for a plan on the CPU.
+        repo: the model's name on its hub, by which its family is known.
+        cpu_kv_cache_bytes: memory for the KV cache on a host without GPU.
+        number: the version, to compare.
+        usual_dtype: what vLLM takes for the dtype on a GPU that has all of them.
+        known: budgets that were estimated already, of this model.
+    """
+
+    config: Mapping[str, object]
+    model: ModelFacts
+    nodes: Nodes
+    version: str
+    number: tuple[int, ...]
+    usual_dtype: str
+    repo: str = ""
+    driver_version: str = ""
+    cpu_kv_cache_bytes: int = 4 * GIB
+    known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def gpu_count(self) -> int:
+        return len(self.devices)
+
+    @functools.cached_property
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(device for node in self.nodes for device in node)
+
+    @functools.cached_property
+    def shape(self) -> Shape:
+        """The widths of the model that must divide."""
+        config, model = self.config, self.model
+        quantization = config.get("quantization_config") or text_config(config).get("quantization_config") or {}
+        block = 1
+        if isinstance(quantization, Mapping):
+            blocks, group = quantization.get("weight_block_size"), quantization.get("group_size")
+            if isinstance(blocks, (list, tuple)) and blocks:
+                block = max(int(str(one)) for one in blocks)
+            elif isinstance(group, int) and group > 1:
+                block = group
+        is_mixed = bool(model.experts)
+        return Shape(
+            heads=model.heads,
+            key_heads=0 if model.is_mla else model.kv_heads,
+            layers=model.layers,
+            vocabulary=model.vocab_size,
+            head_size=1 if model.is_mla else model.head_dim,
+            inner_widths=() if is_mixed else (model.intermediate_size,),
+            expert_width=model.moe_intermediate_size if is_mixed else 0,
+            experts=model.experts,
+            block=block,
+        )
+
+
+def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
+    """Read what is known from a task's options.
+
+    Raises:
+        Refusal: a GPU that is none, no version, and neither GPUs nor memory for a cache on the CPU.
+    """
+    config = params.get("model_config")
+    weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
+    nodes = read_gpus(params.get("gpus") or [])
+    model = read_model(config if isinstance(config, Mapping) else {}, None if weights is None else int(str(weights)))
+    if not nodes and int(str(space or 0)) < GIB:
+        raise Refusal(
+            f"gpus is empty and cpu_kv_cache_bytes is {space or 0}; wanted GPUs, or at least 1 GiB of memory for "
+            f"the KV cache on the CPU; set cpu_kv_cache_bytes to {GIB} or more"
+        )
+    weakest = min((device.compute_capability for node in nodes for device in node), key=_parts, default="")
+    return Situation(
+        config=config if isinstance(config, Mapping) else {},
+        model=as_loaded(model, wishes.dtype, weakest),
+        nodes=nodes,
+        version=str(params["vllm_version"]),
+        number=behaves_like(str(params["vllm_version"])),
+        usual_dtype=as_loaded(model, None, "").dtype,
+        repo=str(params.get("repo") or ""),
+        driver_version=str(params.get("driver_version") or ""),
+        cpu_kv_cache_bytes=int(str(space or 0)) // GIB * GIB,
+    )
+
+
+def _parts(capability: str) -> tuple[int, ...]:
+    return tuple(map(int, capability.split("."))) if capability else (99,)
+
+
+def as_loaded(model: ModelFacts, dtype: str | None, capability: str) -> ModelFacts:
+    """Return a model with the dtype in which vLLM loads what is not quantized.
+
+    As in ``_resolve_auto_dtype`` of vLLM's ``config/model.py``: float32 becomes 16 bits wide, and bfloat16 becomes
+    float16 where the GPU is older than Ampere.
+
+    Args:
+        model: as published.
+        dtype: wished, or None.
+        capability: compute capability of the oldest GPU, empty on a CPU.
+    """
+    is_old = bool(capability) and int(capability.split(".", maxsplit=1)[0]) < 8
+    loaded = {"half": "float16", "float": "float32"}.get(dtype or "", dtype or model.dtype)
+    if not dtype and loaded in ("float32", "float"):
+        loaded = "bfloat16"
+    if not dtype and is_old and loaded == "bfloat16":
+        loaded = "float16"
+    ratio = DTYPE_BYTES.get(loaded, 2) / model.dtype_bytes
+    size = model.weights_bytes if model.quantization else int(model.weights_bytes * ratio)
+    return replace(model, dtype=loaded, weights_bytes=size)

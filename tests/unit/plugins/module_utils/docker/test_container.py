@@ -1,0 +1,114 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One container, written for Compose and for systemd."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import (
+    Container,
+    compose_project,
+    systemd_unit,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+IMAGE = "docker.io/vllm/v@sha256:0"
+PLAIN = Container("one", IMAGE, "1:2")
+FULL = Container(
+    name="gpuchat-vllm",
+    image=IMAGE,
+    user="69980:69980",
+    entrypoint=("/bin/sh", "-c", 'KEY="$(cat /k)" exec serve'),
+    command=("--ratio", "50%"),
+    environment={"A": "1", "B": 'say "hi" to $USER: 100%'},
+    volumes=("/srv/models/m:/model:ro",),
+    tmpfs=("/tmp:exec",),
+    shm_size="16g",
+    gpus="0,1",
+    health_command=("python3", "-c", "ask()"),
+    start_seconds=600,
+    stop_seconds=30,
+)
+
+
+def service(container):
+    project = yaml.safe_load(compose_project(container))
+    assert project["name"] == container.name
+    (one,) = project["services"].values()
+    return one
+
+
+def test_a_container_is_confined_whatever_it_is():
+    one = service(PLAIN)
+    assert (one["read_only"], one["cap_drop"], one["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+    unit = systemd_unit(PLAIN)
+    assert all(word in unit for word in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges:true"))
+
+
+def test_a_plain_container_says_nothing_that_nobody_set():
+    assert not {"entrypoint", "command", "shm_size", "deploy", "healthcheck"} & set(service(PLAIN))
+    assert not [word for word in ("--env", "--gpus", "--shm-size", "--entrypoint") if word in systemd_unit(PLAIN)]
+
+
+def test_compose_gets_each_value_with_its_dollars_doubled():
+    one = service(FULL)
+    assert one["entrypoint"] == ["/bin/sh", "-c", 'KEY="$$(cat /k)" exec serve']
+    assert one["environment"] == {"A": "1", "B": 'say "hi" to $$USER: 100%'}
+    assert one["deploy"]["resources"]["reservations"]["devices"] == [
+        {"driver": "nvidia", "device_ids": ["0", "1"], "capabilities": ["gpu"]}
+    ]
+    assert one["healthcheck"] == {
+        "test": ["CMD", "python3", "-c", "ask()"], "interval": "30s", "timeout": "10s", "retries": 3,
+        "start_period": "600s",
+    }  # fmt: skip
+    assert (one["stop_grace_period"], one["shm_size"], one["tmpfs"]) == ("30s", "16g", ["/tmp:exec"])
+
+
+def test_systemd_gets_each_word_with_dollars_and_percents_doubled():
+    unit = systemd_unit(FULL)
+    assert r'--env "B=say \"hi\" to $$USER: 100%%"' in unit
+    assert '--entrypoint "/bin/sh"' in unit
+    assert rf'  "{IMAGE}" "-c" "KEY=\"$$(cat /k)\" exec serve" "--ratio" "50%%"' in unit
+    assert r'--gpus "\"device=0,1\""' in unit
+    assert "TimeoutStopSec=45" in unit
+
+
+@pytest.mark.parametrize("gpus", ["all", "0", "GPU-8a,GPU-9b"])
+def test_gpus_are_all_or_those_that_are_named(gpus):
+    container = Container("one", IMAGE, "1:2", gpus=gpus)
+    (device,) = service(container)["deploy"]["resources"]["reservations"]["devices"]
+    assert device.get("count", device.get("device_ids")) == ("all" if gpus == "all" else gpus.split(","))
+    assert ('--gpus "all"' in systemd_unit(container)) == (gpus == "all")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+def test_any_text_reaches_compose_whole(text):
+    assert service(Container("one", IMAGE, "1:2", environment={"A": text}))["environment"] == {
+        "A": text.replace("$", "$$")
+    }
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+def test_any_text_is_one_word_of_systemds_on_one_line(text):
+    (line,) = [
+        line for line in systemd_unit(Container("one", IMAGE, "1:2", command=(text,))).split("\n") if IMAGE in line
+    ]
+    word = line.strip()[len(f'"{IMAGE}" ') :].replace("%%", "%").replace("$$", "$")
+    assert json.loads(word) == text
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "a b", "-x", "a/b"])
+def test_a_name_that_no_unit_or_project_may_have_is_refused(name):
+    with pytest.raises(Refusal, match="set name to"):
+        Container(name, IMAGE, "1:2")
+
+
+@pytest.mark.parametrize("name", ["", "A=B"])
+def test_a_variable_without_a_proper_name_is_refused(name):
+    with pytest.raises(Refusal, match="environment"):
+        Container("one", IMAGE, "1:2", environment={name: "x"})

@@ -1,0 +1,122 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container as one unit of state: in which order its parts change, and what stays when one fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import container, container_runner
+
+pytestmark = pytest.mark.usefixtures("state_directory")
+DIGEST = "sha256:" + "0" * 64
+RUNNING = [{"Name": "/one", "State": {"Running": True, "Status": "running"}, "RestartCount": 0}]
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.setattr(container_runner, "unit_path", lambda name: f"{tmp_path}/{name}.service")
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}")
+
+    def build(**more):
+        usual = {
+            "name": "one", "image": "a/b:1", "registry_map": {}, "registry_mirrors": [], "insecure_registries": [],
+            "lock_file": "lock.yml", "locked_digest": DIGEST, "timeout": 60, "supervisor": "compose",
+            "folder": f"{tmp_path}/one", "files": [], "user": "1:1", "entrypoint": [], "command": [],
+            "environment": {"PORT": 8000}, "volumes": [], "tmpfs": ["/tmp"], "shm_size": "", "gpus": "",
+            "health_command": [], "start_seconds": 60, "stop_seconds": 10, "digest": "", "health": None,
+            "state": "present",
+        }  # fmt: skip
+        return {**usual, **more}
+
+    return build
+
+
+@pytest.fixture
+def docker(commands, monkeypatch):
+    """A Docker that holds no image, and runs the container once it was asked to."""
+    monkeypatch.setattr(container_runner.images_runner, "resolve", lambda *_: DIGEST)
+    commands.answer("docker image inspect", rc=1)
+    up = lambda: any(" up " in line for line in commands.made)  # noqa: E731
+    commands.answer("docker ps", lambda: "c\n" if up() else "")
+    commands.answer("docker inspect", json.dumps(RUNNING))
+    return commands
+
+
+def acts(commands):
+    verbs = ("pull", "config", "up", "down")
+    return [next(verb for verb in verbs if verb in line.split()) for line in commands.that(*verbs)]
+
+
+def test_a_container_is_pulled_validated_and_started_in_this_order(params, docker):
+    result = container_runner.ensure(params(), check=False)
+    assert acts(docker) == ["pull", "config", "up"]
+    assert (result["changed"], result["reference"]) == (True, f"docker.io/a/b@{DIGEST}")
+    assert [one["before_header"].rpartition("/")[2] for one in result["diff"]] == [
+        "b:1",
+        "one",
+        "compose.yml",
+        "service one",
+    ]
+
+
+def test_a_second_run_changes_nothing(params, docker):
+    container_runner.ensure(params(), check=False)
+    docker.answer("docker image inspect", rc=0)
+    docker.made.clear()
+    docker.answer("docker ps", "c\n")
+    result = container_runner.ensure(params(), check=False)
+    assert (result["changed"], result["diff"], acts(docker)) == (False, [], [])
+
+
+@pytest.mark.parametrize("change", [{"environment": {"PORT": 8001}}, {"digest": "another model"}, {"stop_seconds": 20}])
+def test_whatever_it_runs_with_is_a_new_start(params, docker, change):
+    container_runner.ensure(params(), check=False)
+    docker.answer("docker image inspect", rc=0)
+    docker.answer("docker ps", "c\n")
+    docker.made.clear()
+    assert container_runner.ensure(params(**change), check=False)["changed"]
+    assert any("--force-recreate" in line for line in docker.made)
+
+
+def test_check_mode_predicts_all_and_touches_nothing(params, docker, tmp_path):
+    result = container_runner.ensure(
+        params(health={"url": "http://localhost:1/", "status": 200, "timeout": 1}), check=True
+    )
+    assert len(result["diff"]) == 4
+    assert result["not_predicted"] == ["the health of one: it can be known only after the change"]
+    assert acts(docker) in ([], ["config"])
+    assert not (tmp_path / "one").exists()
+
+
+def test_where_the_pull_fails_nothing_else_was_touched(params, docker, tmp_path):
+    docker.answer("docker pull", rc=1, stderr="no such host")
+    with pytest.raises(CommandFailed, match="no such host"):
+        container_runner.ensure(params(), check=False)
+    assert not (tmp_path / "one").exists()
+    assert acts(docker) == ["pull"]
+
+
+def test_where_the_files_are_not_valid_the_running_container_is_left_alone(params, docker):
+    docker.answer("/usr/bin/docker compose", rc=15, stderr="bad project")
+    with pytest.raises(Refusal, match="bad project"):
+        container_runner.ensure(params(), check=False)
+    assert "up" not in acts(docker)
+
+
+def test_an_absent_container_is_stopped_before_its_files_go(params, docker, tmp_path):
+    container_runner.ensure(params(), check=False)
+    docker.made.clear()
+    docker.answer("docker ps", "c\n")
+    assert container_runner.ensure(params(state="absent"), check=False)["changed"]
+    assert acts(docker) == ["down"]
+    assert not (tmp_path / "one").exists()
+    docker.answer("docker ps", "")
+    assert not container_runner.ensure(params(state="absent"), check=False)["changed"]
+
+
+def test_under_systemd_the_unit_lies_where_systemd_reads_it():
+    assert container.unit_path("one") == "/etc/systemd/system/one.service"
