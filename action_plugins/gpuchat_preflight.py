@@ -14,6 +14,7 @@ from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
 
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
+CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
 ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 
 
@@ -59,17 +60,17 @@ class ActionModule(ActionBase):
         return _Joined(hostvars, more)
 
     def _certificates(self, groups, variables):
+        """Return what was read of each edge's certificate, and the keys apart."""
         pairs, keys = {}, {}
         for host in groups.get("edge", []):
-            given = {word: variables[host].get(f"edge_certificate_{word}") for word in ("file", "key_file")}
-            files = {word: path if isinstance(path, str) else "" for word, path in given.items()}
-            if not any(files.values()):
+            given = [variables[host].get(name) for name in CERTIFICATE]
+            chain, key = (path if isinstance(path, str) else "" for path in given)
+            if not chain and not key:
                 continue
-            pairs[host] = {"certificate_file": files["file"], "key_file": files["key_file"]}
-            pairs[host]["certificate"], pairs[host]["certificate_problem"] = self._text(
-                "edge_certificate_file", files["file"]
-            )
-            keys[host], pairs[host]["key_problem"] = self._text("edge_certificate_key_file", files["key_file"])
+            text, problem = self._text(CERTIFICATE[0], chain)
+            keys[host], key_problem = self._text(CERTIFICATE[1], key)
+            pairs[host] = {"certificate_file": chain, "certificate": text, "certificate_problem": problem}
+            pairs[host].update({"key_file": key, "key_problem": key_problem})
         return pairs, keys
 
     def _text(self, variable, path):
@@ -132,12 +133,16 @@ def _sources(task_vars):
     """Return where the inventory was read from, and why that failed where it did."""
     found = []
     for source in task_vars.get("ansible_inventory_sources") or []:
-        problem = ""
         if "," not in source and not os.path.exists(source):
-            problem = "does not exist; wanted a file or a folder; give its path with -i"
-        elif os.path.isfile(source) and source.endswith((".yml", ".yaml", ".json")):
-            problem = _why_not_yaml(source)
-        found.append({"path": source, "problem": problem})
+            missing = "does not exist; wanted a file or a folder; give its path with -i"
+            found.append({"path": source, "problem": missing})
+            continue
+        found.append({"path": source, "problem": ""})
+        files = sorted(glob.glob(os.path.join(glob.escape(source), "*"))) if os.path.isdir(source) else [source]
+        for path in files:
+            if os.path.isfile(path) and path.endswith((".yml", ".yaml", ".json")):
+                problem = _why_not_yaml(path)
+                found += [{"path": path, "problem": problem}] if problem else []
     return found
 
 

@@ -116,8 +116,13 @@ paths:
   returned: success
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import paths
 from ..module_utils.gpuchat.inventory import preflight
 from ..module_utils.gpuchat.secret import certificates_runner
@@ -137,28 +142,34 @@ SPECIFICATION = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
-    inventory, specification = preflight.read(module.params), preflight.Specification(module.params["roles"])
-    parts = preflight.known_parts(module.params["parts"])
+def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str, object]:
+    """Check the inventory, and return what follows from it for all roles."""
+    inventory, specification = preflight.read(params), preflight.Specification(params["roles"])
+    parts = preflight.known_parts(params["parts"])
     findings = preflight.find_faults(inventory, specification, parts)
-    for host, pair in module.params["certificates"].items() if "edge" in parts else ():
-        key = module.params["certificate_keys"].get(host, "")
+    for host, pair in params["certificates"].items() if "edge" in parts else ():
+        key = params["certificate_keys"].get(host, "")
         faults, warnings = certificates_runner.check({**pair, "key": key}, preflight.site_names(inventory, host))
         findings.add(faults, warnings, host)
     for warning in preflight.describe(findings.warnings, inventory.ours):
-        module.warn(warning)
-    faults = preflight.describe(findings.faults, inventory.ours)
-    if faults:
-        module.fail_json(msg=preflight.message(faults), faults=faults, invocation={})
-    result = {
+        warn(warning)
+    found = preflight.describe(findings.faults, inventory.ours)
+    if found:
+        raise Refusal(preflight.message(found), faults=found)
+    return {
+        "changed": False,
+        "faults": [],
         "parts": parts,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
         "given_secrets": preflight.given_secrets(inventory),
         "topology": preflight.topology(inventory, specification),
         "paths": paths.describe(),
     }
-    module.exit_json(changed=False, faults=[], invocation={}, **result)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
+    front.run(module, lambda: work(module.params, module.warn), invocation={})
 
 
 if __name__ == "__main__":

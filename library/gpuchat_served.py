@@ -57,7 +57,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 served:
-  description: The model's C(name), whether every host calls tools (C(tool_calls)), and the C(context) that every host holds.
+  description:
+    - The model's C(name), whether every host calls tools (C(tool_calls)), and the C(context) that every host holds.
   type: dict
   returned: success
 lobechat:
@@ -71,28 +72,30 @@ not_predicted:
   returned: in check mode, where GPUs are not known yet
 """
 
+from collections.abc import Mapping
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.chat.lobechat import wire
-from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.inventory import served_runner
+
+SPECIFICATION = {
+    "model": {"type": "str", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "folder": {"type": "path", "required": True},
+    "plans": {"type": "dict", "default": {}},
+}
+
+
+def work(params: Mapping[str, object], check_mode: bool) -> Mapping[str, object]:
+    served, result = served_runner.ensure(params, check_mode)
+    return {"served": served.as_dict(), "lobechat": wire(served).as_dict(), **result}
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "model": {"type": "str", "required": True},
-            "hosts": {"type": "list", "elements": "str", "required": True},
-            "folder": {"type": "path", "required": True},
-            "plans": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        served, result = served_runner.ensure(module.params, module.check_mode)
-    except Refusal as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(served=served.as_dict(), lobechat=wire(served).as_dict(), **result)
+    module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
+    front.run(module, lambda: work(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.names import did_you_mean
+from ..core.names import did_you_mean, nearest
 from . import forms, types
 from . import topology as inventory_topology
 from .types import show
@@ -313,8 +313,9 @@ class _Names:
 
     def _judge(self, name: str) -> tuple[bool, str]:
         if name.startswith(STACK_PREFIX):
-            known = [known for known in self._known if known.startswith(STACK_PREFIX)]
-            return True, f"{name} is no variable of gpuchat{did_you_mean(name, known)}"
+            ends = [known[len(STACK_PREFIX) :] for known in self._known if known.startswith(STACK_PREFIX)]
+            near = nearest(name[len(STACK_PREFIX) :], ends)
+            return True, f"{name} is no variable of gpuchat" + (f"; did you mean {STACK_PREFIX}{near}?" if near else "")
         near = self._squashed.get(_squashed(name)) or next(
             iter(difflib.get_close_matches(name, sorted(self._known), n=1, cutoff=NEAR)), ""
         )
