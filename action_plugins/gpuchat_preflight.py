@@ -1,15 +1,21 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gathers the inventory and the roles' specifications for the module of the same name."""
+"""Gathers the inventory, the roles' specifications and the owner's certificates for the module of the same name."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
+
+HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
+CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
+ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 
 
 class ActionModule(ActionBase):
@@ -18,21 +24,158 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         roles = _specifications()
+        options = {name: option for one in roles.values() for name, option in one.items()}
         groups = {name: list(map(str, hosts)) for name, hosts in task_vars["groups"].items()}
-        known = {name for options in roles.values() for name in options}
-        prefixes = tuple(f"{role}_" for role in roles) + ("gpuchat_",)
-        variables, untemplated = {}, []
+        play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
+        args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
+        args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": []})
+        prefixes = tuple(f"{role}_" for role in roles if role != "stack") + ("gpuchat_", "plan_")
         for host in groups["all"]:
-            variables[host] = {}
-            hostvars = task_vars["hostvars"][host]
-            for name in list(hostvars):
-                if name in known or name.startswith(prefixes):
-                    try:
-                        variables[host][name] = hostvars[name]
-                    except AnsibleError as error:
-                        untemplated.append([host, name, str(error)])
-        args = {"groups": groups, "variables": variables, "untemplated": untemplated, "roles": roles}
-        return self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+            given = self._given(host, task_vars, options)
+            args["variables"][host], args["secrets"][host], args["others"][host] = {}, {}, []
+            for name in given:
+                if name not in options and not name.startswith(prefixes):
+                    args["others"][host] += [] if name.startswith(("ansible_", "_")) else [name]
+                    continue
+                try:
+                    value = given[name]
+                except AnsibleError as error:
+                    args["untemplated"].append([host, name, str(error)])
+                    continue
+                if options.get(name, {}).get("no_log"):
+                    args["secrets"][host][name] = _about(value)
+                else:
+                    args["variables"][host][name] = _names_alone(value) if name in ENVIRONMENTS else value
+        args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
+        args["parts"] = self._task.args.get("parts") or []
+        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        result["folder"] = _folder(args["sources"], self._loader.get_basedir())
+        return result
+
+    def _given(self, host, task_vars, options):
+        """Return what the inventory, the command and the play give a host, templated when it is asked for."""
+        hostvars = task_vars["hostvars"][host]
+        names = [name for name in _play_vars(self._task) if name in options and name not in hostvars]
+        more = {name: task_vars[name] for name in names if name in task_vars}
+        return _Joined(hostvars, more)
+
+    def _certificates(self, groups, variables):
+        """Return what was read of each edge's certificate, and the keys apart."""
+        pairs, keys = {}, {}
+        for host in groups.get("edge", []):
+            given = [variables[host].get(name) for name in CERTIFICATE]
+            chain, key = (path if isinstance(path, str) else "" for path in given)
+            if not chain and not key:
+                continue
+            text, problem = self._text(CERTIFICATE[0], chain)
+            keys[host], key_problem = self._text(CERTIFICATE[1], key)
+            pairs[host] = {"certificate_file": chain, "certificate": text, "certificate_problem": problem}
+            pairs[host].update({"key_file": key, "key_problem": key_problem})
+        return pairs, keys
+
+    def _text(self, variable, path):
+        """Return a file's text, decrypted where ansible-vault encrypted it, or why there is none."""
+        if not path:
+            return "", ""
+        full = os.path.expanduser(path)
+        if not os.path.isabs(full):
+            right = os.path.join(self._loader.get_basedir(), path)
+            return "", f"{variable} is {path}; wanted a path that begins with /; set {variable} to {right}"
+        try:
+            with open(full, "rb") as file:
+                raw = file.read()
+            raw = self._loader._vault.decrypt(raw) if is_encrypted(raw) else raw
+            return raw.decode(), ""
+        except (OSError, AnsibleError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            return "", (
+                f"{variable} is {path}, which cannot be read on the control node ({why}); wanted a file in PEM form; "
+                f"set {variable} to one"
+            )
+
+
+class _Joined:
+    def __init__(self, first, more):
+        self._first, self._more = first, more
+
+    def __iter__(self):
+        return iter([*self._first, *self._more])
+
+    def __getitem__(self, name):
+        return self._more[name] if name in self._more else self._first[name]
+
+
+def _play_vars(task):
+    parent = task._parent
+    while parent is not None:
+        play = getattr(parent, "_play", None)
+        if play is not None:
+            return list(play.vars)
+        parent = getattr(parent, "_parent", None)
+    return []
+
+
+def _about(value):
+    """Return what the module may know of a secret, which is not the secret."""
+    return {
+        "kind": "none" if value is None else next((k for k in (str, bool, int) if isinstance(value, k)), dict).__name__,
+        "is_empty": value in (None, ""),
+        "is_plain": bool(HEADER.fullmatch(str(value))),
+    }
+
+
+def _names_alone(value):
+    """Return an environment without its values, which may be secrets."""
+    return dict.fromkeys(map(str, value), "") if isinstance(value, dict) else value
+
+
+def _sources(task_vars):
+    """Return where the inventory was read from, and why that failed where it did."""
+    found = []
+    for source in task_vars.get("ansible_inventory_sources") or []:
+        if "," not in source and not os.path.exists(source):
+            missing = "does not exist; wanted a file or a folder; give its path with -i"
+            found.append({"path": source, "problem": missing})
+            continue
+        found.append({"path": source, "problem": ""})
+        files = sorted(glob.glob(os.path.join(glob.escape(source), "*"))) if os.path.isdir(source) else [source]
+        for path in files:
+            if os.path.isfile(path) and path.endswith((".yml", ".yaml", ".json")):
+                problem = _why_not_yaml(path)
+                found += [{"path": path, "problem": problem}] if problem else []
+    return found
+
+
+def _folder(sources, otherwise):
+    """Return the folder for a run's own files: one, beside the first inventory, however many there are."""
+    paths = [os.path.abspath(one["path"]) for one in sources if os.path.exists(one["path"])]
+    beside = next((path if os.path.isdir(path) else os.path.dirname(path) for path in paths), otherwise)
+    return os.path.join(beside, ".gpuchat")
+
+
+def _why_not_yaml(path):
+    with open(path, "rb") as file:
+        raw = file.read()
+    if is_encrypted(raw):
+        return ""
+    try:
+        content = yaml.load(raw, Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error)
+        tab = "; it holds a tab there, and YAML wants spaces" if "'\\t'" in str(what) else ""
+        return f"is no YAML{where} ({what}){tab}; fix that line"
+    if not isinstance(content, dict):
+        return "holds no mapping of groups; wanted one that begins with all:; see inventories/single-host"
+    return ""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads tags such as !vault as plain data."""
+
+
+_Loader.add_multi_constructor("!", lambda *_tag: None)
 
 
 def _specifications():

@@ -22,14 +22,14 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         path = args["file"]
         raw = _raw(path)
-        args["known"] = self._known(path, raw)
+        args["known"], encrypt = self._known(path, raw)
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         if result.get("failed"):
             self._tell(result.get("msg"))
         if self._task.check_mode:
             return result
         if result["changed"]:
-            self._write(path, result["known"], encrypted=is_encrypted(raw))
+            _replace(path, encrypt(_text(result["known"])), 0o600)
         certificate = str(result["known"].get("ca_certificate") or "").encode()
         if certificate and _raw(args["authority_file"]) != certificate:
             _replace(args["authority_file"], certificate, 0o644)
@@ -37,24 +37,43 @@ class ActionModule(ActionBase):
         return result
 
     def _known(self, path, raw):
-        if not raw:
-            return {}
+        """Return the secrets that a file holds, and what encrypts them as that file was."""
+        text, encrypt = raw, bytes
+        if is_encrypted(raw):
+            text, encrypt = self._decrypted(path, raw)
         try:
-            text = self._loader._vault.decrypt(raw) if is_encrypted(raw) else raw
             known = yaml.safe_load(text) or {}
-        except (AnsibleError, yaml.YAMLError) as error:
-            self._tell(f"{path} cannot be read: {error}; it was left alone; give the vault's password or fix the file")
+        except yaml.YAMLError as error:
+            self._tell(f"{path} is no YAML ({error}); wanted names with their secrets; it was left alone; fix it")
         if not isinstance(known, dict):
-            self._tell(f"{path} holds no mapping of names to secrets; it was left alone; fix it")
-        return known
+            self._tell(f"{path} holds no mapping; wanted names with their secrets; it was left alone; fix it")
+        return known, encrypt
 
-    def _write(self, path, known, encrypted):
-        text = (HEAD + yaml.safe_dump({str(k): str(v) for k, v in known.items()}, sort_keys=True)).encode()
-        _replace(path, self._loader._vault.encrypt(text) if encrypted else text, 0o600)
+    def _decrypted(self, path, raw):
+        """Return a file's text, and a function that encrypts as it was: by the same secret, under the header's id."""
+        vault, name = self._loader._vault, _vault_id(raw)
+        try:
+            text, _used, secret = vault.decrypt_and_get_vault_id(raw)
+        except AnsibleError as error:
+            self._tell(
+                f"{path} is encrypted under the vault id {name} and cannot be decrypted ({error}); wanted its "
+                f"password; it was left alone; run with --vault-id {name}@prompt or the file that holds it"
+            )
+        return text, lambda plain: vault.encrypt(plain, secret=secret, vault_id=name)
 
     def _tell(self, message):
         self._display.error(message)  # the task's no_log hides the failure's own text
         raise AnsibleActionFail(message)
+
+
+def _vault_id(raw):
+    """Return the vault id in a file's header; a header of the older form has none, and means the default one."""
+    words = raw.split(b"\n", 1)[0].decode().strip().split(";")
+    return words[3] if len(words) > 3 else "default"
+
+
+def _text(known):
+    return (HEAD + yaml.safe_dump({str(k): str(v) for k, v in known.items()}, sort_keys=True)).encode()
 
 
 def _raw(path):

@@ -34,6 +34,11 @@ options:
         description: Its message then.
         type: str
         default: ''
+  fail:
+    description: What ends with a failure after both files are written, nothing, a refusal, or what does not fit too.
+    type: str
+    choices: [never, refused, unfit]
+    default: never
   folder:
     description: Where both files are written.
     type: path
@@ -84,6 +89,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "plans": {"type": "list", "elements": "dict", "required": True, "options": PLAN},
+            "fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "never"},
             "folder": {"type": "path", "required": True},
         },
         supports_check_mode=True,

@@ -10,15 +10,30 @@ module: gpuchat_preflight
 short_description: Find what is wrong with the inventory before any host is asked
 version_added: 0.1.0
 description:
-  - Checks groups, names, types and values of the stack's variables, and reports all faults in one message.
+  - Checks the inventory's sources, groups, names, types, forms, values and certificates, and reports all faults in one
+    message.
+  - Then says which host serves what at which address and port.
   - The action plugin of the same name gathers the input; this module decides, on the control node.
 options:
+  parts:
+    description: The roles that are to run; all where it is left out. What none of them needs may be missing.
+    type: list
+    elements: str
+    default: []
   groups:
     description: Host names by group; set by the action plugin.
     type: dict
     default: {}
   variables:
-    description: The user's variables by host; set by the action plugin.
+    description: The user's variables by host, but for secrets; set by the action plugin.
+    type: dict
+    default: {}
+  secrets:
+    description: What may be known of each secret, by host and name; set by the action plugin.
+    type: dict
+    default: {}
+  others:
+    description: Names of further variables by host; set by the action plugin.
     type: dict
     default: {}
   untemplated:
@@ -26,8 +41,26 @@ options:
     type: list
     elements: list
     default: []
+  sources:
+    description: Where the inventory was read from, each with its path and problem; set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+  play_hosts:
+    description: Hosts of the play; set by the action plugin.
+    type: list
+    elements: str
+    default: []
   roles:
     description: Options of each role in the form of argument_specs; set by the action plugin.
+    type: dict
+    default: {}
+  certificates:
+    description: Certificates that the owner brings, by host of the edge; set by the action plugin.
+    type: dict
+    default: {}
+  certificate_keys:
+    description: Their keys; set by the action plugin.
     type: dict
     default: {}
 attributes:
@@ -56,58 +89,87 @@ faults:
   type: list
   elements: str
   returned: always
+parts:
+  description: The roles that it was checked for.
+  type: list
+  elements: str
+  returned: success
+needs_secrets:
+  description: Whether one of these roles uses secrets.
+  type: bool
+  returned: success
+given_secrets:
+  description: Names of the secrets that are given by variables, by host.
+  type: dict
+  returned: success
+folder:
+  description: The folder beside the first inventory for a run's own files.
+  type: str
+  returned: always
+topology:
+  description: Who serves what at which address and port, by host and kind, and who speaks to whom.
+  type: dict
+  returned: success
+paths:
+  description: Paths of the engine that the edge hands on, and those that it closes.
+  type: dict
+  returned: success
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..module_utils.gpuchat.inventory.preflight import (
-    NEEDED_GROUPS,
-    Findings,
-    Inventory,
-    Specification,
-    describe,
-    find_faults,
-)
+from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.edge import paths
+from ..module_utils.gpuchat.inventory import preflight
+from ..module_utils.gpuchat.secret import certificates_runner
+
+SPECIFICATION = {
+    "parts": {"type": "list", "elements": "str", "default": []},
+    "groups": {"type": "dict", "default": {}},
+    "variables": {"type": "dict", "default": {}},
+    "secrets": {"type": "dict", "default": {}, "no_log": False},
+    "others": {"type": "dict", "default": {}},
+    "untemplated": {"type": "list", "elements": "list", "default": []},
+    "sources": {"type": "list", "elements": "dict", "default": []},
+    "play_hosts": {"type": "list", "elements": "str", "default": []},
+    "roles": {"type": "dict", "default": {}},
+    "certificates": {"type": "dict", "default": {}},
+    "certificate_keys": {"type": "dict", "default": {}, "no_log": True},
+}
 
 
-def check_types(inventory: Inventory, specification: Specification, findings: Findings) -> None:
-    """Check each host's variables against the roles' own specifications, as Ansible would when the roles run."""
-    for host in inventory.hosts(*NEEDED_GROUPS):
-        given = inventory.variables.get(host, {})
-        for options in specification.roles.values():
-            known = {name: value for name, value in given.items() if name in options}
-            for text in ArgumentSpecValidator(options).validate(known).error_messages:
-                findings.fault(text, host)
+def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str, object]:
+    """Check the inventory, and return what follows from it for all roles."""
+    inventory, specification = preflight.read(params), preflight.Specification(params["roles"])
+    parts = preflight.known_parts(params["parts"])
+    findings = preflight.find_faults(inventory, specification, parts)
+    for host, pair in params["certificates"].items() if "edge" in parts else ():
+        key = params["certificate_keys"].get(host, "")
+        faults, warnings = certificates_runner.check({**pair, "key": key}, preflight.site_names(inventory, host))
+        findings.add(faults, warnings, host)
+    for warning in preflight.describe(findings.warnings, inventory.ours):
+        warn(warning)
+    found = preflight.describe(findings.faults, inventory.ours)
+    if found:
+        raise Refusal(preflight.message(found), faults=found)
+    return {
+        "changed": False,
+        "faults": [],
+        "parts": parts,
+        "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
+        "given_secrets": preflight.given_secrets(inventory),
+        "topology": preflight.topology(inventory, specification),
+        "paths": paths.describe(),
+    }
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "groups": {"type": "dict", "default": {}},
-            "variables": {"type": "dict", "default": {}, "no_log": True},
-            "untemplated": {"type": "list", "elements": "list", "default": []},
-            "roles": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    # The variables stay out of the journal; messages name variables, and the values of those that are no secret.
-    module.no_log_values = set()
-    inventory = Inventory(
-        module.params["groups"], module.params["variables"], [tuple(entry) for entry in module.params["untemplated"]]
-    )
-    specification = Specification(module.params["roles"])
-    findings = find_faults(inventory, specification)
-    check_types(inventory, specification, findings)
-    hosts = inventory.hosts(*NEEDED_GROUPS)
-    for warning in describe(findings.warnings, hosts):
-        module.warn(warning)
-    faults = describe(findings.faults, hosts)
-    if faults:
-        count = f"{len(faults)} faults" if len(faults) > 1 else "one fault"
-        text = "\n".join(f"- {fault}" for fault in faults)
-        module.fail_json(msg=f"the inventory has {count}; nothing was changed:\n{text}", faults=faults, invocation={})
-    module.exit_json(changed=False, faults=[], invocation={})
+    module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
+    front.run(module, lambda: work(module.params, module.warn), invocation={})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Keeps keys, the access code and the private certificate authority in one file beside the inventory.
     Whatever is in the file already is kept; only what is missing is made.
-  - The file may be encrypted with ansible-vault; it stays encrypted with the same secret.
+  - The file may be encrypted with ansible-vault; it stays encrypted with the same secret, under the vault id in its
+    header.
   - Runs on the control node. Give the task C(no_log), for its result holds the secrets under RV(known).
 options:
   file:
@@ -60,6 +61,10 @@ EXAMPLES = r"""
 RETURN = r"""
 known:
   description: All secrets by name.
+  type: dict
+  returned: success
+fingerprints:
+  description: A digest of each secret by which hosts remember their stack, by name.
   type: dict
   returned: success
 """

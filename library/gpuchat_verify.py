@@ -67,6 +67,11 @@ options:
         type: list
         elements: int
         default: [22, 80, 443]
+      closed_paths:
+        description: Paths of the engine that nobody may reach.
+        type: list
+        elements: str
+        default: [metrics, health]
   vantage:
     description: Where the task runs, as seen from the allowed networks.
     type: str
@@ -151,6 +156,7 @@ def main() -> None:
         "rate": {"type": "int", "default": 10},
         "burst": {"type": "int", "default": 40},
         "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
+        "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
     }
     module = AnsibleModule(
         argument_spec={

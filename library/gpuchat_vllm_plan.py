@@ -43,6 +43,15 @@ options:
     type: list
     elements: raw
     default: []
+  wanted_gpus:
+    description: Those of O(gpus) that the model gets, V(all), or some by index or UUID, as a list or with commas.
+    type: raw
+    default: all
+  task:
+    description: What the model is wanted for; V(chat) refuses one that cannot chat.
+    type: str
+    choices: [any, chat]
+    default: any
   driver_version:
     description: Version of NVIDIA's driver; empty where it is not known.
     type: str
@@ -243,7 +252,7 @@ plan:
       returned: always
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -260,6 +269,8 @@ SPECIFICATION = {
     "repo": {"type": "str", "default": ""},
     "files": {"type": "list", "elements": "str", "default": []},
     "gpus": {"type": "list", "elements": "raw", "default": []},
+    "wanted_gpus": {"type": "raw", "default": "all"},
+    "task": {"type": "str", "choices": ["any", "chat"], "default": "any"},
     "driver_version": {"type": "str", "default": ""},
     "cpu_kv_cache_bytes": {"type": "int", "default": 4294967296},
     "vllm_version": {"type": "str", "required": True},
@@ -269,9 +280,11 @@ SPECIFICATION = {
 }
 
 
-def work(params: Mapping[str, object]) -> Mapping[str, object]:
-    """Plan, and refuse what does not fit unless that is only to be reported."""
+def work(params: Mapping[str, object], warn: Callable[[str], None]) -> Mapping[str, object]:
+    """Plan, and refuse what does not fit unless that is only to be reported; then warnings stand in the report."""
     plan = plan_vllm(params)
+    for warning in plan.warnings if params["on_unfit"] == "fail" else ():
+        warn(warning)
     result = {**Plan(reason=plan.reason).result(), "plan": plan.as_dict()}
     if not plan.fits and params["on_unfit"] == "fail":
         raise Refusal(plan.reason, plan=result["plan"])
@@ -280,7 +293,7 @@ def work(params: Mapping[str, object]) -> Mapping[str, object]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
-    front.run(module, lambda: work(module.params))
+    front.run(module, lambda: work(module.params, module.warn))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ for specification in SPECIFICATIONS:
             next(iter(yaml.safe_load(specification.read_text(encoding="utf-8"))["argument_specs"].values()))["options"]
         )
     )
+VARIABLES |= {"plan_fail", "plan_folder", "plan_gpus"}  # of playbooks/plan.yml
 MODULES = {path.stem for path in LIBRARY.glob("gpuchat_*.py")}
 OPTIONS = module_options()
 PREFIXED = re.compile(rf"(?<![\w{{./-])(?:gpuchat|{'|'.join(ROLES)})_[a-z0-9_]+(?:\.[a-z_]+)?(?![\w-])")

@@ -68,6 +68,7 @@ ACTING = {
 MAY_IMPORT = {
     "gpu/readings_runner": {"pynvml"},
     "model/hub_runner": {"requests", "urllib3"},
+    "secret/certificates_runner": {"cryptography"},
     "secret/runner": {"cryptography"},  # on the control node, where ansible-core brings it
     "system/toolbox_runner": {"ansible"},
 }
@@ -145,6 +146,8 @@ ARROWS = {
     "vllm": {"core", "gpu", "checkpoint"},
     "inventory": {"core"},
     "secret": {"core"},
+    "chat": {"core", "inventory"},
+    "edge": {"core", "inventory"},
     "verify": {"core"},
     "report": {"core"},
 }

@@ -4,16 +4,94 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..core.names import did_you_mean
+from ..core.names import did_you_mean, nearest
+from . import forms, types
+from . import topology as inventory_topology
+from .types import show
 
 STACK_PREFIX = "gpuchat_"
-NEEDED_GROUPS = ("gpu", "chat", "edge")
-HOST_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
+STACK_GROUPS = ("gpu", "chat", "edge")
+ALL_PARTS = (
+    "docker",
+    "edge",
+    "lobechat",
+    "model",
+    "nvidia_container_toolkit",
+    "nvidia_driver",
+    "toolbox",
+    "verify",
+    "vllm",
+)
+"""Roles that do something."""
+
+PLAN = "plan"
+"""Stands for a plan that changes no host."""
+
+WITH_SECRETS = frozenset({"edge", "lobechat", "verify", "vllm"})
+GIVEN_BY = {
+    "edge_api_key": "api_key",
+    "gpuchat_vllm_api_key": "vllm_api_key",
+    "lobechat_access_code": "lobechat_access_code",
+}
+"""The secret that the stack makes where nobody gives it by a variable."""
+
+GROUPS_OF = {
+    "gpu": {"edge", "lobechat", PLAN, "verify", "vllm"},
+    "chat": {"edge", "lobechat"},
+    "edge": {"lobechat", "verify"},
+}
+"""Which roles need a group to have a host."""
+
+REQUIRED = {
+    "gpuchat_domain": {"edge", "lobechat", "verify"},
+    "gpuchat_allowed_networks": {"edge"},
+    "gpuchat_model": {"edge", "model", PLAN, "verify", "vllm"},
+}
+"""Variables without which a role cannot run."""
+
+EXAMPLES: Mapping[str, object] = {
+    "gpuchat_domain": "chat.example.com",
+    "gpuchat_allowed_networks": ["10.0.0.0/8"],
+    "gpuchat_model": {"name": "qwen3-8b", "source": "huggingface", "repo": "Qwen/Qwen3-8B"},
+    "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
+    "docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}],
+    "vllm_args": {"max-num-seqs": 32},
+    "plan_gpus": [{"name": "NVIDIA L40S", "count": 2}],
+}
+
+PLAN_OPTIONS: Mapping[str, Mapping[str, object]] = {
+    "plan_gpus": {"type": "list", "elements": "dict"},
+    "plan_folder": {"type": "path"},
+    "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
+}
+"""Variables of playbooks/plan.yml."""
+
+NEAR = 0.86
+"""How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the inventory was read from, and why that failed where it did."""
+
+    path: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What may be known of a secret's value: its type, whether it is empty, and whether a header can hold it."""
+
+    kind: str
+    is_empty: bool = False
+    is_plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -22,17 +100,30 @@ class Inventory:
 
     Attributes:
         groups: host names by group.
-        variables: what the user set, by host.
+        variables: what the user set, by host, but for secrets.
         untemplated: variables that cannot be templated, as (host, name, reason).
+        secrets: the variables that hold secrets, by host.
+        others: names of further variables, of somebody else's or mistyped.
+        sources: where it was read from.
+        play_hosts: hosts of the play, which may be in no group of the stack.
     """
 
     groups: Mapping[str, Sequence[str]]
     variables: Mapping[str, Mapping[str, object]]
     untemplated: Sequence[tuple[str, str, str]] = ()
+    secrets: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sources: Sequence[Source] = ()
+    play_hosts: Sequence[str] = ()
 
     def hosts(self, *groups: str) -> tuple[str, ...]:
         """Return the hosts of some groups, each once, in the inventory's order."""
         return tuple(dict.fromkeys(host for group in groups for host in self.groups.get(group, ())))
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """Every host of the stack, and of the play."""
+        return tuple(dict.fromkeys([*self.hosts(*STACK_GROUPS), *self.play_hosts]))
 
 
 @dataclass(frozen=True)
@@ -42,18 +133,28 @@ class Specification:
     roles: Mapping[str, Mapping[str, Mapping[str, object]]]
 
     @property
+    def options(self) -> Mapping[str, Mapping[str, object]]:
+        return {**PLAN_OPTIONS, **{name: one for options in self.roles.values() for name, one in options.items()}}
+
+    @property
     def known(self) -> frozenset[str]:
-        return frozenset(name for options in self.roles.values() for name in options)
+        return frozenset(self.options)
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        return tuple(f"{role}_" for role in self.roles if role != "stack")
+        return (*(f"{role}_" for role in self.roles if role != "stack"), "plan_")
 
     def default(self, name: str) -> object:
-        for options in self.roles.values():
-            if name in options:
-                return options[name].get("default")
-        return None
+        return self.options.get(name, {}).get("default")
+
+    def settings(self, given: Mapping[str, object], *names: str) -> dict[str, object]:
+        """Return a host's settings, each of its type or the default; all of them have no fault."""
+        options = self.options
+        return {
+            name: types.convert(options[name], given[name]) if name in given else options[name].get("default")
+            for name in names
+            if name in options
+        }
 
 
 @dataclass
@@ -69,75 +170,200 @@ class Findings:
     def warning(self, text: str, host: str = "") -> None:
         self.warnings.setdefault(text, []).extend([host] if host else [])
 
+    def add(self, faults: Iterable[str], warnings: Iterable[str], host: str) -> None:
+        for text in faults:
+            self.fault(text, host)
+        for text in warnings:
+            self.warning(text, host)
+
 
 def describe(findings: Mapping[str, Sequence[str]], all_hosts: Sequence[str]) -> tuple[str, ...]:
     """Return findings as sentences, each with its hosts unless it holds for all of them."""
     return tuple(
-        f"{text} (on {', '.join(hosts)})" if hosts and len(set(hosts)) < len(all_hosts) else text
+        f"{text} (on {', '.join(dict.fromkeys(hosts))})" if hosts and len(set(hosts)) < len(all_hosts) else text
         for text, hosts in findings.items()
     )
 
 
-def find_faults(inventory: Inventory, specification: Specification) -> Findings:
-    """Look for everything that can be known to be wrong from the inventory alone, types apart."""
-    findings = Findings()
+def message(faults: Sequence[str]) -> str:
+    """Return all faults as one message."""
+    count = f"{len(faults)} faults" if len(faults) > 1 else "one fault"
+    return f"the inventory has {count}; nothing was changed:\n" + "\n".join(f"- {fault}" for fault in faults)
+
+
+def read(params: Mapping[str, Any]) -> Inventory:
+    """Read an inventory from a task's options."""
+    return Inventory(
+        params["groups"],
+        params["variables"],
+        [(str(host), str(name), str(reason)) for host, name, reason in params["untemplated"]],
+        {host: {name: Secret(**one) for name, one in found.items()} for host, found in params["secrets"].items()},
+        params["others"],
+        [Source(str(one["path"]), str(one.get("problem") or "")) for one in params["sources"]],
+        params["play_hosts"],
+    )
+
+
+def known_parts(names: Iterable[str]) -> list[str]:
+    """Return the roles that are to run, from names that a play knows them by; all where it knows none."""
+    given = {str(one).rpartition(".")[2] for one in names}
+    return [name for name in (*ALL_PARTS, PLAN) if name in given] or list(ALL_PARTS)
+
+
+def site_names(inventory: Inventory, host: str) -> list[str]:
+    """Return the names at which people open the chat, as far as they can be read."""
+    variables = inventory.variables.get(host, {})
+    further = variables.get("edge_extra_names")
+    names = [variables.get("gpuchat_domain"), *(further if isinstance(further, (list, tuple)) else ())]
+    return [name for name in names if isinstance(name, str) and name]
+
+
+SETTINGS = (
+    "gpuchat_domain",
+    "gpuchat_private_address",
+    "gpuchat_vllm_port",
+    "gpuchat_lobechat_port",
+    "edge_extra_names",
+    "edge_http_port",
+    "edge_https_port",
+    "edge_certificate_file",
+    "edge_api_rate",
+    "edge_api_burst",
+)
+"""What the topology is derived from."""
+
+
+def topology(inventory: Inventory, specification: Specification) -> dict[str, object]:
+    """Return the topology of an inventory without faults."""
+    settings = {
+        host: specification.settings(inventory.variables.get(host, {}), *SETTINGS)
+        for host in inventory.hosts(*STACK_GROUPS)
+    }
+    return inventory_topology.derive(inventory.groups, settings).as_dict()
+
+
+def given_secrets(inventory: Inventory) -> dict[str, list[str]]:
+    """Return the secrets that somebody gives by a variable, by host."""
+    return {
+        host: [secret for name, secret in GIVEN_BY.items() if name in inventory.secrets.get(host, {})]
+        for host in inventory.ours
+    }
+
+
+def find_faults(inventory: Inventory, specification: Specification, parts: Iterable[str] = ALL_PARTS) -> Findings:
+    """Look for everything that can be known to be wrong from the inventory alone.
+
+    Args:
+        parts: the roles that are to run; what none of them needs may be missing.
+    """
+    findings, wanted = Findings(), frozenset(parts)
+    for source in inventory.sources:
+        if source.problem:
+            findings.fault(f"the inventory {source.path} {source.problem}")
     for host, name, reason in inventory.untemplated:
-        if host in inventory.hosts(*NEEDED_GROUPS):
+        if host in inventory.ours:
             findings.fault(f"{name} cannot be templated: {reason}; fix its value", host)
-    _groups(inventory, findings)
-    for host in inventory.hosts(*NEEDED_GROUPS):
+    _groups(inventory, wanted, findings)
+    names = _Names(inventory, specification)
+    for host in inventory.ours:
         variables = inventory.variables.get(host, {})
-        _names(variables, specification, findings, host)
-        _domain(variables.get("gpuchat_domain"), findings, host)
-        _model(variables.get("gpuchat_model"), findings, host)
-        _keys(variables, findings, host)
-        _allowed_networks(variables.get("gpuchat_allowed_networks"), findings, host)
+        names.check(host, findings)
+        _required(inventory, specification, wanted, findings, host)
+        sound = _values(variables, specification, findings, host)
+        _model(sound.get("gpuchat_model"), findings, host)
+        _secrets(inventory.secrets.get(host, {}), findings, host)
+        _allowed_networks(sound.get("gpuchat_allowed_networks"), findings, host)
+        _address_pools(sound.get("docker_address_pools"), findings, host)
+        _gpus(variables.get("vllm_gpus"), findings, host)
+        _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
-    _addresses(inventory, findings)
-    _same_everywhere(inventory, findings)
+    _addresses(inventory, wanted, findings)
+    if "edge" in wanted:
+        _same_everywhere(inventory, findings)
     _probe_host(inventory, findings)
     return findings
 
 
-def _groups(inventory: Inventory, findings: Findings) -> None:
-    for group in NEEDED_GROUPS:
-        if not inventory.groups.get(group):
+def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
+    for group in STACK_GROUPS:
+        if GROUPS_OF[group] & parts and not inventory.groups.get(group):
             findings.fault(
                 f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
             )
 
 
-def _names(variables: Mapping[str, object], specification: Specification, findings: Findings, host: str) -> None:
-    for name in variables:
-        if name in specification.known:
-            continue
+class _Names:
+    """Finds mistyped names; each name is compared once, however many hosts have it."""
+
+    def __init__(self, inventory: Inventory, specification: Specification) -> None:
+        self._inventory, self._known, self._prefixes = inventory, specification.known, specification.prefixes
+        self._squashed = {_squashed(name): name for name in self._known}
+        self._found: dict[str, tuple[bool, str]] = {}
+
+    def check(self, host: str, findings: Findings) -> None:
+        variables = self._inventory.variables.get(host, {})
+        others = variables.get("gpuchat_other_variables")
+        foreign = set(map(str, others)) if isinstance(others, (list, tuple)) else set()
+        for name in [*variables, *self._inventory.others.get(host, ())]:
+            if name in self._known or name in foreign:
+                continue
+            is_fault, text = self._found.setdefault(name, self._judge(name))
+            if text:
+                (findings.fault if is_fault else findings.warning)(text, host)
+
+    def _judge(self, name: str) -> tuple[bool, str]:
         if name.startswith(STACK_PREFIX):
-            known = [known for known in specification.known if known.startswith(STACK_PREFIX)]
-            findings.fault(f"{name} is no variable of gpuchat{did_you_mean(name, known)}", host)
-        elif name.startswith(specification.prefixes):
-            findings.warning(f"{name} is no variable of a gpuchat role{did_you_mean(name, specification.known)}", host)
-
-
-def is_host_name(text: str) -> bool:
-    """Whether a text is a host name (RFC 1123) or an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        labels = text.split(".")
-        return len(text) <= 253 and all(map(HOST_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
-    return True
-
-
-def _domain(domain: object, findings: Findings, host: str) -> None:
-    if isinstance(domain, str) and not is_host_name(domain):
-        findings.fault(
-            f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path",
-            host,
+            ends = [known[len(STACK_PREFIX) :] for known in self._known if known.startswith(STACK_PREFIX)]
+            near = nearest(name[len(STACK_PREFIX) :], ends)
+            return True, f"{name} is no variable of gpuchat" + (f"; did you mean {STACK_PREFIX}{near}?" if near else "")
+        near = self._squashed.get(_squashed(name)) or next(
+            iter(difflib.get_close_matches(name, sorted(self._known), n=1, cutoff=NEAR)), ""
         )
+        if near:
+            return True, (
+                f"{name} is no variable of gpuchat; wanted {near}, by the look of it; rename it, or name it in "
+                "gpuchat_other_variables where it is somebody else's"
+            )
+        if name.startswith(self._prefixes):
+            return False, f"{name} is no variable of a gpuchat role{did_you_mean(name, self._known)}"
+        return False, ""
 
 
-KEY = re.compile(r"[A-Za-z0-9._~+/=-]+")
-KEY_VARIABLES = ("edge_api_key", "gpuchat_vllm_api_key", "lobechat_access_code")
+def _squashed(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _required(
+    inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings, host: str
+) -> None:
+    untemplated = {(one, name) for one, name, _reason in inventory.untemplated}
+    for name, roles in REQUIRED.items():
+        if roles & parts and name in specification.known and inventory.variables.get(host, {}).get(name) in (None, {}):
+            if name in inventory.variables.get(host, {}) and inventory.variables[host][name] is None:
+                continue  # said by its type
+            if (host, name) not in untemplated:
+                what = types.WORDS[str(specification.options[name].get("type", "str"))]
+                findings.fault(
+                    f"{name} is not set; wanted {what}; set {name}, for instance to {types.written(EXAMPLES[name])}",
+                    host,
+                )
+
+
+def _values(
+    variables: Mapping[str, object], specification: Specification, findings: Findings, host: str
+) -> dict[str, object]:
+    """Check types and forms, and return the values without a fault of type."""
+    options, sound = specification.options, {}
+    for name, value in variables.items():
+        if name not in options:
+            continue
+        wrong = list(types.faults(name, options[name], value, EXAMPLES.get(name)))
+        if not wrong:
+            sound[name] = value
+            wrong = list(forms.faults(name, value))
+        for text in wrong:
+            findings.fault(text, host)
+    return sound
 
 
 REPO_NEEDED = ("huggingface", "modelscope")
@@ -145,7 +371,7 @@ REPO_NEEDED = ("huggingface", "modelscope")
 
 def _model(model: object, findings: Findings, host: str) -> None:
     if not isinstance(model, Mapping):
-        return  # a wrong type is known by the type check
+        return
     source = str(model.get("source", "path"))
     if source in REPO_NEEDED and not model.get("repo"):
         findings.fault(
@@ -153,28 +379,47 @@ def _model(model: object, findings: Findings, host: str) -> None:
             "set gpuchat_model.repo, for instance to Qwen/Qwen3-8B",
             host,
         )
+    elif source in REPO_NEEDED:
+        repo = str(model["repo"])
+        if not forms.REPO.is_right(repo):
+            right = forms.REPO.meant(repo) or forms.REPO.example
+            findings.fault(
+                f"gpuchat_model.repo is {show(repo)}; wanted {forms.REPO.wanted}; set gpuchat_model.repo to {right}",
+                host,
+            )
     if source == "http" and not model.get("endpoints"):
         findings.fault(
             "gpuchat_model.source is http and gpuchat_model.endpoints is not set; wanted the address of a server; "
             "set gpuchat_model.endpoints to a list of one or more",
             host,
         )
+    if source == "path" and model.get("repo"):
+        findings.fault(
+            f"gpuchat_model.repo is {show(model['repo'])} and gpuchat_model.source is not set; wanted to know where "
+            "that is; set gpuchat_model.source to huggingface or modelscope",
+            host,
+        )
 
 
-def _keys(variables: Mapping[str, object], findings: Findings, host: str) -> None:
-    for name in KEY_VARIABLES:
-        value = variables.get(name)
-        if value is not None and not KEY.fullmatch(str(value)):
+HEADER_SECRETS = frozenset(GIVEN_BY)
+"""Secrets that stand in headers and files of ours without any quoting."""
+
+
+def _secrets(secrets: Mapping[str, Secret], findings: Findings, host: str) -> None:
+    for name, secret in secrets.items():
+        if secret.kind not in ("str", "int"):
+            findings.fault(f"{name} is no text; wanted one; set {name} to a text in quotes", host)
+        elif name in HEADER_SECRETS and secret.is_empty:
+            findings.fault(
+                f"{name} is empty; wanted a secret; set {name} to one, or take the line away and one is made", host
+            )
+        elif name in HEADER_SECRETS and not secret.is_plain:
             findings.fault(
                 f"{name} holds other characters than letters, digits and . _ ~ + / = -; set another {name}", host
             )
 
 
 def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
-    if isinstance(networks, str):
-        findings.fault(
-            f"gpuchat_allowed_networks is {networks!r}; wanted a list of networks; set it to [{networks}]", host
-        )
     if not isinstance(networks, (list, tuple)):
         return
     if not networks:
@@ -186,7 +431,9 @@ def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
             ipaddress.ip_network(str(network))
         except ValueError:
             findings.fault(
-                f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {_as_network(network)}", host
+                f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {_as_network(network)}; set "
+                f"gpuchat_allowed_networks to networks alone",
+                host,
             )
 
 
@@ -197,6 +444,83 @@ def _as_network(text: object) -> str:
         return "10.0.0.0/8"
 
 
+def _address_pools(pools: object, findings: Findings, host: str) -> None:
+    for pool in pools if isinstance(pools, (list, tuple)) else ():
+        try:
+            network = ipaddress.ip_network(str(pool["base"]))
+            is_right = set(pool) == {"base", "size"} and network.prefixlen <= int(str(pool["size"])) <= 128
+        except (KeyError, TypeError, ValueError):
+            is_right = False
+        if not is_right:
+            findings.fault(
+                f"docker_address_pools holds {show(pool)}; wanted base, a network, and size, the prefix of those taken "
+                f"from it; set docker_address_pools to {types.written(EXAMPLES['docker_address_pools'])}",
+                host,
+            )
+
+
+GPU = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
+
+
+def _gpus(value: object, findings: Findings, host: str) -> None:
+    given = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    names = [str(one).strip() for one in given]
+    if value is not None and value != "all" and not (names and all(map(GPU.fullmatch, names))):
+        findings.fault(
+            f"vllm_gpus is {show(value)}; wanted all, or GPUs by index or UUID; set vllm_gpus to all, 0 or [0, 1]",
+            host,
+        )
+
+
+OWNED: Mapping[str, Mapping[str, str]] = {
+    "vllm_args": {
+        "host": "gpuchat_private_address",
+        "port": "gpuchat_vllm_port",
+        "model": "gpuchat_model",
+        "served-model-name": "gpuchat_model.name",
+        "api-key": "gpuchat_vllm_api_key",
+    },
+    "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_api_key"},
+    "lobechat_environment": {
+        "ACCESS_CODE": "lobechat_access_code",
+        "APP_URL": "gpuchat_domain",
+        "FEATURE_FLAGS": "lobechat_feature_flags",
+        "HOSTNAME": "gpuchat_private_address",
+        "PORT": "gpuchat_lobechat_port",
+        "VLLM_API_KEY": "gpuchat_vllm_api_key",
+    },
+}
+"""What a role sets by a variable of its own."""
+
+CLOSED: Mapping[str, Mapping[str, str]] = {
+    "vllm_args": {
+        "uds": "the edge and the chat reach the engine by its port",
+        "config": "the role writes that file from vllm_args",
+        "ssl-keyfile": "the edge speaks TLS",
+        "ssl-certfile": "the edge speaks TLS",
+        "root-path": "the edge and the chat reach the engine at its root",
+        "allow-credentials": "the edge alone answers browsers",
+        "allowed-origins": "the edge alone answers browsers",
+    },
+    "lobechat_environment": {"VLLM_PROXY_URL": "it follows from the inventory's groups and addresses"},
+}
+"""What a role does not let be set, and why."""
+
+
+def _owned(variables: Mapping[str, object], findings: Findings, host: str) -> None:
+    for name in ("vllm_args", "vllm_environment", "lobechat_environment"):
+        value = variables.get(name)
+        for key in value if isinstance(value, Mapping) else ():
+            plain = str(key).lstrip("-").replace("_", "-").lower() if name == "vllm_args" else str(key)
+            variable, why = OWNED[name].get(plain), CLOSED.get(name, {}).get(plain)
+            if variable:
+                findings.fault(
+                    f"{name} holds {key}, which the role sets; wanted it in its own variable; set {variable}", host
+                )
+            elif why:
+                findings.fault(f"{name} holds {key}; wanted it not to be set, for {why}; take it out of {name}", host)
+
+
 def _ports(inventory: Inventory, specification: Specification, findings: Findings, host: str) -> None:
     variables = inventory.variables.get(host, {})
     used: dict[int, str] = {}
@@ -205,11 +529,9 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
             try:
                 port = int(str(variables.get(name, specification.default(name))))
             except ValueError:
-                continue  # a wrong type is known by the type check
+                continue  # a wrong type is said already
             if port in used:
                 findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
-            elif not 1 <= port <= 65535:
-                findings.fault(f"{name} is {port}; wanted a port from 1 to 65535", host)
             used[port] = name
 
 
@@ -233,7 +555,7 @@ SAME_EVERYWHERE = (
 
 def _same_everywhere(inventory: Inventory, findings: Findings) -> None:
     for name in SAME_EVERYWHERE:
-        values = {repr(inventory.variables.get(host, {}).get(name)) for host in inventory.hosts(*NEEDED_GROUPS)}
+        values = {repr(inventory.variables.get(host, {}).get(name)) for host in inventory.hosts(*STACK_GROUPS)}
         if len(values) > 1:
             found = ", ".join(sorted(values))
             findings.fault(f"{name} differs between hosts ({found}); wanted one value; set {name} under all: vars:")
@@ -246,15 +568,16 @@ def _is_own_ipv4(address: str) -> bool:
         return False
 
 
-def _addresses(inventory: Inventory, findings: Findings) -> None:
-    hosts = inventory.hosts(*NEEDED_GROUPS)
-    for host in hosts:
+def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
+    for host in inventory.ours:
         given = inventory.variables.get(host, {}).get("gpuchat_private_address")
-        if given and not _is_own_ipv4(str(given)):
+        if isinstance(given, (str, int)) and given and not _is_own_ipv4(str(given)):
             findings.fault(
-                f"gpuchat_private_address is {given!r}; wanted one IPv4 address of this host, such as 10.0.0.5", host
+                f"gpuchat_private_address is {given!r}; wanted one IPv4 address of this host; set "
+                "gpuchat_private_address to it, such as 10.0.0.5",
+                host,
             )
-    if len(hosts) < 2:
+    if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"edge", "lobechat"}:
         return
     for host in inventory.hosts("gpu", "chat"):
         address = inventory.variables.get(host, {}).get("gpuchat_private_address")
@@ -268,9 +591,10 @@ def _addresses(inventory: Inventory, findings: Findings) -> None:
 
 def _probe_host(inventory: Inventory, findings: Findings) -> None:
     everybody: Iterable[str] = inventory.groups.get("all", ())
-    for host in inventory.hosts(*NEEDED_GROUPS):
+    for host in inventory.ours:
         probe = inventory.variables.get(host, {}).get("gpuchat_probe_host")
-        if probe and str(probe) not in everybody:
+        if isinstance(probe, (str, int)) and probe and str(probe) not in everybody:
             findings.fault(
-                f"gpuchat_probe_host is {probe!r}; wanted a host of the inventory{did_you_mean(str(probe), everybody)}"
+                f"gpuchat_probe_host is {probe!r}; wanted a host of the inventory; set gpuchat_probe_host to one"
+                f"{did_you_mean(str(probe), everybody)}"
             )

@@ -10,7 +10,11 @@ from typing import Any
 
 from ..core import host
 from ..core.change import Difference, Plan
+from ..core.errors import Refusal
 from .plan_page import Planned, as_json, page, table
+
+FAILS = {"never": (), "refused": ("refused",), "unfit": ("refused", "does not fit")}
+"""Verdicts that end with a failure, by the option ``fail``."""
 
 
 def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
@@ -28,4 +32,13 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
                 host.write_atomically(path, text.encode(), 0o644)
     reason = f"{len(planned)} plans, {sum(one.verdict == 'fits' for one in planned)} of them fit"
     plan = Plan(tuple(differences), tuple(difference.name for difference in differences), reason)
-    return {**plan.result(), "table": table(planned)}
+    result = {**plan.result(), "table": table(planned)}
+    failed = [one for one in planned if one.verdict in FAILS[params.get("fail") or "never"]]
+    if failed:
+        found = ", ".join(f"{one.model} on {one.host} ({one.verdict})" for one in failed)
+        raise Refusal(
+            f"found plans that do not serve: {found}; wanted plans that fit; change what the table and plan.html say "
+            "would fit, or set plan_fail to never where a table is enough",
+            **{key: value for key, value in result.items() if key != "msg"},
+        )
+    return result

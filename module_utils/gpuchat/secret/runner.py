@@ -18,6 +18,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..core.errors import Refusal
+from .membership import fingerprints
 from .plan import AUTHORITY, AUTHORITY_LIFE, CERTIFICATE, CERTIFICATE_LIFE, TOKENS, Certificate, Make, plan_secrets
 
 
@@ -41,6 +42,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
             known.update(_make(action.name, known, names, now))
     result = plan.result()
     result["known"] = known
+    result["fingerprints"] = fingerprints(known)
     return result
 
 

@@ -37,6 +37,7 @@ class Site:
         rate: requests a second that one address may make to the API.
         burst: further requests that are let through at once.
         open_ports: TCP ports that may be reachable from outside.
+        closed_paths: paths of the engine that nobody may reach.
     """
 
     domain: str
@@ -52,6 +53,7 @@ class Site:
     rate: int = 10
     burst: int = 40
     open_ports: tuple[int, ...] = (22, 80, 443)
+    closed_paths: tuple[str, ...] = ("metrics", "health")
 
     @property
     def url(self) -> str:
@@ -340,33 +342,21 @@ def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
     )
 
 
-ENGINE_PATHS = (
-    "metrics",
-    "sleep",
-    "pause",
-    "tokenize",
-    "load",
-    "invocations",
-    "v1/chat/completions/render",
-    "v1/score",
-)
-"""Some of the engine's paths that need no key there (vLLM's docs/usage/security.md)."""
-
-
 def _engine_paths(site: Site) -> Check:
     def judge(seen: Seen) -> str | None:
         statuses = seen.stdout.split()
-        if len(statuses) == len(ENGINE_PATHS) and all(status == "404" for status in statuses):
-            return None
-        return f"found the statuses {' '.join(statuses)} for {', '.join(ENGINE_PATHS)}, wanted 404 for each"
+        if len(statuses) != len(site.closed_paths):
+            return f"found {len(statuses)} answers, wanted {len(site.closed_paths)}"
+        wrong = [f"{status} for {path}" for path, status in zip(site.closed_paths, statuses) if status != "404"]
+        return f"found {', '.join(wrong)}, wanted 404 for each" if wrong else None
 
-    urls: list[str] = []
-    for path in ENGINE_PATHS:
-        urls += ["--output", "/dev/null", f"{site.url}/{path}"]
     return Check(
         "the engine's other paths are closed",
         INSIDE,
-        site.curl("--header", f"@{KEY_FILE}", "--write-out", "%{http_code}\\n", *urls),
+        site.curl(
+            *("--header", f"@{KEY_FILE}", "--output", "/dev/null", "--write-out", "%{http_code}\\n"),
+            f"{site.url}/{{{','.join(site.closed_paths)}}}",
+        ),
         judge,
         "the edge hands on more than the five API paths",
         "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again",

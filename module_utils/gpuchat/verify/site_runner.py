@@ -52,7 +52,8 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     given = params["site"]
     if not isinstance(given, dict):
         raise TypeError("site")
-    site = Site(**{**given, "authority": bool(params["authority"]), "open_ports": tuple(given["open_ports"])})
+    tuples = {name: tuple(given[name]) for name in ("open_ports", "closed_paths")}
+    site = Site(**{**given, **tuples, "authority": bool(params["authority"])})
     wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
         places = _files(folder, str(params["authority"] or ""), str(params["api_key"] or ""))

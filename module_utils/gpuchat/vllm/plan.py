@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
 from . import compatibility, families, flags, releases
@@ -155,6 +156,8 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         ),
         NOTES,
     )
+    if params.get("task") == "chat":
+        against.ask(lambda: _check_chat(situation, judged, names), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)
@@ -236,6 +239,21 @@ def _judged_version(situation: Situation, against: _Objections) -> str:
         f"was judged as if it were {oldest}"
     )
     return oldest
+
+
+def _check_chat(situation: Situation, version: str, files: Sequence[str]) -> None:
+    """Refuse a model that cannot chat."""
+    named = situation.config.get("architectures")
+    names = [str(one) for one in named] if isinstance(named, (list, tuple)) else []
+    kinds = releases.architectures(version)
+    does = other_than_chat(situation.config, files, situation.repo)
+    if not does and names and all(kinds.get(name) == "pooling" for name in names):
+        does = "makes vectors or scores of texts"
+    if does:
+        raise Refusal(
+            f"the model {situation.repo or ', '.join(names)} {does}; wanted one that answers people, for it is the "
+            "chat's model; set gpuchat_model to one, such as Qwen/Qwen3-8B"
+        )
 
 
 def _check_length(situation: Situation, wishes: Wishes) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
 from ..core.errors import Refusal
 from ..core.units import GIB
+from . import chosen
 from .devices import Device, Nodes, read_gpus
 from .layout import Shape
 from .memory import Budget
@@ -85,7 +86,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
     """
     config = params.get("model_config")
     weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
-    nodes = read_gpus(params.get("gpus") or [])
+    nodes = read_gpus(chosen.choose(params.get("gpus") or [], params.get("wanted_gpus")))
     model = read_model(config if isinstance(config, Mapping) else {}, None if weights is None else int(str(weights)))
     if not nodes and int(str(space or 0)) < GIB:
         raise Refusal(

@@ -32,12 +32,13 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_model.name",
         ),
         "url": (
-            "gpuchat_private_address",
             "gpuchat_vllm_port",
         ),
     },
     "gpuchat_container": {
         "environment": (
+            "lobechat_environment",
+            "lobechat_feature_flags",
             "vllm_environment",
         ),
         "files.content": (
@@ -52,16 +53,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "health.timeout": (
             "vllm_start_seconds",
-        ),
-        "health.url": (
-            "gpuchat_lobechat_port",
-            "gpuchat_private_address",
-            "gpuchat_vllm_port",
-        ),
-        "health_command": (
-            "gpuchat_lobechat_port",
-            "gpuchat_private_address",
-            "gpuchat_vllm_port",
         ),
         "image": (
             "lobechat_image",
@@ -132,6 +123,14 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "registry_mirrors": (
             "gpuchat_registry_mirrors",
+        ),
+    },
+    "gpuchat_membership": {
+        "adopt": (
+            "gpuchat_adopt_secrets",
+        ),
+        "folder": (
+            "gpuchat_folder",
         ),
     },
     "gpuchat_model": {
@@ -247,10 +246,13 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "file": (
             "gpuchat_secrets_file",
         ),
-        "tls_names": (
-            "edge_certificate_file",
-            "edge_extra_names",
-            "gpuchat_domain",
+    },
+    "gpuchat_served": {
+        "folder": (
+            "gpuchat_folder",
+        ),
+        "model": (
+            "gpuchat_model.name",
         ),
     },
     "gpuchat_verify": {
@@ -305,9 +307,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "vllm_reasoning_parser",
             "vllm_tool_call_parser",
         ),
-        "gpus": (
-            "vllm_gpus",
-        ),
         "max_model_len": (
             "vllm_max_model_len",
         ),
@@ -319,6 +318,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "vllm_version": (
             "vllm_version",
+        ),
+        "wanted_gpus": (
+            "vllm_gpus",
         ),
     },
 }

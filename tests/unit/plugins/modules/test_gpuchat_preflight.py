@@ -1,17 +1,19 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What the preflight makes of every public variable, right and wrong."""
+
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
-    Findings,
-    Inventory,
+    PLAN_OPTIONS,
     Specification,
-    describe,
-    find_faults,
 )
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
 
@@ -20,61 +22,197 @@ ROLES = {
     path.parents[1].name: next(iter(yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values()))[
         "options"
     ]
-    for path in ROOT.glob("roles/*/meta/argument_specs.yml")
+    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
 }
+OPTIONS = {**PLAN_OPTIONS, **{name: option for options in ROLES.values() for name, option in options.items()}}
 GOOD = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/24"],
     "gpuchat_model": {"name": "qwen", "path": "/srv/models/qwen"},
 }
 GROUPS = {"all": ["one"], "gpu": ["one"], "chat": ["one"], "edge": ["one"]}
+EMPTY = {
+    "parts": [],
+    "secrets": {},
+    "others": {},
+    "untemplated": [],
+    "sources": [],
+    "play_hosts": [],
+    "certificates": {},
+    "certificate_keys": {},
+}
+
+
+def check(**variables):
+    """Return the module's result for a good inventory with some variables changed; None leaves one out."""
+    given = {name: value for name, value in {**GOOD, **variables}.items() if value is not LEFT_OUT}
+    secrets = {
+        name: {"kind": type(given.pop(name)).__name__, "is_empty": False, "is_plain": True}
+        for name in list(given)
+        if OPTIONS.get(name, {}).get("no_log")
+    }
+    params = {**EMPTY, "groups": GROUPS, "variables": {"one": given}, "secrets": {"one": secrets}, "roles": ROLES}
+    return gpuchat_preflight.work(params, lambda _warning: None)
 
 
 def faults(**variables):
-    given = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
-    inventory, specification, findings = Inventory(GROUPS, {"one": given}), Specification(ROLES), Findings()
-    gpuchat_preflight.check_types(inventory, specification, findings)
-    return describe(findings.faults, ["one"])
+    try:
+        check(**variables)
+    except Refusal as refusal:
+        return refusal.result["faults"]
+    return ()
 
 
-def test_the_smallest_inventory_passes_the_roles_own_specifications():
-    inventory = Inventory(GROUPS, {"one": GOOD})
-    assert (faults(), find_faults(inventory, Specification(ROLES)).faults) == ((), {})
+LEFT_OUT = object()
+WRONG = {
+    "str": [["a", "b"], {"a": 1}, True],
+    "path": [["/a"], {"a": 1}, False],
+    "int": ["many", 1.5, [1], {"a": 1}, True],
+    "bool": ["perhaps", [True], {"a": 1}, 7],
+    "list": ["a", {"a": 1}, 5],
+    "dict": ["a=b", ["a"], 5, '{"a": 1}'],
+    "raw": [{"a": 1}, [], True, "some of them"],
+}
+"""Values of another type, by the type that is wanted."""
+
+OUT_OF_RANGE = {
+    **{name: [low - 1, high + 1] for name, (low, high) in forms.RANGES.items() if name != "verify_open_ports"},
+    "verify_open_ports": [[22, 70000], [0]],
+    "gpuchat_private_address": ["10.0.0", "gpu1", "0.0.0.0", "::1"],
+    "gpuchat_probe_host": ["elsewhere"],
+    "gpuchat_allowed_networks": [[], ["10.0.0.7/24"], ["office"]],
+    "gpuchat_registry_map": [{"http://docker.io": "m"}, {"docker.io": "http://m"}, {"docker.io": 5}, {"docker.io": ""}],
+    "gpuchat_registry_mirrors": [["mirror.example.com"], ["ftp://m"], [""]],
+    "gpuchat_insecure_registries": [["http://m:5000"], ["m:port"]],
+    "gpuchat_model": [
+        {},
+        {"name": "x", "source": "hugging-face"},
+        {"name": "x", "source": "huggingface"},
+        {"name": "x", "source": "huggingface", "repo": "Qwen3-8B"},
+        {"name": "x", "repo": "Qwen/Qwen3-8B"},
+        {"name": "x", "sorce": "path"},
+        {"name": "a b"},
+        {"name": "x", "path": "models/x"},
+        {"name": "x", "source": "http", "endpoints": ["files"]},
+    ],
+    "gpuchat_context": ["8k", "long", 0, -1],
+    "gpuchat_users": ["many", 0],
+    "docker_address_pools": [
+        [{"base": "10.0.0.0/16"}],
+        [{"base": "office", "size": 24}],
+        [{"base": "10.0.0.0/16", "size": 8}],
+    ],
+    "edge_extra_names": [["https://x"], ["a b"]],
+    "vllm_version": ["v0.32.0", "newest"],
+    "vllm_args": [{"host": "0.0.0.0"}, {"served-model-name": "x"}, {"uds": "/x"}],
+    "vllm_environment": [{"VLLM_API_KEY": "x"}],
+    "lobechat_environment": [{"PORT": "1"}, {"VLLM_PROXY_URL": "x"}],
+    "vllm_gpus": ["first", "-1", [0, "x"]],
+    "plan_gpus": [["NVIDIA L40S"]],
+    "toolbox_trusted_hosts": [["http://m"]],
+    "verify_question": ["  "],
+}
+BAD_TEXT = "no \t such: thing!"
+
+
+def misspelt(name):
+    """Return a name as hands that hurry write it."""
+    middle = len(name) // 2
+    yield name[:middle] + name[middle + 1 :]
+    yield name.replace("_", "", 1)
+    if name[middle] != name[middle + 1]:
+        yield name[:middle] + name[middle + 1] + name[middle] + name[middle + 2 :]
+
+
+def wrong_inventories():
+    for name, option in OPTIONS.items():
+        for value in [*WRONG[option.get("type", "str")], *OUT_OF_RANGE.get(name, [])]:
+            yield name, {name: value}
+        if not option.get("no_log"):
+            yield name, {name: None}
+        has_form = name in forms.FORMS and forms.FORMS[name] is not forms.TEXT and option["type"] in ("str", "path")
+        if option.get("choices") or has_form:
+            yield name, {name: BAD_TEXT}
+        for wrong in misspelt(name):
+            if wrong not in OPTIONS:
+                yield wrong, {wrong: option.get("default", "x")}
+    for name in GOOD:
+        yield name, {name: LEFT_OUT}
+
+
+CASES = list(wrong_inventories())
+ANSIBLES_OR_PYTHONS = re.compile(
+    r"Traceback|<class|argument |Supported parameters|missing required|object at 0x|NoneType"
+)
+
+
+def test_there_are_some_hundreds_of_wrong_inventories_and_some_for_each_variable():
+    assert len(CASES) > 500
+    assert {name for name, _variables in CASES} >= set(OPTIONS)
 
 
 @pytest.mark.parametrize(
-    ("variables", "message"),
+    ("name", "variables"), CASES, ids=[f"{number}-{name}" for number, (name, _variables) in enumerate(CASES)]
+)
+def test_a_wrong_inventory_ends_in_a_message_of_our_own_form(name, variables):
+    found = faults(**variables)
+    assert found, variables
+    assert [text for text in found if name in text], (variables, found)
+    for text in found:
+        assert re.search(r"; (wanted|set|did you mean) |so nobody could use the chat", text), text
+        assert not ANSIBLES_OR_PYTHONS.search(text), text
+
+
+ANY_TEXT = {"verify_answer", "verify_long_question", "gpuchat_private_address", "gpuchat_probe_host", "plan_folder"}
+
+
+def test_each_text_has_a_form_or_any_will_do():
+    """Those with checks of their own, and those that may hold anything."""
+    texts = {name for name, option in OPTIONS.items() if option["type"] in ("str", "path")}
+    free = {name for name in texts if not OPTIONS[name].get("no_log") and not OPTIONS[name].get("choices")}
+    certificates = {"edge_certificate_file", "edge_certificate_key_file"}  # their files are read
+    assert free - set(forms.FORMS) == ANY_TEXT | certificates
+
+
+def test_the_smallest_inventory_passes_and_every_default_does():
+    defaults = {
+        name: option["default"]
+        for name, option in OPTIONS.items()
+        if "default" in option and "{{" not in str(option["default"]) and not option.get("no_log")
+    }
+    assert (faults(), faults(**defaults)) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "variables",
     [
-        pytest.param(
-            {"gpuchat_domain": None}, "missing required arguments: gpuchat_domain", id="a required one is missing"
-        ),
-        pytest.param(
-            {"gpuchat_model": {"path": "/x"}},
-            "missing required arguments: name found in gpuchat_model",
-            id="a part is missing",
-        ),
-        pytest.param(
-            {"gpuchat_supervisor": "docker"},
-            "value of gpuchat_supervisor must be one of: compose, systemd, got: docker",
-            id="no choice",
-        ),
-        pytest.param({"edge_http_port": "http"}, "argument 'edge_http_port' is of type", id="no number"),
-        pytest.param(
-            {"gpuchat_model": {"name": "x", "path": "/x", "pth": 1}},
-            "gpuchat_model.pth. Supported parameters",
-            id="an unknown part",
-        ),
+        {"gpuchat_users": 10, "gpuchat_context": "8192"},
+        {"edge_http_port": "8080", "edge_ipv6": "no", "docker_version": "29.1.*"},
+        {"nvidia_driver_branch": 580, "edge_extra_names": ["10.0.0.5", "2001:db8::1"]},
+        {"gpuchat_registry_map": {"docker.io": "registry.example.com:5000/hub"}, "vllm_version": "0.32.0rc1"},
+        {"gpuchat_registry_mirrors": ["http://10.0.0.7:5000"], "gpuchat_insecure_registries": ["10.0.0.7:5000"]},
+        {"vllm_args": {"max-num-seqs": 8, "enforce-eager": True}, "vllm_environment": {"OMP_NUM_THREADS": "1"}},
+        {"edge_api_key": "abc", "model_token": "hf_x", "model_rate_limit": "1.5G"},
+        {"gpuchat_model": {"name": "q", "source": "modelscope", "repo": "Qwen/Qwen3-8B", "revision": "main"}},
+        {"gpuchat_model": {"name": "Qwen/Qwen3-8B", "source": "http", "endpoints": ["https://files.example.com/q"]}},
+        {"docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}], "vllm_gpus": [0, 1]},
     ],
 )
-def test_a_wrong_type_is_reported_before_any_role_runs(variables, message):
-    (found,) = faults(**variables)
-    assert message in found
+def test_what_people_write_passes(variables):
+    assert faults(**variables) == ()
 
 
-def test_a_secrets_value_is_not_reported():
-    assert not [
-        text for text in faults(vllm_api_key={"hunter2": "hunter2"}, edge_api_key=["hunter2"]) if "hunter2" in text
-    ]
+def test_the_result_is_what_the_roles_work_with():
+    result = check(edge_https_port="8443", edge_api_key="abc")
+    assert result["topology"]["url"] == "https://chat.example.com:8443"
+    assert result["given_secrets"] == {"one": ["api_key"]}
+    assert (result["needs_secrets"], "/v1/models" in result["paths"]["open"]) == (True, True)
+
+
+def test_all_wrongs_of_all_variables_stand_in_one_message():
+    with pytest.raises(Refusal, match="the inventory has 4 faults; nothing was changed:\n- vllm_arg is") as refusal:
+        check(gpuchat_domain=["x"], edge_http_port="http", vllm_arg={}, gpuchat_context="8k")
+    assert len(str(refusal.value).splitlines()) == 5
 
 
 def test_each_example_inventory_uses_known_variables_alone():

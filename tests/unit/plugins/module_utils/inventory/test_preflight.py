@@ -5,39 +5,49 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
     Inventory,
+    Secret,
+    Source,
     Specification,
     describe,
     find_faults,
-    is_host_name,
+    given_secrets,
+    known_parts,
 )
 
-GOOD = {"gpuchat_domain": "chat.example.com", "gpuchat_allowed_networks": ["10.0.0.0/24"]}
+GOOD = {
+    "gpuchat_domain": "chat.example.com",
+    "gpuchat_allowed_networks": ["10.0.0.0/24"],
+    "gpuchat_model": {"name": "qwen", "path": "/srv/models/qwen"},
+}
 SPECIFICATION = Specification(
     {
         "stack": {
             "gpuchat_domain": {"type": "str", "required": True},
-            "gpuchat_allowed_networks": {"type": "list", "required": True},
+            "gpuchat_allowed_networks": {"type": "list", "elements": "str", "required": True},
+            "gpuchat_model": {"type": "dict", "required": True},
+            "gpuchat_other_variables": {"type": "list", "elements": "str", "default": []},
             "gpuchat_private_address": {"type": "str", "default": ""},
             "gpuchat_probe_host": {"type": "str", "default": ""},
             "gpuchat_vllm_port": {"type": "int", "default": 8000},
             "gpuchat_lobechat_port": {"type": "int", "default": 3210},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
-        "vllm": {"vllm_version": {"type": "str"}},
+        "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}, "vllm_gpus": {"type": "raw"}},
     }
 )
 ONE_HOST = {"all": ["one", "probe"], "gpu": ["one"], "chat": ["one"], "edge": ["one"], "outside": ["probe"]}
 
 
-def findings(groups=None, untemplated=(), others=None, **variables):
+def findings(groups=None, untemplated=(), others=None, foreign=(), secrets=None, parts=None, sources=(), **variables):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
     groups = {**ONE_HOST, **(groups or {})}
     hosts = dict.fromkeys(host for group in ("gpu", "chat", "edge") for host in groups[group])
     by_host = {host: {**GOOD, **(others or {})} for host in hosts}
     if hosts:
         by_host[next(iter(hosts))] = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
-    inventory = Inventory(groups, by_host, untemplated)
-    found = find_faults(inventory, SPECIFICATION)
+    first = next(iter(hosts), "")
+    inventory = Inventory(groups, by_host, untemplated, {first: secrets or {}}, {first: foreign}, sources)
+    found = find_faults(inventory, SPECIFICATION, *([parts] if parts is not None else []))
     every = inventory.hosts("gpu", "chat", "edge")
     return describe(found.faults, every), describe(found.warnings, every)
 
@@ -73,7 +83,7 @@ def test_an_unknown_variable_of_the_stack_is_a_fault(name, message):
     ("name", "message"),
     [
         pytest.param(
-            "edge_http_prot", "edge_http_prot is no variable of a gpuchat role; did you mean edge_http_port?", id="near"
+            "edge_port", "edge_port is no variable of a gpuchat role; did you mean edge_http_port?", id="like one"
         ),
         pytest.param("vllm_xyzzy_frobnicate", "vllm_xyzzy_frobnicate is no variable of a gpuchat role", id="far"),
     ],
@@ -82,16 +92,36 @@ def test_an_unknown_variable_with_a_roles_prefix_is_a_warning(name, message):
     assert findings(**{name: 1}) == ((), (message,))
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("edge_http_prot", "edge_http_port"),
+        ("vllm_arg", "vllm_args"),
+        ("plan_gpu", "plan_gpus"),
+        ("vllmversion", "vllm_version"),
+        ("gpucht_domain", "gpuchat_domain"),
+    ],
+)
+def test_a_mistyped_variable_is_a_fault_with_or_without_a_prefix(name, meant):
+    ((fault,), warnings) = findings(foreign=[name])
+    assert fault.startswith(f"{name} is no variable of gpuchat; wanted {meant}, by the look of it; rename it")
+    assert warnings == ()
+    assert findings(**{name: 1}) == ((fault,), ())
+
+
+def test_a_variable_of_somebody_else_that_looks_like_ours_can_be_named():
+    assert findings(vllm_arg=1, gpuchat_other_variables=["vllm_arg"]) == ((), ())
+
+
 @pytest.mark.parametrize("name", ["stack_size", "http_proxy", "_edge_folder"])
 def test_other_peoples_variables_are_nobodys_business(name):
-    assert findings(**{name: 1}) == ((), ())
+    assert findings(foreign=[name]) == ((), ())
 
 
 @pytest.mark.parametrize(
     "domain", ["chat.example.com", "CHAT.example.com", "chat", "a-b.c1", "10.0.0.1", "2001:db8::1", "x" * 63]
 )
 def test_a_host_name_or_address_is_a_domain(domain):
-    assert is_host_name(domain)
     assert faults(gpuchat_domain=domain) == ()
 
 
@@ -105,7 +135,6 @@ def test_a_host_name_or_address_is_a_domain(domain):
         "-a.example.com",
         "a-.example.com",
         "chat..example.com",
-        "",
         "x" * 64,
         ".".join(["a" * 60] * 5),
         "chat example",
@@ -113,8 +142,9 @@ def test_a_host_name_or_address_is_a_domain(domain):
     ],
 )
 def test_a_domain_that_is_no_host_name_is_a_fault(domain):
-    word = f"gpuchat_domain is {domain!r}; wanted a host name such as chat.example.com, without https:// or a path"
-    assert faults(gpuchat_domain=domain) == (word,)
+    (word,) = faults(gpuchat_domain=domain)
+    assert word.startswith("gpuchat_domain is '")
+    assert "; wanted a host name such as chat.example.com, without https:// or a path; set gpuchat_domain to c" in word
 
 
 @pytest.mark.parametrize("network", ["10.0.0.0/8", "192.168.1.7", "2001:db8::/32", "0.0.0.0/0"])
@@ -129,12 +159,12 @@ def test_a_network_is_allowed(network):
         ("2001:db8::1/64", "2001:db8::/64"),
         ("office", "10.0.0.0/8"),
         ("10.0.0.0/33", "10.0.0.0/8"),
-        (10, "10.0.0.0/8"),
     ],
-    ids=["host bits", "host bits, IPv6", "a word", "too long a prefix", "a number"],
+    ids=["host bits", "host bits, IPv6", "a word", "too long a prefix"],
 )
 def test_an_allow_list_that_is_no_cidr_is_a_fault(network, meant):
-    word = f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {meant}"
+    word = f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {meant}; "
+    word += "set gpuchat_allowed_networks to networks alone"
     assert faults(gpuchat_allowed_networks=["10.1.0.0/16", network]) == (word,)
 
 
@@ -161,9 +191,15 @@ def test_a_text_in_place_of_a_list_of_networks_is_a_fault():
             "edge_http_port and edge_https_port are both 443; set one of them to another port",
             id="as a text",
         ),
-        pytest.param({"edge_http_port": 0}, "edge_http_port is 0; wanted a port from 1 to 65535", id="zero"),
         pytest.param(
-            {"gpuchat_vllm_port": 65536}, "gpuchat_vllm_port is 65536; wanted a port from 1 to 65535", id="too large"
+            {"edge_http_port": 0},
+            "edge_http_port is 0; wanted a port from 1 to 65535; set edge_http_port to one",
+            id="zero",
+        ),
+        pytest.param(
+            {"gpuchat_vllm_port": 65536},
+            "gpuchat_vllm_port is 65536; wanted a port from 1 to 65535; set gpuchat_vllm_port to one",
+            id="too large",
         ),
     ],
 )
@@ -171,8 +207,10 @@ def test_two_services_on_one_port_or_no_port_are_a_fault(ports, message):
     assert faults(**ports) == (message,)
 
 
-def test_a_port_that_is_no_number_is_left_to_the_type_check():
-    assert faults(edge_http_port="http") == ()
+def test_a_port_that_is_no_number_is_said_once():
+    assert faults(edge_http_port="http") == (
+        "edge_http_port is 'http'; wanted a whole number; set edge_http_port to 80",
+    )
 
 
 def test_services_on_different_hosts_may_use_one_port():
@@ -193,8 +231,17 @@ def test_where_the_stack_spans_hosts_each_backend_needs_its_private_address():
 @pytest.mark.parametrize(
     ("probe", "message"),
     [
-        ("prob", "gpuchat_probe_host is 'prob'; wanted a host of the inventory; did you mean probe?"),
-        ("elsewhere", "gpuchat_probe_host is 'elsewhere'; wanted a host of the inventory"),
+        (
+            "prob",
+            (
+                "gpuchat_probe_host is 'prob'; wanted a host of the inventory; set gpuchat_probe_host to one; did "
+                "you mean probe?"
+            ),
+        ),
+        (
+            "elsewhere",
+            "gpuchat_probe_host is 'elsewhere'; wanted a host of the inventory; set gpuchat_probe_host to one",
+        ),
     ],
     ids=["near", "far"],
 )
@@ -233,7 +280,12 @@ def test_a_fault_names_its_hosts_unless_it_holds_for_all():
     two = {"all": ["a", "b"], "gpu": ["a", "b"], "chat": ["a"], "edge": ["a"]}
     private = {"gpuchat_private_address": "10.0.0.1"}
     one_of_two = faults(groups=two, others=private, gpuchat_xyzzy=1, **private)
-    both = faults(groups=two, others={**private, "gpuchat_xyzzy": 1}, gpuchat_xyzzy=1, **private)
+    both = faults(
+        groups=two,
+        others={**private, "gpuchat_xyzzy": 1},
+        gpuchat_xyzzy=1,
+        **private,
+    )
     assert one_of_two == ("gpuchat_xyzzy is no variable of gpuchat (on a)",)
     assert both == ("gpuchat_xyzzy is no variable of gpuchat",)
 
@@ -248,9 +300,100 @@ def test_all_faults_are_found_at_once():
         gpuchat_probe_host="prob",
     ) == (
         "the group chat is empty; wanted at least one host; add one under chat: hosts: in the inventory",
-        "gpuchat_modle is no variable of gpuchat; did you mean gpuchat_domain?",
-        "gpuchat_domain is 'https://x'; wanted a host name such as chat.example.com, without https:// or a path",
-        "gpuchat_allowed_networks holds '10.0.0.7/24'; wanted a network such as 10.0.0.0/24",
+        "gpuchat_modle is no variable of gpuchat; did you mean gpuchat_model?",
+        (
+            "gpuchat_domain is 'https://x'; wanted a host name such as chat.example.com, without https:// or a path; "
+            "set gpuchat_domain to x"
+        ),
+        (
+            "gpuchat_allowed_networks holds '10.0.0.7/24'; wanted a network such as 10.0.0.0/24; set "
+            "gpuchat_allowed_networks to networks alone"
+        ),
         "gpuchat_vllm_port and edge_http_port are both 8000; set one of them to another port",
-        "gpuchat_probe_host is 'prob'; wanted a host of the inventory; did you mean probe?",
+        (
+            "gpuchat_probe_host is 'prob'; wanted a host of the inventory; set gpuchat_probe_host to one; did you mean "
+            "probe?"
+        ),
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "variable"),
+    [
+        ("host", "gpuchat_private_address"),
+        ("--host", "gpuchat_private_address"),
+        ("port", "gpuchat_vllm_port"),
+        ("served-model-name", "gpuchat_model.name"),
+        ("served_model_name", "gpuchat_model.name"),
+        ("api-key", "gpuchat_vllm_api_key"),
+    ],
+)
+def test_what_the_role_sets_is_refused_with_the_variable_that_sets_it(key, variable):
+    word = f"vllm_args holds {key}, which the role sets; wanted it in its own variable; set {variable}"
+    assert faults(vllm_args={key: "x", "max-num-seqs": 8}) == (word,)
+
+
+def test_what_would_open_or_break_the_engine_is_refused_with_the_reason():
+    (word,) = faults(vllm_args={"ssl-keyfile": "/x"})
+    assert word == (
+        "vllm_args holds ssl-keyfile; wanted it not to be set, for the edge speaks TLS; take it out of vllm_args"
+    )
+
+
+@pytest.mark.parametrize("gpus", ["all", 0, "0", "0,7", [0, 1], ["GPU-5c1b"], "MIG-5c1b/1/0"])
+def test_gpus_may_be_named_by_index_or_uuid(gpus):
+    assert faults(vllm_gpus=gpus) == ()
+
+
+@pytest.mark.parametrize("gpus", ["first", -1, [], {"a": 1}, True, "0-1", 0.5])
+def test_what_names_no_gpu_is_a_fault(gpus):
+    (word,) = faults(vllm_gpus=gpus)
+    assert word == (f"vllm_gpus is {gpus!r}; wanted all, or GPUs by index or UUID; set vllm_gpus to all, 0 or [0, 1]")
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        (Secret("str", False, True), ""),
+        (Secret("str", False, False), "holds other characters than letters, digits and"),
+        (Secret("str", True, False), "is empty; wanted a secret"),
+        (Secret("dict"), "is no text; wanted one"),
+        (Secret("none"), "is no text; wanted one"),
+    ],
+)
+def test_a_secret_is_judged_without_being_seen(secret, message):
+    found = faults(secrets={"edge_api_key": secret})
+    assert (message in "".join(found)) if message else found == ()
+
+
+def test_secrets_that_a_variable_gives_are_listed():
+    inventory = Inventory(ONE_HOST, {"one": GOOD}, (), {"one": {"edge_api_key": Secret("str")}})
+    assert given_secrets(inventory) == {"one": ["api_key"]}
+
+
+def test_an_inventory_that_could_not_be_read_is_a_fault_beside_the_empty_groups():
+    found = faults(
+        groups={"gpu": [], "chat": [], "edge": []}, sources=[Source("/x.yml", "does not exist"), Source("/y")]
+    )
+    assert found[0] == "the inventory /x.yml does not exist"
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        pytest.param(["docker"], [], id="what needs nothing"),
+        pytest.param(["vllm"], ["the group gpu is empty"], id="a model server"),
+        pytest.param(["edge"], ["the group gpu is empty", "the group chat is empty"], id="the edge"),
+    ],
+)
+def test_a_role_alone_wants_no_more_than_it_needs(parts, named):
+    found = faults(groups={"gpu": [], "chat": [], "edge": ["one"]}, parts=parts, gpuchat_domain=None)
+    wanted = [fault for fault in found if fault.startswith("the group")]
+    assert [fault.partition(";")[0] for fault in wanted] == named
+    assert any(fault.startswith("gpuchat_domain is not set") for fault in found) == ("edge" in parts)
+
+
+def test_parts_are_known_by_their_short_names():
+    assert known_parts(["gpuchat.stack.edge", "docker", "somebody.else"]) == ["docker", "edge"]
+    assert "vllm" in known_parts([])

@@ -36,6 +36,7 @@ SITE = {
     "rate": 10,
     "burst": 40,
     "open_ports": [22, 80, 443],
+    "closed_paths": ["metrics", "health"],
 }
 INSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == INSIDE]
 PORTS = next(check for check in checks(Site("nowhere.example.com", "m")) if check.name == "no other port is open")

@@ -1,0 +1,79 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_membership
+short_description: Verify that a host belongs to the stack of this run
+version_added: 0.1.0
+description:
+  - A host remembers by which secrets it was made part of a stack. A run with others, from a new checkout or another
+    folder, is refused before it changes anything.
+options:
+  fingerprints:
+    description: Digests of this run's secrets by name, as M(gpuchat.stack.gpuchat_secrets) returns them.
+    type: dict
+    required: true
+  adopt:
+    description: Whether the host is to follow this run whatever it remembers.
+    type: bool
+    default: false
+  folder:
+    description: Where this run's secrets are kept, for the message.
+    type: path
+    required: true
+  path:
+    description: The file on the host.
+    type: path
+    default: /etc/gpuchat/stack
+attributes:
+  check_mode:
+    description: Predicts whether the host would join.
+    support: full
+  diff_mode:
+    description: Shows the digests.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Verify that the host belongs to this stack
+  gpuchat.stack.gpuchat_membership:
+    fingerprints: {api_key: 5f0c1f0c5f0c1f0c5f0c1f0c5f0c1f0c}
+    folder: /srv/ansible/.gpuchat
+"""
+
+RETURN = r"""
+reason:
+  description: Why the host changes or not.
+  type: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.secret import membership_runner
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "fingerprints": {"type": "dict", "required": True},
+            "adopt": {"type": "bool", "default": False},
+            "folder": {"type": "path", "required": True},
+            "path": {"type": "path", "default": "/etc/gpuchat/stack"},
+        },
+        supports_check_mode=True,
+    )
+    front.run(module, lambda: membership_runner.ensure(module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

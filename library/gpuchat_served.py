@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright: gpuchat contributors
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpuchat_served
+short_description: Say what the model servers serve, and how the chat learns of it
+version_added: 0.1.0
+description:
+  - Joins the plans of all GPU hosts; those of hosts that this run leaves out or does not reach are the ones that the
+    last run kept on the control node.
+  - The action plugin of the same name gathers the plans; runs on the control node.
+options:
+  model:
+    description: Name under which the model is served.
+    type: str
+    required: true
+  hosts:
+    description: Every host with a model server.
+    type: list
+    elements: str
+    required: true
+  folder:
+    description: The folder for a run's own files, in which plans are kept.
+    type: path
+    required: true
+  plans:
+    description: Options of vLLM by host, as this run planned them; set by the action plugin.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Keeps nothing.
+    support: full
+  diff_mode:
+    description: There is never a difference on a host.
+    support: full
+  idempotent:
+    description: The same plans give the same answer.
+    support: full
+author: gpuchat contributors (@gpuchat)
+"""
+
+EXAMPLES = r"""
+- name: Detect what the model servers serve
+  gpuchat.stack.gpuchat_served:
+    model: qwen3-8b
+    hosts: [gpu1, gpu2]
+    folder: '{{ playbook_dir }}/.gpuchat'
+  delegate_to: localhost
+  run_once: true
+  register: served
+"""
+
+RETURN = r"""
+served:
+  description:
+    - The model's C(name), whether every host calls tools (C(tool_calls)), and the C(context) that every host holds.
+  type: dict
+  returned: success
+lobechat:
+  description: The settings that LobeChat takes over in a new browser, and the mark of a browser that has them.
+  type: dict
+  returned: success
+not_predicted:
+  description: What check mode cannot know.
+  type: list
+  elements: str
+  returned: in check mode, where GPUs are not known yet
+"""
+
+from collections.abc import Mapping
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.gpuchat.chat.lobechat import wire
+from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.inventory import served_runner
+
+SPECIFICATION = {
+    "model": {"type": "str", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "folder": {"type": "path", "required": True},
+    "plans": {"type": "dict", "default": {}},
+}
+
+
+def work(params: Mapping[str, object], check_mode: bool) -> Mapping[str, object]:
+    served, result = served_runner.ensure(params, check_mode)
+    return {"served": served.as_dict(), "lobechat": wire(served).as_dict(), **result}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
+    front.run(module, lambda: work(module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

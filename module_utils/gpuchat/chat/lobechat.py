@@ -1,0 +1,68 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How LobeChat 1 learns which model there is and what it can do.
+
+LobeChat 1 takes its first settings from a constant in its own script, whatever the server's environment says, so a new
+browser is led once through LobeChat's own link for shared settings (``/?settings=...``). LobeChat copies the neutral
+colour of the settings into a cookie as soon as it holds them: an unknown colour has no effect on the page, so it is the
+mark by which the edge knows that a browser has these very settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from ..inventory.served import Served
+
+AGENTS = ("agentMeta", "generationTopic", "historyCompress", "queryRewrite", "thread", "topic", "translation")
+OTHER_PROVIDERS = ("openai", "ollama", "comfyui", "fal")
+PROVIDER = "vllm"
+COLOURS = ("mauve", "olive", "sage", "sand", "slate")
+"""LobeChat's own neutral colours: a person has chosen one, so the browser is known."""
+
+TRIES = 8
+"""Times that a browser is led to the settings before it is served without them."""
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the edge does with a browser that does not know the model yet.
+
+    Attributes:
+        mark: value of the cookie of a browser that holds these settings.
+        settings: LobeChat's settings as JSON.
+    """
+
+    mark: str
+    settings: str
+    colours: tuple[str, ...] = COLOURS
+    tries: int = TRIES
+
+    def as_dict(self) -> dict[str, object]:
+        return {"mark": self.mark, "settings": self.settings, "colours": list(self.colours), "tries": self.tries}
+
+
+def wire(served: Served) -> Wiring:
+    """Return the settings for the model that is served, and their mark."""
+    model = {"model": served.name, "provider": PROVIDER}
+    # 1 and 0, not true and false: LobeChat does not keep what equals its own defaults.
+    providers: dict[str, object] = {name: {"enabled": 0} for name in OTHER_PROVIDERS}
+    providers[PROVIDER] = {"enabled": 1, "enabledModels": [served.name], "customModelCards": [_card(served)]}
+    settings: dict[str, object] = {
+        "defaultAgent": {"config": model},
+        "languageModel": providers,
+        "systemAgent": dict.fromkeys(AGENTS, model),
+    }
+    mark = "gpuchat-" + hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
+    return Wiring(mark, json.dumps({**settings, "general": {"neutralColor": mark}}))
+
+
+def _card(served: Served) -> dict[str, object]:
+    card: dict[str, object] = {"id": served.name, "displayName": served.name}
+    if served.tool_calls:
+        card["functionCall"] = True
+    if served.context:
+        card["contextWindowTokens"] = served.context
+    return card

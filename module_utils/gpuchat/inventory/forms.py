@@ -1,0 +1,264 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The form and the range that each variable's value must have beyond its type."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .types import show, written
+
+HOST_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a text is a host name (RFC 1123) or an IP address."""
+    if is_address(text):
+        return True
+    labels = text.split(".")
+    return len(text) <= 253 and all(map(HOST_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+
+
+def is_place(text: str) -> bool:
+    """Whether a text is a registry's name, with its port where it has one."""
+    name, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
+    return is_host_name(name) and (not colon or (port.isdigit() and 1 <= int(port) <= 65535))
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    return lambda text: bool(re.fullmatch(pattern, text))
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a text must look like.
+
+    Attributes:
+        meant: returns what somebody probably meant by a wrong one, or an empty string.
+        may_be_empty: an empty text leaves it to the stack.
+    """
+
+    is_right: Callable[[str], bool]
+    wanted: str
+    example: str
+    meant: Callable[[str], str] = lambda _text: ""
+    may_be_empty: bool = False
+
+
+def _thousands(text: str) -> str:
+    found = re.fullmatch(r"([0-9]+)(?:\.0)?[ _]?[kK](?:i?[bB]|)", text.strip())
+    plain = text.replace(",", "").replace("_", "").replace(" ", "")
+    return str(int(found.group(1)) * 1024) if found else plain if plain.isdigit() and int(plain) else ""
+
+
+def _without_v(text: str) -> str:
+    return text[1:] if re.fullmatch(r"[vV][0-9].*", text) else ""
+
+
+def _with_scheme(text: str) -> str:
+    return f"https://{text}" if text and "://" not in text and is_place(text.partition("/")[0]) else ""
+
+
+def _without_scheme(text: str) -> str:
+    bare = re.sub(r"^[a-z]+://", "", text).rstrip("/")
+    return bare if bare != text else ""
+
+
+def _host_alone(text: str) -> str:
+    bare = _without_scheme(text).partition("/")[0].partition(":")[0] or text.partition("/")[0].partition(":")[0]
+    return bare if bare != text and is_host_name(bare) else ""
+
+
+URL = Form(
+    _matches(r"https?://[^\s/]+(/\S*)?"),
+    "an address that begins with http:// or https://",
+    "https://mirror.example.com",
+    _with_scheme,
+)
+URL_OR_NONE = Form(URL.is_right, URL.wanted, URL.example, URL.meant, may_be_empty=True)
+PLACE = Form(is_place, "a registry as host:port, without http://", "registry.example.com:5000", _without_scheme)
+HOST = Form(
+    is_host_name, "a host name such as chat.example.com, without https:// or a path", "chat.example.com", _host_alone
+)
+ADDRESS = Form(is_address, "an IP address", "10.0.0.5", may_be_empty=True)
+TOKENS = Form(_matches(r"auto|0*[1-9][0-9]{0,17}"), "auto or a whole number of tokens from 1", "8192", _thousands)
+USERS = Form(_matches(r"auto|0*[1-9][0-9]{0,17}"), "auto or a whole number from 1", "10", _thousands)
+VERSION = Form(
+    _matches(r"[0-9]+(\.[0-9]+)+[A-Za-z0-9.+_-]*"), "a version such as 0.32.0, without a v", "0.32.0", _without_v
+)
+IMAGE = Form(
+    _matches(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"),
+    "an image such as docker.io/library/debian:13, without https://",
+    "docker.io/library/debian:13",
+    _without_scheme,
+)
+ABSOLUTE = Form(_matches(r"[/~].*"), "a path that begins with /", "/srv/models/qwen3-8b")
+SIZE = Form(_matches(r"[0-9]+[kKmMgG]?"), "a size such as 50m", "50m")
+TIME = Form(_matches(r"([0-9]+(ms|s|m|h|d|w)? ?)+"), "a time such as 30m", "30m")
+RATE = Form(_matches(r"[0-9]+(\.[0-9]+)?[kKmMgGtT]?"), "a rate such as 50M", "50M", may_be_empty=True)
+FINGERPRINT = Form(
+    _matches(r"([0-9A-Fa-f]{2} ?){16,32}"),
+    "a fingerprint of 40 hexadecimal digits",
+    "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
+    may_be_empty=True,
+)
+WORD = Form(_matches(r"[A-Za-z0-9][A-Za-z0-9._-]*"), "one word", "hermes", may_be_empty=True)
+VERSION_PATTERN = Form(
+    _matches(r"[0-9][0-9A-Za-z.:+~*-]*"),
+    "a version such as 29.1.3 or 29.1.*, without a v",
+    "29.1.3",
+    _without_v,
+    may_be_empty=True,
+)
+FLAGS = Form(
+    _matches(r"\s*([+-][a-z_]+\s*(,\s*[+-][a-z_]+\s*)*)?"),
+    "flags such as -market,+changelog",
+    "-market",
+    may_be_empty=True,
+)
+LINUX_USER = Form(_matches(r"[a-z_][a-z0-9_.-]*\$?"), "the name of a user", "alice", may_be_empty=True)
+TEXT = Form(lambda text: bool(text.strip()), "a text", "hello")
+PLAIN_NAME = Form(_matches(r"[A-Za-z0-9][A-Za-z0-9._:/-]*"), "a name of letters, digits and . _ : / -", "qwen3-8b")
+REPO = Form(
+    _matches(r"[A-Za-z0-9][\w.-]*/[\w.-]+"),
+    "the model's name on its hub, as OWNER/NAME",
+    "Qwen/Qwen3-8B",
+    lambda text: re.sub(r"^https?://[^/]+/(models/)?", "", text).rstrip("/") if "://" in text else "",
+)
+SUITE = Form(_matches(r"\S+"), "a suite of the repository, such as /", "/")
+
+FORMS: Mapping[str, Form] = {
+    "gpuchat_domain": HOST,
+    "gpuchat_model.name": PLAIN_NAME,
+    "gpuchat_model.path": ABSOLUTE,
+    "gpuchat_model.endpoints": URL,
+    "gpuchat_users": USERS,
+    "gpuchat_context": TOKENS,
+    "gpuchat_toolbox": ABSOLUTE,
+    "gpuchat_registry_mirrors": URL,
+    "gpuchat_insecure_registries": PLACE,
+    "gpuchat_folder": Form(_matches(r"[/~].*"), "a path that begins with /", "/srv/gpuchat", may_be_empty=True),
+    "gpuchat_secrets_file": ABSOLUTE,
+    "gpuchat_authority_file": ABSOLUTE,
+    "gpuchat_lock_file": ABSOLUTE,
+    "gpuchat_report_file": ABSOLUTE,
+    "docker_version": VERSION_PATTERN,
+    "docker_repository_url": URL,
+    "docker_repository_key_url": URL_OR_NONE,
+    "docker_repository_key_fingerprint": FINGERPRINT,
+    "docker_data_root": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/srv/docker", may_be_empty=True),
+    "docker_log_max_size": SIZE,
+    "edge_extra_names": HOST,
+    "edge_body_limit": SIZE,
+    "edge_stream_timeout": TIME,
+    "lobechat_version": Form(VERSION.is_right, "a version such as 1.143.3, without a v", "1.143.3", _without_v),
+    "lobechat_image": IMAGE,
+    "lobechat_feature_flags": FLAGS,
+    "model_token_for": URL_OR_NONE,
+    "model_rate_limit": RATE,
+    "nvidia_driver_branch": Form(_matches(r"[0-9]{3,4}"), "a branch such as 580", "580"),
+    "nvidia_driver_kernel": WORD,
+    "nvidia_driver_repository_url": URL,
+    "nvidia_driver_repository_key_url": URL_OR_NONE,
+    "nvidia_driver_repository_key_fingerprint": FINGERPRINT,
+    "nvidia_container_toolkit_version": Form(
+        _matches(r"[0-9][0-9A-Za-z.+~*-]*"), "a version such as 1.20.0-1, without a v", "1.20.0-1", _without_v
+    ),
+    "nvidia_container_toolkit_repository_url": URL,
+    "nvidia_container_toolkit_repository_suite": SUITE,
+    "nvidia_container_toolkit_repository_key_url": URL,
+    "nvidia_container_toolkit_repository_key_fingerprint": FINGERPRINT,
+    "nvidia_container_toolkit_rootless_user": LINUX_USER,
+    "nvidia_container_toolkit_trial_image": IMAGE,
+    "toolbox_python": ABSOLUTE,
+    "toolbox_trusted_hosts": Form(is_place, "a host, without http://", "packages.example.com", _without_scheme),
+    "verify_address": ADDRESS,
+    "verify_outside_address": ADDRESS,
+    "verify_question": TEXT,
+    "vllm_version": VERSION,
+    "vllm_image": IMAGE,
+    "vllm_cpu_image": IMAGE,
+    "vllm_tool_call_parser": WORD,
+    "vllm_reasoning_parser": WORD,
+}
+
+PORT = (1, 65535)
+RANGES: Mapping[str, tuple[int, int]] = {
+    "gpuchat_vllm_port": PORT,
+    "gpuchat_lobechat_port": PORT,
+    "docker_minimum_free_gib": (0, 1_000_000),
+    "docker_log_max_files": (1, 1000),
+    "edge_http_port": PORT,
+    "edge_https_port": PORT,
+    "edge_api_rate": (1, 1_000_000),
+    "edge_api_burst": (0, 1_000_000),
+    "edge_api_connections": (1, 1_000_000),
+    "lobechat_uid": (1, 2**31 - 1),
+    "model_workers": (1, 1024),
+    "model_connections_per_file": (1, 1024),
+    "verify_open_ports": PORT,
+    "vllm_max_model_len": (0, 10**9),
+    "vllm_cpu_kv_cache_gib": (1, 100_000),
+    "vllm_uid": (1, 2**31 - 1),
+    "vllm_start_seconds": (0, 86_400),
+    "vllm_stop_seconds": (0, 86_400),
+}
+
+
+def faults(name: str, value: object) -> Iterator[str]:
+    """Say what is wrong with a value of the right type; of a list, with each of its elements."""
+    if isinstance(value, Mapping):
+        for part, one in value.items():
+            yield from faults(f"{name}.{part}", one)
+        if name == "gpuchat_registry_map":
+            yield from _registry_map(value)
+    elif name in RANGES:
+        low, high = RANGES[name]
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if not low <= int(str(number)) <= high:
+                what = "a port" if RANGES[name] is PORT else "a whole number"
+                yield f"{_holds(name, value, number)}; wanted {what} from {low} to {high}; set {name} to one"
+    elif name in FORMS:
+        form = FORMS[name]
+        for text in map(str, value) if isinstance(value, (list, tuple)) else [str(value)]:
+            if not (text == "" and form.may_be_empty and text == value) and not form.is_right(text):
+                meant = form.meant(text)
+                right = written([meant or form.example]) if isinstance(value, (list, tuple)) else meant or form.example
+                yield f"{_holds(name, value, text)}; wanted {form.wanted}; set {name} to {right}"
+
+
+def _holds(name: str, value: object, one: object) -> str:
+    return f"{name} holds {show(one)}" if isinstance(value, (list, tuple)) else f"{name} is {show(one)}"
+
+
+def _registry_map(value: Mapping[object, object]) -> Iterator[str]:
+    for registry, instead in value.items():
+        key, target = str(registry), str(instead)
+        if not is_place(key):
+            right = _without_scheme(key).partition("/")[0] or "docker.io"
+            yield (
+                f"gpuchat_registry_map holds {show(key)}; wanted the name of a registry, without http:// or a path; "
+                f"set gpuchat_registry_map to {{{right}: {_without_scheme(target) or target}}}"
+            )
+        if (
+            not isinstance(instead, str)
+            or not is_place(target.partition("/")[0])
+            or not re.fullmatch(r"[^\s]+", target)
+        ):
+            right = _without_scheme(target) or "registry.example.com/hub"
+            more = ", and name it in gpuchat_insecure_registries too" if target.startswith("http://") else ""
+            yield (
+                f"gpuchat_registry_map holds {show(instead)} for {key}; wanted a registry's name, with a folder where "
+                f"it has one, without http://; set gpuchat_registry_map to {{{key}: {right}}}{more}"
+            )

@@ -1,0 +1,179 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which host serves what at which address and port, and who speaks to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LOOPBACK = "127.0.0.1"
+PEOPLE = "people"
+ENGINE, INTERFACE, EDGE = "engine", "interface", "edge"
+GROUPS = {ENGINE: "gpu", INTERFACE: "chat", EDGE: "edge"}
+"""The group of the inventory whose hosts serve a kind."""
+
+PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_lobechat_port", EDGE: "edge_https_port"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One part of the stack on one host.
+
+    Attributes:
+        address: at which the stack's other hosts reach it; empty for every address of the host.
+    """
+
+    kind: str
+    host: str
+    address: str
+    port: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.address}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.place}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One that opens connections (a service, or people in the allowed networks), and the service it reaches."""
+
+    client: Service | None
+    server: Service
+
+    def as_dict(self) -> dict[str, object]:
+        client, server = self.client, self.server
+        return {
+            "from": {"kind": client.kind, "host": client.host} if client else {"kind": PEOPLE},
+            "to": {"kind": server.kind, "host": server.host, "address": server.address, "port": server.port},
+        }
+
+
+@dataclass(frozen=True)
+class Site:
+    """What people see of the stack at one edge.
+
+    Attributes:
+        names: what the certificate is for, the domain first.
+        own_authority: whether the certificate comes from the stack's private authority.
+        rate: requests a second that one address may make.
+        burst: further requests that are let through at once.
+    """
+
+    names: tuple[str, ...]
+    http_port: int
+    https_port: int
+    own_authority: bool
+    rate: int
+    burst: int
+
+    @property
+    def port_in_url(self) -> str:
+        return "" if self.https_port == 443 else f":{self.https_port}"
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.names[0]}{self.port_in_url}"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The stack on its hosts; ``sites`` are by host of the edge."""
+
+    services: tuple[Service, ...]
+    sites: Mapping[str, Site]
+
+    def of(self, kind: str) -> tuple[Service, ...]:
+        return tuple(service for service in self.services if service.kind == kind)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(service.host for service in self.services))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Return every connection that the stack needs; whatever else is open is too much."""
+        links = [Link(None, edge) for edge in self.of(EDGE)]
+        links += [
+            Link(edge, server) for edge in self.of(EDGE) for kind in (INTERFACE, ENGINE) for server in self.of(kind)
+        ]
+        return (*links, *(Link(one, server) for one in self.of(INTERFACE) for server in self.engines_of_interface()))
+
+    def engines_of_interface(self) -> tuple[Service, ...]:
+        """Return the engine that the interface asks by itself: one, for it knows a single address."""
+        return self.of(ENGINE)[:1]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain data for the roles, by host and kind."""
+        hosts: dict[str, dict[str, object]] = {host: {} for host in self.hosts}
+        for service in self.services:
+            hosts[service.host][service.kind] = self._describe(service)
+        site = next(iter(self.sites.values()), None)
+        own = [name for one in self.sites.values() if one.own_authority for name in one.names]
+        return {
+            "url": site.url if site else "",
+            "engines": [service.host for service in self.of(ENGINE)],
+            "edges": [service.host for service in self.of(EDGE)],
+            "certified_names": list(dict.fromkeys(own)),
+            "hosts": hosts,
+            "links": [link.as_dict() for link in self.links],
+        }
+
+    def _describe(self, service: Service) -> dict[str, object]:
+        described: dict[str, object] = {"address": service.address, "port": service.port}
+        if service.kind == ENGINE:
+            described.update(url=f"{service.url}/v1", health_url=f"{service.url}/health")
+        elif service.kind == INTERFACE:
+            engine = next((f"{one.url}/v1" for one in self.engines_of_interface()), "")
+            described.update(url=f"{service.url}/", engine_url=engine)
+        elif service.kind == EDGE:
+            site = self.sites[service.host]
+            described.update(
+                url=site.url,
+                names=list(site.names),
+                http_port=site.http_port,
+                https_port=site.https_port,
+                port_in_url=site.port_in_url,
+                own_authority=site.own_authority,
+                rate=site.rate,
+                burst=site.burst,
+                upstreams={kind: [one.place for one in self.of(kind)] for kind in (ENGINE, INTERFACE)},
+            )
+        return described
+
+
+def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, object]]) -> Topology:
+    """Derive the stack's topology.
+
+    Args:
+        groups: hosts by group of the inventory.
+        settings: each host's settings, checked and with their defaults.
+    """
+    services = []
+    for kind, group in GROUPS.items():
+        for host in dict.fromkeys(groups.get(group, ())):
+            address = "" if kind == EDGE else str(settings[host].get("gpuchat_private_address") or LOOPBACK)
+            services.append(Service(kind, host, address, _whole(settings[host], PORTS[kind])))
+    edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
+    return Topology(tuple(services), {host: _site(settings[host]) for host in edges})
+
+
+def _site(settings: Mapping[str, object]) -> Site:
+    further = settings.get("edge_extra_names")
+    names = [settings.get("gpuchat_domain") or "", *(further if isinstance(further, (list, tuple)) else ())]
+    return Site(
+        names=tuple(dict.fromkeys(map(str, names))),
+        http_port=_whole(settings, "edge_http_port"),
+        https_port=_whole(settings, "edge_https_port"),
+        own_authority=not settings.get("edge_certificate_file"),
+        rate=_whole(settings, "edge_api_rate"),
+        burst=_whole(settings, "edge_api_burst"),
+    )
+
+
+def _whole(settings: Mapping[str, object], name: str) -> int:
+    return int(str(settings[name]))

@@ -1,0 +1,153 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a value is of the type that its specification wants, stricter than Ansible: what roles get needs no guess.
+
+Ansible would make a list of ``a,b``, a text of ``[a]`` and a mapping of ``a=b``, but only while it checks: the roles
+would get the value as it was written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from ..core.names import did_you_mean
+
+WORDS = {
+    "str": "a text",
+    "path": "a path",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping of names to values",
+}
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+SHOWN = 100
+"""Characters of a value that a message shows."""
+
+
+def show(value: object) -> str:
+    """Return a value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def written(value: object) -> str:
+    """Return a value as somebody would write it in an inventory, on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {written(one)}' for key, one in value.items())}}}"
+    return str(value) or "''"
+
+
+def faults(name: str, option: Mapping[str, object], value: object, example: object = None) -> Iterator[str]:
+    """Say what is wrong with a value's type, choice or parts, as sentences.
+
+    Args:
+        name: the variable's, dotted below it.
+        option: its specification, in the form of Ansible's argument_specs.
+        example: a good value, for the sentence.
+    """
+    kind = str(option.get("type", "str"))
+    if value is None:
+        default = written(option["default"]) if "default" in option else written(example) if example else "a value"
+        yield f"{name} is empty; wanted {_wanted(option)}; set {name} to {default}, or take the line away"
+    elif kind == "raw":
+        return
+    elif not _is(kind, value):
+        yield f"{name} is {show(value)}; wanted {_wanted(option)}; set {name} to {_right(name, option, value, example)}"
+    elif option.get("choices") and value not in _sequence(option["choices"]):
+        choices = [str(choice) for choice in _sequence(option["choices"])]
+        yield (
+            f"{name} is {show(value)}; wanted one of {', '.join(choices)}; set {name} to one of them"
+            f"{did_you_mean(str(value), choices)}"
+        )
+    elif kind == "list":
+        part = {"type": option.get("elements", "raw"), "options": option.get("options")}
+        for number, one in enumerate(_sequence(value)):
+            yield from faults(f"{name}[{number}]", part, one)
+    elif kind == "dict" and isinstance(option.get("options"), Mapping) and isinstance(value, Mapping):
+        yield from _parts(name, option["options"], value)  # type: ignore[arg-type]
+
+
+def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mapping[str, object]) -> Iterator[str]:
+    for part, one in value.items():
+        if part in options:
+            yield from faults(f"{name}.{part}", options[part], one)
+        else:
+            known = ", ".join(options)
+            yield f"{name} holds {part}; wanted no other names than {known}{did_you_mean(str(part), options)}"
+    for part, option in options.items():
+        if option.get("required") and part not in value:
+            yield f"{name}.{part} is not set; wanted {_wanted(option)}; set {name}.{part}"
+
+
+def _wanted(option: Mapping[str, object]) -> str:
+    kind = str(option.get("type", "str"))
+    if option.get("choices"):
+        return f"one of {', '.join(map(str, _sequence(option['choices'])))}"
+    if kind == "list" and option.get("elements", "raw") != "raw":
+        return f"a list, each of it {WORDS[str(option['elements'])]}"
+    return WORDS.get(kind, "a value")
+
+
+def _is(kind: str, value: object) -> bool:
+    if kind in ("str", "path"):
+        return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+    if kind == "bool":
+        return isinstance(value, bool) or str(value).lower() in (*TRUE, *FALSE)
+    if kind == "int":
+        return not isinstance(value, bool) and bool(re.fullmatch(r"-?[0-9]{1,18}", str(value)))
+    if kind == "float":
+        return not isinstance(value, bool) and bool(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", str(value)))
+    return isinstance(value, (list, tuple)) if kind == "list" else isinstance(value, Mapping)
+
+
+def _right(name: str, option: Mapping[str, object], value: object, example: object) -> str:
+    """Return what somebody probably meant, or an example."""
+    kind = str(option.get("type", "str"))
+    read = _read(value) if isinstance(value, str) else None
+    if kind == "dict" and isinstance(read, Mapping):
+        return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
+    if kind == "list" and isinstance(read, list):
+        return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
+    if kind == "list" and isinstance(value, (str, int)) and str(value).strip() and option.get("elements") != "dict":
+        return written([piece.strip() for piece in str(value).split(",") if piece.strip()])
+    if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1:
+        return written(value[0])
+    if kind in ("str", "path") and isinstance(value, (bool, float)):
+        return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{example or 'a word'}'"
+    if example is not None:
+        return written(example)
+    if option.get("choices"):
+        return str(_sequence(option["choices"])[0])
+    default = option.get("default")
+    samples = {"list": [], "dict": {}, "int": 1, "float": 1.0, "bool": True, "str": "a word", "path": "/srv/x"}
+    return written(default if default not in (None, "") else samples.get(kind, "a value"))
+
+
+def _read(text: str) -> object:
+    """Return what a text holds that was meant as data, or None."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _sequence(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def convert(option: Mapping[str, object], value: object) -> object:
+    """Return a value that has no fault as its type."""
+    kind = option.get("type", "str")
+    if kind == "int":
+        return int(str(value))
+    if kind == "bool":
+        return str(value).lower() in TRUE
+    return str(value) if kind in ("str", "path") else value

@@ -1,0 +1,103 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
+
+DEFAULTS = {
+    "gpuchat_domain": "chat.example.com",
+    "gpuchat_vllm_port": 8000,
+    "gpuchat_lobechat_port": 3210,
+    "edge_http_port": 80,
+    "edge_https_port": 443,
+    "edge_api_rate": 10,
+    "edge_api_burst": 40,
+}
+ONE = {"gpu": ["one"], "chat": ["one"], "edge": ["one"]}
+SPREAD = {"gpu": ["g1", "g2"], "chat": ["front"], "edge": ["front"]}
+ADDRESSES = {"g1": "10.0.1.5", "g2": "10.0.1.6", "front": "10.0.1.4"}
+
+
+def topology(groups, **more):
+    hosts = {host for group in groups.values() for host in group}
+    settings = {host: {**DEFAULTS, "gpuchat_private_address": ADDRESSES.get(host, ""), **more} for host in hosts}
+    return derive(groups, settings)
+
+
+def described(groups, host, kind, **more):
+    return topology(groups, **more).as_dict()["hosts"][host][kind]
+
+
+def test_on_one_host_all_meet_on_the_loopback():
+    assert described(ONE, "one", "engine") == {
+        "address": "127.0.0.1",
+        "port": 8000,
+        "url": "http://127.0.0.1:8000/v1",
+        "health_url": "http://127.0.0.1:8000/health",
+    }
+    assert described(ONE, "one", "interface") == {
+        "address": "127.0.0.1",
+        "port": 3210,
+        "url": "http://127.0.0.1:3210/",
+        "engine_url": "http://127.0.0.1:8000/v1",
+    }
+    assert described(ONE, "one", "edge")["upstreams"] == {
+        "engine": ["127.0.0.1:8000"],
+        "interface": ["127.0.0.1:3210"],
+    }
+
+
+def test_over_several_hosts_each_is_reached_at_its_private_address():
+    assert described(SPREAD, "front", "edge")["upstreams"] == {
+        "engine": ["10.0.1.5:8000", "10.0.1.6:8000"],
+        "interface": ["10.0.1.4:3210"],
+    }
+    assert described(SPREAD, "g2", "engine")["url"] == "http://10.0.1.6:8000/v1"
+    assert described(SPREAD, "front", "interface")["engine_url"] == "http://10.0.1.5:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("port", "url"),
+    [
+        (443, "https://chat.example.com"),
+        (8443, "https://chat.example.com:8443"),
+        ("8443", "https://chat.example.com:8443"),
+    ],
+)
+def test_an_address_shows_the_port_unless_it_is_the_usual_one(port, url):
+    assert described(ONE, "one", "edge", edge_https_port=port)["url"] == url
+    assert topology(ONE, edge_https_port=port).as_dict()["url"] == url
+
+
+def test_a_site_has_each_of_its_names_once_the_domain_first():
+    names = described(ONE, "one", "edge", edge_extra_names=["10.0.0.5", "chat.example.com"])["names"]
+    assert names == ["chat.example.com", "10.0.0.5"]
+
+
+@pytest.mark.parametrize(("file", "own"), [("", True), ("/etc/ssl/chat.pem", False)])
+def test_the_authority_is_the_stacks_own_where_no_certificate_is_brought(file, own):
+    assert described(ONE, "one", "edge", edge_certificate_file=file)["own_authority"] is own
+
+
+def test_who_speaks_to_whom_is_listed_and_nothing_else():
+    links = topology(SPREAD).as_dict()["links"]
+    seen = [(one["from"]["kind"], one["to"]["kind"], one["to"]["host"], one["to"]["port"]) for one in links]
+    assert seen == [
+        ("people", "edge", "front", 443),
+        ("edge", "interface", "front", 3210),
+        ("edge", "engine", "g1", 8000),
+        ("edge", "engine", "g2", 8000),
+        ("interface", "engine", "g1", 8000),
+    ]
+
+
+def test_parts_that_nobody_has_are_left_out():
+    assert topology({"gpu": ["one"], "chat": [], "edge": []}).as_dict() == {
+        "url": "",
+        "engines": ["one"],
+        "edges": [],
+        "certified_names": [],
+        "hosts": {"one": {"engine": described(ONE, "one", "engine")}},
+        "links": [],
+    }
