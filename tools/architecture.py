@@ -8,7 +8,9 @@ Columns are layers (outside, edge, interface, engine), so that each request goes
 
 from __future__ import annotations
 
+import importlib
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +21,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DRAWING = ROOT / "docs" / "architecture.svg"
 EXAMPLES = {"One host": "single-host", "Several hosts": "split-dmz"}
+TOPOLOGY = "ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology"
 OUTSIDE = ""  # the host of what no inventory names
 
 
@@ -80,7 +83,7 @@ HOW = {
 def scene(folder: str) -> Scene:
     """Put the topology of an example inventory into columns and lanes: the first lane is the interface's."""
     groups, settings = read(folder)
-    topology = derive(groups, settings)
+    topology = importlib.import_module(TOPOLOGY).derive(groups, settings)
     engines = [one for one in topology.services if one.kind == "engine"]
     networks = ", ".join(settings[groups["edge"][0]]["gpuchat_allowed_networks"])
     parts = [
@@ -112,50 +115,8 @@ def scene(folder: str) -> Scene:
     return Scene({host: str(own["ansible_host"]) for host, own in settings.items()}, parts, connections)
 
 
-def name_of(service: Service) -> str:
+def name_of(service: Any) -> str:
     return f"{service.kind} {service.host}"
-
-
-@dataclass(frozen=True)
-class Service:
-    """One part of the stack on one host, and where others reach it."""
-
-    kind: str
-    host: str
-    address: str
-    port: int
-
-
-@dataclass(frozen=True)
-class Link:
-    """A service, or people (None), and the service that it asks."""
-
-    client: Service | None
-    server: Service
-
-
-@dataclass(frozen=True)
-class Topology:
-    """All services and links of an inventory."""
-
-    services: Sequence[Service]
-    links: Sequence[Link]
-
-
-def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, Any]]) -> Topology:
-    """Return which host serves what, and who asks whom."""
-
-    def services(kind: str, group: str, port: str) -> list[Service]:
-        address = {host: settings[host]["gpuchat_private_address"] or "127.0.0.1" for host in groups[group]}
-        return [Service(kind, host, address[host], settings[host][port]) for host in groups[group]]
-
-    engines = services("engine", "gpu", "gpuchat_vllm_port")
-    interfaces = services("interface", "chat", "gpuchat_lobechat_port")
-    edges = services("edge", "edge", "edge_https_port")
-    links = [Link(None, edge) for edge in edges]
-    links += [Link(edge, server) for edge in edges for server in (*interfaces, *engines)]
-    links += [Link(interface, engines[0]) for interface in interfaces]
-    return Topology((*engines, *interfaces, *edges), links)
 
 
 def read(folder: str) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
@@ -327,4 +288,6 @@ def drawing() -> str:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "tests"))
+    importlib.import_module("conftest")  # lets the collection be imported from a checkout
     DRAWING.write_text(drawing(), encoding="utf-8")
