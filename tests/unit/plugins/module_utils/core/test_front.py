@@ -94,9 +94,9 @@ def test_no_exception_ends_in_pythons_words_alone(error, words):
             id="a suboption, by the unit that the module works for",
         ),
         pytest.param(
-            Module("gpuchat_vllm_plan"),
-            "set gpus[].index to one",
-            "set gpus[].index (vllm_gpus in the inventory) to one",
+            Module("gpuchat_image"),
+            "set registry_mirrors[] to one",
+            "set registry_mirrors[] (gpuchat_registry_mirrors in the inventory) to one",
             id="a part of a list",
         ),
         pytest.param(Module("gpuchat_files"), "set dest to another", "set dest to another", id="no variable"),
