@@ -54,7 +54,7 @@ def output(tmp_path_factory):
     }
     groups = {"gpu": ["on_vllm", "on_model"], "chat": ["on_lobechat"], "edge": ["on_edge", "on_verify"]}
     groups["others"] = [f"on_{role}" for role in ROLES]
-    children = {group: {"hosts": dict.fromkeys(hosts, {})} for group, hosts in groups.items()}
+    children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": variables, "children": children}}))
     kept = {"model": "q", "args": {"max-model-len": 2048}}
     (folder / ".gpuchat" / "plans").mkdir(parents=True)
@@ -75,7 +75,7 @@ def output(tmp_path_factory):
 
 def plays_of(output):
     parts = re.split(r"^PLAY (?:\[on_(\w+)\] \*+|RECAP \*+)$", output, flags=re.MULTILINE)
-    return {name: text for name, text in zip(parts[1::2], parts[2::2]) if name}
+    return {name: text for name, text in zip(parts[1::2], parts[2::2], strict=False) if name}
 
 
 @pytest.mark.parametrize("role", ROLES)
