@@ -56,8 +56,17 @@ def faults(pair: Pair, names: Sequence[str], at: datetime.datetime) -> Iterator[
     if not pair.chain:
         return
     first = pair.chain[0]
+    if pair.key and pair.key in [one.key for one in pair.chain[1:]]:
+        yield (
+            f"{pair.certificate_file} does not begin with the certificate of {pair.key_file}; wanted the server's "
+            f"certificate first and after each the one that signed it; put the chain into {FILE} in that order"
+        )
+        return
     if pair.key and pair.key != first.key:
-        yield _wrong_key(pair)
+        yield (
+            f"{pair.key_file} is not the key of {pair.certificate_file}; wanted the pair; set {KEY_FILE} to the key "
+            "with which that certificate was asked for"
+        )
     elif [one for one in pair.chain if one.signed_by_next is False]:
         wrong = next(one for one in pair.chain if one.signed_by_next is False)
         yield (
@@ -84,18 +93,6 @@ def warnings(pair: Pair, at: datetime.datetime) -> Iterator[str]:
     for one in pair.chain[:1]:
         if at <= one.not_after < at + WARN_BEFORE:
             yield f"{pair.certificate_file} ends on {_day(one.not_after)}; set {FILE} to a new one soon"
-
-
-def _wrong_key(pair: Pair) -> str:
-    if pair.key in [one.key for one in pair.chain]:
-        return (
-            f"{pair.certificate_file} does not begin with the certificate of {pair.key_file}; wanted the server's "
-            f"certificate first and after each the one that signed it; put the chain into {FILE} in that order"
-        )
-    return (
-        f"{pair.key_file} is not the key of {pair.certificate_file}; wanted the pair; set {KEY_FILE} to the key with "
-        "which that certificate was asked for"
-    )
 
 
 def serves(certified: Sequence[str], name: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.chosen import choose
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
+from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_vllm_plan
 
 TWO = [{"index": 0, "name": "L40S", "uuid": "GPU-a"}, {"index": 1, "name": "L40S", "uuid": "GPU-b"}]
 SLICED = [{"index": 0, "name": "H100", "uuid": "GPU-a", "mig_devices": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}]
@@ -62,3 +64,53 @@ def test_gpus_of_several_nodes_are_taken_as_they_are():
     assert choose([TWO, TWO], "all") == [TWO, TWO]
     with pytest.raises(Refusal, match="gpus holds several hosts"):
         choose([TWO, TWO], 0)
+
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "torch_dtype": "bfloat16",
+}
+L40S = {"name": "NVIDIA L40S"}
+
+
+def plan(gpus, config=LLAMA, **params):
+    return plan_vllm({"model_config": config, "vllm_version": "0.32.0", "gpus": gpus, **params})
+
+
+def test_a_plan_uses_the_gpus_that_are_wanted_and_never_the_cpu_in_their_place():
+    two = [{**L40S, "index": 0}, {**L40S, "index": 1}]
+    assert plan(two, wanted_gpus=1).as_dict()["devices"] == [["1"]]
+    with pytest.raises(Refusal, match="names the GPU 7, and the host has the GPUs 0, 1"):
+        plan(two, wanted_gpus="7")
+
+
+EMBEDDING = {**LLAMA, "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta"}
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "does"),
+    [
+        (EMBEDDING, {"repo": "BAAI/bge-m3"}, "the model BAAI/bge-m3 makes vectors or scores of texts"),
+        (LLAMA, {"repo": "a/b", "files": ["modules.json"]}, "the model a/b makes vectors of texts"),
+    ],
+)
+def test_a_model_that_cannot_chat_is_refused_where_it_is_wanted_for_the_chat(config, given, does):
+    with pytest.raises(Refusal, match=f"{does}; wanted one that answers people.*set gpuchat_model to one"):
+        plan([L40S], config, task="chat", **given)
+    assert plan([L40S], task="chat", repo="meta-llama/Llama-3.1-8B-Instruct").fits
+
+
+def test_the_warnings_of_a_plan_are_shown_in_every_run_and_stand_in_a_report():
+    params = {"model_config": LLAMA, "vllm_version": "0.99.0", "gpus": [L40S], "on_unfit": "fail"}
+    shown = []
+    gpuchat_vllm_plan.work(params, shown.append)
+    assert shown
+    gpuchat_vllm_plan.work({**params, "on_unfit": "report"}, lambda _warning: pytest.fail("shown twice"))

@@ -1,0 +1,209 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A wrong inventory ends site.yml with one message of ours before any host is asked: no host of these is there.
+
+What the preflight makes of each variable is tried with hundreds of values in the unit tests; here is the way to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GOOD = {
+    "ansible_host": "10.255.255.1",
+    "gpuchat_domain": "chat.example.com",
+    "gpuchat_allowed_networks": ["10.0.0.0/8"],
+    "gpuchat_model": {"name": "q", "source": "huggingface", "repo": "Qwen/Qwen3-8B"},
+}
+
+
+def inventory(folder, name="hosts.yml", groups=None, **variables):
+    groups = groups or {"gpu": ["server"], "chat": ["server"], "edge": ["server"]}
+    children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
+    path = folder / name
+    path.write_text(yaml.safe_dump({"all": {"vars": {**GOOD, **variables}, "children": children}}))
+    return path
+
+
+def play(playbook, *words, folder=ROOT):
+    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    command = [str(program), str(playbook), *map(str, words)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def faults(output):
+    """Return the faults of the one message, and check that no task but the check has run."""
+    assert re.findall(r"^TASK \[(.*?)\]", output, flags=re.MULTILINE) == ["stack : Check the inventory"], output
+    assert not re.search(r"UNREACHABLE|Traceback|Unexpected|templat\w+ error", output), output
+    (found,) = re.findall(r'"faults": (\[.*?\]), "folder"', output)
+    return json.loads(found)
+
+
+def test_an_inventory_that_is_not_there_fails_with_its_path():
+    rc, output = play("site.yml", "-i", "/nowhere/hosts.yml")
+    assert rc != 0
+    assert faults(output)[0] == (
+        "the inventory /nowhere/hosts.yml does not exist; wanted a file or a folder; give its path with -i"
+    )
+
+
+def test_an_inventory_with_a_tab_fails_with_its_line_beside_one_that_is_right(tmp_path):
+    (tmp_path / "tab.yml").write_text("all:\n\tvars: {}\n")
+    rc, output = play("site.yml", "-i", inventory(tmp_path), "-i", tmp_path / "tab.yml")
+    (fault,) = faults(output)
+    assert rc != 0
+    assert "tab.yml is no YAML in line 2, column 1" in fault
+    assert "it holds a tab there, and YAML wants spaces; fix that line" in fault
+
+
+def test_a_list_of_hosts_without_groups_fails_with_the_groups_that_are_wanted():
+    rc, output = play("site.yml", "-i", "h1,")
+    assert rc != 0
+    assert [fault.partition(";")[0] for fault in faults(output)] == [
+        f"the group {group} is empty" for group in ("gpu", "chat", "edge")
+    ]
+
+
+WRONG = {
+    "gpuchat_domain": "https://chat.example.com",
+    "gpuchat_allowed_networks": "10.0.0.0/8",
+    "gpuchat_model": ["Qwen/Qwen3-8B"],
+    "gpuchat_context": "8k",
+    "gpuchat_registry_mirrors": "http://mirror.example.com",
+    "gpuchat_registry_map": {"http://docker.io": "mirror"},
+    "docker_settings": '{"debug": true}',
+    "docker_source": "snap",
+    "edge_extra_names": "10.0.0.5",
+    "edge_http_port": 443,
+    "edge_api_key": "two words",
+    "edge_certificate_key_file": "/nowhere/chat.key",
+    "model_token": {"hunter2": "hunter2"},
+    "vllm_gpus": "first",
+    "vllm_args": {"host": "0.0.0.0"},
+    "vllm_version": "v0.32.0",
+    "lobechat_uid": "{{ nothing }}",
+    "vllm_arg": {},
+    "plan_gpu": [],
+    "modeltoken": "x",
+}
+
+
+def test_all_that_is_wrong_stands_in_one_message_and_no_secret_does(tmp_path):
+    rc, output = play("site.yml", "-i", inventory(tmp_path, **WRONG))
+    found = faults(output)
+    assert rc != 0
+    assert [name for name in WRONG if not any(name in fault for fault in found)] == []
+    assert "hunter2" not in output
+    assert "two words" not in output
+    assert not (tmp_path / ".gpuchat").exists()
+
+
+LOOK = """
+- hosts: gpu:chat:edge:localhost
+  gather_facts: false
+  vars: {__gpuchat_parts: [model]}
+  tasks:
+    - import_role: {name: stack, tasks_from: preflight, rolespec_validate: false}
+- hosts: edge
+  gather_facts: false
+  tasks:
+    - name: Look at the folder
+      debug: {msg: 'folder={{ _gpuchat_folder }} url={{ _gpuchat_topology.url }}'}
+    - import_role: {name: stack, tasks_from: wiring, rolespec_validate: false}
+    - debug: {msg: 'context={{ __gpuchat_served.served.context }}'}
+"""
+SPREAD = {"gpu": ["gpu1"], "chat": ["front"], "edge": ["front"]}
+
+
+@pytest.fixture
+def spread(tmp_path):
+    """A playbook that looks at what roles get, and two folders with an inventory of two hosts."""
+    (tmp_path / "look.yml").write_text(LOOK)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    first = inventory(tmp_path / "one", groups=SPREAD, gpuchat_private_address="10.0.0.5")
+    second = inventory(tmp_path / "two", groups={"gpu": ["gpu1"]})
+    return tmp_path / "look.yml", first, second
+
+
+def test_a_run_with_a_limit_reads_the_plans_that_the_last_one_kept_or_is_refused(spread):
+    look, first, second = spread
+    rc, output = play(look, "-i", first, "-i", second, "--limit", "front")
+    folder = first.parent / ".gpuchat"
+    assert rc != 0
+    assert f"folder={folder} url=https://chat.example.com" in output
+    assert "found no plan of gpu1, which this run leaves out or does not reach" in output
+    assert f"nor kept in {folder}" in output
+    (folder / "plans").mkdir(parents=True)
+    (folder / "plans" / "gpu1.json").write_text(json.dumps({"model": "q", "args": {"max-model-len": 4096}}))
+    rc, output = play(look, "-i", first, "-i", second, "--limit", "front")
+    assert rc == 0, output
+    assert "context=4096" in output
+
+
+def test_a_start_in_the_middle_is_refused_with_the_reason(spread):
+    look, first, _second = spread
+    here = "ansible_connection=local"  # Ansible gathers facts when it starts in the middle
+    rc, output = play(look, "-i", first, "-e", here, "--start-at-task", "Look at the folder")
+    assert rc != 0
+    assert "found that the inventory has not been checked in this run" in " ".join(output.split())
+    assert "choose parts with --tags" in " ".join(output.split())
+
+
+SECRETS = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - gpuchat_secrets:
+        file: '{{ folder }}/secrets.yml'
+        authority_file: '{{ folder }}/ca.crt'
+        tls_names: [chat.example.com]
+      vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}'}
+      no_log: true
+"""
+
+
+@pytest.fixture
+def vault(tmp_path):
+    """A file of secrets under the vault id prod, and the words that give a password."""
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    for name in ("dev", "prod"):
+        (tmp_path / name).write_text(f"password of {name}\n")
+    (tmp_path / "secrets.yml").write_text("api_key: mine\n")
+    program = pathlib.Path(sys.executable).parent / "ansible-vault"
+    prod = f"prod@{tmp_path / 'prod'}"
+    encrypt = [str(program), "encrypt", "--encrypt-vault-id", "prod", "--vault-id", prod, str(tmp_path / "secrets.yml")]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    return tmp_path, f"dev@{tmp_path / 'dev'}", prod
+
+
+def make_secrets(folder, *ids):
+    words = [word for one in ids for word in ("--vault-id", one)]
+    return play(folder / "secrets.play.yml", "-e", f"folder={folder}", *words)
+
+
+def test_secrets_stay_under_the_vault_id_of_their_header(vault):
+    folder, dev, prod = vault
+    before = (folder / "secrets.yml").read_bytes()
+    rc, output = make_secrets(folder, dev)
+    assert rc != 0
+    assert "is encrypted under the vault id prod and cannot be decrypted" in " ".join(output.split())
+    assert (folder / "secrets.yml").read_bytes() == before
+    rc, output = make_secrets(folder, dev, prod)
+    assert rc == 0, output
+    assert (folder / "secrets.yml").read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
+    program = pathlib.Path(sys.executable).parent / "ansible-vault"
+    view = [str(program), "view", "--vault-id", prod, str(folder / "secrets.yml")]
+    seen = yaml.safe_load(subprocess.run(view, check=True, capture_output=True, text=True).stdout)
+    assert (seen["api_key"], "ca_key" in seen) == ("mine", True)
