@@ -79,6 +79,21 @@ options:
     description: Packages of somebody else that these would push out, with the reason and the fix.
     type: dict
     default: {}
+  required_commands:
+    description: Commands that must work already, brought by somebody else.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      command:
+        description: The command and its words.
+        type: list
+        elements: str
+        required: true
+      hint:
+        description: What to do where it fails.
+        type: str
+        required: true
   conflicts:
     description: Packages that are removed first, by release.
     type: dict
@@ -188,6 +203,10 @@ DNF_REPOSITORY = {
     "signed": {"type": "str", "choices": ["packages", "metadata", "both"], "default": "packages"},
     **KEY,
 }
+COMMAND = {
+    "command": {"type": "list", "elements": "str", "required": True},
+    "hint": {"type": "str", "required": True},
+}
 KEYS_TOGETHER = [("key_url", "key_fingerprint")]
 
 
@@ -200,6 +219,7 @@ def main() -> None:
             "apt_repository": {"type": "dict", "options": APT_REPOSITORY, "required_together": KEYS_TOGETHER},
             "dnf_repository": {"type": "dict", "options": DNF_REPOSITORY, "required_together": KEYS_TOGETHER},
             "refused_packages": {"type": "dict", "default": {}},
+            "required_commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},
             "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
             "space": {"type": "dict", "options": space_runner.OPTIONS},

@@ -74,6 +74,19 @@ class System(Protocol):
         """Let packages be upgraded."""
 
 
+def _check_commands(required: Sequence[Mapping[str, object]]) -> None:
+    """Refuse a host on which a command fails that somebody else's installation has to bring."""
+    for one in required:
+        command = [str(word) for word in one["command"]]  # type: ignore[attr-defined]
+        output = host.run(command, timeout=60)
+        if output.rc != 0:
+            said = output.text.strip().splitlines()
+            raise Refusal(
+                f"found that `{' '.join(command)}` does not work ({said[0] if said else output.rc}); wanted it to; "
+                f"{one['hint']}"
+            )
+
+
 NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
@@ -97,6 +110,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     installed = system.installed()
     if present:
         refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
+        _check_commands(params["required_commands"])  # type: ignore[arg-type]
         space_runner.ensure(params["space"] or NO_SPACE)  # type: ignore[arg-type]
     repository = _repository(params[f"{release.system}_repository"], release, arch) if present else None
     files, notes = _repository_files(name, repository, system, check) if repository else ((), ())

@@ -116,6 +116,7 @@ def params(names=("x",), **more):
         "packages": {"default": list(names)},
         "refused_releases": {},
         "refused_packages": {},
+        "required_commands": [],
         "apt_repository": None,
         "dnf_repository": None,
         "conflicts": {},
@@ -146,6 +147,16 @@ def test_a_host_with_its_packages_is_left_alone(debian, commands):
         "msg": "all packages are as wanted",
     }
     assert commands.made == []
+
+
+def test_a_command_that_somebody_else_has_to_bring_is_tried_first(debian, commands):
+    debian.install(("x", "1"))
+    required = [{"command": ["docker", "compose", "version"], "hint": "install it"}]
+    wanted = params(required_commands=required)
+    assert not runner.ensure(wanted, check=False)["changed"]
+    commands.answer("docker compose version", rc=1, stderr="docker: 'compose' is not a docker command.\nSee --help")
+    with pytest.raises(Refusal, match="`docker compose version` does not work .*not a docker command.*; install it"):
+        runner.ensure(wanted, check=True)
 
 
 def test_packages_and_their_repository_are_predicted_on_a_bare_host_and_then_installed(debian, commands, server):
