@@ -67,10 +67,10 @@ def faults(pair: Pair, names: Sequence[str], at: datetime.datetime) -> Iterator[
             f"{pair.key_file} is not the key of {pair.certificate_file}; wanted the pair; set {KEY_FILE} to the key "
             "with which that certificate was asked for"
         )
-    elif [one for one in pair.chain if one.signed_by_next is False]:
-        wrong = next(one for one in pair.chain if one.signed_by_next is False)
+    unsigned = [one for one in pair.chain if one.signed_by_next is False]
+    if unsigned and (not pair.key or pair.key == first.key):
         yield (
-            f"{pair.certificate_file} holds {wrong.subject} before one that did not sign it; wanted the server's "
+            f"{pair.certificate_file} holds {unsigned[0].subject} before one that did not sign it; wanted the server's "
             f"certificate first and after each the one that signed it; put the chain into {FILE} in that order"
         )
     missing = [name for name in names if not serves(first.names, name)]
