@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pathlib
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +21,7 @@ PHASES = ("preflight", "install", "configure", "run")
 INDEX_HEAD = """\
 # Variables and tags
 
-Each variable that you may set, by name; the role's README says more. `plan_gpus` and `plan_folder`, which
+Each variable that you may set, by name; the role's README says more. `plan_gpus`, `plan_folder` and `plan_fail`, which
 `playbooks/plan.yml` alone reads, stand in [planning](planning.md).
 
 | Variable | Role | Type | Default | Meaning |
@@ -42,9 +44,22 @@ def readme(role: str, specification: dict[str, Any]) -> str:
     lines = [f"# {role}", "", f"{specification['short_description']}.", ""]
     described = [_marked(line) for line in specification.get("description", [])]
     lines += [*described, ""] if described else []
+    lines += [alone(role), ""] if role != "stack" else []
     lines += ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     lines += [_row(name, option) for name, option in specification["options"].items()]
     return "\n".join([*lines, "", "Made from `meta/argument_specs.yml` by `tools/role_readmes.py`.", ""])
+
+
+def alone(role: str) -> str:
+    """Say what a role needs in a play of somebody's own, as the preflight sees it."""
+    sys.path.insert(0, str(ROOT / "module_utils"))
+    preflight = importlib.import_module("gpuchat.inventory.preflight")
+    variables = [f"`{name}`" for name, roles in preflight.REQUIRED.items() if role in roles]
+    groups = [f"`{group}`" for group, roles in preflight.GROUPS_OF.items() if role in roles]
+    hosts = [f"hosts in the group{'s' if len(groups) > 1 else ''} {' and '.join(groups)}"] if groups else []
+    *some, last = [*variables, *hosts] or [""]
+    needs = f"{', '.join(some)}, and {last}" if some else last
+    return f"Alone, as `gpuchat.stack.{role}` in a play of your own, it needs {needs or 'no variable and no group'}."
 
 
 def _marked(text: str) -> str:

@@ -36,7 +36,13 @@ APT = [name for name, row in RECORDED.items() if "distribution" in row]
 DNF = [name for name in RECORDED if name not in APT]
 OWN = {"docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"}
 OMIT = object()
-STACK = {"gpuchat_registry_mirrors": [], "gpuchat_insecure_registries": [], "gpuchat_accelerator": "auto", "omit": OMIT}
+STACK = {
+    "gpuchat_registry_mirrors": [],
+    "gpuchat_insecure_registries": [],
+    "gpuchat_accelerator": "auto",
+    "gpuchat_supervisor": "compose",
+    "omit": OMIT,
+}
 
 
 @functools.cache

@@ -231,6 +231,10 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "nvidia_driver_repository_key_fingerprint",
             "nvidia_driver_source",
         ),
+        "required_commands": (
+            "docker_source",
+            "gpuchat_supervisor",
+        ),
         "space.minimum_gib": (
             "docker_minimum_free_gib",
         ),

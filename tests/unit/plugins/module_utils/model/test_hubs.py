@@ -263,7 +263,12 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
             True,
             "has not accepted its licence; open https://hub/acme/demo",
         ),
-        (Reply(401, {}), "", False, "it does not exist, or is private or gated; set token"),
+        (
+            Reply(401, {}),
+            "",
+            False,
+            "does not exist under this name (letter case counts), or is private or gated; wanted",
+        ),
         (Reply(403, {}), "t", False, "set token_for to this endpoint"),
         (Reply(401, {}), "t", True, "although a token was shown"),
         (Reply(404, {"x-error-code": "RevisionNotFound"}), "", False, "it has no revision refs/pr/1; set revision"),
