@@ -42,13 +42,17 @@ def inspect(kind: str, name: str) -> dict[str, object]:
     return answer[0]
 
 
+def is_installed() -> bool:
+    return all(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for name in PROGRAMS)
+
+
 def is_up() -> bool:
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
 
 
 def ensure(cache: pathlib.Path) -> None:
     """Install Docker from the distribution where it is missing, and start it where it does not run."""
-    if any(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None for name in PROGRAMS):
+    if not is_installed():
         say(f"installing {', '.join(PACKAGES)} from the distribution")
         _must(["apt-get", "-qq", "update"])
         _must(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *PACKAGES])

@@ -108,8 +108,9 @@ def up(world: World) -> None:
 
 def down(world: World) -> None:
     """Remove a world's hosts and networks; images, servers and model stay for the next one."""
-    if not engine.is_up():
+    if not engine.is_installed():
         return
+    engine.ensure(images.CACHE)  # a Docker that stands still would come back with yesterday's hosts
     for host in world.hosts:
         docker("rm", "--force", "--volumes", world.called(host.name), check=False)
         docker("volume", "rm", "--force", world.called(f"{host.name}-docker"), check=False)

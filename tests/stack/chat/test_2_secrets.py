@@ -69,7 +69,7 @@ def test_no_secret_stands_in_a_file_that_others_can_read(stack: Stack, output: s
     )
     found = stack.on("server", f"{readable} | xargs -0 grep -lFf /root/patterns; rm /root/patterns", check=False)
     assert found == ""
-    assert stack.on("server", f"grep -lF '{stack.secrets['vllm_api_key']}' {EDGE}/*").strip() == f"{EDGE}/keys.conf"
+    assert stack.on("server", f"grep -lFe '{stack.secrets['vllm_api_key']}' {EDGE}/*").strip() == f"{EDGE}/keys.conf"
 
 
 def test_the_file_of_secrets_is_its_owners_alone(stack: Stack) -> None:

@@ -33,7 +33,7 @@ def test_nothing_but_ssh_and_the_edge_listens_beyond_the_loopback(stack: Stack) 
 
 def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_line(stack: Stack) -> None:
     before = stack.on("server", f"cat {EDGE}/nginx.conf")
-    done = stack.play("-e", "edge_body_limit=plenty")
+    done = stack.play("-e", "edge_body_limit=99999999999g")  # of the right form, and more than nginx can count
     assert done.returncode != 0
     line = next(number for number, text in enumerate(before.splitlines(), 1) if "client_max_body_size" in text)
     assert f'"client_max_body_size" directive invalid value in {EDGE}/nginx.conf:{line}' in done.stdout + done.stderr
