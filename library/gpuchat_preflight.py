@@ -114,6 +114,10 @@ paths:
   description: Paths of the engine that the edge hands on, and those that it closes.
   type: dict
   returned: success
+limits:
+  description: What one address may ask of the chat, C(rate) a second, C(burst) at once, and C(connections) at a time.
+  type: dict
+  returned: success
 """
 
 from collections.abc import Callable, Mapping
@@ -123,7 +127,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
-from ..module_utils.gpuchat.edge import paths
+from ..module_utils.gpuchat.edge import limits, paths
 from ..module_utils.gpuchat.inventory import preflight
 from ..module_utils.gpuchat.secret import certificates_runner
 
@@ -164,6 +168,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "given_secrets": preflight.given_secrets(inventory),
         "topology": preflight.topology(inventory, specification),
         "paths": paths.describe(),
+        "limits": limits.chat(preflight.people(inventory, specification)).as_dict(),
     }
 
 

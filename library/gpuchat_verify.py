@@ -72,6 +72,11 @@ options:
         type: list
         elements: str
         default: [metrics, health]
+      closed_chat_paths:
+        description: Paths of the chat's own server that nobody may reach, as they are sent.
+        type: list
+        elements: str
+        default: [webapi/proxy, api/auth]
   vantage:
     description: Where the task runs, as seen from the allowed networks.
     type: str
@@ -157,6 +162,7 @@ def main() -> None:
         "burst": {"type": "int", "default": 40},
         "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
         "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
+        "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
     }
     module = AnsibleModule(
         argument_spec={

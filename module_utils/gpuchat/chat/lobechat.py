@@ -22,6 +22,31 @@ PROVIDER = "vllm"
 COLOURS = ("mauve", "olive", "sage", "sand", "slate")
 """LobeChat's own neutral colours: a person has chosen one, so the browser is known."""
 
+OPEN = ("/webapi/chat/vllm", "/webapi/models/vllm", "/trpc/lambda/config.getGlobalConfig")
+"""What the page asks of LobeChat's own server. The rest of it sends requests wherever a client wants, keeps files, or
+belongs to a login that the stack does not use, and its access code does not guard all of that."""
+
+CLOSED = ("api", "oidc", "trpc", "webapi")
+"""First words of LobeChat's server paths, in any letter case."""
+
+CLOSED_EXAMPLES = (
+    "webapi/plugin/gateway",
+    "webapi/proxy",
+    "webapi/chat/openai",
+    "webapi/models/ollama/pull",
+    "webapi/trace",
+    "webapi/tts/edge",
+    "trpc/tools/mcp.listTools",
+    "trpc/lambda/market.getPluginList",
+    "trpc/edge/config.getGlobalConfig",
+    "api/auth/session",
+    "oidc/token",
+    "WebAPI/proxy",
+    "%77ebapi/proxy",
+    "chat/..%2fwebapi/proxy",
+)
+"""For the verification to ask for."""
+
 TRIES = 8
 """Times that a browser is led to the settings before it is served without them."""
 
@@ -41,7 +66,8 @@ class Wiring:
     tries: int = TRIES
 
     def as_dict(self) -> dict[str, object]:
-        return {"mark": self.mark, "settings": self.settings, "colours": list(self.colours), "tries": self.tries}
+        told = {"mark": self.mark, "settings": self.settings, "colours": list(self.colours), "tries": self.tries}
+        return {**told, "open": list(OPEN), "closed": list(CLOSED), "closed_examples": list(CLOSED_EXAMPLES)}
 
 
 def wire(served: Served) -> Wiring:

@@ -242,6 +242,15 @@ def topology(inventory: Inventory, specification: Specification) -> dict[str, ob
     return inventory_topology.derive(inventory.groups, settings).as_dict()
 
 
+def people(inventory: Inventory, specification: Specification) -> int | None:
+    """Return how many people all GPU hosts are asked to hold at once, or None where the plan finds out."""
+    given = [
+        str(specification.settings(inventory.variables.get(host, {}), "gpuchat_users")["gpuchat_users"])
+        for host in inventory.hosts("gpu")
+    ]
+    return sum(map(int, given)) if given and all(one.isdigit() for one in given) else None
+
+
 def given_secrets(inventory: Inventory) -> dict[str, list[str]]:
     """Return the secrets that somebody gives by a variable, by host."""
     return {

@@ -22,6 +22,15 @@ SHOWN_FILES = {AUTHORITY_FILE: "gpuchat-ca.crt", KEY_FILE: "key.header", WRONG_K
 NAME_IS_UNKNOWN = 6
 """Exit status of curl."""
 
+FOREIGN_SETTINGS = (
+    "?settings=%7B%7D",
+    "chat?settings=%7B%7D",
+    "chat?session=inbox&Settings=%7B%7D",
+    "chat?%73ettings=%7B%7D",
+    "settings?active=llm&setting%73=%7B%7D",
+)
+"""Links that would set up a person's chat, in several spellings."""
+
 STATUS_TAIL = "\n%{http_code} %{content_type}"
 
 
@@ -38,6 +47,7 @@ class Site:
         burst: further requests that are let through at once.
         open_ports: TCP ports that may be reachable from outside.
         closed_paths: paths of the engine that nobody may reach.
+        closed_chat_paths: paths of the chat's own server that nobody may reach, as they are sent.
     """
 
     domain: str
@@ -54,6 +64,7 @@ class Site:
     burst: int = 40
     open_ports: tuple[int, ...] = (22, 80, 443)
     closed_paths: tuple[str, ...] = ("metrics", "health")
+    closed_chat_paths: tuple[str, ...] = ("webapi/proxy", "api/auth")
 
     @property
     def url(self) -> str:
@@ -202,7 +213,7 @@ def checks(site: Site) -> tuple[Check, ...]:
     if site.tool_call:
         rows.append(_tool_call(site))
     rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
-    rows += [_engine_paths(site), _foreign(site), _ports(site), _rate_limit(site)]
+    rows += [_engine_paths(site), _chat_paths(site), _settings(site), _foreign(site), _ports(site), _rate_limit(site)]
     return tuple(rows)
 
 
@@ -268,6 +279,7 @@ def _ok(seen: Seen) -> str | None:
     return None if seen.status == 200 else f"found status {seen.status}, wanted 200: {seen.body[:300]}"
 
 
+CHANGED_EDGE = "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again"
 ENGINE_DOWN = "the model server is not running, or does not serve this model"
 ENGINE_CURE = "look at its log on the GPU host (docker logs or journalctl -u gpuchat-vllm)"
 
@@ -338,29 +350,38 @@ def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
         site.curl(*words, "--write-out", STATUS_TAIL, f"{site.url}/v1/models"),
         judge,
         "the edge does not check the key",
-        "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again",
+        CHANGED_EDGE,
     )
+
+
+def _closed(site: Site, name: str, paths: Sequence[str], words: tuple[str, ...], cause: str) -> Check:
+    """Return the check that each of some paths is no path of the site, exactly as it is written."""
+
+    def judge(seen: Seen) -> str | None:
+        statuses = seen.stdout.split()
+        if len(statuses) != len(paths):
+            return f"found {len(statuses)} answers, wanted {len(paths)}"
+        wrong = [f"{status} for {path}" for path, status in zip(paths, statuses) if status != "404"]
+        return f"found {', '.join(wrong)}, wanted 404 for each" if wrong else None
+
+    asked = site.curl(*words, "--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}\\n")
+    return Check(name, INSIDE, (*asked, f"{site.url}/{{{','.join(paths)}}}"), judge, cause, CHANGED_EDGE)
 
 
 def _engine_paths(site: Site) -> Check:
-    def judge(seen: Seen) -> str | None:
-        statuses = seen.stdout.split()
-        if len(statuses) != len(site.closed_paths):
-            return f"found {len(statuses)} answers, wanted {len(site.closed_paths)}"
-        wrong = [f"{status} for {path}" for path, status in zip(site.closed_paths, statuses) if status != "404"]
-        return f"found {', '.join(wrong)}, wanted 404 for each" if wrong else None
+    key = ("--header", f"@{KEY_FILE}")
+    cause = "the edge hands on more than the five API paths"
+    return _closed(site, "the engine's other paths are closed", site.closed_paths, key, cause)
 
-    return Check(
-        "the engine's other paths are closed",
-        INSIDE,
-        site.curl(
-            *("--header", f"@{KEY_FILE}", "--output", "/dev/null", "--write-out", "%{http_code}\\n"),
-            f"{site.url}/{{{','.join(site.closed_paths)}}}",
-        ),
-        judge,
-        "the edge hands on more than the five API paths",
-        "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again",
-    )
+
+def _chat_paths(site: Site) -> Check:
+    cause = "the edge hands on more of the chat's own server than its page asks for"
+    return _closed(site, "the chat's other server paths are closed", site.closed_chat_paths, (), cause)
+
+
+def _settings(site: Site) -> Check:
+    cause = "the edge lets a link change where a person's chats are sent"
+    return _closed(site, "a link with foreign settings is refused", FOREIGN_SETTINGS, (), cause)
 
 
 def _foreign(site: Site) -> Check:

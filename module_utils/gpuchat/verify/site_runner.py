@@ -52,7 +52,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     given = params["site"]
     if not isinstance(given, dict):
         raise TypeError("site")
-    tuples = {name: tuple(given[name]) for name in ("open_ports", "closed_paths")}
+    tuples = {name: tuple(given[name]) for name in ("open_ports", "closed_paths", "closed_chat_paths")}
     site = Site(**{**given, **tuples, "authority": bool(params["authority"])})
     wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:

@@ -118,6 +118,8 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "the engine's other paths are closed": edited(
         "api.conf", "'1s#^#location = /metrics { proxy_pass http://vllm; }\\n#'"
     ),
+    "the chat's other server paths are closed": edited("chat.conf", "'/^location ~/,/^}/d'"),
+    "a link with foreign settings is refused": edited("chat.conf", "'/^if (.lobechat_foreign/,/^}/d'"),
     "a foreign address is refused": edited("nginx.conf", "'s/default 0;/default 1;/'"),
     "no other port is open": port_opened,
     "the rate limit": edited("api.conf", "'/limit_/d'"),
@@ -140,6 +142,8 @@ TOGETHER: dict[tuple[str, ...], set[str]] = {
         "a stream arrives in pieces",
         "the API refuses without a key",
         "the API refuses with a wrong key",
+        "the chat's other server paths are closed",
+        "a link with foreign settings is refused",
         "the rate limit",
     ): set(),
     ("a completion",): {"a stream arrives in pieces", "a tool call"},

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import urllib.parse
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.lobechat import AGENTS, wire
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.lobechat import (
+    AGENTS,
+    CLOSED,
+    CLOSED_EXAMPLES,
+    OPEN,
+    wire,
+)
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.served import Served
 
 
@@ -41,3 +49,21 @@ def test_a_browser_is_led_anew_when_the_settings_change_and_only_then():
     one, same, other = wire(Served("qwen")), wire(Served("qwen")), wire(Served("qwen", tool_calls=True))
     assert one.mark == same.mark != other.mark
     assert json.loads(one.settings)["general"] == {"neutralColor": one.mark}
+
+
+def normalised(path):
+    """Return a path as nginx sees it: decoded, and then without dots."""
+    decoded = urllib.parse.unquote("/" + path)
+    while re.search(r"/[^/]+/\.\./", decoded):
+        decoded = re.sub(r"/[^/]+/\.\./", "/", decoded)
+    return decoded
+
+
+@pytest.mark.parametrize("path", CLOSED_EXAMPLES)
+def test_an_example_of_a_closed_path_is_closed_and_not_open(path):
+    assert normalised(path).strip("/").partition("/")[0].lower() in CLOSED
+    assert normalised(path) not in OPEN
+
+
+def test_what_the_page_asks_lies_below_closed_words_so_that_the_rest_beside_it_is_closed():
+    assert {path.split("/")[1] for path in OPEN} <= set(CLOSED)

@@ -8,6 +8,7 @@ import shlex
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site import (
     FAILED,
+    FOREIGN_SETTINGS,
     INSIDE,
     NOT_CHECKED,
     OUTSIDE,
@@ -72,6 +73,8 @@ def test_the_rows_come_in_their_order_and_the_rate_limit_last():
         ("the API refuses without a key", INSIDE),
         ("the API refuses with a wrong key", INSIDE),
         ("the engine's other paths are closed", INSIDE),
+        ("the chat's other server paths are closed", INSIDE),
+        ("a link with foreign settings is refused", INSIDE),
         ("a foreign address is refused", OUTSIDE),
         ("no other port is open", OUTSIDE),
         ("the rate limit", INSIDE),
@@ -140,6 +143,8 @@ REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: 
         ("the API refuses without a key", error(401)),
         ("the API refuses with a wrong key", error(401)),
         ("the engine's other paths are closed", statuses(404, 404)),
+        ("the chat's other server paths are closed", statuses(404, 404)),
+        ("a link with foreign settings is refused", statuses(*[404] * len(FOREIGN_SETTINGS))),
         ("a foreign address is refused", page("<html>Forbidden</html>", 403)),
         ("no other port is open", statuses(22, 80, 443)),
         ("no other port is open", statuses(443)),
@@ -232,6 +237,18 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
             statuses(200, 404),
             "found 200 for metrics, wanted 404 for each",
             id="metrics open",
+        ),
+        pytest.param(
+            "the chat's other server paths are closed",
+            statuses(404, 400),
+            "found 400 for api/auth, wanted 404 for each",
+            id="the chat's server answers",
+        ),
+        pytest.param(
+            "a link with foreign settings is refused",
+            statuses(302, *[404] * (len(FOREIGN_SETTINGS) - 1)),
+            f"found 302 for {FOREIGN_SETTINGS[0]}, wanted 404 for each",
+            id="a link is followed",
         ),
         pytest.param(
             "a foreign address is refused", page("<html>", 200), "found status 200, wanted 403", id="allow list emptied"

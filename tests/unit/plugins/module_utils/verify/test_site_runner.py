@@ -37,6 +37,7 @@ SITE = {
     "burst": 40,
     "open_ports": [22, 80, 443],
     "closed_paths": ["metrics", "health"],
+    "closed_chat_paths": ["webapi/proxy"],
 }
 INSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == INSIDE]
 PORTS = next(check for check in checks(Site("nowhere.example.com", "m")) if check.name == "no other port is open")
@@ -90,7 +91,7 @@ def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
     result = site_runner.ensure(params(final=True), check=False)
     open_rows = [(one["name"], one["detail"]) for one in result["rows"] if one["status"] == NOT_CHECKED]
     assert open_rows == [(name, "gpuchat_probe_host is not set") for name in OUTSIDE_NAMES]
-    assert result["msg"] == "all 13 rows did not fail"
+    assert result["msg"] == "all 15 rows did not fail"
 
 
 def test_one_failed_row_fails_the_whole(green):

@@ -1,0 +1,41 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much one address may ask of the chat: an office of people looks like one person who is busy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+PEOPLE = 100
+"""Behind one address, where nobody said how many there are."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one address may do.
+
+    Attributes:
+        rate: requests a second.
+        burst: further requests that are let through at once.
+        connections: answers that may be under way at a time.
+    """
+
+    rate: int
+    burst: int
+    connections: int
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def chat(people: int | None) -> Limits:
+    """Return the chat's limits for the people who may all sit behind one address.
+
+    A question is two requests, for the chat asks for a title beside the first; so all may ask at once, twice, and then
+    each once a second. An answer, its title and one that was just left make three under way.
+
+    Args:
+        people: who use the chat at once; None where nobody said.
+    """
+    count = max(people or PEOPLE, 10)
+    return Limits(rate=2 * count, burst=4 * count, connections=3 * count)

@@ -1,0 +1,112 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What somebody in an allowed network, or outside it, can do to the edge: nothing but what people of the stack need."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import urllib.parse
+
+import pytest
+from running import Stack
+
+NO_CODE = base64.b64encode(bytes(a ^ b for a, b in zip(b"{}", b"Lo", strict=True))).decode()
+"""LobeChat's header of somebody without an access code: empty JSON under the key in the page's own script."""
+
+PLUGIN = {"api": [{"name": "x", "url": "http://127.0.0.1:8000/invocations"}], "identifier": "x", "meta": {}}
+FOREIGN = urllib.parse.quote(json.dumps({"languageModel": {"vllm": {"endpoint": "https://evil.example.com"}}}))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "wanted"),
+    [
+        pytest.param("POST", "/webapi/plugin/gateway", json.dumps({"manifest": PLUGIN}), 404, id="the plugin gateway"),
+        pytest.param("PUT", "/webapi/proxy", "http://169.254.169.254/latest/api/token", 404, id="the proxy"),
+        pytest.param("POST", "/WEBAPI/proxy", "http://127.0.0.1:8000/pause", 404, id="the proxy in capitals"),
+        pytest.param("POST", "//webapi//proxy", "x", 404, id="the proxy with more slashes"),
+        pytest.param("POST", "/chat/../webapi/proxy", "x", 404, id="the proxy by way of the chat"),
+        pytest.param("POST", "/chat/%2e%2e/webapi/proxy", "x", 404, id="the proxy by way of the chat, encoded"),
+        pytest.param("POST", "/webapi/chat/openai", "{}", 404, id="another provider"),
+        pytest.param("POST", "/webapi/chat/vllm/", "{}", 404, id="the provider with a slash"),
+        pytest.param("POST", "/webapi/models/ollama/pull", "{}", 404, id="a pull"),
+        pytest.param("POST", "/trpc/tools/mcp.listTools", "{}", 404, id="an MCP server of the client's"),
+        pytest.param("GET", "/trpc/lambda/config.getGlobalConfig,market.getPluginList?batch=1", "", 404, id="a batch"),
+        pytest.param("GET", "/api/auth/session", "", 404, id="a login that is not used"),
+        pytest.param("GET", "/oidc/auth", "", 404, id="another login that is not used"),
+        pytest.param("POST", "/chat", "x", 405, id="an action of a page"),
+        pytest.param("PUT", "/", "x", 405, id="a page that is written"),
+        pytest.param("GET", f"/?settings={FOREIGN}", "", 404, id="a link with settings"),
+        pytest.param("GET", f"/chat?session=inbox&settings={FOREIGN}", "", 404, id="a link into the chat"),
+        pytest.param("GET", f"/chat?%73ettings={FOREIGN}", "", 404, id="a link in another spelling"),
+        pytest.param("GET", f"/settings?SETTINGS={FOREIGN}", "", 404, id="a link in capitals"),
+        pytest.param("GET", f"/en-US__0__light/chat?settings={FOREIGN}", "", 404, id="a link to the page itself"),
+        pytest.param("GET", "/chat?session=inbox", "", 200, id="the chat itself"),
+        pytest.param("GET", "/trpc/lambda/config.getGlobalConfig?batch=1", "", 200, id="what the page asks"),
+    ],
+)
+def test_a_request_gets_what_a_person_needs_and_nothing_else(
+    stack: Stack, method: str, path: str, body: str, wanted: int
+) -> None:
+    known = "LOBE_THEME_NEUTRAL_COLOR=mauve"  # a browser that has been led to the settings already
+    words = ("--path-as-is", "--request", method, "--cookie", known, "--header", f"X-lobe-chat-auth: {NO_CODE}")
+    status, _body = stack.curl(path, *words, *(("--data", body) if body else ()), key=False)
+    assert status == wanted
+
+
+def many(stack: Stack, count: int, path: str, *words: str) -> list[str]:
+    """Ask many times at once; return the statuses."""
+    common = ("--parallel", "--parallel-immediate", "--parallel-max", "200", "--output", "/dev/null")
+    common = (*common, "--write-out", "%{http_code}\n")
+    _status, printed = stack.curl(f"{path}?n=[1-{count}]", *common, *words, key=False)
+    return printed.split()
+
+
+def test_a_hundred_people_behind_one_address_ask_twice_at_once_and_none_is_sent_away(stack: Stack) -> None:
+    words = ("--header", "Content-Type: application/json", "--data", "{}", "--header", f"X-lobe-chat-auth: {NO_CODE}")
+    statuses = many(stack, 200, "/webapi/chat/vllm", *words)
+    assert len(statuses) >= 199
+    assert set(statuses) == {"401"}  # LobeChat's own answer to somebody without a code
+
+
+def test_wrong_keys_are_slowed_and_the_right_one_is_not(stack: Stack) -> None:
+    statuses = many(stack, 200, "/v1/models", "--header", "Authorization: Bearer guessed")
+    assert "200" not in statuses
+    assert statuses.count("401") < 20
+    assert statuses.count("429") > 150
+    assert stack.curl("/v1/models")[0] == 200
+    lower_case = f"authorization: bearer {stack.secrets['api_key']}"
+    assert stack.curl("/v1/models", "--header", lower_case, key=False)[0] == 200
+
+
+def test_a_refusal_bears_the_same_headers_as_a_page(stack: Stack) -> None:
+    _status, printed = stack.curl("/v1/models", "--include", key=False)
+    assert "X-Content-Type-Options: nosniff".lower() in printed.lower()
+
+
+HALF_SENT = """
+import socket, sys, time
+address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+held = []
+for _ in range(count):
+    one = socket.create_connection((address, port), timeout=10)
+    one.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n")
+    held.append(one)
+print(len(held), flush=True)
+time.sleep(15)
+"""
+
+
+def test_many_half_sent_requests_of_a_forbidden_address_take_nothing_from_people(stack: Stack) -> None:
+    outside = str(stack.variables["verify_outside_address"])
+    stack.on("probe", f"ulimit -n 10000; cat >/tmp/half.py <<'END'\n{HALF_SENT}\nEND")
+    shell = f"ulimit -n 10000; exec timeout 60 python3 /tmp/half.py {outside} 80 9000"
+    probe = f"gpuchat-{stack.world['name']}-probe"
+    with subprocess.Popen(["docker", "exec", probe, "sh", "-c", shell], stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout
+        assert held.stdout.readline().strip() == "9000"
+        assert [stack.curl("/v1/models")[0] for _ in range(5)] == [200] * 5
+        left = stack.on("server", "sleep 12; ss -tnH state established '( sport = :80 )' | wc -l")
+        assert int(left) < 100  # they are dropped after seconds
+        held.wait()
