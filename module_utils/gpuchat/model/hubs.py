@@ -321,8 +321,8 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
             return f"{at} although a token was shown; wanted one that may read the model; set token, and check repo"
         gated = ", and accept the model's licence in a browser" if code == "GatedRepo" else ""
         return (
-            f"{at}: it does not exist under this name (letter case counts), or is private or gated; wanted one that may "
-            f"be read; set repo as the hub's page spells it, or set token to one that may read it{gated}"
+            f"{at}: it does not exist under this name (letter case counts), or is private or gated; wanted one that "
+            f"may be read; set repo as the hub's page spells it, or set token to one that may read it{gated}"
         )
     if code == "RevisionNotFound":
         return f"{at}: it has no revision {hub.revision}; set revision"
