@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -20,10 +19,3 @@ def stack() -> Stack:
     variables = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]["vars"]
     variables |= yaml.safe_load((inventory / "group_vars" / "all" / "demo.yml").read_text())
     return Stack(inventory, json.loads((inventory / ".world.json").read_text()), variables)
-
-
-@pytest.fixture
-def healed(stack: Stack) -> Iterator[Stack]:
-    """The stack, brought back to what the inventory says when the test is over."""
-    yield stack
-    stack.must_play()

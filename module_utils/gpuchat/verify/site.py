@@ -414,6 +414,7 @@ def _ports(site: Site) -> Check:
         judge,
         "a service listens on all addresses of the host",
         "bind it to 127.0.0.1 or the private address, or close the port in the host's firewall",
+        alone=True,
     )
 
 

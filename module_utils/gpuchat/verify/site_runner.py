@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import selectors
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import cast
 
 from ..core import host
@@ -133,13 +136,46 @@ def _placed(word: str, places: Mapping[str, str]) -> str:
 
 
 def open_ports(address: str, ports: Sequence[int]) -> list[int]:
-    """Return the TCP ports that accept a connection, at most ``CONNECTIONS_AT_ONCE`` asked at a time."""
+    """Return the TCP ports that accept a connection; each processor asks for its share, for it is the kernel's work."""
     target = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0]
     family, host_address = target[0], str(target[4][0])
+    count = os.cpu_count() or 1
+    shares = [_in_a_process(partial(_open_ports, family, host_address, ports[first::count])) for first in range(count)]
+    return sorted(port for share in shares for port in share())
+
+
+def _in_a_process(look: Callable[[], list[int]]) -> Callable[[], list[int]]:
+    """Start to look in a process of its own, while this one has no threads; return how to wait for what it found."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with os.fdopen(writing, "w") as answer:
+                json.dump(look(), answer)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+
+    def found() -> list[int]:
+        with os.fdopen(reading) as answer:
+            text = answer.read()
+        os.waitpid(child, 0)
+        if not text:
+            raise OSError("a process of the scan ended without an answer")
+        answered: list[int] = json.loads(text)
+        return answered
+
+    return found
+
+
+def _open_ports(family: int, address: str, ports: Sequence[int]) -> list[int]:
+    """Return the open ones, at most ``CONNECTIONS_AT_ONCE`` asked at a time."""
     found: list[int] = []
     waiting = iter(ports)
     with selectors.DefaultSelector() as selector:
-        asked = _ask(selector, waiting, family, host_address, CONNECTIONS_AT_ONCE, found)
+        asked = _ask(selector, waiting, family, address, CONNECTIONS_AT_ONCE, found)
         while asked:
             ready = selector.select(timeout=0.1)
             for key, _events in ready:
@@ -147,7 +183,7 @@ def open_ports(address: str, ports: Sequence[int]) -> list[int]:
             now = time.monotonic()
             for key in [key for key in selector.get_map().values() if now - key.data[1] > CONNECT_SECONDS]:
                 asked -= _close(selector, key, found, gave_up=True)
-            asked += _ask(selector, waiting, family, host_address, CONNECTIONS_AT_ONCE - asked, found)
+            asked += _ask(selector, waiting, family, address, CONNECTIONS_AT_ONCE - asked, found)
     return sorted(found)
 
 
@@ -162,7 +198,8 @@ def _ask(
         if error == 0:
             found.append(port)
             one.close()
-        elif error == 115:  # EINPROGRESS
+        elif error == errno.EINPROGRESS and one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            # Asked for at once, for a host nearby has refused by now.
             selector.register(one, selectors.EVENT_WRITE, (port, time.monotonic()))
             asked += 1
         else:
