@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 
 from ..inventory.served import Served
@@ -22,9 +23,11 @@ PROVIDER = "vllm"
 COLOURS = ("mauve", "olive", "sage", "sand", "slate")
 """LobeChat's own neutral colours: a person has chosen one, so the browser is known."""
 
-OPEN = ("/webapi/chat/vllm", "/webapi/models/vllm", "/trpc/lambda/config.getGlobalConfig")
-"""What the page asks of LobeChat's own server. The rest of it sends requests wherever a client wants, keeps files, or
-belongs to a login that the stack does not use, and its access code does not guard all of that."""
+PROVIDERS_OPEN = ("/webapi/chat/vllm", "/webapi/models/vllm")
+PROCEDURES_OPEN = ("config.getGlobalConfig", "market.getPluginList")
+"""What the page asks of LobeChat's own server (the market's address is one that refuses). The rest of it sends requests
+wherever a client wants, keeps files, or belongs to a login that the stack does not use, and its access code does not
+guard all of that."""
 
 CLOSED = ("api", "oidc", "trpc", "webapi")
 """First words of LobeChat's server paths, in any letter case."""
@@ -37,7 +40,8 @@ CLOSED_EXAMPLES = (
     "webapi/trace",
     "webapi/tts/edge",
     "trpc/tools/mcp.listTools",
-    "trpc/lambda/market.getPluginList",
+    "trpc/lambda/market.getMcpList",
+    "trpc/lambda/config.getGlobalConfig%2csession.getSessions",
     "trpc/edge/config.getGlobalConfig",
     "api/auth/session",
     "oidc/token",
@@ -67,7 +71,13 @@ class Wiring:
 
     def as_dict(self) -> dict[str, object]:
         told = {"mark": self.mark, "settings": self.settings, "colours": list(self.colours), "tries": self.tries}
-        return {**told, "open": list(OPEN), "closed": list(CLOSED), "closed_examples": list(CLOSED_EXAMPLES)}
+        return {**told, "open": open_pattern(), "closed": list(CLOSED), "closed_examples": list(CLOSED_EXAMPLES)}
+
+
+def open_pattern() -> str:
+    """Return the regular expression of the server's open paths; the page may ask several procedures in one request."""
+    procedure = "|".join(map(re.escape, PROCEDURES_OPEN))
+    return f"^({'|'.join(PROVIDERS_OPEN)}|/trpc/lambda/({procedure})(,({procedure}))*)$"
 
 
 def wire(served: Served) -> Wiring:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 PEOPLE = 100
-"""Behind one address, where nobody said how many there are."""
+"""At least, behind one address: more people share an engine than it holds conversations at once."""
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ def chat(people: int | None) -> Limits:
     Args:
         people: who use the chat at once; None where nobody said.
     """
-    count = max(people or PEOPLE, 10)
+    count = max(people or 0, PEOPLE)
     return Limits(rate=2 * count, burst=4 * count, connections=3 * count)

@@ -32,7 +32,7 @@ FOREIGN = urllib.parse.quote(json.dumps({"languageModel": {"vllm": {"endpoint": 
         pytest.param("POST", "/webapi/chat/vllm/", "{}", 404, id="the provider with a slash"),
         pytest.param("POST", "/webapi/models/ollama/pull", "{}", 404, id="a pull"),
         pytest.param("POST", "/trpc/tools/mcp.listTools", "{}", 404, id="an MCP server of the client's"),
-        pytest.param("GET", "/trpc/lambda/config.getGlobalConfig,market.getPluginList?batch=1", "", 404, id="a batch"),
+        pytest.param("GET", "/trpc/lambda/config.getGlobalConfig,market.getMcpList?batch=1", "", 404, id="a batch"),
         pytest.param("GET", "/api/auth/session", "", 404, id="a login that is not used"),
         pytest.param("GET", "/oidc/auth", "", 404, id="another login that is not used"),
         pytest.param("POST", "/chat", "x", 405, id="an action of a page"),

@@ -14,9 +14,6 @@ def test_all_people_behind_one_address_may_ask_twice_at_once_and_again_every_sec
     assert limits.connections >= 2 * people
 
 
-def test_where_nobody_says_how_many_there_are_an_office_is_taken():
-    assert chat(None) == chat(PEOPLE)
-
-
-def test_a_few_people_are_not_limited_to_less_than_a_busy_page_asks():
-    assert chat(1) == chat(10)
+@pytest.mark.parametrize("people", [None, 1, PEOPLE])
+def test_an_office_of_people_is_let_in_however_few_an_engine_holds_at_once(people):
+    assert chat(people) == chat(PEOPLE)
