@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
 import os
+import tempfile
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -20,6 +24,13 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         args = dict(self._task.args)
+        if not self._task.check_mode:
+            for name in ("file", "authority_file"):
+                os.makedirs(os.path.dirname(args[name]), exist_ok=True)
+        with _alone(os.path.dirname(args["file"])):
+            return self._made(args, task_vars)
+
+    def _made(self, args, task_vars):
         path = args["file"]
         raw = _raw(path)
         args["known"], encrypt = self._known(path, raw)
@@ -73,7 +84,8 @@ def _vault_id(raw):
 
 
 def _text(known):
-    return (HEAD + yaml.safe_dump({str(k): str(v) for k, v in known.items()}, sort_keys=True)).encode()
+    plain = json.loads(json.dumps(known))  # up to ansible-core 2.18, texts of a result are of a kind foreign to YAML
+    return (HEAD + yaml.safe_dump({key: str(value) for key, value in plain.items()}, sort_keys=True)).encode()
 
 
 def _raw(path):
@@ -83,9 +95,30 @@ def _raw(path):
         return file.read()
 
 
+@contextlib.contextmanager
+def _alone(folder):
+    """Keep other runs out, which would make secrets of their own at the same time."""
+    if not os.path.isdir(folder):  # in check mode, which makes none
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _replace(path, content, mode):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.replace(f"{path}.new", path)
+    """Write a file anew by way of one that nobody else can have planted."""
+    handle, new = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.replace(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise

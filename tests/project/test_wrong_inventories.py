@@ -13,6 +13,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -207,3 +208,27 @@ def test_secrets_stay_under_the_vault_id_of_their_header(vault):
     view = [str(program), "view", "--vault-id", prod, str(folder / "secrets.yml")]
     seen = yaml.safe_load(subprocess.run(view, check=True, capture_output=True, text=True).stdout)
     assert (seen["api_key"], "ca_key" in seen) == ("mine", True)
+
+
+def test_two_first_runs_at_once_make_one_set_of_secrets(tmp_path):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    (tmp_path / "made").mkdir()
+    with ThreadPoolExecutor(2) as both:
+        words = ("-e", f"folder={tmp_path / 'made'}")
+        ended = list(both.map(lambda _run: play(tmp_path / "secrets.play.yml", *words), range(2)))
+    assert [rc for rc, _output in ended] == [0, 0]
+    assert sorted("changed=1" in output for _rc, output in ended) == [False, True]
+
+
+def test_what_somebody_planted_beside_the_secrets_is_not_followed(tmp_path):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    for name in ("secrets.yml.new", ".secrets.yml.new"):
+        (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    assert make_secrets(tmp_path)[0] == 0
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "secrets.yml").stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir() if not path.is_symlink()} == {
+        "ca.crt",
+        "secrets.play.yml",
+        "secrets.yml",
+    }
