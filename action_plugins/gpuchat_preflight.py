@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
 CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
 ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
+LOGINS = "gpuchat_registry_logins"
 
 
 class ActionModule(ActionBase):
@@ -45,7 +46,7 @@ class ActionModule(ActionBase):
                 if options.get(name, {}).get("no_log"):
                     args["secrets"][host][name] = _about(value)
                 else:
-                    args["variables"][host][name] = _names_alone(value) if name in ENVIRONMENTS else value
+                    args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
@@ -124,9 +125,21 @@ def _about(value):
     }
 
 
-def _names_alone(value):
-    """Return an environment without its values, which may be secrets."""
-    return dict.fromkeys(map(str, value), "") if isinstance(value, dict) else value
+def _without_secrets(name, value):
+    """Return a value without the secrets that may be part of it: those of an environment, and passwords."""
+    if name in ENVIRONMENTS and isinstance(value, dict):
+        return dict.fromkeys(map(str, value), "")
+    if name == LOGINS and isinstance(value, list):
+        return [_without_password(one) for one in value]
+    return value
+
+
+def _without_password(login):
+    if not isinstance(login, dict) or "password" not in login:
+        return login
+    password = login["password"]
+    is_given = isinstance(password, (str, int)) and not isinstance(password, bool) and password != ""
+    return {**login, "password": "(secret)" if is_given else type(password)() if password is not None else None}
 
 
 def _sources(task_vars):

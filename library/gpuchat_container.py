@@ -39,6 +39,24 @@ options:
     type: list
     elements: str
     default: []
+  registry_logins:
+    description: Logins of registries, by the registry that an image comes from once the map was applied.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      registry:
+        description: The registry, such as V(harbor.example.com) or V(docker.io).
+        type: str
+        required: true
+      username:
+        description: Name of the person or robot.
+        type: str
+        required: true
+      password:
+        description: Password or token. It is kept on no host.
+        type: str
+        required: true
   lock_file:
     description: File on the control node that records digests.
     type: path

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_API = "registry-1.docker.io"
+DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
+"""What Docker's client calls Docker Hub in its config.json."""
+
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 PLACE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w./-]+)?|\[[0-9a-f:]+\](?::\d+)?(?:/[\w./-]+)?")
 
@@ -85,6 +89,36 @@ def source_of(image: Image, registry_map: Mapping[str, object]) -> Source:
         )
     host, _slash, prefix = place.rstrip("/").partition("/")
     return Source(host, f"{prefix}/{image.repository}" if prefix else image.repository)
+
+
+@dataclass(frozen=True)
+class Login:
+    """How a registry knows a person or a robot."""
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header (RFC 7617)."""
+        return f"Basic {self._encoded}"
+
+    @property
+    def _encoded(self) -> str:
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def docker_config(self, source: Source) -> dict[str, object]:
+        """Return what Docker's client reads in its config.json."""
+        place = DOCKER_HUB_LOGIN if source.host == DOCKER_HUB else source.host
+        return {"auths": {place: {"auth": self._encoded}}}
+
+
+def login_for(source: Source, logins: Sequence[Mapping[str, object]]) -> Login | None:
+    """Return the login for the registry that an image comes from, or None."""
+    for one in logins:
+        if one["registry"] == source.host:
+            return Login(str(one["username"]), str(one["password"]))
+    return None
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,28 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.errors import Refusal
-from .images import DIGEST, Image, Pull, Source, plan_image, source_of, token_request
+from .images import DIGEST, DOCKER_HUB, Image, Login, Pull, Source, login_for, plan_image, source_of, token_request
 
 OPTIONS: dict[str, dict[str, object]] = {
     "registry_map": {"type": "dict", "default": {}},
     "registry_mirrors": {"type": "list", "elements": "str", "default": []},
     "insecure_registries": {"type": "list", "elements": "str", "default": []},
+    "registry_logins": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "registry": {"type": "str", "required": True},
+            "username": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+        },
+    },
     "lock_file": {"type": "path", "required": True},
     "locked_digest": {"type": "str"},
     "timeout": {"type": "int", "default": 7200},
@@ -36,19 +48,21 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     image = Image.parse(str(params["name"]))
     source = source_of(image, params["registry_map"])  # type: ignore[arg-type]
     locked = str(params["locked_digest"] or "")
-    answered = resolve(source, image.tag, params["insecure_registries"], params["registry_mirrors"])  # type: ignore[arg-type]
+    login = login_for(source, params["registry_logins"])  # type: ignore[arg-type]
+    answered = resolve(source, image.tag, params["insecure_registries"], params["registry_mirrors"], login)  # type: ignore[arg-type]
     digest = locked or answered
     if not DIGEST.fullmatch(digest):
         raise Refusal(
             f"{image} cannot be resolved: {answered}; wanted its digest from {source.host}; "
-            "set gpuchat_registry_map to a registry that this host reaches and that holds the image"
+            "set gpuchat_registry_map to a registry that this host reaches and that holds the image, and "
+            "gpuchat_registry_logins where it wants a login"
         )
     there = host.run(["docker", "image", "inspect", f"{source.name}@{digest}"]).rc == 0
     plan = plan_image(image, source, digest, there)
     if not check:
         for action in plan.actions:
             if isinstance(action, Pull):
-                host.must(["docker", "pull", "--quiet", action.reference], timeout=float(str(params["timeout"])))
+                _pull(action.reference, source, login, float(str(params["timeout"])))
     result = plan.result()
     result.update(image=str(image), digest=digest, reference=f"{source.name}@{digest}")
     result["moved_to"] = answered if DIGEST.fullmatch(answered) and answered != digest else ""
@@ -61,31 +75,55 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     return result
 
 
-def resolve(source: Source, tag: str, insecure: Sequence[str], mirrors: Sequence[str]) -> str:
+def _pull(reference: str, source: Source, login: Login | None, timeout: float) -> None:
+    """Pull an image, logged in for as long as that takes: nothing of it stays on the host."""
+    command = ["docker", "pull", "--quiet", reference]
+    if not login:
+        host.must(command, timeout=timeout)
+        return
+    with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
+        host.write_json(os.path.join(folder, "config.json"), login.docker_config(source), mode=0o600)
+        host.must(["docker", "--config", folder, *command[1:]], timeout=timeout)
+
+
+def resolve(
+    source: Source, tag: str, insecure: Sequence[str], mirrors: Sequence[str], login: Login | None = None
+) -> str:
     """Return the digest that a registry gives for a tag, or a word on why there is none.
 
-    Mirrors of Docker Hub are asked first, in their order, as Docker does.
+    Mirrors of Docker Hub are asked first, in their order, as Docker does; the login is the registry's alone.
     """
-    urls = [source.manifest_url(tag, insecure)]
-    if source.host == "docker.io":
-        urls = [f"{mirror.rstrip('/')}/v2/{source.repository}/manifests/{tag}" for mirror in mirrors] + urls
-    word = ""
-    for url in urls:
-        word = _digest_at(url)
-        if DIGEST.fullmatch(word):
-            break
-    return word
+    of_hub = mirrors if source.host == DOCKER_HUB else ()
+    asked: list[tuple[str, Login | None]] = [
+        (f"{mirror.rstrip('/')}/v2/{source.repository}/manifests/{tag}", None) for mirror in of_hub
+    ]
+    asked.append((source.manifest_url(tag, insecure), login))
+    answers: list[str] = []
+    for url, its_login in asked:
+        answers.append(_digest_at(url, its_login))
+        if DIGEST.fullmatch(answers[-1]):
+            return answers[-1]
+    return "; ".join(answers)
 
 
-def _digest_at(url: str) -> str:
+def _digest_at(url: str, login: Login | None) -> str:
     headers = {"Accept": MANIFEST_TYPES}
     answer = host.http(url, "HEAD", headers, timeout=10)
-    token_url = token_request(answer.headers.get("www-authenticate", "")) if answer.status == 401 else None
-    if token_url:
-        given = host.http(token_url, timeout=10).json()
-        token = (given.get("token") or given.get("access_token")) if isinstance(given, dict) else None
-        if token:
-            answer = host.http(url, "HEAD", {**headers, "Authorization": f"Bearer {token}"}, timeout=10)
+    if answer.status == 401:
+        authorization = _authorization(answer.headers.get("www-authenticate", ""), login)
+        if authorization:
+            answer = host.http(url, "HEAD", {**headers, "Authorization": authorization}, timeout=10)
     if answer.status != 200:
         return f"{url} answered {answer.status or answer.error}"
     return answer.headers.get("docker-content-digest", f"{url} gave no digest")
+
+
+def _authorization(challenge: str, login: Login | None) -> str | None:
+    """Return what a registry wants to see after its challenge, or None."""
+    basic = login.basic if login else None
+    token_url = token_request(challenge)
+    if not token_url:
+        return basic
+    given = host.http(token_url, headers={"Authorization": basic} if basic else None, timeout=10).json()
+    token = (given.get("token") or given.get("access_token")) if isinstance(given, dict) else None
+    return f"Bearer {token}" if token else None

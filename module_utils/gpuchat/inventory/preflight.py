@@ -283,6 +283,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _secrets(inventory.secrets.get(host, {}), findings, host)
         _allowed_networks(sound.get("gpuchat_allowed_networks"), findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
+        _logins(sound.get("gpuchat_registry_logins"), findings, host)
         _gpus(variables.get("vllm_gpus"), findings, host)
         _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
@@ -451,6 +452,24 @@ def _as_network(text: object) -> str:
         return str(ipaddress.ip_network(str(text), strict=False))
     except ValueError:
         return "10.0.0.0/8"
+
+
+def _logins(logins: object, findings: Findings, host: str) -> None:
+    for login in logins if isinstance(logins, (list, tuple)) else ():
+        registry = str(login.get("registry", "")) if isinstance(login, Mapping) else ""
+        if not re.fullmatch(r"[\w.-]+(:[0-9]+)?", registry):
+            right = re.sub(r"^https?://", "", registry).partition("/")[0] or "harbor.example.com"
+            findings.fault(
+                f"gpuchat_registry_logins names the registry {show(registry)}; wanted a host, and a port where it has "
+                f"one, without https:// and path; set its registry to {right}",
+                host,
+            )
+        elif not login.get("password") or not login.get("username"):
+            findings.fault(
+                f"gpuchat_registry_logins has no name or no password for {registry}; wanted both; set its username and "
+                "its password",
+                host,
+            )
 
 
 def _address_pools(pools: object, findings: Findings, host: str) -> None:

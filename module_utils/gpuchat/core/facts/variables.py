@@ -65,6 +65,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "lock_file": (
             "gpuchat_lock_file",
         ),
+        "registry_logins": (
+            "gpuchat_registry_logins",
+        ),
         "registry_map": (
             "gpuchat_registry_map",
         ),
@@ -117,6 +120,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "name": (
             "nvidia_container_toolkit_trial_image",
+        ),
+        "registry_logins": (
+            "gpuchat_registry_logins",
         ),
         "registry_map": (
             "gpuchat_registry_map",

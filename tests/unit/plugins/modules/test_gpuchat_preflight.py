@@ -83,6 +83,12 @@ OUT_OF_RANGE = {
     "gpuchat_allowed_networks": [[], ["10.0.0.7/24"], ["office"]],
     "gpuchat_registry_map": [{"http://docker.io": "m"}, {"docker.io": "http://m"}, {"docker.io": 5}, {"docker.io": ""}],
     "gpuchat_registry_mirrors": [["mirror.example.com"], ["ftp://m"], [""]],
+    "gpuchat_registry_logins": [
+        [{"registry": "https://harbor.example.com", "username": "a", "password": "(secret)"}],
+        [{"registry": "harbor.example.com/proxy", "username": "a", "password": "(secret)"}],
+        [{"registry": "harbor.example.com", "username": "a", "password": ""}],
+        [{"registry": "harbor.example.com", "password": "(secret)"}],
+    ],
     "gpuchat_insecure_registries": [["http://m:5000"], ["m:port"]],
     "gpuchat_model": [
         {},

@@ -23,7 +23,8 @@ def params(tmp_path, monkeypatch):
 
     def build(**more):
         usual = {
-            "name": "one", "image": "a/b:1", "registry_map": {}, "registry_mirrors": [], "insecure_registries": [],
+            "name": "one", "image": "a/b:1", "registry_map": {}, "registry_mirrors": [],
+            "registry_logins": [], "insecure_registries": [],
             "lock_file": "lock.yml", "locked_digest": DIGEST, "timeout": 60, "supervisor": "compose",
             "folder": f"{tmp_path}/one", "files": [], "user": "1:1", "entrypoint": [], "command": [],
             "environment": {"PORT": 8000}, "volumes": [], "tmpfs": ["/tmp"], "shm_size": "", "gpus": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
@@ -18,6 +19,7 @@ def params(server, **more):
         "name": "vllm/v:1",
         "registry_map": {"docker.io": server.place},
         "registry_mirrors": [],
+        "registry_logins": [],
         "insecure_registries": [server.place],
         "locked_digest": None,
         "lock_file": "lock.yml",
@@ -87,7 +89,9 @@ def test_why_a_tag_cannot_be_resolved_is_reported(server, answer, word):
 
 def test_mirrors_of_docker_hub_are_asked_first_and_in_their_order(server, monkeypatch):
     asked = []
-    monkeypatch.setattr(images_runner, "_digest_at", lambda url: asked.append(url) or (OLD if "two" in url else "none"))
+    monkeypatch.setattr(
+        images_runner, "_digest_at", lambda url, login: asked.append(url) or (OLD if "two" in url else "none")
+    )
     assert images_runner.resolve(Source("docker.io", "a/b"), "1", [], ["https://one/", "https://two"]) == OLD
     assert asked == ["https://one/v2/a/b/manifests/1", "https://two/v2/a/b/manifests/1"]
 
@@ -137,6 +141,68 @@ def test_without_a_digest_nothing_is_pulled(server, commands):
         images_runner.ensure(params(server), check=False)
     assert str(refused.value) == (
         f"docker.io/vllm/v:1 cannot be resolved: http://{server.place}{MANIFEST} answered 404; wanted its digest from "
-        f"{server.place}; set gpuchat_registry_map to a registry that this host reaches and that holds the image"
+        f"{server.place}; set gpuchat_registry_map to a registry that this host reaches and that holds the image, and "
+        "gpuchat_registry_logins where it wants a login"
     )
     assert commands.made == []
+
+
+LOGIN = {"password": "p4ss:word", "username": "robot$pull"}
+BASIC = "Basic cm9ib3QkcHVsbDpwNHNzOndvcmQ="
+
+
+def with_login(server):
+    return {"registry_logins": [{"registry": "elsewhere", **LOGIN}, {"registry": server.place, **LOGIN}]}
+
+
+def test_a_registry_with_a_login_gives_its_digest_to_it_alone(server, commands):
+    def manifest(asked):
+        if asked.headers.get("Authorization") == BASIC:
+            asked.say(200, Docker_Content_Digest=OLD)
+        else:
+            asked.say(401, WWW_Authenticate='Basic realm="r"')
+
+    server.routes["HEAD", MANIFEST] = manifest
+    commands.answer("docker image inspect", rc=1)
+    assert images_runner.ensure(params(server, **with_login(server)), check=True)["digest"] == OLD
+    with pytest.raises(Refusal, match="gpuchat_registry_logins where it wants a login"):
+        images_runner.ensure(params(server), check=True)
+
+
+def test_the_login_is_shown_where_a_registry_has_its_tokens(server, commands):
+    registry_with_tokens(server, "token")
+    shown = []
+    server.routes["GET", "/token"] = lambda asked: (
+        shown.append(asked.headers.get("Authorization")),
+        asked.say(200, json.dumps({"token": "t0ken"}).encode()),
+    )
+    commands.answer("docker image inspect", rc=1)
+    assert images_runner.ensure(params(server, **with_login(server)), check=True)["digest"] == OLD
+    assert shown == [BASIC]
+
+
+def test_a_pull_is_logged_in_by_a_file_of_root_that_is_gone_afterwards(server, monkeypatch):
+    serve(server, OLD)
+    seen = []
+
+    def run(command, **_options):
+        if command[:2] == ["docker", "--config"]:
+            path = pathlib.Path(command[2]) / "config.json"
+            seen.append((command[3:], json.loads(path.read_text()), path.stat().st_mode & 0o777, path))
+            return images_runner.host.Output(0, "", "")
+        return images_runner.host.Output(1, "", "")
+
+    monkeypatch.setattr(images_runner.host, "run", run)
+    monkeypatch.setattr(images_runner.host, "must", run)
+    images_runner.ensure(params(server, **with_login(server)), check=False)
+    ((words, config, mode, path),) = seen
+    assert words == ["pull", "--quiet", f"{server.place}/vllm/v@{OLD}"]
+    assert config == {"auths": {server.place: {"auth": BASIC.partition(" ")[2]}}}
+    assert mode == 0o600
+    assert not path.exists()
+
+
+def test_each_mirror_that_had_no_answer_is_named(monkeypatch):
+    monkeypatch.setattr(images_runner, "_digest_at", lambda url, login: f"{url} answered 503")
+    word = images_runner.resolve(Source("docker.io", "a/b"), "1", [], ["https://dead.example.com"])
+    assert word.startswith("https://dead.example.com/v2/a/b/manifests/1 answered 503; https://registry-1.docker.io/")
