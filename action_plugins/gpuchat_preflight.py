@@ -129,17 +129,16 @@ def _without_secrets(name, value):
     """Return a value without the secrets that may be part of it: those of an environment, and passwords."""
     if name in ENVIRONMENTS and isinstance(value, dict):
         return dict.fromkeys(map(str, value), "")
-    if name == LOGINS and isinstance(value, list):
-        return [_without_password(one) for one in value]
-    return value
+    return _without_passwords(value) if name == LOGINS else value
 
 
-def _without_password(login):
-    if not isinstance(login, dict) or "password" not in login:
-        return login
-    password = login["password"]
-    is_given = isinstance(password, (str, int)) and not isinstance(password, bool) and password != ""
-    return {**login, "password": "(secret)" if is_given else type(password)() if password is not None else None}
+def _without_passwords(value, is_shown=False):
+    """Return logins with nothing but their registries and names, however they were written."""
+    if isinstance(value, list):
+        return [_without_passwords(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _without_passwords(one, key in ("registry", "username")) for key, one in value.items()}
+    return value if is_shown or value in (None, "") or isinstance(value, bool) else "(secret)"
 
 
 def _sources(task_vars):

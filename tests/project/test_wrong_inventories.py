@@ -83,6 +83,7 @@ WRONG = {
     "gpuchat_context": "8k",
     "gpuchat_registry_mirrors": "http://mirror.example.com",
     "gpuchat_registry_map": {"http://docker.io": "mirror"},
+    "gpuchat_registry_logins": {"registry": "harbor.example.com", "pasword": "hunter2"},
     "docker_settings": '{"debug": true}',
     "docker_source": "snap",
     "edge_extra_names": "10.0.0.5",

@@ -32,8 +32,13 @@ guard all of that."""
 CLOSED = ("api", "oidc", "trpc", "webapi")
 """First words of LobeChat's server paths, in any letter case."""
 
+ASSETS = "_next/static/"
+"""All that is open below ``_next``: its image service asks the server's own paths in the client's name."""
+
 CLOSED_EXAMPLES = (
     "webapi/plugin/gateway",
+    "_next/image?url=%2Ftrpc%2Ftools%2Fmcp.listTools&w=64&q=75",
+    "_next/data/x/chat.json",
     "webapi/proxy",
     "webapi/chat/openai",
     "webapi/models/ollama/pull",
@@ -71,13 +76,18 @@ class Wiring:
 
     def as_dict(self) -> dict[str, object]:
         told = {"mark": self.mark, "settings": self.settings, "colours": list(self.colours), "tries": self.tries}
-        return {**told, "open": open_pattern(), "closed": list(CLOSED), "closed_examples": list(CLOSED_EXAMPLES)}
+        return {**told, "open": open_pattern(), "closed": closed_pattern(), "closed_examples": list(CLOSED_EXAMPLES)}
 
 
 def open_pattern() -> str:
     """Return the regular expression of the server's open paths; the page may ask several procedures in one request."""
     procedure = "|".join(map(re.escape, PROCEDURES_OPEN))
     return f"^({'|'.join(PROVIDERS_OPEN)}|/trpc/lambda/({procedure})(,({procedure}))*)$"
+
+
+def closed_pattern() -> str:
+    """Return the regular expression of the server's closed paths, in lower case, once the open ones are taken out."""
+    return f"^/+({'|'.join(CLOSED)}|_next/+(?!{ASSETS.partition('/')[2]}))"
 
 
 def wire(served: Served) -> Wiring:

@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
+from typing import Any
 
 from .errors import CommandFailed
 
@@ -185,8 +186,23 @@ class Response:
             return None
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect, and shows what authorizes to nobody but the one that was asked."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if new and (new.type, new.host) != (req.type, req.host):
+            new.remove_header("Authorization")
+        return new
+
+
 def _opener(direct: bool) -> urllib.request.OpenerDirector:
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=ssl.create_default_context())]
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        _Redirects(),
+    ]
     if direct:
         handlers.append(urllib.request.ProxyHandler({}))
     return urllib.request.build_opener(*handlers)

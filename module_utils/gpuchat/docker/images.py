@@ -155,4 +155,5 @@ def token_request(challenge: str) -> str | None:
         return None
     fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
     query = "&".join(f"{key}={fields[key]}" for key in ("service", "scope") if key in fields)
-    return f"{fields['realm']}?{query}" if "realm" in fields else None
+    realm = fields.get("realm", "")
+    return f"{realm}?{query}" if realm.startswith(("https://", "http://")) else None

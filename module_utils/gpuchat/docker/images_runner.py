@@ -110,7 +110,7 @@ def _digest_at(url: str, login: Login | None) -> str:
     headers = {"Accept": MANIFEST_TYPES}
     answer = host.http(url, "HEAD", headers, timeout=10)
     if answer.status == 401:
-        authorization = _authorization(answer.headers.get("www-authenticate", ""), login)
+        authorization = _authorization(url, answer.headers.get("www-authenticate", ""), login)
         if authorization:
             answer = host.http(url, "HEAD", {**headers, "Authorization": authorization}, timeout=10)
     if answer.status != 200:
@@ -118,12 +118,14 @@ def _digest_at(url: str, login: Login | None) -> str:
     return answer.headers.get("docker-content-digest", f"{url} gave no digest")
 
 
-def _authorization(challenge: str, login: Login | None) -> str | None:
+def _authorization(url: str, challenge: str, login: Login | None) -> str | None:
     """Return what a registry wants to see after its challenge, or None."""
     basic = login.basic if login else None
     token_url = token_request(challenge)
     if not token_url:
         return basic
+    if basic and url.startswith("https:") and not token_url.startswith("https:"):
+        return None  # a login that is asked for by TLS is not shown in the clear
     given = host.http(token_url, headers={"Authorization": basic} if basic else None, timeout=10).json()
     token = (given.get("token") or given.get("access_token")) if isinstance(given, dict) else None
     return f"Bearer {token}" if token else None

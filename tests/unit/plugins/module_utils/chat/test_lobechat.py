@@ -9,8 +9,8 @@ import urllib.parse
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.lobechat import (
     AGENTS,
-    CLOSED,
     CLOSED_EXAMPLES,
+    closed_pattern,
     open_pattern,
     wire,
 )
@@ -53,7 +53,7 @@ def test_a_browser_is_led_anew_when_the_settings_change_and_only_then():
 
 def normalised(path):
     """Return a path as nginx sees it: decoded, and then without dots."""
-    decoded = urllib.parse.unquote("/" + path)
+    decoded = urllib.parse.unquote("/" + path.partition("?")[0])
     while re.search(r"/[^/]+/\.\./", decoded):
         decoded = re.sub(r"/[^/]+/\.\./", "/", decoded)
     return decoded
@@ -61,7 +61,7 @@ def normalised(path):
 
 @pytest.mark.parametrize("path", CLOSED_EXAMPLES)
 def test_an_example_of_a_closed_path_is_closed_and_not_open(path):
-    assert normalised(path).strip("/").partition("/")[0].lower() in CLOSED
+    assert re.search(closed_pattern(), normalised(path), re.IGNORECASE)
     assert not re.search(open_pattern(), normalised(path))
 
 
@@ -75,3 +75,8 @@ def test_an_example_of_a_closed_path_is_closed_and_not_open(path):
 )
 def test_what_the_page_asks_is_open(path):
     assert re.search(open_pattern(), path)
+
+
+@pytest.mark.parametrize("path", ["/_next/static/chunks/1.js", "/chat", "/icons/icon-192x192.png", "/"])
+def test_pages_and_assets_are_not_closed(path):
+    assert not re.search(closed_pattern(), path, re.IGNORECASE)

@@ -84,6 +84,19 @@ def test_an_http_answer_of_any_status_is_an_answer(server, status):
     assert (answer.status, answer.headers["x-kind"], answer.json(), answer.error) == (status, "echo", {"q": 1}, "")
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "shown"), [(False, "Bearer secret"), (True, None)], ids=["the same address", "another address"]
+)
+def test_what_authorizes_goes_along_no_redirect_to_another_address(server, elsewhere, shown):
+    _host, port = server.server_address
+    target = f"http://localhost:{port}/there" if elsewhere else f"http://{server.place}/there"
+    server.routes["GET", "/here"] = lambda asked: asked.say(307, Location=target)
+    server.routes["GET", "/there"] = lambda asked: asked.say(200)
+    assert host.http(f"http://{server.place}/here", headers={"Authorization": "Bearer secret", "A": "b"}).status == 200
+    (_method, _path, headers) = server.asked[-1]
+    assert (headers.get("Authorization"), headers["A"]) == (shown, "b")
+
+
 def test_a_body_that_is_no_json_gives_no_data():
     assert host.Response(200, {}, b"<html>").json() is None
 

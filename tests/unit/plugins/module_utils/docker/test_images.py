@@ -125,6 +125,7 @@ def test_an_image_is_pulled_by_digest_and_shown():
             id="lower case, no service",
         ),
         pytest.param('Bearer service="r"', None, id="no realm"),
+        pytest.param('Bearer realm="file:///etc/gpuchat/token"', None, id="a file of the host"),
         pytest.param('Basic realm="r"', None, id="a password is wanted"),
         pytest.param("", None, id="no challenge"),
     ],

@@ -181,6 +181,15 @@ def test_the_login_is_shown_where_a_registry_has_its_tokens(server, commands):
     assert shown == [BASIC]
 
 
+def test_a_login_that_is_asked_for_by_tls_is_not_shown_in_the_clear(monkeypatch):
+    asked = []
+    monkeypatch.setattr(images_runner.host, "http", lambda url, *_, **__: asked.append(url))
+    login = images_runner.Login("robot", "p4ss")
+    challenge = 'Bearer realm="http://tokens.example.com/token"'
+    assert images_runner._authorization("https://r.example.com/v2/a/manifests/1", challenge, login) is None
+    assert asked == []
+
+
 def test_a_pull_is_logged_in_by_a_file_of_root_that_is_gone_afterwards(server, monkeypatch):
     serve(server, OLD)
     seen = []
