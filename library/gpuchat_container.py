@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpuchat_container
-short_description: Ensure a container as one unit of state - image, files, service and health
+short_description: Ensure a container as one unit of state - image, network, files, service and health
 version_added: 0.1.0
 description:
   - Resolves the image's tag once and pulls it by digest, as M(gpuchat.stack.gpuchat_image) does.
@@ -15,7 +15,8 @@ description:
     M(gpuchat.stack.gpuchat_files) does.
   - Starts it, restarts it where its files have changed since its last start, and waits until it is healthy, as
     M(gpuchat.stack.gpuchat_service) does.
-  - The container has a read-only root, no capabilities, no new privileges, and the host's network.
+  - The container has a read-only root, no capabilities, no new privileges, and the host's network unless O(network)
+    says otherwise.
 options:
   name:
     description: Name of the container, its compose project or its unit.
@@ -150,6 +151,26 @@ options:
     description: Size of C(/dev/shm).
     type: str
     default: ''
+  network:
+    description:
+      - The network that it is attached to; the host's where it is left out.
+      - V(none) is no network at all. Any other is made without a way out, so that its containers reach each other and
+        the host's address in it.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the network.
+        type: str
+        required: true
+      subnet:
+        description: Its IPv4 network, for one of that kind.
+        type: str
+      bridge:
+        description: Name of the host's interface in it, at most 15 characters.
+        type: str
+      address:
+        description: The container's address in it.
+        type: str
   gpus:
     description: NVIDIA GPUs that it gets, V(all), or indices or UUIDs by comma; empty for none.
     type: str
@@ -250,7 +271,7 @@ not_predicted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
-from ..module_utils.gpuchat.docker import container_runner, images_runner
+from ..module_utils.gpuchat.docker import container_runner, images_runner, network_runner
 from ..module_utils.gpuchat.system import files_runner, service_runner
 
 WORDS = {"type": "list", "elements": "str", "default": []}
@@ -268,6 +289,7 @@ SPECIFICATION = {
     "volumes": WORDS,
     "tmpfs": {**WORDS, "default": ["/tmp"]},
     "shm_size": {"type": "str", "default": ""},
+    "network": {"type": "dict", "options": network_runner.OPTIONS},
     "gpus": {"type": "str", "default": ""},
     "health_command": WORDS,
     "start_seconds": {"type": "int", "default": 60},

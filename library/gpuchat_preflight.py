@@ -110,8 +110,12 @@ topology:
   description: Who serves what at which address and port, by host and kind, and who speaks to whom.
   type: dict
   returned: success
+packet_filter:
+  description: What each host lets in from beyond its loopback, by host.
+  type: dict
+  returned: success
 paths:
-  description: Paths of the engine that the edge hands on, and those that it closes.
+  description: Paths of the engine that are handed on, those that are closed, and what nginx says by itself.
   type: dict
   returned: success
 limits:
@@ -166,7 +170,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "parts": parts,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
         "given_secrets": preflight.given_secrets(inventory),
-        "topology": preflight.topology(inventory, specification),
+        **preflight.derive(inventory, specification),
         "paths": paths.describe(),
         "limits": limits.chat(preflight.people(inventory, specification)).as_dict(),
     }

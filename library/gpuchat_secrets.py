@@ -29,6 +29,12 @@ options:
     type: list
     elements: str
     default: []
+  hosts:
+    description:
+      - Hosts that need a certificate by which the stack's hosts know each other, each with the names of what it serves.
+      - They come from an authority of their own, which nobody else is to trust.
+    type: dict
+    default: {}
   known:
     description: The secrets that are there; set by the action plugin.
     type: dict
@@ -81,6 +87,7 @@ def main() -> None:
             "file": {"type": "path", "required": True},
             "authority_file": {"type": "path", "required": True},
             "tls_names": {"type": "list", "elements": "str", "default": []},
+            "hosts": {"type": "dict", "default": {}},
             "known": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,

@@ -52,7 +52,11 @@ def output(tmp_path_factory):
         "gpuchat_registry_map": {"docker.io": "127.0.0.1:9"},  # nobody answers there
         "docker_source": "present",
     }
-    groups = {"gpu": ["on_vllm", "on_model"], "chat": ["on_lobechat"], "edge": ["on_edge", "on_verify"]}
+    groups = {
+        "gpu": ["on_vllm", "on_model", "on_door"],
+        "chat": ["on_lobechat"],
+        "edge": ["on_edge", "on_firewall", "on_verify"],
+    }
     groups["others"] = [f"on_{role}" for role in ROLES]
     children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": variables, "children": children}}))

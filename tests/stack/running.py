@@ -17,6 +17,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
+GROUPS = {"engine": "gpu", "interface": "chat", "edge": "edge"}
+"""The group of the inventory that has a part of the stack."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,31 @@ class Stack:
     def address(self) -> str:
         return str(self.variables["verify_address"])
 
-    def on(self, host: str, script: str, check: bool = True) -> str:
-        """Run a shell script on a host of the world and return what it printed."""
-        container = f"gpuchat-{self.world['name']}-{host}"
+    @property
+    def hosts(self) -> list[str]:
+        """Every host of the stack, each once."""
+        return list(dict.fromkeys(self.host_of(part) for part in GROUPS))
+
+    def host_of(self, part: str) -> str:
+        """Return the host of a part of the stack; any other word is a host of the world."""
+        if part not in GROUPS:
+            return part
+        groups = yaml.safe_load((self.inventory / "hosts.yml").read_text())["all"]["children"]
+        return str(next(iter(groups[GROUPS[part]]["hosts"])))
+
+    def on(self, part: str, script: str, check: bool = True) -> str:
+        """Run a shell script on the host of a part of the stack, or on another of the world; return what it printed."""
+        container = f"gpuchat-{self.world['name']}-{self.host_of(part)}"
         done = subprocess.run(
             ["docker", "exec", container, "sh", "-c", script], capture_output=True, text=True, check=False
         )
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def restart(self, host: str) -> None:
-        """Restart a host of the world, as a power button would have it."""
-        subprocess.run(["docker", "restart", f"gpuchat-{self.world['name']}-{host}"], check=True, capture_output=True)
+    def restart(self, *hosts: str) -> None:
+        """Restart hosts of the world, as a power button would have it."""
+        names = [f"gpuchat-{self.world['name']}-{host}" for host in hosts]
+        subprocess.run(["docker", "restart", *names], check=True, capture_output=True)
 
     def play(self, *words: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
         """Run a playbook as the operator would."""

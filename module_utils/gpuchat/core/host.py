@@ -12,15 +12,17 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from .errors import CommandFailed
@@ -198,10 +200,36 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return new
 
 
+class _SocketConnection(HTTPConnection):
+    """Speaks HTTP over the Unix socket whose path stands in place of the host."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.host)
+
+
+class _Sockets(urllib.request.AbstractHTTPHandler):
+    """Opens ``unix://%2Fpath%2Fto.sock/path``."""
+
+    def unix_open(self, request: urllib.request.Request) -> Any:
+        request.add_unredirected_header("Host", "localhost")
+        return self.do_open(_SocketConnection, request)
+
+    unix_request = urllib.request.AbstractHTTPHandler.do_request_
+    unix_response = urllib.request.HTTPErrorProcessor.http_response
+
+
+def socket_url(path: str) -> str:
+    """Return the address by which ``http`` asks a server behind a Unix socket."""
+    return f"unix://{urllib.parse.quote(path, safe='')}"
+
+
 def _opener(direct: bool) -> urllib.request.OpenerDirector:
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.HTTPSHandler(context=ssl.create_default_context()),
         _Redirects(),
+        _Sockets(),
     ]
     if direct:
         handlers.append(urllib.request.ProxyHandler({}))
@@ -216,7 +244,10 @@ def http(
     timeout: float = 10,
     direct: bool = False,
 ) -> Response:
-    """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case."""
+    """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case.
+
+    A server behind a Unix socket has the address that ``socket_url`` makes.
+    """
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
         with _opener(direct).open(request, timeout=timeout) as answer:

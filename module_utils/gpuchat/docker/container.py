@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One container, described once, and written as a compose project or as a systemd unit.
 
-Both run it alike: with a read-only root, no capabilities, no new privileges, and on the host's network.
+Both run it alike: with a read-only root, no capabilities, and no new privileges.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..core.errors import Refusal
+from .network import ON_HOST, Network
 
 HEAD = "# Made by gpuchat; changes are lost in the next run.\n"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -31,6 +32,7 @@ class Container:
         volumes: as Docker takes them (``/host:/container:ro``).
         tmpfs: folders in memory, with their options.
         shm_size: size of /dev/shm (``16g``), or empty.
+        network: the one that it is attached to.
         gpus: ``all``, GPUs by comma, or empty for none.
         health_command: succeeds in the container when it is healthy.
         start_seconds: how long it may take to become healthy.
@@ -46,6 +48,7 @@ class Container:
     volumes: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
     shm_size: str = ""
+    network: Network = ON_HOST
     gpus: str = ""
     health_command: tuple[str, ...] = ()
     start_seconds: int = 60
@@ -77,7 +80,7 @@ def compose_project(container: Container) -> str:
         "container_name": container.name,
         "image": container.image,
         "restart": "always",
-        "network_mode": "host",
+        **_compose_network(container.network),
         "user": container.user,
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -113,7 +116,16 @@ def compose_project(container: Container) -> str:
             lines += [f"    {key}:", *(f"      {_compose(name)}: {_compose(word)}" for name, word in value.items())]
         else:
             lines.append(f"    {key}: {_compose(value)}")
+    if container.network.is_ours:
+        name = _compose(container.network.name)
+        lines += ["networks:", f"  {name}: {_compose({'name': container.network.name, 'external': True})}"]
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _compose_network(network: Network) -> dict[str, object]:
+    if network.is_ours:
+        return {"networks": {network.name: {"ipv4_address": network.address}}}
+    return {"network_mode": network.name}
 
 
 def _compose(value: object) -> str:
@@ -124,7 +136,9 @@ def _compose(value: object) -> str:
 def systemd_unit(container: Container) -> str:
     """Return the container as a systemd unit that runs ``docker run`` (systemd.service(5))."""
     docker = "/usr/bin/docker"
-    words = [f"ExecStart={docker} run --rm --name {container.name}", "--log-driver none", "--network host"]
+    words = [f"ExecStart={docker} run --rm --name {container.name}", "--log-driver none"]
+    words += [f"--network {_systemd(container.network.name)}"]
+    words += [f"--ip {container.network.address}"] if container.network.is_ours else []
     words += [f"--user {_systemd(container.user)}", "--read-only", "--cap-drop ALL"]
     words += ["--security-opt no-new-privileges:true", "--init"]
     words += [f"--env {_systemd(f'{name}={value}')}" for name, value in container.environment.items()]

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ensures a container as one unit of state: its image, its files, its service, its health."""
+"""Ensures a container as one unit of state: its image, its network, its files, its service, its health."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from ..core.change import merged
 from ..system import files_runner, service_runner
-from . import images_runner
+from . import images_runner, network_runner
 from .container import Container, compose_path, compose_project, systemd_unit, unit_path
+from .network import Network
 
 
 def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
@@ -27,10 +28,16 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     if params["state"] == "absent":
         return merged(_service(params, "", check), _files(params, [], check))
     image = images_runner.ensure({**params, "name": params["image"]}, check)
+    network = network_runner.ensure(_network(params), check)
     own = [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, str(image["reference"]))]
     files = _files(params, own, check)
     service = _service(params, f"{files['digest']} {params['digest']}".strip(), check)
-    return {**merged(image, files, service), "started": service["changed"]}
+    return {**merged(image, network, files, service), "started": service["changed"]}
+
+
+def _network(params: Mapping[str, Any]) -> Network:
+    given = params["network"] or {}
+    return Network(**{name: str(value) for name, value in given.items() if value is not None})
 
 
 def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
@@ -44,6 +51,7 @@ def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
         volumes=tuple(params["volumes"]),
         tmpfs=tuple(params["tmpfs"]),
         shm_size=params["shm_size"],
+        network=_network(params),
         gpus=params["gpus"],
         health_command=tuple(params["health_command"]),
         start_seconds=params["start_seconds"],

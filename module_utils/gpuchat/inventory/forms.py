@@ -80,6 +80,14 @@ def _host_alone(text: str) -> str:
     return bare if bare != text and is_host_name(bare) else ""
 
 
+def _is_room(text: str) -> bool:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        return False
+    return "/" in text and network.is_private and 16 <= network.prefixlen <= 29
+
+
 URL = Form(
     _matches(r"https?://[^\s/]+(/\S*)?"),
     "an address that begins with http:// or https://",
@@ -149,6 +157,9 @@ FORMS: Mapping[str, Form] = {
     "gpuchat_registry_mirrors": URL,
     "gpuchat_insecure_registries": PLACE,
     "gpuchat_folder": Form(_matches(r"[/~].*"), "a path that begins with /", "/srv/gpuchat", may_be_empty=True),
+    "gpuchat_room_network": Form(
+        _is_room, "a private IPv4 network of 8 addresses or more that nobody else uses", "172.16.255.248/29"
+    ),
     "gpuchat_secrets_file": ABSOLUTE,
     "gpuchat_authority_file": ABSOLUTE,
     "gpuchat_lock_file": ABSOLUTE,
@@ -160,6 +171,8 @@ FORMS: Mapping[str, Form] = {
     "docker_data_root": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/srv/docker", may_be_empty=True),
     "docker_log_max_size": SIZE,
     "edge_extra_names": HOST,
+    "door_body_limit": SIZE,
+    "door_stream_timeout": TIME,
     "edge_body_limit": SIZE,
     "edge_stream_timeout": TIME,
     "lobechat_version": Form(VERSION.is_right, "a version such as 1.143.3, without a v", "1.143.3", _without_v),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import forms, types
+from . import doors, forms, openings, types
 from . import topology as inventory_topology
 from .types import show
 
@@ -20,7 +20,9 @@ STACK_PREFIX = "gpuchat_"
 STACK_GROUPS = ("gpu", "chat", "edge")
 ALL_PARTS = (
     "docker",
+    "door",
     "edge",
+    "firewall",
     "lobechat",
     "model",
     "nvidia_container_toolkit",
@@ -34,7 +36,7 @@ ALL_PARTS = (
 PLAN = "plan"
 """Stands for a plan that changes no host."""
 
-WITH_SECRETS = frozenset({"edge", "lobechat", "verify", "vllm"})
+WITH_SECRETS = frozenset({"door", "edge", "lobechat", "verify", "vllm"})
 GIVEN_BY = {
     "edge_api_key": "api_key",
     "gpuchat_vllm_api_key": "vllm_api_key",
@@ -43,7 +45,7 @@ GIVEN_BY = {
 """The secret that the stack makes where nobody gives it by a variable."""
 
 GROUPS_OF = {
-    "gpu": {"edge", "lobechat", PLAN, "verify", "vllm"},
+    "gpu": {"door", "edge", "lobechat", PLAN, "verify", "vllm"},
     "chat": {"edge", "lobechat"},
     "edge": {"lobechat", "verify"},
 }
@@ -51,7 +53,7 @@ GROUPS_OF = {
 
 REQUIRED = {
     "gpuchat_domain": {"edge", "lobechat", "verify"},
-    "gpuchat_allowed_networks": {"edge"},
+    "gpuchat_allowed_networks": {"edge", "firewall"},
     "gpuchat_model": {"edge", "model", PLAN, "verify", "vllm"},
 }
 """Variables without which a role cannot run."""
@@ -220,9 +222,11 @@ def site_names(inventory: Inventory, host: str) -> list[str]:
 
 SETTINGS = (
     "gpuchat_domain",
+    "gpuchat_allowed_networks",
     "gpuchat_private_address",
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
+    "gpuchat_room_network",
     "edge_extra_names",
     "edge_http_port",
     "edge_https_port",
@@ -233,13 +237,17 @@ SETTINGS = (
 """What the topology is derived from."""
 
 
-def topology(inventory: Inventory, specification: Specification) -> dict[str, object]:
-    """Return the topology of an inventory without faults."""
+def derive(inventory: Inventory, specification: Specification) -> dict[str, object]:
+    """Return what follows from an inventory without faults: the topology with its doors, and who is let in where."""
     settings = {
         host: specification.settings(inventory.variables.get(host, {}), *SETTINGS)
         for host in inventory.hosts(*STACK_GROUPS)
     }
-    return inventory_topology.derive(inventory.groups, settings).as_dict()
+    topology = inventory_topology.derive(inventory.groups, settings)
+    return {
+        "topology": doors.describe(topology),
+        "packet_filter": openings.describe(topology, settings, people(inventory, specification)),
+    }
 
 
 def people(inventory: Inventory, specification: Specification) -> int | None:
@@ -502,7 +510,6 @@ def _gpus(value: object, findings: Findings, host: str) -> None:
 
 OWNED: Mapping[str, Mapping[str, str]] = {
     "vllm_args": {
-        "host": "gpuchat_private_address",
         "port": "gpuchat_vllm_port",
         "model": "gpuchat_model",
         "served-model-name": "gpuchat_model.name",
@@ -513,16 +520,19 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "ACCESS_CODE": "lobechat_access_code",
         "APP_URL": "gpuchat_domain",
         "FEATURE_FLAGS": "lobechat_feature_flags",
-        "HOSTNAME": "gpuchat_private_address",
         "PORT": "gpuchat_lobechat_port",
-        "VLLM_API_KEY": "gpuchat_vllm_api_key",
     },
 }
 """What a role sets by a variable of its own."""
 
 CLOSED: Mapping[str, Mapping[str, str]] = {
     "vllm_args": {
-        "uds": "the edge and the chat reach the engine by its port",
+        "uds": "the engine's door asks it at a socket of the role's",
+        "host": "it listens on a socket, and its door where the inventory says",
+        "grpc": "that listens beside the door, without a key",
+        "grpc-port": "that listens beside the door, without a key",
+        "headless": "it would answer nobody",
+        "data-parallel-multi-port-external-lb": "that listens beside the door, without a key",
         "config": "the role writes that file from vllm_args",
         "ssl-keyfile": "the edge speaks TLS",
         "ssl-certfile": "the edge speaks TLS",
@@ -530,7 +540,11 @@ CLOSED: Mapping[str, Mapping[str, str]] = {
         "allow-credentials": "the edge alone answers browsers",
         "allowed-origins": "the edge alone answers browsers",
     },
-    "lobechat_environment": {"VLLM_PROXY_URL": "it follows from the inventory's groups and addresses"},
+    "lobechat_environment": {
+        "HOSTNAME": "it is reached in its room alone",
+        "VLLM_API_KEY": "the door in its room holds the key",
+        "VLLM_PROXY_URL": "it follows from the inventory's groups and addresses",
+    },
 }
 """What a role does not let be set, and why."""
 
@@ -605,7 +619,7 @@ def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) 
                 "gpuchat_private_address to it, such as 10.0.0.5",
                 host,
             )
-    if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"edge", "lobechat"}:
+    if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", "lobechat"}:
         return
     for host in inventory.hosts("gpu", "chat"):
         address = inventory.variables.get(host, {}).get("gpuchat_private_address")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ ENGINE, INTERFACE, EDGE = "engine", "interface", "edge"
 GROUPS = {ENGINE: "gpu", INTERFACE: "chat", EDGE: "edge"}
 """The group of the inventory whose hosts serve a kind."""
 
+ROOM = "gpuchat-room"
+"""Name of the interface's network, and of the host's interface in it."""
+
 PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_lobechat_port", EDGE: "edge_https_port"}
 
 
@@ -21,7 +25,7 @@ class Service:
     """One part of the stack on one host.
 
     Attributes:
-        address: at which the stack's other hosts reach it; empty for every address of the host.
+        address: at which those who need it reach it, or its door; empty for every address of the host.
     """
 
     kind: str
@@ -36,6 +40,29 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://{self.place}"
+
+
+@dataclass(frozen=True)
+class Room:
+    """The interface's container network on its host, which leads nowhere but to the door there.
+
+    Attributes:
+        gateway: the host's address in it.
+        address: the interface's.
+    """
+
+    subnet: str
+    gateway: str
+    address: str
+
+    @classmethod
+    def of(cls, subnet: str) -> Room:
+        """Return the room in a network of at least two addresses."""
+        hosts = ipaddress.IPv4Network(subnet).hosts()
+        return cls(subnet, str(next(hosts)), str(next(hosts)))
+
+    def as_dict(self) -> dict[str, str]:
+        return {"name": ROOM, "subnet": self.subnet, "bridge": ROOM, "address": self.address}
 
 
 @dataclass(frozen=True)
@@ -82,10 +109,18 @@ class Site:
 
 @dataclass(frozen=True)
 class Topology:
-    """The stack on its hosts; ``sites`` are by host of the edge."""
+    """The stack on its hosts.
+
+    Attributes:
+        sites: by host of the edge.
+        rooms: by host of an interface.
+        private: each host's address for the other hosts; empty where it was given none.
+    """
 
     services: tuple[Service, ...]
     sites: Mapping[str, Site]
+    rooms: Mapping[str, Room]
+    private: Mapping[str, str]
 
     def of(self, kind: str) -> tuple[Service, ...]:
         return tuple(service for service in self.services if service.kind == kind)
@@ -101,11 +136,7 @@ class Topology:
         links += [
             Link(edge, server) for edge in self.of(EDGE) for kind in (INTERFACE, ENGINE) for server in self.of(kind)
         ]
-        return (*links, *(Link(one, server) for one in self.of(INTERFACE) for server in self.engines_of_interface()))
-
-    def engines_of_interface(self) -> tuple[Service, ...]:
-        """Return the engine that the interface asks by itself: one, for it knows a single address."""
-        return self.of(ENGINE)[:1]
+        return (*links, *(Link(one, server) for one in self.of(INTERFACE) for server in self.of(ENGINE)))
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for the roles, by host and kind."""
@@ -125,11 +156,13 @@ class Topology:
 
     def _describe(self, service: Service) -> dict[str, object]:
         described: dict[str, object] = {"address": service.address, "port": service.port}
-        if service.kind == ENGINE:
-            described.update(url=f"{service.url}/v1", health_url=f"{service.url}/health")
-        elif service.kind == INTERFACE:
-            engine = next((f"{one.url}/v1" for one in self.engines_of_interface()), "")
-            described.update(url=f"{service.url}/", engine_url=engine)
+        if service.kind == INTERFACE:
+            room = self.rooms[service.host]
+            described.update(
+                url=f"http://{room.address}:{service.port}/",
+                engine_url=f"http://{room.gateway}:{self.of(ENGINE)[0].port}/v1" if self.of(ENGINE) else "",
+                room=room.as_dict(),
+            )
         elif service.kind == EDGE:
             site = self.sites[service.host]
             described.update(
@@ -141,7 +174,6 @@ class Topology:
                 own_authority=site.own_authority,
                 rate=site.rate,
                 burst=site.burst,
-                upstreams={kind: [one.place for one in self.of(kind)] for kind in (ENGINE, INTERFACE)},
             )
         return described
 
@@ -153,13 +185,22 @@ def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[s
         groups: hosts by group of the inventory.
         settings: each host's settings, checked and with their defaults.
     """
+    hosts = dict.fromkeys(host for group in GROUPS.values() for host in groups.get(group, ()))
+    private = {host: str(settings[host].get("gpuchat_private_address") or "") for host in hosts}
+    rooms = {
+        host: Room.of(str(settings[host]["gpuchat_room_network"]))
+        for host in dict.fromkeys(groups.get(GROUPS[INTERFACE], ()))
+    }
+    edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
     services = []
     for kind, group in GROUPS.items():
+        serving = set(groups.get(group, ()))
         for host in dict.fromkeys(groups.get(group, ())):
-            address = "" if kind == EDGE else str(settings[host].get("gpuchat_private_address") or LOOPBACK)
+            here = {ENGINE: LOOPBACK, INTERFACE: rooms[host].address if host in rooms else "", EDGE: ""}[kind]
+            is_met_here = kind == EDGE or len(hosts) == 1 or (kind == INTERFACE and serving | set(edges) == {host})
+            address = here if is_met_here else private[host] or here
             services.append(Service(kind, host, address, _whole(settings[host], PORTS[kind])))
-    edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
-    return Topology(tuple(services), {host: _site(settings[host]) for host in edges})
+    return Topology(tuple(services), {host: _site(settings[host]) for host in edges}, rooms, private)
 
 
 def _site(settings: Mapping[str, object]) -> Site:

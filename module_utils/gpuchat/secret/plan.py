@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,10 @@ AUTHORITY_LIFE = datetime.timedelta(days=3650)
 
 @dataclass(frozen=True)
 class Make:
-    """Make one secret: a token, a short access code, a private authority, or the server's certificate."""
+    """Make one secret: a token, an authority, the server's certificate, or the certificate of one host."""
 
     name: str
+    host: str = ""
 
 
 TOKENS = {"api_key": 32, "vllm_api_key": 32, "lobechat_access_code": 12}
@@ -29,6 +31,60 @@ TOKENS = {"api_key": 32, "vllm_api_key": 32, "lobechat_access_code": 12}
 
 AUTHORITY = "authority"
 CERTIFICATE = "certificate"
+HOSTS_AUTHORITY = "hosts_authority"
+"""Signs for the stack's own hosts alone, by which they know each other; nobody else is to trust it."""
+
+HOST_CERTIFICATE = "host_certificate"
+HOST_DOMAIN = "gpuchat.internal"
+HOST_NAME = f"host.{HOST_DOMAIN}"
+"""In each host's certificate, beside the names of what it serves: programs take the subject's where there is none."""
+
+
+def host_entries(host: str) -> tuple[str, str]:
+    """Return the names under which a host's certificate and key are kept."""
+    return f"host_certificate {host}", f"host_key {host}"
+
+
+PRIVATE_NETWORKS = ("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
+"""Addresses that are nobody's on the internet (RFC 1918, RFC 4193, RFC 4291)."""
+
+
+def may_sign(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what an authority for some names may sign: host names with all below them, and networks.
+
+    Both kinds are named, for a kind that is not named is open (RFC 5280, 4.2.1.10). A private address is let in later
+    too; a further host name is not.
+    """
+    addresses = [name for name in names if _is_address(name)]
+    hosts = [name for name in names if name not in addresses]
+    single = [f"{one}/{128 if ':' in one else 32}" for one in addresses if not _is_in(one, PRIVATE_NETWORKS)]
+    return hosts, [*PRIVATE_NETWORKS, *single]
+
+
+def not_signed(names: Sequence[str], hosts: Sequence[str], networks: Sequence[str]) -> list[str]:
+    """Return the names that an authority with these constraints may not sign."""
+    return [
+        name
+        for name in names
+        if not (
+            _is_in(name, networks)
+            if _is_address(name)
+            else any(name.lower() == host.lower() or name.lower().endswith(f".{host.lower()}") for host in hosts)
+        )
+    ]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_in(address: str, networks: Sequence[str]) -> bool:
+    one = ipaddress.ip_address(address)
+    return any(one in ipaddress.ip_network(network) for network in networks)
 
 
 @dataclass(frozen=True)
@@ -45,6 +101,8 @@ def plan_secrets(
     tls_names: Sequence[str],
     certificate: Certificate | None,
     now: datetime.datetime,
+    hosts: Mapping[str, Sequence[str]] | None = None,
+    host_certificates: Mapping[str, Certificate | None] | None = None,
 ) -> Plan:
     """Decide which secrets to make; what is there is never changed, but for a certificate that no longer serves.
 
@@ -53,17 +111,31 @@ def plan_secrets(
         tls_names: names for a certificate from the private authority; none where the owner brings one.
         certificate: the certificate that is there.
         now: the present time, in UTC.
+        hosts: hosts that need a certificate for each other, with the names of what they serve.
+        host_certificates: those that are there, by host.
     """
     names = [name for name in TOKENS if not known.get(name)]
     if tls_names:
         if not known.get("ca_certificate"):
             names += [AUTHORITY, CERTIFICATE]
-        elif (
-            certificate is None
-            or certificate.names != frozenset(tls_names)
-            or certificate.not_after - now < RENEW_BEFORE
-        ):
+        elif not _serves(certificate, tls_names, now):
             names.append(CERTIFICATE)
-    differences = tuple(Difference(f"secret {name}", "", "(made)\n") for name in names)
-    reason = f"to make: {', '.join(names)}" if names else "all secrets are there"
-    return Plan(differences, tuple(map(Make, names)), reason)
+    makes = [Make(name) for name in names]
+    is_new = not known.get("hosts_ca_certificate")
+    if hosts and is_new:
+        makes.append(Make(HOSTS_AUTHORITY))
+    for host, served in (hosts or {}).items():
+        if is_new or not _serves((host_certificates or {}).get(host), [*served, HOST_NAME], now):
+            makes.append(Make(HOST_CERTIFICATE, host))
+    words = [f"{make.name} {make.host}".strip() for make in makes]
+    differences = tuple(Difference(f"secret {word}", "", "(made)\n") for word in words)
+    reason = f"to make: {', '.join(words)}" if words else "all secrets are there"
+    return Plan(differences, tuple(makes), reason)
+
+
+def _serves(certificate: Certificate | None, names: Sequence[str], now: datetime.datetime) -> bool:
+    return (
+        certificate is not None
+        and certificate.names == frozenset(names)
+        and certificate.not_after - now >= RENEW_BEFORE
+    )

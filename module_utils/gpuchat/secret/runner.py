@@ -19,7 +19,26 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
 
 from ..core.errors import Refusal
 from .membership import fingerprints
-from .plan import AUTHORITY, AUTHORITY_LIFE, CERTIFICATE, CERTIFICATE_LIFE, TOKENS, Certificate, Make, plan_secrets
+from .plan import (
+    AUTHORITY,
+    AUTHORITY_LIFE,
+    CERTIFICATE,
+    CERTIFICATE_LIFE,
+    HOST_CERTIFICATE,
+    HOST_DOMAIN,
+    HOST_NAME,
+    HOSTS_AUTHORITY,
+    TOKENS,
+    Certificate,
+    Make,
+    host_entries,
+    may_sign,
+    not_signed,
+    plan_secrets,
+)
+
+LONGEST_COMMON_NAME = 64
+"""Characters (RFC 5280, ub-common-name)."""
 
 
 def ensure(params: Mapping[str, object]) -> dict[str, object]:
@@ -36,10 +55,18 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
-    plan = plan_secrets(known, tls_names=names, certificate=_read(known.get("tls_certificate")), now=now)
+    hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
+    plan = plan_secrets(
+        known,
+        tls_names=names,
+        certificate=_read(known.get("tls_certificate")),
+        now=now,
+        hosts=hosts,
+        host_certificates={host: _read(known.get(host_entries(host)[0])) for host in hosts},
+    )
     for action in plan.actions:
         if isinstance(action, Make):
-            known.update(_make(action.name, known, names, now))
+            known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else names, now))
     result = plan.result()
     result["known"] = known
     result["fingerprints"] = fingerprints(known)
@@ -55,44 +82,96 @@ def _read(pem: str | None) -> Certificate | None:
     return Certificate(frozenset(found), certificate.not_valid_after_utc)
 
 
-def _make(name: str, known: Mapping[str, str], tls_names: Sequence[str], now: datetime.datetime) -> dict[str, str]:
+def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datetime.datetime) -> dict[str, str]:
+    name = make.name
     if name in TOKENS:
         return {name: random_source.token_urlsafe(TOKENS[name])}
     if name == AUTHORITY:
-        return _authority(tls_names[0], now)
+        return dict(
+            zip(("ca_key", "ca_certificate"), _authority(f"gpuchat authority of {names[0]}", now, *may_sign(names)))
+        )
     if name == CERTIFICATE:
-        return _certificate(known, tls_names, now)
+        made = _certificate(known, "ca", names[0], names, now)
+        return dict(zip(("tls_key", "tls_certificate"), made))
+    if name == HOSTS_AUTHORITY:
+        made = _authority("gpuchat authority of hosts", now, [HOST_DOMAIN], [])
+        return dict(zip(("hosts_ca_key", "hosts_ca_certificate"), made))
+    if name == HOST_CERTIFICATE:
+        key, certificate = _certificate(known, "hosts_ca", make.host, names, now, is_client=True)
+        return dict(zip(host_entries(make.host), (certificate, key)))
     raise ValueError(name)
 
 
-def _authority(domain: str, now: datetime.datetime) -> dict[str, str]:
+def _authority(
+    common_name: str, now: datetime.datetime, hosts: Sequence[str], networks: Sequence[str]
+) -> tuple[str, str]:
+    """Return the key and certificate of an authority that may sign some host names and networks alone."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gpuchat authority of {domain}"[:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:LONGEST_COMMON_NAME])])
     builder = _builder(subject, subject, key, now, AUTHORITY_LIFE)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    return {"ca_key": _pem_key(key), "ca_certificate": _pem(builder.sign(key, hashes.SHA256()))}
+    builder = builder.add_extension(_constraints(hosts, networks), critical=True)
+    return _pem_key(key), _pem(builder.sign(key, hashes.SHA256()))
 
 
-def _certificate(known: Mapping[str, str], names: Sequence[str], now: datetime.datetime) -> dict[str, str]:
-    if not known.get("ca_key"):
+def _constraints(hosts: Sequence[str], networks: Sequence[str]) -> x509.NameConstraints:
+    """Return both kinds of constraints: without a host or network, everything of that kind is excluded."""
+    permitted = [*map(x509.DNSName, hosts), *(x509.IPAddress(ipaddress.ip_network(one)) for one in networks)]
+    excluded: list[x509.GeneralName] = [] if hosts else [x509.DNSName("")]
+    if not networks:
+        excluded += [x509.IPAddress(ipaddress.ip_network(one)) for one in ("0.0.0.0/0", "::/0")]
+    return x509.NameConstraints(permitted or None, excluded or None)
+
+
+def _refuse_unsigned(ca: x509.Certificate, names: Sequence[str]) -> None:
+    """Refuse names that the authority may not sign; one of before it had constraints may sign all."""
+    try:
+        permitted = ca.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
+    except x509.ExtensionNotFound:
+        return
+    hosts = [str(one.value) for one in permitted if isinstance(one, x509.DNSName)]
+    networks = [str(one.value) for one in permitted if isinstance(one, x509.IPAddress)]
+    wrong = not_signed(names, hosts, networks)
+    if wrong:
         raise Refusal(
-            "found no ca_key beside ca_certificate; wanted it, for the server's certificate has to be made anew; "
-            "put it back into gpuchat_secrets_file for this run"
+            f"found {', '.join(wrong)} in gpuchat_domain or edge_extra_names; wanted a name that the stack's authority "
+            f"may sign, which is {', '.join([*hosts, *networks])}; set another name, or make a new authority, which "
+            "everybody has to import again: take ca_certificate and ca_key out of gpuchat_secrets_file for one run "
+            "with gpuchat_adopt_secrets"
         )
-    ca_key = serialization.load_pem_private_key(known["ca_key"].encode(), None)
-    ca = x509.load_pem_x509_certificate(known["ca_certificate"].encode())
+
+
+def _certificate(
+    known: Mapping[str, str],
+    authority: str,
+    common_name: str,
+    names: Sequence[str],
+    now: datetime.datetime,
+    *,
+    is_client: bool = False,
+) -> tuple[str, str]:
+    """Return a key and its certificate by an authority, which may prove a client too."""
+    if not known.get(f"{authority}_key"):
+        raise Refusal(
+            f"found no {authority}_key beside {authority}_certificate; wanted it, for a certificate has to be made "
+            "anew; put it back into gpuchat_secrets_file for this run"
+        )
+    ca_key = serialization.load_pem_private_key(known[f"{authority}_key"].encode(), None)
+    ca = x509.load_pem_x509_certificate(known[f"{authority}_certificate"].encode())
+    _refuse_unsigned(ca, names)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:LONGEST_COMMON_NAME])])
     builder = _builder(subject, ca.subject, key, now, CERTIFICATE_LIFE)
     builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type]
-    builder = builder.add_extension(authority, critical=False)
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if is_client else [])]
+    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type]
+    builder = builder.add_extension(signer, critical=False)
     certificate = builder.sign(ca_key, hashes.SHA256())  # type: ignore[arg-type]
-    return {"tls_key": _pem_key(key), "tls_certificate": _pem(certificate)}
+    return _pem_key(key), _pem(certificate)
 
 
 def _builder(

@@ -19,8 +19,11 @@ AUTHORITY_FILE, KEY_FILE, WRONG_KEY_FILE = "{authority}", "{key}", "{wrong_key}"
 
 SHOWN_FILES = {AUTHORITY_FILE: "gpuchat-ca.crt", KEY_FILE: "key.header", WRONG_KEY_FILE: "wrong-key.header"}
 
-NAME_IS_UNKNOWN = 6
-"""Exit status of curl."""
+NAME_IS_UNKNOWN, NOT_CONNECTED = 6, 7
+"""Exit statuses of curl."""
+
+REFUSED = "refused"
+"""What a scan says, beside the open ports, where the host refused another."""
 
 FOREIGN_SETTINGS = (
     "?settings=%7B%7D",
@@ -386,7 +389,9 @@ def _settings(site: Site) -> Check:
 
 def _foreign(site: Site) -> Check:
     def judge(seen: Seen) -> str | None:
-        return None if seen.status == 403 else f"found status {seen.status}, wanted 403"
+        if seen.status == 403 or (seen.status == 0 and seen.rc == NOT_CONNECTED):
+            return None
+        return f"found status {seen.status}, wanted a refused connection, or 403"
 
     return Check(
         "a foreign address is refused",
@@ -400,12 +405,13 @@ def _foreign(site: Site) -> Check:
 
 def _ports(site: Site) -> Check:
     def judge(seen: Seen) -> str | None:
-        reached = {int(word) for word in seen.stdout.split()}
+        words = seen.stdout.split()
+        reached = {int(word) for word in words if word != REFUSED}
         more = sorted(reached - set(site.open_ports))
         if more:
             wanted = ", ".join(map(str, site.open_ports))
             return f"found the ports {', '.join(map(str, more))} open, wanted none but {wanted}"
-        return None if site.https_port in reached else f"did not even reach {site.https_port}, so the scan says nothing"
+        return None if words else "nothing answered, not even with a refusal, so the scan says nothing"
 
     return Check(
         "no other port is open",

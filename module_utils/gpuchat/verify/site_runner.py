@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import cast
 
@@ -25,6 +25,7 @@ from .site import (
     FAILED,
     KEY_FILE,
     NOT_CHECKED,
+    REFUSED,
     WRONG_KEY_FILE,
     Check,
     Row,
@@ -112,10 +113,10 @@ def _see(check: Check, places: Mapping[str, str]) -> Seen:
     if check.command[0] == "nmap":  # shown for the operator; here it is done without the program
         started = time.monotonic()
         try:
-            ports = open_ports(check.command[-1], range(1, 65536))
+            words = scan(check.command[-1], range(1, 65536))
         except OSError as error:
             return Seen(1, started, [], str(error))
-        return Seen(0, started, [(time.monotonic(), str(port)) for port in ports])
+        return Seen(0, started, [(time.monotonic(), word) for word in words])
     command = [_placed(word, places) for word in check.command]
     started = time.monotonic()
     with tempfile.TemporaryFile() as errors:
@@ -135,16 +136,35 @@ def _placed(word: str, places: Mapping[str, str]) -> str:
     return word
 
 
-def open_ports(address: str, ports: Sequence[int]) -> list[int]:
-    """Return the TCP ports that accept a connection; each processor asks for its share, for it is the kernel's work."""
+@dataclass
+class _Scan:
+    """What one process has found."""
+
+    open: list[int] = field(default_factory=list)
+    refused: bool = False
+
+    def add(self, port: int, error: int) -> None:
+        if error == 0:
+            self.open.append(port)
+        elif error == errno.ECONNREFUSED:
+            self.refused = True
+
+
+def scan(address: str, ports: Sequence[int]) -> list[str]:
+    """Return the TCP ports that accept a connection, and ``REFUSED`` where another was refused.
+
+    Each processor asks for its share, for it is the kernel's work.
+    """
     target = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0]
     family, host_address = target[0], str(target[4][0])
     count = os.cpu_count() or 1
-    shares = [_in_a_process(partial(_open_ports, family, host_address, ports[first::count])) for first in range(count)]
-    return sorted(port for share in shares for port in share())
+    shares = [_in_a_process(partial(_scan, family, host_address, ports[first::count])) for first in range(count)]
+    found = [share() for share in shares]
+    ports_found = sorted(port for one in found for port in one.open)
+    return [*map(str, ports_found), *([REFUSED] if any(one.refused for one in found) else [])]
 
 
-def _in_a_process(look: Callable[[], list[int]]) -> Callable[[], list[int]]:
+def _in_a_process(look: Callable[[], _Scan]) -> Callable[[], _Scan]:
     """Start to look in a process of its own, while this one has no threads; return how to wait for what it found."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -152,27 +172,26 @@ def _in_a_process(look: Callable[[], list[int]]) -> Callable[[], list[int]]:
         status = 1
         try:
             with os.fdopen(writing, "w") as answer:
-                json.dump(look(), answer)
+                json.dump(asdict(look()), answer)
             status = 0
         finally:
             os._exit(status)
     os.close(writing)
 
-    def found() -> list[int]:
+    def found() -> _Scan:
         with os.fdopen(reading) as answer:
             text = answer.read()
         os.waitpid(child, 0)
         if not text:
             raise OSError("a process of the scan ended without an answer")
-        answered: list[int] = json.loads(text)
-        return answered
+        return _Scan(**json.loads(text))
 
     return found
 
 
-def _open_ports(family: int, address: str, ports: Sequence[int]) -> list[int]:
-    """Return the open ones, at most ``CONNECTIONS_AT_ONCE`` asked at a time."""
-    found: list[int] = []
+def _scan(family: int, address: str, ports: Sequence[int]) -> _Scan:
+    """Return what some ports said, at most ``CONNECTIONS_AT_ONCE`` asked at a time."""
+    found = _Scan()
     waiting = iter(ports)
     with selectors.DefaultSelector() as selector:
         asked = _ask(selector, waiting, family, address, CONNECTIONS_AT_ONCE, found)
@@ -184,37 +203,37 @@ def _open_ports(family: int, address: str, ports: Sequence[int]) -> list[int]:
             for key in [key for key in selector.get_map().values() if now - key.data[1] > CONNECT_SECONDS]:
                 asked -= _close(selector, key, found, gave_up=True)
             asked += _ask(selector, waiting, family, address, CONNECTIONS_AT_ONCE - asked, found)
-    return sorted(found)
+    return found
 
 
 def _ask(
-    selector: selectors.BaseSelector, ports: Iterator[int], family: int, address: str, room: int, found: list[int]
+    selector: selectors.BaseSelector, ports: Iterator[int], family: int, address: str, room: int, found: _Scan
 ) -> int:
     asked = 0
     for port in ports:
         one = socket.socket(family, socket.SOCK_STREAM)
         one.setblocking(False)
         error = one.connect_ex((address, port))
-        if error == 0:
-            found.append(port)
-            one.close()
-        elif error == errno.EINPROGRESS and one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+        is_pending = error == errno.EINPROGRESS
+        if is_pending:
             # Asked for at once, for a host nearby has refused by now.
+            error = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            is_pending = error == 0
+        if is_pending:
             selector.register(one, selectors.EVENT_WRITE, (port, time.monotonic()))
             asked += 1
         else:
+            found.add(port, error)
             one.close()
         if asked >= room:
             break
     return asked
 
 
-def _close(
-    selector: selectors.BaseSelector, key: selectors.SelectorKey, found: list[int], gave_up: bool = False
-) -> int:
+def _close(selector: selectors.BaseSelector, key: selectors.SelectorKey, found: _Scan, gave_up: bool = False) -> int:
     one = cast("socket.socket", key.fileobj)
-    if not gave_up and one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-        found.append(key.data[0])
+    if not gave_up:
+        found.add(key.data[0], one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
     selector.unregister(one)
     one.close()
     return 1

@@ -17,13 +17,17 @@ WATCH = "while :; do ps auxwww; sleep 0.05; done >/root/processes 2>&1"
 @pytest.fixture(scope="module")
 def output(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What a run prints at its most talkative, when every secret file and one other file is written anew."""
-    stack.on("server", f"umask 077; systemd-run --unit watch-processes sh -c '{WATCH}'")
-    stack.on("server", f"rm {EDGE}/keys.conf {EDGE}/tls.key {EDGE}/headers.conf /etc/gpuchat/vllm/api_key")
-    stack.on("server", "rm -f /etc/gpuchat/lobechat/secrets.env")
+    for host in stack.hosts:
+        stack.on(host, f"umask 077; systemd-run --unit watch-processes sh -c '{WATCH}'")
+        stack.on(host, "rm -f /etc/gpuchat/door/key.conf /etc/gpuchat/door/host.key")
+    stack.on("edge", f"rm {EDGE}/keys.conf {EDGE}/tls.key {EDGE}/host.key {EDGE}/headers.conf")
+    stack.on("engine", "rm /etc/gpuchat/vllm/api_key")
+    stack.on("interface", "rm /etc/gpuchat/lobechat/secrets.env")
     variables = tmp_path_factory.mktemp("variables") / "token.yml"
     variables.write_text(f"model_token: {TOKEN}\nmodel_token_for: http://hub.world\n")
     printed = stack.must_play("-vvv", "--diff", "-e", f"@{variables}")
-    stack.on("server", "systemctl stop watch-processes")
+    for host in stack.hosts:
+        stack.on(host, "systemctl stop watch-processes")
     return printed
 
 
@@ -35,14 +39,9 @@ def words(stack: Stack) -> dict[str, str]:
 
 
 def test_there_are_secrets_to_look_for(stack: Stack) -> None:
-    assert set(words(stack)) == {
-        "api_key",
-        "ca_key",
-        "lobechat_access_code",
-        "model_token",
-        "tls_key",
-        "vllm_api_key",
-    }
+    always = {"api_key", "ca_key", "lobechat_access_code", "model_token", "tls_key", "vllm_api_key"}
+    between_hosts = {"hosts_ca_key", *(f"host_key {host}" for host in stack.hosts)} if len(stack.hosts) > 1 else set()
+    assert set(words(stack)) == always | between_hosts
 
 
 def test_no_secret_stands_in_the_output_of_a_talkative_run(stack: Stack, output: str) -> None:
@@ -55,7 +54,7 @@ def test_the_diff_of_a_file_that_is_not_secret_is_still_there(output: str) -> No
 
 
 def test_no_secret_stands_in_the_journal_or_in_the_list_of_processes(stack: Stack, output: str) -> None:
-    for host in ("server", "probe"):
+    for host in (*stack.hosts, "probe"):
         seen = stack.on(host, "journalctl --no-pager; cat /root/processes || ps auxwww")
         assert len(seen) > 1000
         assert [name for name, word in words(stack).items() if word in seen] == []
@@ -63,13 +62,20 @@ def test_no_secret_stands_in_the_journal_or_in_the_list_of_processes(stack: Stac
 
 def test_no_secret_stands_in_a_file_that_others_can_read(stack: Stack, output: str) -> None:
     patterns = "\n".join(words(stack).values())
-    stack.on("server", f"umask 077; printf '%s\n' '{patterns}' >/root/patterns")
     readable = (
         "find / /run /tmp /var/lib/docker -xdev -path /proc -prune -o -path /sys -prune -o -type f -perm -o=r -print0"
     )
-    found = stack.on("server", f"{readable} | xargs -0 grep -lFf /root/patterns; rm /root/patterns", check=False)
-    assert found == ""
-    assert stack.on("server", f"grep -lFe '{stack.secrets['vllm_api_key']}' {EDGE}/*").strip() == f"{EDGE}/keys.conf"
+    for host in stack.hosts:
+        stack.on(host, f"umask 077; printf '%s\n' '{patterns}' >/root/patterns")
+        found = stack.on(host, f"{readable} | xargs -0 grep -lFf /root/patterns; rm /root/patterns", check=False)
+        assert found == "", host
+
+
+def test_the_engines_key_is_where_its_door_is_and_with_an_edge_beside_it(stack: Stack) -> None:
+    holds = f"grep -rlFe '{stack.secrets['vllm_api_key']}' /etc/gpuchat | sort"
+    beside = [f"{EDGE}/keys.conf"] if len(stack.hosts) == 1 else []
+    assert stack.on("engine", holds).split() == ["/etc/gpuchat/door/key.conf", *beside, "/etc/gpuchat/vllm/api_key"]
+    assert len(stack.hosts) == 1 or stack.on("edge", holds) == ""
 
 
 def test_the_file_of_secrets_is_its_owners_alone(stack: Stack) -> None:

@@ -9,14 +9,19 @@ import json
 from running import Stack, wait
 
 
-def test_nothing_but_ssh_and_the_edge_listens_beyond_the_loopback(stack: Stack) -> None:
-    listeners = [line.split()[3] for line in stack.on("server", "ss -ltnH").splitlines()]
-    beyond = {one.rpartition(":")[2] for one in listeners if not one.startswith(("127.", "[::1]"))}
-    assert {int(port) for port in beyond} == {22, 80, 443}
+def test_nothing_but_ssh_the_edge_and_the_doors_listens_beyond_the_loopback(stack: Stack) -> None:
+    for host in stack.hosts:
+        listeners = [line.split()[3].replace("[::]", "0.0.0.0") for line in stack.on(host, "ss -ltnH").splitlines()]
+        beyond = {one for one in listeners if not one.startswith(("127.", "[::1]"))}
+        wanted = {"0.0.0.0:22"}
+        wanted |= {"0.0.0.0:80", "0.0.0.0:443"} if host == stack.host_of("edge") else set()
+        wanted |= {"172.16.255.249:8000"} if host == stack.host_of("interface") else set()
+        wanted |= {"172.31.80.11:8000"} if host == stack.host_of("engine") and len(stack.hosts) > 1 else set()
+        assert beyond == wanted, host
 
 
 def test_a_killed_engine_comes_back_by_itself_and_the_edge_says_so_meanwhile(stack: Stack) -> None:
-    stack.on("server", "pkill -KILL -f '[v]llm serve'")
+    stack.on("engine", "pkill -KILL -f '[v]llm serve'")
     seen: list[tuple[int, str]] = []
     wait(lambda: seen.append(stack.curl("/v1/models")) is None and seen[-1][0] in (502, 503), 30, "the edge's word")
     assert json.loads(seen[-1][1])["error"]["type"] == "server_error"
@@ -24,13 +29,14 @@ def test_a_killed_engine_comes_back_by_itself_and_the_edge_says_so_meanwhile(sta
 
 
 def test_the_stack_answers_again_after_docker_was_restarted(stack: Stack) -> None:
-    stack.on("server", "systemctl restart docker")
+    for host in stack.hosts:
+        stack.on(host, "systemctl restart docker")
     stack.wait_for_answer()
     wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
 
 
-def test_the_stack_answers_again_after_the_host_was_restarted(stack: Stack) -> None:
-    stack.restart("server")
+def test_the_stack_answers_again_after_its_hosts_were_restarted(stack: Stack) -> None:
+    stack.restart(*stack.hosts)
     stack.wait_for_answer(300)
     wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
     assert "changed=0" in stack.must_play()

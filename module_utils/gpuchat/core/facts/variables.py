@@ -31,9 +31,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "model": (
             "gpuchat_model.name",
         ),
-        "url": (
-            "gpuchat_vllm_port",
-        ),
     },
     "gpuchat_container": {
         "environment": (
@@ -109,6 +106,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "state": (
             "nvidia_container_toolkit_state",
+        ),
+    },
+    "gpuchat_firewall": {
+        "state": (
+            "firewall_state",
         ),
     },
     "gpuchat_image": {

@@ -7,8 +7,8 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
 apt-get -qq install --no-install-recommends systemd systemd-sysv dbus python3 iproute2 openssh-server sudo procps >/dev/null
-install -m 644 /recipe/world-cgroups.service /etc/systemd/system/
-systemctl enable world-cgroups.service ssh.service
+install -m 644 /recipe/world-mounts.service /etc/systemd/system/
+systemctl enable world-mounts.service ssh.service
 systemctl disable ssh.socket 2>/dev/null || true
 # Each host makes its own host keys when it starts; see world.py.
 rm -f /etc/ssh/ssh_host_*

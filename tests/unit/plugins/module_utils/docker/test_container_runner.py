@@ -28,6 +28,7 @@ def params(tmp_path, monkeypatch):
             "lock_file": "lock.yml", "locked_digest": DIGEST, "timeout": 60, "supervisor": "compose",
             "folder": f"{tmp_path}/one", "files": [], "user": "1:1", "entrypoint": [], "command": [],
             "environment": {"PORT": 8000}, "volumes": [], "tmpfs": ["/tmp"], "shm_size": "", "gpus": "",
+            "network": None,
             "health_command": [], "start_seconds": 60, "stop_seconds": 10, "digest": "", "health": None,
             "state": "present",
         }  # fmt: skip

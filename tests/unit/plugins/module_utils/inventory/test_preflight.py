@@ -320,12 +320,10 @@ def test_all_faults_are_found_at_once():
 @pytest.mark.parametrize(
     ("key", "variable"),
     [
-        ("host", "gpuchat_private_address"),
-        ("--host", "gpuchat_private_address"),
         ("port", "gpuchat_vllm_port"),
         ("served-model-name", "gpuchat_model.name"),
         ("served_model_name", "gpuchat_model.name"),
-        ("api-key", "gpuchat_vllm_api_key"),
+        ("--api-key", "gpuchat_vllm_api_key"),
     ],
 )
 def test_what_the_role_sets_is_refused_with_the_variable_that_sets_it(key, variable):

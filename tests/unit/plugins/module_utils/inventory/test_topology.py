@@ -9,6 +9,7 @@ DEFAULTS = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_vllm_port": 8000,
     "gpuchat_lobechat_port": 3210,
+    "gpuchat_room_network": "172.16.255.248/29",
     "edge_http_port": 80,
     "edge_https_port": 443,
     "edge_api_rate": 10,
@@ -29,32 +30,27 @@ def described(groups, host, kind, **more):
     return topology(groups, **more).as_dict()["hosts"][host][kind]
 
 
-def test_on_one_host_all_meet_on_the_loopback():
-    assert described(ONE, "one", "engine") == {
-        "address": "127.0.0.1",
-        "port": 8000,
-        "url": "http://127.0.0.1:8000/v1",
-        "health_url": "http://127.0.0.1:8000/health",
-    }
+def test_on_one_host_the_engines_door_is_on_the_loopback_and_the_interface_in_its_room():
+    assert described(ONE, "one", "engine") == {"address": "127.0.0.1", "port": 8000}
     assert described(ONE, "one", "interface") == {
-        "address": "127.0.0.1",
+        "address": "172.16.255.250",
         "port": 3210,
-        "url": "http://127.0.0.1:3210/",
-        "engine_url": "http://127.0.0.1:8000/v1",
-    }
-    assert described(ONE, "one", "edge")["upstreams"] == {
-        "engine": ["127.0.0.1:8000"],
-        "interface": ["127.0.0.1:3210"],
+        "url": "http://172.16.255.250:3210/",
+        "engine_url": "http://172.16.255.249:8000/v1",
+        "room": {
+            "name": "gpuchat-room",
+            "subnet": "172.16.255.248/29",
+            "bridge": "gpuchat-room",
+            "address": "172.16.255.250",
+        },
     }
 
 
-def test_over_several_hosts_each_is_reached_at_its_private_address():
-    assert described(SPREAD, "front", "edge")["upstreams"] == {
-        "engine": ["10.0.1.5:8000", "10.0.1.6:8000"],
-        "interface": ["10.0.1.4:3210"],
-    }
-    assert described(SPREAD, "g2", "engine")["url"] == "http://10.0.1.6:8000/v1"
-    assert described(SPREAD, "front", "interface")["engine_url"] == "http://10.0.1.5:8000/v1"
+def test_over_several_hosts_an_engine_is_reached_at_its_private_address_and_an_interface_beside_the_edge_in_its_room():
+    assert described(SPREAD, "g2", "engine") == {"address": "10.0.1.6", "port": 8000}
+    assert described(SPREAD, "front", "interface")["address"] == "172.16.255.250"
+    apart = {**SPREAD, "chat": ["g1"]}
+    assert described(apart, "g1", "interface")["address"] == "10.0.1.5"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +85,7 @@ def test_who_speaks_to_whom_is_listed_and_nothing_else():
         ("edge", "engine", "g1", 8000),
         ("edge", "engine", "g2", 8000),
         ("interface", "engine", "g1", 8000),
+        ("interface", "engine", "g2", 8000),
     ]
 
 

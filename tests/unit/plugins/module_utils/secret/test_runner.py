@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import pathlib
+import subprocess
+import tempfile
 
 import pytest
 
@@ -12,7 +15,7 @@ x509 = pytest.importorskip("cryptography.x509")
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal  # noqa: E402
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret import runner  # noqa: E402
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan import TOKENS  # noqa: E402
-from cryptography.hazmat.primitives import serialization  # noqa: E402
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.x509 import verification  # noqa: E402
 
 NAMES = ("chat.example.com", "10.0.0.1", "2001:db8::1")
@@ -20,8 +23,8 @@ UTC = datetime.timezone(datetime.timedelta())
 NOW = datetime.datetime.now(UTC)
 
 
-def ensure(known=None, tls_names=NAMES):
-    return runner.ensure({"known": known or {}, "tls_names": tls_names})
+def ensure(known=None, tls_names=NAMES, hosts=None):
+    return runner.ensure({"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}})
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +115,10 @@ def changed_keys(before, after):
 
 
 def test_other_names_renew_the_certificate_alone(made):
-    again = ensure(made["known"], ["chat.example.com", "www.example.com"])
+    again = ensure(made["known"], ["chat.example.com", "www.chat.example.com"])
     assert changed_keys(made["known"], again["known"]) == CERTIFICATE
     names = pem(again["known"], "tls_certificate").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["chat.example.com", "www.example.com"]
+    assert names.get_values_for_type(x509.DNSName) == ["chat.example.com", "www.chat.example.com"]
 
 
 def test_a_certificate_that_nears_its_end_is_renewed_alone(made, monkeypatch):
@@ -142,8 +145,87 @@ def test_an_authority_whose_key_is_kept_elsewhere_is_not_made_anew(made):
     known = {name: value for name, value in made["known"].items() if name != "ca_key"}
     assert ensure(known)["known"] == known
     with pytest.raises(Refusal, match="found no ca_key beside ca_certificate"):
-        ensure(known, tls_names=["another.example.com"])
+        ensure(known, tls_names=["another.chat.example.com"])
 
 
 def test_an_owner_who_brings_a_certificate_gets_no_authority():
     assert set(ensure(tls_names=[])["known"]) == set(TOKENS)
+
+
+def server_chain(known, name, names):
+    """Verify a certificate for a name that the authority was made to sign against its will."""
+    authority = pem(known, "ca_certificate")
+    key = serialization.load_pem_private_key(known["ca_key"].encode(), None)
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - datetime.timedelta(hours=1))
+        .not_valid_after(NOW + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for file, one in (("ca.crt", authority), ("leaf.crt", leaf)):
+            pathlib.Path(folder, file).write_bytes(one.public_bytes(serialization.Encoding.PEM))
+        command = ["openssl", "verify", "-CAfile", "ca.crt", *name, "leaf.crt"]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "general_name", "is_trusted"),
+    [
+        (("-verify_hostname", "chat.example.com"), "chat.example.com", True),
+        (("-verify_hostname", "www.chat.example.com"), "www.chat.example.com", True),
+        (("-verify_ip", "10.9.9.9"), "10.9.9.9", True),
+        (("-verify_ip", "2001:db8::1"), "2001:db8::1", True),
+        (("-verify_hostname", "www.bank.test"), "www.bank.test", False),
+        (("-verify_ip", "1.1.1.1"), "1.1.1.1", False),
+        (("-verify_ip", "2606:4700::1"), "2606:4700::1", False),
+    ],
+)
+def test_who_imports_the_authority_trusts_it_for_this_stack_alone(made, name, general_name, is_trusted):
+    done = server_chain(made["known"], name, [runner._general_name(general_name)])
+    assert (done.returncode == 0) is is_trusted, done.stdout + done.stderr
+
+
+def test_a_name_that_the_authority_may_not_sign_is_refused_with_what_it_may(made):
+    with pytest.raises(Refusal, match="found www.example.com in gpuchat_domain or edge_extra_names.*chat.example.com"):
+        ensure(made["known"], [*NAMES, "www.example.com"])
+
+
+HOSTS = {"front": [], "g1": ["engine.gpuchat.internal"]}
+
+
+@pytest.fixture(scope="module")
+def two_hosts():
+    return ensure(hosts=HOSTS)["known"]
+
+
+def test_each_of_several_hosts_gets_a_certificate_from_an_authority_of_their_own(two_hosts):
+    for host, served in HOSTS.items():
+        certificate = pem(two_hosts, f"host_certificate {host}")
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == [*served, "host.gpuchat.internal"]
+        assert certificate.subject.rfc4514_string() == f"CN={host}"
+        certificate.verify_directly_issued_by(pem(two_hosts, "hosts_ca_certificate"))
+        store = verification.Store([pem(two_hosts, "hosts_ca_certificate")])
+        verification.PolicyBuilder().store(store).time(NOW).build_client_verifier().verify(certificate, [])
+    assert two_hosts["hosts_ca_certificate"] != two_hosts["ca_certificate"]
+
+
+def test_a_further_host_gets_its_certificate_and_the_others_keep_theirs(two_hosts):
+    again = ensure(two_hosts, hosts={**HOSTS, "g2": ["engine.gpuchat.internal"]})
+    assert changed_keys(two_hosts, again["known"]) == {"host_certificate g2", "host_key g2"}
+    assert ensure(again["known"], hosts=HOSTS)["changed"] is False
+
+
+def test_a_host_that_serves_more_gets_a_new_certificate(two_hosts):
+    again = ensure(two_hosts, hosts={**HOSTS, "front": ["interface.gpuchat.internal"]})
+    assert changed_keys(two_hosts, again["known"]) == {"host_certificate front", "host_key front"}
+
+
+def test_a_stack_of_one_host_gets_none(made):
+    assert not [name for name in made["known"] if name.startswith("host")]

@@ -172,7 +172,9 @@ def closed_ports(count):
 
 
 def test_open_ports_are_reported_from_closed_ones(listener):
-    assert site_runner.open_ports("127.0.0.1", [*closed_ports(5), listener, *closed_ports(5)]) == [listener]
+    ports = [*closed_ports(5), listener, *closed_ports(5)]
+    assert site_runner.scan("127.0.0.1", ports) == [str(listener), "refused"]
+    assert site_runner.scan("127.0.0.1", [listener]) == [str(listener)]
 
 
 def test_more_ports_than_may_be_asked_at_once_are_all_asked(listener, monkeypatch):
@@ -180,7 +182,7 @@ def test_more_ports_than_may_be_asked_at_once_are_all_asked(listener, monkeypatc
     with socket.create_server(("127.0.0.1", 0)) as other:
         second = other.getsockname()[1]
         ports = [listener, *closed_ports(20), second]
-        assert site_runner.open_ports("127.0.0.1", ports) == sorted([listener, second])
+        assert site_runner.scan("127.0.0.1", ports) == [*map(str, sorted([listener, second])), "refused"]
 
 
 def test_an_address_over_ipv6_is_asked_too():
@@ -190,7 +192,7 @@ def test_an_address_over_ipv6_is_asked_too():
         pytest.skip("no IPv6 here")
     with one:
         port = one.getsockname()[1]
-        assert site_runner.open_ports("::1", [port]) == [port]
+        assert site_runner.scan("::1", [port]) == [str(port)]
 
 
 def test_a_scan_of_a_name_that_nobody_knows_is_seen_as_a_failure(monkeypatch):

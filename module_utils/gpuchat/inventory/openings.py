@@ -1,0 +1,82 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each host's packet filter lets in: the stack's own ports, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .doors import Door, doors
+from .topology import EDGE, ROOM, Topology
+
+CONNECTIONS_PER_PERSON = 10
+"""A browser opens six over HTTP/1.1; the rest is for programs and second windows."""
+
+FEWEST_PEOPLE = 100
+"""All of an office may sit behind one address."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Ports of a host that some may reach, and nobody else.
+
+    Attributes:
+        ports: TCP.
+        networks: from where; everybody where it is empty.
+        address: the host's address that is meant; empty for each of them.
+        interface: the host's interface by which they come; empty for each of them.
+        connections: how many one address may have at a time; 0 for any number.
+    """
+
+    ports: tuple[int, ...]
+    networks: tuple[str, ...] = ()
+    address: str = ""
+    interface: str = ""
+    connections: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "ports": list(self.ports),
+            "networks": list(self.networks),
+            "address": self.address,
+            "interface": self.interface,
+            "connections": self.connections,
+        }
+
+
+def openings(topology: Topology, host: str, allowed: Sequence[str], people: int) -> tuple[Opening, ...]:
+    """Return what a host lets in from beyond its loopback.
+
+    Args:
+        allowed: networks of the people who use the chat.
+        people: how many they are.
+    """
+    found = [_of_door(topology, door, host) for door in doors(topology, host) if door.hosts or door.addresses]
+    for edge in (one for one in topology.of(EDGE) if one.host == host):
+        ports = (topology.sites[host].http_port, edge.port)
+        connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)
+        found.append(Opening(ports, tuple(allowed), connections=connections))
+    return tuple(found)
+
+
+def _of_door(topology: Topology, door: Door, host: str) -> Opening:
+    if door.addresses:
+        return Opening((door.port,), address=door.address, interface=ROOM)
+    known = [topology.private[one] for one in door.hosts if one != host]
+    # A host without a private address may come from any; its certificate is asked for all the same.
+    networks = tuple(known) if all(known) else ()
+    return Opening((door.port,), networks, door.address)
+
+
+def describe(topology: Topology, settings: Mapping[str, Mapping[str, object]], people: int | None) -> dict[str, object]:
+    """Return each host's openings, and the bridges whose containers reach nothing else, as plain data."""
+    described: dict[str, object] = {}
+    for host in topology.hosts:
+        given = settings[host].get("gpuchat_allowed_networks")
+        allowed = [str(one) for one in given] if isinstance(given, (list, tuple)) else []
+        described[host] = {
+            "openings": [one.as_dict() for one in openings(topology, host, allowed, people or 0)],
+            "rooms": [ROOM] if host in topology.rooms else [],
+        }
+    return described

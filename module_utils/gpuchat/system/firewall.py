@@ -1,0 +1,180 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One nftables table of ours: what the stack opens, to whom, and rooms whose containers reach nothing but their door.
+
+Whatever is none of the stack's ports is left to the host's other rules: in nftables a drop is final in any table, and
+an accept ends only its own chain, so this table closes and never opens. Where ufw or firewalld run, the stack's ports
+are opened through them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HEAD = "# Made by gpuchat; changes are lost in the next run."
+TABLE = "gpuchat"
+LOOPBACK = "127.0.0.0/8"
+UFW_COMMENT = "gpuchat"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """TCP ports that some may reach, and nobody else (see ``inventory/openings.py``)."""
+
+    ports: tuple[int, ...]
+    networks: tuple[str, ...] = ()
+    address: str = ""
+    interface: str = ""
+    connections: int = 0
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Opening:
+        return cls(
+            tuple(given["ports"]),
+            tuple(given["networks"]),
+            given["address"],
+            given["interface"],
+            given["connections"],
+        )
+
+
+def ruleset(openings: Sequence[Opening], rooms: Sequence[str]) -> str:
+    """Return the table as a file for ``nft -f``: it replaces the one that is loaded, in one step."""
+    body = [*_sets(openings), *_input(openings, rooms), *_forward(rooms)]
+    digest = hashlib.sha256("\n".join(body).encode()).hexdigest()[:16]
+    head = [HEAD, f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
+    return "\n".join([*head, f'  comment "{digest}"', *body, "}", ""])
+
+
+def digest_of(text: str) -> str:
+    """Return the word by which a loaded table is known to be the one of a file, or empty."""
+    found = re.search(r'comment "([0-9a-f]{16})"', text)
+    return found.group(1) if found else ""
+
+
+def loaded_digest(listed: object) -> str:
+    """Return that word of a table that is loaded, from ``nft --json list tables``."""
+    entries = listed.get("nftables") if isinstance(listed, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        table = entry.get("table", {})
+        if table.get("family") == "inet" and table.get("name") == TABLE:
+            return str(table.get("comment") or "-")
+    return ""
+
+
+def _counter(number: int) -> str:
+    return f"connections_{number}"
+
+
+def _sets(openings: Sequence[Opening]) -> Iterable[str]:
+    for number, opening in enumerate(openings):
+        if opening.connections:
+            yield f"  set {_counter(number)} {{ type ipv4_addr; size 65535; flags dynamic; }}"
+
+
+def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
+    yield "  chain input {"
+    yield "    type filter hook input priority filter - 10; policy accept;"
+    yield '    iifname "lo" accept'
+    # With Docker's userland-proxy switched off, a bridge may route to the loopback.
+    yield f"    ip daddr {LOOPBACK} drop"
+    yield "    ct state established,related accept"
+    for number, opening in enumerate(openings):
+        where = _where(opening)
+        for source in _sources(opening.networks):
+            if opening.connections and not source.startswith("ip6"):
+                count = f"add @{_counter(number)} {{ ip saddr ct count over {opening.connections} }}"
+                yield f"    {where} {source}ct state new {count} reject with tcp reset"
+            yield f"    {where} {source}accept"
+        if opening.networks:
+            yield f"    {where} reject with tcp reset"
+    for room in rooms:
+        yield f'    iifname "{room}" reject with icmpx type admin-prohibited'
+    yield "  }"
+
+
+def _forward(rooms: Sequence[str]) -> Iterable[str]:
+    if not rooms:
+        return
+    yield "  chain forward {"
+    yield "    type filter hook forward priority filter - 10; policy accept;"
+    for room in rooms:
+        # Traffic within one bridge comes this way too where br_netfilter is loaded.
+        yield f'    iifname "{room}" oifname "{room}" accept'
+        yield f'    iifname "{room}" reject with icmpx type admin-prohibited'
+        yield f'    oifname "{room}" reject with icmpx type admin-prohibited'
+    yield "  }"
+
+
+def _where(opening: Opening) -> str:
+    words = [f'iifname "{opening.interface}"'] if opening.interface else []
+    words += [f"ip daddr {opening.address}"] if opening.address else []
+    ports = sorted(set(opening.ports))
+    return " ".join([*words, f"tcp dport {{ {', '.join(map(str, ports))} }}"])
+
+
+def _sources(networks: Sequence[str]) -> Iterable[str]:
+    """Return a match for each kind of address, or the one that matches all."""
+    if not networks:
+        return [""]
+    found = [ipaddress.ip_network(one, strict=False) for one in networks]
+    matches = []
+    for version, word in ((4, "ip"), (6, "ip6")):
+        collapsed = [str(one) for one in ipaddress.collapse_addresses([one for one in found if one.version == version])]  # type: ignore[type-var]
+        matches += [f"{word} saddr {{ {', '.join(collapsed)} }} "] if collapsed else []
+    return matches
+
+
+def ufw_rules(openings: Sequence[Opening]) -> list[str]:
+    """Return the rules that open the stack's ports in ufw too, each as ``ufw show added`` lists them."""
+    rules: list[str] = []
+    for opening in openings:
+        by = f" in on {opening.interface}" if opening.interface else ""
+        to = opening.address or "any"
+        for network in opening.networks or ("any",):
+            ports = sorted(set(opening.ports))
+            rules += [f"allow{by} from {network} to {to} port {port} proto tcp" for port in ports]
+    return rules
+
+
+def plan_ufw(added: str, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the rules to add and those of ours to delete, from the output of ``ufw show added``.
+
+    ufw writes a rule in its own words (``from any`` is left out, a host's address has no prefix), so rules are compared
+    by their words rather than by their text.
+    """
+    ours = [
+        line[len("ufw ") :].rpartition(" comment ")[0].strip()
+        for line in added.splitlines()
+        if line.startswith("ufw ") and line.rstrip().endswith(f"comment '{UFW_COMMENT}'")
+    ]
+    known = {_plain_ufw(rule) for rule in ours}
+    right = {_plain_ufw(rule) for rule in wanted}
+    return [one for one in wanted if _plain_ufw(one) not in known], [
+        one for one in ours if _plain_ufw(one) not in right
+    ]
+
+
+def _plain_ufw(rule: str) -> tuple[str, ...]:
+    found = dict(re.findall(r"\b(from|to|port|proto|on) (\S+)", rule))
+    return tuple(re.sub(r"/(32|128)$", "", found.get(word, "any")) for word in ("on", "from", "to", "port", "proto"))
+
+
+def firewalld_rules(openings: Sequence[Opening]) -> list[str]:
+    """Return rich rules that open the stack's ports in firewalld's default zone; Docker opens its own bridges there."""
+    rules: list[str] = []
+    for opening in openings:
+        if opening.interface:
+            continue
+        for network in opening.networks or ("",):
+            family = "ipv6" if ":" in network else "ipv4"
+            source = f' source address="{network}"' if network else ""
+            target = f' destination address="{opening.address}"' if opening.address else ""
+            ports = (f' port port="{port}" protocol="tcp" accept' for port in sorted(set(opening.ports)))
+            rules += [f'rule family="{family}"{source}{target}{port}' for port in ports]
+    return rules

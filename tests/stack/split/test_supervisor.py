@@ -1,0 +1,39 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moving the services from one supervisor to the other."""
+
+from __future__ import annotations
+
+import re
+
+from running import Stack
+
+LEFT_BY_SYSTEMD = "ls /etc/systemd/system/gpuchat-vllm.service /etc/systemd/system/gpuchat-lobechat.service 2>/dev/null"
+CONTAINERS = {"engine": "gpuchat-vllm", "interface": "gpuchat-lobechat"}
+PROJECTS = "docker ps --filter label=com.docker.compose.project --format '{{.Names}}' | sort"
+
+
+def test_units_are_confined_by_their_containers_and_edge_and_door_by_their_units(stack: Stack) -> None:
+    wanted = "'{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}}'"
+    for part, name in CONTAINERS.items():
+        assert stack.on(part, f"docker inspect {name} --format {wanted}").startswith("true [ALL] 6998")
+    for part, unit in (("edge", "gpuchat-edge"), ("engine", "gpuchat-door")):
+        said = stack.on(part, f"systemd-analyze security {unit}.service --no-pager | tail -1")
+        assert float(re.findall(rf"{unit}.service: ([0-9.]+)", said)[0]) < 4.0, said
+
+
+def test_a_move_to_compose_leaves_nothing_of_the_units_behind(stack: Stack) -> None:
+    stack.must_play("-e", "gpuchat_supervisor=compose")
+    for part, name in CONTAINERS.items():
+        assert stack.on(part, PROJECTS).split() == [name]
+        assert stack.on(part, LEFT_BY_SYSTEMD, check=False) == ""
+        assert stack.on(part, f"systemctl list-units --all --plain --no-legend '{name}*'") == ""
+
+
+def test_a_move_back_leaves_nothing_of_the_projects_behind(stack: Stack) -> None:
+    stack.must_play()
+    for part, name in CONTAINERS.items():
+        assert stack.on(part, PROJECTS) == ""
+        assert stack.on(part, "ls /etc/gpuchat/*/compose.yml", check=False) == ""
+        assert stack.on(part, f"systemctl is-active {name}").strip() == "active"
+    assert "changed=0" in stack.must_play()

@@ -1,0 +1,24 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stacks of up to three hosts, a to c, each with a private address."""
+
+from __future__ import annotations
+
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
+
+SETTINGS = {
+    "gpuchat_domain": "chat.example.com",
+    "gpuchat_vllm_port": 8000,
+    "gpuchat_lobechat_port": 3210,
+    "gpuchat_room_network": "172.16.255.248/29",
+    "edge_http_port": 80,
+    "edge_https_port": 443,
+    "edge_api_rate": 10,
+    "edge_api_burst": 40,
+}
+HOSTS = ("a", "b", "c")
+
+
+def topology(gpu, chat, edge):
+    settings = {host: {**SETTINGS, "gpuchat_private_address": f"10.0.0.{n}"} for n, host in enumerate(HOSTS, 1)}
+    return derive({"gpu": list(gpu), "chat": list(chat), "edge": list(edge)}, settings)

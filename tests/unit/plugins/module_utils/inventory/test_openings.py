@@ -1,0 +1,62 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each host lets in from beyond its loopback."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.openings import describe, openings
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
+
+from .layouts import HOSTS, SETTINGS, topology
+
+OFFICE = ("10.1.0.0/16", "fd00::/8")
+
+
+def shown(one, host, people=0):
+    return [
+        (opening.ports, opening.networks, opening.address, opening.interface, opening.connections)
+        for opening in openings(one, host, OFFICE, people)
+    ]
+
+
+ROOM = ((8000,), (), "172.16.255.249", "gpuchat-room", 0)
+
+
+@pytest.mark.parametrize(
+    ("groups", "host", "wanted"),
+    [
+        pytest.param(("a", "a", "a"), "a", [ROOM, ((80, 443), OFFICE, "", "", 1000)], id="one host"),
+        pytest.param(("b", "a", "a"), "a", [ROOM, ((80, 443), OFFICE, "", "", 1000)], id="the host in front"),
+        pytest.param(("b", "a", "a"), "b", [((8000,), ("10.0.0.1",), "10.0.0.2", "", 0)], id="the host behind"),
+        pytest.param(
+            ("c", "b", "a"), "b", [ROOM, ((3210,), ("10.0.0.1",), "10.0.0.2", "", 0)], id="an interface of its own"
+        ),
+        pytest.param(
+            ("ab", "a", "a"),
+            "a",
+            [((8000,), (), "10.0.0.1", "", 0), ROOM, ((80, 443), OFFICE, "", "", 1000)],
+            id="a door that its own host alone asks by TLS",
+        ),
+    ],
+)
+def test_a_host_lets_in_those_who_need_what_it_serves(groups, host, wanted):
+    assert shown(topology(*groups), host) == wanted
+
+
+@pytest.mark.parametrize(("people", "connections"), [(0, 1000), (100, 1000), (500, 5000)])
+def test_one_address_may_hold_connections_for_all_people(people, connections):
+    assert shown(topology("a", "a", "a"), "a", people)[-1][-1] == connections
+
+
+def test_a_host_without_a_private_address_may_come_from_any():
+    settings = {host: {**SETTINGS, "gpuchat_private_address": "10.0.0.2" if host == "b" else ""} for host in HOSTS}
+    one = derive({"gpu": ["b"], "chat": ["a"], "edge": ["a"]}, settings)
+    assert shown(one, "b") == [((8000,), (), "10.0.0.2", "", 0)]
+
+
+def test_each_host_is_described_with_the_rooms_that_it_has():
+    one = topology("b", "a", "a")
+    found = describe(one, {host: {"gpuchat_allowed_networks": list(OFFICE)} for host in HOSTS}, None)
+    assert {host: part["rooms"] for host, part in found.items()} == {"a": ["gpuchat-room"], "b": []}
+    assert found["a"]["openings"][-1]["networks"] == list(OFFICE)
