@@ -13,7 +13,7 @@ description:
   - Writes one table of its own and leaves all others alone. It closes the stack's ports to everybody but those who are
     named; ports that are none of the stack's are left to the host's other rules.
   - New rules are loaded on trial. Only when a new connection has come through, which the action plugin of the same name
-    makes, are they kept for the next start of the host; else the former ones come back after a minute.
+    makes, are they kept for the next start of the host; else the former ones come back after O(undo_seconds).
   - Where ufw or firewalld run, the stack's ports are opened through them too.
 options:
   openings:
@@ -49,6 +49,10 @@ options:
     type: list
     elements: str
     default: []
+  undo_seconds:
+    description: Seconds after which the former rules come back where no new connection comes through.
+    type: int
+    default: 60
   confirm:
     description: Keep the rules that are on trial; set by the action plugin.
     type: bool
@@ -111,6 +115,7 @@ def main() -> None:
         argument_spec={
             "openings": {"type": "list", "elements": "dict", "default": [], "options": OPENING},
             "rooms": {"type": "list", "elements": "str", "default": []},
+            "undo_seconds": {"type": "int", "default": 60},
             "confirm": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },

@@ -69,15 +69,16 @@ class Scene:
 WHAT_RUNS = {
     "edge": ("nginx", "the edge"),
     "interface": ("LobeChat", "the interface"),
-    "engine": ("vLLM", "the engine"),
+    "engine": ("vLLM", "the engine, its door"),
 }
 """The kinds of services in the order of their columns."""
-HOW = {
-    ("edge", "interface"): ("HTTP", ""),
-    ("edge", "engine"): ("HTTP, five paths of /v1", "vllm_api_key"),
-    ("interface", "engine"): ("HTTP, /v1", "vllm_api_key"),
+ON_A_HOST = {
+    ("edge", "interface"): ("HTTP, in its room", ""),
+    ("edge", "engine"): ("HTTP, five paths", "vllm_api_key"),
+    ("interface", "engine"): ("HTTP, five paths", "its address"),
 }
-"""How a kind of service asks another, and what it shows to it."""
+"""How a kind of service asks another by the doors of its own host, and what it shows to it."""
+BETWEEN_HOSTS = ("TLS, five paths", "certificates")
 
 
 def scene(folder: str) -> Scene:
@@ -111,7 +112,8 @@ def scene(folder: str) -> Scene:
         else:
             kinds = (link.client.kind, link.server.kind)
             lane = 0 if "interface" in kinds else 1 + engines.index(link.server)
-            connections.append(Connection(name_of(link.client), server, lane, *HOW[kinds]))
+            how = ON_A_HOST[kinds] if link.client.host == link.server.host else BETWEEN_HOSTS
+            connections.append(Connection(name_of(link.client), server, lane, *how))
     return Scene({host: str(own["ansible_host"]) for host, own in settings.items()}, parts, connections)
 
 

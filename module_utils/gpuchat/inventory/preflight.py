@@ -293,6 +293,8 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         _gpus(variables.get("vllm_gpus"), findings, host)
+        if "vllm" in wanted:
+            _version(sound.get("vllm_version"), findings, host)
         _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
     _addresses(inventory, wanted, findings)
@@ -504,6 +506,20 @@ def _gpus(value: object, findings: Findings, host: str) -> None:
     if value is not None and value != "all" and not (names and all(map(GPU.fullmatch, names))):
         findings.fault(
             f"vllm_gpus is {show(value)}; wanted all, or GPUs by index or UUID; set vllm_gpus to all, 0 or [0, 1]",
+            host,
+        )
+
+
+OLDEST_VLLM = "0.10.1"
+"""The first one that listens on a Unix socket (``uds`` in vllm/facts/flags.py)."""
+
+
+def _version(version: object, findings: Findings, host: str) -> None:
+    numbers = [int(part) for part in re.findall(r"[0-9]+", str(version or OLDEST_VLLM))[:3]]
+    if numbers < [int(part) for part in OLDEST_VLLM.split(".")]:
+        findings.fault(
+            f"vllm_version is {version}, which can listen on a port alone, where many of its paths need no key; wanted "
+            f"{OLDEST_VLLM} or newer, which listens on a socket that only its door opens; set vllm_version",
             host,
         )
 

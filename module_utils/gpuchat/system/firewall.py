@@ -166,11 +166,9 @@ def _plain_ufw(rule: str) -> tuple[str, ...]:
 
 
 def firewalld_rules(openings: Sequence[Opening]) -> list[str]:
-    """Return rich rules that open the stack's ports in firewalld's default zone; Docker opens its own bridges there."""
+    """Return rich rules that open the stack's ports in firewalld's default zone; they cannot name an interface."""
     rules: list[str] = []
     for opening in openings:
-        if opening.interface:
-            continue
         for network in opening.networks or ("",):
             family = "ipv6" if ":" in network else "ipv4"
             source = f' source address="{network}"' if network else ""

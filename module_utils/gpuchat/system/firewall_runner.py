@@ -21,7 +21,6 @@ RULES = f"{FOLDER}/rules.nft"
 UNIT = f"/etc/systemd/system/{NAME}.service"
 TRIAL = f"/run/{NAME}.nft"
 UNDO = f"{NAME}-undo"
-UNDO_SECONDS = 60
 UNDO_SCRIPT = f"nft delete table inet {firewall.TABLE}; if [ -e {RULES} ]; then nft -f {RULES}; fi"
 FIREWALLD_RECORD = f"{host.STATE_DIRECTORY}/firewalld.json"
 
@@ -53,7 +52,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """Ensure the packet filter that a module's parameters describe, and return the module's result.
 
     New rules are loaded on trial: unless the module is called again with ``confirm``, by a new connection, the former
-    ones come back after a minute.
+    ones come back after ``undo_seconds``.
 
     Raises:
         Refusal: nftables is missing, or does not take the rules; nothing was changed.
@@ -63,8 +62,9 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     if params["state"] == "absent" or params["confirm"]:
         host.run(["systemctl", "stop", f"{UNDO}.timer"])
     elif not check and _is_new(text):
-        _load_on_trial(text)
-        return {"changed": True, "pending": True, "diff": [], "msg": f"the rules are loaded for {UNDO_SECONDS} s"}
+        _load_on_trial(text, params["undo_seconds"])
+        seconds = params["undo_seconds"]
+        return {"changed": True, "pending": True, "diff": [], "msg": f"the rules are loaded for {seconds} s"}
     unit = unit_runner.ensure(_unit(params["state"], text), check)
     return {**merged(unit, _ufw(openings, check), _firewalld(openings, check)), "pending": False}
 
@@ -78,7 +78,7 @@ def _is_new(text: str) -> bool:
     return True
 
 
-def _load_on_trial(text: str) -> None:
+def _load_on_trial(text: str, undo_seconds: int) -> None:
     if host.program("nft") is None:
         raise Refusal("found no nft on this host; wanted nftables; install it before this task")
     host.write_atomically(TRIAL, text.encode(), 0o600)
@@ -93,7 +93,7 @@ def _load_on_trial(text: str) -> None:
     host.run(["systemctl", "reset-failed", f"{UNDO}.timer", f"{UNDO}.service"])
     host.must(
         [
-            *("systemd-run", "--quiet", "--collect", f"--unit={UNDO}", f"--on-active={UNDO_SECONDS}"),
+            *("systemd-run", "--quiet", "--collect", f"--unit={UNDO}", f"--on-active={undo_seconds}"),
             *("--timer-property=AccuracySec=1s", "/bin/sh", "-c", UNDO_SCRIPT),
         ]
     )

@@ -39,4 +39,6 @@ def test_the_stack_answers_again_after_its_hosts_were_restarted(stack: Stack) ->
     stack.restart(*stack.hosts)
     stack.wait_for_answer(300)
     wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
+    for host in stack.hosts:
+        assert "reject with tcp reset" in stack.on(host, "nft list table inet gpuchat")
     assert "changed=0" in stack.must_play()

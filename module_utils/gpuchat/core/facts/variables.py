@@ -112,6 +112,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "state": (
             "firewall_state",
         ),
+        "undo_seconds": (
+            "firewall_undo_seconds",
+        ),
     },
     "gpuchat_image": {
         "insecure_registries": (

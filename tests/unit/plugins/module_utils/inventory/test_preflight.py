@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
+    OLDEST_VLLM,
     Inventory,
     Secret,
     Source,
@@ -13,6 +14,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.pr
     given_secrets,
     known_parts,
 )
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import flags
 
 GOOD = {
     "gpuchat_domain": "chat.example.com",
@@ -336,6 +338,16 @@ def test_what_would_open_or_break_the_engine_is_refused_with_the_reason():
     assert word == (
         "vllm_args holds ssl-keyfile; wanted it not to be set, for the edge speaks TLS; take it out of vllm_args"
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "is_fault"), [("0.9.2", True), ("0.10.0", True), ("0.10.1.1", False), ("1.0", False)]
+)
+def test_an_engine_that_cannot_listen_on_a_socket_is_a_fault_where_it_is_to_run(version, is_fault):
+    assert (
+        any(fault.startswith(f"vllm_version is {version}, which") for fault in faults(vllm_version=version)) is is_fault
+    )
+    assert flags.FLAGS["uds"][0][0] == OLDEST_VLLM
 
 
 @pytest.mark.parametrize("gpus", ["all", 0, "0", "0,7", [0, 1], ["GPU-5c1b"], "MIG-5c1b/1/0"])

@@ -110,8 +110,11 @@ def test_ufw_gets_what_it_lacks_and_loses_what_is_ours_and_no_longer_wanted():
     assert remove == ["allow from 10.9.0.0/16 to any port 443 proto tcp"]
 
 
-def test_firewalld_gets_each_network_and_port_but_dockers_own_bridges():
-    assert firewalld_rules([PEOPLE, ROOM]) == [
+def test_firewalld_gets_each_network_and_port_and_a_room_by_its_doors_address():
+    assert firewalld_rules([ROOM]) == [
+        'rule family="ipv4" destination address="172.16.255.249" port port="8000" protocol="tcp" accept'
+    ]
+    assert firewalld_rules([PEOPLE]) == [
         f'rule family="{family}" source address="{network}" port port="{port}" protocol="tcp" accept'
         for family, network in (("ipv4", "10.0.0.0/9"), ("ipv4", "10.128.0.0/9"), ("ipv6", "fd00::/8"))
         for port in (80, 443)

@@ -17,7 +17,7 @@ TEXT = firewall.ruleset([firewall.Opening.read(OPENING)], [])
 
 
 def params(**more):
-    return {"openings": [OPENING], "rooms": [], "confirm": False, "state": "present", **more}
+    return {"openings": [OPENING], "rooms": [], "undo_seconds": 60, "confirm": False, "state": "present", **more}
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def nft(commands, folder, monkeypatch):
         ),
     )
     commands.answer("systemctl show gpuchat-firewall.service --property=LoadState", "loaded")
+    commands.answer("docker container inspect", rc=1)
     return commands
 
 

@@ -1,0 +1,59 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet filter beside others, and rules that would shut out the one who sets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from running import Stack, wait
+
+TABLE = "nft --json list tables"
+
+
+def table(stack: Stack) -> str:
+    """Return the word by which the table is known that is loaded at the edge."""
+    entries = [one.get("table", {}) for one in json.loads(stack.on("edge", TABLE))["nftables"]]
+    return next((str(one["comment"]) for one in entries if one.get("name") == "gpuchat"), "")
+
+
+def test_rules_that_would_shut_out_ssh_are_taken_back_by_themselves(stack: Stack) -> None:
+    before = table(stack)
+    wrong = {"gpuchat_allowed_networks": ["10.99.0.0/16"], "edge_http_port": 22, "firewall_undo_seconds": 15}
+    done = stack.play("--tags", "firewall", "--limit", stack.host_of("edge"), "-e", json.dumps(wrong))
+    assert done.returncode != 0
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "found that no new connection to this host comes through the new packet filter" in said
+    assert "set gpuchat_allowed_networks" in said
+    wait(lambda: table(stack) == before, 30, "the former rules")
+    assert "changed=0" in stack.must_play("--tags", "firewall")
+    assert stack.curl("/v1/models")[0] == 200
+
+
+UFW = "ufw allow 22/tcp && ufw --force enable"
+FIREWALLD = "systemctl start firewalld && firewall-cmd --state"
+
+
+@pytest.fixture(params=[("ufw", UFW), ("firewalld", FIREWALLD)], ids=["ufw", "firewalld"])
+def beside(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """Have another firewall on the front, which lets in ssh alone."""
+    package, start = request.param
+    apt = "DEBIAN_FRONTEND=noninteractive apt-get -qq"
+    stack.on("edge", f"{apt} update && {apt} install -y --no-install-recommends {package} >/dev/null")
+    stack.on("edge", start)
+    yield stack
+    stack.on("edge", f"{apt} purge -y --autoremove {package} >/dev/null; systemctl restart docker")
+
+
+def test_beside_another_firewall_people_get_in_and_the_interface_reaches_its_door(beside: Stack) -> None:
+    stack = beside
+    wait(lambda: stack.curl("/v1/models")[0] == 0, 10, "the other firewall to close the edge")
+    stack.must_play("--tags", "firewall")
+    assert stack.curl("/v1/models")[0] == 200
+    ask = (
+        "fetch('http://172.16.255.249:8000/v1/models').then(a => console.log(a.status), e => console.log(e.cause.code))"
+    )
+    assert stack.on("interface", f'docker exec gpuchat-lobechat /bin/node -e "{ask}"').strip() == "200"
+    assert "changed=0" in stack.must_play("--tags", "firewall")

@@ -1,0 +1,187 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each row of reach.yml holds, and whatever listens on a host is in it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import yaml
+from running import Stack
+
+TABLE = pathlib.Path(__file__).with_name("reach.yml")
+FEWEST_ROWS = 80
+FRONT, BEHIND = ("172.31.81.10", "172.31.80.10"), ("172.31.81.11", "172.31.80.11")
+ROOM, INTERFACE = "172.16.255.249", "172.16.255.250"
+PLACES = {
+    "edge": ("https", FRONT[0], 443),
+    "edge at its other address": ("https", FRONT[1], 443),
+    "edge over HTTP": ("http", FRONT[0], 80),
+    "engine": ("https", BEHIND[1], 8000),
+    "engine at its other address": ("https", BEHIND[0], 8000),
+    "engine over HTTP": ("http", BEHIND[1], 8000),
+    "the engine's loopback": ("http", "127.0.0.1", 8000),
+    "interface": ("http", INTERFACE, 3210),
+    "door of the interface": ("http", ROOM, 8000),
+    "port 22 of the front": ("http", ROOM, 22),
+    "port 3210 of the front": ("http", FRONT[0], 3210),
+    "port 8000 of the front": ("http", FRONT[0], 8000),
+    "the cloud's metadata": ("http", "169.254.169.254", 80),
+    "the internet": ("http", "1.1.1.1", 80),
+}
+FROM_OUTSIDE = "172.31.82.10"
+"""Where the forbidden network meets the front."""
+
+ASK = """
+import concurrent.futures, http.client, json, ssl, sys
+def ask(row):
+    scheme, address, port, method, path, headers, certificate = row
+    try:
+        if scheme == "https":
+            context = ssl._create_unverified_context()
+            if certificate:
+                context.load_cert_chain(certificate + ".crt", certificate + ".key")
+            one = http.client.HTTPSConnection(address, port, timeout=4, context=context)
+        else:
+            one = http.client.HTTPConnection(address, port, timeout=4)
+        one.putrequest(method, path, skip_host=True)
+        for name, value in headers.items():
+            one.putheader(name, value)
+        one.endheaders(b"{}" if method == "POST" else None)
+        return one.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return "closed"
+with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    print(json.dumps(list(pool.map(ask, json.loads(sys.stdin.read())))))
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request, and what is to come of it."""
+
+    source: str
+    target: str
+    path: str
+    answer: int | str
+    method: str
+    credential: str
+
+    def __str__(self) -> str:
+        by = f" with {self.credential}" if self.credential else ""
+        return f"{self.source}: {self.method} {self.target} {self.path}{by}"
+
+
+def rows() -> Iterator[Row]:
+    for entry in yaml.safe_load(TABLE.read_text(encoding="utf-8")):
+        for path in entry["paths"]:
+            more = entry.get("method", "GET"), entry.get("with", "")
+            yield Row(entry["from"], entry["to"], path, entry["answer"], *more)
+
+
+ROWS = list(rows())
+
+
+def request(stack: Stack, row: Row) -> list[object]:
+    places = {**PLACES, "a server of the company's": ("http", registry(stack), 5000)}
+    scheme, address, port = places[row.target]
+    if row.source == "outside" and address == FRONT[0]:
+        address = FROM_OUTSIDE
+    keys = {**stack.secrets, "wrong_key": "wrong"}
+    headers = {"Host": stack.domain}
+    if row.method == "POST":
+        headers |= {"Content-Type": "application/json", "Content-Length": "2"}
+    if row.credential in keys:
+        headers["Authorization"] = f"Bearer {keys[row.credential]}"
+    if row.credential == "a cookie":
+        headers["Cookie"] = "LOBE_THEME_NEUTRAL_COLOR=mauve"
+    certificates = {
+        "the host's certificate": "/etc/gpuchat/door/host",
+        "the edge's certificate": "/etc/gpuchat/edge/tls",
+    }
+    return [scheme, address, port, row.method, row.path, headers, certificates.get(row.credential, "")]
+
+
+def registry(stack: Stack) -> str:
+    return stack.on("edge", "getent hosts registry.world").split()[0]
+
+
+def inside(stack: Stack, part: str, container: str) -> list[str]:
+    """Return what runs a program in the network of a container, with the host's own Python."""
+    pid = stack.on(part, f"docker inspect {container} --format '{{{{.State.Pid}}}}'").strip()
+    return ["nsenter", "--target", pid, "--net"]
+
+
+@pytest.fixture(scope="module")
+def answers(stack: Stack) -> dict[Row, object]:
+    """Ask everything, each source once."""
+    where = {
+        "outside": ("probe", []),
+        "front": ("edge", []),
+        "interface": ("interface", inside(stack, "interface", "gpuchat-lobechat")),
+        "engine": ("engine", inside(stack, "engine", "gpuchat-vllm")),
+        "gpu1": ("engine", ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]),
+    }
+    found: dict[Row, object] = {}
+    for source in dict.fromkeys(row.source for row in ROWS):
+        own = [row for row in ROWS if row.source == source]
+        command = [sys.executable, "-c", ASK]
+        if source in where:
+            part, before = where[source]
+            container = f"gpuchat-{stack.world['name']}-{stack.host_of(part)}"
+            command = ["docker", "exec", "--interactive", container, *before, "python3", "-c", ASK]
+        asked = json.dumps([request(stack, row) for row in own])
+        done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True)
+        found |= dict(zip(own, json.loads(done.stdout), strict=True))
+    return found
+
+
+def test_the_table_is_a_table() -> None:
+    assert len(ROWS) >= FEWEST_ROWS
+    assert len(set(ROWS)) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_holds(answers: dict[Row, object], row: Row) -> None:
+    assert answers[row] == row.answer
+
+
+SCAN = """
+import json, socket, sys, concurrent.futures
+def is_open(port):
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex((sys.argv[1], port)) == 0
+with concurrent.futures.ThreadPoolExecutor(200) as pool:
+    print(json.dumps([port for port, found in enumerate(pool.map(is_open, range(1, 65536)), 1) if found]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "address", "wanted"),
+    [
+        ("outside", FROM_OUTSIDE, {22}),
+        ("office", FRONT[0], {22, 80, 443}),
+        ("office", FRONT[1], {22, 80, 443}),
+        ("office", BEHIND[0], {22}),
+        ("office", BEHIND[1], {22}),
+        ("edge", BEHIND[0], {22}),
+        ("edge", BEHIND[1], {22, 8000}),
+        ("engine", FRONT[1], {22}),
+    ],
+)
+def test_a_scan_of_each_host_from_each_network_finds_what_the_table_says(
+    stack: Stack, source: str, address: str, wanted: set[int]
+) -> None:
+    command = [sys.executable, "-c", SCAN, address]
+    if source != "office":
+        host = "probe" if source == "outside" else stack.host_of(source)
+        command = ["docker", "exec", f"gpuchat-{stack.world['name']}-{host}", "python3", "-c", SCAN, address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) == wanted
