@@ -23,8 +23,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"found that no new connection to this host comes through the new packet filter ({error}), so the "
                 "former rules come back by themselves after firewall_undo_seconds; wanted the control node to reach it "
-                "still; set gpuchat_allowed_networks, gpuchat_vllm_port, edge_http_port and edge_https_port so that none "
-                "of them closes ssh, or firewall_state to absent"
+                "still; set gpuchat_allowed_networks, gpuchat_vllm_port, edge_http_port and edge_https_port so that "
+                "none of them closes ssh, or firewall_state to absent"
             ) from error
 
     def _module(self, task_vars, **more):

@@ -55,7 +55,7 @@ def output(tmp_path_factory):
     groups = {
         "gpu": ["on_vllm", "on_model", "on_door"],
         "chat": ["on_lobechat"],
-        "edge": ["on_edge", "on_firewall", "on_verify"],
+        "edge": ["on_edge", "on_firewall", "on_nginx", "on_verify"],
     }
     groups["others"] = [f"on_{role}" for role in ROLES]
     children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}

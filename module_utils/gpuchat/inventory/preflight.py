@@ -25,6 +25,7 @@ ALL_PARTS = (
     "firewall",
     "lobechat",
     "model",
+    "nginx",
     "nvidia_container_toolkit",
     "nvidia_driver",
     "toolbox",
@@ -144,7 +145,7 @@ class Specification:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        return (*(f"{role}_" for role in self.roles if role != "stack"), "plan_")
+        return (*(f"{role}_" for role, options in self.roles.items() if options and role != "stack"), "plan_")
 
     def default(self, name: str) -> object:
         return self.options.get(name, {}).get("default")

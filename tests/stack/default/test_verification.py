@@ -87,6 +87,17 @@ def port_opened(stack: Stack) -> Iterator[None]:
         stack.on("server", "systemctl stop open-port")
 
 
+@contextlib.contextmanager
+def foreigners_let_in(stack: Stack) -> Iterator[None]:
+    """Take the packet filter away and open the edge's own list: each alone would refuse them."""
+    with edge_edited(stack, "nginx.conf", "'s/default 0;/default 1;/'"):
+        stack.on("server", "nft delete table inet gpuchat")
+        try:
+            yield
+        finally:
+            stack.on("server", "systemctl reload gpuchat-firewall")
+
+
 def let_in(authorization: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
     """Let requests with such an Authorization header (as nginx's map matches it) through, with the engine's own key."""
 
@@ -115,12 +126,10 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "a tool call": tool_parser_off,
     "the API refuses without a key": let_in('""'),
     "the API refuses with a wrong key": let_in('"~^Bearer ."'),
-    "the engine's other paths are closed": edited(
-        "api.conf", "'1s#^#location = /metrics { proxy_pass http://vllm; }\\n#'"
-    ),
+    "the engine's other paths are closed": edited("api.conf", "'1s#^#location = /metrics { return 200; }\\n#'"),
     "the chat's other server paths are closed": edited("chat.conf", "'/^location ~/,/^}/d'"),
     "a link with foreign settings is refused": edited("chat.conf", "'/^if (.lobechat_foreign/,/^}/d'"),
-    "a foreign address is refused": edited("nginx.conf", "'s/default 0;/default 1;/'"),
+    "a foreign address is refused": foreigners_let_in,
     "no other port is open": port_opened,
     "the rate limit": edited("api.conf", "'/limit_/d'"),
 }
