@@ -122,6 +122,7 @@ def _about(value):
         "kind": "none" if value is None else next((k for k in (str, bool, int) if isinstance(value, k)), dict).__name__,
         "is_empty": value in (None, ""),
         "is_plain": bool(HEADER.fullmatch(str(value))),
+        "length": len(str(value)),
     }
 
 

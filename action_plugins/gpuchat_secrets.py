@@ -55,7 +55,10 @@ class ActionModule(ActionBase):
         try:
             known = yaml.safe_load(text) or {}
         except yaml.YAMLError as error:
-            self._tell(f"{path} is no YAML ({error}); wanted names with their secrets; it was left alone; fix it")
+            # The error's own text quotes the line, and with it the secret.
+            mark = getattr(error, "problem_mark", None)
+            where = f" (line {mark.line + 1})" if mark else ""
+            self._tell(f"{path} is no YAML{where}; wanted names with their secrets; it was left alone; fix it")
         if not isinstance(known, dict):
             self._tell(f"{path} holds no mapping; wanted names with their secrets; it was left alone; fix it")
         return known, encrypt

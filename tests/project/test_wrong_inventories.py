@@ -182,7 +182,7 @@ def vault(tmp_path):
     (tmp_path / "secrets.play.yml").write_text(SECRETS)
     for name in ("dev", "prod"):
         (tmp_path / name).write_text(f"password of {name}\n")
-    (tmp_path / "secrets.yml").write_text("api_key: mine\n")
+    (tmp_path / "secrets.yml").write_text(f"api_key: {MINE}\n")
     program = pathlib.Path(sys.executable).parent / "ansible-vault"
     prod = f"prod@{tmp_path / 'prod'}"
     encrypt = [str(program), "encrypt", "--encrypt-vault-id", "prod", "--vault-id", prod, str(tmp_path / "secrets.yml")]
@@ -193,6 +193,9 @@ def vault(tmp_path):
 def make_secrets(folder, *ids):
     words = [word for one in ids for word in ("--vault-id", one)]
     return play(folder / "secrets.play.yml", "-e", f"folder={folder}", *words)
+
+
+MINE = "a-secret-of-mine-by-hand"
 
 
 def test_secrets_stay_under_the_vault_id_of_their_header(vault):
@@ -208,7 +211,7 @@ def test_secrets_stay_under_the_vault_id_of_their_header(vault):
     program = pathlib.Path(sys.executable).parent / "ansible-vault"
     view = [str(program), "view", "--vault-id", prod, str(folder / "secrets.yml")]
     seen = yaml.safe_load(subprocess.run(view, check=True, capture_output=True, text=True).stdout)
-    assert (seen["api_key"], "ca_key" in seen) == ("mine", True)
+    assert (seen["api_key"], "ca_key" in seen) == (MINE, True)
 
 
 def test_two_first_runs_at_once_make_one_set_of_secrets(tmp_path):
@@ -233,3 +236,22 @@ def test_what_somebody_planted_beside_the_secrets_is_not_followed(tmp_path):
         "secrets.play.yml",
         "secrets.yml",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"api_key: {MINE}\n\tvllm_api_key: {MINE}\n", 2),
+        (f"api_key: '{MINE}\n", 2),
+        (f"api_key: {MINE}\nvllm_api_key: [{MINE}\n", 3),
+    ],
+    ids=["a tab", "a quote that is not closed", "a bracket that is not closed"],
+)
+def test_a_file_of_secrets_that_is_no_yaml_is_told_by_its_line_and_nothing_of_it_is_shown(tmp_path, text, line):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    (tmp_path / "secrets.yml").write_text(text)
+    rc, output = make_secrets(tmp_path)
+    assert rc != 0
+    assert f"is no YAML (line {line}); wanted names" in " ".join(output.split())
+    assert MINE[:10] not in output
+    assert (tmp_path / "secrets.yml").read_text() == text

@@ -90,11 +90,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Secret:
-    """What may be known of a secret's value: its type, whether it is empty, and whether a header can hold it."""
+    """What may be known of a secret: its type and length, whether it is empty, whether a header can hold it."""
 
     kind: str
     is_empty: bool = False
     is_plain: bool = True
+    length: int = 43
 
 
 @dataclass(frozen=True)
@@ -426,9 +427,18 @@ HEADER_SECRETS = frozenset(GIVEN_BY)
 """Secrets that stand in headers and files of ours without any quoting."""
 
 
+LEAST_LENGTH = {"edge_api_key": 16, "gpuchat_vllm_api_key": 16, "lobechat_access_code": 8}
+"""Characters; wrong keys are slowed to two a second from one address."""
+
+
 def _secrets(secrets: Mapping[str, Secret], findings: Findings, host: str) -> None:
     for name, secret in secrets.items():
-        if secret.kind not in ("str", "int"):
+        if secret.kind == "int" and name in HEADER_SECRETS:
+            findings.fault(
+                f"{name} is a number, whose digits YAML may have changed; wanted a text; set {name} to it in quotes",
+                host,
+            )
+        elif secret.kind not in ("str", "int"):
             findings.fault(f"{name} is no text; wanted one; set {name} to a text in quotes", host)
         elif name in HEADER_SECRETS and secret.is_empty:
             findings.fault(
@@ -437,6 +447,12 @@ def _secrets(secrets: Mapping[str, Secret], findings: Findings, host: str) -> No
         elif name in HEADER_SECRETS and not secret.is_plain:
             findings.fault(
                 f"{name} holds other characters than letters, digits and . _ ~ + / = -; set another {name}", host
+            )
+        elif name in HEADER_SECRETS and secret.length < LEAST_LENGTH[name]:
+            findings.fault(
+                f"{name} has {secret.length} characters, which can be guessed; wanted {LEAST_LENGTH[name]} or more; "
+                f"set {name} to such a one, or take the line away and one is made",
+                host,
             )
 
 
@@ -449,7 +465,12 @@ def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
         )
     for network in networks:
         try:
-            ipaddress.ip_network(str(network))
+            if ipaddress.ip_network(str(network)).prefixlen == 0:
+                findings.warning(
+                    f"gpuchat_allowed_networks holds {network}, so everybody who reaches this host may try keys and "
+                    "access codes; name the networks of its users where you can",
+                    host,
+                )
         except ValueError:
             findings.fault(
                 f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {_as_network(network)}; set "

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,23 @@ class Make:
 
 TOKENS = {"api_key": 32, "vllm_api_key": 32, "lobechat_access_code": 12}
 """Random secrets by name, with their length in bytes before encoding."""
+
+FORM = re.compile(r"[A-Za-z0-9._~+/=-]+")
+"""What stands in headers and files of ours without any quoting (RFC 6750, b64token)."""
+
+LEAST_LENGTH = {"api_key": 16, "vllm_api_key": 16, "lobechat_access_code": 8}
+
+
+def wrong_token(name: str, value: object) -> str:
+    """Say what is wrong with a token that somebody wrote into the file of secrets; never the token itself."""
+    if not isinstance(value, str):
+        return f"{name} is no text, for YAML reads it as something else; wanted one; set it in quotes"
+    if not FORM.fullmatch(value):
+        return f"{name} holds other characters than letters, digits and . _ ~ + / = -; wanted none; set another one"
+    if len(value) < LEAST_LENGTH[name]:
+        return f"{name} has {len(value)} characters; wanted {LEAST_LENGTH[name]} or more; set a longer one"
+    return ""
+
 
 AUTHORITY = "authority"
 CERTIFICATE = "certificate"
@@ -118,14 +136,18 @@ def plan_secrets(
     if tls_names:
         if not known.get("ca_certificate"):
             names += [AUTHORITY, CERTIFICATE]
-        elif not _serves(certificate, tls_names, now):
+        elif not known.get("tls_key") or not _serves(certificate, tls_names, now):
             names.append(CERTIFICATE)
     makes = [Make(name) for name in names]
     is_new = not known.get("hosts_ca_certificate")
     if hosts and is_new:
         makes.append(Make(HOSTS_AUTHORITY))
     for host, served in (hosts or {}).items():
-        if is_new or not _serves((host_certificates or {}).get(host), [*served, HOST_NAME], now):
+        if (
+            is_new
+            or not known.get(host_entries(host)[1])
+            or not _serves((host_certificates or {}).get(host), [*served, HOST_NAME], now)
+        ):
             makes.append(Make(HOST_CERTIFICATE, host))
     words = [f"{make.name} {make.host}".strip() for make in makes]
     differences = tuple(Difference(f"secret {word}", "", "(made)\n") for word in words)

@@ -9,7 +9,8 @@ import datetime
 import ipaddress
 import secrets as random_source
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 with contextlib.suppress(ImportError):  # looked at by ansible-test, which has no cryptography
     from cryptography import x509
@@ -35,6 +36,7 @@ from .plan import (
     may_sign,
     not_signed,
     plan_secrets,
+    wrong_token,
 )
 
 LONGEST_COMMON_NAME = 64
@@ -53,16 +55,19 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
             "set ansible_python_interpreter of localhost to {{ ansible_playbook_python }}"
         )
     known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
+    wrong = [word for name in TOKENS if known.get(name) not in (None, "") and (word := wrong_token(name, known[name]))]
+    if wrong:
+        raise Refusal(f"found in the file that gpuchat_secrets_file names: {'; '.join(wrong)}, or take the line away")
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
     plan = plan_secrets(
         known,
         tls_names=names,
-        certificate=_read(known.get("tls_certificate")),
+        certificate=_read(known, "tls_certificate"),
         now=now,
         hosts=hosts,
-        host_certificates={host: _read(known.get(host_entries(host)[0])) for host in hosts},
+        host_certificates={host: _read(known, host_entries(host)[0]) for host in hosts},
     )
     for action in plan.actions:
         if isinstance(action, Make):
@@ -73,10 +78,25 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     return result
 
 
-def _read(pem: str | None) -> Certificate | None:
-    if not pem:
+def _load(known: Mapping[str, str], name: str, load: Callable[[bytes], Any]) -> Any:
+    """Return a key or certificate from its PEM form; none of it is ever shown."""
+    try:
+        return load(str(known[name]).encode())
+    except (ValueError, TypeError):
+        raise Refusal(
+            f"found that {name} in the file that gpuchat_secrets_file names is damaged; wanted it in PEM form; put it "
+            "back from a copy, or, where it is a certificate of a host or the site, take it away and a new one is made"
+        ) from None
+
+
+def _load_key(pem: bytes) -> Any:
+    return serialization.load_pem_private_key(pem, None)
+
+
+def _read(known: Mapping[str, str], name: str) -> Certificate | None:
+    if not known.get(name):
         return None
-    certificate = x509.load_pem_x509_certificates(pem.encode())[0]
+    certificate = _load(known, name, x509.load_pem_x509_certificates)[0]
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     found = {*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))}
     return Certificate(frozenset(found), certificate.not_valid_after_utc)
@@ -158,8 +178,8 @@ def _certificate(
             f"found no {authority}_key beside {authority}_certificate; wanted it, for a certificate has to be made "
             "anew; put it back into gpuchat_secrets_file for this run"
         )
-    ca_key = serialization.load_pem_private_key(known[f"{authority}_key"].encode(), None)
-    ca = x509.load_pem_x509_certificate(known[f"{authority}_certificate"].encode())
+    ca_key = _load(known, f"{authority}_key", _load_key)
+    ca = _load(known, f"{authority}_certificate", x509.load_pem_x509_certificate)
     _refuse_unsigned(ca, names)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:LONGEST_COMMON_NAME])])
@@ -168,9 +188,9 @@ def _certificate(
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if is_client else [])]
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type]
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())
     builder = builder.add_extension(signer, critical=False)
-    certificate = builder.sign(ca_key, hashes.SHA256())  # type: ignore[arg-type]
+    certificate = builder.sign(ca_key, hashes.SHA256())
     return _pem_key(key), _pem(certificate)
 
 

@@ -369,6 +369,8 @@ def test_what_names_no_gpu_is_a_fault(gpus):
         (Secret("str", True, False), "is empty; wanted a secret"),
         (Secret("dict"), "is no text; wanted one"),
         (Secret("none"), "is no text; wanted one"),
+        (Secret("int", length=2), "is a number, whose digits YAML may have changed; wanted a text"),
+        (Secret("str", length=4), "has 4 characters, which can be guessed; wanted 16 or more"),
     ],
 )
 def test_a_secret_is_judged_without_being_seen(secret, message):

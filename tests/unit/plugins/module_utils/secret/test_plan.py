@@ -11,13 +11,14 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan 
     Certificate,
     Make,
     plan_secrets,
+    wrong_token,
 )
 
 UTC = datetime.timezone(datetime.timedelta())
 NOW = datetime.datetime(2030, 1, 1, tzinfo=UTC)
 DAY = datetime.timedelta(days=1)
 ALL_TOKENS = dict.fromkeys(TOKENS, "x")
-AUTHORITY = {"ca_key": "x", "ca_certificate": "x"}
+AUTHORITY = {"ca_key": "x", "ca_certificate": "x", "tls_key": "x"}
 
 
 def certificate(*names, left=RENEW_BEFORE):
@@ -58,11 +59,18 @@ def certificate(*names, left=RENEW_BEFORE):
             {**ALL_TOKENS, **AUTHORITY}, [], certificate("a", left=-DAY), [], id="it has ended, and nobody uses it"
         ),
         pytest.param(
-            {**ALL_TOKENS, "ca_certificate": "x"},
+            {**ALL_TOKENS, "ca_certificate": "x", "tls_key": "x"},
             ["a"],
             certificate("a"),
             [],
             id="the authority's key is kept elsewhere, and nothing is to be signed",
+        ),
+        pytest.param(
+            {**ALL_TOKENS, **AUTHORITY, "tls_key": ""},
+            ["a"],
+            certificate("a"),
+            ["certificate"],
+            id="half of the pair is missing",
         ),
     ],
 )
@@ -70,6 +78,25 @@ def test_only_what_is_missing_or_no_longer_serves_is_made(known, tls_names, ther
     plan = plan_secrets(known, tls_names=tls_names, certificate=there, now=NOW)
     assert plan.actions == tuple(map(Make, made))
     assert plan.reason == (f"to make: {', '.join(made)}" if made else "all secrets are there")
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("a" * 16, ""),
+        ("q-._~+/=" * 2, ""),
+        ("it's ours, all of it", "holds other characters than"),
+        ("a'; touch F; :' and so on", "holds other characters than"),
+        ("two words of some length", "holds other characters than"),
+        ("1234", "has 4 characters; wanted 16 or more"),
+        (83, "is no text, for YAML reads it as something else"),
+        (True, "is no text, for YAML reads it as something else"),
+    ],
+)
+def test_a_token_that_somebody_wrote_is_judged_without_being_shown(value, wrong):
+    said = wrong_token("api_key", value)
+    assert said.startswith(f"api_key {wrong}") if wrong else said == ""
+    assert str(value) not in said or value in (True, 83)
 
 
 def test_a_diff_names_what_is_made_and_no_value():

@@ -148,6 +148,15 @@ def test_an_authority_whose_key_is_kept_elsewhere_is_not_made_anew(made):
         ensure(known, tls_names=["another.chat.example.com"])
 
 
+@pytest.mark.parametrize("name", ["tls_certificate", "ca_key", "ca_certificate"])
+@pytest.mark.parametrize("text", ["-----BEGIN CERTIFICATE-----\nSECRETWORD\n-----END CERTIFICATE-----\n", "SECRETWORD"])
+def test_a_damaged_entry_is_named_and_not_shown(made, name, text):
+    damaged = {**made["known"], name: text}
+    with pytest.raises(Refusal, match=f"found that {name} in the file") as refusal:
+        ensure(damaged, tls_names=[*NAMES, "more.chat.example.com"])
+    assert "SECRETWORD" not in str(refusal.value)
+
+
 def test_an_owner_who_brings_a_certificate_gets_no_authority():
     assert set(ensure(tls_names=[])["known"]) == set(TOKENS)
 
