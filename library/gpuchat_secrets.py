@@ -35,6 +35,19 @@ options:
       - They come from an authority of their own, which nobody else is to trust.
     type: dict
     default: {}
+  rotate:
+    description:
+      - What to make anew though it is there, V(api_key), V(vllm_api_key), V(lobechat_access_code), V(certificate),
+        V(authority), V(hosts_authority), V(host_certificates).
+      - Of V(api_key), V(lobechat_access_code) and V(hosts_authority) the old one is kept beside the new one, and valid.
+    type: list
+    elements: str
+    default: []
+  retire:
+    description: Of which of these to forget the old one.
+    type: list
+    elements: str
+    default: []
   known:
     description: The secrets that are there; set by the action plugin.
     type: dict
@@ -88,6 +101,8 @@ def main() -> None:
             "authority_file": {"type": "path", "required": True},
             "tls_names": {"type": "list", "elements": "str", "default": []},
             "hosts": {"type": "dict", "default": {}},
+            "rotate": {"type": "list", "elements": "str", "default": []},
+            "retire": {"type": "list", "elements": "str", "default": []},
             "known": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,

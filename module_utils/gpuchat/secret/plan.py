@@ -113,6 +113,39 @@ class Certificate:
     not_after: datetime.datetime
 
 
+@dataclass(frozen=True)
+class Retire:
+    """Forget an old secret, which was valid beside its successor until now."""
+
+    name: str
+
+
+HOST_CERTIFICATES = "host_certificates"
+ROTATED = (*TOKENS, CERTIFICATE, AUTHORITY, HOSTS_AUTHORITY, HOST_CERTIFICATES)
+"""What can be made anew on demand."""
+
+OVERLAPPING = {
+    "api_key": "api_key",
+    "lobechat_access_code": "lobechat_access_code",
+    HOSTS_AUTHORITY: "hosts_ca_certificate",
+}
+"""Of these, what stays valid beside the new one until it is retired, by the name of its entry."""
+
+
+def previous(entry: str) -> str:
+    """Return the name under which an entry's predecessor is kept."""
+    return f"{entry}_previous"
+
+
+def unknown_rotation(rotate: Sequence[str], retire: Sequence[str]) -> str:
+    """Say what cannot be rotated or retired, or nothing."""
+    for option, names, known in (("rotate", rotate, ROTATED), ("retire", retire, tuple(OVERLAPPING))):
+        wrong = [name for name in names if name not in known]
+        if wrong:
+            return f"found {', '.join(wrong)} in {option}; wanted some of {', '.join(known)}; set {option} to them"
+    return ""
+
+
 def plan_secrets(
     known: Mapping[str, str],
     *,
@@ -121,6 +154,8 @@ def plan_secrets(
     now: datetime.datetime,
     hosts: Mapping[str, Sequence[str]] | None = None,
     host_certificates: Mapping[str, Certificate | None] | None = None,
+    rotate: Sequence[str] = (),
+    retire: Sequence[str] = (),
 ) -> Plan:
     """Decide which secrets to make; what is there is never changed, but for a certificate that no longer serves.
 
@@ -131,16 +166,18 @@ def plan_secrets(
         now: the present time, in UTC.
         hosts: hosts that need a certificate for each other, with the names of what they serve.
         host_certificates: those that are there, by host.
+        rotate: what to make anew though it is there.
+        retire: of what to forget the predecessor, which is valid until then.
     """
-    names = [name for name in TOKENS if not known.get(name)]
+    names = [name for name in TOKENS if not known.get(name) or name in rotate]
     if tls_names:
-        if not known.get("ca_certificate"):
+        if not known.get("ca_certificate") or AUTHORITY in rotate:
             names += [AUTHORITY, CERTIFICATE]
-        elif not known.get("tls_key") or not _serves(certificate, tls_names, now):
+        elif not known.get("tls_key") or CERTIFICATE in rotate or not _serves(certificate, tls_names, now):
             names.append(CERTIFICATE)
     makes = [Make(name) for name in names]
     is_new = not known.get("hosts_ca_certificate")
-    if hosts and is_new:
+    if hosts and (is_new or HOSTS_AUTHORITY in rotate):
         makes.append(Make(HOSTS_AUTHORITY))
     for host, served in (hosts or {}).items():
         if (
@@ -150,9 +187,13 @@ def plan_secrets(
         ):
             makes.append(Make(HOST_CERTIFICATE, host))
     words = [f"{make.name} {make.host}".strip() for make in makes]
-    differences = tuple(Difference(f"secret {word}", "", "(made)\n") for word in words)
+    old = [previous(entry) for name, entry in OVERLAPPING.items() if name in retire and known.get(previous(entry))]
+    differences = (
+        *(Difference(f"secret {word}", "", "(made)\n") for word in words),
+        *(Difference(f"secret {name}", "(valid)\n", "") for name in old),
+    )
     reason = f"to make: {', '.join(words)}" if words else "all secrets are there"
-    return Plan(differences, tuple(makes), reason)
+    return Plan(differences, (*makes, *map(Retire, old)), reason)
 
 
 def _serves(certificate: Certificate | None, names: Sequence[str], now: datetime.datetime) -> bool:

@@ -29,13 +29,17 @@ from .plan import (
     HOST_DOMAIN,
     HOST_NAME,
     HOSTS_AUTHORITY,
+    OVERLAPPING,
     TOKENS,
     Certificate,
     Make,
+    Retire,
     host_entries,
     may_sign,
     not_signed,
     plan_secrets,
+    previous,
+    unknown_rotation,
     wrong_token,
 )
 
@@ -58,6 +62,10 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     wrong = [word for name in TOKENS if known.get(name) not in (None, "") and (word := wrong_token(name, known[name]))]
     if wrong:
         raise Refusal(f"found in the file that gpuchat_secrets_file names: {'; '.join(wrong)}, or take the line away")
+    rotate = [str(one) for one in params["rotate"]]  # type: ignore[attr-defined]
+    retire = [str(one) for one in params["retire"]]  # type: ignore[attr-defined]
+    if unknown_rotation(rotate, retire):
+        raise Refusal(unknown_rotation(rotate, retire))
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
@@ -68,9 +76,16 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         now=now,
         hosts=hosts,
         host_certificates={host: _read(known, host_entries(host)[0]) for host in hosts},
+        rotate=rotate,
+        retire=retire,
     )
     for action in plan.actions:
-        if isinstance(action, Make):
+        if isinstance(action, Retire):
+            del known[action.name]
+        elif isinstance(action, Make):
+            entry = OVERLAPPING.get(action.name, "")
+            if known.get(entry):
+                known[previous(entry)] = known[entry]
             known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else names, now))
     result = plan.result()
     result["known"] = known

@@ -88,6 +88,21 @@ def test_wrong_keys_are_slowed_and_the_right_one_is_not(stack: Stack) -> None:
     assert stack.curl("/v1/models", "--header", lower_case, key=False)[0] == 200
 
 
+@pytest.mark.parametrize(("part", "tag"), [("edge", "gpuchat_edge"), ("engine", "gpuchat_door")])
+def test_a_request_is_logged_as_json_without_query_body_or_key(stack: Stack, part: str, tag: str) -> None:
+    data = ("--header", "Content-Type: application/json", "--data", '{"prompt": "whispered"}')
+    assert stack.curl("/v1/completions?hidden=word", *data)[0] == 400
+    lines: list[dict[str, object]] = []
+
+    def is_there() -> bool:
+        printed = stack.on(part, f"journalctl --no-pager --output cat --identifier {tag} --since -1min")
+        assert not [word for word in ("hidden", "whispered", stack.secrets["api_key"]) if word in printed]
+        lines[:] = [json.loads(line) for line in printed.splitlines()]
+        return any((one["path"], one["status"]) == ("/v1/completions", 400) for one in lines)
+
+    wait(is_there, 10, "the request's line")
+
+
 def test_a_refusal_bears_the_same_headers_as_a_page(stack: Stack) -> None:
     _status, printed = stack.curl("/v1/models", "--include", key=False)
     assert "X-Content-Type-Options: nosniff".lower() in printed.lower()

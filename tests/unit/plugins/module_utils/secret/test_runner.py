@@ -23,8 +23,9 @@ UTC = datetime.timezone(datetime.timedelta())
 NOW = datetime.datetime.now(UTC)
 
 
-def ensure(known=None, tls_names=NAMES, hosts=None):
-    return runner.ensure({"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}})
+def ensure(known=None, tls_names=NAMES, hosts=None, **more):
+    given = {"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}, "rotate": [], "retire": []}
+    return runner.ensure({**given, **more})
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +239,45 @@ def test_a_host_that_serves_more_gets_a_new_certificate(two_hosts):
 
 def test_a_stack_of_one_host_gets_none(made):
     assert not [name for name in made["known"] if name.startswith("host")]
+
+
+@pytest.mark.parametrize(
+    ("rotated", "entries"),
+    [
+        ("api_key", {"api_key", "api_key_previous"}),
+        ("lobechat_access_code", {"lobechat_access_code", "lobechat_access_code_previous"}),
+        ("vllm_api_key", {"vllm_api_key"}),
+        ("certificate", CERTIFICATE),
+        ("authority", CERTIFICATE | {"ca_key", "ca_certificate"}),
+        ("hosts_authority", {"hosts_ca_key", "hosts_ca_certificate", "hosts_ca_certificate_previous"}),
+        ("host_certificates", {f"host_{part} {host}" for part in ("key", "certificate") for host in HOSTS}),
+    ],
+)
+def test_what_is_rotated_is_made_anew_and_nothing_else(two_hosts, rotated, entries):
+    again = ensure(two_hosts, hosts=HOSTS, rotate=[rotated])["known"]
+    assert changed_keys(two_hosts, again) == entries
+    assert [again[name] for name in entries if name.endswith("_previous")] == [
+        two_hosts[name[: -len("_previous")]] for name in entries if name.endswith("_previous")
+    ]
+
+
+def test_certificates_of_the_old_authority_of_hosts_are_trusted_until_it_is_retired(two_hosts):
+    between = ensure(two_hosts, hosts=HOSTS, rotate=["hosts_authority"])["known"]
+    pem(between, "host_certificate g1").verify_directly_issued_by(pem(between, "hosts_ca_certificate_previous"))
+    after = ensure(between, hosts=HOSTS, rotate=["host_certificates"])["known"]
+    pem(after, "host_certificate g1").verify_directly_issued_by(pem(after, "hosts_ca_certificate"))
+    assert "hosts_ca_certificate_previous" not in ensure(after, hosts=HOSTS, retire=["hosts_authority"])["known"]
+
+
+def test_what_is_retired_is_gone_and_the_rest_stays(made):
+    rotated = ensure(made["known"], rotate=["api_key", "lobechat_access_code"])["known"]
+    retired = ensure(rotated, retire=["api_key"])
+    assert set(rotated) - set(retired["known"]) == {"api_key_previous"}
+    assert retired["changed"] is True
+    assert ensure(retired["known"], retire=["api_key"])["changed"] is False
+
+
+@pytest.mark.parametrize(("option", "name"), [("rotate", "tls_key"), ("retire", "vllm_api_key")])
+def test_what_cannot_be_rotated_or_retired_is_refused_with_what_can(made, option, name):
+    with pytest.raises(Refusal, match=f"found {name} in {option}; wanted some of .*api_key"):
+        ensure(made["known"], **{option: [name]})
