@@ -180,8 +180,10 @@ def plan_secrets(
     if hosts and (is_new or HOSTS_AUTHORITY in rotate):
         makes.append(Make(HOSTS_AUTHORITY))
     for host, served in (hosts or {}).items():
+        # One of a rotated authority serves until all hosts trust the new one.
         if (
             is_new
+            or HOST_CERTIFICATES in rotate
             or not known.get(host_entries(host)[1])
             or not _serves((host_certificates or {}).get(host), [*served, HOST_NAME], now)
         ):
