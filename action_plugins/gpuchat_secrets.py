@@ -37,6 +37,8 @@ class ActionModule(ActionBase):
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         if result.get("failed"):
             self._tell(result.get("msg"))
+        for ending in result.get("endings", ()):
+            self._display.warning(ending)
         if self._task.check_mode:
             return result
         if result["changed"]:

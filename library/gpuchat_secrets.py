@@ -82,6 +82,11 @@ known:
   description: All secrets by name.
   type: dict
   returned: success
+endings:
+  description: A warning for each authority that ends before long.
+  type: list
+  elements: str
+  returned: success
 fingerprints:
   description: A digest of each secret by which hosts remember their stack, by name.
   type: dict

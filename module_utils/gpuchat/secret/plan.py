@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from ..core.change import Difference, Plan
 
+WARN_BEFORE = datetime.timedelta(days=180)
+"""An authority is imported by people, so its end is told long before."""
+
 RENEW_BEFORE = datetime.timedelta(days=60)
 CERTIFICATE_LIFE = datetime.timedelta(days=824)
 """Browsers of Apple's refuse more than 825 days, and a certificate begins an hour before it is made."""
@@ -196,6 +199,16 @@ def plan_secrets(
     )
     reason = f"to make: {', '.join(words)}" if words else "all secrets are there"
     return Plan(differences, (*makes, *map(Retire, old)), reason)
+
+
+def endings(authorities: Mapping[str, datetime.datetime], now: datetime.datetime) -> list[str]:
+    """Return a warning for each authority that ends before long, by what ``rotate`` calls it."""
+    return [
+        f"the stack's {name.replace('_', ' ')} ends on {end:%Y-%m-%d}, and with it all that it has signed; make a new one by "
+        f"playbooks/rotate.yml with rotate={name}"
+        for name, end in authorities.items()
+        if end - now < WARN_BEFORE
+    ]
 
 
 def _serves(certificate: Certificate | None, names: Sequence[str], now: datetime.datetime) -> bool:

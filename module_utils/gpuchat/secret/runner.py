@@ -34,6 +34,7 @@ from .plan import (
     Certificate,
     Make,
     Retire,
+    endings,
     host_entries,
     may_sign,
     not_signed,
@@ -90,6 +91,13 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     result = plan.result()
     result["known"] = known
     result["fingerprints"] = fingerprints(known)
+    entries = {AUTHORITY: "ca_certificate", HOSTS_AUTHORITY: "hosts_ca_certificate"}
+    ends = {
+        name: _load(known, entry, x509.load_pem_x509_certificate).not_valid_after_utc
+        for name, entry in entries.items()
+        if known.get(entry)
+    }
+    result["endings"] = endings(ends, now)
     return result
 
 

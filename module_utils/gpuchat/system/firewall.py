@@ -91,8 +91,9 @@ def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
                 count = f"add @{_counter(number)} {{ ip saddr ct count over {opening.connections} }}"
                 yield f"    {where} {source}ct state new {count} reject with tcp reset"
             yield f"    {where} {source}accept"
-        if opening.networks:
-            yield f"    {where} reject with tcp reset"
+        if opening.networks or opening.interface:
+            # By whatever interface: a host answers for each of its addresses on all of them.
+            yield f"    {_where(opening, by_interface=False)} reject with tcp reset"
     for room in rooms:
         yield f'    iifname "{room}" reject with icmpx type admin-prohibited'
     yield "  }"
@@ -111,8 +112,8 @@ def _forward(rooms: Sequence[str]) -> Iterable[str]:
     yield "  }"
 
 
-def _where(opening: Opening) -> str:
-    words = [f'iifname "{opening.interface}"'] if opening.interface else []
+def _where(opening: Opening, by_interface: bool = True) -> str:
+    words = [f'iifname "{opening.interface}"'] if opening.interface and by_interface else []
     words += [f"ip daddr {opening.address}"] if opening.address else []
     ports = sorted(set(opening.ports))
     return " ".join([*words, f"tcp dport {{ {', '.join(map(str, ports))} }}"])

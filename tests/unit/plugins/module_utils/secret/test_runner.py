@@ -122,16 +122,28 @@ def test_other_names_renew_the_certificate_alone(made):
     assert names.get_values_for_type(x509.DNSName) == ["chat.example.com", "www.chat.example.com"]
 
 
-def test_a_certificate_that_nears_its_end_is_renewed_alone(made, monkeypatch):
+def later(monkeypatch, days):
     class Later(datetime.datetime):
         @classmethod
         def now(cls, tz=None):
-            return datetime.datetime.now(tz) + datetime.timedelta(days=800)
+            return datetime.datetime.now(tz) + datetime.timedelta(days=days)
 
     class Clock:
         datetime, timedelta, timezone = Later, datetime.timedelta, datetime.timezone
 
     monkeypatch.setattr(runner, "datetime", Clock)
+
+
+@pytest.mark.parametrize(("days", "told"), [(0, []), (3460, []), (3480, ["authority", "hosts authority"])])
+def test_the_end_of_an_authority_is_told_half_a_year_before(two_hosts, monkeypatch, days, told):
+    later(monkeypatch, days)
+    words = ensure(two_hosts, hosts=HOSTS)["endings"]
+    assert [one.split(" ends on ")[0] for one in words] == [f"the stack's {name}" for name in told]
+    assert all("playbooks/rotate.yml with rotate=" in one for one in words)
+
+
+def test_a_certificate_that_nears_its_end_is_renewed_alone(made, monkeypatch):
+    later(monkeypatch, 800)
     again = ensure(made["known"])
     assert changed_keys(made["known"], again["known"]) == CERTIFICATE
     assert pem(again["known"], "tls_certificate").not_valid_after_utc > NOW + datetime.timedelta(days=1500)

@@ -48,7 +48,14 @@ def rules(*openings, rooms=()):
             id="another host",
         ),
         pytest.param(ANYBODY, ["ip daddr 10.0.1.5 tcp dport { 8000 } accept"], id="anybody"),
-        pytest.param(ROOM, ['iifname "room0" ip daddr 172.16.255.249 tcp dport { 8000 } accept'], id="a room's door"),
+        pytest.param(
+            ROOM,
+            [
+                'iifname "room0" ip daddr 172.16.255.249 tcp dport { 8000 } accept',
+                "ip daddr 172.16.255.249 tcp dport { 8000 } reject with tcp reset",
+            ],
+            id="a room's door, which its host would show on any interface",
+        ),
     ],
 )
 def test_an_opening_lets_in_whom_it_names_and_refuses_the_rest(opening, wanted):
