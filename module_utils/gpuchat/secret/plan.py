@@ -204,8 +204,8 @@ def plan_secrets(
 def endings(authorities: Mapping[str, datetime.datetime], now: datetime.datetime) -> list[str]:
     """Return a warning for each authority that ends before long, by what ``rotate`` calls it."""
     return [
-        f"the stack's {name.replace('_', ' ')} ends on {end:%Y-%m-%d}, and with it all that it has signed; make a new one by "
-        f"playbooks/rotate.yml with rotate={name}"
+        f"the stack's {name.replace('_', ' ')} ends on {end:%Y-%m-%d}, and with it all that it has signed; make a new "
+        f"one by playbooks/rotate.yml with rotate={name}"
         for name, end in authorities.items()
         if end - now < WARN_BEFORE
     ]

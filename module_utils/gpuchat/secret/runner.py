@@ -181,8 +181,7 @@ def _refuse_unsigned(ca: x509.Certificate, names: Sequence[str]) -> None:
         raise Refusal(
             f"found {', '.join(wrong)} in gpuchat_domain or edge_extra_names; wanted a name that the stack's authority "
             f"may sign, which is {', '.join([*hosts, *networks])}; set another name, or make a new authority, which "
-            "everybody has to import again: take ca_certificate and ca_key out of gpuchat_secrets_file for one run "
-            "with gpuchat_adopt_secrets"
+            "everybody has to import again, by playbooks/rotate.yml with rotate=authority"
         )
 
 
