@@ -19,6 +19,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         args = self.prepare(dict(self._task.args), self._task.args.get("name"))
+        if args.get("state") == "resolved" and args.get("locked_digest"):
+            return {"changed": False, "digest": args["locked_digest"], "msg": "its digest is recorded"}
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         self.record(args, self._task.args.get("name"), result)
         return result

@@ -60,6 +60,14 @@ options:
     description: Seconds that a pull may take.
     type: int
     default: 7200
+  state:
+    description:
+      - V(present) pulls the image.
+      - V(resolved) only sees that this host can get it, before anything is fetched; an image whose digest is recorded is
+        not asked for again.
+    type: str
+    choices: [present, resolved]
+    default: present
 attributes:
   check_mode:
     description: Resolves the digest and predicts the pull.
@@ -103,9 +111,15 @@ from ..module_utils.gpuchat.docker import images_runner
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"name": {"type": "str", "required": True}, **images_runner.OPTIONS},
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            **images_runner.OPTIONS,
+            "state": {"type": "str", "choices": ["present", "resolved"], "default": "present"},
+        },
         supports_check_mode=True,
     )
+    if module.params["state"] == "resolved":
+        front.run(module, lambda: images_runner.look_up(module.params))
     front.run(module, lambda: images_runner.ensure(module.params, module.check_mode))
 
 

@@ -45,18 +45,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         Refusal: the tag cannot be resolved.
         CommandFailed: the pull failed.
     """
-    image = Image.parse(str(params["name"]))
-    source = source_of(image, params["registry_map"])  # type: ignore[arg-type]
-    locked = str(params["locked_digest"] or "")
-    login = login_for(source, params["registry_logins"])  # type: ignore[arg-type]
-    answered = resolve(source, image.tag, params["insecure_registries"], params["registry_mirrors"], login)  # type: ignore[arg-type]
-    digest = locked or answered
-    if not DIGEST.fullmatch(digest):
-        raise Refusal(
-            f"{image} cannot be resolved: {answered}; wanted its digest from {source.host}; "
-            "set gpuchat_registry_map to a registry that this host reaches and that holds the image, and "
-            "gpuchat_registry_logins where it wants a login"
-        )
+    image, source, login, answered, digest = _resolved(params)
     there = host.run(["docker", "image", "inspect", f"{source.name}@{digest}"]).rc == 0
     plan = plan_image(image, source, digest, there)
     if not check:
@@ -73,6 +62,33 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         )
         result["warnings"] = [warning]
     return result
+
+
+def look_up(params: Mapping[str, object]) -> dict[str, object]:
+    """Resolve an image from where it would be pulled and pull nothing; return the module's result.
+
+    Raises:
+        Refusal: the tag cannot be resolved.
+    """
+    image, source, _login, _answered, digest = _resolved(params)
+    reference = f"{source.name}@{digest}"
+    return {"changed": False, "image": str(image), "digest": digest, "reference": reference, "moved_to": "", "diff": []}
+
+
+def _resolved(params: Mapping[str, object]) -> tuple[Image, Source, Login | None, str, str]:
+    """Return an image, where it comes from by which login, what the registries said, and its digest."""
+    image = Image.parse(str(params["name"]))
+    source = source_of(image, params["registry_map"])  # type: ignore[arg-type]
+    login = login_for(source, params["registry_logins"])  # type: ignore[arg-type]
+    answered = resolve(source, image.tag, params["insecure_registries"], params["registry_mirrors"], login)  # type: ignore[arg-type]
+    digest = str(params["locked_digest"] or "") or answered
+    if not DIGEST.fullmatch(digest):
+        raise Refusal(
+            f"{image} cannot be resolved: {answered}; wanted its digest from {source.host}; "
+            "set gpuchat_registry_map to a registry that this host reaches and that holds the image, and "
+            "gpuchat_registry_logins where it wants a login"
+        )
+    return image, source, login, answered, digest
 
 
 def _pull(reference: str, source: Source, login: Login | None, timeout: float) -> None:

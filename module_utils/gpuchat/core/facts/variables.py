@@ -124,7 +124,10 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_lock_file",
         ),
         "name": (
+            "lobechat_image",
             "nvidia_container_toolkit_trial_image",
+            "vllm_cpu_image",
+            "vllm_image",
         ),
         "registry_logins": (
             "gpuchat_registry_logins",

@@ -215,3 +215,21 @@ def test_each_mirror_that_had_no_answer_is_named(monkeypatch):
     monkeypatch.setattr(images_runner, "_digest_at", lambda url, login: f"{url} answered 503")
     word = images_runner.resolve(Source("docker.io", "a/b"), "1", [], ["https://dead.example.com"])
     assert word.startswith("https://dead.example.com/v2/a/b/manifests/1 answered 503; https://registry-1.docker.io/")
+
+
+def test_an_image_is_looked_up_without_docker_and_nothing_is_pulled(server, commands):
+    serve(server, OLD)
+    found = images_runner.look_up(params(server))
+    assert (found["changed"], found["digest"], commands.made) == (False, OLD, [])
+
+
+def test_mirrors_and_registry_that_do_not_have_it_are_all_named_before_anything_is_fetched(
+    server, commands, monkeypatch
+):
+    monkeypatch.setattr(images_runner, "DOCKER_HUB", "127.0.0.1:9")
+    mirrors = [f"http://{server.place}", "http://127.0.0.1:7"]
+    with pytest.raises(Refusal) as refusal:
+        images_runner.look_up(params(server, registry_map={"docker.io": "127.0.0.1:9"}, registry_mirrors=mirrors))
+    for answer in (f"http://{server.place}{MANIFEST} answered 404", "http://127.0.0.1:7", "https://127.0.0.1:9"):
+        assert answer in str(refusal.value)
+    assert commands.made == []

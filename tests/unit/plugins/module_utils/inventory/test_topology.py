@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
 
-DEFAULTS = {
-    "gpuchat_domain": "chat.example.com",
-    "gpuchat_vllm_port": 8000,
-    "gpuchat_lobechat_port": 3210,
-    "gpuchat_room_network": "172.16.255.248/29",
-    "edge_http_port": 80,
-    "edge_https_port": 443,
-    "edge_api_rate": 10,
-    "edge_api_burst": 40,
-}
+from .layouts import SETTINGS
+
 ONE = {"gpu": ["one"], "chat": ["one"], "edge": ["one"]}
 SPREAD = {"gpu": ["g1", "g2"], "chat": ["front"], "edge": ["front"]}
 ADDRESSES = {"g1": "10.0.1.5", "g2": "10.0.1.6", "front": "10.0.1.4"}
@@ -22,7 +14,7 @@ ADDRESSES = {"g1": "10.0.1.5", "g2": "10.0.1.6", "front": "10.0.1.4"}
 
 def topology(groups, **more):
     hosts = {host for group in groups.values() for host in group}
-    settings = {host: {**DEFAULTS, "gpuchat_private_address": ADDRESSES.get(host, ""), **more} for host in hosts}
+    settings = {host: {**SETTINGS, "gpuchat_private_address": ADDRESSES.get(host, ""), **more} for host in hosts}
     return derive(groups, settings)
 
 
