@@ -63,8 +63,8 @@ options:
   state:
     description:
       - V(present) pulls the image.
-      - V(resolved) only sees that this host can get it, before anything is fetched; an image whose digest is recorded is
-        not asked for again.
+      - V(resolved) only sees that this host can get it, before anything is fetched; an image whose digest is recorded
+        is not asked for again.
     type: str
     choices: [present, resolved]
     default: present
