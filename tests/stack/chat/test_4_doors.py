@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
+import socket
+import ssl
 import subprocess
 import urllib.parse
 
@@ -106,6 +110,70 @@ def test_a_request_is_logged_as_json_without_query_body_or_key(stack: Stack, par
 def test_a_refusal_bears_the_same_headers_as_a_page(stack: Stack) -> None:
     _status, printed = stack.curl("/v1/models", "--include", key=False)
     assert "X-Content-Type-Options: nosniff".lower() in printed.lower()
+
+
+HEAD = b"Host: x\r\nAuthorization: Bearer KEY\r\n"
+
+
+def get(target: bytes, more: bytes = b"") -> bytes:
+    return b"GET " + target + b" HTTP/1.1\r\n" + HEAD + more + b"\r\n"
+
+
+def post(more: bytes, body: bytes) -> bytes:
+    return b"POST /v1/completions HTTP/1.1\r\n" + HEAD + more + b"\r\n" + body
+
+
+HIDDEN = get(b"/invocations")
+RAW = {
+    "a length and chunks": post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+    "two lengths": post(b"Content-Length: 0\r\nContent-Length: 80\r\n", HIDDEN),
+    "an encoding that is none": post(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + HIDDEN),
+    "a space before the colon": post(b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+    "a folded header": get(b"/v1/models", b"X: a\r\n GET /invocations HTTP/1.1\r\n"),
+    "a request of HTTP 0.9": b"GET /v1/models\r\n" + HIDDEN,
+    "a second request behind the first": get(b"/v1/models") + HIDDEN,
+    "lines in a path": get(b"/v1/models%0d%0aX:%20y%0d%0a%0d%0aGET%20/invocations"),
+    "dots": get(b"/v1/models/../../invocations"),
+    "dots and an encoded slash": get(b"/v1/models/..%2finvocations"),
+    "two slashes": get(b"//invocations"),
+    "a parameter in a path": get(b"/invocations;/v1/models"),
+    "a zero byte": get(b"/v1/models\x00/invocations"),
+    "an absolute address": get(b"http://127.0.0.1:8000/invocations"),
+    "a tunnel": get(b"127.0.0.1:8000").replace(b"GET", b"CONNECT"),
+    "a header of 70 kB": get(b"/v1/models", b"X: " + b"a" * 70000 + b"\r\n"),
+    "a line of 70 kB": get(b"/v1/models?" + b"a" * 70000),
+    "a body of a terabyte": post(b"Content-Length: 999999999999\r\n", b"{}"),
+}
+"""What a client may send as it is, with a key."""
+
+
+def raw(stack: Stack, request: bytes) -> bytes:
+    """Send bytes as they are, and return all that comes back."""
+    context = ssl.create_default_context(cafile=str(stack.inventory / ".gpuchat" / "ca.crt"))
+    answer = b""
+    with (
+        socket.create_connection((stack.address, 443), timeout=15) as plain,
+        context.wrap_socket(plain, server_hostname=stack.domain) as one,
+        contextlib.suppress(TimeoutError, ConnectionError, ssl.SSLError),
+    ):
+        one.sendall(request.replace(b"KEY", stack.secrets["api_key"].encode()))
+        one.settimeout(3)
+        while piece := one.recv(65536):
+            answer += piece
+    return answer
+
+
+@pytest.mark.parametrize("request_bytes", RAW.values(), ids=RAW)
+def test_whatever_bytes_are_sent_nothing_but_the_five_paths_reaches_the_engine(
+    stack: Stack, request_bytes: bytes
+) -> None:
+    started = stack.on("engine", "date +%s").strip()
+    answer = raw(stack, request_bytes)
+    statuses = [int(found) for found in re.findall(rb"HTTP/1.1 (\d{3})", answer)]
+    assert not [status for status in statuses if status >= 500], answer[:500]
+    journal = f"journalctl --sync; journalctl --no-pager --output cat --identifier gpuchat_door --since @{started}"
+    paths = {json.loads(line)["path"] for line in stack.on("engine", journal).splitlines() if line.startswith("{")}
+    assert paths <= {"/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"}
 
 
 HALF_SENT = """
