@@ -96,3 +96,16 @@ def test_a_damaged_weight_is_fixed_from_the_hub_and_the_engine_sees_a_whole_mode
     assert "model.safetensors" in predicted
     assert "changed=1" in stack.must_play("--tags", "model")
     test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(stack)
+
+
+def test_a_mirror_that_does_not_answer_is_named_before_anything_is_fetched(
+    stack: Stack, tmp_path: pathlib.Path
+) -> None:
+    elsewhere = {"gpuchat_lock_file": str(tmp_path / "lock.yml"), "gpuchat_registry_map": {"docker.io": "127.0.0.1:9"}}
+    done = stack.play("-e", json.dumps(elsewhere))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert "cannot be resolved: https://127.0.0.1:9/v2/vllm/" in said
+    assert "set gpuchat_registry_map" in said
+    assert "Install Docker" not in said
+    assert "changed=0" in said
