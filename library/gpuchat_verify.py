@@ -67,6 +67,10 @@ options:
         type: list
         elements: int
         default: [22, 80, 443]
+      behind:
+        description: Hosts of the stack without an edge, each with the address at which the control node reaches it.
+        type: dict
+        default: {}
       closed_paths:
         description: Paths of the engine that nobody may reach.
         type: list
@@ -161,6 +165,7 @@ def main() -> None:
         "rate": {"type": "int", "default": 10},
         "burst": {"type": "int", "default": 40},
         "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
+        "behind": {"type": "dict", "default": {}},
         "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
         "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
     }

@@ -149,6 +149,7 @@ class Topology:
             "url": site.url if site else "",
             "engines": [service.host for service in self.of(ENGINE)],
             "edges": [service.host for service in self.of(EDGE)],
+            "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),
             "hosts": hosts,
             "links": [link.as_dict() for link in self.links],

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from ..core.errors import Refusal
 from . import openai_api
@@ -49,6 +49,7 @@ class Site:
         rate: requests a second that one address may make to the API.
         burst: further requests that are let through at once.
         open_ports: TCP ports that may be reachable from outside.
+        behind: hosts of the stack without an edge, each with the address at which the control node reaches it.
         closed_paths: paths of the engine that nobody may reach.
         closed_chat_paths: paths of the chat's own server that nobody may reach, as they are sent.
     """
@@ -66,6 +67,7 @@ class Site:
     rate: int = 10
     burst: int = 40
     open_ports: tuple[int, ...] = (22, 80, 443)
+    behind: Mapping[str, str] = field(default_factory=dict)
     closed_paths: tuple[str, ...] = ("metrics", "health")
     closed_chat_paths: tuple[str, ...] = ("webapi/proxy", "api/auth")
 
@@ -216,7 +218,9 @@ def checks(site: Site) -> tuple[Check, ...]:
     if site.tool_call:
         rows.append(_tool_call(site))
     rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
-    rows += [_engine_paths(site), _chat_paths(site), _settings(site), _foreign(site), _ports(site), _rate_limit(site)]
+    rows += [_engine_paths(site), _chat_paths(site), _settings(site), _foreign(site), _ports(site)]
+    rows += [_behind(site, host, address) for host, address in site.behind.items()]
+    rows.append(_rate_limit(site))
     return tuple(rows)
 
 
@@ -403,21 +407,38 @@ def _foreign(site: Site) -> Check:
     )
 
 
-def _ports(site: Site) -> Check:
+def _scan(address: str, allowed: Sequence[int]) -> tuple[tuple[str, ...], Judge]:
+    """Return the command that looks for open ports, and what judges those that it finds."""
+
     def judge(seen: Seen) -> str | None:
         words = seen.stdout.split()
         reached = {int(word) for word in words if word != REFUSED}
-        more = sorted(reached - set(site.open_ports))
+        more = sorted(reached - set(allowed))
         if more:
-            wanted = ", ".join(map(str, site.open_ports))
+            wanted = ", ".join(map(str, allowed)) or "any"
             return f"found the ports {', '.join(map(str, more))} open, wanted none but {wanted}"
         return None if words else "nothing answered, not even with a refusal, so the scan says nothing"
 
+    return ("nmap", "-Pn", "-p", "1-65535", address), judge
+
+
+def _behind(site: Site, host: str, address: str) -> Check:
+    allowed = [port for port in site.open_ports if port not in (site.http_port, site.https_port)]
+    return Check(
+        f"no port of {host} is open",
+        INSIDE,
+        *_scan(address or host, allowed),
+        "a service listens there beside the doors, or its packet filter is not loaded",
+        "look at `ss -ltn` and `nft list table inet gpuchat` there, and run the playbook again",
+        alone=True,
+    )
+
+
+def _ports(site: Site) -> Check:
     return Check(
         "no other port is open",
         OUTSIDE,
-        ("nmap", "-Pn", "-p", "1-65535", site.address or site.domain),
-        judge,
+        *_scan(site.address or site.domain, site.open_ports),
         "a service listens on all addresses of the host",
         "bind it to 127.0.0.1 or the private address, or close the port in the host's firewall",
         alone=True,

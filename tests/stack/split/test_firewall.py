@@ -32,6 +32,24 @@ def test_rules_that_would_shut_out_ssh_are_taken_back_by_themselves(stack: Stack
     assert stack.curl("/v1/models")[0] == 200
 
 
+def test_a_service_that_listens_beside_the_doors_of_a_host_behind_turns_a_row_red(stack: Stack) -> None:
+    stack.on("engine", "systemd-run --quiet --unit open-port python3 -m http.server 8080")
+    wait(lambda: stack.on("engine", "ss -ltnH 'sport = :8080'") != "", 20, "the open port")
+    try:
+        done = stack.play(playbook="playbooks/verify.yml")
+    finally:
+        stack.on("engine", "systemctl stop open-port")
+    assert done.returncode != 0
+    (red,) = [line for line in done.stdout.splitlines() if "FAILED" in line and " inside " in line]
+    assert "no port of gpu1 is open" in red
+    assert "found the ports 8080 open, wanted none but 22" in red
+    assert " ok" in next(
+        line
+        for line in stack.must_play(playbook="playbooks/verify.yml").splitlines()
+        if line.strip().startswith("no port of gpu1 is open")
+    )
+
+
 UFW = "ufw allow 22/tcp && ufw --force enable"
 FIREWALLD = "systemctl start firewalld && firewall-cmd --state"
 

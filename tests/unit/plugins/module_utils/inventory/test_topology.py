@@ -86,6 +86,7 @@ def test_parts_that_nobody_has_are_left_out():
         "url": "",
         "engines": ["one"],
         "edges": [],
+        "behind": ["one"],
         "certified_names": [],
         "hosts": {"one": {"engine": described(ONE, "one", "engine")}},
         "links": [],

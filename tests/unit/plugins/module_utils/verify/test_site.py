@@ -381,3 +381,20 @@ def test_a_listed_command_is_the_rows_own(site):
 def test_a_row_that_was_not_checked_is_never_green():
     one = not_checked(CHECKS["a foreign address is refused"], "gpuchat_probe_host is not set")
     assert (one.status, one.detail) == (NOT_CHECKED, "gpuchat_probe_host is not set")
+
+
+@pytest.mark.parametrize(
+    ("open_ports", "said"),
+    [
+        ((22,), None),
+        ((22, 8000), "found the ports 8000 open, wanted none but 22"),
+        ((443,), "found the ports 443 open, "),
+    ],
+)
+def test_each_host_behind_the_edge_has_a_row_of_its_own_where_ssh_alone_may_be_open(open_ports, said):
+    site = Site("c", "m", behind={"g1": "10.0.1.5", "g2": ""})
+    first, second = [check for check in checks(site) if check.name.startswith("no port of ")]
+    assert (first.name, first.command[-1], second.command[-1]) == ("no port of g1 is open", "10.0.1.5", "g2")
+    found = first.judge(statuses(*open_ports))
+    assert (found or "").startswith(said or "")
+    assert (found is None) == (said is None)

@@ -36,6 +36,7 @@ SITE = {
     "rate": 10,
     "burst": 40,
     "open_ports": [22, 80, 443],
+    "behind": {},
     "closed_paths": ["metrics", "health"],
     "closed_chat_paths": ["webapi/proxy"],
 }
