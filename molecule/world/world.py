@@ -85,15 +85,9 @@ def up(world: World) -> None:
     _ensure_server(HUB, "hub", "--volume", f"{_ensure_model()}:/srv/models/gpuchat/gpuchat-demo:ro")
     for network, subnet in world.networks.items():
         if not engine.exists("network", world.called(network)):
-            docker(
-                "network",
-                "create",
-                "--label",
-                f"{engine.LABEL}={world.name}",
-                "--subnet",
-                subnet,
-                world.called(network),
-            )
+            label = ("--label", f"{engine.LABEL}={world.name}")
+            six = ("--ipv6",) if ":" in subnet else ()
+            docker("network", "create", *label, *six, "--subnet", subnet, world.called(network))
     connected = docker("network", "inspect", world.called("inside"))
     for alias, server in SERVERS.items():
         if f'"{server}"' not in connected:
@@ -313,10 +307,10 @@ def _ensure_host(world: World, host: Host) -> None:
     words += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private", "--env", "container=docker"]
     words += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
     words += ["--volume", f"{_volume(world.called(host.name + '-docker'))}:/var/lib/docker"]
-    words += ["--network", world.called(networks[0][0]), "--ip", networks[0][1]]
+    words += ["--network", world.called(networks[0][0]), *_at(networks[0][1])]
     docker("run", *words, images.ensure(host.image))
     for network, address in networks[1:]:
-        docker("network", "connect", "--ip", address, world.called(network), name)
+        docker("network", "connect", *_at(address), world.called(network), name)
     public_key = (world.keys / "id_ed25519.pub").read_text()
     prepare = (
         "ssh-keygen -A >/dev/null && mkdir -p -m 700 /root/.ssh && cat >/root/.ssh/authorized_keys"
@@ -336,6 +330,10 @@ def _ensure_host(world: World, host: Host) -> None:
         if time.monotonic() > end:
             raise SystemExit(f"world: {name} does not start: {done.stderr}")
         time.sleep(0.2)
+
+
+def _at(address: str) -> tuple[str, str]:
+    return ("--ip6" if ":" in address else "--ip", address)
 
 
 def _await_host(world: World, host: Host) -> None:

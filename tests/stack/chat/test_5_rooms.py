@@ -50,6 +50,7 @@ def addresses(stack: Stack) -> dict[str, str]:
             f"{host}'s address in {network}": address
             for host in stack.hosts
             for network, address in world[host]["addresses"].items()
+            if ":" not in address  # the room has no IPv6
         },
     }
 

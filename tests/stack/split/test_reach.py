@@ -23,6 +23,7 @@ PLACES = {
     "edge": ("https", FRONT[0], 443),
     "edge at its other address": ("https", FRONT[1], 443),
     "edge over HTTP": ("http", FRONT[0], 80),
+    "edge over IPv6": ("https", "fd00:81::10", 443),
     "engine": ("https", BEHIND[1], 8000),
     "engine at its other address": ("https", BEHIND[0], 8000),
     "engine over HTTP": ("http", BEHIND[1], 8000),
@@ -89,8 +90,8 @@ ROWS = list(rows())
 def request(stack: Stack, row: Row) -> list[object]:
     places = {**PLACES, "a server of the company's": ("http", registry(stack), 5000)}
     scheme, address, port = places[row.target]
-    if row.source == "outside" and address == FRONT[0]:
-        address = FROM_OUTSIDE
+    if row.source == "outside":
+        address = {FRONT[0]: FROM_OUTSIDE, "fd00:81::10": "fd00:82::10"}.get(address, address)
     keys = {**stack.secrets, "wrong_key": "wrong"}
     headers = {"Host": stack.domain}
     if row.method == "POST":
