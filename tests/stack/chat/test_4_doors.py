@@ -157,7 +157,7 @@ def raw(stack: Stack, request: bytes) -> bytes:
         contextlib.suppress(TimeoutError, ConnectionError, ssl.SSLError),
     ):
         one.sendall(request.replace(b"KEY", stack.secrets["api_key"].encode()))
-        one.settimeout(3)
+        one.settimeout(1)
         while piece := one.recv(65536):
             answer += piece
     return answer
