@@ -26,7 +26,7 @@ ROOT = HERE.parent
 SOCKET = "/var/lib/gpuchat/vllm/vllm.sock"
 CHUNKS, PAUSE_MS = 20, 5
 STREAM_CHUNKS, STREAM_PAUSE_MS = 20, 500
-UNLIMITED = {"edge_api_rate": 1000000, "edge_api_burst": 100000, "edge_api_connections": 100000}
+UNLIMITED = {"edge_api_rate": 1000000, "edge_api_burst": 100000, "edge_api_connections": 60000}
 
 ENGINE = f"""
 import asyncio, os, time

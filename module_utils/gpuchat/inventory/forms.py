@@ -216,7 +216,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "edge_https_port": PORT,
     "edge_api_rate": (1, 1_000_000),
     "edge_api_burst": (0, 1_000_000),
-    "edge_api_connections": (1, 1_000_000),
+    "edge_api_connections": (1, 65_535),  # limit_conn takes no more
     "firewall_undo_seconds": (5, 3600),
     "lobechat_uid": (1, 2**31 - 1),
     "model_workers": (1, 1024),
