@@ -17,6 +17,10 @@ options:
     description: Digests of this run's secrets by name, as M(gpuchat.stack.gpuchat_secrets) returns them.
     type: dict
     required: true
+  former:
+    description: Digests of what a rotation has replaced, lists by name; the host may know the stack by these still.
+    type: dict
+    default: {}
   adopt:
     description: Whether the host is to follow this run whatever it remembers.
     type: bool
@@ -66,6 +70,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "fingerprints": {"type": "dict", "required": True},
+            "former": {"type": "dict", "default": {}},
             "adopt": {"type": "bool", "default": False},
             "folder": {"type": "path", "required": True},
             "path": {"type": "path", "default": "/etc/gpuchat/stack"},

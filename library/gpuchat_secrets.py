@@ -82,6 +82,10 @@ known:
   description: All secrets by name.
   type: dict
   returned: success
+former_fingerprints:
+  description: Digests of what this rotation has replaced, and of what is still valid beside its successor, by name.
+  type: dict
+  returned: success
 endings:
   description: A warning for each authority that ends before long.
   type: list

@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -220,11 +219,6 @@ class _Sockets(urllib.request.AbstractHTTPHandler):
     unix_response = urllib.request.HTTPErrorProcessor.http_response
 
 
-def socket_url(path: str) -> str:
-    """Return the address by which ``http`` asks a server behind a Unix socket."""
-    return f"unix://{urllib.parse.quote(path, safe='')}"
-
-
 def _opener(direct: bool) -> urllib.request.OpenerDirector:
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.HTTPSHandler(context=ssl.create_default_context()),
@@ -246,7 +240,7 @@ def http(
 ) -> Response:
     """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case.
 
-    A server behind a Unix socket has the address that ``socket_url`` makes.
+    A server behind a Unix socket has the address ``unix://%2Fpath%2Fto.sock/path``.
     """
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)

@@ -17,6 +17,9 @@ from .topology import EDGE, ENGINE, INTERFACE, LOOPBACK, Topology
 SOCKET = "/var/lib/gpuchat/vllm/vllm.sock"
 """Where the engine listens."""
 
+SOCKET_URL = "unix://" + SOCKET.replace("/", "%2F")
+"""The same, as ``core/host.http`` asks it."""
+
 ASKED_NAMES = {ENGINE: "engine.gpuchat.internal", INTERFACE: "interface.gpuchat.internal"}
 """The name for which a host that serves a kind is certified, whatever its address."""
 
@@ -117,7 +120,7 @@ def describe(topology: Topology) -> dict[str, object]:
             parts[EDGE]["upstreams"] = {kind: one.as_dict() for kind, one in upstreams.items()}
             parts[EDGE]["asks_other_hosts"] = any(one.certified_name for one in upstreams.values())
         parts["doors"] = [door.as_dict() for door in doors(topology, host)]
-    return {**described, "certified_hosts": certified_hosts(topology), "socket": SOCKET}
+    return {**described, "certified_hosts": certified_hosts(topology), "socket": SOCKET, "socket_url": SOCKET_URL}
 
 
 def certified_hosts(topology: Topology) -> dict[str, list[str]]:

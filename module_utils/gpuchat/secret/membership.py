@@ -23,7 +23,30 @@ def fingerprints(known: Mapping[str, str], given: Collection[str] = ()) -> dict[
     }
 
 
-def join(path: str, remembered: Mapping[str, str], present: Mapping[str, str], adopt: bool, folder: str) -> Plan:
+def former_fingerprints(before: Mapping[str, str], after: Mapping[str, str], suffix: str) -> dict[str, list[str]]:
+    """Return digests of what a rotation has replaced, by which hosts that it has not reached yet know the stack.
+
+    Args:
+        before: the secrets as this run found them.
+        after: the same, with new ones, and with those that are still valid beside them under names with a suffix.
+    """
+    older = {name: after[f"{name}{suffix}"] for name in IDENTIFYING if after.get(f"{name}{suffix}")}
+    found: dict[str, list[str]] = {}
+    for known in (before, older):
+        for name, digest in fingerprints(known).items():
+            if digest not in (*found.get(name, ()), fingerprints(after).get(name)):
+                found.setdefault(name, []).append(digest)
+    return found
+
+
+def join(
+    path: str,
+    remembered: Mapping[str, str],
+    present: Mapping[str, str],
+    adopt: bool,
+    folder: str,
+    former: Mapping[str, Collection[str]] | None = None,
+) -> Plan:
     """Decide what a host is to remember.
 
     Args:
@@ -32,11 +55,17 @@ def join(path: str, remembered: Mapping[str, str], present: Mapping[str, str], a
         present: those of this run.
         adopt: whether it is to follow this run whatever it remembers.
         folder: where this run's secrets are kept, for the message.
+        former: digests of what a rotation has replaced.
 
     Raises:
         Refusal: it belongs to a stack with other secrets.
     """
-    other = [name for name, digest in present.items() if remembered.get(name, digest) != digest]
+    replaced = former or {}
+    other = [
+        name
+        for name, digest in present.items()
+        if remembered.get(name, digest) not in (digest, *replaced.get(name, ()))
+    ]
     if other and not adopt:
         raise Refusal(
             f"this host belongs to a stack with other secrets than those in {folder}: {', '.join(other)} (see {path} "

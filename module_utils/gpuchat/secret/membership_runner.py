@@ -15,9 +15,10 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Let a host join the stack of this run, and return the module's result."""
     path = str(params["path"])
     present: Mapping[str, str] = params["fingerprints"]  # type: ignore[assignment]
+    former: Mapping[str, list[str]] = params["former"]  # type: ignore[assignment]
     state = host.file_state(path)
     remembered = read((state.content or b"").decode(errors="replace")) if state else {}
-    plan = join(path, remembered, present, bool(params["adopt"]), str(params["folder"]))
+    plan = join(path, remembered, present, bool(params["adopt"]), str(params["folder"]), former)
     if plan.actions and not check:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         host.write_atomically(path, text_of({**remembered, **present}).encode(), 0o600)

@@ -135,9 +135,12 @@ OVERLAPPING = {
 """Of these, what stays valid beside the new one until it is retired, by the name of its entry."""
 
 
+PREVIOUS = "_previous"
+
+
 def previous(entry: str) -> str:
     """Return the name under which an entry's predecessor is kept."""
-    return f"{entry}_previous"
+    return f"{entry}{PREVIOUS}"
 
 
 def unknown_rotation(rotate: Sequence[str], retire: Sequence[str]) -> str:

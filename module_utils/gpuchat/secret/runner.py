@@ -19,7 +19,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..core.errors import Refusal
-from .membership import fingerprints
+from .membership import fingerprints, former_fingerprints
 from .plan import (
     AUTHORITY,
     AUTHORITY_LIFE,
@@ -30,6 +30,7 @@ from .plan import (
     HOST_NAME,
     HOSTS_AUTHORITY,
     OVERLAPPING,
+    PREVIOUS,
     TOKENS,
     Certificate,
     Make,
@@ -91,6 +92,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     result = plan.result()
     result["known"] = known
     result["fingerprints"] = fingerprints(known)
+    result["former_fingerprints"] = former_fingerprints(params["known"], known, PREVIOUS)  # type: ignore[arg-type]
     entries = {AUTHORITY: "ca_certificate", HOSTS_AUTHORITY: "hosts_ca_certificate"}
     ends = {
         name: _load(known, entry, x509.load_pem_x509_certificate).not_valid_after_utc

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import http.server
 import os
 import socket
+import socketserver
 import stat
 import threading
+import urllib.parse
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
@@ -82,6 +85,37 @@ def test_an_http_answer_of_any_status_is_an_answer(server, status):
     server.routes["POST", "/x"] = lambda asked: asked.say(status, asked.body, X_Kind="echo")
     answer = host.http(f"http://{server.place}/x", "POST", {"A": "b"}, b'{"q": 1}')
     assert (answer.status, answer.headers["x-kind"], answer.json(), answer.error) == (status, "echo", {"q": 1}, "")
+
+
+class SocketServer(socketserver.UnixStreamServer):
+    def get_request(self):
+        return self.socket.accept()[0], ("engine", 0)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+        self.wfile.write(f"{self.path} for {self.headers['Host']}".encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/v1/none", 404)])
+def test_a_server_behind_a_socket_is_asked_like_another(tmp_path, path, status):
+    place = str(tmp_path / "engine.sock")
+    with SocketServer(place, Answers) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        answer = host.http(f"unix://{urllib.parse.quote(place, safe='')}{path}", direct=True)
+        thread.join()
+    assert (answer.status, answer.body) == (status, f"{path} for localhost".encode())
+
+
+def test_a_socket_that_is_not_there_gives_an_error_and_no_traceback(tmp_path):
+    answer = host.http(f"unix://{urllib.parse.quote(str(tmp_path / 'none'), safe='')}/health")
+    assert (answer.status, "No such file" in answer.error) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret import membership_runner
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.membership import fingerprints
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.membership import (
+    fingerprints,
+    former_fingerprints,
+)
 
 KNOWN = {"api_key": "a", "vllm_api_key": "b", "lobechat_access_code": "c", "ca_certificate": "d", "tls_key": "e"}
 
 
-def ensure(folder, known=None, given=(), adopt=False, check=False):
+def ensure(folder, known=None, given=(), adopt=False, check=False, former=None):
     params = {
         "path": str(folder / "etc" / "stack"),
         "fingerprints": fingerprints(KNOWN if known is None else known, given),
+        "former": former or {},
         "adopt": adopt,
         "folder": "/srv/.gpuchat",
     }
@@ -56,3 +60,23 @@ def test_a_new_secret_and_one_that_comes_from_a_variable_now_are_no_reason_to_re
     ensure(tmp_path, {"api_key": "a"})
     assert ensure(tmp_path, KNOWN)["changed"]
     assert not ensure(tmp_path, {**KNOWN, "api_key": "other"}, given=["api_key"])["changed"]
+
+
+def test_a_host_follows_a_rotation_from_the_secrets_that_it_knows_and_from_no_others(tmp_path):
+    ensure(tmp_path)
+    rotated = {**KNOWN, "api_key": "new", "api_key_previous": "a", "ca_certificate": "new"}
+    elsewhere = former_fingerprints({}, rotated, "_previous")  # from a checkout without the stack's secrets
+    with pytest.raises(Refusal, match="stack with other secrets .*: ca_certificate "):
+        ensure(tmp_path, rotated, former=elsewhere)
+    assert ensure(tmp_path, rotated, former=former_fingerprints(KNOWN, rotated, "_previous"))["changed"]
+    assert not ensure(tmp_path, rotated)["changed"]
+
+
+def test_a_host_that_a_rotation_did_not_reach_follows_the_next_run_while_the_old_secret_is_valid(tmp_path):
+    ensure(tmp_path)
+    rotated = {**KNOWN, "api_key": "new", "api_key_previous": "a"}
+    assert ensure(tmp_path, rotated, former=former_fingerprints(rotated, rotated, "_previous"))["changed"]
+
+
+def test_without_a_rotation_there_is_nothing_former():
+    assert former_fingerprints(KNOWN, KNOWN, "_previous") == {}
