@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from ..core.opening import Opening
 from .doors import Door, doors
 from .topology import EDGE, ROOM, Topology
 
@@ -15,34 +15,6 @@ CONNECTIONS_PER_PERSON = 10
 
 FEWEST_PEOPLE = 100
 """All of an office may sit behind one address."""
-
-
-@dataclass(frozen=True)
-class Opening:
-    """Ports of a host that some may reach, and nobody else.
-
-    Attributes:
-        ports: TCP.
-        networks: from where; everybody where it is empty.
-        address: the host's address that is meant; empty for each of them.
-        interface: the host's interface by which they come; empty for each of them.
-        connections: how many one address may have at a time; 0 for any number.
-    """
-
-    ports: tuple[int, ...]
-    networks: tuple[str, ...] = ()
-    address: str = ""
-    interface: str = ""
-    connections: int = 0
-
-    def as_dict(self) -> dict[str, object]:
-        return {
-            "ports": list(self.ports),
-            "networks": list(self.networks),
-            "address": self.address,
-            "interface": self.interface,
-            "connections": self.connections,
-        }
 
 
 def openings(topology: Topology, host: str, allowed: Sequence[str], people: int) -> tuple[Opening, ...]:

@@ -13,34 +13,13 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+
+from ..core.opening import Opening
 
 HEAD = "# Made by gpuchat; changes are lost in the next run."
 TABLE = "gpuchat"
 LOOPBACK = "127.0.0.0/8"
 UFW_COMMENT = "gpuchat"
-
-
-@dataclass(frozen=True)
-class Opening:
-    """TCP ports that some may reach, and nobody else (see ``inventory/openings.py``)."""
-
-    ports: tuple[int, ...]
-    networks: tuple[str, ...] = ()
-    address: str = ""
-    interface: str = ""
-    connections: int = 0
-
-    @classmethod
-    def read(cls, given: Mapping[str, Any]) -> Opening:
-        return cls(
-            tuple(given["ports"]),
-            tuple(given["networks"]),
-            given["address"],
-            given["interface"],
-            given["connections"],
-        )
 
 
 def ruleset(openings: Sequence[Opening], rooms: Sequence[str]) -> str:

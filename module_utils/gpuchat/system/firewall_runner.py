@@ -13,6 +13,7 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan, merged
 from ..core.errors import Refusal
+from ..core.opening import Opening
 from . import files_runner, firewall, unit_runner
 
 NAME = "gpuchat-firewall"
@@ -57,7 +58,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     Raises:
         Refusal: nftables is missing, or does not take the rules; nothing was changed.
     """
-    openings = [firewall.Opening.read(one) for one in params["openings"]] if params["state"] == "present" else []
+    openings = [Opening.read(one) for one in params["openings"]] if params["state"] == "present" else []
     text = firewall.ruleset(openings, params["rooms"])
     if params["state"] == "absent" or params["confirm"]:
         host.run(["systemctl", "stop", f"{UNDO}.timer"])
@@ -125,7 +126,7 @@ def _unit(state: str, text: str) -> dict[str, object]:
     }
 
 
-def _ufw(openings: Sequence[firewall.Opening], check: bool) -> dict[str, object]:
+def _ufw(openings: Sequence[Opening], check: bool) -> dict[str, object]:
     """Open the stack's ports in ufw where it runs, and close those of ours that are no longer wanted."""
     if host.program("ufw") is None or "Status: active" not in host.run(["ufw", "status"]).stdout.splitlines():
         return Plan().result()
@@ -137,7 +138,7 @@ def _ufw(openings: Sequence[firewall.Opening], check: bool) -> dict[str, object]
     return _opened("ufw", add, remove)
 
 
-def _firewalld(openings: Sequence[firewall.Opening], check: bool) -> dict[str, object]:
+def _firewalld(openings: Sequence[Opening], check: bool) -> dict[str, object]:
     """Open the stack's ports in firewalld's default zone where it runs, now and for good."""
     if host.program("firewall-cmd") is None or host.run(["firewall-cmd", "--state"]).rc != 0:
         return Plan().result()

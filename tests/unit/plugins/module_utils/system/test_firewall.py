@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.opening import Opening
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.firewall import (
-    Opening,
     digest_of,
     firewalld_rules,
     loaded_digest,

@@ -9,11 +9,12 @@ import json
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.opening import Opening
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import firewall, firewall_runner
 
 pytestmark = pytest.mark.usefixtures("state_directory")
 OPENING = {"ports": [443], "networks": ["10.0.0.0/8"], "address": "", "interface": "", "connections": 0}
-TEXT = firewall.ruleset([firewall.Opening.read(OPENING)], [])
+TEXT = firewall.ruleset([Opening.read(OPENING)], [])
 
 
 def params(**more):
@@ -139,7 +140,7 @@ def test_what_is_installed_and_does_not_run_is_left_alone(nft, monkeypatch, prog
 def test_ports_are_opened_in_firewalld_now_and_for_good_and_closed_again(nft, monkeypatch):
     monkeypatch.setattr(host, "program", lambda name: name if name in ("nft", "firewall-cmd") else None)
     firewall_runner.ensure(params(confirm=True), check=False)
-    (rule,) = firewall.firewalld_rules([firewall.Opening.read(OPENING)])
+    (rule,) = firewall.firewalld_rules([Opening.read(OPENING)])
     assert [line for line in nft.made if "--add" in line] == [
         f"firewall-cmd --permanent --add-rich-rule={rule}",
         f"firewall-cmd --add-rich-rule={rule}",

@@ -1,0 +1,37 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host lets in: decided from the inventory on the control node, kept by the packet filter on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Ports of a host that some may reach, and nobody else.
+
+    Attributes:
+        ports: TCP.
+        networks: from where; everybody where it is empty.
+        address: the host's address that is meant; empty for each of them.
+        interface: the host's interface by which they come; empty for each of them.
+        connections: how many one address may have at a time; 0 for any number.
+    """
+
+    ports: tuple[int, ...]
+    networks: tuple[str, ...] = ()
+    address: str = ""
+    interface: str = ""
+    connections: int = 0
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Opening:
+        """Return the one that a module's option describes."""
+        return cls(**{**given, "ports": tuple(given["ports"]), "networks": tuple(given["networks"])})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for the roles."""
+        return {**asdict(self), "ports": list(self.ports), "networks": list(self.networks)}
