@@ -118,6 +118,15 @@ paths:
   description: Paths of the engine that are handed on, those that are closed, and what nginx says by itself.
   type: dict
   returned: success
+api_clients:
+  description: Programs with a key of the model API, with C(name), C(rate), C(streams) and C(expires).
+  type: list
+  elements: dict
+  returned: success
+api_limits:
+  description: Their limits by kind, each number with the clients that have it.
+  type: dict
+  returned: success
 limits:
   description: What one address may ask of the chat, C(rate) a second, C(burst) at once, and C(connections) at a time.
   type: dict
@@ -164,6 +173,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     found = preflight.describe(findings.faults, inventory.ours)
     if found:
         raise Refusal(preflight.message(found), faults=found)
+    clients = preflight.clients(inventory, specification)
     return {
         "changed": False,
         "faults": [],
@@ -171,6 +181,8 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
         "given_secrets": preflight.given_secrets(inventory),
         **preflight.derive(inventory, specification),
+        "api_clients": [one.as_dict() for one in clients],
+        "api_limits": limits.api(clients),
         "paths": paths.describe(),
         "limits": limits.chat(preflight.people(inventory, specification)).as_dict(),
     }

@@ -29,6 +29,16 @@ options:
     type: list
     elements: str
     default: []
+  clients:
+    description:
+      - Programs that have a key of the model API, each with C(name), and with C(expires), the last day of its key.
+      - The keys of those that are not named are forgotten.
+    type: list
+    elements: dict
+    default: []
+  given_api_key:
+    description: The owner's key of the model API, where a variable gives it in place of the stack's own.
+    type: str
   hosts:
     description:
       - Hosts that need a certificate by which the stack's hosts know each other, each with the names of what it serves.
@@ -38,8 +48,9 @@ options:
   rotate:
     description:
       - What to make anew though it is there, V(api_key), V(vllm_api_key), V(lobechat_access_code), V(certificate),
-        V(authority), V(hosts_authority), V(host_certificates).
-      - Of V(api_key), V(lobechat_access_code) and V(hosts_authority) the old one is kept beside the new one, and valid.
+        V(authority), V(hosts_authority), V(host_certificates), or a client's key as V(api_key/NAME).
+      - Of keys of the model API, V(lobechat_access_code) and V(hosts_authority) the old one is kept beside the new one,
+        and valid.
     type: list
     elements: str
     default: []
@@ -82,6 +93,16 @@ known:
   description: All secrets by name.
   type: dict
   returned: success
+api_keys:
+  description: All valid keys of the model API as the edge knows them, with C(client), C(id), C(digest) and C(end).
+  type: list
+  elements: dict
+  returned: success
+clients:
+  description: The clients that were named, each with its C(key).
+  type: list
+  elements: dict
+  returned: success
 former_fingerprints:
   description: Digests of what this rotation has replaced, and of what is still valid beside its successor, by name.
   type: dict
@@ -109,6 +130,8 @@ def main() -> None:
             "file": {"type": "path", "required": True},
             "authority_file": {"type": "path", "required": True},
             "tls_names": {"type": "list", "elements": "str", "default": []},
+            "clients": {"type": "list", "elements": "dict", "default": []},
+            "given_api_key": {"type": "str", "no_log": True},
             "hosts": {"type": "dict", "default": {}},
             "rotate": {"type": "list", "elements": "str", "default": []},
             "retire": {"type": "list", "elements": "str", "default": []},

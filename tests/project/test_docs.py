@@ -55,6 +55,7 @@ def test_each_make_target_that_a_readme_names_exists():
         ENGLISH,
         CHINESE,
         "CONTRIBUTING.md",
+        "docs/api.md",
         "docs/architecture.md",
         "docs/variables.md",
         "docs/check-mode.md",

@@ -88,7 +88,7 @@ WRONG = {
     "docker_source": "snap",
     "edge_extra_names": "10.0.0.5",
     "edge_http_port": 443,
-    "edge_api_key": "two words",
+    "gpuchat_api_key": "two words",
     "edge_certificate_key_file": "/nowhere/chat.key",
     "model_token": {"hunter2": "hunter2"},
     "vllm_gpus": "first",

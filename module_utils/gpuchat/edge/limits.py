@@ -1,10 +1,17 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much one address may ask of the chat: an office of people looks like one person who is busy."""
+"""How much one may ask.
+
+Of the chat one address, for an office of people looks like one person who is busy; of the model API one client, by its
+key.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+
+from ..inventory.api_clients import ApiClient
 
 PEOPLE = 100
 """At least, behind one address: more people share an engine than it holds conversations at once."""
@@ -39,3 +46,18 @@ def chat(people: int | None) -> Limits:
     """
     count = max(people or 0, PEOPLE)
     return Limits(rate=2 * count, burst=4 * count, connections=3 * count)
+
+
+def api(clients: Iterable[ApiClient]) -> dict[str, list[dict[str, object]]]:
+    """Return the limits of clients by kind (``rate``, ``streams``): each number once, with those that have it.
+
+    One zone of nginx has one rate, and one ``limit_conn`` one number.
+    """
+    numbers: dict[str, dict[int, list[str]]] = {"rate": {}, "streams": {}}
+    for one in clients:
+        numbers["rate"].setdefault(one.rate, []).append(one.name)
+        numbers["streams"].setdefault(one.streams, []).append(one.name)
+    return {
+        kind: [{"number": number, "clients": names} for number, names in sorted(found.items())]
+        for kind, found in numbers.items()
+    }

@@ -62,7 +62,7 @@ ERRORS = {
     404: ("invalid_request_error", "There is no such path here."),
     405: ("invalid_request_error", "This method is not allowed here."),
     413: ("invalid_request_error", "The request is too large."),
-    429: ("rate_limit_error", "Too many requests from this address; slow down."),
+    429: ("rate_limit_error", "Too many requests at once; slow down."),
     500: ("server_error", "The edge has failed."),
     502: ("server_error", "The model server is not reachable; it may be starting."),
     503: ("server_error", "The model server is not ready."),

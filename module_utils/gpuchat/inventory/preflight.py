@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import doors, forms, openings, types
+from . import api_clients, doors, forms, openings, types
 from . import topology as inventory_topology
 from .types import show
 
@@ -39,7 +39,7 @@ PLAN = "plan"
 
 WITH_SECRETS = frozenset({"door", "edge", "lobechat", "verify", "vllm"})
 GIVEN_BY = {
-    "edge_api_key": "api_key",
+    "gpuchat_api_key": "api_key",
     "gpuchat_vllm_api_key": "vllm_api_key",
     "lobechat_access_code": "lobechat_access_code",
 }
@@ -64,6 +64,7 @@ EXAMPLES: Mapping[str, object] = {
     "gpuchat_allowed_networks": ["10.0.0.0/8"],
     "gpuchat_model": {"name": "qwen3-8b", "source": "huggingface", "repo": "Qwen/Qwen3-8B"},
     "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
+    "gpuchat_api_keys": [{"name": "reports", "rate": 5}],
     "docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}],
     "vllm_args": {"max-num-seqs": 32},
     "plan_gpus": [{"name": "NVIDIA L40S", "count": 2}],
@@ -261,6 +262,15 @@ def people(inventory: Inventory, specification: Specification) -> int | None:
     return sum(map(int, given)) if given and all(one.isdigit() for one in given) else None
 
 
+def clients(inventory: Inventory, specification: Specification) -> tuple[api_clients.ApiClient, ...]:
+    """Return the programs with a key of their own; those without limits of theirs have the first edge's."""
+    host = next(iter(inventory.hosts("edge", *STACK_GROUPS)), "")
+    wanted = (api_clients.VARIABLE, "edge_api_rate", "edge_api_connections")
+    settings = specification.settings(inventory.variables.get(host, {}), *wanted)
+    rate, streams = (int(str(settings.get(name, 1))) for name in wanted[1:])
+    return api_clients.read(settings.get(api_clients.VARIABLE) or (), rate, streams)  # type: ignore[arg-type]
+
+
 def given_secrets(inventory: Inventory) -> dict[str, list[str]]:
     """Return the secrets that somebody gives by a variable, by host."""
     return {
@@ -294,6 +304,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _allowed_networks(sound.get("gpuchat_allowed_networks"), findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
+        findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
         _gpus(variables.get("vllm_gpus"), findings, host)
         if "vllm" in wanted:
             _version(sound.get("vllm_version"), findings, host)
@@ -427,7 +438,7 @@ HEADER_SECRETS = frozenset(GIVEN_BY)
 """Secrets that stand in headers and files of ours without any quoting."""
 
 
-LEAST_LENGTH = {"edge_api_key": 16, "gpuchat_vllm_api_key": 16, "lobechat_access_code": 8}
+LEAST_LENGTH = {"gpuchat_api_key": 16, "gpuchat_vllm_api_key": 16, "lobechat_access_code": 8}
 """Characters; wrong keys are slowed to two a second from one address."""
 
 
@@ -629,6 +640,7 @@ SAME_EVERYWHERE = (
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
     "gpuchat_supervisor",
+    "gpuchat_api_keys",
 )
 """Variables that one host reads of another."""
 

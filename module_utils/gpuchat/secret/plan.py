@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.change import Difference, Plan
+from . import api_keys
 
 WARN_BEFORE = datetime.timedelta(days=180)
 """An authority is imported by people, so its end is told long before."""
@@ -125,7 +126,7 @@ class Retire:
 
 HOST_CERTIFICATES = "host_certificates"
 ROTATED = (*TOKENS, CERTIFICATE, AUTHORITY, HOSTS_AUTHORITY, HOST_CERTIFICATES)
-"""What can be made anew on demand."""
+"""What can be made anew on demand, beside the keys of clients."""
 
 OVERLAPPING = {
     "api_key": "api_key",
@@ -135,17 +136,23 @@ OVERLAPPING = {
 """Of these, what stays valid beside the new one until it is retired, by the name of its entry."""
 
 
-PREVIOUS = "_previous"
+def overlapping(clients: Sequence[str]) -> dict[str, str]:
+    """Return the same with the keys of clients."""
+    return {**OVERLAPPING, **{api_keys.entry(client): api_keys.entry(client) for client in clients}}
 
 
 def previous(entry: str) -> str:
     """Return the name under which an entry's predecessor is kept."""
-    return f"{entry}{PREVIOUS}"
+    return f"{entry}{api_keys.PREVIOUS}"
 
 
-def unknown_rotation(rotate: Sequence[str], retire: Sequence[str]) -> str:
+def unknown_rotation(rotate: Sequence[str], retire: Sequence[str], clients: Sequence[str] = ()) -> str:
     """Say what cannot be rotated or retired, or nothing."""
-    for option, names, known in (("rotate", rotate, ROTATED), ("retire", retire, tuple(OVERLAPPING))):
+    entries = tuple(map(api_keys.entry, clients))
+    for option, names, known in (
+        ("rotate", rotate, (*ROTATED, *entries)),
+        ("retire", retire, (*OVERLAPPING, *entries)),
+    ):
         wrong = [name for name in names if name not in known]
         if wrong:
             return f"found {', '.join(wrong)} in {option}; wanted some of {', '.join(known)}; set {option} to them"
@@ -158,6 +165,7 @@ def plan_secrets(
     tls_names: Sequence[str],
     certificate: Certificate | None,
     now: datetime.datetime,
+    clients: Sequence[str] = (),
     hosts: Mapping[str, Sequence[str]] | None = None,
     host_certificates: Mapping[str, Certificate | None] | None = None,
     rotate: Sequence[str] = (),
@@ -170,12 +178,14 @@ def plan_secrets(
         tls_names: names for a certificate from the private authority; none where the owner brings one.
         certificate: the certificate that is there.
         now: the present time, in UTC.
+        clients: who has a key of the model API; that of anybody else is forgotten.
         hosts: hosts that need a certificate for each other, with the names of what they serve.
         host_certificates: those that are there, by host.
         rotate: what to make anew though it is there.
         retire: of what to forget the predecessor, which is valid until then.
     """
-    names = [name for name in TOKENS if not known.get(name) or name in rotate]
+    tokens = [*TOKENS, *map(api_keys.entry, clients)]
+    names = [name for name in tokens if not known.get(name) or name in rotate]
     if tls_names:
         if not known.get("ca_certificate") or AUTHORITY in rotate:
             names += [AUTHORITY, CERTIFICATE]
@@ -195,7 +205,11 @@ def plan_secrets(
         ):
             makes.append(Make(HOST_CERTIFICATE, host))
     words = [f"{make.name} {make.host}".strip() for make in makes]
-    old = [previous(entry) for name, entry in OVERLAPPING.items() if name in retire and known.get(previous(entry))]
+    kept = overlapping(clients)
+    old = [previous(entry) for name, entry in kept.items() if name in retire and known.get(previous(entry))]
+    for client in api_keys.clients_of(known):
+        entry = api_keys.entry(client)
+        old += [name for name in (entry, previous(entry)) if client not in clients and name in known]
     differences = (
         *(Difference(f"secret {word}", "", "(made)\n") for word in words),
         *(Difference(f"secret {name}", "(valid)\n", "") for name in old),

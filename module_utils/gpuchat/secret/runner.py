@@ -19,6 +19,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..core.errors import Refusal
+from . import api_keys
 from .membership import fingerprints, former_fingerprints
 from .plan import (
     AUTHORITY,
@@ -29,8 +30,6 @@ from .plan import (
     HOST_DOMAIN,
     HOST_NAME,
     HOSTS_AUTHORITY,
-    OVERLAPPING,
-    PREVIOUS,
     TOKENS,
     Certificate,
     Make,
@@ -39,6 +38,7 @@ from .plan import (
     host_entries,
     may_sign,
     not_signed,
+    overlapping,
     plan_secrets,
     previous,
     unknown_rotation,
@@ -61,13 +61,17 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
             "set ansible_python_interpreter of localhost to {{ ansible_playbook_python }}"
         )
     known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
-    wrong = [word for name in TOKENS if known.get(name) not in (None, "") and (word := wrong_token(name, known[name]))]
+    last_days = {str(one["name"]): str(one.get("expires") or "") for one in params["clients"]}  # type: ignore[attr-defined]
+    judges = {**dict.fromkeys(TOKENS, wrong_token), **{api_keys.entry(one): api_keys.wrong_key for one in last_days}}
+    found = {name: judge(name, known[name]) for name, judge in judges.items() if known.get(name) not in (None, "")}
+    wrong = [word for word in found.values() if word]
     if wrong:
         raise Refusal(f"found in the file that gpuchat_secrets_file names: {'; '.join(wrong)}, or take the line away")
     rotate = [str(one) for one in params["rotate"]]  # type: ignore[attr-defined]
     retire = [str(one) for one in params["retire"]]  # type: ignore[attr-defined]
-    if unknown_rotation(rotate, retire):
-        raise Refusal(unknown_rotation(rotate, retire))
+    unknown = unknown_rotation(rotate, retire, list(last_days))
+    if unknown:
+        raise Refusal(unknown)
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
@@ -76,6 +80,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         tls_names=names,
         certificate=_read(known, "tls_certificate"),
         now=now,
+        clients=list(last_days),
         hosts=hosts,
         host_certificates={host: _read(known, host_entries(host)[0]) for host in hosts},
         rotate=rotate,
@@ -85,14 +90,16 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         if isinstance(action, Retire):
             del known[action.name]
         elif isinstance(action, Make):
-            entry = OVERLAPPING.get(action.name, "")
+            entry = overlapping(list(last_days)).get(action.name, "")
             if known.get(entry):
                 known[previous(entry)] = known[entry]
             known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else names, now))
     result = plan.result()
     result["known"] = known
+    result["api_keys"] = api_keys.describe(known, last_days, str(params["given_api_key"] or ""))
+    result["clients"] = [{**one, "key": known[api_keys.entry(str(one["name"]))]} for one in params["clients"]]  # type: ignore[attr-defined]
     result["fingerprints"] = fingerprints(known)
-    result["former_fingerprints"] = former_fingerprints(params["known"], known, PREVIOUS)  # type: ignore[arg-type]
+    result["former_fingerprints"] = former_fingerprints(params["known"], known, api_keys.PREVIOUS)  # type: ignore[arg-type]
     entries = {AUTHORITY: "ca_certificate", HOSTS_AUTHORITY: "hosts_ca_certificate"}
     ends = {
         name: _load(known, entry, x509.load_pem_x509_certificate).not_valid_after_utc
@@ -129,6 +136,8 @@ def _read(known: Mapping[str, str], name: str) -> Certificate | None:
 
 def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datetime.datetime) -> dict[str, str]:
     name = make.name
+    if name == api_keys.OWNER or name.startswith(api_keys.CLIENT_PREFIX):
+        return {name: _api_key(known)}
     if name in TOKENS:
         return {name: random_source.token_urlsafe(TOKENS[name])}
     if name == AUTHORITY:
@@ -145,6 +154,14 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
         key, certificate = _certificate(known, "hosts_ca", make.host, names, now, is_client=True)
         return dict(zip(host_entries(make.host), (certificate, key)))
     raise ValueError(name)
+
+
+def _api_key(known: Mapping[str, str]) -> str:
+    """Return a new key whose id no other has."""
+    taken = {api_keys.id_of(str(key)) for key in known.values()}
+    while (key_id := random_source.token_hex(api_keys.ID_BYTES)) in taken:
+        pass
+    return api_keys.compose(key_id, random_source.token_urlsafe(api_keys.SECRET_BYTES))
 
 
 def _authority(

@@ -24,6 +24,15 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_toolbox",
         ),
     },
+    "gpuchat_api_clients": {
+        "model": (
+            "gpuchat_model.name",
+        ),
+        "resolve": (
+            "gpuchat_domain",
+            "verify_address",
+        ),
+    },
     "gpuchat_check": {
         "api_key": (
             "gpuchat_vllm_api_key",
@@ -264,6 +273,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "file": (
             "gpuchat_secrets_file",
         ),
+        "given_api_key": (
+            "gpuchat_api_key",
+        ),
     },
     "gpuchat_served": {
         "folder": (
@@ -274,6 +286,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_verify": {
+        "api_key": (
+            "gpuchat_api_key",
+        ),
         "report_file": (
             "gpuchat_report_file",
         ),

@@ -198,7 +198,7 @@ def test_the_smallest_inventory_passes_and_every_default_does():
         {"gpuchat_registry_map": {"docker.io": "registry.example.com:5000/hub"}, "vllm_version": "0.32.0rc1"},
         {"gpuchat_registry_mirrors": ["http://10.0.0.7:5000"], "gpuchat_insecure_registries": ["10.0.0.7:5000"]},
         {"vllm_args": {"max-num-seqs": 8, "enforce-eager": True}, "vllm_environment": {"OMP_NUM_THREADS": "1"}},
-        {"edge_api_key": "abc", "model_token": "hf_x", "model_rate_limit": "1.5G"},
+        {"gpuchat_api_key": "abc", "model_token": "hf_x", "model_rate_limit": "1.5G"},
         {"gpuchat_model": {"name": "q", "source": "modelscope", "repo": "Qwen/Qwen3-8B", "revision": "main"}},
         {"gpuchat_model": {"name": "Qwen/Qwen3-8B", "source": "http", "endpoints": ["https://files.example.com/q"]}},
         {"docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}], "vllm_gpus": [0, 1]},
@@ -209,7 +209,7 @@ def test_what_people_write_passes(variables):
 
 
 def test_the_result_is_what_the_roles_work_with():
-    result = check(edge_https_port="8443", edge_api_key="abc")
+    result = check(edge_https_port="8443", gpuchat_api_key="abc")
     assert result["topology"]["url"] == "https://chat.example.com:8443"
     assert result["given_secrets"] == {"one": ["api_key"]}
     assert (result["needs_secrets"], "/v1/models" in result["paths"]["open"]) == (True, True)

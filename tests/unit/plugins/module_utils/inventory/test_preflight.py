@@ -374,12 +374,12 @@ def test_what_names_no_gpu_is_a_fault(gpus):
     ],
 )
 def test_a_secret_is_judged_without_being_seen(secret, message):
-    found = faults(secrets={"edge_api_key": secret})
+    found = faults(secrets={"gpuchat_api_key": secret})
     assert (message in "".join(found)) if message else found == ()
 
 
 def test_secrets_that_a_variable_gives_are_listed():
-    inventory = Inventory(ONE_HOST, {"one": GOOD}, (), {"one": {"edge_api_key": Secret("str")}})
+    inventory = Inventory(ONE_HOST, {"one": GOOD}, (), {"one": {"gpuchat_api_key": Secret("str")}})
     assert given_secrets(inventory) == {"one": ["api_key"]}
 
 

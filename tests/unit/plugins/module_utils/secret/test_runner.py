@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -25,6 +26,7 @@ NOW = datetime.datetime.now(UTC)
 
 def ensure(known=None, tls_names=NAMES, hosts=None, **more):
     given = {"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}, "rotate": [], "retire": []}
+    given |= {"clients": [], "given_api_key": None}
     return runner.ensure({**given, **more})
 
 
@@ -44,7 +46,7 @@ def test_the_first_run_makes_all_secrets(made):
     assert len(set(made["known"].values())) == len(names)
 
 
-@pytest.mark.parametrize(("name", "length"), [("api_key", 43), ("vllm_api_key", 43), ("lobechat_access_code", 16)])
+@pytest.mark.parametrize(("name", "length"), [("api_key", 55), ("vllm_api_key", 43), ("lobechat_access_code", 16)])
 def test_a_token_is_long_enough_and_fit_for_a_header(made, name, length):
     token = made["known"][name]
     assert len(token) == length
@@ -293,3 +295,49 @@ def test_what_is_retired_is_gone_and_the_rest_stays(made):
 def test_what_cannot_be_rotated_or_retired_is_refused_with_what_can(made, option, name):
     with pytest.raises(Refusal, match=f"found {name} in {option}; wanted some of .*api_key"):
         ensure(made["known"], **{option: [name]})
+
+
+CLIENTS = [{"name": "reports", "expires": ""}, {"name": "nightly", "expires": "2030-12-31"}]
+
+
+@pytest.fixture(scope="module")
+def with_clients():
+    return ensure({}, clients=CLIENTS)["known"]
+
+
+def test_each_client_gets_a_key_that_names_itself_and_keeps_it(with_clients):
+    keys = [with_clients[name] for name in ("api_key", "api_key/reports", "api_key/nightly")]
+    assert all(re.fullmatch("sk-[0-9a-f]{8}-[A-Za-z0-9_-]{43}", key) for key in keys)
+    assert len({key.split("-")[1] for key in keys}) == 3
+    assert ensure(with_clients, clients=CLIENTS)["changed"] is False
+
+
+def test_the_key_of_a_client_that_is_no_longer_named_is_forgotten_and_one_that_comes_back_gets_another(with_clients):
+    without = ensure(with_clients, clients=CLIENTS[1:])
+    assert set(with_clients) - set(without["known"]) == {"api_key/reports"}
+    assert changed_keys(with_clients, without["known"]) == set()
+    again = ensure(without["known"], clients=CLIENTS)["known"]
+    assert changed_keys(with_clients, again) == {"api_key/reports"}
+
+
+def test_a_clients_key_is_rotated_and_retired_by_its_name_and_goes_with_its_predecessor(with_clients):
+    rotated = ensure(with_clients, clients=CLIENTS, rotate=["api_key/reports"])["known"]
+    assert changed_keys(with_clients, rotated) == {"api_key/reports", "api_key/reports_previous"}
+    retired = ensure(rotated, clients=CLIENTS, retire=["api_key/reports"])["known"]
+    assert set(rotated) - set(retired) == {"api_key/reports_previous"}
+    revoked = ensure(rotated, clients=CLIENTS[1:])["known"]
+    assert set(rotated) - set(revoked) == {"api_key/reports", "api_key/reports_previous"}
+
+
+def test_the_result_for_the_edge_holds_no_key(with_clients):
+    rotated = ensure(with_clients, clients=CLIENTS, rotate=["api_key"])
+    assert [one["client"] for one in rotated["api_keys"]].count("api_key") == 2
+    text = str(rotated["api_keys"])
+    assert not [key for name, key in rotated["known"].items() if name.startswith("api_key") and key in text]
+
+
+def test_a_clients_key_that_somebody_wrote_is_refused_without_being_shown(with_clients):
+    wrong = {**with_clients, "api_key/reports": "hunter2-hunter2-hunter2"}
+    with pytest.raises(Refusal, match="api_key/reports is none of the keys that a run makes") as refused:
+        ensure(wrong, clients=CLIENTS)
+    assert "hunter2" not in str(refused.value)

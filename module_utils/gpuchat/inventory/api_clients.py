@@ -1,0 +1,88 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that have a key of the model API of their own."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from .types import show
+
+VARIABLE = "gpuchat_api_keys"
+NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,31}")
+LIMITS = {"rate": (1, 1_000_000), "streams": (1, 65_535)}
+"""What nginx takes."""
+
+
+@dataclass(frozen=True)
+class ApiClient:
+    """One program.
+
+    Attributes:
+        rate: requests that it may make a second.
+        streams: requests that it may have open at a time.
+        expires: the last day of its key, as ``2030-12-31`` (UTC); empty for none.
+    """
+
+    name: str
+    rate: int
+    streams: int
+    expires: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def read(given: Sequence[Mapping[str, object]], rate: int, streams: int) -> tuple[ApiClient, ...]:
+    """Return the clients of a sound inventory, with what one may do that is given no limits of its own."""
+    return tuple(
+        ApiClient(
+            str(one["name"]),
+            int(str(one.get("rate", rate))),
+            int(str(one.get("streams", streams))),
+            str(one.get("expires", "")),
+        )
+        for one in given
+    )
+
+
+def faults(given: object) -> Iterator[str]:
+    """Say what is wrong with the variable beyond its types."""
+    seen: set[str] = set()
+    for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        if not isinstance(one, Mapping):
+            continue
+        variable = f"{VARIABLE}[{number}]"
+        name = str(one.get("name", ""))
+        if not NAME.fullmatch(name):
+            right = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "reports"
+            yield (
+                f"{variable}.name is {show(name)}; wanted up to 32 small letters and digits, with single hyphens "
+                f"between them; set {variable}.name to {right}"
+            )
+        elif name in seen:
+            yield f"{VARIABLE} names {name} twice; wanted each client once; set another name, or take one away"
+        seen.add(name)
+        for limit, (low, high) in LIMITS.items():
+            if limit in one and not low <= int(str(one[limit])) <= high:
+                yield (
+                    f"{variable}.{limit} is {one[limit]}; wanted a whole number from {low} to {high}; set "
+                    f"{variable}.{limit} to one"
+                )
+        expires = str(one.get("expires", ""))
+        if expires and not _is_day(expires):
+            yield (
+                f"{variable}.expires is {show(expires)}; wanted the last day of the key, as 2030-12-31; set "
+                f"{variable}.expires to one, or take the line away"
+            )
+
+
+def _is_day(text: str) -> bool:
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text))
