@@ -14,7 +14,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         files, image = self._sibling("gpuchat_files"), self._sibling("gpuchat_image")
         name = self._task.args.get("image")
-        args = image.prepare(files.prepare(dict(self._task.args), task_vars), name)
+        args = image.prepare(files.prepare(dict(self._task.args), task_vars), name, task_vars)
         # Whole files stay out of the host's journal.
         quiet = {**task_vars, "ansible_no_target_syslog": True}
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)

@@ -54,7 +54,8 @@ class ActionModule(ActionBase):
         try:
             if trust_as_template is not None:
                 text = trust_as_template(self._loader.get_text_file_contents(source))
-                return templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
+                # A template that comes to nothing is None for ansible-core 2.19.
+                return templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True}) or ""
             text = self._loader._get_file_contents(source)[0].decode()
             return templar.do_template(
                 text, preserve_trailing_newlines=True, escape_backslashes=False, overrides={"trim_blocks": True}

@@ -18,15 +18,17 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        args = self.prepare(dict(self._task.args), self._task.args.get("name"))
+        args = self.prepare(dict(self._task.args), self._task.args.get("name"), task_vars)
         if args.get("state") == "resolved" and args.get("locked_digest"):
             return {"changed": False, "digest": args["locked_digest"], "msg": "its digest is recorded"}
         result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         self.record(args, self._task.args.get("name"), result)
         return result
 
-    def prepare(self, args, image):
-        """Return a task's arguments with the image's recorded digest."""
+    def prepare(self, args, image, task_vars):
+        """Return a task's arguments with the image's recorded digest, and with logins that no callback is to record."""
+        if "gpuchat_registry_logins" in task_vars:
+            args.setdefault("registry_logins", self._templar.template(task_vars["gpuchat_registry_logins"]))
         if args.get("lock_file"):
             args["locked_digest"] = _recorded(args["lock_file"]).get(image)
         return args

@@ -29,6 +29,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         args = dict(self._task.args)
+        if "model_token" in task_vars:  # not by the task's own arguments, which callbacks may record
+            args.setdefault("token", self._templar.template(task_vars["model_token"]))
         if not self._task.check_mode and args.get("state", "present") == "present":
             args.update(job=secrets.token_hex(8), job_seconds=min(INTERVAL, LONGEST_CALL))
         shown = time.monotonic()

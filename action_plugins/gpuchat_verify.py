@@ -12,7 +12,11 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        result = self._execute_module(module_name=self._task.action, module_args=self._task.args, task_vars=task_vars)
+        args = dict(self._task.args)
+        if "gpuchat_api_key" in task_vars and args.get("vantage") != "outside":
+            # Not by the task's own arguments, which callbacks may record.
+            args.setdefault("api_key", self._templar.template(task_vars["gpuchat_api_key"]))
+        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         table = result.pop("table", None)
         commands = result.pop("commands", None)
         if table:

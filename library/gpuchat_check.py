@@ -20,9 +20,9 @@ options:
     description: The name under which the model is served.
     type: str
     required: true
-  api_key:
-    description: The key, where one is asked for.
-    type: str
+  api_key_file:
+    description: A file with the key, where one is asked for.
+    type: path
   question:
     description: What the model is asked.
     type: str
@@ -88,7 +88,7 @@ def main() -> None:
         argument_spec={
             "url": {"type": "str", "required": True},
             "model": {"type": "str", "required": True},
-            "api_key": {"type": "str", "no_log": True},
+            "api_key_file": {"type": "path", "no_log": False},
             "question": {"type": "str", "default": "hello"},
             "answer": {"type": "str", "default": ""},
             "stream": {"type": "bool", "default": True},

@@ -41,7 +41,9 @@ options:
     elements: str
     default: []
   registry_logins:
-    description: Logins of registries, by the registry that an image comes from once the map was applied.
+    description:
+      - Logins of registries, by the registry that an image comes from once the map was applied.
+      - The variable C(gpuchat_registry_logins) where they are left out, so that no callback records them.
     type: list
     elements: dict
     default: []

@@ -48,7 +48,7 @@ options:
     elements: str
     default: []
   token:
-    description: What shows that the model may be read.
+    description: What shows that the model may be read; the variable C(model_token) where it is left out.
     type: str
     default: ''
   token_for:

@@ -91,7 +91,7 @@ options:
     type: str
     default: ''
   api_key:
-    description: The key of the model API.
+    description: The key of the model API; the variable C(gpuchat_api_key) where it is left out inside.
     type: str
   rows:
     description: Rows made at another vantage point.

@@ -30,6 +30,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = '''
 MOST = 3
 """An option that more variables than this flow into is no single variable's."""
 WORD = re.compile(r"(?<![\w.'\"])[a-z_]\w*(?:\.[a-z]\w*)?")
+HANDED = re.compile(r'setdefault\("(\w+)", self\._templar\.template\(task_vars\["(\w+)"\]\)\)')
 ALONE = re.compile(r"\{\{\s*(\w+)(?:\s+if .* else omit)?\s*\}\}")
 
 
@@ -82,6 +83,15 @@ def reached(text: str, own: Mapping[str, Any], public: set[str], seen: frozenset
     return found
 
 
+def by_plugins() -> Iterator[tuple[str, str, str]]:
+    """Yield module, option and variable where an action plugin hands it over, and no task's arguments show it."""
+    for path in sorted((ROOT / "action_plugins").glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        for one in [path, *(path.with_name(f"{name}.py") for name in re.findall(r'_sibling\("(\w+)"\)', source))]:
+            for option, variable in HANDED.findall(one.read_text(encoding="utf-8")):
+                yield path.stem, option, variable
+
+
 def table() -> dict[str, dict[str, tuple[str, ...]]]:
     public = public_variables()
     found: dict[str, dict[str, set[str]]] = {}
@@ -96,6 +106,8 @@ def table() -> dict[str, dict[str, tuple[str, ...]]]:
                         variables = reached(text, own, public)
                         if 0 < len(variables) <= MOST:
                             found.setdefault(module, {}).setdefault(name, set()).update(variables)
+    for module, option, variable in by_plugins():
+        found.setdefault(module, {}).setdefault(option, set()).add(variable)
     return {
         module: {name: tuple(sorted(variables)) for name, variables in sorted(options.items())}
         for module, options in sorted(found.items())

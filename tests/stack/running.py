@@ -72,8 +72,10 @@ class Stack:
         names = [f"gpuchat-{self.world['name']}-{host}" for host in hosts]
         subprocess.run(["docker", "restart", *names], check=True, capture_output=True)
 
-    def play(self, *words: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
-        """Run a playbook as the operator would."""
+    def play(
+        self, *words: str, playbook: str = "site.yml", record: pathlib.Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook as the operator would; a callback may record each task and its arguments."""
         command = [
             str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
             playbook,
@@ -82,11 +84,14 @@ class Stack:
             *words,
         ]
         environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_CONFIG"}
-        environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "GPUCHAT_TASK_RECORD": ""}
+        environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "GPUCHAT_TASK_RECORD": str(record or "")}
+        if record:
+            environment |= {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "molecule" / "world" / "callback_plugins")}
+            environment |= {"ANSIBLE_CALLBACKS_ENABLED": "task_record"}
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
 
-    def must_play(self, *words: str, playbook: str = "site.yml") -> str:
-        done = self.play(*words, playbook=playbook)
+    def must_play(self, *words: str, playbook: str = "site.yml", record: pathlib.Path | None = None) -> str:
+        done = self.play(*words, playbook=playbook, record=record)
         assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
         return done.stdout
 

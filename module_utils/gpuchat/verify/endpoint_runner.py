@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import time
 from collections.abc import Callable, Mapping
 
@@ -87,8 +88,9 @@ def _timeout(params: Mapping[str, object]) -> float:
 
 def _headers(params: Mapping[str, object]) -> dict[str, str]:
     headers = {"Content-Type": "application/json"}
-    if params["api_key"]:
-        headers["Authorization"] = f"Bearer {params['api_key']}"
+    if params["api_key_file"]:
+        key = pathlib.Path(str(params["api_key_file"])).read_text(encoding="utf-8").strip()
+        headers["Authorization"] = f"Bearer {key}"
     return headers
 
 

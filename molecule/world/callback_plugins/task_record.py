@@ -57,6 +57,7 @@ class CallbackModule(CallbackBase):
             "state": state,
             "changed": bool(result._result.get("changed")),
             "not_predicted": result._result.get("not_predicted", []),
+            "args": str((result._task_fields or {}).get("args")),
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+
 import pytest
 from running import Stack
 
@@ -15,7 +18,13 @@ WATCH = "while :; do ps auxwww; sleep 0.05; done >/root/processes 2>&1"
 
 
 @pytest.fixture(scope="module")
-def output(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
+def record(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """What a callback learns of that run's tasks, their arguments among it."""
+    return tmp_path_factory.mktemp("record") / "tasks.jsonl"
+
+
+@pytest.fixture(scope="module")
+def output(stack: Stack, record: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What a run prints at its most talkative, when every secret file and one other file is written anew."""
     for host in stack.hosts:
         stack.on(host, f"umask 077; systemd-run --unit watch-processes sh -c '{WATCH}'")
@@ -25,7 +34,7 @@ def output(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
     stack.on("interface", "rm /etc/gpuchat/lobechat/secrets.env")
     variables = tmp_path_factory.mktemp("variables") / "token.yml"
     variables.write_text(f"model_token: {TOKEN}\nmodel_token_for: http://hub.world\n")
-    printed = stack.must_play("-vvv", "--diff", "-e", f"@{variables}")
+    printed = stack.must_play("-vvv", "--diff", "-e", f"@{variables}", record=record)
     for host in stack.hosts:
         stack.on(host, "systemctl stop watch-processes")
     return printed
@@ -46,6 +55,13 @@ def test_there_are_secrets_to_look_for(stack: Stack) -> None:
 
 def test_no_secret_stands_in_the_output_of_a_talkative_run(stack: Stack, output: str) -> None:
     assert [name for name, word in words(stack).items() if word in output] == []
+
+
+def test_no_secret_stands_in_the_arguments_of_a_task(stack: Stack, output: str, record: pathlib.Path) -> None:
+    tasks = [json.loads(line) for line in record.read_text().splitlines()]
+    assert {"gpuchat_files", "gpuchat_container", "gpuchat_verify"} <= {str(one["action"]) for one in tasks}
+    found = {(one["task"], name) for one in tasks for name, word in words(stack).items() if word in one["args"]}
+    assert found == set()
 
 
 def test_the_diff_of_a_file_that_is_not_secret_is_still_there(output: str) -> None:

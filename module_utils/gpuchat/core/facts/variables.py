@@ -34,9 +34,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_check": {
-        "api_key": (
-            "gpuchat_vllm_api_key",
-        ),
         "model": (
             "gpuchat_model.name",
         ),
@@ -46,9 +43,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "lobechat_environment",
             "lobechat_feature_flags",
             "vllm_environment",
-        ),
-        "files.content": (
-            "gpuchat_vllm_api_key",
         ),
         "files.group": (
             "vllm_uid",
@@ -111,7 +105,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "gpuchat_files": {
         "files.content": (
             "edge_certificate_file",
-            "edge_certificate_key_file",
         ),
         "state": (
             "nvidia_container_toolkit_state",

@@ -41,6 +41,13 @@ class Engine:
             asked.say(200, json.dumps(self.spoilt.get(what, right)).encode())
 
 
+@pytest.fixture(autouse=True)
+def key_file(tmp_path, monkeypatch):
+    """Stand in the folder where the file with the key is."""
+    (tmp_path / "key").write_text("k3y\n")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def engine(server):
     return Engine(server)
@@ -50,7 +57,7 @@ def params(server, **more):
     return {
         "url": f"http://{server.place}/v1",
         "model": "qwen",
-        "api_key": "k3y",
+        "api_key_file": "key",
         "question": "hello",
         "answer": "Good day to you.",
         "stream": True,
@@ -108,7 +115,7 @@ def test_only_what_is_wanted_is_asked(server, engine):
         ),
         pytest.param(
             {},
-            {"api_key": None},
+            {"api_key_file": None},
             dict.fromkeys(["models", "completion", "tool_call"], 'found status 401, wanted 200: {"error": "no key"}'),
             id="no key",
         ),

@@ -69,7 +69,6 @@ def test_the_edges_disk_holds_no_key_of_the_api(stack: Stack, printed: str) -> N
 
 def test_a_client_has_its_own_rate_and_its_own_streams(stack: Stack, printed: str) -> None:
     assert sorted(set(statuses(stack, "reports", 30))) == ["200", "429"]
-    assert set(statuses(stack, "nightly", BURST)) == {"200"}
     model = stack.variables["gpuchat_model"]["name"]  # type: ignore[index]
     question = {"role": "user", "content": stack.variables["verify_long_question"]}
     body = json.dumps({"model": model, "stream": True, "messages": [question]})
