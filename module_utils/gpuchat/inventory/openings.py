@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from ..core.opening import Opening
 from .doors import Door, doors
 from .topology import EDGE, ROOM, Topology
@@ -17,18 +15,21 @@ FEWEST_PEOPLE = 100
 """All of an office may sit behind one address."""
 
 
-def openings(topology: Topology, host: str, allowed: Sequence[str], people: int) -> tuple[Opening, ...]:
+def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     """Return what a host lets in from beyond its loopback.
 
     Args:
-        allowed: networks of the people who use the chat.
-        people: how many they are.
+        people: how many use the chat.
     """
     found = [_of_door(topology, door, host) for door in doors(topology, host) if door.hosts or door.addresses]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
         ports = (topology.sites[host].http_port, edge.port)
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)
-        found.append(Opening(ports, tuple(allowed), connections=connections))
+        access = topology.sites[host].access
+        if access.proxies:  # one address of theirs stands for any number of people
+            found.append(Opening(ports, access.connecting))
+        else:
+            found.append(Opening(ports, access.connecting, connections=connections))
     return tuple(found)
 
 
@@ -41,14 +42,12 @@ def _of_door(topology: Topology, door: Door, host: str) -> Opening:
     return Opening((door.port,), networks, door.address)
 
 
-def describe(topology: Topology, settings: Mapping[str, Mapping[str, object]], people: int | None) -> dict[str, object]:
+def describe(topology: Topology, people: int | None) -> dict[str, object]:
     """Return each host's openings, and the bridges whose containers reach nothing else, as plain data."""
     described: dict[str, object] = {}
     for host in topology.hosts:
-        given = settings[host].get("gpuchat_allowed_networks")
-        allowed = [str(one) for one in given] if isinstance(given, (list, tuple)) else []
         described[host] = {
-            "openings": [one.as_dict() for one in openings(topology, host, allowed, people or 0)],
+            "openings": [one.as_dict() for one in openings(topology, host, people or 0)],
             "rooms": [ROOM] if host in topology.rooms else [],
         }
     return described

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import api_clients, doors, forms, openings, types
+from . import access, api_clients, doors, forms, openings, types
 from . import topology as inventory_topology
 from .types import show
 
@@ -225,7 +225,7 @@ def site_names(inventory: Inventory, host: str) -> list[str]:
 
 SETTINGS = (
     "gpuchat_domain",
-    "gpuchat_allowed_networks",
+    *access.VARIABLES,
     "gpuchat_private_address",
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
@@ -249,7 +249,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     topology = inventory_topology.derive(inventory.groups, settings)
     return {
         "topology": doors.describe(topology),
-        "packet_filter": openings.describe(topology, settings, people(inventory, specification)),
+        "packet_filter": openings.describe(topology, people(inventory, specification)),
     }
 
 
@@ -301,7 +301,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         sound = _values(variables, specification, findings, host)
         _model(sound.get("gpuchat_model"), findings, host)
         _secrets(inventory.secrets.get(host, {}), findings, host)
-        _allowed_networks(sound.get("gpuchat_allowed_networks"), findings, host)
+        _access(sound, findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
@@ -467,27 +467,38 @@ def _secrets(secrets: Mapping[str, Secret], findings: Findings, host: str) -> No
             )
 
 
-def _allowed_networks(networks: object, findings: Findings, host: str) -> None:
-    if not isinstance(networks, (list, tuple)):
-        return
-    if not networks:
+def _access(variables: Mapping[str, object], findings: Findings, host: str) -> None:
+    networks = variables.get(access.ALLOWED)
+    if isinstance(networks, (list, tuple)) and not networks:
         findings.fault(
             "gpuchat_allowed_networks is empty, so nobody could use the chat; set the networks of its users", host
         )
-    for network in networks:
-        try:
-            if ipaddress.ip_network(str(network)).prefixlen == 0:
-                findings.warning(
-                    f"gpuchat_allowed_networks holds {network}, so everybody who reaches this host may try keys and "
-                    "access codes; name the networks of its users where you can",
-                    host,
-                )
-        except ValueError:
-            findings.fault(
-                f"gpuchat_allowed_networks holds {network!r}; wanted a network such as {_as_network(network)}; set "
-                f"gpuchat_allowed_networks to networks alone",
+    for network in networks if isinstance(networks, (list, tuple)) else ():
+        if re.fullmatch(r"[0-9.:]+/0", str(network)):
+            findings.warning(
+                f"gpuchat_allowed_networks holds {network}, so everybody who reaches this host may try keys and "
+                "access codes; name the networks of its users where you can",
                 host,
             )
+    wrong = [(name, one) for name in access.VARIABLES for one in _sequence(variables.get(name)) if not _is_network(one)]
+    for name, one in wrong:
+        findings.fault(
+            f"{name} holds {one!r}; wanted a network such as {_as_network(one)}; set {name} to networks alone", host
+        )
+    if not wrong:
+        findings.add(access.faults(variables), (), host)
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _is_network(text: object) -> bool:
+    try:
+        ipaddress.ip_network(str(text))
+    except ValueError:
+        return False
+    return True
 
 
 def _as_network(text: object) -> str:

@@ -8,6 +8,9 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from . import access
+from .access import Access
+
 LOOPBACK = "127.0.0.1"
 PEOPLE = "people"
 ENGINE, INTERFACE, EDGE = "engine", "interface", "edge"
@@ -89,6 +92,7 @@ class Site:
         own_authority: whether the certificate comes from the stack's private authority.
         rate: requests a second that one address may make.
         burst: further requests that are let through at once.
+        access: from where it may be used.
     """
 
     names: tuple[str, ...]
@@ -97,6 +101,7 @@ class Site:
     own_authority: bool
     rate: int
     burst: int
+    access: Access
 
     @property
     def port_in_url(self) -> str:
@@ -175,6 +180,7 @@ class Topology:
                 own_authority=site.own_authority,
                 rate=site.rate,
                 burst=site.burst,
+                access=site.access.as_dict(),
             )
         return described
 
@@ -214,6 +220,7 @@ def _site(settings: Mapping[str, object]) -> Site:
         own_authority=not settings.get("edge_certificate_file"),
         rate=_whole(settings, "edge_api_rate"),
         burst=_whole(settings, "edge_api_burst"),
+        access=access.derive(settings),
     )
 
 

@@ -8,6 +8,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.to
 
 SETTINGS = {
     "gpuchat_domain": "chat.example.com",
+    "gpuchat_allowed_networks": ["10.1.0.0/16", "fd00::/8"],
     "gpuchat_vllm_port": 8000,
     "gpuchat_lobechat_port": 3210,
     "gpuchat_room_network": "172.16.255.248/29",

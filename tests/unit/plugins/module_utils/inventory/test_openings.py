@@ -16,7 +16,7 @@ OFFICE = ("10.1.0.0/16", "fd00::/8")
 def shown(one, host, people=0):
     return [
         (opening.ports, opening.networks, opening.address, opening.interface, opening.connections)
-        for opening in openings(one, host, OFFICE, people)
+        for opening in openings(one, host, people)
     ]
 
 
@@ -44,6 +44,12 @@ def test_a_host_lets_in_those_who_need_what_it_serves(groups, host, wanted):
     assert shown(topology(*groups), host) == wanted
 
 
+def test_a_proxy_in_front_may_hold_any_number_of_connections():
+    settings = {host: {**SETTINGS, "edge_trusted_proxies": ["10.9.0.1/32"]} for host in HOSTS}
+    one = derive({"gpu": ["a"], "chat": ["a"], "edge": ["a"]}, settings)
+    assert shown(one, "a")[-1] == ((80, 443), (*OFFICE, "10.9.0.1/32"), "", "", 0)
+
+
 @pytest.mark.parametrize(("people", "connections"), [(0, 1000), (100, 1000), (500, 5000)])
 def test_one_address_may_hold_connections_for_all_people(people, connections):
     assert shown(topology("a", "a", "a"), "a", people)[-1][-1] == connections
@@ -57,6 +63,6 @@ def test_a_host_without_a_private_address_may_come_from_any():
 
 def test_each_host_is_described_with_the_rooms_that_it_has():
     one = topology("b", "a", "a")
-    found = describe(one, {host: {"gpuchat_allowed_networks": list(OFFICE)} for host in HOSTS}, None)
+    found = describe(one, None)
     assert {host: part["rooms"] for host, part in found.items()} == {"a": ["gpuchat-room"], "b": []}
     assert found["a"]["openings"][-1]["networks"] == list(OFFICE)

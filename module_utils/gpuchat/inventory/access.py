@@ -1,0 +1,111 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From where the chat and the model API may be used."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Union
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+ALLOWED, DENIED = "gpuchat_allowed_networks", "gpuchat_denied_networks"
+CHAT, API, PROXIES = "edge_chat_networks", "edge_api_networks", "edge_trusted_proxies"
+VARIABLES = (ALLOWED, DENIED, CHAT, API, PROXIES)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Networks as nginx and the packet filter want them: who is in one of them may, and nobody else.
+
+    Attributes:
+        chat: whose people may use the chat.
+        api: whose programs may use the model API.
+        proxies: from where others come whose addresses a header names.
+    """
+
+    chat: tuple[str, ...] = ()
+    api: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+
+    @property
+    def connecting(self) -> tuple[str, ...]:
+        """Everybody who may connect."""
+        return tuple(dict.fromkeys([*self.chat, *self.api, *self.proxies]))
+
+    def as_dict(self) -> dict[str, object]:
+        return {"chat": list(self.chat), "api": list(self.api), "proxies": list(self.proxies)}
+
+
+def derive(settings: Mapping[str, object]) -> Access:
+    """Return who gets in, from settings without a fault: what is denied is taken out of what is allowed."""
+    allowed, denied = _networks(settings.get(ALLOWED)), _networks(settings.get(DENIED))
+    chat, api = (_networks(settings.get(name)) for name in (CHAT, API))
+    return Access(
+        _texts(_without(_common(allowed, chat) if chat else allowed, denied)),
+        _texts(_without(_common(allowed, api) if api else allowed, denied)),
+        _texts(_networks(settings.get(PROXIES))),
+    )
+
+
+def faults(settings: Mapping[str, object]) -> Iterator[str]:
+    """Say what is wrong with the variables together; each by itself is sound."""
+    if not settings.get(ALLOWED):
+        return
+    access = derive(settings)
+    for name, left in ((CHAT, access.chat), (API, access.api)):
+        if left:
+            continue
+        variable = name if settings.get(name) else DENIED
+        yield (
+            f"{variable} leaves nobody of {ALLOWED} who could use the {'chat' if name == CHAT else 'model API'}; "
+            f"wanted some of them; set {variable} to other networks"
+        )
+    for name in (CHAT, API):
+        outside = [
+            str(one) for one in _networks(settings.get(name)) if not _common([one], _networks(settings[ALLOWED]))
+        ]
+        if outside:
+            yield (
+                f"{name} holds {', '.join(outside)}, which is in none of {ALLOWED}; wanted networks that may connect "
+                f"at all; set {ALLOWED} to hold them too"
+            )
+
+
+def _networks(given: object) -> list[Network]:
+    return [ipaddress.ip_network(str(one)) for one in given] if isinstance(given, (list, tuple)) else []
+
+
+def _common(some: Iterable[Network], others: Sequence[Network]) -> list[Network]:
+    """Return what both hold: of two networks, one is in the other or they have nothing in common."""
+    return [
+        max(one, other, key=lambda network: network.prefixlen)
+        for one in some
+        for other in others
+        if one.version == other.version and one.overlaps(other)
+    ]
+
+
+def _without(some: Sequence[Network], denied: Sequence[Network]) -> list[Network]:
+    left = list(some)
+    for gone in denied:
+        kept: list[Network] = []
+        for one in left:
+            if one.version != gone.version or not one.overlaps(gone):
+                kept.append(one)
+            elif one.prefixlen < gone.prefixlen:
+                kept += one.address_exclude(gone)  # type: ignore[arg-type]
+        left = kept
+    return left
+
+
+def _texts(networks: Iterable[Network]) -> tuple[str, ...]:
+    """Return networks as texts, each once and none within another."""
+    found: list[str] = []
+    everything = list(networks)
+    for version in (4, 6):
+        of_version = [one for one in everything if one.version == version]
+        found += map(str, ipaddress.collapse_addresses(of_version))  # type: ignore[type-var]
+    return tuple(found)

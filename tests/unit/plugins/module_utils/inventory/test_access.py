@@ -1,0 +1,106 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.access import derive, faults
+from hypothesis import given
+from hypothesis import strategies as st
+
+NAMES = {
+    "allowed": "gpuchat_allowed_networks",
+    "denied": "gpuchat_denied_networks",
+    "chat": "edge_chat_networks",
+    "api": "edge_api_networks",
+    "proxies": "edge_trusted_proxies",
+}
+
+
+def settings(**networks):
+    return {NAMES[name]: value for name, value in networks.items()}
+
+
+@pytest.mark.parametrize(
+    ("networks", "chat", "api"),
+    [
+        pytest.param({"allowed": ["10.0.0.0/8"]}, ("10.0.0.0/8",), ("10.0.0.0/8",), id="one for all"),
+        pytest.param(
+            {"allowed": ["10.0.0.0/30"], "denied": ["10.0.0.1"]},
+            ("10.0.0.0/32", "10.0.0.2/31"),
+            ("10.0.0.0/32", "10.0.0.2/31"),
+            id="a host within is denied",
+        ),
+        pytest.param(
+            {"allowed": ["10.0.0.0/24", "10.0.1.0/24"], "denied": ["10.0.1.0/24", "192.168.0.0/16"]},
+            ("10.0.0.0/24",),
+            ("10.0.0.0/24",),
+            id="a whole network is denied, and one that never was allowed",
+        ),
+        pytest.param(
+            {"allowed": ["10.0.0.0/24", "fd00::/8"], "api": ["10.0.0.7", "fd00:1::/32"]},
+            ("10.0.0.0/24", "fd00::/8"),
+            ("10.0.0.7/32", "fd00:1::/32"),
+            id="the API for some alone",
+        ),
+        pytest.param(
+            {"allowed": ["10.0.0.0/24"], "chat": ["10.0.0.0/16"], "denied": ["10.0.0.128/25"]},
+            ("10.0.0.0/25",),
+            ("10.0.0.0/25",),
+            id="the chat for more than is allowed is for those that are",
+        ),
+        pytest.param(
+            {"allowed": ["0.0.0.0/0", "::/0"], "denied": ["0.0.0.0/1", "::/1"]},
+            ("128.0.0.0/1", "8000::/1"),
+            ("128.0.0.0/1", "8000::/1"),
+            id="half of the internet",
+        ),
+    ],
+)
+def test_who_gets_in_is_who_is_allowed_less_who_is_denied(networks, chat, api):
+    access = derive(settings(**networks))
+    assert (access.chat, access.api) == (chat, api)
+    assert list(faults(settings(**networks))) == []
+
+
+def test_whoever_uses_a_part_or_stands_in_front_may_connect():
+    access = derive(settings(allowed=["10.0.0.0/8"], chat=["10.1.0.0/16"], api=["10.2.0.0/16"], proxies=["10.9.0.1"]))
+    assert access.connecting == ("10.1.0.0/16", "10.2.0.0/16", "10.9.0.1/32")
+
+
+@pytest.mark.parametrize(
+    ("networks", "wanted"),
+    [
+        ({"allowed": ["10.0.0.0/8"], "denied": ["10.0.0.0/8"]}, "gpuchat_denied_networks leaves nobody of"),
+        ({"allowed": ["10.0.0.0/8"], "api": ["192.168.0.0/16"]}, "edge_api_networks leaves nobody of"),
+        (
+            {"allowed": ["10.0.0.0/8"], "chat": ["10.0.0.0/9", "192.168.0.0/16"]},
+            "edge_chat_networks holds 192.168.0.0/16, which is in none of gpuchat_allowed_networks",
+        ),
+    ],
+)
+def test_networks_that_leave_nobody_or_that_never_connect_are_refused(networks, wanted):
+    assert any(fault.startswith(wanted) for fault in faults(settings(**networks)))
+
+
+NETWORKS = st.lists(
+    st.builds(
+        lambda address, prefix: str(ipaddress.ip_network((address, prefix), strict=False)),
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 32),
+    ),
+    max_size=4,
+)
+
+
+@given(NETWORKS, NETWORKS, NETWORKS, st.integers(0, 2**32 - 1))
+def test_an_address_gets_in_where_it_is_allowed_and_in_no_denied_network(allowed, denied, api, number):
+    address = ipaddress.ip_address(number)
+
+    def is_in(networks):
+        return any(address in ipaddress.ip_network(one) for one in networks)
+
+    access = derive(settings(allowed=allowed, denied=denied, api=api))
+    assert is_in(access.chat) == (is_in(allowed) and not is_in(denied))
+    assert is_in(access.api) == (is_in(allowed) and not is_in(denied) and (not api or is_in(api)))
