@@ -274,6 +274,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_verify": {
+        "outside": (
+            "gpuchat_probe_host",
+            "verify_address",
+            "verify_outside_address",
+        ),
         "report_file": (
             "gpuchat_report_file",
         ),

@@ -73,6 +73,8 @@ def test_a_refusal_fails_the_task_in_the_modules_words():
 
 def test_what_it_is_given_is_plain_data():
     class Text(str):
+        __slots__ = ()
+
         def __str__(self):
             return "with its origin"
 
