@@ -4,7 +4,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pathlib
+
 from ansible.plugins.action import ActionBase
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location("gpuchat_control_runner", _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
 
 
 class ActionModule(ActionBase):
@@ -16,7 +25,7 @@ class ActionModule(ActionBase):
         # Not by the task's own arguments, which callbacks may record.
         secrets = task_vars.get("__gpuchat_secrets") or {}
         args.setdefault("clients", secrets.get("clients") or [])
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        result = control_runner.run(self, args)
         table = result.pop("table", None)
         if table:
             self._display.display(f"\n{table}\n")

@@ -5,13 +5,21 @@
 from __future__ import annotations
 
 import glob
+import importlib.util
 import os
+import pathlib
 import re
 
 import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location("gpuchat_control_runner", _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
 
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
 CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
@@ -49,7 +57,7 @@ class ActionModule(ActionBase):
                     args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        result = control_runner.run(self, args)
         result["folder"] = _folder(args["sources"], self._loader.get_basedir())
         return result
 

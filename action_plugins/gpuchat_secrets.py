@@ -6,14 +6,22 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
+import pathlib
 import tempfile
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location("gpuchat_control_runner", _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
 
 HEAD = "# The stack's secrets, made once by gpuchat. Keep it safe; encrypt it with `ansible-vault encrypt`.\n"
 
@@ -28,13 +36,13 @@ class ActionModule(ActionBase):
             for name in ("file", "authority_file"):
                 os.makedirs(os.path.dirname(args[name]), exist_ok=True)
         with _alone(os.path.dirname(args["file"])):
-            return self._made(args, task_vars)
+            return self._made(args)
 
-    def _made(self, args, task_vars):
+    def _made(self, args):
         path = args["file"]
         raw = _raw(path)
         args["known"], encrypt = self._known(path, raw)
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        result = control_runner.run(self, args)
         if result.get("failed"):
             self._tell(result.get("msg"))
         for ending in result.get("endings", ()):

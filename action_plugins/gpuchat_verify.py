@@ -1,10 +1,23 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows the module's table and the commands behind it on the control node's terminal."""
+"""Verifies from the control node, and at the same time from the task's host; shows the table on the terminal."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import json
+import os
+import pathlib
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location("gpuchat_control_runner", _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
 
 
 class ActionModule(ActionBase):
@@ -13,10 +26,17 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         args = dict(self._task.args)
-        if "gpuchat_api_key" in task_vars and args.get("vantage") != "outside":
-            # Not by the task's own arguments, which callbacks may record.
+        if "gpuchat_api_key" in task_vars:  # not by the task's own arguments, which callbacks may record
             args.setdefault("api_key", self._templar.template(task_vars["gpuchat_api_key"]))
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        outside = args.pop("outside", None)
+        if self._task.check_mode:
+            return control_runner.run(self, args)
+        rows = _in_a_process(lambda: self._outside(args, outside, task_vars)) if outside else list
+        found = control_runner.run(self, {**args, "vantage": "inside", "final": False})
+        seen = rows()  # in any case, so that no process is left
+        if found.get("failed"):
+            return found
+        result = control_runner.run(self, {**args, "vantage": "none", "final": True, "rows": found["rows"] + seen})
         table = result.pop("table", None)
         commands = result.pop("commands", None)
         if table:
@@ -24,3 +44,40 @@ class ActionModule(ActionBase):
             legend = "key.header holds one line, 'Authorization: Bearer ' and the api_key from the file of secrets"
             self._display.display(f"\nEach row by hand ({legend}):\n\n{commands}\n\nVerification:\n\n{table}\n")
         return result
+
+    def _outside(self, args, outside, task_vars):
+        """Return the rows made on the task's host, which needs no key."""
+        there = {"site": {**args["site"], **outside}, "authority": args.get("authority", ""), "vantage": "outside"}
+        result = self._execute_module(module_name=self._task.action, module_args=there, task_vars=task_vars)
+        if result.get("failed"):
+            raise AnsibleActionFail(str(result.get("msg")))
+        return result["rows"]
+
+
+def _in_a_process(work):
+    """Start to work in a process of its own; return how to wait for what it returns or raises."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), os.fdopen(writing, "w") as answer:
+            try:
+                json.dump({"value": work()}, answer)
+            except AnsibleConnectionFailure as error:
+                json.dump({"unreachable": str(error)}, answer)
+            except Exception as error:  # noqa: BLE001 (the other process raises it)
+                json.dump({"failed": str(error)}, answer)
+        os._exit(0)
+    os.close(writing)
+
+    def wait():
+        with os.fdopen(reading) as answer:
+            text = answer.read()
+        os.waitpid(child, 0)
+        said = json.loads(text or '{"failed": "found that the process for the outer verification left no answer"}')
+        if "unreachable" in said:
+            raise AnsibleConnectionFailure(said["unreachable"])
+        if "failed" in said:
+            raise AnsibleActionFail(said["failed"])
+        return said["value"]
+
+    return wait

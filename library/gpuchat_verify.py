@@ -11,7 +11,8 @@ short_description: Prove with curl that people get answers and others get nothin
 version_added: 0.1.0
 description:
   - Asks the finished site from one vantage point, judges each answer, and joins rows made elsewhere.
-  - With O(final=true) the action plugin of the same name shows the table, and the task fails on any failed row.
+  - The action plugin of the same name asks from the control node, and with O(outside) at the same time from the host
+    that the task is for; it shows the table, and the task fails on any failed row.
 options:
   site:
     description: The site as its owner wants it.
@@ -81,10 +82,18 @@ options:
         type: list
         elements: str
         default: [webapi/proxy, api/auth]
+  outside:
+    description:
+      - What is different of O(site) for the task's host, which is outside the allowed networks; nothing is asked from
+        there where it is left out or empty.
+    type: dict
+    default: {}
   vantage:
-    description: Where the task runs, as seen from the allowed networks.
+    description:
+      - Where it asks, as seen from the allowed networks; V(none) asks nothing and joins O(rows).
+      - Set by the action plugin.
     type: str
-    choices: [inside, outside]
+    choices: [inside, outside, none]
     default: inside
   authority:
     description: The private authority's certificate (PEM); empty for a public one.
@@ -94,12 +103,12 @@ options:
     description: The key of the model API; the variable C(gpuchat_api_key) where it is left out inside.
     type: str
   rows:
-    description: Rows made at another vantage point.
+    description: Rows made at another vantage point; set by the action plugin.
     type: list
     elements: dict
     default: []
   final:
-    description: Join all rows, write the report and fail on a failed row.
+    description: Join all rows, write the report and fail on a failed row; set by the action plugin.
     type: bool
     default: false
   report_file:
@@ -124,8 +133,9 @@ EXAMPLES = r"""
     site:
       domain: chat.example.com
       model: qwen3-8b
-    final: true
-  delegate_to: localhost
+    outside:
+      address: 203.0.113.10
+  delegate_to: probe
 """
 
 RETURN = r"""
@@ -172,7 +182,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "site": {"type": "dict", "required": True, "options": site},
-            "vantage": {"type": "str", "choices": ["inside", "outside"], "default": "inside"},
+            "outside": {"type": "dict", "default": {}},
+            "vantage": {"type": "str", "choices": ["inside", "outside", "none"], "default": "inside"},
             "authority": {"type": "str", "default": ""},
             "api_key": {"type": "str", "no_log": True},
             "rows": {"type": "list", "elements": "dict", "default": []},

@@ -103,3 +103,12 @@ def test_each_task_has_a_tag_of_its_role_and_phase(role):
         tags = set(task.get("tags", [])) - {"always"}
         assert tags, task["name"]
         assert tags <= phases, task["name"]
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "hosts.yml"])
+def test_the_stacks_plays_leave_out_the_check_that_a_role_makes_alone(playbook):
+    """But for the first play, which makes it for all of them."""
+    plays = [play for play in yaml.safe_load((ROOT / playbook).read_text(encoding="utf-8")) if "hosts" in play]
+    rest = [play for play in plays if play.get("tags") != "always"]
+    assert rest
+    assert [play["name"] for play in rest if play.get("vars", {}).get("__gpuchat_whole") is not True] == []

@@ -66,6 +66,7 @@ ACTING = {
     "urllib",
 }
 MAY_IMPORT = {
+    "core/control_runner": {"ansible"},  # on the control node
     "gpu/readings_runner": {"pynvml"},
     "model/hub_runner": {"requests", "urllib3"},
     "secret/certificates_runner": {"cryptography"},

@@ -282,6 +282,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "api_key": (
             "gpuchat_api_key",
         ),
+        "outside": (
+            "gpuchat_probe_host",
+            "verify_address",
+            "verify_outside_address",
+        ),
         "report_file": (
             "gpuchat_report_file",
         ),

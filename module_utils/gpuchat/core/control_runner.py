@@ -1,0 +1,107 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a module within Ansible's own process, for what is done on the control node: no other Python is started for it.
+
+Action plugins read this file by its path, for a checkout has no name by which they could import it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pathlib
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
+
+PLUGINS = pathlib.Path(__file__).resolve().parents[3]
+PACKAGE = "gpuchat_on_control_node"
+
+
+def run(action: Any, args: Mapping[str, object]) -> dict[str, Any]:
+    """Run the module of a task, and return its result as another process would have.
+
+    Args:
+        action: the action plugin.
+        args: the module's arguments.
+    """
+    name = str(action._task.action).rpartition(".")[2]
+    module = _read(name)
+    module.AnsibleModule = functools.partial(_Module, action, name, args)
+    try:
+        module.main()
+    except _Ended as ended:
+        return ended.result
+    raise RuntimeError(f"{name} ended without a result")
+
+
+def _read(name: str) -> Any:
+    """Import a module's file, whose imports of shared code are relative to its place."""
+    folder = "library" if (PLUGINS / "library").is_dir() else "modules"
+    if PACKAGE not in sys.modules:
+        package = types.ModuleType(PACKAGE)
+        package.__path__ = [str(PLUGINS)]
+        sys.modules[PACKAGE] = package
+    return importlib.import_module(f"{PACKAGE}.{folder}.{name}")
+
+
+class _Ended(BaseException):  # as SystemExit, which ends a module otherwise
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__()
+        self.result = result
+
+
+class _Module:
+    """What modules use of ``AnsibleModule``, here."""
+
+    def __init__(
+        self,
+        action: Any,
+        name: str,
+        args: Mapping[str, object],
+        argument_spec: Mapping[str, Any],
+        supports_check_mode: bool,
+    ) -> None:
+        self._name = name
+        self._display = action._display
+        self.check_mode = supports_check_mode and bool(action._task.check_mode)
+        read = ArgumentSpecValidator(argument_spec).validate(_plain(args))
+        self.no_log_values = set(read._no_log_values)
+        self.params: dict[str, Any] = read.validated_parameters
+        if read.error_messages:
+            unsupported = isinstance(read.errors[0], UnsupportedError)
+            start = f"Unsupported parameters for ({name}) module: " if unsupported else ""
+            self.fail_json(start + read.errors.msg)
+
+    def warn(self, text: str) -> None:
+        self._display.warning(text)
+
+    def exit_json(self, **result: object) -> None:
+        raise _Ended(remove_values(result, self.no_log_values))
+
+    def fail_json(self, msg: str, **result: object) -> None:
+        traceback = result.pop("exception", None)
+        if traceback:
+            self._display.vvv(str(remove_values(traceback, self.no_log_values)))
+        self.exit_json(msg=msg, failed=True, **result)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON would carry it to another process, for Ansible's own kinds of text know their origin."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(one) for one in value]
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

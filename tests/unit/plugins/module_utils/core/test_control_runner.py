@@ -1,0 +1,91 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A module within Ansible's own process does what it does in one of its own."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+from ansible.module_utils.common.text.converters import to_text
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import control_runner
+
+
+class Screen:
+    """Keeps what would be displayed."""
+
+    def __init__(self):
+        self.said = []
+
+    def warning(self, text):
+        self.said.append(text)
+
+    def vvv(self, text):
+        self.said.append(text)
+
+
+def ran(name, args, check_mode=False):
+    task = types.SimpleNamespace(action=f"gpuchat.stack.{name}", check_mode=check_mode)
+    action = types.SimpleNamespace(_task=task, _display=Screen())
+    return control_runner.run(action, args), action._display.said
+
+
+SERVED = {"model": "q", "hosts": ["one"], "plans": {"one": {"max-model-len": 2048}}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path / "own")
+
+
+def test_its_result_is_the_modules_own(folder):
+    result, said = ran("gpuchat_served", {**SERVED, "folder": folder}, check_mode=True)
+    assert (result["served"]["name"], result["served"]["context"]) == ("q", 2048)
+    assert said == []
+
+
+def test_check_mode_reaches_it(folder, tmp_path):
+    ran("gpuchat_served", {**SERVED, "folder": folder}, check_mode=True)
+    assert list(tmp_path.iterdir()) == []
+    ran("gpuchat_served", {**SERVED, "folder": folder})
+    assert list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"folder": "/x"}, "missing required arguments: hosts, model"),
+        ({**SERVED, "folder": "/x", "colour": 1}, "Unsupported parameters for (gpuchat_served) module: colour."),
+        ({**SERVED, "folder": "/x", "plans": "none"}, "argument 'plans' is of type"),
+    ],
+)
+def test_its_options_are_checked(args, said):
+    result, _said = ran("gpuchat_served", args)
+    assert result["failed"]
+    assert result["msg"].startswith(said)
+
+
+def test_a_refusal_fails_the_task_in_the_modules_words():
+    result, _said = ran("gpuchat_vllm_plan", {"model_config": {}, "vllm_version": "0.32.0"})
+    assert result["failed"]
+    assert "; wanted " in result["msg"]
+
+
+def test_what_it_is_given_is_plain_data():
+    class Text(str):
+        __slots__ = ()
+
+        def __str__(self):
+            return "with its origin"
+
+    plain = control_runner._plain({Text("a"): [Text("b"), 1, None, True, 1.5]})
+    assert plain == {"a": ["b", 1, None, True, 1.5]}
+    assert [type(one) for one in (*plain, *plain["a"])] == [str, str, int, type(None), bool, float]
+
+
+def test_a_secret_option_stands_in_no_result(monkeypatch):
+    from gpuchat_on_control_node.library import gpuchat_verify  # noqa: PLC0415
+
+    monkeypatch.setattr(gpuchat_verify.site_runner, "ensure", lambda params, check: {"rows": [params["api_key"]]})
+    result, _said = ran("gpuchat_verify", {"site": {"domain": "c", "model": "m"}, "api_key": "s3cret-k3y"})
+    assert "s3cret-k3y" not in to_text(result)
