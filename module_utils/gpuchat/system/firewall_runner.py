@@ -25,7 +25,6 @@ UNDO = f"{NAME}-undo"
 UNDO_SCRIPT = f"nft delete table inet {firewall.TABLE}; if [ -e {RULES} ]; then nft -f {RULES}; fi"
 FIREWALLD_RECORD = f"{host.STATE_DIRECTORY}/firewalld.json"
 
-# Debian's nftables.service flushes all tables when it starts, stops and reloads: this one's comes back with it.
 UNIT_TEXT = f"""# Made by gpuchat; changes are lost in the next run.
 [Unit]
 Description=gpuchat's packet filter
@@ -34,7 +33,6 @@ After=local-fs.target nftables.service
 Before=network-pre.target docker.service shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
-PartOf=nftables.service
 ReloadPropagatedFrom=nftables.service
 
 [Service]
@@ -46,6 +44,14 @@ ExecStop=-/usr/sbin/nft delete table inet {firewall.TABLE}
 
 [Install]
 WantedBy=sysinit.target
+"""
+
+DROP_IN_FOLDER = "/etc/systemd/system/nftables.service.d"
+# Debian's nftables.service flushes all tables, everybody's, when it starts, stops and reloads.
+DROP_IN_TEXT = f"""# Made by gpuchat; changes are lost in the next run.
+[Service]
+ExecStartPost=-/usr/sbin/nft -f {RULES}
+ExecStopPost=-/usr/sbin/nft -f {RULES}
 """
 
 
@@ -109,6 +115,8 @@ def _unit(state: str, text: str) -> dict[str, object]:
         {"dest": FOLDER, "folder": True, "mode": "0700"},
         {"dest": RULES, "content": text, "mode": "0600"},
         {"dest": UNIT, "content": UNIT_TEXT},
+        {"dest": DROP_IN_FOLDER, "folder": True},
+        {"dest": f"{DROP_IN_FOLDER}/gpuchat.conf", "content": DROP_IN_TEXT},
     ]
     return {
         "name": "firewall",

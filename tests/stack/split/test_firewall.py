@@ -32,6 +32,22 @@ def test_rules_that_would_shut_out_ssh_are_taken_back_by_themselves(stack: Stack
     assert stack.curl("/v1/models")[0] == 200
 
 
+@pytest.fixture
+def flushed(stack: Stack) -> Iterator[Stack]:
+    """Debian's own unit takes away the rules of Docker too, which sets them anew when it starts."""
+    yield stack
+    stack.on("edge", "systemctl restart docker")
+    known = ("--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve")
+    wait(lambda: stack.curl("/chat?session=inbox", *known, key=False)[0] == 200, 60, "the chat's page")
+
+
+def test_the_table_stays_whatever_becomes_of_the_distributions_own_rules(flushed: Stack) -> None:
+    before = table(flushed)
+    for action in ("start", "reload", "restart", "stop"):
+        flushed.on("edge", f"systemctl {action} nftables")
+        wait(lambda: table(flushed) == before, 10, f"the table after {action}")
+
+
 def test_a_service_that_listens_beside_the_doors_of_a_host_behind_turns_a_row_red(stack: Stack) -> None:
     stack.on("engine", "systemd-run --quiet --unit open-port python3 -m http.server 8080")
     wait(lambda: stack.on("engine", "ss -ltnH 'sport = :8080'") != "", 20, "the open port")
