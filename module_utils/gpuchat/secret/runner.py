@@ -31,6 +31,7 @@ from .plan import (
     HOSTS_AUTHORITY,
     OVERLAPPING,
     PREVIOUS,
+    TEMPORARY,
     TOKENS,
     Certificate,
     Make,
@@ -41,6 +42,7 @@ from .plan import (
     not_signed,
     plan_secrets,
     previous,
+    renewals,
     unknown_rotation,
     wrong_token,
 )
@@ -71,15 +73,19 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
+    site_certificate = _read(known, "tls_certificate")
+    host_certificates = {host: _read(known, host_entries(host)[0]) for host in hosts}
     plan = plan_secrets(
         known,
         tls_names=names,
-        certificate=_read(known, "tls_certificate"),
+        certificate=site_certificate,
         now=now,
         hosts=hosts,
-        host_certificates={host: _read(known, host_entries(host)[0]) for host in hosts},
+        host_certificates=host_certificates,
         rotate=rotate,
         retire=retire,
+        temporary=bool(params["temporary"]),
+        renew=bool(params["renew"]),
     )
     for action in plan.actions:
         if isinstance(action, Retire):
@@ -99,7 +105,9 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         for name, entry in entries.items()
         if known.get(entry)
     }
-    result["endings"] = endings(ends, now)
+    there = {} if params["renew"] else {"the site": site_certificate if names else None, **host_certificates}
+    left = {name: one.not_after for name, one in there.items() if one}
+    result["endings"] = [*endings(ends, now), *renewals(left, now)]
     return result
 
 
@@ -138,6 +146,8 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
     if name == CERTIFICATE:
         made = _certificate(known, "ca", names[0], names, now)
         return dict(zip(("tls_key", "tls_certificate"), made))
+    if name == TEMPORARY:
+        return dict(zip(("temporary_key", "temporary_certificate"), _temporary(now)))
     if name == HOSTS_AUTHORITY:
         made = _authority("gpuchat authority of hosts", now, [HOST_DOMAIN], [])
         return dict(zip(("hosts_ca_key", "hosts_ca_certificate"), made))
@@ -145,6 +155,15 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
         key, certificate = _certificate(known, "hosts_ca", make.host, names, now, is_client=True)
         return dict(zip(host_entries(make.host), (certificate, key)))
     raise ValueError(name)
+
+
+def _temporary(now: datetime.datetime) -> tuple[str, str]:
+    """Return a key, and a certificate by itself that may sign nothing."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gpuchat before its first certificate")])
+    builder = _builder(subject, subject, key, now, AUTHORITY_LIFE)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    return _pem_key(key), _pem(builder.sign(key, hashes.SHA256()))
 
 
 def _authority(

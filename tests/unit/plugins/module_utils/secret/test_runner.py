@@ -25,7 +25,7 @@ NOW = datetime.datetime.now(UTC)
 
 def ensure(known=None, tls_names=NAMES, hosts=None, **more):
     given = {"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}, "rotate": [], "retire": []}
-    return runner.ensure({**given, **more})
+    return runner.ensure({**given, "temporary": False, "renew": True, **more})
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +293,20 @@ def test_what_is_retired_is_gone_and_the_rest_stays(made):
 def test_what_cannot_be_rotated_or_retired_is_refused_with_what_can(made, option, name):
     with pytest.raises(Refusal, match=f"found {name} in {option}; wanted some of .*api_key"):
         ensure(made["known"], **{option: [name]})
+
+
+def test_the_certificate_before_the_first_is_nobodys_and_may_sign_nothing():
+    known = ensure(tls_names=[], temporary=True)["known"]
+    one = pem(known, "temporary_certificate")
+    assert one.subject == one.issuer
+    assert one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    key = serialization.load_pem_private_key(known["temporary_key"].encode(), None)
+    assert key.public_key() == one.public_key()
+    assert ensure(known, tls_names=[], temporary=True)["changed"] is False
+
+
+def test_a_run_that_gives_hosts_nothing_leaves_old_certificates_and_names_them(made, monkeypatch):
+    later(monkeypatch, 800)
+    found = ensure(made["known"], renew=False)
+    assert found["changed"] is False
+    assert any("that of the site on" in word for word in found["endings"])
