@@ -15,6 +15,8 @@ class ActionModule(ActionBase):
         result = self._execute_module(module_name=self._task.action, module_args=self._task.args, task_vars=task_vars)
         table = result.pop("table", None)
         commands = result.pop("commands", None)
+        for word in result.get("advice") or ():
+            self._display.warning(word)
         if table:
             result.pop("rows")  # they stand in the table and in the report
             legend = "key.header holds one line, 'Authorization: Bearer ' and the api_key from the file of secrets"
