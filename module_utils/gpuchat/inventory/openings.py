@@ -26,8 +26,11 @@ def openings(topology: Topology, host: str, allowed: Sequence[str], people: int)
     """
     found = [_of_door(topology, door, host) for door in doors(topology, host) if door.hosts or door.addresses]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
-        ports = (topology.sites[host].http_port, edge.port)
+        site = topology.sites[host]
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)
+        if site.is_open_to_directory:
+            found.append(Opening((site.http_port,), connections=connections))
+        ports = (edge.port,) if site.is_open_to_directory else site.ports
         found.append(Opening(ports, tuple(allowed), connections=connections))
     return tuple(found)
 

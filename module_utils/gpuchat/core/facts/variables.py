@@ -24,6 +24,20 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_toolbox",
         ),
     },
+    "gpuchat_acme": {
+        "authority_file": (
+            "edge_acme_authority_file",
+        ),
+        "challenge": (
+            "edge_acme_challenge",
+        ),
+        "directory": (
+            "edge_acme_directory",
+        ),
+        "dns_hook": (
+            "edge_acme_dns_hook",
+        ),
+    },
     "gpuchat_check": {
         "api_key": (
             "gpuchat_vllm_api_key",
@@ -100,9 +114,13 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_files": {
-        "files.content": (
+        "files": (
             "edge_certificate_file",
             "edge_certificate_key_file",
+        ),
+        "files.content": (
+            "edge_acme_authority_file",
+            "edge_acme_dns_hook",
         ),
         "state": (
             "nvidia_container_toolkit_state",
@@ -274,6 +292,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_verify": {
+        "authority": (
+            "edge_acme_authority_file",
+        ),
         "report_file": (
             "gpuchat_report_file",
         ),
