@@ -23,6 +23,7 @@ _SPEC.loader.exec_module(control_runner)
 
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
 CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
+FILES = {"edge_acme_dns_hook": "a program", "edge_acme_authority_file": "certificates in PEM form"}
 ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 LOGINS = "gpuchat_registry_logins"
 
@@ -56,6 +57,7 @@ class ActionModule(ActionBase):
                 else:
                     args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
+        args["files"] = self._files(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
         result = control_runner.run(self, args)
         result["folder"] = _folder(args["sources"], self._loader.get_basedir())
@@ -82,7 +84,16 @@ class ActionModule(ActionBase):
             pairs[host].update({"key_file": key, "key_problem": key_problem})
         return pairs, keys
 
-    def _text(self, variable, path):
+    def _files(self, groups, variables):
+        """Return why further files of each edge cannot be read."""
+        found = {}
+        for host in groups.get("edge", []):
+            given = [(name, variables[host].get(name), wanted) for name, wanted in FILES.items()]
+            texts = [self._text(name, path, wanted) for name, path, wanted in given if isinstance(path, str)]
+            found[host] = [problem for _text, problem in texts if problem]
+        return found
+
+    def _text(self, variable, path, wanted="a file in PEM form"):
         """Return a file's text, decrypted where ansible-vault encrypted it, or why there is none."""
         if not path:
             return "", ""
@@ -98,7 +109,7 @@ class ActionModule(ActionBase):
         except (OSError, AnsibleError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             return "", (
-                f"{variable} is {path}, which cannot be read on the control node ({why}); wanted a file in PEM form; "
+                f"{variable} is {path}, which cannot be read on the control node ({why}); wanted {wanted}; "
                 f"set {variable} to one"
             )
 

@@ -39,6 +39,8 @@ class ActionModule(ActionBase):
         result = control_runner.run(self, {**args, "vantage": "none", "final": True, "rows": found["rows"] + seen})
         table = result.pop("table", None)
         commands = result.pop("commands", None)
+        for word in result.get("advice") or ():
+            self._display.warning(word)
         if table:
             result.pop("rows")  # they stand in the table and in the report
             legend = "key.header holds one line, 'Authorization: Bearer ' and the api_key from the file of secrets"

@@ -121,6 +121,10 @@ options:
         description: Keep the content out of diffs and logs.
         type: bool
         default: false
+      keep:
+        description: The content is for a file that is missing; what somebody else makes of it stays as it is.
+        type: bool
+        default: false
   user:
     description: User and group that it runs as, as numbers, C(1000:1000).
     type: str

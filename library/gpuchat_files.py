@@ -62,6 +62,10 @@ options:
         description: Keep the content out of diffs and logs.
         type: bool
         default: false
+      keep:
+        description: The content is for a file that is missing; what somebody else makes of it stays as it is.
+        type: bool
+        default: false
   validate:
     description:
       - A command that must succeed on the staged set before anything is replaced.
@@ -109,6 +113,12 @@ options:
             description: Seconds to wait.
             type: int
             default: 60
+  partial:
+    description: >-
+      O(files) are a part of a set that is there; the rest stays as it is, and the whole is validated. For certificates,
+      which are renewed without whatever else a run would change.
+    type: bool
+    default: false
   state:
     description: V(absent) stops the service and removes everything that the manifest lists.
     type: str
@@ -176,6 +186,7 @@ def main() -> None:
             "validate": {"type": "list", "elements": "str"},
             "validate_requires": {"type": "list", "elements": "str", "default": []},
             "service": {"type": "dict", "options": unit_runner.SERVICE_OPTIONS},
+            "partial": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,

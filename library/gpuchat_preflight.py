@@ -63,6 +63,10 @@ options:
     description: Their keys; set by the action plugin.
     type: dict
     default: {}
+  files:
+    description: Why further files of an edge's cannot be read, by host; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Reads only.
@@ -127,6 +131,11 @@ api_limits:
   description: Their limits by kind, each number with the clients that have it.
   type: dict
   returned: success
+stapling:
+  description: Hosts of the edge whose certificate names a responder.
+  type: list
+  elements: str
+  returned: success
 limits:
   description: What one address may ask of the chat, C(rate) a second, C(burst) at once, and C(connections) at a time.
   type: dict
@@ -156,6 +165,7 @@ SPECIFICATION = {
     "roles": {"type": "dict", "default": {}},
     "certificates": {"type": "dict", "default": {}},
     "certificate_keys": {"type": "dict", "default": {}, "no_log": True},
+    "files": {"type": "dict", "default": {}},
 }
 
 
@@ -168,6 +178,8 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         key = params["certificate_keys"].get(host, "")
         faults, warnings = certificates_runner.check({**pair, "key": key}, preflight.site_names(inventory, host))
         findings.add(faults, warnings, host)
+    for host, problems in params["files"].items() if "edge" in parts else ():
+        findings.add(problems, (), host)
     for warning in preflight.describe(findings.warnings, inventory.ours):
         warn(warning)
     found = preflight.describe(findings.faults, inventory.ours)
@@ -184,6 +196,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "api_clients": [one.as_dict() for one in clients],
         "api_limits": limits.api(clients),
         "paths": paths.describe(),
+        "stapling": [host for host, one in params["certificates"].items() if certificates_runner.names_responder(one)],
         "limits": limits.chat(preflight.people(inventory, specification)).as_dict(),
     }
 

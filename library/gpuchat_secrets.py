@@ -59,6 +59,14 @@ options:
     type: list
     elements: str
     default: []
+  temporary:
+    description: Make a certificate that nobody trusts too, for an edge that has none of a directory's yet.
+    type: bool
+    default: false
+  renew:
+    description: Make certificates anew before they end; where it is false, RV(endings) names those that are to be.
+    type: bool
+    default: true
   known:
     description: The secrets that are there; set by the action plugin.
     type: dict
@@ -108,7 +116,7 @@ former_fingerprints:
   type: dict
   returned: success
 endings:
-  description: A warning for each authority that ends before long.
+  description: A warning for each authority that ends before long, and for certificates that O(renew=false) left.
   type: list
   elements: str
   returned: success
@@ -135,6 +143,8 @@ def main() -> None:
             "hosts": {"type": "dict", "default": {}},
             "rotate": {"type": "list", "elements": "str", "default": []},
             "retire": {"type": "list", "elements": "str", "default": []},
+            "temporary": {"type": "bool", "default": False},
+            "renew": {"type": "bool", "default": True},
             "known": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,

@@ -82,6 +82,14 @@ options:
         type: list
         elements: str
         default: [webapi/proxy, api/auth]
+      plain:
+        description: Whether people are served by plain HTTP alone.
+        type: bool
+        default: false
+      open_to_directory:
+        description: Whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
+        type: bool
+        default: false
   outside:
     description:
       - What is different of O(site) for the task's host, which is outside the allowed networks; nothing is asked from
@@ -148,6 +156,11 @@ table:
   description: The rows as a table.
   type: str
   returned: where O(final=true)
+advice:
+  description: What is to be done before a row fails.
+  type: list
+  elements: str
+  returned: where O(final=true)
 not_predicted:
   description: What check mode cannot predict.
   type: list
@@ -178,6 +191,8 @@ def main() -> None:
         "behind": {"type": "dict", "default": {}},
         "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
         "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
+        "plain": {"type": "bool", "default": False},
+        "open_to_directory": {"type": "bool", "default": False},
     }
     module = AnsibleModule(
         argument_spec={

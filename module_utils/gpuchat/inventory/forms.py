@@ -171,6 +171,18 @@ FORMS: Mapping[str, Form] = {
     "docker_data_root": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/srv/docker", may_be_empty=True),
     "docker_log_max_size": SIZE,
     "edge_extra_names": HOST,
+    "edge_acme_directory": Form(
+        _matches(r"https://[^\s/]+(/\S*)?"),
+        "an address that begins with https://",
+        "https://acme-v02.api.letsencrypt.org/directory",
+        _with_scheme,
+    ),
+    "edge_acme_email": Form(
+        _matches(r"[^\s@,]+@[^\s@,]+"), "an address of electronic mail", "admin@example.com", may_be_empty=True
+    ),
+    "edge_acme_eab_kid": Form(
+        _matches(r"[A-Za-z0-9._~+/=:-]+"), "the key's id, as the directory's owner gave it", "kid-1", may_be_empty=True
+    ),
     "door_body_limit": SIZE,
     "door_stream_timeout": TIME,
     "edge_body_limit": SIZE,

@@ -23,13 +23,14 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     """
     found = [_of_door(topology, door, host) for door in doors(topology, host) if door.hosts or door.addresses]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
-        ports = (topology.sites[host].http_port, edge.port)
+        site = topology.sites[host]
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)
-        access = topology.sites[host].access
-        if access.proxies:  # one address of theirs stands for any number of people
-            found.append(Opening(ports, access.connecting))
-        else:
-            found.append(Opening(ports, access.connecting, connections=connections))
+        if site.access.proxies:  # one address of theirs stands for any number of people
+            connections = 0
+        if site.is_open_to_directory:
+            found.append(Opening((site.http_port,), connections=connections))
+        ports = (edge.port,) if site.is_open_to_directory else site.ports
+        found.append(Opening(ports, site.access.connecting, connections=connections))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import access, api_clients, doors, forms, openings, types
+from . import access, api_clients, doors, forms, openings, tls, types
 from . import topology as inventory_topology
 from .types import show
 
@@ -233,9 +233,9 @@ SETTINGS = (
     "edge_extra_names",
     "edge_http_port",
     "edge_https_port",
-    "edge_certificate_file",
     "edge_api_rate",
     "edge_api_burst",
+    *tls.SETTINGS,
 )
 """What the topology is derived from."""
 
@@ -302,6 +302,8 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _model(sound.get("gpuchat_model"), findings, host)
         _secrets(inventory.secrets.get(host, {}), findings, host)
         _access(sound, findings, host)
+        if "edge" in wanted and host in inventory.groups.get("edge", ()):
+            _tls(inventory, specification, sound, findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
@@ -499,6 +501,33 @@ def _is_network(text: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _tls(
+    inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
+) -> None:
+    wanted = ("edge_http_port", "gpuchat_allowed_networks", *tls.SETTINGS)
+    settings = specification.settings(sound, *wanted)
+    networks = settings.get("gpuchat_allowed_networks")
+    secrets = inventory.secrets.get(host, {})
+    given = [name for name, secret in secrets.items() if not secret.is_empty]
+    if tls.EAB_KEY in given and secrets[tls.EAB_KEY].kind == "str" and not secrets[tls.EAB_KEY].is_plain:
+        findings.fault(
+            f"{tls.EAB_KEY} holds other characters than base64url has; wanted it as the directory's owner gave it; set "
+            f"{tls.EAB_KEY} to that",
+            host,
+        )
+    findings.add(
+        tls.faults(
+            settings,
+            site_names(inventory, host),
+            [str(one) for one in networks] if isinstance(networks, (list, tuple)) else [],
+            given,
+            len(inventory.hosts("edge")),
+        ),
+        tls.warnings(settings, int(str(settings.get("edge_http_port") or tls.USUAL_HTTP_PORT))),
+        host,
+    )
 
 
 def _as_network(text: object) -> str:

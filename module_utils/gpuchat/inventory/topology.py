@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import access
+from . import access, tls
 from .access import Access
 
 LOOPBACK = "127.0.0.1"
@@ -21,6 +21,14 @@ ROOM = "gpuchat-room"
 """Name of the interface's network, and of the host's interface in it."""
 
 PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_lobechat_port", EDGE: "edge_https_port"}
+
+CERTIFICATES = {
+    tls.SELFSIGNED: ("tls.crt", "tls.key", "ca.crt"),
+    tls.PROVIDED: ("tls.crt", "tls.key"),
+    tls.ACME: ("acme.pem",),
+    tls.NONE: (),
+}
+"""Files of an edge, by where its certificate comes from."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,8 @@ class Site:
 
     Attributes:
         names: what the certificate is for, the domain first.
-        own_authority: whether the certificate comes from the stack's private authority.
+        tls: where the certificate comes from, or that there is none.
+        challenge: how the names are shown to be ours to a directory that certifies them; empty where none does.
         rate: requests a second that one address may make.
         burst: further requests that are let through at once.
         access: from where it may be used.
@@ -98,18 +107,43 @@ class Site:
     names: tuple[str, ...]
     http_port: int
     https_port: int
-    own_authority: bool
+    tls: str
+    challenge: str
     rate: int
     burst: int
     access: Access
 
     @property
+    def own_authority(self) -> bool:
+        """Whether the certificate comes from the stack's private authority, which people import."""
+        return self.tls == tls.SELFSIGNED
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.tls == tls.NONE else "https"
+
+    @property
+    def port(self) -> int:
+        """The port at which people are served."""
+        return self.http_port if self.tls == tls.NONE else self.https_port
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port that is open to people."""
+        return tuple(dict.fromkeys((self.http_port, self.port)))
+
+    @property
+    def is_open_to_directory(self) -> bool:
+        """Whether the port of plain HTTP is everybody's, for a directory asks from wherever it likes."""
+        return self.challenge == tls.HTTP
+
+    @property
     def port_in_url(self) -> str:
-        return "" if self.https_port == 443 else f":{self.https_port}"
+        return "" if self.port == {"http": 80, "https": 443}[self.scheme] else f":{self.port}"
 
     @property
     def url(self) -> str:
-        return f"https://{self.names[0]}{self.port_in_url}"
+        return f"{self.scheme}://{self.names[0]}{self.port_in_url}"
 
 
 @dataclass(frozen=True)
@@ -156,6 +190,7 @@ class Topology:
             "edges": [service.host for service in self.of(EDGE)],
             "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),
+            "needs_temporary_certificate": any(one.tls == tls.ACME for one in self.sites.values()),
             "hosts": hosts,
             "links": [link.as_dict() for link in self.links],
         }
@@ -176,8 +211,16 @@ class Topology:
                 names=list(site.names),
                 http_port=site.http_port,
                 https_port=site.https_port,
+                ports=list(site.ports),
                 port_in_url=site.port_in_url,
+                scheme=site.scheme,
+                tls=site.tls,
+                challenge=site.challenge,
                 own_authority=site.own_authority,
+                is_open_to_directory=site.is_open_to_directory,
+                # A browser that has seen a private authority's certificate may have to do without it one day.
+                strict_transport=site.tls in (tls.PROVIDED, tls.ACME),
+                certificates=list(CERTIFICATES[site.tls]),
                 rate=site.rate,
                 burst=site.burst,
                 access=site.access.as_dict(),
@@ -199,6 +242,7 @@ def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[s
         for host in dict.fromkeys(groups.get(GROUPS[INTERFACE], ()))
     }
     edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
+    sites = {host: _site(settings[host]) for host in edges}
     services = []
     for kind, group in GROUPS.items():
         serving = set(groups.get(group, ()))
@@ -206,8 +250,9 @@ def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[s
             here = {ENGINE: LOOPBACK, INTERFACE: rooms[host].address if host in rooms else "", EDGE: ""}[kind]
             is_met_here = kind == EDGE or len(hosts) == 1 or (kind == INTERFACE and serving | set(edges) == {host})
             address = here if is_met_here else private[host] or here
-            services.append(Service(kind, host, address, _whole(settings[host], PORTS[kind])))
-    return Topology(tuple(services), {host: _site(settings[host]) for host in edges}, rooms, private)
+            port = sites[host].port if kind == EDGE else _whole(settings[host], PORTS[kind])
+            services.append(Service(kind, host, address, port))
+    return Topology(tuple(services), sites, rooms, private)
 
 
 def _site(settings: Mapping[str, object]) -> Site:
@@ -217,7 +262,8 @@ def _site(settings: Mapping[str, object]) -> Site:
         names=tuple(dict.fromkeys(map(str, names))),
         http_port=_whole(settings, "edge_http_port"),
         https_port=_whole(settings, "edge_https_port"),
-        own_authority=not settings.get("edge_certificate_file"),
+        tls=tls.source(settings),
+        challenge=tls.challenge(settings),
         rate=_whole(settings, "edge_api_rate"),
         burst=_whole(settings, "edge_api_burst"),
         access=access.derive(settings),

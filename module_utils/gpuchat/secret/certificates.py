@@ -20,6 +20,7 @@ class Seen:
         names: host names and addresses that it is for.
         key: its public key, as a digest.
         signed_by_next: whether the next one in the file signed it; None for the last.
+        responder: whether it names one that says whether it was revoked (OCSP).
     """
 
     subject: str
@@ -28,6 +29,7 @@ class Seen:
     not_after: datetime.datetime
     key: str
     signed_by_next: bool | None = None
+    responder: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
+    from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from .certificates import FILE, KEY_FILE, Pair, Seen, faults, warnings
 
@@ -28,6 +29,12 @@ def check(given: Mapping[str, str], names: Sequence[str]) -> tuple[list[str], li
     at = datetime.datetime.now(datetime.timezone.utc)
     pair = read(given)
     return list(faults(pair, [_plain(name) for name in names], at)), list(warnings(pair, at))
+
+
+def names_responder(given: Mapping[str, str]) -> bool:
+    """Whether the server's certificate says where to ask whether it was revoked; nginx can staple the answer then."""
+    chain = read(given).chain
+    return bool(chain) and chain[0].responder
 
 
 def read(given: Mapping[str, str]) -> Pair:
@@ -69,7 +76,15 @@ def _seen(certificate: x509.Certificate, after: x509.Certificate | None) -> Seen
         certificate.not_valid_after_utc,
         _digest(certificate.public_key()),
         None if after is None else _signed(certificate, after),
+        _names_responder(certificate),
     )
+
+
+def _names_responder(certificate: x509.Certificate) -> bool:
+    with contextlib.suppress(x509.ExtensionNotFound, ValueError):
+        ways = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        return any(way.access_method == AuthorityInformationAccessOID.OCSP for way in ways)
+    return False
 
 
 def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

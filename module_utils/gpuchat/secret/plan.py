@@ -56,6 +56,9 @@ CERTIFICATE = "certificate"
 HOSTS_AUTHORITY = "hosts_authority"
 """Signs for the stack's own hosts alone, by which they know each other; nobody else is to trust it."""
 
+TEMPORARY = "temporary"
+"""A certificate that nobody trusts, with which an edge starts until a directory has given it one."""
+
 HOST_CERTIFICATE = "host_certificate"
 HOST_DOMAIN = "gpuchat.internal"
 HOST_NAME = f"host.{HOST_DOMAIN}"
@@ -170,6 +173,8 @@ def plan_secrets(
     host_certificates: Mapping[str, Certificate | None] | None = None,
     rotate: Sequence[str] = (),
     retire: Sequence[str] = (),
+    temporary: bool = False,
+    renew: bool = True,
 ) -> Plan:
     """Decide which secrets to make; what is there is never changed, but for a certificate that no longer serves.
 
@@ -183,14 +188,22 @@ def plan_secrets(
         host_certificates: those that are there, by host.
         rotate: what to make anew though it is there.
         retire: of what to forget the predecessor, which is valid until then.
+        temporary: whether an edge starts without a certificate.
+        renew: whether a certificate is made anew before it ends; a run that gives hosts nothing leaves that alone.
     """
+
+    def serves(one: Certificate | None, wanted: Sequence[str]) -> bool:
+        return _is_for(one, wanted) and not (renew and one is not None and _is_due(one.not_after, now))
+
     tokens = [*TOKENS, *map(api_keys.entry, clients)]
     names = [name for name in tokens if not known.get(name) or name in rotate]
     if tls_names:
         if not known.get("ca_certificate") or AUTHORITY in rotate:
             names += [AUTHORITY, CERTIFICATE]
-        elif not known.get("tls_key") or CERTIFICATE in rotate or not _serves(certificate, tls_names, now):
+        elif not known.get("tls_key") or CERTIFICATE in rotate or not serves(certificate, tls_names):
             names.append(CERTIFICATE)
+    if temporary and not (known.get("temporary_key") and known.get("temporary_certificate")):
+        names.append(TEMPORARY)
     makes = [Make(name) for name in names]
     is_new = not known.get("hosts_ca_certificate")
     if hosts and (is_new or HOSTS_AUTHORITY in rotate):
@@ -201,7 +214,7 @@ def plan_secrets(
             is_new
             or HOST_CERTIFICATES in rotate
             or not known.get(host_entries(host)[1])
-            or not _serves((host_certificates or {}).get(host), [*served, HOST_NAME], now)
+            or not serves((host_certificates or {}).get(host), [*served, HOST_NAME])
         ):
             makes.append(Make(HOST_CERTIFICATE, host))
     words = [f"{make.name} {make.host}".strip() for make in makes]
@@ -228,9 +241,22 @@ def endings(authorities: Mapping[str, datetime.datetime], now: datetime.datetime
     ]
 
 
-def _serves(certificate: Certificate | None, names: Sequence[str], now: datetime.datetime) -> bool:
-    return (
-        certificate is not None
-        and certificate.names == frozenset(names)
-        and certificate.not_after - now >= RENEW_BEFORE
-    )
+def renewals(certificates: Mapping[str, datetime.datetime], now: datetime.datetime) -> list[str]:
+    """Return a warning where certificates are to be renewed and this run does not, which gives hosts nothing.
+
+    Args:
+        certificates: the end of each, by whose it is.
+    """
+    due = sorted((end, name) for name, end in certificates.items() if _is_due(end, now))
+    if not due:
+        return []
+    ends = ", ".join(f"that of {name} on {end:%Y-%m-%d}" for end, name in due)
+    return [f"certificates of the stack's own authorities end: {ends}; renew them by playbooks/renew.yml"]
+
+
+def _is_for(certificate: Certificate | None, names: Sequence[str]) -> bool:
+    return certificate is not None and certificate.names == frozenset(names)
+
+
+def _is_due(end: datetime.datetime, now: datetime.datetime) -> bool:
+    return end - now < RENEW_BEFORE

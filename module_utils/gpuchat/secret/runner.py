@@ -30,6 +30,7 @@ from .plan import (
     HOST_DOMAIN,
     HOST_NAME,
     HOSTS_AUTHORITY,
+    TEMPORARY,
     TOKENS,
     Certificate,
     Make,
@@ -41,6 +42,7 @@ from .plan import (
     overlapping,
     plan_secrets,
     previous,
+    renewals,
     unknown_rotation,
     wrong_token,
 )
@@ -75,16 +77,20 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
+    site_certificate = _read(known, "tls_certificate")
+    host_certificates = {host: _read(known, host_entries(host)[0]) for host in hosts}
     plan = plan_secrets(
         known,
         tls_names=names,
-        certificate=_read(known, "tls_certificate"),
+        certificate=site_certificate,
         now=now,
         clients=list(last_days),
         hosts=hosts,
-        host_certificates={host: _read(known, host_entries(host)[0]) for host in hosts},
+        host_certificates=host_certificates,
         rotate=rotate,
         retire=retire,
+        temporary=bool(params["temporary"]),
+        renew=bool(params["renew"]),
     )
     for action in plan.actions:
         if isinstance(action, Retire):
@@ -106,7 +112,9 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         for name, entry in entries.items()
         if known.get(entry)
     }
-    result["endings"] = endings(ends, now)
+    there = {} if params["renew"] else {"the site": site_certificate if names else None, **host_certificates}
+    left = {name: one.not_after for name, one in there.items() if one}
+    result["endings"] = [*endings(ends, now), *renewals(left, now)]
     return result
 
 
@@ -147,6 +155,8 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
     if name == CERTIFICATE:
         made = _certificate(known, "ca", names[0], names, now)
         return dict(zip(("tls_key", "tls_certificate"), made))
+    if name == TEMPORARY:
+        return dict(zip(("temporary_key", "temporary_certificate"), _temporary(now)))
     if name == HOSTS_AUTHORITY:
         made = _authority("gpuchat authority of hosts", now, [HOST_DOMAIN], [])
         return dict(zip(("hosts_ca_key", "hosts_ca_certificate"), made))
@@ -162,6 +172,15 @@ def _api_key(known: Mapping[str, str]) -> str:
     while (key_id := random_source.token_hex(api_keys.ID_BYTES)) in taken:
         pass
     return api_keys.compose(key_id, random_source.token_urlsafe(api_keys.SECRET_BYTES))
+
+
+def _temporary(now: datetime.datetime) -> tuple[str, str]:
+    """Return a key, and a certificate by itself that may sign nothing."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gpuchat before its first certificate")])
+    builder = _builder(subject, subject, key, now, AUTHORITY_LIFE)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    return _pem_key(key), _pem(builder.sign(key, hashes.SHA256()))
 
 
 def _authority(

@@ -12,7 +12,7 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
@@ -21,7 +21,11 @@ from ..core.host import FileState
 
 @dataclass(frozen=True)
 class WantedFile:
-    """One file, or a folder where ``content`` is None."""
+    """One file, or a folder where ``content`` is None.
+
+    Attributes:
+        keep: it is somebody else's once it is there; neither its content nor a change of it is the set's.
+    """
 
     path: str
     content: bytes | None
@@ -29,6 +33,13 @@ class WantedFile:
     uid: int = 0
     gid: int = 0
     secret: bool = False
+    keep: bool = False
+
+    def over(self, current: FileState | None) -> WantedFile:
+        """Return what will be there: of a file to be kept, what somebody else has made of it."""
+        if not self.keep or current is None or current.content is None:
+            return self
+        return replace(self, content=current.content)
 
     def matches(self, current: FileState | None) -> bool:
         return current is not None and (current.content, current.mode, current.uid, current.gid) == (
@@ -60,19 +71,25 @@ class Record:
     manifest: dict[str, object] | None
 
 
-def manifest_of(files: Sequence[WantedFile]) -> dict[str, object]:
-    """Return the set's record: a digest per file, and one digest over all, which services compare."""
+def manifest_of(files: Sequence[WantedFile], before: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Return the set's record: a digest per file, and one digest over all, which services compare.
+
+    Args:
+        before: the record of a set of which these files are a part.
+    """
     entries = {
         file.path: {
-            "sha256": hashlib.sha256(file.content).hexdigest() if file.content is not None else None,
+            "sha256": hashlib.sha256(file.content).hexdigest() if file.content is not None and not file.keep else None,
             "mode": f"{file.mode:04o}",
             "uid": file.uid,
             "gid": file.gid,
         }
         for file in files
     }
-    whole = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
-    return {"digest": whole.hexdigest(), "files": entries}
+    others = (before or {}).get("files")
+    whole = {**(others if isinstance(others, dict) else {}), **entries}
+    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode())
+    return {"digest": digest.hexdigest(), "files": whole}
 
 
 def owned_paths(manifest: Mapping[str, object]) -> tuple[str, ...]:
@@ -83,12 +100,16 @@ def owned_paths(manifest: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def plan_files(
-    wanted: Sequence[WantedFile], current: Mapping[str, FileState | None], manifest: Mapping[str, object]
+    wanted: Sequence[WantedFile],
+    current: Mapping[str, FileState | None],
+    manifest: Mapping[str, object],
+    partial: bool = False,
 ) -> Plan:
     """Compare a wanted set with the host.
 
     Args:
         wanted: the complete set; an empty one removes everything that the manifest lists.
+        partial: it is a part of the set; the rest of it stays as it is.
         current: the state of each wanted path and of each path in the manifest.
         manifest: what the last run recorded, or an empty mapping.
 
@@ -96,10 +117,12 @@ def plan_files(
         Refusal: a path is wanted twice, is not absolute, or is a folder where a file is wanted (or the reverse).
     """
     _refuse_impossible(wanted, current)
-    writes = [file for file in wanted if not file.matches(current.get(file.path))]
+    placed = [file.over(current.get(file.path)) for file in wanted]
+    writes = [file for file in placed if not file.matches(current.get(file.path))]
     kept = {file.path for file in wanted}
-    removals = [path for path in owned_paths(manifest) if path not in kept and current.get(path) is not None]
-    record = manifest_of(wanted) if wanted else None
+    others = () if partial else owned_paths(manifest)
+    removals = [path for path in others if path not in kept and current.get(path) is not None]
+    record = manifest_of(wanted, manifest if partial else None) if wanted else None
     actions: list[object] = [*map(Write, writes), *map(Remove, removals)]
     if (record or {}) != dict(manifest):
         actions.append(Record(record))

@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "group": {"type": "str", "default": "0"},
     "mode": {"type": "str"},
     "secret": {"type": "bool", "default": False, "no_log": False},
+    "keep": {"type": "bool", "default": False},
 }
 """An entry of a module's ``files``, as an argument specification."""
 
@@ -50,19 +51,39 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     wanted = tuple(map(_wanted, params["files"])) if params["state"] == "present" else ()  # type: ignore[call-overload]
     manifest = host.read_json(manifest_path(name))
     paths = [file.path for file in wanted] + list(files.owned_paths(manifest))
-    plan = files.plan_files(wanted, {path: host.file_state(path) for path in paths}, manifest)
+    current = {path: host.file_state(path) for path in paths}
+    partial = bool(params.get("partial"))
+    if partial and not manifest:
+        raise Refusal("found none of its files on this host; wanted those of a whole run; run site.yml first")
+    plan = files.plan_files(wanted, current, manifest, partial)
     writes = [action.file for action in plan.actions if isinstance(action, files.Write)]
     programs = [*(params["validate"] or [])[:1], *params["validate_requires"]]  # type: ignore[index, misc]
     removals = [action.path for action in plan.actions if isinstance(action, files.Remove)]
     to_validate = wanted and (writes or removals)
-    notes = _validate(wanted, params["validate"], programs, check) if to_validate else ()  # type: ignore[arg-type]
+    placed = [file.over(current[file.path]) for file in wanted]
+    if partial:
+        placed += _rest(manifest, current, {file.path for file in wanted})
+    notes = _validate(placed, params["validate"], programs, check) if to_validate else ()  # type: ignore[arg-type]
     if not check:
         apply(name, plan)
     result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
     result["changed_files"] = [file.path for file in writes] + removals
     if wanted:
-        result["digest"] = files.manifest_of(wanted)["digest"]
+        result["digest"] = files.manifest_of(wanted, manifest if partial else None)["digest"]
     return result
+
+
+def _rest(
+    manifest: Mapping[str, object], current: Mapping[str, host.FileState | None], wanted: set[str]
+) -> list[files.WantedFile]:
+    """Return the files of a set that are not to change, as they are, for the validation of the whole."""
+    there = [(path, current[path]) for path in sorted(files.owned_paths(manifest)) if path not in wanted]
+    # What only its owner may read counts as secret, so no word of it is repeated.
+    return [
+        files.WantedFile(path, state.content, state.mode, state.uid, state.gid, secret=state.mode & 0o077 == 0)
+        for path, state in there
+        if state is not None
+    ]
 
 
 def apply(name: str, plan: Plan) -> None:
@@ -131,6 +152,7 @@ def _wanted(entry: Mapping[str, object]) -> files.WantedFile:
         uid=_number(str(entry["owner"]), lambda name: pwd.getpwnam(name).pw_uid, "owner"),
         gid=_number(str(entry["group"]), lambda name: grp.getgrnam(name).gr_gid, "group"),
         secret=bool(entry["secret"]),
+        keep=bool(entry["keep"]),
     )
 
 

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -34,6 +36,9 @@ FOREIGN_SETTINGS = (
 )
 """Links that would set up a person's chat, in several spellings."""
 
+SOON = datetime.timedelta(days=14)
+"""How long before its end a certificate has to have been renewed."""
+
 STATUS_TAIL = "\n%{http_code} %{content_type}"
 
 
@@ -52,6 +57,8 @@ class Site:
         behind: hosts of the stack without an edge, each with the address at which the control node reaches it.
         closed_paths: paths of the engine that nobody may reach.
         closed_chat_paths: paths of the chat's own server that nobody may reach, as they are sent.
+        plain: whether there is no TLS, and people are served by plain HTTP.
+        open_to_directory: whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
     """
 
     domain: str
@@ -70,9 +77,13 @@ class Site:
     behind: Mapping[str, str] = field(default_factory=dict)
     closed_paths: tuple[str, ...] = ("metrics", "health")
     closed_chat_paths: tuple[str, ...] = ("webapi/proxy", "api/auth")
+    plain: bool = False
+    open_to_directory: bool = False
 
     @property
     def url(self) -> str:
+        if self.plain:
+            return self.http_url
         return f"https://{self.domain}" + ("" if self.https_port == 443 else f":{self.https_port}")
 
     @property
@@ -83,7 +94,7 @@ class Site:
         """Return a curl command that reaches the edge by its name, trusts its authority, and says little else."""
         command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "120"]
         if self.address and self.address != self.domain:
-            for port in (self.https_port, self.http_port):
+            for port in (self.http_port,) if self.plain else (self.https_port, self.http_port):
                 command += ["--resolve", f"{self.domain}:{port}:{self.address}"]
         if self.authority:
             command += ["--cacert", AUTHORITY_FILE]
@@ -134,6 +145,8 @@ class Check:
     Attributes:
         attempts: how often the command is made until it passes, where a busy machine can spoil one.
         alone: others beside it would spoil it, or it them; it is made after all that are not.
+        note: what the operator is to know of one that passed.
+        warning: what the operator is to do before it fails.
     """
 
     name: str
@@ -144,6 +157,8 @@ class Check:
     hint: str
     attempts: int = 1
     alone: bool = False
+    note: Callable[[Seen], str] = lambda _seen: ""
+    warning: Callable[[Seen], str] = lambda _seen: ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +172,7 @@ class Row:
     command: str
     cause: str = ""
     hint: str = ""
+    warning: str = ""
 
 
 def rows_of(entries: Iterable[Mapping[str, object]]) -> tuple[Row, ...]:
@@ -191,7 +207,8 @@ def row(check: Check, seen: Seen) -> Row:
     """Judge what a check's command left."""
     word = check.judge(seen)
     if word is None:
-        return Row(check.name, check.vantage, PASSED, "", shown(check.command))
+        note, warning = check.note(seen), check.warning(seen)
+        return Row(check.name, check.vantage, PASSED, note, shown(check.command), warning=warning)
     if seen.stderr.strip():
         said = seen.stderr.strip().splitlines()
         word = f"{word} ({next((line for line in said if line.startswith('curl: (')), said[-1])})"
@@ -214,11 +231,14 @@ def not_checked(check: Check, why: str) -> Row:
 
 def checks(site: Site) -> tuple[Check, ...]:
     """Return every row's check, in the order in which they are made; the rate limit's comes last, for it uses it up."""
-    rows = [_certificate(site), _redirect(site), _page(site), _models(site), _completion(site), _stream(site)]
+    rows = [_unprotected(site)] if site.plain else [_certificate(site), _redirect(site)]
+    rows += [_page(site), _models(site), _completion(site), _stream(site)]
     if site.tool_call:
         rows.append(_tool_call(site))
     rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
-    rows += [_engine_paths(site), _chat_paths(site), _settings(site), _foreign(site), _ports(site)]
+    rows += [_engine_paths(site), _chat_paths(site), _settings(site), _foreign(site)]
+    rows += [_foreign_plain(site)] if site.open_to_directory else []
+    rows.append(_ports(site))
     rows += [_behind(site, host, address) for host, address in site.behind.items()]
     rows.append(_rate_limit(site))
     return tuple(rows)
@@ -237,7 +257,66 @@ def _certificate(site: Site) -> Check:
         site.curl("--verbose", "--head", "--output", "/dev/null", site.url + "/"),
         judge,
         "the certificate is not for this name, has ended, or comes from another authority; or nothing answers at all",
-        "look at edge_certificate_file, gpuchat_domain and edge_extra_names, and run the playbook again",
+        "look at edge_tls, edge_certificate_file, gpuchat_domain and edge_extra_names, and run the playbook again",
+        note=lambda seen: f"ends on {found.end:%Y-%m-%d}" if (found := _life(seen)) else "",
+        warning=_ends_soon,
+    )
+
+
+@dataclass(frozen=True)
+class _Life:
+    """When a certificate begins and ends, and when it was looked at, by the server's own clock."""
+
+    begin: datetime.datetime
+    end: datetime.datetime
+    seen: datetime.datetime
+
+
+def _life(seen: Seen) -> _Life | None:
+    """Read what curl says of a certificate and the server of the time; None where it does not."""
+    found = [_time(seen.stderr, mark) for mark in (r"start date:", r"expire date:", r"< date: \w+,")]
+    return _Life(*found) if all(found) else None  # type: ignore[arg-type]
+
+
+def _time(text: str, mark: str) -> datetime.datetime | None:
+    line = re.search(rf"{mark} (.*) GMT", text, re.IGNORECASE)
+    words = line[1].split() if line else []
+    day_first = len(words) == 4 and words[0].isdigit()
+    order = (1, 0, 3, 2) if day_first else (0, 1, 2, 3)
+    try:
+        plain = " ".join(words[place] for place in order)
+        return datetime.datetime.strptime(f"{plain} +0000", "%b %d %H:%M:%S %Y %z")
+    except (IndexError, ValueError):
+        return None
+
+
+def _ends_soon(seen: Seen) -> str:
+    """Warn while there is time: two weeks before the end, or in the last sixth of a short life."""
+    life = _life(seen)
+    if life is None or life.end - life.seen > min(SOON, (life.end - life.begin) / 6):
+        return ""
+    return (
+        f"the site's certificate ends on {life.end:%Y-%m-%d at %H:%M} UTC, and nothing has renewed it; run "
+        "playbooks/renew.yml, or look at `journalctl -u gpuchat-acme` on the edge host where edge_tls is acme"
+    )
+
+
+def _unprotected(site: Site) -> Check:
+    """Return the row that says what edge_tls none means."""
+
+    def judge(seen: Seen) -> str | None:
+        return None if seen.status in (200, 302) else f"found status {seen.status}, wanted an answer by plain HTTP"
+
+    words = "nothing is encrypted: everybody on the way can read and change what people say, and the keys"
+    return Check(
+        "plain HTTP, which everybody on the way reads",
+        INSIDE,
+        site.curl("--write-out", STATUS_TAIL, "--output", "/dev/null", site.url + "/"),
+        judge,
+        "another program answers on the port of plain HTTP, or none",
+        "free the port or set edge_http_port",
+        note=lambda _seen: "as edge_tls says",
+        warning=lambda _seen: f"{words}; set edge_tls to selfsigned where you can",
     )
 
 
@@ -404,6 +483,27 @@ def _foreign(site: Site) -> Check:
         judge,
         "the allow list lets this address in, or another program answers",
         "look at gpuchat_allowed_networks",
+    )
+
+
+def _foreign_plain(site: Site) -> Check:
+    paths = ("", "v1/models", "gpuchat-ca.crt", ".well-known/", ".well-known/acme-challenge/../../v1/models")
+
+    def judge(seen: Seen) -> str | None:
+        statuses = seen.stdout.split()
+        wrong = [f"{status} for /{path}" for path, status in zip(paths, statuses) if status not in ("403", "000")]
+        if len(statuses) != len(paths):
+            return f"found {len(statuses)} answers, wanted {len(paths)}"
+        return f"found {', '.join(wrong)}, wanted 403 for each" if wrong else None
+
+    asked = site.curl("--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}\\n")
+    return Check(
+        "a foreign address gets nothing by plain HTTP",
+        OUTSIDE,
+        (*asked, f"{site.http_url}/{{{','.join(paths)}}}"),
+        judge,
+        "the edge serves more than an ACME directory's own path there, or another program answers",
+        CHANGED_EDGE,
     )
 
 

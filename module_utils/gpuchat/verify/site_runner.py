@@ -70,15 +70,18 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         return {"changed": False, "rows": [asdict(one) for one in made.values()]}
     rows = [made.get(check.name) or not_checked(check, "gpuchat_probe_host is not set") for check in checks(site)]
     failed = [one for one in rows if one.status == FAILED]
+    warnings = [one.warning for one in rows if one.warning]
     result: dict[str, object] = {
         "changed": False,
         "rows": [asdict(one) for one in rows],
         "table": table(rows),
         "commands": commands(site, rows),
+        "advice": warnings,
     }
     if params["report_file"]:
         open_rows = [one.name for one in rows if one.status == NOT_CHECKED]
-        report = {"url": site.url, "passed": not failed, "not_checked": open_rows, "rows": result["rows"]}
+        report = {"url": site.url, "passed": not failed, "not_checked": open_rows, "warnings": warnings}
+        report["rows"] = result["rows"]
         host.write_json(str(params["report_file"]), report, mode=0o644)
     if failed:
         raise Unhealthy("the site does not do what was wanted; see the table", **result)

@@ -24,7 +24,24 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_toolbox",
         ),
     },
+    "gpuchat_acme": {
+        "authority_file": (
+            "edge_acme_authority_file",
+        ),
+        "challenge": (
+            "edge_acme_challenge",
+        ),
+        "directory": (
+            "edge_acme_directory",
+        ),
+        "dns_hook": (
+            "edge_acme_dns_hook",
+        ),
+    },
     "gpuchat_api_clients": {
+        "authority": (
+            "edge_acme_authority_file",
+        ),
         "model": (
             "gpuchat_model.name",
         ),
@@ -103,8 +120,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_files": {
-        "files.content": (
+        "files": (
             "edge_certificate_file",
+        ),
+        "files.content": (
+            "edge_acme_authority_file",
         ),
         "state": (
             "nvidia_container_toolkit_state",
@@ -281,6 +301,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "gpuchat_verify": {
         "api_key": (
             "gpuchat_api_key",
+        ),
+        "authority": (
+            "edge_acme_authority_file",
         ),
         "outside": (
             "gpuchat_probe_host",

@@ -40,6 +40,7 @@ EMPTY = {
     "play_hosts": [],
     "certificates": {},
     "certificate_keys": {},
+    "files": {},
 }
 
 
@@ -109,6 +110,10 @@ OUT_OF_RANGE = {
         [{"base": "10.0.0.0/16", "size": 8}],
     ],
     "edge_extra_names": [["https://x"], ["a b"]],
+    "edge_tls": ["letsencrypt", "acme", "provided"],
+    "edge_acme_directory": ["http://acme.example.com", "letsencrypt"],
+    "edge_acme_email": ["me"],
+    "edge_acme_challenge": ["tls"],
     "vllm_version": ["v0.32.0", "newest"],
     "vllm_args": [{"host": "0.0.0.0"}, {"served-model-name": "x"}, {"uds": "/x"}],
     "vllm_environment": [{"VLLM_API_KEY": "x"}],
@@ -177,6 +182,7 @@ def test_each_text_has_a_form_or_any_will_do():
     texts = {name for name, option in OPTIONS.items() if option["type"] in ("str", "path")}
     free = {name for name in texts if not OPTIONS[name].get("no_log") and not OPTIONS[name].get("choices")}
     certificates = {"edge_certificate_file", "edge_certificate_key_file"}  # their files are read
+    certificates |= {"edge_acme_dns_hook", "edge_acme_authority_file"}
     assert free - set(forms.FORMS) == ANY_TEXT | certificates
 
 
@@ -213,6 +219,27 @@ def test_the_result_is_what_the_roles_work_with():
     assert result["topology"]["url"] == "https://chat.example.com:8443"
     assert result["given_secrets"] == {"one": ["api_key"]}
     assert (result["needs_secrets"], "/v1/models" in result["paths"]["open"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "begin"),
+    [
+        ({"edge_tls": "none", "gpuchat_allowed_networks": ["203.0.113.0/24"]}, "edge_tls is none and gpuchat_allowed"),
+        ({"edge_tls": "acme"}, "edge_tls is acme and edge_acme_agree_tos is not true"),
+        ({"edge_tls": "acme", "edge_acme_agree_tos": "yes", "edge_acme_eab_kid": "k"}, "edge_acme_eab_kid is set, and"),
+        ({"edge_tls": "acme", "edge_acme_agree_tos": True, "gpuchat_domain": "10.0.0.5"}, "edge_tls is acme and the"),
+        ({"edge_tls": "provided"}, "edge_tls is provided and edge_certificate_file is not set"),
+    ],
+)
+def test_a_source_of_the_certificate_that_contradicts_itself_is_refused(variables, begin):
+    (fault,) = faults(**variables)
+    assert fault.startswith(begin)
+
+
+def test_a_file_of_an_edges_that_cannot_be_read_is_a_fault():
+    params = {**EMPTY, "groups": GROUPS, "variables": {"one": GOOD}, "roles": ROLES, "files": {"one": ["no such hook"]}}
+    with pytest.raises(Refusal, match="no such hook"):
+        gpuchat_preflight.work(params, lambda _warning: None)
 
 
 def test_all_wrongs_of_all_variables_stand_in_one_message():

@@ -66,3 +66,21 @@ def test_each_host_is_described_with_the_rooms_that_it_has():
     found = describe(one, None)
     assert {host: part["rooms"] for host, part in found.items()} == {"a": ["gpuchat-room"], "b": []}
     assert found["a"]["openings"][-1]["networks"] == list(OFFICE)
+
+
+EVERYBODY = ((80,), (), "", "", 1000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        pytest.param({"edge_tls": "acme"}, [EVERYBODY, ((443,), OFFICE, "", "", 1000)], id="a directory asks by HTTP"),
+        pytest.param(
+            {"edge_tls": "acme", "edge_acme_challenge": "dns"}, [((80, 443), OFFICE, "", "", 1000)], id="by DNS"
+        ),
+        pytest.param({"edge_tls": "none"}, [((80,), OFFICE, "", "", 1000)], id="plain HTTP"),
+    ],
+)
+def test_an_edge_is_open_to_everybody_for_a_directory_alone(settings, wanted):
+    one = derive({"gpu": ["a"], "chat": ["a"], "edge": ["a"]}, {"a": {**SETTINGS, **settings}})
+    assert shown(one, "a")[1:] == wanted

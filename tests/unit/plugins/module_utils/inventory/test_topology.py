@@ -88,6 +88,46 @@ def test_parts_that_nobody_has_are_left_out():
         "edges": [],
         "behind": ["one"],
         "certified_names": [],
+        "needs_temporary_certificate": False,
         "hosts": {"one": {"engine": described(ONE, "one", "engine")}},
         "links": [],
     }
+
+
+PLAIN, DIRECTORY = {"edge_tls": "none"}, {"edge_tls": "acme", "edge_acme_agree_tos": True}
+BY_DNS = {**DIRECTORY, "edge_acme_challenge": "dns"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "ports"),
+    [
+        pytest.param({}, "https://chat.example.com", [80, 443], id="TLS"),
+        pytest.param(PLAIN, "http://chat.example.com", [80], id="plain HTTP"),
+        pytest.param({**PLAIN, "edge_http_port": 8080}, "http://chat.example.com:8080", [8080], id="at another port"),
+        pytest.param(DIRECTORY, "https://chat.example.com", [80, 443], id="a directory"),
+    ],
+)
+def test_people_are_served_by_tls_unless_there_is_none(settings, url, ports):
+    edge = described(ONE, "one", "edge", **settings)
+    assert (edge["url"], edge["ports"], edge["port"]) == (url, ports, ports[-1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "strict", "opened"),
+    [
+        pytest.param({}, ["tls.crt", "tls.key", "ca.crt"], False, False, id="own authority"),
+        pytest.param({"edge_certificate_file": "/x"}, ["tls.crt", "tls.key"], True, False, id="provided"),
+        pytest.param(DIRECTORY, ["acme.pem"], True, True, id="a directory"),
+        pytest.param(BY_DNS, ["acme.pem"], True, False, id="a directory by DNS"),
+        pytest.param(PLAIN, [], False, False, id="none"),
+    ],
+)
+def test_an_edge_has_the_files_of_its_certificate_and_no_others(settings, files, strict, opened):
+    edge = described(ONE, "one", "edge", **settings)
+    assert (edge["certificates"], edge["strict_transport"], edge["is_open_to_directory"]) == (files, strict, opened)
+
+
+@pytest.mark.parametrize(("settings", "names", "temporary"), [({}, 1, False), (PLAIN, 0, False), (DIRECTORY, 0, True)])
+def test_the_stack_signs_for_those_who_import_its_authority_alone(settings, names, temporary):
+    found = topology(ONE, **settings).as_dict()
+    assert (len(found["certified_names"]), found["needs_temporary_certificate"]) == (names, temporary)

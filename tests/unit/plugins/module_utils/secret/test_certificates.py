@@ -122,3 +122,28 @@ def test_one_that_ends_soon_is_a_warning():
 )
 def test_a_wildcard_stands_for_one_label(certified, asked, is_served):
     assert serves(certified, asked) is is_served
+
+
+def with_ways(*methods):
+    places = [x509.AccessDescription(one, x509.UniformResourceIdentifier("http://ocsp.example.com")) for one in methods]
+    builder = x509.CertificateBuilder().subject_name(name("chat")).issuer_name(name("ca")).public_key(KEY.public_key())
+    builder = builder.serial_number(1).not_valid_before(NOW - DAY).not_valid_after(NOW + DAY)
+    if places:
+        builder = builder.add_extension(x509.AuthorityInformationAccess(places), critical=False)
+    return pem(builder.sign(CA_KEY, hashes.SHA256()))
+
+
+OCSP, ISSUERS = x509.oid.AuthorityInformationAccessOID.OCSP, x509.oid.AuthorityInformationAccessOID.CA_ISSUERS
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [(with_ways(OCSP), True), (with_ways(ISSUERS), False), (with_ways(ISSUERS, OCSP), True), (with_ways(), False)],
+    ids=["a responder", "an issuer alone", "both", "neither"],
+)
+def test_an_answer_about_revocation_is_stapled_where_the_certificate_names_who_gives_it(text, found):
+    assert certificates_runner.names_responder({**GOOD, "certificate": text}) is found
+
+
+def test_a_file_that_cannot_be_read_names_nobody():
+    assert certificates_runner.names_responder({**GOOD, "certificate_problem": "x"}) is False

@@ -11,6 +11,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan 
     Certificate,
     Make,
     plan_secrets,
+    renewals,
     wrong_token,
 )
 
@@ -103,3 +104,37 @@ def test_a_diff_names_what_is_made_and_no_value():
     plan = plan_secrets({**ALL_TOKENS, "api_key": ""}, tls_names=[], certificate=None, now=NOW)
     (difference,) = plan.differences
     assert (difference.name, difference.before, difference.after) == ("secret api_key", "", "(made)\n")
+
+
+@pytest.mark.parametrize(
+    ("known", "temporary", "made"),
+    [
+        pytest.param(ALL_TOKENS, False, [], id="no directory"),
+        pytest.param(ALL_TOKENS, True, ["temporary"], id="a directory"),
+        pytest.param({**ALL_TOKENS, "temporary_key": "x", "temporary_certificate": "x"}, True, [], id="it is there"),
+        pytest.param({**ALL_TOKENS, "temporary_certificate": "x"}, True, ["temporary"], id="without its key"),
+    ],
+)
+def test_an_edge_that_asks_a_directory_starts_with_a_certificate_of_nobodys(known, temporary, made):
+    plan = plan_secrets(known, tls_names=[], certificate=None, now=NOW, temporary=temporary)
+    assert plan.actions == tuple(map(Make, made))
+
+
+def test_a_run_that_gives_hosts_nothing_renews_nothing_for_its_age_alone():
+    def made(there, **more):
+        return plan_secrets({**ALL_TOKENS, **AUTHORITY}, tls_names=["a"], certificate=there, now=NOW, **more).actions
+
+    old = certificate("a", left=RENEW_BEFORE - DAY)
+    assert made(old) == (Make("certificate"),)
+    assert made(old, renew=False) == ()
+    assert made(certificate("b"), renew=False) == (Make("certificate"),)
+
+
+def test_certificates_to_be_renewed_are_named_the_first_to_end_first():
+    left = {"h2": NOW + 9 * DAY, "the site": NOW + RENEW_BEFORE, "h1": NOW + 3 * DAY}
+    (warning,) = renewals(left, NOW)
+    assert warning.startswith("certificates of the stack's own authorities end: that of h1 on ")
+    assert "that of h2 on " in warning
+    assert "the site" not in warning
+    assert "playbooks/renew.yml" in warning
+    assert renewals({"the site": NOW + RENEW_BEFORE}, NOW) == []

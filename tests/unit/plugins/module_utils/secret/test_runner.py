@@ -26,7 +26,7 @@ NOW = datetime.datetime.now(UTC)
 
 def ensure(known=None, tls_names=NAMES, hosts=None, **more):
     given = {"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}, "rotate": [], "retire": []}
-    given |= {"clients": [], "given_api_key": None}
+    given |= {"clients": [], "given_api_key": None, "temporary": False, "renew": True}
     return runner.ensure({**given, **more})
 
 
@@ -341,3 +341,20 @@ def test_a_clients_key_that_somebody_wrote_is_refused_without_being_shown(with_c
     with pytest.raises(Refusal, match="api_key/reports is none of the keys that a run makes") as refused:
         ensure(wrong, clients=CLIENTS)
     assert "hunter2" not in str(refused.value)
+
+
+def test_the_certificate_before_the_first_is_nobodys_and_may_sign_nothing():
+    known = ensure(tls_names=[], temporary=True)["known"]
+    one = pem(known, "temporary_certificate")
+    assert one.subject == one.issuer
+    assert one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    key = serialization.load_pem_private_key(known["temporary_key"].encode(), None)
+    assert key.public_key() == one.public_key()
+    assert ensure(known, tls_names=[], temporary=True)["changed"] is False
+
+
+def test_a_run_that_gives_hosts_nothing_leaves_old_certificates_and_names_them(made, monkeypatch):
+    later(monkeypatch, 800)
+    found = ensure(made["known"], renew=False)
+    assert found["changed"] is False
+    assert any("that of the site on" in word for word in found["endings"])

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("state_directory")
 
 def entry(dest, content=None, **more):
     """Return one entry of ``files`` as the module's argument spec and action plugin leave it."""
-    usual = {"content": None, "secret_content": None, "folder": False, "mode": None, "secret": False, **ME}
-    return {**usual, "dest": str(dest), "content": content, **more}
+    usual = {"content": None, "secret_content": None, "folder": False, "mode": None, "secret": False, "keep": False}
+    return {**usual, **ME, "dest": str(dest), "content": content, **more}
 
 
 def secret(dest, content, **more):
@@ -271,3 +271,41 @@ def test_no_secret_stands_in_the_result_or_the_manifest(tmp_path):
     )
     assert "hunter2" not in json.dumps([result, manifest()])
     assert "plain text" in json.dumps(result["diff"])
+
+
+def test_a_file_to_be_kept_is_somebody_elses_once_it_is_there(tmp_path):
+    kept = tmp_path / "kept"
+    wanted = params(entry(kept, "first\n", keep=True))
+    assert files_runner.ensure(wanted, check=False)["changed"] is True
+    kept.write_text("of somebody else\n")
+    digest = manifest()["digest"]
+    assert files_runner.ensure(params(entry(kept, "second\n", keep=True)), check=False)["changed"] is False
+    assert (kept.read_text(), manifest()["digest"]) == ("of somebody else\n", digest)
+    kept.chmod(0o640)
+    assert files_runner.ensure(wanted, check=False)["changed"] is True
+    assert (kept.read_text(), mode_of(kept)) == ("of somebody else\n", "0o644")
+
+
+def test_a_validation_sees_what_is_kept(tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text("of somebody else\n")
+    code = python(f"sys.exit('first' in pathlib.Path(root + {str(kept)!r}).read_text())")
+    wanted = params(entry(kept, "first\n", keep=True), entry(tmp_path / "b", "b"), validate=code)
+    assert files_runner.ensure(wanted, check=False)["changed"] is True
+
+
+def test_a_part_of_a_set_is_written_and_the_rest_stays_and_both_are_validated(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    files_runner.ensure(params(entry(a, "one\n"), entry(b, "two\n")), check=False)
+    text = f"pathlib.Path(root + {str(b)!r}).read_text()"
+    part = {**params(entry(a, "new\n"), validate=python(f"sys.exit({text} != 'two\\n')")), "partial": True}
+    result = files_runner.ensure(part, check=False)
+    assert (result["changed"], a.read_text(), b.read_text()) == (True, "new\n", "two\n")
+    assert files_runner.ensure(part, check=False)["changed"] is False
+    whole = files_runner.ensure(params(entry(a, "new\n"), entry(b, "two\n")), check=False)
+    assert (whole["changed"], whole["digest"]) == (False, result["digest"])
+
+
+def test_a_part_of_a_set_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(Refusal, match="wanted those of a whole run; run site.yml first"):
+        files_runner.ensure({**params(entry(tmp_path / "a", "one\n")), "partial": True}, check=False)

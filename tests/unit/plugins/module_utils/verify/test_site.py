@@ -398,3 +398,52 @@ def test_each_host_behind_the_edge_has_a_row_of_its_own_where_ssh_alone_may_be_o
     found = first.judge(statuses(*open_ports))
     assert (found or "").startswith(said or "")
     assert (found is None) == (said is None)
+
+
+PLAIN = Site("chat.example.com", "qwen", address="10.0.0.1", http_port=8080, plain=True)
+
+
+def test_without_tls_everything_is_asked_by_http_and_the_first_row_says_what_that_means():
+    rows = checks(PLAIN)
+    assert PLAIN.url == "http://chat.example.com:8080"
+    assert not [check for check in rows if "https://" in " ".join(check.command)]
+    assert rows[0].name == "plain HTTP, which everybody on the way reads"
+    made = row(rows[0], seen("302 "))
+    assert made.status == PASSED
+    assert made.warning.startswith("nothing is encrypted: everybody on the way can read")
+    assert row(rows[0], seen("403 ")).status == FAILED
+
+
+def test_where_a_directory_asks_by_http_strangers_are_shown_to_get_nothing_else():
+    (check,) = [one for one in checks(Site("c", "m", open_to_directory=True)) if one.name not in CHECKS]
+    assert (check.name, check.vantage) == ("a foreign address gets nothing by plain HTTP", OUTSIDE)
+    assert check.judge(seen("403\n403\n403\n403\n403")) is None
+    assert check.judge(seen("403\n200\n403\n403\n403")) == "found 200 for /v1/models, wanted 403 for each"
+    assert check.judge(seen("403")) == "found 1 answers, wanted 5"
+
+
+def lived(end, date="Tue, 01 Jan 2030 00:00:00 GMT", begin="Jan  1 00:00:00 2029 GMT"):
+    """Return what curl says of a certificate."""
+    dates = f"*  start date: {begin}\n*  expire date: {end}\n< HTTP/2 302 \n< date: {date}\n"
+    return seen(stderr=f"* SSL connection using TLSv1.3 / X\n{dates}")
+
+
+@pytest.mark.parametrize(
+    ("what", "detail", "warns"),
+    [
+        pytest.param(lived("Jan 16 00:00:00 2030 GMT"), "ends on 2030-01-16", False, id="in time"),
+        pytest.param(lived("Jan 14 00:00:00 2030 GMT"), "ends on 2030-01-14", True, id="two weeks before"),
+        pytest.param(
+            lived("Jan  3 00:00:00 2030 GMT", begin="Dec 28 00:00:00 2029 GMT"), "ends on 2030-01-03", False, id="short"
+        ),
+        pytest.param(
+            lived("Jan  1 20:00:00 2030 GMT", begin="Dec 26 20:00:00 2029 GMT"), "ends on 2030-01-01", True, id="late"
+        ),
+        pytest.param(seen(stderr="* SSL connection using TLSv1.3 / X"), "", False, id="a curl that says nothing of it"),
+        pytest.param(lived("soon GMT"), "", False, id="another form"),
+    ],
+)
+def test_the_end_of_the_certificate_is_shown_and_told_in_time(what, detail, warns):
+    made = row(CHECKS["certificate and protocol"], what)
+    assert (made.status, made.detail, bool(made.warning)) == (PASSED, detail, warns)
+    assert "playbooks/renew.yml" in made.warning or not warns
