@@ -20,7 +20,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
 PLUGINS = pathlib.Path(__file__).resolve().parents[3]
-PACKAGE = "gpuchat_on_control_node"
+PACKAGE = "control_node_of_gpuchat"
 
 
 def run(action: Any, args: Mapping[str, object]) -> dict[str, Any]:

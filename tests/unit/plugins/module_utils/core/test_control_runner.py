@@ -84,8 +84,7 @@ def test_what_it_is_given_is_plain_data():
 
 
 def test_a_secret_option_stands_in_no_result(monkeypatch):
-    from gpuchat_on_control_node.library import gpuchat_verify  # noqa: PLC0415
-
-    monkeypatch.setattr(gpuchat_verify.site_runner, "ensure", lambda params, check: {"rows": [params["api_key"]]})
+    runner = control_runner._read("gpuchat_verify").site_runner
+    monkeypatch.setattr(runner, "ensure", lambda params, check: {"rows": [params["api_key"]]})
     result, _said = ran("gpuchat_verify", {"site": {"domain": "c", "model": "m"}, "api_key": "s3cret-k3y"})
     assert "s3cret-k3y" not in to_text(result)
