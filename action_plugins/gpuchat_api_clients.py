@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 
 # By its path, for a checkout has no name by which its plugins could import it.
 _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
-_SPEC = importlib.util.spec_from_file_location("gpuchat_control_runner", _PATH)
+_SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
 
