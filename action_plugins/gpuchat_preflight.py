@@ -23,7 +23,12 @@ _SPEC.loader.exec_module(control_runner)
 
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
 CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
-FILES = {"edge_acme_dns_hook": "a program", "edge_acme_authority_file": "certificates in PEM form"}
+FILES = {
+    "edge_acme_dns_hook": "a program",
+    "edge_acme_authority_file": "certificates in PEM form",
+    "edge_client_authority_file": "certificates in PEM form",
+    "edge_password_file": "names with hashed passwords, as htpasswd writes them",
+}
 ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 LOGINS = "gpuchat_registry_logins"
 

@@ -58,7 +58,7 @@ BELOW_CLOSED = ("v1/chat/completions/render", "v1/score")
 
 ERRORS = {
     401: ("authentication_error", "A valid API key is needed in the Authorization header."),
-    403: ("permission_error", "This address is not in the networks that may use this service."),
+    403: ("permission_error", "This address, or this browser without a certificate, may not use this service."),
     404: ("invalid_request_error", "There is no such path here."),
     405: ("invalid_request_error", "This method is not allowed here."),
     413: ("invalid_request_error", "The request is too large."),

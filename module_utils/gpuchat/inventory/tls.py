@@ -19,7 +19,8 @@ FOR_A_DIRECTORY = (
     "edge_acme_eab_kid",
     "edge_acme_email",
 )
-SETTINGS = ("edge_tls", "edge_certificate_file", "edge_acme_challenge", *FOR_A_DIRECTORY)
+CLIENTS = "edge_client_authority_file"
+SETTINGS = ("edge_tls", "edge_certificate_file", "edge_acme_challenge", CLIENTS, *FOR_A_DIRECTORY)
 """What decides, beside the names and the allowed networks."""
 
 EAB_KEY = "edge_acme_eab_hmac_key"
@@ -82,6 +83,11 @@ def faults(
         yield (
             f"edge_tls is {chosen} and edge_certificate_file is {file}; wanted one source of the certificate; set "
             "edge_tls to provided, or take edge_certificate_file away"
+        )
+    if chosen == NONE and settings.get(CLIENTS):
+        yield (
+            f"edge_tls is none and {CLIENTS} is {settings[CLIENTS]}; wanted TLS, by which browsers show certificates; "
+            f"set edge_tls to selfsigned, or take {CLIENTS} away"
         )
     if chosen == NONE:
         yield from _plain(networks)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import pathlib
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -81,3 +83,58 @@ def test_whoever_is_no_proxy_is_who_it_is_whatever_it_says(stack: Stack, office:
     known = "--cookie LOBE_THEME_NEUTRAL_COLOR=mauve"
     assert stack.on("probe", f"{asked} {known} 'https://{stack.domain}{CHAT}'") == "200"
     assert stack.on("probe", f"{asked} {header} https://{stack.domain}{API}") == "403"
+
+
+NAME, PASSWORD = "ada", "a password of hers"
+
+
+@pytest.fixture(scope="module")
+def people(stack: Stack, office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    """A folder with what people show: certificates of an authority of the owner's and of another, and a password."""
+    folder = tmp_path_factory.mktemp("people")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("ours", "theirs"):
+        openssl(folder, "req", "-x509", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
+        openssl(folder, "req", *key, "-subj", "/CN=ada", "-keyout", f"of-{name}.key", "-out", f"of-{name}.csr")
+        signer = ("-CA", f"{name}.crt", "-CAkey", f"{name}.key", "-CAcreateserial")
+        openssl(folder, "x509", "-req", "-in", f"of-{name}.csr", *signer, "-out", f"of-{name}.crt")
+    hashed = openssl(folder, "passwd", "-5", PASSWORD).strip()
+    (folder / "passwords").write_text(f"{NAME}:{hashed}\n")
+    variables = {"edge_client_authority_file": f"{folder}/ours.crt", "edge_password_file": f"{folder}/passwords"}
+    stack.must_play("--tags", "edge", "-e", json.dumps(variables))
+    return folder
+
+
+def openssl(folder: pathlib.Path, *words: str) -> str:
+    return subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("certificate", "password", "status"),
+    [
+        pytest.param("of-ours", PASSWORD, 200, id="both"),
+        pytest.param("of-ours", "", 401, id="a certificate alone"),
+        pytest.param("of-ours", "wrong", 401, id="a wrong password"),
+        pytest.param("", PASSWORD, 403, id="a password alone"),
+        pytest.param("of-theirs", PASSWORD, 403, id="somebody else's certificate"),
+    ],
+)
+def test_people_show_a_certificate_and_a_password_where_that_is_asked_for(
+    stack: Stack, people: pathlib.Path, certificate: str, password: str, status: int
+) -> None:
+    words = ["--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve"]
+    words += (
+        ["--cert", str(people / f"{certificate}.crt"), "--key", str(people / f"{certificate}.key")]
+        if certificate
+        else []
+    )
+    words += ["--user", f"{NAME}:{password}"] if password else []
+    assert stack.curl(CHAT, *words, key=False)[0] == status
+
+
+def test_programs_show_their_key_alone(stack: Stack, people: pathlib.Path) -> None:
+    assert stack.curl(API)[0] == 200
+
+
+def test_passwords_stand_in_a_file_that_the_edge_alone_reads(stack: Stack, people: pathlib.Path) -> None:
+    assert stack.on("edge", "stat -c '%a %U %G' /etc/gpuchat/edge/passwords").strip() == "640 root www-data"

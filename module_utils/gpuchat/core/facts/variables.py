@@ -122,6 +122,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "gpuchat_files": {
         "files": (
             "edge_certificate_file",
+            "edge_client_authority_file",
         ),
         "files.content": (
             "edge_acme_authority_file",
