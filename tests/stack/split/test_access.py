@@ -116,7 +116,7 @@ def openssl(folder: pathlib.Path, *words: str) -> str:
         pytest.param("of-ours", "", 401, id="a certificate alone"),
         pytest.param("of-ours", "wrong", 401, id="a wrong password"),
         pytest.param("", PASSWORD, 403, id="a password alone"),
-        pytest.param("of-theirs", PASSWORD, 403, id="somebody else's certificate"),
+        pytest.param("of-theirs", PASSWORD, 400, id="somebody else's certificate"),
     ],
 )
 def test_people_show_a_certificate_and_a_password_where_that_is_asked_for(
