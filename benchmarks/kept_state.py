@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 from dataclasses import dataclass
 
 import yaml
@@ -46,12 +47,28 @@ class Project:
     container: str
 
 
+@dataclass(frozen=True, order=True)
+class Network:
+    """A container network without a way out."""
+
+    name: str
+    subnet: str
+    bridge: str
+
+    @property
+    def command(self) -> str:
+        """Return what makes it where it is not there, and says so."""
+        options = f"--internal --subnet {self.subnet} --opt com.docker.network.bridge.name={self.bridge}"
+        return f"docker network inspect {self.name} >/dev/null 2>&1 || docker network create {options} {self.name}"
+
+
 @dataclass(frozen=True)
 class State:
     packages: tuple[str, ...]
     masked: tuple[str, ...]
     folders: tuple[Folder, ...]
     files: tuple[File, ...]
+    networks: tuple[Network, ...]
     projects: tuple[Project, ...]
     units: tuple[str, ...]
 
@@ -64,6 +81,7 @@ class State:
             masked=tuple(sorted(data["masked"])),
             folders=tuple(sorted({Folder(**one) for one in data["folders"]})),
             files=tuple(sorted(File(**one) for one in data["files"])),
+            networks=tuple(sorted(Network(**one) for one in data["networks"])),
             projects=tuple(sorted(Project(**one) for one in data["projects"])),
             units=tuple(sorted(data["units"])),
         )
@@ -90,6 +108,8 @@ class State:
         if file.path == DAEMON_JSON:
             return "docker.service"
         folder = str(pathlib.PurePath(file.path).parent)
+        if folder.endswith(".service.d"):  # a part of somebody else's unit, for a file of ours
+            (folder,) = {str(pathlib.PurePath(path).parent) for path in re.findall(r"/etc/gpuchat/\S+", file.content)}
         for project in self.projects:
             if pathlib.PurePath(project.file).parent == pathlib.PurePath(folder):
                 return project.name
@@ -121,4 +141,6 @@ class State:
         for shown, file in zip(data["files"], self.files, strict=True):
             shown["service"] = self.service_of(file)
             del shown["content"]
+        for shown, network in zip(data["networks"], self.networks, strict=True):
+            shown["command"] = network.command
         return json.dumps(data, indent=1)

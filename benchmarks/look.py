@@ -52,9 +52,20 @@ projects = [
     if runs(container)
 ]
 
+ids = lines("docker", "network", "ls", "--quiet", "--filter", "type=custom")
+networks = [
+    {
+        "name": network["Name"],
+        "subnet": network["IPAM"]["Config"][0]["Subnet"],
+        "bridge": network["Options"]["com.docker.network.bridge.name"],
+    }
+    for network in (json.loads("\n".join(lines("docker", "network", "inspect", *ids))) if ids else [])
+    if network["Internal"]
+]
+
 kinds = ("--type=service", "--plain", "--no-legend")
 active = {line.split()[0] for line in lines("systemctl", "list-units", "--state=active", *kinds)}
 enabled = {line.split()[0] for line in lines("systemctl", "list-unit-files", "--state=enabled", *kinds)}
 
 found = {"packages": lines("apt-mark", "showmanual"), "masked": masked, "folders": folders, "files": files}
-json.dump({**found, "projects": projects, "units": sorted(active & enabled)}, sys.stdout)
+json.dump({**found, "networks": networks, "projects": projects, "units": sorted(active & enabled)}, sys.stdout)

@@ -47,12 +47,22 @@ def our_stack(state: State, sources: pathlib.Path) -> list[Task]:
         if service == "docker.service":
             settings = json.loads(next(file.content for file in files if file.path == DAEMON_JSON))
             tasks.append({"name": "Docker", "gpuchat_docker_daemon": {"settings": settings, "service": "docker"}})
+            tasks += _networks(state)
         else:
             entries = [_entry(folder) for folder in state.folders if _belongs(folder, files)]
             entries += [{**_entry(file), "template": f"{sources}{file.path}"} for file in files]
             kept = {"name": f"bench-{service}", "files": entries, "service": _our_service(state, service)}
             tasks.append({"name": f"Files and service of {service}", "gpuchat_files": kept})
     return tasks
+
+
+def _networks(state: State) -> list[Task]:
+    """Make each container network by Docker's own command: stock modules have none for it."""
+    made: Task = {"register": "made", "changed_when": "made.stdout != ''"}
+    return [
+        {"name": f"Network {network.name}", "ansible.builtin.shell": network.command, **made}
+        for network in state.networks
+    ]
 
 
 def _our_service(state: State, service: str) -> Task:
@@ -104,6 +114,7 @@ def stock_stack(state: State, sources: pathlib.Path) -> list[Task]:
         items = [_stock_item(file) for file in state.files_of(service)]
         place: Task = {"name": f"Files of {service}", "ansible.builtin.template": copied, "loop": items}
         tasks += [{**place, "register": "kept"}, {"name": f"Run {service}", **_stock_service(state, service)}]
+        tasks += _networks(state) if service == "docker.service" else []
     others = sorted(set(state.units) - set(services(state)))
     started = {"name": "{{ item }}", "state": "started", "enabled": True}
     tasks.append({"name": "Other services", "ansible.builtin.systemd_service": started, "loop": others})

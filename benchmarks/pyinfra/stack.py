@@ -44,6 +44,24 @@ def project_runs(file, container):
         yield f"docker compose --file {file} up --detach --wait"
 
 
+class Networks(FactBase):
+    """Names of Docker's networks."""
+
+    def command(self):
+        return "docker network ls --format '{{.Name}}' 2>/dev/null || true"
+
+    def process(self, output):
+        return list(output)
+
+
+@operation()
+def network_is_there(name, command):
+    if name in host.get_fact(Networks):
+        host.noop(f"the network {name} is there")
+    else:
+        yield command
+
+
 def placed(entry, operation_of, **how):
     """Place a file or folder; return all that can have changed it."""
     root = entry["uid"] == entry["gid"] == 0
@@ -94,6 +112,8 @@ for service in sorted(with_files, key=lambda name: name != "docker.service"):
             name=f"Restart {service}", service=service, restarted=True, daemon_reload=True, _if=any_changed(*changes)
         )
         systemd.service(name=f"Run {service}", service=service, running=True, enabled=True)
+    for network in state["networks"] if service == "docker.service" else ():
+        network_is_there(name=f"Network {network['name']}", **{key: network[key] for key in ("name", "command")})
 for unit in state["units"]:
     if unit not in with_files:
         systemd.service(name=f"Run {unit}", service=unit, running=True, enabled=True)

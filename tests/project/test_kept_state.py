@@ -16,7 +16,7 @@ BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import plays  # noqa: E402
-from kept_state import DAEMON_JSON, File, Folder, Project, State  # noqa: E402
+from kept_state import DAEMON_JSON, File, Folder, Network, Project, State  # noqa: E402
 
 sys.path.remove(str(BENCHMARKS))
 
@@ -35,11 +35,14 @@ COMPOSE_FILE = file("/etc/gpuchat/engine/compose.yml", yaml.safe_dump(COMPOSE))
 KEY = file("/etc/gpuchat/engine/key", "secret", 69980)
 SITE = file("/etc/gpuchat/edge/nginx.conf", "events {}")
 EDGE = file("/etc/systemd/system/edge.service", UNIT)
+DROP_IN = file("/etc/systemd/system/nftables.service.d/x.conf", "[Service]\nExecStartPost=/x -f /etc/gpuchat/edge/x\n")
+ROOM = Network("room", "172.16.255.248/29", "room")
 STATE = State(
     packages=("docker.io", "nginx"),
     masked=("nginx.service",),
     folders=(Folder("/etc/gpuchat/engine", 0, 0, "0755"),),
-    files=(SETTINGS, SITE, COMPOSE_FILE, KEY, EDGE),
+    files=(SETTINGS, SITE, COMPOSE_FILE, KEY, EDGE, DROP_IN),
+    networks=(ROOM,),
     projects=(Project("engine", COMPOSE_FILE.path, "engine"),),
     units=("docker.service", "edge.service"),
 )
@@ -53,6 +56,7 @@ STATE = State(
         (KEY, "engine"),
         (SITE, "edge.service"),
         (EDGE, "edge.service"),
+        (DROP_IN, "edge.service"),
     ],
     ids=lambda one: one.path if isinstance(one, File) else one,
 )
@@ -71,10 +75,13 @@ def test_a_file_that_nothing_takes_up_is_told() -> None:
         dataclasses.replace(STATE, packages=("docker.io",)),
         dataclasses.replace(STATE, projects=()),
         dataclasses.replace(STATE, units=("docker.service",)),
-        dataclasses.replace(STATE, files=(SETTINGS, dataclasses.replace(SITE, mode="0600"), COMPOSE_FILE, KEY, EDGE)),
-        dataclasses.replace(STATE, files=(SETTINGS, file(SITE.path, "changed"), COMPOSE_FILE, KEY, EDGE)),
+        dataclasses.replace(
+            STATE, files=(SETTINGS, dataclasses.replace(SITE, mode="0600"), COMPOSE_FILE, KEY, EDGE, DROP_IN)
+        ),
+        dataclasses.replace(STATE, files=(SETTINGS, file(SITE.path, "changed"), COMPOSE_FILE, KEY, EDGE, DROP_IN)),
+        dataclasses.replace(STATE, networks=()),
     ],
-    ids=["a package", "a container", "a service", "a mode", "a content"],
+    ids=["a package", "a container", "a service", "a mode", "a content", "a network"],
 )
 def test_what_a_host_lacks_is_seen_without_its_secrets(found: State) -> None:
     (missing,) = STATE.missing(found)
@@ -99,7 +106,14 @@ def test_small_containers_keep_all_but_what_they_run() -> None:
 @pytest.mark.parametrize("make", [plays.our_stack, plays.stock_stack])
 def test_each_play_names_each_package_file_and_service(make) -> None:  # type: ignore[no-untyped-def]
     written = json.dumps(make(STATE, pathlib.Path("/sources")))
-    names = (*STATE.packages, "edge", "engine", "docker", *(one.path for one in STATE.files if one != SETTINGS))
+    names = (
+        *STATE.packages,
+        ROOM.subnet,
+        "edge",
+        "engine",
+        "docker",
+        *(one.path for one in STATE.files if one != SETTINGS),
+    )
     assert [name for name in names if name not in written] == []
 
 
