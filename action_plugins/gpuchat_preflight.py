@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import importlib.util
 import os
 import pathlib
@@ -21,6 +22,7 @@ _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
 
+MARK = os.urandom(16)  # by which one secret is told from another in this run, and in no other
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
 CERTIFICATE = ("edge_certificate_file", "edge_certificate_key_file")
 FILES = {
@@ -44,7 +46,7 @@ class ActionModule(ActionBase):
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": []})
-        prefixes = tuple(f"{role}_" for role in roles if role != "stack") + ("gpuchat_", "plan_")
+        prefixes = tuple(f"{role}_" for role in roles if role != "stack") + ("gpuchat_", "plan_", "keys_")
         for host in groups["all"]:
             given = self._given(host, task_vars, options)
             args["variables"][host], args["secrets"][host], args["others"][host] = {}, {}, []
@@ -147,6 +149,7 @@ def _about(value):
         "is_empty": value in (None, ""),
         "is_plain": bool(HEADER.fullmatch(str(value))),
         "length": len(str(value)),
+        "mark": hashlib.blake2b(str(value).encode(), key=MARK, digest_size=8).hexdigest(),
     }
 
 

@@ -35,8 +35,19 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             for name in ("file", "authority_file"):
                 os.makedirs(os.path.dirname(args[name]), exist_ok=True)
+        args["given_api_key"] = self._given_api_key(task_vars)
         with _alone(os.path.dirname(args["file"])):
             return self._made(args)
+
+    def _given_api_key(self, task_vars):
+        """Return the owner's key where a variable gives it; not by the task's arguments, which callbacks may record."""
+        preflight = task_vars.get("__gpuchat_preflight") or {}
+        given = preflight.get("given_secrets") or {}
+        for host in (preflight.get("topology") or {}).get("edges") or []:
+            if "api_key" in given.get(host, ()):
+                found = task_vars["hostvars"][host].get("gpuchat_api_key", task_vars.get("gpuchat_api_key"))
+                return self._templar.template(found)
+        return ""
 
     def _made(self, args):
         path = args["file"]

@@ -44,6 +44,11 @@ options:
         description: Connections that one IPv4 address may have at a time; any number where it is 0.
         type: int
         default: 0
+      unlimited:
+        description: Networks among O(openings[].networks) whose addresses may have any number.
+        type: list
+        elements: str
+        default: []
   rooms:
     description: Bridges whose containers reach what O(openings) name for them, and nothing else.
     type: list
@@ -107,6 +112,7 @@ OPENING = {
     "address": {"type": "str", "default": ""},
     "interface": {"type": "str", "default": ""},
     "connections": {"type": "int", "default": 0},
+    "unlimited": {"type": "list", "elements": "str", "default": []},
 }
 
 

@@ -32,12 +32,16 @@ options:
   clients:
     description:
       - Programs that have a key of the model API, each with C(name), and with C(expires), the last day of its key.
-      - The keys of those that are not named are forgotten.
+      - The edge refuses the keys of those that are not named.
     type: list
     elements: dict
     default: []
+  forget:
+    description: Forget the keys of clients that are not named, so that one of the same name gets another later.
+    type: bool
+    default: false
   given_api_key:
-    description: The owner's key of the model API, where a variable gives it in place of the stack's own.
+    description: The owner's key of the model API, where a variable gives it; set by the action plugin.
     type: str
   hosts:
     description:
@@ -139,6 +143,7 @@ def main() -> None:
             "authority_file": {"type": "path", "required": True},
             "tls_names": {"type": "list", "elements": "str", "default": []},
             "clients": {"type": "list", "elements": "dict", "default": []},
+            "forget": {"type": "bool", "default": False},
             "given_api_key": {"type": "str", "no_log": True},
             "hosts": {"type": "dict", "default": {}},
             "rotate": {"type": "list", "elements": "str", "default": []},

@@ -86,6 +86,14 @@ options:
         description: Whether people are served by plain HTTP alone.
         type: bool
         default: false
+      asks_certificate:
+        description: Whether people show a certificate before they see the chat.
+        type: bool
+        default: false
+      asks_password:
+        description: Whether people give a password before they see the chat.
+        type: bool
+        default: false
       open_to_directory:
         description: Whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
         type: bool
@@ -192,6 +200,8 @@ def main() -> None:
         "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
         "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
         "plain": {"type": "bool", "default": False},
+        "asks_certificate": {"type": "bool", "default": False},
+        "asks_password": {"type": "bool", "default": False},
         "open_to_directory": {"type": "bool", "default": False},
     }
     module = AnsibleModule(

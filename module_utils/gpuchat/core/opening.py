@@ -19,6 +19,7 @@ class Opening:
         address: the host's address that is meant; empty for each of them.
         interface: the host's interface by which they come; empty for each of them.
         connections: how many one address may have at a time; 0 for any number.
+        unlimited: networks among them whose addresses may have any number.
     """
 
     ports: tuple[int, ...]
@@ -26,12 +27,25 @@ class Opening:
     address: str = ""
     interface: str = ""
     connections: int = 0
+    unlimited: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Opening:
         """Return the one that a module's option describes."""
-        return cls(**{**given, "ports": tuple(given["ports"]), "networks": tuple(given["networks"])})
+        return cls(
+            **{
+                **given,
+                "ports": tuple(given["ports"]),
+                "networks": tuple(given["networks"]),
+                "unlimited": tuple(given["unlimited"]),
+            }
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for the roles."""
-        return {**asdict(self), "ports": list(self.ports), "networks": list(self.networks)}
+        return {
+            **asdict(self),
+            "ports": list(self.ports),
+            "networks": list(self.networks),
+            "unlimited": list(self.unlimited),
+        }

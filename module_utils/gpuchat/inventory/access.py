@@ -52,6 +52,12 @@ def derive(settings: Mapping[str, object]) -> Access:
 
 def faults(settings: Mapping[str, object]) -> Iterator[str]:
     """Say what is wrong with the variables together; each by itself is sound."""
+    everybody = [str(one) for one in _networks(settings.get(PROXIES)) if one.prefixlen == 0]
+    if everybody:
+        yield (
+            f"{PROXIES} holds {', '.join(everybody)}, so anybody could say to be anybody; wanted the proxies' own "
+            f"addresses; set {PROXIES} to them"
+        )
     if not settings.get(ALLOWED):
         return
     access = derive(settings)

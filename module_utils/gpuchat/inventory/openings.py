@@ -25,12 +25,11 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     for edge in (one for one in topology.of(EDGE) if one.host == host):
         site = topology.sites[host]
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)
-        if site.access.proxies:  # one address of theirs stands for any number of people
-            connections = 0
+        proxies = site.access.proxies  # one address of theirs stands for any number of people
         if site.is_open_to_directory:
-            found.append(Opening((site.http_port,), connections=connections))
+            found.append(Opening((site.http_port,), connections=connections, unlimited=proxies))
         ports = (edge.port,) if site.is_open_to_directory else site.ports
-        found.append(Opening(ports, site.access.connecting, connections=connections))
+        found.append(Opening(ports, site.access.connecting, connections=connections, unlimited=proxies))
     return tuple(found)
 
 

@@ -70,12 +70,13 @@ EXAMPLES: Mapping[str, object] = {
     "plan_gpus": [{"name": "NVIDIA L40S", "count": 2}],
 }
 
-PLAN_OPTIONS: Mapping[str, Mapping[str, object]] = {
+PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "plan_gpus": {"type": "list", "elements": "dict"},
     "plan_folder": {"type": "path"},
     "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
+    "keys_client": {"type": "str"},
 }
-"""Variables of playbooks/plan.yml."""
+"""Variables of playbooks/plan.yml and playbooks/keys.yml."""
 
 NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
@@ -91,12 +92,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Secret:
-    """What may be known of a secret: its type and length, whether it is empty, whether a header can hold it."""
+    """What may be known of a secret: its type and length, whether it is empty, whether a header can hold it.
+
+    Attributes:
+        mark: the same for the same secret, within one run.
+    """
 
     kind: str
     is_empty: bool = False
     is_plain: bool = True
     length: int = 43
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class Specification:
 
     @property
     def options(self) -> Mapping[str, Mapping[str, object]]:
-        return {**PLAN_OPTIONS, **{name: one for options in self.roles.values() for name, one in options.items()}}
+        return {**PLAYBOOK_OPTIONS, **{name: one for options in self.roles.values() for name, one in options.items()}}
 
     @property
     def known(self) -> frozenset[str]:
@@ -147,7 +153,7 @@ class Specification:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        return (*(f"{role}_" for role, options in self.roles.items() if options and role != "stack"), "plan_")
+        return (*(f"{role}_" for role, options in self.roles.items() if options and role != "stack"), "plan_", "keys_")
 
     def default(self, name: str) -> object:
         return self.options.get(name, {}).get("default")
@@ -226,6 +232,7 @@ def site_names(inventory: Inventory, host: str) -> list[str]:
 SETTINGS = (
     "gpuchat_domain",
     *access.VARIABLES,
+    "edge_password_file",
     "gpuchat_private_address",
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
@@ -315,6 +322,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
     _addresses(inventory, wanted, findings)
     if "edge" in wanted:
         _same_everywhere(inventory, findings)
+        _same_secret(inventory, findings)
     _probe_host(inventory, findings)
     return findings
 
@@ -691,6 +699,16 @@ def _same_everywhere(inventory: Inventory, findings: Findings) -> None:
         if len(values) > 1:
             found = ", ".join(sorted(values))
             findings.fault(f"{name} differs between hosts ({found}); wanted one value; set {name} under all: vars:")
+
+
+def _same_secret(inventory: Inventory, findings: Findings) -> None:
+    """Find an owner's key that only some edges would know."""
+    marks = {host: inventory.secrets.get(host, {}).get("gpuchat_api_key") for host in inventory.hosts("edge")}
+    if len({one.mark if one else "" for one in marks.values()}) > 1:
+        findings.fault(
+            "gpuchat_api_key differs between the hosts of the group edge; wanted one key; set gpuchat_api_key under "
+            "edge: vars:"
+        )
 
 
 def _is_own_ipv4(address: str) -> bool:

@@ -20,7 +20,14 @@ FOR_A_DIRECTORY = (
     "edge_acme_email",
 )
 CLIENTS = "edge_client_authority_file"
-SETTINGS = ("edge_tls", "edge_certificate_file", "edge_acme_challenge", CLIENTS, *FOR_A_DIRECTORY)
+SETTINGS = (
+    "edge_tls",
+    "edge_certificate_file",
+    "edge_acme_challenge",
+    "edge_trusted_proxies",
+    CLIENTS,
+    *FOR_A_DIRECTORY,
+)
 """What decides, beside the names and the allowed networks."""
 
 EAB_KEY = "edge_acme_eab_hmac_key"
@@ -90,12 +97,19 @@ def faults(
             f"set edge_tls to selfsigned, or take {CLIENTS} away"
         )
     if chosen == NONE:
-        yield from _plain(networks)
+        proxies = settings.get("edge_trusted_proxies")
+        yield from _plain(networks, [str(one) for one in proxies] if isinstance(proxies, (list, tuple)) else [])
     elif chosen == ACME:
         yield from _acme(settings, names, given_secrets, edges)
 
 
-def _plain(networks: Sequence[str]) -> Iterator[str]:
+def _plain(networks: Sequence[str], proxies: Sequence[str]) -> Iterator[str]:
+    far = [one for one in proxies if not is_private(one)]
+    if far:
+        yield (
+            f"edge_tls is none and edge_trusted_proxies holds {', '.join(far)}; wanted proxies in private networks "
+            "alone, for everybody on the way between them and the edge reads all; set edge_tls to selfsigned"
+        )
     public = [one for one in networks if not is_private(one)]
     if public:
         yield (

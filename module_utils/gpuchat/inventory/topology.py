@@ -102,6 +102,8 @@ class Site:
         rate: requests a second that one address may make.
         burst: further requests that are let through at once.
         access: from where it may be used.
+        asks_certificate: whether people show one before they see the chat.
+        asks_password: whether they give one.
     """
 
     names: tuple[str, ...]
@@ -112,6 +114,8 @@ class Site:
     rate: int
     burst: int
     access: Access
+    asks_certificate: bool = False
+    asks_password: bool = False
 
     @property
     def own_authority(self) -> bool:
@@ -224,6 +228,8 @@ class Topology:
                 rate=site.rate,
                 burst=site.burst,
                 access=site.access.as_dict(),
+                asks_certificate=site.asks_certificate,
+                asks_password=site.asks_password,
             )
         return described
 
@@ -267,6 +273,8 @@ def _site(settings: Mapping[str, object]) -> Site:
         rate=_whole(settings, "edge_api_rate"),
         burst=_whole(settings, "edge_api_burst"),
         access=access.derive(settings),
+        asks_certificate=bool(settings.get(tls.CLIENTS)),
+        asks_password=bool(settings.get("edge_password_file")),
     )
 
 

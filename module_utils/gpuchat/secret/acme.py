@@ -73,9 +73,10 @@ def plan(
         is_served: whether nginx has it already.
         now: the present time, in UTC.
     """
-    why = _why(held, frozenset(names), directory, challenge, now)
+    wanted = frozenset(name.lower() for name in names)
+    why = _why(held, wanted, directory, challenge, now)
     if why:
-        after = _shown(frozenset(names), directory, challenge, "a new one")
+        after = _shown(wanted, directory, challenge, "a new one")
         return Plan((Difference("certificate", _of(held), after),), (Ask(), Install()), why)
     if not is_served:
         served = Difference("certificate at the edge", "another\n", _of(held))

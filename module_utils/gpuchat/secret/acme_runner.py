@@ -75,7 +75,7 @@ def _ask(params: Mapping[str, Any]) -> None:
     # The key that joins the account to its owner stands in that file, for everybody sees a command.
     command = [host.program("certbot") or "certbot", "certonly", "--config", params["configuration"]]
     command += ["--cert-name", params["certificate_name"], "--force-renewal"]
-    command += [word for name in params["names"] for word in ("--domains", name)]
+    command += [word for name in params["names"] for word in ("--domains", name.lower())]
     trusted = {"REQUESTS_CA_BUNDLE": params["authority_file"]} if params["authority_file"] else {}
     output = host.run(command, LONGEST, trusted)
     if output.rc != 0:

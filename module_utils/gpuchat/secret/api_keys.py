@@ -50,6 +50,11 @@ def clients_of(known: Mapping[str, str]) -> list[str]:
     return [name for name in names if not name.endswith(PREVIOUS)]
 
 
+def owners(known: Mapping[str, str]) -> list[str]:
+    """Return the names of the owner's keys that are kept: the one, and its predecessor while a rotation lasts."""
+    return [name for name in (OWNER, f"{OWNER}{PREVIOUS}") if known.get(name)]
+
+
 def compose(key_id: str, secret: str) -> str:
     return f"sk-{key_id}-{secret}"
 
@@ -62,18 +67,18 @@ def id_of(key: str) -> str:
 def wrong_key(name: str, value: object) -> str:
     """Say what is wrong with a client's key that somebody wrote into the file of secrets; never the key itself."""
     is_right = isinstance(value, str) and KEY.fullmatch(value)
-    return "" if is_right else f"{name} is none of the keys that a run makes; take the line away and one is made"
+    return "" if is_right else f"{name} is none of the keys that a run makes; wanted one of these"
 
 
-def describe(known: Mapping[str, str], ends: Mapping[str, str], owners: str = "") -> list[dict[str, object]]:
+def describe(known: Mapping[str, str], ends: Mapping[str, str], given: str = "") -> list[dict[str, object]]:
     """Return all keys that are valid, as the edge knows them, each id once: it finds one by that.
 
     Args:
         known: secrets by name.
         ends: clients, each with the last day of its key (``2030-12-31``, UTC), or an empty text.
-        owners: the owner's key where a variable gives it; the stack's own ones do not count then.
+        given: the owner's key where a variable gives it; the stack's own ones do not count then.
     """
-    keys = [_described(OWNER, owners)] if owners else [_described(OWNER, key) for key in _all(known, OWNER)]
+    keys = [_described(OWNER, key) for key in ([given] if given else [known[name] for name in owners(known)])]
     for client, last_day in ends.items():
         keys += [_described(client, key, end_of(last_day)) for key in _all(known, entry(client))]
     first: dict[str, ApiKey] = {}

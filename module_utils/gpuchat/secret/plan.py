@@ -169,6 +169,7 @@ def plan_secrets(
     certificate: Certificate | None,
     now: datetime.datetime,
     clients: Sequence[str] = (),
+    forget: bool = False,
     hosts: Mapping[str, Sequence[str]] | None = None,
     host_certificates: Mapping[str, Certificate | None] | None = None,
     rotate: Sequence[str] = (),
@@ -183,7 +184,8 @@ def plan_secrets(
         tls_names: names for a certificate from the private authority; none where the owner brings one.
         certificate: the certificate that is there.
         now: the present time, in UTC.
-        clients: who has a key of the model API; that of anybody else is forgotten.
+        clients: who has a key of the model API.
+        forget: whether the keys of others are forgotten; until then they are kept, and the edge refuses them.
         hosts: hosts that need a certificate for each other, with the names of what they serve.
         host_certificates: those that are there, by host.
         rotate: what to make anew though it is there.
@@ -220,7 +222,7 @@ def plan_secrets(
     words = [f"{make.name} {make.host}".strip() for make in makes]
     kept = overlapping(clients)
     old = [previous(entry) for name, entry in kept.items() if name in retire and known.get(previous(entry))]
-    for client in api_keys.clients_of(known):
+    for client in api_keys.clients_of(known) if forget else ():
         entry = api_keys.entry(client)
         old += [name for name in (entry, previous(entry)) if client not in clients and name in known]
     differences = (

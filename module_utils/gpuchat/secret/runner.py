@@ -85,6 +85,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         certificate=site_certificate,
         now=now,
         clients=list(last_days),
+        forget=bool(params["forget"]),
         hosts=hosts,
         host_certificates=host_certificates,
         rotate=rotate,
@@ -102,6 +103,12 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
             known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else names, now))
     result = plan.result()
     result["known"] = known
+    nameless = [name for name in api_keys.owners(known) if api_keys.id_of(known[name]) == api_keys.NO_ID]
+    if len(nameless) > 1:
+        raise Refusal(
+            f"found {' and '.join(nameless)} in the file that gpuchat_secrets_file names, neither in the form that a "
+            "run makes, by which the edge tells keys apart; wanted one such key at most; take one of the lines away"
+        )
     result["api_keys"] = api_keys.describe(known, last_days, str(params["given_api_key"] or ""))
     result["clients"] = [{**one, "key": known[api_keys.entry(str(one["name"]))]} for one in params["clients"]]  # type: ignore[attr-defined]
     result["fingerprints"] = fingerprints(known)

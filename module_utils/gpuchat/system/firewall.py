@@ -65,6 +65,8 @@ def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
     yield "    ct state established,related accept"
     for number, opening in enumerate(openings):
         where = _where(opening)
+        for source in _sources(opening.unlimited) if opening.unlimited else ():
+            yield f"    {where} {source}accept"
         for source in _sources(opening.networks):
             if opening.connections and not source.startswith("ip6"):
                 count = f"add @{_counter(number)} {{ ip saddr ct count over {opening.connections} }}"

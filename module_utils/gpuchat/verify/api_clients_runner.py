@@ -36,7 +36,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     if unknown:
         raise Refusal(
             f"found no client {', '.join(unknown)} in gpuchat_api_keys; wanted {', '.join(known) or 'one of its names'}"
-            "; give -e client= one of them"
+            "; give -e keys_client= one of them"
         )
     wanted = {
         os.path.join(params["folder"], one.name, name): text

@@ -59,6 +59,8 @@ class Site:
         closed_chat_paths: paths of the chat's own server that nobody may reach, as they are sent.
         plain: whether there is no TLS, and people are served by plain HTTP.
         open_to_directory: whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
+        asks_certificate: whether people show one before they see the chat; nobody shows one here.
+        asks_password: whether they give one; nobody gives one here.
     """
 
     domain: str
@@ -79,6 +81,8 @@ class Site:
     closed_chat_paths: tuple[str, ...] = ("webapi/proxy", "api/auth")
     plain: bool = False
     open_to_directory: bool = False
+    asks_certificate: bool = False
+    asks_password: bool = False
 
     @property
     def url(self) -> str:
@@ -337,7 +341,13 @@ def _redirect(site: Site) -> Check:
 
 
 def _page(site: Site) -> Check:
+    shown_first = {"a certificate": site.asks_certificate, "a password": site.asks_password}
+    asked = " and ".join(name for name, is_asked in shown_first.items() if is_asked)
+    refused = 403 if site.asks_certificate else 401
+
     def judge(seen: Seen) -> str | None:
+        if asked:
+            return None if seen.status == refused else f"found status {seen.status}, wanted {refused} without {asked}"
         if seen.status == 200 and "text/html" in seen.content_type and len(seen.body) > 1000:
             return None
         return f"found status {seen.status} and {len(seen.body)} characters of {seen.content_type}, wanted a page"
@@ -347,8 +357,9 @@ def _page(site: Site) -> Check:
         INSIDE,
         site.curl("--location", "--write-out", STATUS_TAIL, site.url + "/"),
         judge,
-        "the chat interface is not running",
-        "look at its log on the chat host (docker logs or journalctl -u gpuchat-lobechat)",
+        f"the edge does not ask for {asked}" if asked else "the chat interface is not running",
+        CHANGED_EDGE if asked else "look at its log on the chat host (docker logs or journalctl -u gpuchat-lobechat)",
+        note=lambda _seen: f"people show {asked} first" if asked else "",
     )
 
 
@@ -442,13 +453,14 @@ def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
 
 def _closed(site: Site, name: str, paths: Sequence[str], words: tuple[str, ...], cause: str) -> Check:
     """Return the check that each of some paths is no path of the site, exactly as it is written."""
+    wanted = "403" if site.asks_certificate else "404"
 
     def judge(seen: Seen) -> str | None:
         statuses = seen.stdout.split()
         if len(statuses) != len(paths):
             return f"found {len(statuses)} answers, wanted {len(paths)}"
-        wrong = [f"{status} for {path}" for path, status in zip(paths, statuses) if status != "404"]
-        return f"found {', '.join(wrong)}, wanted 404 for each" if wrong else None
+        wrong = [f"{status} for {path}" for path, status in zip(paths, statuses) if status != wanted]
+        return f"found {', '.join(wrong)}, wanted {wanted} for each" if wrong else None
 
     asked = site.curl(*words, "--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}\\n")
     return Check(name, INSIDE, (*asked, f"{site.url}/{{{','.join(paths)}}}"), judge, cause, CHANGED_EDGE)

@@ -102,6 +102,7 @@ def people(stack: Stack, office: Office, tmp_path_factory: pytest.TempPathFactor
     (folder / "passwords").write_text(f"{NAME}:{hashed}\n")
     variables = {"edge_client_authority_file": f"{folder}/ours.crt", "edge_password_file": f"{folder}/passwords"}
     stack.must_play("--tags", "edge", "-e", json.dumps(variables))
+    (folder / "variables.json").write_text(json.dumps(variables))
     return folder
 
 
@@ -138,3 +139,8 @@ def test_programs_show_their_key_alone(stack: Stack, people: pathlib.Path) -> No
 
 def test_passwords_stand_in_a_file_that_the_edge_alone_reads(stack: Stack, people: pathlib.Path) -> None:
     assert stack.on("edge", "stat -c '%a %U %G' /etc/gpuchat/edge/passwords").strip() == "640 root www-data"
+
+
+def test_the_verification_sees_that_people_are_asked(stack: Stack, people: pathlib.Path) -> None:
+    printed = stack.must_play("-e", f"@{people}/variables.json", playbook="playbooks/verify.yml")
+    assert "people show a certificate and a password first" in printed

@@ -287,9 +287,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "file": (
             "gpuchat_secrets_file",
         ),
-        "given_api_key": (
-            "gpuchat_api_key",
-        ),
     },
     "gpuchat_served": {
         "folder": (

@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
-    PLAN_OPTIONS,
+    PLAYBOOK_OPTIONS,
     Specification,
 )
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
@@ -24,7 +24,7 @@ ROLES = {
     ]
     for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
 }
-OPTIONS = {**PLAN_OPTIONS, **{name: option for options in ROLES.values() for name, option in options.items()}}
+OPTIONS = {**PLAYBOOK_OPTIONS, **{name: option for options in ROLES.values() for name, option in options.items()}}
 GOOD = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/24"],
@@ -175,15 +175,16 @@ def test_a_wrong_inventory_ends_in_a_message_of_our_own_form(name, variables):
 
 
 ANY_TEXT = {"verify_answer", "verify_long_question", "gpuchat_private_address", "gpuchat_probe_host", "plan_folder"}
+ANY_TEXT |= {"keys_client"}  # compared with the clients that there are
 
 
 def test_each_text_has_a_form_or_any_will_do():
     """Those with checks of their own, and those that may hold anything."""
     texts = {name for name, option in OPTIONS.items() if option["type"] in ("str", "path")}
     free = {name for name in texts if not OPTIONS[name].get("no_log") and not OPTIONS[name].get("choices")}
-    certificates = {"edge_certificate_file", "edge_certificate_key_file"}  # their files are read
-    certificates |= {"edge_acme_dns_hook", "edge_acme_authority_file"}
-    assert free - set(forms.FORMS) == ANY_TEXT | certificates
+    files = {"edge_certificate_file", "edge_certificate_key_file"}  # these are read
+    files |= {"edge_acme_dns_hook", "edge_acme_authority_file", "edge_client_authority_file", "edge_password_file"}
+    assert free - set(forms.FORMS) == ANY_TEXT | files
 
 
 def test_the_smallest_inventory_passes_and_every_default_does():

@@ -74,6 +74,7 @@ def test_whoever_uses_a_part_or_stands_in_front_may_connect():
     [
         ({"allowed": ["10.0.0.0/8"], "denied": ["10.0.0.0/8"]}, "gpuchat_denied_networks leaves nobody of"),
         ({"allowed": ["10.0.0.0/8"], "api": ["192.168.0.0/16"]}, "edge_api_networks leaves nobody of"),
+        ({"allowed": ["10.0.0.0/8"], "proxies": ["::/0"]}, "edge_trusted_proxies holds ::/0, so anybody could say"),
         (
             {"allowed": ["10.0.0.0/8"], "chat": ["10.0.0.0/9", "192.168.0.0/16"]},
             "edge_chat_networks holds 192.168.0.0/16, which is in none of gpuchat_allowed_networks",

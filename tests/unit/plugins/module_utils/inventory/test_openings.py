@@ -44,10 +44,11 @@ def test_a_host_lets_in_those_who_need_what_it_serves(groups, host, wanted):
     assert shown(topology(*groups), host) == wanted
 
 
-def test_a_proxy_in_front_may_hold_any_number_of_connections():
+def test_a_proxy_in_front_may_hold_any_number_of_connections_and_nobody_else():
     settings = {host: {**SETTINGS, "edge_trusted_proxies": ["10.9.0.1/32"]} for host in HOSTS}
     one = derive({"gpu": ["a"], "chat": ["a"], "edge": ["a"]}, settings)
-    assert shown(one, "a")[-1] == ((80, 443), (*OFFICE, "10.9.0.1/32"), "", "", 0)
+    assert shown(one, "a")[-1] == ((80, 443), (*OFFICE, "10.9.0.1/32"), "", "", 1000)
+    assert openings(one, "a", 0)[-1].unlimited == ("10.9.0.1/32",)
 
 
 @pytest.mark.parametrize(("people", "connections"), [(0, 1000), (100, 1000), (500, 5000)])

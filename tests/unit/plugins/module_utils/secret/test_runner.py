@@ -26,7 +26,7 @@ NOW = datetime.datetime.now(UTC)
 
 def ensure(known=None, tls_names=NAMES, hosts=None, **more):
     given = {"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}, "rotate": [], "retire": []}
-    given |= {"clients": [], "given_api_key": None, "temporary": False, "renew": True}
+    given |= {"forget": False, "clients": [], "given_api_key": None, "temporary": False, "renew": True}
     return runner.ensure({**given, **more})
 
 
@@ -312,11 +312,15 @@ def test_each_client_gets_a_key_that_names_itself_and_keeps_it(with_clients):
     assert ensure(with_clients, clients=CLIENTS)["changed"] is False
 
 
-def test_the_key_of_a_client_that_is_no_longer_named_is_forgotten_and_one_that_comes_back_gets_another(with_clients):
+def test_the_key_of_a_client_that_is_no_longer_named_is_refused_at_once_and_forgotten_when_that_is_asked_for(
+    with_clients,
+):
     without = ensure(with_clients, clients=CLIENTS[1:])
-    assert set(with_clients) - set(without["known"]) == {"api_key/reports"}
-    assert changed_keys(with_clients, without["known"]) == set()
-    again = ensure(without["known"], clients=CLIENTS)["known"]
+    assert without["changed"] is False
+    assert "reports" not in [one["client"] for one in without["api_keys"]]
+    forgotten = ensure(with_clients, clients=CLIENTS[1:], forget=True)["known"]
+    assert set(with_clients) - set(forgotten) == {"api_key/reports"}
+    again = ensure(forgotten, clients=CLIENTS)["known"]
     assert changed_keys(with_clients, again) == {"api_key/reports"}
 
 
@@ -325,8 +329,17 @@ def test_a_clients_key_is_rotated_and_retired_by_its_name_and_goes_with_its_pred
     assert changed_keys(with_clients, rotated) == {"api_key/reports", "api_key/reports_previous"}
     retired = ensure(rotated, clients=CLIENTS, retire=["api_key/reports"])["known"]
     assert set(rotated) - set(retired) == {"api_key/reports_previous"}
-    revoked = ensure(rotated, clients=CLIENTS[1:])["known"]
+    revoked = ensure(rotated, clients=CLIENTS[1:], forget=True)["known"]
     assert set(rotated) - set(revoked) == {"api_key/reports", "api_key/reports_previous"}
+
+
+def test_of_keys_that_somebody_wrote_for_the_owner_one_is_told_apart_and_two_are_refused(made):
+    one = {**made["known"], "api_key": "written-by-somebody"}
+    assert [key["id"] for key in ensure(one)["api_keys"]] == ["none"]
+    uuid = {**one, "api_key": "sk-550e8400-e29b-41d4-a716-446655440000"}
+    assert [key["id"] for key in ensure(uuid)["api_keys"]] == ["none"]
+    with pytest.raises(Refusal, match="found api_key and api_key_previous .*; wanted one such key at most"):
+        ensure({**one, "api_key_previous": "another-by-somebody"})
 
 
 def test_the_result_for_the_edge_holds_no_key(with_clients):

@@ -110,7 +110,7 @@ def test_what_the_owner_put_beside_the_files_of_a_client_stays(ensure, tmp_path)
 
 def test_a_client_that_there_is_none_of_is_refused_with_those_that_there_are(ensure):
     with pytest.raises(
-        Refusal, match="found no client report in gpuchat_api_keys; wanted reports; give -e client= one of"
+        Refusal, match="found no client report in gpuchat_api_keys; wanted reports; give -e keys_client= one of"
     ):
         ensure("reports", write=["report"])
 
