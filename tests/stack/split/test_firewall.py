@@ -34,9 +34,10 @@ def test_rules_that_would_shut_out_ssh_are_taken_back_by_themselves(stack: Stack
 
 @pytest.fixture
 def flushed(stack: Stack) -> Iterator[Stack]:
-    """Debian's own unit takes away the rules of Docker too, which sets them anew when it starts."""
+    """Debian's own unit takes away everybody's rules: those by which this host finds names, and Docker's on it."""
+    stack.on("edge", "iptables-save >/root/iptables")
     yield stack
-    stack.on("edge", "systemctl restart docker")
+    stack.on("edge", "iptables-restore </root/iptables && systemctl restart docker")
     known = ("--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve")
     wait(lambda: stack.curl("/chat?session=inbox", *known, key=False)[0] == 200, 60, "the chat's page")
 
