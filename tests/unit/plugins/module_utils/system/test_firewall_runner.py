@@ -13,7 +13,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.opening
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import firewall, firewall_runner
 
 pytestmark = pytest.mark.usefixtures("state_directory")
-OPENING = {"ports": [443], "networks": ["10.0.0.0/8"], "address": "", "interface": "", "connections": 0, "unlimited": []}
+OPENING = {"ports": [443], "networks": ["10.0.0.0/8"], "address": "", "interface": "", "connections": 0}
+OPENING |= {"unlimited": []}
 TEXT = firewall.ruleset([Opening.read(OPENING)], [])
 
 
