@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -101,15 +102,25 @@ def foreigners_let_in(stack: Stack) -> Iterator[None]:
 def let_in(authorization: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
     """Let requests with such an Authorization header (as nginx's map matches it) through, with the engine's own key."""
 
-    def plant(stack: Stack) -> contextlib.AbstractContextManager[None]:
-        key = stack.secrets["vllm_api_key"]
-        return edge_edited(
-            stack,
-            "keys.conf",
-            f"-e 's/default 0;/& {authorization} 1;/' -e 's/default \"\";/& {authorization} \"Bearer {key}\";/'",
-        )
+    @contextlib.contextmanager
+    def planted(stack: Stack) -> Iterator[None]:
+        path = f"{EDGE}/keys.conf"
+        before = text = stack.on("server", f"cat {path}")
+        given = {"api_client": "api_key", "engine_authorization": f'"Bearer {stack.secrets["vllm_api_key"]}"'}
+        for number, (name, value) in enumerate(given.items(), before.count("$planted_")):
+            instead = f"$planted_{number}"
+            text, count = re.subn(rf"(map \$secure_link \${name} {{\n  default )(.*);", rf"\g<1>{instead};", text)
+            assert count == 1
+            (usual,) = re.findall(rf"map \$secure_link \${name} {{\n  default (.*);", before)
+            text += f"map $http_authorization {instead} {{ default {usual}; {authorization} {value}; }}\n"
+        write = f"cat >{path} <<'END'\n{{}}END\nsystemctl reload gpuchat-edge && sleep 1"
+        stack.on("server", write.format(text))
+        try:
+            yield
+        finally:
+            stack.on("server", write.format(before))
 
-    return plant
+    return planted
 
 
 def api_answers(path: str, body: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
@@ -118,7 +129,7 @@ def api_answers(path: str, body: str) -> Callable[[Stack], contextlib.AbstractCo
 
 FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = {
     "certificate and protocol": foreign_certificate,
-    "plain HTTP is redirected": edited("nginx.conf", "'s/return 301.*/return 200 hello;/'"),
+    "plain HTTP is redirected": edited("servers.conf", "'s/return 301.*/return 200 hello;/'"),
     "the chat's page": chat_stopped,
     "/v1/models": api_answers("/v1/models", "{}"),
     "a completion": api_answers("/v1/chat/completions", "{}"),
