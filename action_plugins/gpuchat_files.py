@@ -38,7 +38,9 @@ class ActionModule(ActionBase):
         if template is not None:
             entry["content"] = self._render(template, entry.get("dest"), {**task_vars, **extra})
         if entry.get("secret") and "content" in entry:
-            entry["secret_content"] = entry.pop("content")
+            content = entry.pop("content")
+            # Ansible masks a secret wherever it stands, and a line break alone stands everywhere.
+            entry["secret_content"] = content if content.strip() else ""
         return entry
 
     def _render(self, template, dest, variables):

@@ -106,7 +106,7 @@ known:
   type: dict
   returned: success
 api_keys:
-  description: All valid keys of the model API as the edge knows them, with C(client), C(id), C(digest) and C(end).
+  description: All valid keys of the model API, with C(client), C(id), C(digest), C(end), and the last two as C(link).
   type: list
   elements: dict
   returned: success

@@ -7,6 +7,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from .forms import is_address
+
 AUTO = "auto"
 SELFSIGNED, PROVIDED, ACME, NONE = "selfsigned", "provided", "acme", "none"
 HTTP, DNS = "http", "dns"
@@ -127,7 +129,7 @@ def _acme(
             "edge_tls is acme and edge_acme_agree_tos is not true; wanted that you agree to the terms of service of "
             "edge_acme_directory, which its owner states there; read them and set edge_acme_agree_tos to true"
         )
-    addresses = [name for name in names if _is_address(name)]
+    addresses = [name for name in names if is_address(name)]
     if addresses:
         yield (
             f"edge_tls is acme and the chat's names hold {', '.join(addresses)}; wanted host names, for certbot asks "
@@ -172,11 +174,3 @@ def warnings(settings: Mapping[str, object], http_port: int) -> Iterator[str]:
         given = [name for name in FOR_A_DIRECTORY if settings.get(name)]
         if given:
             yield f"{given[0]} is set, and edge_tls is {chosen}, so no directory is asked; set edge_tls to acme"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

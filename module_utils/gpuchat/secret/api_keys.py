@@ -38,6 +38,11 @@ class ApiKey:
     digest: str
     end: int = 0
 
+    @property
+    def link(self) -> str:
+        """Return what nginx's secure_link takes: the digest, and the end where there is one."""
+        return f"{self.digest},{self.end}" if self.end else self.digest
+
 
 def entry(client: str) -> str:
     """Return the name under which a client's key is kept."""
@@ -84,7 +89,7 @@ def describe(known: Mapping[str, str], ends: Mapping[str, str], given: str = "")
     first: dict[str, ApiKey] = {}
     for key in keys:
         first.setdefault(key.id, key)
-    return [asdict(key) for key in first.values()]
+    return [{**asdict(key), "link": key.link} for key in first.values()]
 
 
 def end_of(last_day: str) -> int:

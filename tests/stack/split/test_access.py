@@ -133,6 +133,16 @@ def test_people_show_a_certificate_and_a_password_where_that_is_asked_for(
     assert stack.curl(CHAT, *words, key=False)[0] == status
 
 
+@pytest.mark.parametrize(
+    "path", ["/gpuchat-ca.crt", "/GPUCHAT-CA.CRT", "/v1/models%0a", "/V1/models", "/v1/models/", "/v1//models/../../x"]
+)
+def test_no_spelling_of_an_open_path_leads_to_the_chat_without_a_certificate(
+    stack: Stack, people: pathlib.Path, path: str
+) -> None:
+    words = ("--path-as-is", "--user", f"{NAME}:{PASSWORD}")
+    assert stack.curl(path, *words, key=False)[0] == 403
+
+
 def test_programs_show_their_key_alone(stack: Stack, people: pathlib.Path) -> None:
     assert stack.curl(API)[0] == 200
 

@@ -69,6 +69,14 @@ def test_the_digest_is_what_nginx_compares():
     assert describe({"api_key": "abc"}, {})[0]["digest"] == "kAFQmDzST7DWlj99KOF_cg"
 
 
+def test_nginx_gets_the_end_behind_the_digest_where_there_is_one():
+    known = {"api_key": "abc", "api_key/reports": "abc"}
+    assert [one["link"] for one in describe(known, {})] == ["kAFQmDzST7DWlj99KOF_cg"]
+    known["api_key/reports"] = REPORTS
+    (_owners, one) = describe(known, {"reports": "2030-12-31"})
+    assert one["link"] == f"{one['digest']},1924992000"
+
+
 @pytest.mark.parametrize(("day", "wanted"), [("", 0), ("1970-01-01", 86400), ("2030-12-31", 1924992000)])
 def test_a_key_is_valid_to_the_end_of_its_last_day(day, wanted):
     assert end_of(day) == wanted
