@@ -25,6 +25,14 @@ options:
     description:
       - Keys that the owner sets, merged deeply; those without a value are left out.
       - A list is one value, and so is a runtime's definition.
+      - With a logging or storage driver other than the file's own go that one's options; they come back with it.
+    type: dict
+    default: {}
+  defaults:
+    description:
+      - Further keys, each set only where nobody else has set it, in the file or on dockerd's command line.
+        A driver and its options count as one; C(live-restore) is left out on a node of a swarm, where Docker would not
+        start with it.
     type: dict
     default: {}
   owner:
@@ -59,6 +67,9 @@ options:
     description:
       - The unit that runs dockerd, such as V(docker); it is enabled and started, and restarted or reloaded where it has
         something to take up. One that runs already with nothing of gpuchat's is left alone.
+      - Where Docker does not come up with the new file, or does not take it at a reload, it gets the former one again,
+        containers that ran before are started, and the task fails with what dockerd said. A change by which Docker
+        would start without somebody else's containers (C(data-root), for instance) is refused.
       - Without it, see M(gpuchat.stack.gpuchat_service) and what this module returns.
     type: str
     default: ''
@@ -149,6 +160,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "settings": {"type": "dict", "default": {}},
+            "defaults": {"type": "dict", "default": {}},
             "owner": {"type": "str", "default": "gpuchat"},
             "nvidia_runtime": {"type": "str", "choices": ["present", "absent"]},
             "runtime_name": {"type": "str", "default": "nvidia"},

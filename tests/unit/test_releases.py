@@ -338,21 +338,25 @@ def test_a_docker_that_is_there_is_left_as_it_is(name, predicted):
 
 
 @pytest.mark.parametrize(
-    ("variables", "settings"),
+    ("variables", "settings", "defaults"),
     [
         pytest.param(
             {},
-            {
-                "live-restore": True,
-                "log-driver": "local",
-                "log-opts": {"max-size": "50m", "max-file": "3"},
-            },
+            {},
+            {"live-restore": True, "log-driver": "local", "log-opts": {"max-size": "50m", "max-file": "3"}},
             id="by default",
         ),
-        pytest.param({"docker_source": "present"}, {}, id="a Docker that is there"),
+        pytest.param({"docker_source": "present"}, {}, {}, id="a Docker that is there"),
+        pytest.param(
+            {"docker_log_driver": "local"},
+            {"log-driver": "local", "log-opts": {"max-size": "50m", "max-file": "3"}},
+            {"live-restore": True},
+            id="a driver of the inventory's choice is for every host",
+        ),
         pytest.param(
             {"docker_log_driver": "journald", "docker_live_restore": False},
             {"live-restore": False, "log-driver": "journald"},
+            {"live-restore": True},
             id="the journal rotates by itself",
         ),
         pytest.param(
@@ -371,13 +375,15 @@ def test_a_docker_that_is_there_is_left_as_it_is(name, predicted):
                 "insecure-registries": ["registry:5000"],
                 "mtu": 1400,
             },
+            {},
             id="each variable, and further keys that win",
         ),
     ],
 )
-def test_variables_become_keys_of_daemon_json(variables, settings):
-    wanted = Role(**variables).task("gpuchat_docker_daemon")["settings"]
-    assert {key: value for key, value in wanted.items() if value != []} == settings
+def test_variables_become_keys_of_daemon_json(variables, settings, defaults):
+    wanted = Role(**variables).task("gpuchat_docker_daemon")
+    assert {key: value for key, value in wanted["settings"].items() if value != []} == settings
+    assert wanted["defaults"] == defaults
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -50,15 +51,28 @@ def describe(error: Exception) -> tuple[str, Mapping[str, object]]:
     if isinstance(error, Failure):
         return str(error), error.result
     if isinstance(error, OSError) and error.filename is not None:
-        return (
-            f"found {error.strerror or error} at {_text(error.filename)}; wanted to read or write it; "
-            "run as a user who may (become: true), or free the path"
-        ), {}
+        path = _text(error.filename2 or error.filename)  # of two, what was to be replaced
+        return f"found {error.strerror or error} at {path}; wanted to read or write it; {way_out(error, path)}", {}
     text = f"{type(error).__name__}: {error}"
     return (
         f"found {text} inside gpuchat; wanted a value that it can work with; compare the task's options with the "
         "module's documentation, and report this error"
     ), {"exception": "".join(traceback.format_exception(type(error), error, error.__traceback__))}
+
+
+def way_out(error: OSError, path: str) -> str:
+    """Return what to do about a path that cannot be read or written."""
+    if error.errno == errno.EPERM:  # where it is not EACCES, root is told so too
+        return (
+            f"run as its owner (become: true), or remove its flag: `lsattr {path}` shows i or a, `chattr -i -a {path}`"
+        )
+    if error.errno == errno.EBUSY:
+        return f"unmount what is mounted at it: `findmnt {path}` shows it; a file that is mounted cannot be replaced"
+    if error.errno == errno.EROFS:
+        return "mount its file system for writing"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free space on its file system"
+    return "run as a user who may (become: true), or free the path"
 
 
 def _text(path: object) -> str:

@@ -122,7 +122,11 @@ class Staged:
     destination: str
 
     def commit(self) -> None:
-        os.replace(self.temporary, self.destination)
+        try:
+            os.replace(self.temporary, self.destination)
+        except OSError:
+            self.discard()
+            raise
         _sync_folder(os.path.dirname(self.destination))
 
     def discard(self) -> None:

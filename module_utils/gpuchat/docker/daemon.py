@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.change import Difference, Plan
@@ -44,9 +44,22 @@ RELOADED_WHEN_GONE = frozenset(
     """.split()
 )
 RELOADED = RELOADED_WHILE_THERE | RELOADED_WHEN_GONE
+# A driver's options are refused by another driver, when Docker starts and not before (moby: daemon/logger, and the
+# storage drivers' own): with a driver goes what belongs to it.
+OPTIONS_OF = {"log-driver": "log-opts", "storage-driver": "storage-opts"}
+STOCK_LOG_DRIVER = "json-file"
+STOCK_DATA_ROOT = "/var/lib/docker"
+LIVE_RESTORE = "live-restore"
+CONTAINERD_IMAGES = "containerd-snapshotter"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
-NUMBER_OR_TEXT = re.compile(r'"(?:\\.|[^"\\])*"|(NaN|-?Infinity|-?[\d.]+[eE]\+?\d+)')
+NUMBER_OR_TEXT = re.compile(r'"(?:\\.|[^"\\])*"|(NaN|-?Infinity|-?[\d.]+(?:[eE][+-]?\d+)?)')
+# moby: cmd/dockerd and daemon/command.
+CAUSE = re.compile(
+    r"(?:failed to start daemon|unable to configure the Docker daemon|Error reconfiguring the daemon|level=fatal).*"
+)
+DEEPEST = 50
+LONGEST_NUMBER = 400  # characters; Python's integers end at 4300, Go's at 20
 
 
 @dataclass(frozen=True)
@@ -54,12 +67,14 @@ class Wish:
     """What an owner asks for.
 
     Attributes:
+        defaults: settings that hold where nobody else has set them, nor the driver that they belong to.
         nvidia_runtime: "present", "absent", or None: the runtime is not this owner's.
         default_runtime: containers that name no runtime get NVIDIA's.
         cdi: the value of the feature; None: not this owner's.
     """
 
     settings: Json = field(default_factory=dict)
+    defaults: Json = field(default_factory=dict)
     nvidia_runtime: str | None = None
     runtime_name: str = "nvidia"
     runtime_path: str = "nvidia-container-runtime"
@@ -126,12 +141,14 @@ class Found:
         backup: the bytes of the file as it was before the first owner came, None where none are kept.
         record: None where the file was never ours.
         flags: what stands on the command line of the dockerd that reads the file.
+        swarm: the host is a node of a swarm.
     """
 
     text: bytes | None
     backup: bytes | None = None
     record: Record | None = None
     flags: tuple[Flag, ...] = ()
+    swarm: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +164,7 @@ class Rewrite:
         given_back: the file is as it was before the first owner came, so that the backup can go.
         restart: Docker takes up the change by a restart only.
         reload: a reload is enough.
+        leaves: the keys that may make Docker start without the containers and images that it has, with their new value.
     """
 
     text: bytes | None
@@ -157,6 +175,7 @@ class Rewrite:
     given_back: bool
     restart: bool
     reload: bool
+    leaves: Mapping[str, object] = field(default_factory=dict)
 
 
 def decode(text: bytes) -> str:
@@ -183,12 +202,18 @@ def parse(text: bytes, path: str) -> Json:
     try:
         decoded = decode(text)
         value = json.loads(decoded, object_pairs_hook=once) if decoded.strip() else {}
+        if _is_deep(value):
+            raise RecursionError
         json.dumps(value, allow_nan=False)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
         raise Refusal(f"{path} is no valid JSON ({where}){left}") from None
     except UnicodeDecodeError as error:
         raise Refusal(f"{path} is no valid JSON ({error}){left}") from None
+    except RecursionError:
+        raise Refusal(
+            f"{path} is no JSON that Docker can use (objects or lists lie too deep in one another){left}"
+        ) from None
     except ValueError:
         raise Refusal(f"{path} is no valid JSON ({_no_number(decoded)}){left}") from None
     if not isinstance(value, dict):
@@ -196,12 +221,27 @@ def parse(text: bytes, path: str) -> Json:
     return value
 
 
+def _is_deep(value: object) -> bool:
+    """Tell whether a value lies deeper than Docker's settings do, and than every program can follow."""
+    level = [value]
+    for _depth in range(DEEPEST):
+        objects = [one for one in level if isinstance(one, (dict, list))]
+        level = [inner for one in objects for inner in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)
+
+
 def _no_number(text: str) -> str:
-    """Say where the first number stands that Python reads and JSON does not know."""
-    found = (token for token in NUMBER_OR_TEXT.finditer(text) if token[1] and not math.isfinite(float(token[1])))
-    token = next(found)
-    line, column = text.count("\n", 0, token.start()) + 1, token.start() - text.rfind("\n", 0, token.start())
-    return f"line {line}, column {column}: {token[1]} is no number"
+    """Say where the first number stands that Python reads and JSON does not know, or that is beyond every use."""
+    tokens = [token for token in NUMBER_OR_TEXT.finditer(text) if token[1]]
+    found = [token for token in tokens if len(token[1]) > LONGEST_NUMBER or not math.isfinite(float(token[1]))]
+    if not found:
+        return "a number in it is none"
+    start = found[0].start()
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    long = len(found[0][1]) > LONGEST_NUMBER
+    return f"line {line}, column {column}: " + (
+        "a number too long to be one" if long else f"{found[0][1]} is no number"
+    )
 
 
 def claims_of(settings: Mapping[str, object], above: Place = ()) -> Claims:
@@ -220,7 +260,50 @@ def claims_of(settings: Mapping[str, object], above: Place = ()) -> Claims:
     return claims
 
 
-def claims_for(wish: Wish, current: Json, first: Json, record: Record, owner: str) -> Claims:
+def settings_for(wish: Wish, theirs: Collection[str], swarm: bool) -> Json:
+    """Return an owner's settings, and those of its defaults that nobody else has set.
+
+    In a swarm Docker does not start with live-restore (moby: daemon/cluster), so that is no default there.
+
+    Args:
+        wish: what the owner asks for.
+        theirs: the keys that somebody else has set.
+        swarm: whether the host is a node of a swarm.
+
+    Raises:
+        Refusal: live-restore is a setting, and the host is a node of a swarm.
+    """
+    if swarm and wish.settings.get(LIVE_RESTORE):
+        raise Refusal(
+            f"{LIVE_RESTORE} is on in the settings, and this host is a node of a swarm: Docker would not start; "
+            f"wanted one of the two; set settings without {LIVE_RESTORE}"
+        )
+    taken = {*theirs, *([LIVE_RESTORE] if swarm else [])}
+    for driver, options in OPTIONS_OF.items():
+        if driver in taken or options in taken or driver in wish.settings:
+            taken |= {driver, options}
+    wanted = {key: value for key, value in wish.defaults.items() if key not in taken}
+    for key, value in wish.settings.items():
+        inner = wanted.get(key)
+        wanted[key] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
+    return wanted
+
+
+def _options_of_another(settings: Json, files: Sequence[Json], record: Record) -> Claims:
+    """Return a driver's options as one value where a file has some of another driver, which this one would refuse.
+
+    They stay one value as long as they are claimed, for the file forgets that it had others.
+    """
+    whole: dict[Place, object] = {}
+    for driver, options in OPTIONS_OF.items():
+        before = [{"log-driver": STOCK_LOG_DRIVER, **file} for file in files if file.get(options)]
+        is_another = any(settings.get(driver) != file.get(driver) for file in before)
+        if settings.get(driver) is not None and (is_another or (options,) in record.claims):
+            whole[options,] = settings.get(options) or None
+    return whole
+
+
+def claims_for(wish: Wish, current: Json, first: Json, record: Record, owner: str, wanted: Json) -> Claims:
     """Return an owner's claims: its settings, and what nvidia_runtime, default_runtime and cdi stand for.
 
     They are those of `nvidia-ctk runtime configure` and, for a runtime to be absent, of its RemoveRuntime
@@ -230,7 +313,8 @@ def claims_for(wish: Wish, current: Json, first: Json, record: Record, owner: st
     Raises:
         Refusal: the wishes contradict each other.
     """
-    settings = claims_of(wish.settings)
+    whole = _options_of_another(wanted, (first, current), record)
+    settings = {place: value for place, value in claims_of(wanted).items() if place[:1] not in whole} | whole
     runtime: Place = ("runtimes", wish.runtime_name)
     more: dict[Place, object] = {}
     if wish.default_runtime and wish.nvidia_runtime != "present":
@@ -335,7 +419,14 @@ def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
     missing = first is None and (fresh or record.missing)
     first_json = _first_json(first, path)
 
-    wanted = claims_for(wish, current, first_json, record, owner)
+    ours = {place[0] for place in record.claims}
+    theirs = {
+        *first_json,
+        *(key for key in current if key not in ours),
+        *(key for flag in found.flags for key in flag.keys),
+    }
+    settings = settings_for(wish, theirs, found.swarm)
+    wanted = claims_for(wish, current, first_json, record, owner, settings)
     others = {name: claims for name, claims in record.owners.items() if name != owner}
     for name, claims in others.items():
         _refuse_conflict(wanted, claims, f"{{}} in {path} is wanted differently by the owners {owner} and {name}")
@@ -365,6 +456,7 @@ def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
         given_back=not owners and text == first,
         restart=restart,
         reload=reload,
+        leaves=_leaves(current, result),
     )
     if not differs:
         return Plan((), (action,), f"{path} holds the wanted settings; whose they are is to be recorded")
@@ -393,6 +485,50 @@ def _refuse_flags(wanted: Claims, flags: Sequence[Flag], owner: str, path: str) 
                     f"{key_of(place)} is wanted in {path} by the owner {owner}, and stands on dockerd's command line"
                     f" (--{flag.name} in {flag.place}): Docker would not start with both; take it out of one of the two"
                 )
+
+
+def _leaves(current: Json, result: Json) -> Json:
+    new = {
+        "data-root": result.get("data-root", STOCK_DATA_ROOT),
+        "storage-driver": result.get("storage-driver"),
+        CONTAINERD_IMAGES: (_at(result, ("features", CONTAINERD_IMAGES)) or (None,))[0],
+    }
+    old = {
+        "data-root": current.get("data-root", STOCK_DATA_ROOT),
+        "storage-driver": current.get("storage-driver"),
+        CONTAINERD_IMAGES: (_at(current, ("features", CONTAINERD_IMAGES)) or (None,))[0],
+    }
+    return {key: value for key, value in new.items() if value is not None and value != old[key]}
+
+
+def refuse_to_leave(leaves: Mapping[str, object], info: Json, containers: Sequence[str]) -> None:
+    """See that Docker starts with the containers that it has.
+
+    Args:
+        leaves: the keys that say where they are, with their new values.
+        info: Docker's own words about itself (``docker info``).
+        containers: names of those that are not ours.
+
+    Raises:
+        Refusal: it would not.
+    """
+    by_containerd = "io.containerd.snapshotter" in str(info.get("DriverStatus"))
+    present = {"data-root": info.get("DockerRootDir"), "storage-driver": info.get("Driver")}
+    present[CONTAINERD_IMAGES] = by_containerd
+    changed = [key for key, value in leaves.items() if present[key] not in (None, value)]
+    if changed and containers:
+        named = ", ".join(sorted(containers)[:5]) + (" and others" if len(containers) > 5 else "")
+        raise Refusal(
+            f"found containers in this Docker that are not gpuchat's ({named}), and with {changed[0]} "
+            f"{leaves[changed[0]]} instead of {present[changed[0]]} it would start without them; wanted to leave "
+            f"nothing behind; move or remove them first, or set settings such that {changed[0]} stays"
+        )
+
+
+def cause(log: str) -> str:
+    """Return why Docker did not start or reload, in its own words; empty where it does not say so."""
+    found = [match[0].strip() for line in log.splitlines() for match in [CAUSE.search(line)] if match]
+    return found[-1] if found else ""
 
 
 def _effect(current: Json, result: Json) -> tuple[bool, bool]:

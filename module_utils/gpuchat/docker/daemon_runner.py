@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from ..core import host
+from ..core import front, host
 from ..core.change import Plan, merged
-from ..core.errors import Refusal
+from ..core.errors import Failure, Refusal, Unhealthy
 from ..system import service_runner
-from . import daemon_command
-from .daemon import Found, Record, Rewrite, Wish, plan_daemon
+from . import daemon_command, daemon_former_runner
+from .daemon import STOCK_DATA_ROOT, Found, Record, Rewrite, Wish, cause, parse, plan_daemon, refuse_to_leave
 from .daemon_command import Flag, TextFile
+from .daemon_former_runner import Former, backup_of, record_file
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 UNIT = "docker.service"
@@ -28,7 +30,8 @@ SYSTEM_UNITS = (
     "/lib/systemd/system",
 )
 USER_UNITS = ("/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user")
-RECORD = "docker-daemon.json"
+RELOADED = "Reloaded configuration"  # moby: daemon/reload.go
+RELOAD_SECONDS = 5.0
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
@@ -37,18 +40,23 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     Raises:
         Refusal: the file cannot be read as JSON or written, a key is wanted differently elsewhere, or dockerd does not
             accept the result; the file is left alone.
+        Unhealthy: Docker does not run with the new file; it runs with the former one again, where it ran before.
     """
+    path, name = str(params["path"]), str(params["service"])
     try:
-        keys = _ensure_keys(params, check)
+        keys, rewrite = _read(params, check)
+        former = None if check or not name else daemon_former_runner.former(path, name, bool(rewrite))
+        if rewrite and not check:
+            _write(path, rewrite, former)
     except OSError as error:
         raise Refusal(
-            f"{params['path']} cannot be read or written: {error}; run as its owner (become), or set path to the"
-            " daemon.json of this user's rootless Docker"
+            f"{path} cannot be read or written: {error}; {front.way_out(error, path)}; or set path to the daemon.json "
+            "of this user's rootless Docker"
         ) from None
-    if not params["service"]:
+    if not name:
         return keys
     service = {
-        "name": params["service"],
+        "name": name,
         "supervisor": "systemd",
         "compose_file": None,
         "state": "started",
@@ -57,34 +65,90 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         "adopt": keys["untouched"],
         "health": None,
     }
-    return merged(keys, service_runner.ensure(service, check))
+    if former is None:
+        return merged(keys, service_runner.ensure(service, check))
+    return merged(keys, _taken_up(service, former, bool(rewrite and rewrite.reload and former.start)))
 
 
-def _ensure_keys(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def _taken_up(service: Mapping[str, object], former: Former, by_reload: bool) -> dict[str, object]:
+    """Let Docker take up its new file, or give it the former one again where it does not."""
+    journal = _journal(former.service)
+    try:
+        done = service_runner.ensure(service, False)
+        refused = _reload_refused(former.service, journal) if by_reload else ""
+        if refused:
+            raise Unhealthy(refused)
+    except Failure as error:
+        raise Unhealthy(
+            f"found that Docker does not take its new settings: {cause(str(error)) or error}; wanted it to run with "
+            f"them; {former.put_back()}; set settings (and what else this role sets) to what this dockerd takes"
+        ) from None
+    left = former.start_containers()
+    former.forget()
+    return {
+        **done,
+        **({"warnings": [f"containers that ran before and do not start now: {', '.join(left)}"]} if left else {}),
+    }
+
+
+def _journal(name: str) -> str:
+    """Return where the journal of a unit ends, to be read on from there."""
+    shown = host.run(["journalctl", "--unit", name, "--lines", "0", "--show-cursor"])
+    return shown.stdout.rpartition("-- cursor: ")[2].strip()
+
+
+def _reload_refused(name: str, cursor: str) -> str:
+    """Return why Docker did not take up its file at a reload, of which systemd knows nothing; empty where it did."""
+    said = ""
+
+    def missing() -> str | None:
+        nonlocal said
+        after = [f"--after-cursor={cursor}"] if cursor else ["--lines", "5"]
+        said = host.run(["journalctl", "--unit", name, "--output", "cat", *after]).stdout
+        return None if RELOADED in said or cause(said) else "an answer"
+
+    host.wait_for(missing, RELOAD_SECONDS, 0.1)  # a Docker told to log errors alone says nothing of a good one
+    return cause(said)
+
+
+def _read(params: Mapping[str, object], check: bool) -> tuple[dict[str, object], Rewrite | None]:
+    """Return the module's result as far as the file goes, and what is to be written, if anything."""
     path, owner = str(params["path"]), str(params["owner"])
     there = host.file_state(path)
     if there and there.content is None:
         raise Refusal(f"{path} is a folder; set path to a file")
     record = _read_record(path)
-    backup = host.file_state(_backup(path))
+    backup = host.file_state(backup_of(path))
     wish = _wish(params) if params["state"] == "present" else Wish()
-    found = Found(there.content if there else None, backup.content if backup else None, record, flags_for(path))
+    text = there.content if there else None
+    found = Found(text, backup.content if backup else None, record, flags_for(path), _is_in_swarm(text, path))
     plan = plan_daemon(found, wish, owner, path)
+    rewrite = next((action for action in plan.actions if isinstance(action, Rewrite)), None)
     notes: tuple[str, ...] = ()
-    restart = reload = False
-    after = record or Record()
-    for action in plan.actions:
-        if isinstance(action, Rewrite):
-            if action.validate and action.text is not None:
-                notes = _validate(action.text, check, params["state"] == "present")
-            if not check:
-                _write(path, there, action)
-            restart, reload, after = action.restart, action.reload, action.record
+    if rewrite and rewrite.validate and rewrite.text is not None:
+        notes = _validate(rewrite.text, check, params["state"] == "present")
+    if rewrite and rewrite.leaves and params["service"]:
+        _refuse_to_leave(rewrite.leaves)
+    after = rewrite.record if rewrite else record or Record()
     result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
     result.update(digest=after.digest, reload_digest=after.reload_digest)
-    result.update(restart_required=restart, reload_required=reload)
+    result.update(restart_required=bool(rewrite and rewrite.restart), reload_required=bool(rewrite and rewrite.reload))
     result["untouched"] = not plan.changed and not after.owners
-    return result
+    return result, rewrite
+
+
+def _is_in_swarm(text: bytes | None, path: str) -> bool:
+    """Tell by what dockerd itself looks at when it starts, whether it runs or not (moby: daemon/cluster)."""
+    root = str(parse(text or b"", path).get("data-root", STOCK_DATA_ROOT))
+    return os.path.exists(os.path.join(root, "swarm", "docker-state.json"))
+
+
+def _refuse_to_leave(leaves: Mapping[str, object]) -> None:
+    info = host.run(["docker", "info", "--format", "{{json .}}"])
+    listed = host.run(["docker", "ps", "--all", "--format", "{{.Names}}"])
+    if info.rc == listed.rc == 0:
+        theirs = [name for name in listed.stdout.split() if not os.path.exists(service_runner.record_path(name))]
+        refuse_to_leave(leaves, json.loads(info.stdout), theirs)
 
 
 def _wish(params: Mapping[str, object]) -> Wish:
@@ -92,6 +156,7 @@ def _wish(params: Mapping[str, object]) -> Wish:
     cdi = params["cdi"]
     return Wish(
         settings=params["settings"],  # type: ignore[arg-type]
+        defaults=params["defaults"],  # type: ignore[arg-type]
         nvidia_runtime=None if runtime is None else str(runtime),
         runtime_name=str(params["runtime_name"]),
         runtime_path=str(params["runtime_path"]),
@@ -100,32 +165,23 @@ def _wish(params: Mapping[str, object]) -> Wish:
     )
 
 
-def _backup(path: str) -> str:
-    return f"{path}.before-gpuchat"
-
-
-def _record_file() -> str:
-    """Return where records are kept: root's with all others, another user's in that user's own state folder."""
-    if os.geteuid() == 0:
-        return os.path.join(host.STATE_DIRECTORY, RECORD)
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(state, "gpuchat", RECORD)
-
-
 def _read_record(path: str) -> Record | None:
-    kept = host.read_json(_record_file()).get(path)
+    kept = host.read_json(record_file()).get(path)
     return Record.from_json(kept) if isinstance(kept, dict) else None
 
 
 def _write_record(path: str, record: Record) -> None:
-    host.write_json(_record_file(), {**host.read_json(_record_file()), path: record.as_json()})
+    host.write_json(record_file(), {**host.read_json(record_file()), path: record.as_json()})
 
 
-def _write(path: str, there: host.FileState | None, action: Rewrite) -> None:
+def _write(path: str, action: Rewrite, former: Former | None) -> None:
+    there = host.file_state(path)
+    if former:
+        former.keep()
     mode, uid, gid = (there.mode, there.uid, there.gid) if there else (0o644, -1, -1)
     real = os.path.realpath(path)  # a link stays one
     if action.keep is not None:
-        host.write_atomically(_backup(path), action.keep, mode, uid, gid)
+        host.write_atomically(backup_of(path), action.keep, mode, uid, gid)
     # Old and new claims stand in the record until the file is written: a run may die in between.
     _write_record(path, action.begun)
     if action.text is None:
@@ -136,7 +192,7 @@ def _write(path: str, there: host.FileState | None, action: Rewrite) -> None:
     _write_record(path, action.record)
     if action.given_back:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(_backup(path))
+            os.unlink(backup_of(path))
 
 
 def _validate(text: bytes, check: bool, wanted: bool) -> tuple[str, ...]:

@@ -192,3 +192,92 @@ def test_what_the_hosts_own_unit_sets_is_refused_as_dockerd_itself_would(
     stack.on("server", f"""echo '{json.dumps(live["settings"])}' >{other}""")
     said = stack.on("server", f"dockerd --validate -H fd:// --config-file {other} 2>&1", check=False)
     assert "specified both as a flag and in the configuration file: hosts" in said
+
+
+LIVE = "/etc/docker/daemon.json"
+SOMEBODYS = "somebodys"
+# What it is about, settings that `dockerd --validate` takes, and what dockerd says of them when it is to run with them.
+OUTAGES: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "options of another logging driver",
+        {"log-driver": "local", "log-opts": {"labels": "production_status", "env": "os"}},
+        "unknown log opt",
+    ),
+    ("a profile that is not there", {"seccomp-profile": "/nosuch"}, "/nosuch"),
+    ("a default runtime that is not there", {"default-runtime": "nosuch"}, "nosuch"),
+]
+
+
+@pytest.fixture
+def somebodys_container(stack: Stack) -> Iterator[str]:
+    """A container that somebody runs, which Docker would not start by itself."""
+    stack.on("server", 'test -n "$(docker images -q)"')
+    image = stack.on("server", "docker images --format '{{.ID}}' | head -n 1").strip()
+    stack.on("server", f"docker run -d --name {SOMEBODYS} --restart no --entrypoint sleep {image} infinity")
+    yield SOMEBODYS
+    stack.on("server", f"docker rm --force {SOMEBODYS}")
+
+
+def test_settings_with_which_docker_does_not_run_are_taken_back_with_everything_that_ran(
+    stack: Stack, somebodys_container: str, tmp_path: pathlib.Path
+) -> None:
+    running = "docker ps --format '{{.Names}}' | sort"
+    file, records = (
+        stack.on("server", f"cat {LIVE}"),
+        "cat /var/lib/gpuchat/docker-daemon.json /var/lib/gpuchat/services/docker.json",
+    )
+    ran, recorded = stack.on("server", running), stack.on("server", records)
+    assert somebodys_container in ran
+    live = {"path": LIVE, "service": "docker"}
+    wishes = [({**live, "settings": settings}, False) for _about, settings, _said in OUTAGES]
+    for (about, settings, said), result in zip(OUTAGES, calls(stack, LIVE, tmp_path, wishes), strict=True):
+        assert said in result["msg"], about
+        assert "Docker runs with it again, its containers too" in result["msg"], about
+        assert json.loads(result["text"]) == json.loads(file), about
+        checked = stack.on(
+            "server",
+            f"echo '{json.dumps(settings)}' >/root/asked.json; dockerd --validate --config-file /root/asked.json 2>&1",
+        )
+        assert "configuration OK" in checked, f"{about}: dockerd --validate sees it, so this shows nothing"
+    assert stack.on("server", f"cat {LIVE}") == file
+    assert stack.on("server", records) == recorded
+    assert stack.on("server", running) == ran
+    moved = {**live, "settings": {"data-root": "/srv/elsewhere"}}
+    (result,) = calls(stack, LIVE, tmp_path, [(moved, True)])
+    assert f"found containers in this Docker that are not gpuchat's ({somebodys_container})" in result["msg"]
+
+
+def test_docker_comes_up_on_a_node_of_a_swarm_and_with_a_driver_that_somebody_chose(
+    stack: Stack, tmp_path: pathlib.Path
+) -> None:
+    before = stack.on("server", f"cat {LIVE}")
+    assert json.loads(before)["live-restore"], "the run sets it, so this shows something"
+    ours = {"owner": "gpuchat", "path": LIVE, "service": "docker"}
+    held = json.loads(stack.on("server", "cat /var/lib/gpuchat/docker-daemon.json"))[LIVE]["owners"]["gpuchat"]
+    settings: dict[str, Any] = {}
+    for place, value in held:
+        inner = settings
+        for key in place[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[place[-1]] = value
+    page = {"log-driver": "json-file", "log-opts": {"labels": "production_status", "env": "os"}}
+    defaults = {"live-restore": True, "log-driver": "local", "log-opts": {"max-size": "50m"}}
+    try:
+        calls(stack, LIVE, tmp_path, [({**ours, "settings": {"mtu": 1500}}, False)])
+        rest = {**json.loads(stack.on("server", f"cat {LIVE}")), **page}
+        stack.on("server", f"echo '{json.dumps(rest)}' >{LIVE} && systemctl restart docker")
+        stack.on("server", "docker swarm init --advertise-addr 127.0.0.1")
+        wishes = [{"defaults": defaults}, {"defaults": defaults, "settings": {"live-restore": True}}]
+        left, refused = calls(stack, LIVE, tmp_path, [({**ours, **wish}, False) for wish in wishes])
+        assert json.loads(left["text"]) == {key: value for key, value in rest.items() if key != "mtu"}
+        assert "live-restore is on in the settings, and this host is a node of a swarm" in refused["msg"]
+        assert stack.on("server", "systemctl is-active docker").strip() == "active"
+        theirs = json.dumps({**json.loads(left["text"]), "live-restore": True})
+        stack.on("server", f"cp {LIVE} {LIVE}.now && echo '{theirs}' >{LIVE}")
+        said = stack.on("server", "systemctl restart docker || journalctl -u docker -n 20 -o cat")
+        assert "live-restore" in said, "this dockerd starts with both, so this shows nothing"
+        stack.on("server", f"mv {LIVE}.now {LIVE} && systemctl reset-failed docker && systemctl restart docker")
+    finally:
+        stack.on("server", "docker swarm leave --force; docker network rm docker_gwbridge", check=False)
+        calls(stack, LIVE, tmp_path, [({**ours, "settings": settings}, False)])
+    assert json.loads(stack.on("server", f"cat {LIVE}")) == {**json.loads(before), **page, **settings}

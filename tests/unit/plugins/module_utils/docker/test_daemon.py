@@ -57,6 +57,13 @@ def wants(settings=None, **wish):
 ONE = wants({"debug": True})
 POOLS = [{"base": "10.9.0.0/16", "size": 24}]
 
+LOCAL = {"log-driver": "local", "log-opts": {"max-size": "50m", "max-file": "3"}}
+LOGGING_PAGE = """{
+  "log-driver": "json-file",
+  "log-opts": {"max-size": "10m", "labels": "production_status", "env": "os"}
+}
+"""
+
 # What it is about, the file before, what is asked for, the file after. Nothing: there is no file.
 FILES = [
     # how a file may look
@@ -118,6 +125,47 @@ FILES = [
         {"runtimes": {"a": {"path": "/a"}}},
     ),
     ("beside an empty object", '{"log-opts": {}}', wants({"log-opts": {"tag": "x"}}), {"log-opts": {"tag": "x"}}),
+    # drivers and their options
+    (
+        "a driver that somebody chose is no default's to change",
+        LOGGING_PAGE,
+        wants(defaults=LOCAL),
+        LOGGING_PAGE,
+    ),
+    ("nor are options alone", '{"log-opts": {"env": "os"}}', wants(defaults=LOCAL), '{"log-opts": {"env": "os"}}'),
+    ("a default beside other keys", '{"mtu": 1400}', wants(defaults=LOCAL), {"mtu": 1400, **LOCAL}),
+    (
+        "a default in part named",
+        "{}",
+        wants({"log-opts": {"max-size": "9m"}}, defaults=LOCAL),
+        {"log-driver": "local", "log-opts": {"max-size": "9m", "max-file": "3"}},
+    ),
+    (
+        "another driver takes no default's options",
+        "{}",
+        wants({"log-driver": "journald"}, defaults=LOCAL),
+        {"log-driver": "journald"},
+    ),
+    ("with another driver go its options", LOGGING_PAGE, wants(LOCAL), LOCAL),
+    ("with one that needs none too", LOGGING_PAGE, wants({"log-driver": "journald"}), {"log-driver": "journald"}),
+    (
+        "options without a driver are the stock driver's",
+        '{"log-opts": {"env": "os"}}',
+        wants({"log-driver": "json-file", "log-opts": {"max-size": "9m"}}),
+        {"log-opts": {"env": "os", "max-size": "9m"}, "log-driver": "json-file"},
+    ),
+    (
+        "the same driver keeps them",
+        LOGGING_PAGE,
+        wants({"log-driver": "json-file", "log-opts": {"max-size": "9m"}}),
+        {"log-driver": "json-file", "log-opts": {"max-size": "9m", "labels": "production_status", "env": "os"}},
+    ),
+    (
+        "storage drivers alike",
+        '{"storage-driver": "devicemapper", "storage-opts": ["dm.basesize=20G"]}',
+        wants({"storage-driver": "overlay2"}),
+        {"storage-driver": "overlay2"},
+    ),
     # NVIDIA's runtime and its companions
     ("runtime, no file", None, wants(nvidia_runtime="present"), f'{{"runtimes": {{{NVIDIA}}}}}'),
     (
@@ -222,6 +270,21 @@ LEFT = "; the file was left alone; fix it and run again"
         ),
         pytest.param(b'{"a": "NaN",\n "b": NaN}', "is no valid JSON (line 2, column 7: NaN is no number)", id="NaN"),
         pytest.param(b'{"a": -Infinity}', "is no valid JSON (line 1, column 7: -Infinity is no number)", id="Infinity"),
+        pytest.param(
+            b'{"a": ' + b"7" * 5000 + b"}",
+            "is no valid JSON (line 1, column 7: a number too long to be one)",
+            id="long",
+        ),
+        pytest.param(
+            b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            "is no JSON that Docker can use (objects or lists lie too deep in one another)",
+            id="deep",
+        ),
+        pytest.param(
+            b'{"a": ' + b"[" * 60 + b"]" * 60 + b"}",
+            "is no JSON that Docker can use (objects or lists lie too deep in one another)",
+            id="deeper than any",
+        ),
         pytest.param(b'{"a": 1e999}', "is no valid JSON (line 1, column 7: 1e999 is no number)", id="beyond range"),
         pytest.param(
             b'{"a": "\xff"}',
@@ -269,6 +332,29 @@ def test_the_runtime_is_what_nvidia_ctk_would_make_it(wish, before, after):
     file = File(before.encode())
     file.ensure(nvidia_runtime="present", **wish)
     assert file.value == json.loads(after)
+
+
+def test_a_driver_chosen_by_somebody_after_the_first_run_is_no_defaults_to_change_either():
+    file = File(b"{}")
+    file.ensure({"mtu": 1400})
+    file.text = json.dumps({**file.value, "log-driver": "syslog", "log-opts": {"tag": "x"}}).encode()
+    file.ensure({"mtu": 1400}, defaults=LOCAL)
+    assert file.value == {"mtu": 1400, "log-driver": "syslog", "log-opts": {"tag": "x"}}
+
+
+def test_options_that_came_with_another_driver_go_for_good_and_the_first_files_come_back():
+    file = File(LOGGING_PAGE.encode())
+    file.ensure({"log-driver": "journald"})
+    assert not file.ensure({"log-driver": "journald"}).changed
+    file.ensure(LOCAL)
+    assert file.value == LOCAL
+    assert not file.ensure(LOCAL).changed
+    file.text = json.dumps({"log-driver": "syslog", "log-opts": {"tag": "x"}}).encode()
+    file.ensure(LOCAL)
+    assert file.value == LOCAL
+    assert not file.ensure(LOCAL).changed
+    file.ensure()
+    assert file.value == json.loads(LOGGING_PAGE)
 
 
 def test_other_features_stay_which_nvidia_ctk_would_drop():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pathlib
@@ -10,11 +11,12 @@ import stat
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import daemon_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal, Unhealthy
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import daemon_former_runner, daemon_runner
 
 DEFAULTS = {
     "settings": {},
+    "defaults": {},
     "owner": "gpuchat",
     "nvidia_runtime": None,
     "runtime_name": "nvidia",
@@ -148,11 +150,11 @@ def test_what_is_remembered_is_the_users_own(user, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setenv("XDG_STATE_HOME", "/home/alice/state")
     wanted = "/var/lib/gpuchat" if user == 0 else "/home/alice/state/gpuchat"
-    assert daemon_runner._record_file() == f"{wanted}/docker-daemon.json"
+    assert daemon_former_runner.record_file() == f"{wanted}/docker-daemon.json"
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "/home/alice")
     wanted = "/var/lib/gpuchat" if user == 0 else "/home/alice/.local/state/gpuchat"
-    assert daemon_runner._record_file() == f"{wanted}/docker-daemon.json"
+    assert daemon_former_runner.record_file() == f"{wanted}/docker-daemon.json"
 
 
 def test_what_dockerd_refuses_is_reported_and_the_file_left_alone(path, theirs, commands, tmp_path):
@@ -224,10 +226,33 @@ def test_a_file_that_is_no_json_is_left_alone(path, theirs, text, tmp_path):
 
 def test_what_cannot_be_written_is_refused_with_a_way_out(path, tmp_path):
     (tmp_path / "etc").write_text("no folder")
-    with pytest.raises(Refusal, match=f"^{path} cannot be read or written: .*; run as its owner .*set path to the"):
+    with pytest.raises(
+        Refusal, match=f"^{path} cannot be read or written: .*; run as a user who may .*set path to the"
+    ):
         ensure(path, {"a": 1})
     with pytest.raises(Refusal, match=f"^{tmp_path} is a folder; set path to a file$"):
         ensure(tmp_path, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("error", "way_out"),
+    [(errno.EPERM, "`chattr -i -a"), (errno.EBUSY, "unmount what is mounted at it"), (errno.ENOSPC, "free space")],
+)
+def test_a_file_that_cannot_be_replaced_is_named_with_its_cause_and_nothing_is_left_beside_it(
+    path, theirs, monkeypatch, error, way_out
+):
+    theirs("{}")
+
+    def replace(source, destination):
+        if destination == str(path):
+            raise OSError(error, os.strerror(error), source, None, destination)
+        rename(source, destination)
+
+    rename = os.rename
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(Refusal, match=f"{path} cannot be read or written: .*{way_out}"):
+        ensure(path, {"a": 1})
+    assert sorted(one.name for one in path.parent.iterdir()) == ["daemon.json", "daemon.json.before-gpuchat"]
 
 
 @pytest.mark.parametrize(
@@ -365,8 +390,12 @@ def verbs(commands):
     return [line.split()[1] for line in commands.that("start", "restart", "reload", "enable")]
 
 
+RELOADED = "journalctl --unit docker --output cat"
+
+
 def test_dockerd_takes_up_what_it_has_to_by_a_restart_or_a_reload(path, commands):
     commands.answer("systemctl show", ACTIVE)
+    commands.answer(RELOADED, "Got signal to reload configuration\nReloaded configuration: {}\n")
     assert ensure(path, {"log-driver": "local"}, service="docker")["changed"]
     assert verbs(commands) == ["restart"]
     commands.made.clear()
@@ -388,3 +417,145 @@ def test_in_check_mode_the_restart_is_predicted_with_the_keys(path, commands):
     predicted = ensure(path, {"log-driver": "local"}, check=True, service="docker")
     assert [one["before_header"] for one in predicted["diff"]] == [str(path), "service docker"]
     assert verbs(commands) == []
+
+
+class Docker:
+    """A dockerd that runs containers, and refuses some words in its file: at its start, or at a reload."""
+
+    SAID = 'failed to start daemon: unknown log opt "labels" for local log driver'
+    RELOAD_SAID = "Error reconfiguring the daemon: no such runtime"
+
+    def __init__(self, path, commands, containers=(), refuses=()):
+        self.path, self.commands, self.refuses = path, commands, refuses
+        self.active, self.running, self.exist = True, list(containers), list(containers)
+        commands.answer("systemctl show", self.show)
+        commands.answer("systemctl restart", self.restart)
+        commands.answer("systemctl reload", self.reload)
+        commands.answer("docker ps", lambda: "".join(f"{name}\n" for name in self.running))
+        commands.answer("docker start", self.start)
+        commands.answer("journalctl -u", lambda: self.SAID)
+        commands.answer("journalctl --unit docker --output cat", lambda: self.reloaded)
+
+    def show(self):
+        return f"ActiveState={'active' if self.active else 'failed'}\nUnitFileState=enabled\nNeedDaemonReload=no\n"
+
+    def takes(self):
+        return not any(word in self.path.read_text() for word in self.refuses) if self.path.exists() else True
+
+    def restart(self):
+        self.active, self.running = self.takes(), [name for name in self.running if name.startswith("always")]
+        return ""
+
+    def reload(self):
+        self.reloaded = "Reloaded configuration: {}" if self.takes() else self.RELOAD_SAID
+        return ""
+
+    def start(self):
+        self.running.append(self.commands.made[-1].split()[-1])
+        return ""
+
+
+FORMERS = {
+    "somebody's file": ('{"log-opts": {"labels": "a"}}', {"log-driver": "local", "log-opts": {"mode": "x"}}),
+    "no file": (None, {"log-driver": "local", "log-opts": {"mode": "x"}}),
+}
+
+
+@pytest.mark.parametrize(("text", "settings"), FORMERS.values(), ids=FORMERS)
+def test_a_docker_that_does_not_come_up_with_its_new_file_gets_the_former_one_and_its_containers_back(
+    path, theirs, commands, state_directory, text, settings
+):
+    if text:
+        theirs(text, 0o640)
+    docker = Docker(path, commands, ["always-db", "web"], refuses=["mode"])
+    before = sorted(state_directory.rglob("*")) if state_directory.exists() else []
+    with pytest.raises(Unhealthy, match=r"takes? its new settings: failed to start daemon: unknown log opt .labels"):
+        ensure(path, settings, service="docker")
+    assert (path.read_text() if text else path.exists()) == (text or False)
+    assert not text or stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert not backup(path).exists()
+    assert docker.active
+    assert sorted(docker.running) == ["always-db", "web"]
+    docker.refuses = []
+    assert ensure(path, {"mtu": 1400}, service="docker")["changed"]
+    assert json.loads(path.read_text())["mtu"] == 1400
+    assert not ensure(path, {"mtu": 1400}, service="docker")["changed"]
+    assert len(before) <= len(sorted(state_directory.rglob("*")))
+
+
+def test_what_ran_before_a_good_restart_runs_after_it(path, commands):
+    docker = Docker(path, commands, ["always-db", "web"])
+    ensure(path, {"log-driver": "local"}, service="docker")
+    assert sorted(docker.running) == ["always-db", "web"]
+
+
+def test_a_reload_that_docker_refuses_is_taken_back_too(path, theirs, commands):
+    theirs('{"debug": true}')
+    docker = Docker(path, commands, refuses=["nvidia"])
+    ensure(path, {"mtu": 1400}, service="docker")
+    before = path.read_text()
+    with pytest.raises(Unhealthy, match="Error reconfiguring the daemon: no such runtime"):
+        ensure(path, {"mtu": 1400, "default-runtime": "nvidia"}, service="docker")
+    assert path.read_text() == before
+    assert docker.reloaded.startswith("Reloaded")
+
+
+def test_a_run_that_dies_before_docker_came_up_leaves_the_next_the_file_it_ran_with(
+    path, theirs, commands, monkeypatch
+):
+    theirs('{"debug": true}')
+    docker = Docker(path, commands, refuses=["local"])
+
+    def killed(*_given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(daemon_runner, "_taken_up", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ensure(path, {"log-driver": "local"}, service="docker")
+    docker.active = False
+    with pytest.raises(Unhealthy, match="runs with it again"):
+        ensure(path, {"log-driver": "local"}, service="docker")
+    assert path.read_text() == '{"debug": true}'
+    assert docker.active
+
+
+INFO = {"DockerRootDir": "/var/lib/docker", "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}
+
+
+@pytest.mark.parametrize(
+    ("containers", "settings", "named"),
+    [
+        ("db\nweb\n", {"data-root": "/data/docker"}, "data-root /data/docker instead of /var/lib/docker"),
+        ("db\n", {"storage-driver": "btrfs"}, "storage-driver btrfs instead of overlay2"),
+        ("db\n", {"features": {"containerd-snapshotter": True}}, "containerd-snapshotter True instead of False"),
+        ("db\n", {"data-root": "/var/lib/docker"}, ""),
+        ("db\n", {"features": {"containerd-snapshotter": False}}, ""),
+        ("", {"data-root": "/data/docker"}, ""),
+        ("vllm\n", {"data-root": "/data/docker"}, ""),
+    ],
+)
+def test_docker_is_not_led_away_from_containers_that_are_not_ours(
+    path, commands, state_directory, containers, settings, named
+):
+    commands.answer("systemctl show", ACTIVE)
+    commands.answer("docker info", json.dumps(INFO))
+    commands.answer("docker ps --all", containers)
+    host.write_json(f"{state_directory}/services/vllm.json", {"supervisor": "compose"})
+    if not named:
+        assert ensure(path, settings, service="docker")["changed"]
+        return
+    with pytest.raises(Refusal, match=named):
+        ensure(path, settings, service="docker")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("root", ["", "data"])
+def test_live_restore_is_no_default_on_a_node_of_a_swarm_and_refused_as_a_setting(path, theirs, tmp_path, root):
+    theirs(json.dumps({"data-root": str(tmp_path / "data")}))
+    (tmp_path / "data" / "swarm").mkdir(parents=True)
+    (tmp_path / "data" / "swarm" / "docker-state.json").write_text("{}")
+    ensure(path, defaults={"live-restore": True, "log-driver": "local"})
+    assert json.loads(path.read_text()) == {"data-root": str(tmp_path / "data"), "log-driver": "local"}
+    with pytest.raises(Refusal, match="live-restore is on in the settings, and this host is a node of a swarm"):
+        ensure(path, {"live-restore": True})
