@@ -56,6 +56,7 @@ lint-types: venv-test
 	MYPYPATH=build mypy -p ansible_collections.gpuchat.stack.plugins.modules \
 	    -p ansible_collections.gpuchat.stack.plugins.module_utils
 	MYPYPATH=molecule/world mypy molecule/world tools
+	MYPYPATH=module_utils:deploys mypy $(wildcard deploys/*.py)
 
 sanity: venv-test ## ansible-test sanity on the staged collection
 	@$(BESIDE) sanity-pylint sanity-others

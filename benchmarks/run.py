@@ -38,7 +38,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 INVENTORY = HERE / "inventory"
 WORLD = ROOT / "molecule" / "world" / "world.py"
-PYINFRA = ROOT / ".cache" / "bench" / "bin" / "pyinfra"
+PYINFRA = ROOT / ".venv" / "bin" / "pyinfra"
 GROUP = "files"
 SERVER = "server"
 FILES = 30
@@ -298,7 +298,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("parts", nargs="*", choices=["files", "stack", "small"], default=["files", "stack", "small"])
     arguments = parser.parse_args()
-    subprocess.run([str(ROOT / "tools" / "venv.sh"), ".cache/bench", "requirements/bench.txt"], cwd=ROOT, check=True)
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     print(f"medians of {arguments.rounds} runs in turn; first runs of stacks once; ratios below 1: ours is faster")
     world("down")

@@ -19,7 +19,7 @@ pin() { # NAME TARGET LOWEST_PYTHON
 
 # It travels with the collection. Both it and run come first: the pins of test are bound to theirs.
 pin toolbox roles/toolbox/files/requirements.txt 3.9
-for name in run test core-2.17 core-2.18 hubs bench; do
+for name in run test core-2.17 core-2.18 hubs; do
     pin "$name" "requirements/$name.txt" 3.11
 done
 pin core-2.21 requirements/core-2.21.txt 3.12

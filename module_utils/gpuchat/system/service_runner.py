@@ -53,9 +53,10 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     if check and plan.changed and health:
         notes = (f"the health of {wanted.name}: it can be known only after the change",)
     if not check:
-        act(wanted, plan, str(params["compose_file"] or ""))
+        health = health if isinstance(health, dict) else {}
+        act(wanted, plan, str(params["compose_file"] or ""), health)
         if wanted.state == "started":
-            wait_until_healthy(wanted, health if isinstance(health, dict) else {})
+            wait_until_healthy(wanted, health)
     return Plan(plan.differences, plan.actions, plan.reason, notes).result()
 
 
@@ -110,16 +111,18 @@ def containers_of(project: str) -> list[dict[str, object]]:
     return json.loads(inspected.stdout or "[]")  # type: ignore[no-any-return]
 
 
-def act(wanted: WantedService, plan: Plan, compose_file: str) -> None:
+def act(wanted: WantedService, plan: Plan, compose_file: str, health: Mapping[str, object] | None = None) -> None:
     for step in plan.actions:
         if isinstance(step, Step):
-            _act_one(wanted, step, compose_file)
+            _act_one(wanted, step, compose_file, health or {})
 
 
-def _act_one(wanted: WantedService, step: Step, compose_file: str) -> None:
+def _act_one(wanted: WantedService, step: Step, compose_file: str, health: Mapping[str, object]) -> None:
     if step.act == "record":
         digests = {"digest": wanted.digest, "reload_digest": wanted.reload_digest}
-        host.write_json(record_path(wanted.name), {"supervisor": wanted.supervisor, **digests})
+        # For who restarts it without the play that described it.
+        restart = {name: value for name, value in (("compose_file", compose_file), ("health", dict(health))) if value}
+        host.write_json(record_path(wanted.name), {"supervisor": wanted.supervisor, **digests, **restart})
     elif step.act == "forget":
         with contextlib.suppress(FileNotFoundError):
             os.unlink(record_path(wanted.name))

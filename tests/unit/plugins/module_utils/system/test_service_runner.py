@@ -223,7 +223,7 @@ def test_a_compose_project_is_brought_up(commands, there, digest, made):
     commands.answer(made, lambda: containers(commands, container()) or "")
     assert service_runner.ensure(compose(), check=False)["changed"] is True
     assert commands.that("up", "down") == [made]
-    assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": ""}
+    assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": "", "compose_file": "/c.yml"}
 
 
 def test_a_running_project_with_its_present_files_is_left_alone(commands):
@@ -330,4 +330,4 @@ def test_a_switch_that_was_interrupted_after_the_old_unit_was_stopped_goes_on(co
     containers(commands, container())
     commands.answer("systemctl stop", rc=5, stderr="Failed to stop s.service: Unit s.service not loaded.")
     service_runner.ensure(compose(), check=False)
-    assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": ""}
+    assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": "", "compose_file": "/c.yml"}
