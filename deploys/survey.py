@@ -114,7 +114,7 @@ def _model(member: fleet.Member) -> dict[str, str]:
 
 
 def folder_of(inventories: Sequence[str]) -> pathlib.Path:
-    """Return the folder of a run's own files, beside the first inventory, as action_plugins/gpuchat_preflight has it."""
+    """Return the folder of a run's own files, beside the first inventory, as the preflight has it."""
     paths = [pathlib.Path(one).absolute() for one in inventories if os.path.exists(one)]
     beside = next((one if one.is_dir() else one.parent for one in paths), fleet.ROOT)
     return beside / ".gpuchat"

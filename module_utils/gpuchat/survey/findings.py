@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ CLOCK_SECONDS = {WARNING: 5.0, FAULT: 300.0}
 
 FEW_RESTARTS = 3
 FOREIGN_MEMORY = GIB
+CONTAINER_ID = re.compile("[0-9a-f]{64}")
 NO_SHORT_LIFE = 5
 """A certificate is soon at its end in the last fifth of its life too, where that is shorter."""
 
@@ -286,11 +288,17 @@ def _foreign(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding
 
 
 def users(reading: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield who holds how much of the GPUs' memory: a container, a unit, or a program."""
-    containers = {one["id"]: one["name"] for one in (reading.get("docker") or {}).get("containers", ())}
+    """Yield who holds how much of the GPUs' memory: a container, a unit, or a program.
+
+    Without Docker's word, a container's process is left out: nobody knows whose it is.
+    """
+    docker = reading.get("docker") or {}
+    containers = {one["id"]: one["name"] for one in docker.get("containers", ())}
     for gpu in (reading.get("gpu") or {}).get("gpus", ()):
         for process in gpu["processes"] or ():
             by = process.get("by") or ""
+            if CONTAINER_ID.fullmatch(by) and not docker.get("answers"):
+                continue
             name = containers.get(by) or (by.rpartition(".")[0] if by.endswith(".service") else "")
             yield name or f"{process['name'] or 'a program'} (pid {process['pid']})", process["memory_bytes"] or 0
 
@@ -331,15 +339,16 @@ def _docker(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
                 "the recorded settings",
                 f"{expected.again}, or put the change into docker_settings",
             )
-    for container in docker.get("containers", ()):
-        if container["name"] in reading.get("services", {}) and container["health"] == "unhealthy":
-            yield Finding(
-                "container.unhealthy",
-                FAULT,
-                f"{container['name']} unhealthy by its own check",
-                "it healthy",
-                f"see `docker logs {container['name']}`",
-            )
+    for name in reading.get("services", {}):
+        if container(reading, name).get("health") == "unhealthy":
+            fix = f"see `docker logs {name}`"
+            yield Finding("container.unhealthy", FAULT, f"{name} unhealthy by its own check", "it healthy", fix)
+
+
+def container(reading: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a container of a host, empty where there is none of that name."""
+    found = (reading.get("docker") or {}).get("containers", ())
+    return next((one for one in found if one["name"] == name), {})
 
 
 FILE_WORDS = {
@@ -384,7 +393,12 @@ def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
                 f"none but {', '.join(expected.services)}",
                 "put the host back into its group, or stop and disable it",
             )
-        yield from _service(expected, name, one)
+        yield from _service(expected, name, {**one, "restarts": _restarts(reading, name, one)})
+
+
+def _restarts(reading: Mapping[str, Any], name: str, one: Mapping[str, Any]) -> int:
+    """Return how often its supervisor has started a service again by itself: systemd, or Docker."""
+    return max(int(one["restarts"]), int(container(reading, name).get("restarts") or 0))
 
 
 def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[Finding]:
@@ -413,7 +427,7 @@ def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[
         yield Finding(
             "service.restarts",
             WARNING,
-            f"{name} started again {one['restarts']} times by systemd itself",
+            f"{name} ended and started again {one['restarts']} times by itself",
             "it to stay up",
             f"see `{log}`",
         )
@@ -425,25 +439,29 @@ def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding
             continue  # said already
         wanted = expected.model.get("name", "")
         if not engine["healthy"]:
+            starts = container(reading, name).get("health") == "starting"
             said = engine["said"] or "an error"
             yield Finding(
-                "engine.silent", FAULT, f"{name} runs and does not answer ({said})", "it healthy", "see its log"
+                "engine.starting" if starts else "engine.silent",
+                WARNING if starts else FAULT,
+                f"{name} running, not answering yet" if starts else f"{name} running and not answering ({said})",
+                "it healthy",
+                "survey it again in a minute" if starts else f"see `docker logs {name}` and `journalctl -u {name}`",
             )
         elif wanted and engine["models"] and wanted not in engine["models"]:
             yield Finding(
-                "engine.model", WARNING, f"{name} serves {', '.join(engine['models'])}", f"{wanted}", expected.again
+                "engine.model", WARNING, f"{name} serving {', '.join(engine['models'])}", wanted, expected.again
             )
 
 
 def _images(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
-    running = {one["name"]: one for one in (reading.get("docker") or {}).get("containers", ())}
     for name, written in (reading.get("containers") or {}).items():
-        there = running.get(name)
+        there = container(reading, name)
         if there and there["image"] != written["image"]:
             yield Finding(
                 "image.running",
                 FAULT,
-                f"{name} runs {there['image']}",
+                f"{name} running {there['image']}",
                 written["image"],
                 f"remove that container, then {expected.again}",
             )
