@@ -38,7 +38,7 @@ details { margin-top: .8rem; } summary { cursor: pointer; color: var(--dim); }
 def page(survey: Survey) -> str:
     """Return the whole survey as one HTML page."""
     hosts = in_order(survey.hosts)
-    at = survey.now.strftime("%Y-%m-%d %H:%M UTC")
+    at = survey.at.strftime("%Y-%m-%d %H:%M UTC")
     notes = "".join(f'<div class="dim">{escape(note)}</div>' for note in survey.notes)
     parts = [_overview(survey, hosts), *(_section(number, one) for number, one in enumerate(hosts))]
     return (
@@ -51,7 +51,7 @@ def page(survey: Survey) -> str:
 
 
 def _overview(survey: Survey, hosts: tuple[Surveyed, ...]) -> str:
-    rows = [cells(host, survey.now) for host in hosts]
+    rows = [cells(host, survey.at) for host in hosts]
     head = "".join(f"<th>{escape(name.capitalize())}" for name in COLUMNS)
     lines = [f"<tr>{head}</tr>"]
     for number, (host, row) in enumerate(zip(hosts, rows)):

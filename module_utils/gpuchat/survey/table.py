@@ -32,11 +32,12 @@ class Survey:
 
     Attributes:
         notes: what could not be compared, and why.
+        at: when it was made, by the control node's clock.
         seconds: how long it took.
     """
 
     hosts: tuple[Surveyed, ...]
-    now: datetime.datetime
+    at: datetime.datetime
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -117,7 +118,7 @@ def table(survey: Survey, width: int) -> str:
     """Return the whole survey for a terminal of so many columns."""
     width = max(width, NARROWEST)
     hosts = in_order(survey.hosts)
-    lines = [*_rows([cells(host, survey.now) for host in hosts], width)]
+    lines = [*_rows([cells(host, survey.at) for host in hosts], width)]
     for host in hosts:
         if host.findings:
             lines += ["", f"{plain(host.name)} ({host.state})"]
@@ -170,7 +171,7 @@ def as_json(survey: Survey) -> str:
         for host in survey.hosts
     ]
     whole = {
-        "at": survey.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "at": survey.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": round(survey.seconds, 3),
         "status": survey.status,
         "notes": list(survey.notes),
