@@ -150,7 +150,7 @@ def read(
         found = sorted(pathlib.Path(folder).glob("[0-9]*.json"), key=lambda path: int(path.stem))
         if done.returncode != 0 or not found:
             said = re.sub(r"^\S+ \| SUCCESS => \{\n.*?^\}\n", "", done.stdout, flags=re.MULTILINE | re.DOTALL)
-            raise Refusal(f"Ansible cannot say how to reach the hosts; its own words stand above.\n{said}".strip())
+            raise Refusal(f"Ansible cannot say how to reach the hosts: {said.strip() or 'its words stand above'}")
         return tuple(member_of(json.loads(path.read_text(encoding="utf-8"))) for path in found)
 
 

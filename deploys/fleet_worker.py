@@ -34,7 +34,7 @@ from pyinfra.connectors.sshuserclient.client import get_ssh_config  # noqa: E402
 
 AT_ONCE = 100
 FILES_PER_HOST = 6
-PYTHONS = ("python3", "/usr/bin/python3", *(f"python3.{minor}" for minor in range(14, 8, -1)), "/usr/local/bin/python3")
+PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 8, -1)))
 NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 9))"
 
 # All that stands on the host's command line: it reads the rest from standard input. Lines before the mark are a
@@ -145,7 +145,13 @@ def connect(host: Host) -> None:
         config = get_ssh_config(data["ssh_config_file"])
         checking = config.lookup(data["ssh_hostname"]).get("stricthostkeychecking", "yes")
         data["ssh_strict_host_key_checking"] = "yes" if checking == "ask" else checking  # there is nobody to ask
-    host.connect(show_errors=False, raise_exceptions=True)
+    try:
+        host.connect(show_errors=False, raise_exceptions=True)
+    except PyinfraError as error:
+        if "is encrypted" not in str(error) or not os.environ.get("SSH_AUTH_SOCK"):
+            raise
+        data["ssh_key"] = None  # the agent may hold it unlocked
+        host.connect(show_errors=False, raise_exceptions=True)
 
 
 def script(member: dict[str, Any]) -> str:
@@ -180,16 +186,13 @@ def run(host: Host, member: dict[str, Any], program: str, timeout: int) -> tuple
             return "run", None, answer["problem"]
         return "done", json.loads(answer["value"]), ""
     if "gpuchat:python" in printed:
-        return (
-            "python",
-            None,
-            "found no Python 3.9 or later; wanted one, also to be managed by Ansible; install python3",
-        )
+        return "python", None, "found no Python 3.9 or later; wanted one, as Ansible does; install python3"
     said = " ".join(line.strip() for line in output.stderr_lines[-5:] if line.strip()) or "it said nothing"
     if member["become"] and "sudo" in said:
         user = member["become"][-1]
         return "run", None, f"cannot become {user}: {said}; set ansible_become_password, or allow it without one"
-    return "run", None, f"the program did not answer: {said}"
+    status = next((line.partition("=")[2] for line in printed if line.startswith("gpuchat:status=")), "unknown")
+    return "run", None, f"the program did not answer (status {status}): {said}"
 
 
 def words(error: Exception, member: dict[str, Any]) -> str:
@@ -201,9 +204,7 @@ def words(error: Exception, member: dict[str, Any]) -> str:
     if isinstance(error, RecursionError):
         return f"the jump host of {address} is to be reached through itself; set ansible_ssh_common_args"
     if "authentication error" in low or "no authentication methods" in low:
-        return (
-            f"{address} refuses {user} with the key or password offered; set ansible_user, ansible_ssh_private_key_file"
-        )
+        return f"{address} refuses the key or password of {user}; set ansible_user or ansible_ssh_private_key_file"
     if "banner" in low:
         return f"{address} accepts connections and says nothing, or does not speak ssh"
     if "unable to connect" in low:
@@ -214,9 +215,7 @@ def words(error: Exception, member: dict[str, Any]) -> str:
         unknown = text.partition("key for ")[2].partition(" ")[0] or address  # it may be a jump host
         return f"the host key of {unknown} is not known; connect by ssh once to accept it, or add it to known_hosts"
     if "host key" in low:
-        return (
-            f"{address} shows another host key than the one in known_hosts; remove that if the host was installed anew"
-        )
+        return f"{address} shows another host key than known_hosts has; remove that if the host was installed anew"
     if "resolve" in low:
         return f"the name {data.get('ssh_hostname')} cannot be resolved; set ansible_host"
     if "private key" in low:

@@ -61,6 +61,7 @@ def test_each_make_target_that_a_readme_names_exists():
         "docs/check-mode.md",
         "docs/security.md",
         "docs/troubleshooting.md",
+        "docs/fleet.md",
         "docs/hosts.md",
         "docs/models.md",
         "docs/planning.md",

@@ -37,7 +37,7 @@ def secrets_of(secret: Iterable[str], public: Iterable[str]) -> tuple[str, ...]:
     values: set[str] = set()
     for text in secret:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        if len(lines) == 1:
+        if len(lines) == 1 and not ASSIGNED.match(lines[0]):
             values.add(lines[0])
         for line in lines:
             values |= set(_values(line))

@@ -68,6 +68,7 @@ class Door(paramiko.ServerInterface):
         pump(other.recv, channel.sendall, channel.close)
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.note(f"runs {command.decode()}")
         threading.Thread(target=self._run, args=(channel, command.decode()), daemon=True).start()
         return True
 

@@ -1,0 +1,131 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands over a fleet: what they do in which order, and how they end."""
+
+from __future__ import annotations
+
+import stat
+import tarfile
+
+import collect_logs
+import fleet
+import pytest
+import restart
+
+HOSTS = ("one", "two", "three")
+FOUND = {"known": ["s"], "supervisor": "systemd", "running": True, "health": {"timeout": 60}}
+
+
+class Fleet:
+    """Stands in for the hosts: answers by name, and remembers who was asked to act."""
+
+    def __init__(self):
+        self.looks = dict.fromkeys(HOSTS, FOUND)
+        self.acts = {}
+        self.acted = []
+
+    def chosen(self, options, variables=()):
+        return tuple(fleet.Member(name, (), {"ssh_password": "open sesame"}, {}, local=False) for name in HOSTS)
+
+    def run(self, members, program, given, *, timeout, sudo=True):
+        acting = [one.name for one in members if given(one)["act"]]
+        if acting:
+            self.acted.append(acting)
+        for one in members:
+            value = (self.acts if acting else self.looks).get(one.name, FOUND)
+            well = isinstance(value, dict)
+            yield fleet.Outcome(
+                one.name, "done" if well else "run", value if well else None, "" if well else value, 1.0
+            )
+
+
+@pytest.fixture
+def hosts(monkeypatch):
+    fake = Fleet()
+    monkeypatch.setattr(fleet, "chosen", fake.chosen)
+    monkeypatch.setattr(fleet, "run", fake.run)
+    return fake
+
+
+def test_a_service_is_restarted_on_one_host_after_the_other(hosts, capsys):
+    assert restart.main(["s", "-i", "x"]) == 0
+    assert hosts.acted == [["one"], ["two"], ["three"]]
+    assert "two: healthy after 1 s" in capsys.readouterr().out
+
+
+def test_the_first_that_does_not_come_back_ends_it(hosts, capsys):
+    hosts.acts["two"] = "s is not healthy after 60 s: the unit is failed"
+    assert restart.main(["s", "-i", "x"]) == 2
+    assert hosts.acted == [["one"], ["two"]]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "two: s did not come back: s is not healthy after 60 s: the unit is failed",
+        "Not touched: three",
+    ]
+
+
+def test_nothing_is_touched_where_a_host_cannot_be_reached(hosts, capsys):
+    hosts.looks["three"] = "no answer from three"
+    assert restart.main(["s", "-i", "x"]) == 3
+    assert hosts.acted == []
+    assert capsys.readouterr().out == "three: no answer from three\nNothing was restarted.\n"
+
+
+def test_hosts_without_the_service_are_left_out(hosts, capsys):
+    hosts.looks["one"] = {"known": ["other"]}
+    assert restart.main(["s", "-i", "x"]) == 0
+    assert hosts.acted == [["two"], ["three"]]
+    hosts.looks = {name: {"known": ["other"]} for name in HOSTS}
+    assert restart.main(["s", "-i", "x"]) == 2
+    assert "No host has the service s; they have: other" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_would_be_restarted(hosts, capsys):
+    hosts.looks["one"] = {**FOUND, "health": {"url": "http://127.0.0.1/health", "timeout": 900}}
+    assert restart.main(["s", "-i", "x", "--dry-run"]) == 0
+    assert hosts.acted == []
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == (
+        "one: would restart s (running, systemd; healthy when http://127.0.0.1/health answers, within 900 s)"
+    )
+
+
+def test_logs_lie_in_one_archive_for_its_owner_alone(hosts, tmp_path, monkeypatch, capsys):
+    hosts.acts = {
+        "one": {"files": {"states/disks.txt": "df says open sesame\n"}, "cut": []},
+        "two": {"files": {"services/s/log.txt": "x"}, "cut": ["services/s/log.txt"]},
+        "three": "no answer from three",
+    }
+    output = tmp_path / "logs.tar.gz"
+    assert collect_logs.main(["-i", "x", "-o", str(output)]) == 3
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["logs.tar.gz"]
+    with tarfile.open(output) as archive:
+        texts = {one.name: archive.extractfile(one).read().decode() for one in archive}
+    assert texts == {
+        "logs/one/states/disks.txt": "df says ********\n",
+        "logs/two/services/s/log.txt": "x",
+        "logs/two/cut.txt": "services/s/log.txt\n",
+        "logs/three/problem.txt": "no answer from three\n",
+    }
+    with pytest.raises(fleet.Refusal, match="wanted a new file"):
+        collect_logs.main(["-i", "x", "-o", str(output)])
+
+
+def test_a_dry_run_of_the_logs_writes_nothing(hosts, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    hosts.looks = {name: {"commands": {"states/disks.txt": "df"}} for name in HOSTS}
+    assert collect_logs.main(["-i", "x", "--dry-run"]) == 0
+    assert "  states/disks.txt: df" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_that_was_broken_off_is_not_left(hosts, tmp_path, monkeypatch):
+    def broken(*_words, **_more):
+        yield fleet.Outcome("one", "run", None, "x", 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fleet, "run", broken)
+    with pytest.raises(KeyboardInterrupt):
+        collect_logs.main(["-i", "x", "-o", str(tmp_path / "logs.tar.gz")])
+    assert list(tmp_path.iterdir()) == []
