@@ -37,6 +37,9 @@ from ..system.service import Step, WantedService, plan_service
 SECONDS = 20
 """How long one thing may take; nvidia-smi without its persistence mode, and Docker with many containers, are slow."""
 
+SYSTEM_PROGRAMS = ":/usr/local/sbin:/usr/sbin:/sbin"
+"""Added to the PATH, which may lack them where a user's own shell was asked."""
+
 STACK = "/etc/gpuchat/stack"
 CONTAINER_MARK = "/run/systemd/container"
 UNITS = "/etc/systemd/system"
@@ -160,6 +163,7 @@ def _answer(work: Callable[[], object], writing: int) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
+        os.environ["PATH"] = os.environ.get("PATH", "") + SYSTEM_PROGRAMS
         os.closerange(3, writing)
         os.closerange(writing + 1, 4096)
         try:
