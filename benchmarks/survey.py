@@ -4,10 +4,10 @@
 
     survey.py [--rounds N] [--keep]
 
-The hosts are systemd in containers; the light ones run no Docker, and hold one set of 30 files that a run has recorded.
-Ansible asks with 32 forks and pipelining, by as few tasks as can be: facts of the host, services, packages, checksums of
-the same files, and what the programs say that the survey asks too. It compares nothing; the survey does that as well. Both
-are timed as a person starts them, and run in turn.
+The hosts are systemd in containers; the light ones run no Docker, and hold one set of 30 files that a run recorded.
+Ansible asks with 32 forks and pipelining, by as few tasks as can be: facts of the host, services, packages, checksums
+of the same files, and what the programs say that the survey asks too. It compares nothing; the survey does. Both are
+timed as a person starts them, in turn.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ class Finding:
 
     Attributes:
         kind: a word for programs, such as ``file.content``.
+        found: what is so; where nothing was wanted in particular, the whole of it.
         fix: what to do.
     """
 
@@ -50,7 +51,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        return f"found {self.found}; wanted {self.wanted}; {self.fix}"
+        return f"found {self.found}; wanted {self.wanted}; {self.fix}" if self.wanted else self.found
 
 
 @dataclass(frozen=True)
@@ -143,10 +144,9 @@ def examine(expected: Expected, answer: Answer, now: datetime.datetime) -> Surve
 
 
 def _unheard(answer: Answer) -> list[Finding]:
-    if answer.stage == "connect":
-        return [Finding("host.unreachable", UNREACHABLE, answer.problem, "a connection", "see that ssh gets there")]
-    kind = {"python": "host.python"}.get(answer.stage, "host.silent")
-    return [Finding(kind, FAULT, answer.problem, "its reading", "log in and look, or survey it again")]
+    kinds = {"connect": ("host.unreachable", UNREACHABLE), "python": ("host.python", FAULT)}
+    kind, severity = kinds.get(answer.stage, ("host.silent", FAULT))
+    return [Finding(kind, severity, answer.problem, "", "")]
 
 
 def _of_reading(expected: Expected, answer: Answer, now: datetime.datetime) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def page(survey: Survey) -> str:
 
 def _overview(survey: Survey, hosts: tuple[Surveyed, ...]) -> str:
     rows = [cells(host, survey.at) for host in hosts]
-    head = "".join(f"<th>{escape(name.capitalize())}" for name in COLUMNS)
+    head = "".join(f"<th>{'GPUs' if name == 'gpus' else name.capitalize()}" for name in COLUMNS)
     lines = [f"<tr>{head}</tr>"]
     for number, (host, row) in enumerate(zip(hosts, rows)):
         first = f'<td><a href="#host-{number}">{escape(host.name)}</a><td>{_state(host.state)}'

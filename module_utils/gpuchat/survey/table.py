@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,7 +87,8 @@ def _gpus(gpu: Mapping[str, Any]) -> str:
     gpus = gpu.get("gpus") or ()
     if not gpus:
         return "-"
-    names = Counter(str(one["name"] or "GPU").replace("NVIDIA ", "") for one in gpus)
+    # The memory is told beside it: H100, not NVIDIA H100 80GB HBM3.
+    names = Counter(re.sub(r"^NVIDIA | \d+GB.*$", "", str(one["name"] or "GPU")) for one in gpus)
     named = ", ".join(f"{count}x {name}" for name, count in names.items())
     total, free = (sum(one[key] or 0 for one in gpus) for key in ("memory_bytes", "memory_free_bytes"))
     return f"{named} {(total - free) / GIB:.0f}/{total / GIB:.0f}G" if total else named
