@@ -25,9 +25,10 @@ import fleet
 import yaml
 from gpuchat.secret.membership import fingerprints, former_fingerprints
 from gpuchat.secret.plan import previous
-from gpuchat.survey.findings import Answer, Expected, examine, usual_fingerprints
+from gpuchat.survey.findings import examine, usual_fingerprints
 from gpuchat.survey.page import page
 from gpuchat.survey.table import Survey, as_json, table
+from gpuchat.survey.types import Answer, Expected
 
 ROLES = fleet.ROOT / "roles"
 VARIABLES = (

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from html import escape
 
 from ..core.units import gib, human
-from .findings import Surveyed, in_order, users
+from .findings import in_order
+from .machine import users
 from .table import COLUMNS, Survey, cells
+from .types import Surveyed
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --text: #1c2128; --dim: #59636e; --line: #d5dae0;

@@ -144,7 +144,7 @@ def together(parts: Mapping[str, Callable[[], object]], seconds: float) -> tuple
             os.killpg(pid, signal.SIGKILL)
         os.close(reading)
         _forget(pid)
-    answers = {}
+    answers: dict[str, Any] = {}
     for name in (one for one in parts if one in texts):
         kind, value = json.loads(texts[name] or b'["problem", "it ended without a word"]')
         (answers if kind == "value" else problems)[name] = value
@@ -323,7 +323,7 @@ def _is_synchronised() -> bool | None:
     if os.path.exists(CONTAINER_MARK):
         return None
     try:
-        return ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) != TIME_ERROR
+        return bool(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) != TIME_ERROR)
     except (OSError, AttributeError):
         return None
 

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.units import GIB, human
-from .findings import OK, SEVERITIES, Surveyed, days_left, in_order, is_bare, status
+from .findings import in_order, status
+from .parts import days_left
+from .types import SEVERITIES, Surveyed, is_bare
 
 NARROWEST = 60
 GAP = 2
@@ -57,7 +59,7 @@ class Survey:
 
 def cells(host: Surveyed, now: datetime.datetime) -> dict[str, str]:
     """Return a host's row, by column; what is not known is empty."""
-    found = {"host": host.name, "state": host.state if host.state != OK else "ok"}
+    found = {"host": host.name, "state": host.state}
     reading = host.answer.reading
     if host.answer.stage != "done":
         return found

@@ -102,7 +102,7 @@ def owned_paths(manifest: Mapping[str, object]) -> tuple[str, ...]:
 def drifted(manifest: Mapping[str, object], current: Mapping[str, FileState | None]) -> dict[str, tuple[str, ...]]:
     """Return what has become of a set since the run that recorded it, by path: missing, content, mode, owner."""
     files = manifest.get("files")
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for path, entry in files.items() if isinstance(files, dict) else ():
         there = current.get(path)
         if there is None:

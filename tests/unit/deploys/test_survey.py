@@ -15,7 +15,7 @@ import survey
 import yaml
 from fleet import Member
 from gpuchat.secret.membership import fingerprints
-from gpuchat.survey.findings import Answer
+from gpuchat.survey.types import Answer
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 

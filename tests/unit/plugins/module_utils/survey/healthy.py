@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import datetime
 
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.findings import Answer, Expected
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types import Answer, Expected
 
 NOW = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
 DAY = 86400

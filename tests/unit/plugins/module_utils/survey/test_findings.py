@@ -9,13 +9,12 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.findings import (
-    Answer,
-    Expected,
     examine,
     in_order,
     status,
     usual_fingerprints,
 )
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types import Answer, Expected
 
 from .healthy import DAY, ENGINE_IMAGE, EXPECTED, GIB, NOW, READING, UUID, healthy
 

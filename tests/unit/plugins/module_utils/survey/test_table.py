@@ -10,9 +10,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.findings import Answer, Expected, examine
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.findings import examine
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.page import page
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.table import Survey, as_json, cells, table
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types import Answer, Expected
 
 from .healthy import EXPECTED, NOW, healthy, reading
 
