@@ -17,7 +17,7 @@ BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
 SCENARIOS = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 
-.PHONY: help demo test lint lint-ansible lint-yaml lint-python lint-types sanity sanity-pylint sanity-others unit
+.PHONY: help demo survey test lint lint-ansible lint-yaml lint-python lint-types sanity sanity-pylint sanity-others unit
 .PHONY: cores core-2.17 core-2.18 newest hubs faults collection molecule
 .PHONY: bench facts docs changelog requirements clean packages venv-run venv-test
 
@@ -28,6 +28,10 @@ demo: venv-run ## a private chat on this machine: the demo host, the whole run, 
 	$(AS_ROOT) .venv/bin/python molecule/world/world.py up inventories/demo
 	ansible-playbook site.yml -i inventory
 	@.venv/bin/python molecule/world/world.py tell inventories/demo
+
+INVENTORY ?= inventory
+survey: venv-run ## what each host of INVENTORY is, runs and lacks
+	@.venv/bin/python deploys/survey.py --inventory $(INVENTORY)
 
 test: packages ## everything that CI runs: lint, sanity, unit tests, each core, hubs, faults, collection, molecule
 	@times=; \
@@ -118,6 +122,7 @@ bench: venv-test ## what is measured, and against whom
 	python benchmarks/plan_speed.py
 	python benchmarks/model.py
 	python benchmarks/run.py
+	python benchmarks/survey.py
 
 facts: venv-test ## read vLLM's newest releases into the tables
 	python tools/vllm_facts.py

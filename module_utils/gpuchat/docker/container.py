@@ -181,3 +181,28 @@ def _devices(gpus: str) -> str:
 def _systemd(text: str) -> str:
     """Quote a word; systemd reads ``%`` and ``$`` itself, so both are doubled."""
     return json.dumps(text, ensure_ascii=False).replace("%", "%%").replace("$", "$$")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a compose project or a unit of ours says, as far as it is looked at afterwards."""
+
+    image: str
+    gpus: bool
+    folders: Mapping[str, str]
+    """What the host lends, by where the container sees it."""
+
+
+def read_back(text: str) -> Written:
+    """Read what `compose_project` or `systemd_unit` wrote; each of their words stands there as a JSON text."""
+    words = [_plain(word) for word in re.findall(r'"(?:\\.|[^"\\])*"', text)]
+    mounts = [word.split(":") for word in words if re.fullmatch(r"/[^:\n]*:/[^:\n]*(:ro)?", word)]
+    return Written(
+        image=next((word for word in words if re.fullmatch(r"\S+@sha256:[0-9a-f]{64}", word)), ""),
+        gpus="--gpus " in text or '"driver": "nvidia"' in text,
+        folders={mount[1]: mount[0] for mount in mounts},
+    )
+
+
+def _plain(word: str) -> str:
+    return str(json.loads(word)).replace("$$", "$").replace("%%", "%")

@@ -374,6 +374,20 @@ def _at(value: object, place: Place) -> tuple[object, ...]:
     return (value,)
 
 
+def drifted(text: bytes | None, record: Record, path: str) -> tuple[str, ...]:
+    """Return the keys of ours that no longer hold what was recorded, or why the file cannot be read."""
+    try:
+        current = parse(text or b"", path)
+    except Refusal as refusal:
+        return (str(refusal),)
+    wrong = []
+    for place, value in record.claims.items():
+        there = _at(current, place)
+        if _canonical(there[0] if there else None) != _canonical(value):
+            wrong.append(".".join(place))
+    return tuple(sorted(wrong))
+
+
 def _put(result: Json, place: Place, value: object) -> None:
     for key in place[:-1]:
         inner = result.get(key)

@@ -99,6 +99,27 @@ def owned_paths(manifest: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted(paths, key=lambda path: (-path.count("/"), path)))
 
 
+def drifted(manifest: Mapping[str, object], current: Mapping[str, FileState | None]) -> dict[str, tuple[str, ...]]:
+    """Return what has become of a set since the run that recorded it, by path: missing, content, mode, owner."""
+    files = manifest.get("files")
+    found: dict[str, tuple[str, ...]] = {}
+    for path, entry in files.items() if isinstance(files, dict) else ():
+        there = current.get(path)
+        if there is None:
+            found[path] = ("missing",)
+            continue
+        digest = None if there.content is None else hashlib.sha256(there.content).hexdigest()
+        pairs = {
+            "content": entry["sha256"] in (None, digest),
+            "mode": entry["mode"] == f"{there.mode:04o}",
+            "owner": (entry["uid"], entry["gid"]) == (there.uid, there.gid),
+        }
+        differing = tuple(name for name, is_same in pairs.items() if not is_same)
+        if differing:
+            found[path] = differing
+    return found
+
+
 def plan_files(
     wanted: Sequence[WantedFile],
     current: Mapping[str, FileState | None],

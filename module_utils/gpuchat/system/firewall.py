@@ -46,6 +46,17 @@ def loaded_digest(listed: object) -> str:
     return ""
 
 
+def in_essence(listed: object) -> list[object]:
+    """Return a table of ``nft --json list table`` without what moves: handles, and who is counted right now."""
+    entries = listed.get("nftables") if isinstance(listed, Mapping) else None
+    found: list[object] = []
+    for entry in entries if isinstance(entries, list) else ():
+        for kind, value in entry.items():
+            if kind != "metainfo":
+                found.append({kind: {key: one for key, one in value.items() if key not in ("handle", "elem")}})
+    return found
+
+
 def _counter(number: int) -> str:
     return f"connections_{number}"
 

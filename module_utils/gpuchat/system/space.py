@@ -41,3 +41,15 @@ def refuse_small(places: Iterable[Place], minimum_gib: int, hint: str = "") -> N
             f"found {described} free; wanted {minimum_gib} GiB; "
             f"{hint or 'mount a larger file system there, or set minimum_gib to what you need'}"
         )
+
+
+FEW = ((2, 2 * GIB, 20 * GIB, "none"), (10, 0, 50 * GIB, "few"))
+"""Percent, bytes that are too few by themselves, bytes that are enough whatever the percentage, and the word for it."""
+
+
+def scarce(free: int, total: int) -> str:
+    """Return ``none`` where next to nothing is free of a file system, ``few`` where it soon will be, else nothing."""
+    for percent, too_few, enough, word in FEW:
+        if free < too_few or (free * 100 < total * percent and free < enough):
+            return word
+    return ""

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import (
     Container,
+    Written,
     compose_project,
+    read_back,
     systemd_unit,
 )
 from hypothesis import given
@@ -112,3 +115,16 @@ def test_a_name_that_no_unit_or_project_may_have_is_refused(name):
 def test_a_variable_without_a_proper_name_is_refused(name):
     with pytest.raises(Refusal, match="environment"):
         Container("one", IMAGE, "1:2", environment={name: "x"})
+
+
+@pytest.mark.parametrize("write", [compose_project, systemd_unit])
+def test_what_was_written_can_be_read_back(write):
+    image = "docker.io/vllm/v@sha256:" + "0" * 64
+    lent = {"volumes": ("/srv/models/50% of $x:/model:ro", "/etc/gpuchat/vllm/config.yaml:/etc/vllm/config.yaml:ro")}
+    folders = {"/model": "/srv/models/50% of $x", "/etc/vllm/config.yaml": "/etc/gpuchat/vllm/config.yaml"}
+    assert read_back(write(replace(FULL, image=image, **lent))) == Written(image, True, folders)
+    assert read_back(write(replace(FULL, image=image, gpus="", volumes=()))) == Written(image, False, {})
+
+
+def test_a_file_of_somebody_else_names_no_image():
+    assert read_back("[Service]\nExecStart=/usr/sbin/nginx\n").image == ""

@@ -13,6 +13,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.daemo
     Record,
     Wish,
     claims_of,
+    drifted,
     parse,
     plan_daemon,
 )
@@ -737,3 +738,14 @@ def test_the_digests_do_not_depend_on_the_order_of_keys(settings):
     one.ensure(settings)
     other.ensure(dict(reversed(settings.items())))
     assert one.digests == other.digests
+
+
+def test_keys_of_ours_that_somebody_changed_are_named():
+    file = File(b'{"debug": true}')
+    file.ensure({"log-driver": "local", "log-opts": {"max-size": "50m"}})
+    assert drifted(file.text, file.record, PATH) == ()
+    changed = file.text.replace(b'"local"', b'"journald"').replace(b"50m", b"1m")
+    assert drifted(changed, file.record, PATH) == ("log-driver", "log-opts.max-size")
+    assert drifted(None, file.record, PATH) == ("log-driver", "log-opts.max-size")
+    assert "no valid JSON" in drifted(b"{", file.record, PATH)[0]
+    assert drifted(file.text.replace(b'"debug": true', b'"debug": false'), file.record, PATH) == ()

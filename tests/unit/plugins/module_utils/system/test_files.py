@@ -13,6 +13,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.files
     Remove,
     WantedFile,
     Write,
+    drifted,
     manifest_of,
     owned_paths,
     plan_files,
@@ -258,3 +259,31 @@ def test_the_digest_changes_with_any_content(files):
     first, *rest = files
     other = WantedFile(first.path, (first.content or b"") + b"!", first.mode, first.uid, first.gid, first.secret)
     assert manifest_of(files)["digest"] != manifest_of([other, *rest])["digest"]
+
+
+def test_a_set_as_it_was_recorded_has_not_drifted():
+    assert drifted(manifest_of((FOLDER, A, KEY)), states_of(FOLDER, A, KEY)) == {}
+    assert drifted({}, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"content": b"two\n"}, ("content",)),
+        ({"mode": 0o666}, ("mode",)),
+        ({"uid": 7}, ("owner",)),
+        ({"gid": 7, "content": b"", "mode": 0o600}, ("content", "mode", "owner")),
+        ({"content": None}, ("content",)),
+    ],
+)
+def test_what_became_of_a_file_since_it_was_recorded_is_told_by_its_path(changes, words):
+    assert drifted(manifest_of((FOLDER, A)), {**states_of(FOLDER), A.path: state_of(A, **changes)}) == {A.path: words}
+
+
+def test_a_recorded_file_that_is_gone_is_missing():
+    assert drifted(manifest_of((FOLDER, A)), {**states_of(FOLDER), A.path: None}) == {A.path: ("missing",)}
+
+
+def test_what_somebody_else_makes_of_a_kept_file_is_no_drift():
+    kept = WantedFile("/etc/x/acme.pem", b"first", 0o600, keep=True)
+    assert drifted(manifest_of((kept,)), {kept.path: state_of(kept, content=b"renewed")}) == {}

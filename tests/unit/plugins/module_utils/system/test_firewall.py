@@ -9,6 +9,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.opening
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.firewall import (
     digest_of,
     firewalld_rules,
+    in_essence,
     loaded_digest,
     plan_ufw,
     ruleset,
@@ -126,3 +127,17 @@ def test_firewalld_gets_each_network_and_port_and_a_room_by_its_doors_address():
         for family, network in (("ipv4", "10.0.0.0/9"), ("ipv4", "10.128.0.0/9"), ("ipv6", "fd00::/8"))
         for port in (80, 443)
     ]
+
+
+def test_two_tables_are_the_same_but_for_their_handles_and_for_who_is_counted():
+    def listed(handle, counted):
+        table = {"table": {"family": "inet", "name": "gpuchat", "handle": handle}}
+        count = {"set": {"name": "connections_0", "handle": handle, **({"elem": counted} if counted else {})}}
+        rule = {"rule": {"chain": "input", "handle": handle, "expr": [{"accept": None}]}}
+        return {"nftables": [{"metainfo": {"version": handle}}, table, count, rule]}
+
+    assert in_essence(listed(1, [])) == in_essence(listed(2, ["10.0.0.9"])) != []
+    other = listed(1, [])
+    other["nftables"][3]["rule"]["expr"] = [{"drop": None}]
+    assert in_essence(other) != in_essence(listed(1, []))
+    assert in_essence(None) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.space import Place, refuse_small
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.space import Place, refuse_small, scarce
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_each_place_that_is_too_small_is_named():
 def test_the_hint_is_the_callers():
     with pytest.raises(Refusal, match="wanted 1 GiB; buy a disk$"):
         refuse_small([Place("/a", "/", 0, used=False)], 1, "buy a disk")
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "word"),
+    [
+        pytest.param(GIB, 4 * GIB, "none", id="too little for one image, whatever the percentage"),
+        pytest.param(10 * GIB, 1000 * GIB, "none", id="next to nothing"),
+        pytest.param(40 * GIB, 1000 * GIB, "few", id="soon full"),
+        pytest.param(60 * GIB, 8000 * GIB, "", id="a small part of a large disk"),
+        pytest.param(40 * GIB, 100 * GIB, "", id="a good part of a small disk"),
+    ],
+)
+def test_what_is_free_is_enough_by_its_part_or_by_itself(free, total, word):
+    assert scarce(free, total) == word

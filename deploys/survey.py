@@ -1,0 +1,191 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says what each host of an inventory is, runs and lacks, without a play, and without changing anything.
+
+Hosts are compared with what the last run left on them, with what the inventory says now, and with each other. Each
+finding says what was found, what was wanted, and what to do.
+
+Exit status: 0 all is well, 1 a warning, 2 a fault, 3 a host cannot be reached; the highest counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import pathlib
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import fleet
+import yaml
+from gpuchat.secret.membership import fingerprints, former_fingerprints
+from gpuchat.secret.plan import previous
+from gpuchat.survey.findings import examine, usual_fingerprints
+from gpuchat.survey.page import page
+from gpuchat.survey.table import Survey, as_json, table
+from gpuchat.survey.types import Answer, Expected
+
+ROLES = fleet.ROOT / "roles"
+VARIABLES = (
+    *("gpuchat_model", "gpuchat_folder", "gpuchat_lock_file", "gpuchat_secrets_file", "gpuchat_accelerator"),
+    *("firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image", "lobechat_version", "lobechat_image"),
+    *("docker_version", "docker_source", "nvidia_container_toolkit_version"),
+    *("nvidia_driver_install", "nvidia_driver_branch"),
+)
+IMAGES = {"gpuchat-vllm": ("vllm_image", "vllm_cpu_image"), "gpuchat-lobechat": ("lobechat_image",)}
+SECONDS = 60
+
+
+def main(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    fleet.arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--html", default="", metavar="FILE", help="write a page for the browser too")
+    parser.add_argument(
+        "--timeout",
+        type=int,
+        default=SECONDS,
+        metavar="SECONDS",
+        help=f"for each host ({SECONDS}); none waits for another",
+    )
+    options = parser.parse_args(words)
+    members = fleet.chosen(options, VARIABLES)
+    began = time.monotonic()
+    answers = ask(members, options.timeout)
+    notes, expected = compare_with(members, answers, folder_of(options.inventory))
+    now = datetime.datetime.now(datetime.UTC)
+    hosts = tuple(examine(one, answers[one.name], now) for one in expected)
+    survey = Survey(hosts, now, notes, time.monotonic() - began)
+    if options.html:
+        pathlib.Path(options.html).write_text(page(survey), encoding="utf-8")
+    print(as_json(survey) if options.json else table(survey, shutil.get_terminal_size().columns), end="")
+    print("" if options.json else "\n", end="", flush=True)
+    return survey.status
+
+
+def ask(members: Sequence[fleet.Member], timeout: int) -> dict[str, Answer]:
+    """Read all hosts at once; on a terminal, say how far that is."""
+    program = fleet.zipapp("survey.reading_runner:read")
+    waiting = [one.name for one in members]
+    answers = {}
+    _progress(waiting, len(members))
+    given = {one.name: {"seconds": timeout / 3, "models": _model_paths(one)} for one in members}
+    for outcome in fleet.run(members, program, lambda member: given[member.name], timeout=timeout):
+        reading = outcome.value if outcome.stage == "done" else {}
+        ahead = clock_ahead(float(reading["clock"]), outcome.seconds, time.time()) if reading else 0.0
+        answers[outcome.name] = Answer(outcome.stage, reading, outcome.problem, outcome.seconds, ahead)
+        waiting.remove(outcome.name)
+        _progress(waiting, len(members))
+    return answers
+
+
+def clock_ahead(clock: float, seconds: float, heard: float) -> float:
+    """Return by how much a host's clock is surely before this one's; the reading is of some time while it was asked."""
+    return min(0.0, clock - (heard - seconds)) or max(0.0, clock - heard)
+
+
+def _progress(waiting: Sequence[str], total: int) -> None:
+    if not sys.stderr.isatty():
+        return
+    width = shutil.get_terminal_size().columns - 1
+    text = f"{total - len(waiting)} of {total} hosts" + (f", waiting for {', '.join(waiting)}" if waiting else "")
+    print("\r\033[K" + (text[:width] if waiting else ""), end="", file=sys.stderr, flush=True)
+
+
+def _model_paths(member: fleet.Member) -> list[str]:
+    path = _model(member).get("path")
+    return [path] if path and "gpu" in member.groups else []
+
+
+def _model(member: fleet.Member) -> dict[str, str]:
+    given = member.variables.get("gpuchat_model")
+    model = given if isinstance(given, Mapping) else {}
+    found = {key: str(model[key]) for key in ("name", "repo", "revision", "path") if model.get(key)}
+    if "name" in found:
+        found.setdefault("path", f"/srv/models/{found['name']}")
+    return found
+
+
+# What the control node knows.
+
+
+def folder_of(inventories: Sequence[str]) -> pathlib.Path:
+    """Return the folder of a run's own files, beside the first inventory, as the preflight has it."""
+    paths = [pathlib.Path(one).absolute() for one in inventories if os.path.exists(one)]
+    beside = next((one if one.is_dir() else one.parent for one in paths), fleet.ROOT)
+    return beside / ".gpuchat"
+
+
+def compare_with(
+    members: Sequence[fleet.Member], answers: Mapping[str, Answer], folder: pathlib.Path
+) -> tuple[tuple[str, ...], list[Expected]]:
+    """Return what every host should be, and notes on what cannot be compared."""
+    first = members[0].variables if members else {}
+    own = pathlib.Path(str(first.get("gpuchat_folder") or folder))
+    lock_file = pathlib.Path(str(first.get("gpuchat_lock_file") or own / "lock.yml"))
+    secrets_file = pathlib.Path(str(first.get("gpuchat_secrets_file") or own / "secrets.yml"))
+    images = _mapping(lock_file).get("images")
+    lock = {str(name): str(one) for name, one in images.items()} if isinstance(images, dict) else {}
+    known = {str(name): str(value) for name, value in _mapping(secrets_file).items()}
+    notes = []
+    if any(one.reading.get("containers") for one in answers.values()) and not lock:
+        notes.append(f"{lock_file} records no image, so images are not compared with it")
+    digests: dict[str, tuple[str, ...]] = {}
+    if known:
+        former = former_fingerprints(known, known, previous(""))
+        digests = {name: (one, *former.get(name, ())) for name, one in fingerprints(known).items()}
+    elif any(one.reading.get("stack") for one in answers.values()):
+        notes.append(f"{secrets_file} cannot be read in plain, so hosts are compared with most others of the stack")
+        digests = usual_fingerprints([one.reading for one in answers.values()])
+    return tuple(notes), [replace(expect(one), lock=lock, fingerprints=digests) for one in members]
+
+
+def _mapping(path: pathlib.Path) -> Mapping[str, object]:
+    """Return a file of names with their values; what is not there, or encrypted, is empty."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def expect(member: fleet.Member) -> Expected:
+    """Return what a host should be by its inventory and the roles' defaults."""
+    given = {**defaults(), **member.variables}
+    versions = {
+        "nvidia-container-toolkit": filled("nvidia_container_toolkit_version", given),
+        "docker.io": filled("docker_version", given),
+        "docker-ce": filled("docker_version", given),
+        "NVIDIA's driver": f"{filled('nvidia_driver_branch', given)}." if given.get("nvidia_driver_install") else "",
+    }
+    return Expected(
+        name=member.name,
+        groups=tuple(one for one in member.groups if one not in ("all", "ungrouped")),
+        images={service: tuple(filled(one, given) for one in names) for service, names in IMAGES.items()},
+        model=_model(member) if "gpu" in member.groups else {},
+        versions={name: version for name, version in versions.items() if version},
+        accelerator=str(given.get("gpuchat_accelerator") or "auto"),
+        firewall=given.get("firewall_state") != "absent",
+    )
+
+
+def defaults() -> dict[str, object]:
+    """Return the roles' defaults of the variables above, as they are written."""
+    found: dict[str, object] = {}
+    for path in sorted(ROLES.glob("*/defaults/main.yml")):
+        found.update({name: value for name, value in _mapping(path).items() if name in VARIABLES})
+    return found
+
+
+def filled(name: str, given: Mapping[str, object]) -> str:
+    """Return a variable with others in their places, as the roles' defaults name them: ``image:{{ version }}``."""
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: str(given.get(match[1], "")), str(given.get(name) or ""))
+
+
+if __name__ == "__main__":
+    fleet.command(main)

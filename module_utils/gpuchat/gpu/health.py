@@ -1,0 +1,67 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a GPU suffers from while it still computes: errors that the driver logs, and clocks that it holds back.
+
+Sources: NVIDIA's "Xid Errors" (GPU deployment documentation), nvidia-smi(1), NVML's nvmlClocksEventReason* values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+THROTTLING_FIELDS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
+"""Names of one field, the newer first: a driver before 535 knows the second only."""
+
+HELD_BACK = {
+    0x08: "hardware slowdown",
+    0x20: "too hot, by the driver",
+    0x40: "too hot, by the hardware",
+    0x80: "power brake from outside",
+}
+"""Bits that say that something is wrong; the others say idle, a limit that somebody set, or the usual power cap."""
+
+OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 69})
+"""Numbers that a program's own mistake brings about."""
+
+GRAVE = frozenset({46, 48, 61, 62, 64, 74, 79, 95, 109, 119, 120, 136, 140, 143, 149, 154})
+"""Numbers after which the GPU, or its link, is not to be trusted before a reset."""
+
+
+@dataclass(frozen=True)
+class Xid:
+    """An error that NVIDIA's driver wrote into the kernel's log: its number there, and how often."""
+
+    address: str
+    number: int
+    words: str
+    count: int = 1
+
+    @property
+    def is_grave(self) -> bool:
+        return self.number in GRAVE
+
+    @property
+    def is_of_program(self) -> bool:
+        return self.number in OF_PROGRAMS
+
+
+def xids(log: str) -> tuple[Xid, ...]:
+    """Return the driver's errors in a kernel log, those of one GPU and number as one with its last words."""
+    found: dict[tuple[str, int], Xid] = {}
+    for address, number, words in re.findall(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]+)[^)]*\): (\d+),? *(.*)", log):
+        key = (address.lower(), int(number))
+        before = found.get(key)
+        found[key] = Xid(*key, words.strip()[:160], before.count + 1 if before else 1)
+    return tuple(found.values())
+
+
+def throttling(text: str) -> Mapping[str, tuple[str, ...]]:
+    """Return why GPUs (by UUID) run slower than they could, from nvidia-smi's ``uuid`` and one of the fields above."""
+    found = {}
+    for uuid, mask in re.findall(r"^(GPU-[0-9a-f-]+), *(0x[0-9a-fA-F]+) *$", text, re.MULTILINE):
+        reasons = tuple(words for bit, words in HELD_BACK.items() if int(mask, 16) & bit)
+        if reasons:
+            found[uuid] = reasons
+    return found

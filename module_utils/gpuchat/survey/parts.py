@@ -1,0 +1,286 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the stack's parts on a host, by what runs left there and by the inventory."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..secret.certificates import WARN_BEFORE
+from .types import ENGINE, FAULT, FILTER, SERVICES, WARNING, Expected, Finding, container
+
+FEW_RESTARTS = 3
+NO_SHORT_LIFE = 5
+"""A certificate is soon at its end in the last fifth of its life too, where that is shorter."""
+
+
+def findings(expected: Expected, reading: Mapping[str, Any], now: datetime.datetime) -> Iterator[Finding]:
+    yield from _membership(expected, reading)
+    yield from _docker(expected, reading)
+    yield from _files(expected, reading)
+    yield from _services(expected, reading)
+    yield from _engines(expected, reading)
+    yield from _images(expected, reading)
+    yield from _packet_filter(expected, reading)
+    yield from _models(expected, reading)
+    yield from _versions(expected, reading)
+    yield from _certificates(reading, now)
+
+
+def _membership(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    remembered = reading.get("stack") or {}
+    other = [name for name, known in expected.fingerprints.items() if remembered.get(name, "") not in ("", *known)]
+    if other:
+        yield Finding(
+            "stack.other",
+            FAULT,
+            f"a host of another stack, by its {', '.join(other)}",
+            "one that was made by this inventory's secrets",
+            "survey it with its own inventory, or run site.yml once with gpuchat_adopt_secrets: true",
+        )
+
+
+def _docker(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    docker = reading.get("docker")
+    if docker is None or "docker" not in expected.services:
+        return
+    if not docker["installed"]:
+        yield Finding("docker.missing", FAULT, "no Docker", "it, for the host runs containers", expected.again)
+    elif not docker["answers"]:
+        said = docker["said"] or "it said nothing"
+        yield Finding(
+            "docker.silent", FAULT, f"a Docker that does not answer: {said}", "an answer", "see `journalctl -u docker`"
+        )
+    for path, keys in (reading.get("daemon.json") or {}).items():
+        if keys:
+            yield Finding(
+                "docker.settings",
+                WARNING,
+                f"{path} changed by hand: {', '.join(keys)}",
+                "the recorded settings",
+                f"{expected.again}, or put the change into docker_settings",
+            )
+    for name in reading.get("services", {}):
+        if container(reading, name).get("health") == "unhealthy":
+            fix = f"see `docker logs {name}`"
+            yield Finding("container.unhealthy", FAULT, f"{name} unhealthy by its own check", "it healthy", fix)
+
+
+FILE_WORDS = {
+    "missing": "removed",
+    "content": "changed by hand",
+    "mode": "given another mode",
+    "owner": "given another owner",
+}
+
+
+def _files(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    seen: set[tuple[str, str]] = set()
+    for name, one in (reading.get("files") or {}).items():
+        if not one["digest"]:
+            yield Finding("record.damaged", WARNING, f"a damaged record of {name}", "its manifest", expected.again)
+        for path, changes in one["drifted"].items():
+            for change in changes:
+                if (path, change) not in seen:
+                    seen.add((path, change))
+                    yield Finding(
+                        f"file.{change}",
+                        FAULT if change == "missing" else WARNING,
+                        f"{path} {FILE_WORDS[change]} since the last run ({name})",
+                        "it as that run left it",
+                        f"{expected.again}, and put what shall stay into the inventory",
+                    )
+
+
+def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    services = reading.get("services") or {}
+    unheard = {part.partition(" ")[2] for part in reading.get("unanswered", {}) if part.startswith("service ")}
+    for name in expected.services:
+        if name not in services and name not in unheard:
+            yield Finding("service.absent", FAULT, f"no {name}", "it, by the host's groups", expected.again)
+    every = {one for some in SERVICES.values() for one in some}
+    for name, one in services.items():
+        if name in every and name not in expected.services and expected.services:
+            yield Finding(
+                "service.extra",
+                WARNING,
+                f"{name}, which no group of this host asks for",
+                f"none but {', '.join(expected.services)}",
+                "put the host back into its group, or stop and disable it",
+            )
+        yield from _service(expected, name, {**one, "restarts": _restarts(reading, name, one)})
+
+
+def _restarts(reading: Mapping[str, Any], name: str, one: Mapping[str, Any]) -> int:
+    """Return how often its supervisor has started a service again by itself: systemd, or Docker."""
+    return max(int(one["restarts"]), int(container(reading, name).get("restarts") or 0))
+
+
+def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[Finding]:
+    steps = set(one["steps"])
+    log = f"journalctl -u {name}" if one["supervisor"] == "systemd" else f"docker logs {name}"
+    if not one["running"]:
+        failed = one["state"] == "failed"
+        yield Finding(
+            "service.failed" if failed else "service.stopped",
+            FAULT,
+            f"{name} failed ({one['result']})" if failed else f"{name} stopped",
+            "it running",
+            f"see `{log}`, then {expected.again}",
+        )
+    elif steps & {"restart", "reload"}:
+        yield Finding(
+            "service.stale",
+            WARNING,
+            f"{name} not {'reloaded' if 'reload' in steps else 'restarted'} since its files changed",
+            "it with its present files",
+            expected.again,
+        )
+    if not one["enabled"]:
+        yield Finding("service.disabled", WARNING, f"{name} disabled", "it to start at boot", expected.again)
+    if one["restarts"] >= FEW_RESTARTS:
+        yield Finding(
+            "service.restarts",
+            WARNING,
+            f"{name} ended and started again {one['restarts']} times by itself",
+            "it to stay up",
+            f"see `{log}`",
+        )
+
+
+def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, engine in (reading.get("engines") or {}).items():
+        if not (reading.get("services") or {}).get(name, {}).get("running"):
+            continue  # said already
+        wanted = expected.model.get("name", "")
+        if not engine["healthy"]:
+            starts = container(reading, name).get("health") == "starting"
+            said = engine["said"] or "an error"
+            yield Finding(
+                "engine.starting" if starts else "engine.silent",
+                WARNING if starts else FAULT,
+                f"{name} running, not answering yet" if starts else f"{name} running and not answering ({said})",
+                "it healthy",
+                "survey it again in a minute" if starts else f"see `docker logs {name}` and `journalctl -u {name}`",
+            )
+        elif wanted and engine["models"] and wanted not in engine["models"]:
+            yield Finding(
+                "engine.model", WARNING, f"{name} serving {', '.join(engine['models'])}", wanted, expected.again
+            )
+
+
+def _images(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, written in (reading.get("containers") or {}).items():
+        there = container(reading, name)
+        if there and there["image"] != written["image"]:
+            yield Finding(
+                "image.running",
+                FAULT,
+                f"{name} running {there['image']}",
+                written["image"],
+                f"remove that container, then {expected.again}",
+            )
+        planned = expected.images.get(name, ())
+        digests = {expected.lock[one] for one in planned if one in expected.lock}
+        if not planned or not expected.lock or any(written["image"].endswith(f"@{one}") for one in digests):
+            continue
+        wanted = (
+            f"{' or '.join(planned)}, {'as its digest is recorded' if digests else 'which no run has resolved yet'}"
+        )
+        yield Finding("image.planned", WARNING, f"{name} of {written['image']}", wanted, expected.again)
+
+
+def _packet_filter(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    found = reading.get("packet filter")
+    if found is None or not expected.firewall:
+        return
+    if not found["loaded"]:
+        yield Finding(
+            "filter.missing", FAULT, "no packet filter loaded", "the stack's table", f"`systemctl restart {FILTER}`"
+        )
+    elif not found["same"]:
+        yield Finding(
+            "filter.changed",
+            FAULT,
+            "a packet filter that was changed by hand",
+            "the table of its file",
+            f"`systemctl restart {FILTER}`",
+        )
+
+
+def _models(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    if "gpu" not in expected.groups:
+        return
+    started = (reading.get("services") or {}).get(ENGINE, {}).get("commit", "")
+    for path, model in (reading.get("models") or {}).items():
+        if not model["there"]:
+            yield Finding("model.missing", FAULT, f"no model at {path}", "it", expected.again)
+            continue
+        for kind, words in (("missing", "lacks"), ("changed", "has, not as downloaded,")):
+            names = model.get(kind) or ()
+            if names:
+                yield Finding(
+                    f"model.{'incomplete' if kind == 'missing' else 'changed'}",
+                    FAULT,
+                    f"{path} {words} {_some(names)}",
+                    "the model as its manifest has it",
+                    f"{expected.again}, which fetches these again",
+                )
+        if path != expected.model.get("path", path):
+            continue
+        commit = model["commit"]
+        if started and commit and started != commit:
+            yield Finding(
+                "model.stale",
+                WARNING,
+                f"an engine that started with revision {started[:12]} of the model",
+                f"{commit[:12]}, which lies on the disk",
+                expected.again,
+            )
+        for key in ("repo", "revision"):
+            wanted, there = expected.model.get(key, ""), model.get(key, "")
+            if commit and wanted and wanted != there:
+                yield Finding(
+                    "model.planned",
+                    WARNING,
+                    f"{key} {there or 'of the default branch'} at {path}",
+                    wanted,
+                    expected.again,
+                )
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _versions(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    installed = {**(reading.get("packages") or {})}
+    driver = (reading.get("gpu") or {}).get("driver_version")
+    installed.update({"NVIDIA's driver": driver} if driver else {})
+    for package, wanted in expected.versions.items():
+        there = installed.get(package, "")
+        if there and not there.rpartition(":")[2].startswith(wanted):
+            yield Finding("version.planned", WARNING, f"{package} {there}", wanted, expected.again)
+
+
+def _certificates(reading: Mapping[str, Any], now: datetime.datetime) -> Iterator[Finding]:
+    for one in reading.get("certificates") or ():
+        life = datetime.timedelta(seconds=one["until"] - one["from"])
+        left = days_left(one, now)
+        soon = min(WARN_BEFORE, life / NO_SHORT_LIFE)
+        if left * 86400 < soon.total_seconds():
+            over = left < 0
+            day = datetime.datetime.fromtimestamp(one["until"], datetime.timezone.utc).strftime("%Y-%m-%d")
+            yield Finding(
+                "certificate.over" if over else "certificate.soon",
+                FAULT if over else WARNING,
+                f"{one['path']}, which {'ended' if over else 'ends'} on {day}",
+                "one that is valid for longer",
+                "run playbooks/renew.yml; of a certificate of yours, set edge_certificate_file to a new one",
+            )
+
+
+def days_left(certificate: Mapping[str, Any], now: datetime.datetime) -> float:
+    return float(certificate["until"] - now.timestamp()) / 86400

@@ -1,0 +1,473 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a host once, for the survey: what it is, what it runs, and what became of what runs left there.
+
+Nothing is changed. Each thing is asked in a process of its own, all at once and for a limited time, so that a command
+or a file system that hangs costs its own answer and no other. No secret is part of an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import platform
+import selectors
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..core import front, host
+from ..docker import daemon_runner
+from ..docker.container import Written, compose_path, read_back, unit_path
+from ..docker.daemon import Record
+from ..docker.daemon import drifted as drifted_keys
+from ..gpu import health, readings, readings_runner, smi
+from ..model.files import intact
+from ..model.store_runner import Store
+from ..secret import membership
+from ..secret.validity import first_in
+from ..system import files, firewall, firewall_runner, service_runner
+from ..system.release import Release
+from ..system.service import Step, WantedService, plan_service
+
+SECONDS = 20
+"""How long one thing may take; nvidia-smi without its persistence mode, and Docker with many containers, are slow."""
+
+SYSTEM_PROGRAMS = ":/usr/local/sbin:/usr/sbin:/sbin"
+"""Added to the PATH, which may lack them where a user's own shell was asked."""
+
+STACK = "/etc/gpuchat/stack"
+CONTAINER_MARK = "/run/systemd/container"
+UNITS = "/etc/systemd/system"
+OURS = "gpuchat-"
+PACKAGES = ("docker.io", "docker-ce", "nvidia-container-toolkit", "nftables", "nginx")
+ENGINE_SOCKET, ENGINE_KEY, ENGINE_MODEL = "/run/vllm", "/run/secrets/vllm_api_key", "/model"
+"""Where the engine's container sees its socket's folder, its key, and its model."""
+
+LOG_OF_KERNEL = (
+    ("journalctl", "--dmesg", "--boot", "--no-pager", "--output=cat", "--grep=NVRM: Xid", "--lines=200"),
+    ("dmesg",),
+)
+TIME_ERROR = 5
+"""What adjtimex(2) says of a clock that nothing keeps right."""
+
+
+def read(given: Mapping[str, Any]) -> dict[str, object]:
+    """Return all that can be read of this host within `seconds`; `models` are folders in which models should lie."""
+    seconds = float(given.get("seconds") or SECONDS)
+    sets = {name: host.read_json(files_path) for name, files_path in _records("files").items()}
+    services = {name: host.read_json(path) for name, path in _records("services").items()}
+    containers = {name: one for name in services for one in [_written(name, sets.get(name, {}))] if one}
+    parts: dict[str, Callable[[], object]] = {
+        "host": _host,
+        "packages": _packages,
+        "gpu": _gpu,
+        "kernel log": _kernel_log,
+        "docker": _docker,
+        "files": lambda: {name: _file_set(manifest) for name, manifest in sets.items()},
+        "daemon.json": _daemon,
+        "certificates": lambda: _certificates(sets),
+        "stack": _stack,
+    }
+    if "firewall" in sets:
+        parts["packet filter"] = _packet_filter
+    for name, record in services.items():
+        parts[f"service {name}"] = _bound(_service, name, record, sets)
+    models = {one.folders[ENGINE_MODEL] for one in containers.values() if ENGINE_MODEL in one.folders}
+    for path in sorted({*models, *given.get("models", ())}):
+        parts[f"model {path}"] = _bound(_model, path)
+    for name, container in containers.items():
+        if ENGINE_SOCKET in container.folders:
+            parts[f"engine {name}"] = _bound(_engine, container)
+    for path in sorted({"/", "/var/log", "/var/cache/gpuchat", host.STATE_DIRECTORY, *models, *_docker_folders()}):
+        parts[f"disk {path}"] = _bound(_disk, path)
+    answers, problems = together(parts, seconds)
+    grouped: dict[str, dict[str, object]] = {"service": {}, "model": {}, "engine": {}, "disk": {}}
+    for name in list(answers):
+        kind, _space, subject = name.partition(" ")
+        if kind in grouped:
+            grouped[kind][subject] = answers.pop(name)
+    return {
+        **answers,
+        "services": grouped["service"],
+        "models": grouped["model"],
+        "engines": grouped["engine"],
+        "disks": grouped["disk"],
+        "containers": {name: {"image": one.image, "gpus": one.gpus} for name, one in containers.items()},
+        "unanswered": problems,
+        "clock": time.time(),
+    }
+
+
+def _bound(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: function(*arguments)
+
+
+# Many things at once, each in a process of its own.
+
+
+def together(parts: Mapping[str, Callable[[], object]], seconds: float) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what each part returned, and why the others did not; one that takes too long is left behind."""
+    waiting: dict[int, tuple[str, int, list[bytes]]] = {}
+    with selectors.DefaultSelector() as selector:
+        for name, work in parts.items():
+            reading, writing = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                _answer(work, writing)
+            os.close(writing)
+            with contextlib.suppress(OSError):  # the child does the same; whoever is first
+                os.setpgid(pid, pid)
+            waiting[reading] = (name, pid, [])
+            selector.register(reading, selectors.EVENT_READ)
+        texts: dict[str, bytes] = {}
+        end = time.monotonic() + seconds
+        while waiting and time.monotonic() < end:
+            for key, _events in selector.select(max(0.0, end - time.monotonic())):
+                name, pid, pieces = waiting[key.fd]
+                piece = os.read(key.fd, 1 << 16)
+                pieces.append(piece)
+                if not piece:
+                    texts[name] = b"".join(pieces)
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    del waiting[key.fd]
+                    _forget(pid)
+    problems = {}
+    for reading, (name, pid, _pieces) in waiting.items():
+        problems[name] = f"no answer within {seconds:g} s"
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        os.close(reading)
+        _forget(pid)
+    answers: dict[str, Any] = {}
+    for name in (one for one in parts if one in texts):
+        kind, value = json.loads(texts[name] or b'["problem", "it ended without a word"]')
+        (answers if kind == "value" else problems)[name] = value
+    return answers, problems
+
+
+def _forget(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # one that hangs in the kernel cannot be waited for
+
+
+def _answer(work: Callable[[], object], writing: int) -> None:
+    """Do a part's work in its own process, which keeps nothing of the survey's open, and end that process."""
+    try:
+        os.setpgid(0, 0)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nothing, number)
+        os.environ["PATH"] = os.environ.get("PATH", "") + SYSTEM_PROGRAMS
+        os.closerange(3, writing)
+        os.closerange(writing + 1, 4096)
+        try:
+            text = json.dumps(["value", work()])
+        except Exception as error:  # noqa: BLE001
+            text = json.dumps(["problem", front.describe(error)[0]])
+        with os.fdopen(writing, "wb") as file:
+            file.write(text.encode())
+    finally:
+        os._exit(0)
+
+
+# What runs left here.
+
+
+def _records(kind: str) -> dict[str, str]:
+    """Return the paths of records by the name of what they are about."""
+    folder = f"{host.STATE_DIRECTORY}/{kind}"
+    with contextlib.suppress(OSError):
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+        return {name[: -len(".json")]: f"{folder}/{name}" for name in names}
+    return {}
+
+
+def _written(name: str, manifest: Mapping[str, object]) -> Written | None:
+    """Return what the files of a container of ours say; None for a service that is none."""
+    for path in files.owned_paths(manifest):
+        if path == unit_path(name) or path.endswith(compose_path("")):
+            found = read_back(_text(path))
+            return found if found.image else None
+    return None
+
+
+def _text(path: str) -> str:
+    state = host.file_state(path)
+    return (state.content or b"").decode(errors="replace") if state else ""
+
+
+def _file_set(manifest: Mapping[str, object]) -> dict[str, object]:
+    current = {path: host.file_state(path) for path in files.owned_paths(manifest)}
+    drifted = {path: list(words) for path, words in files.drifted(manifest, current).items()}
+    return {"digest": str(manifest.get("digest", "")), "files": len(current), "drifted": drifted}
+
+
+def _service(name: str, record: Mapping[str, object], sets: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return how a service is, and what the next run would do with it if nothing else changed."""
+    supervisor, digest = str(record.get("supervisor") or "systemd"), str(record.get("digest") or "")
+    reload_digest = str(record.get("reload_digest") or "")
+    commit = digest.partition(" ")[2]
+    present = _digest_of_files(name, sets)
+    if name == "docker":
+        kept = host.read_json(f"{host.STATE_DIRECTORY}/{daemon_runner.RECORD}").get(daemon_runner.DAEMON_JSON)
+        daemon = Record.from_json(kept) if isinstance(kept, dict) else None
+        digest, reload_digest = (daemon.digest, daemon.reload_digest) if daemon else (digest, reload_digest)
+    elif present and reload_digest:
+        reload_digest = present
+    elif present:
+        digest = f"{present} {commit}".strip()
+    wanted = WantedService(name, supervisor, "started", digest, reload_digest)
+    current = service_runner.read(wanted)
+    plan = plan_service(wanted, current)
+    unit = service_runner.unit_properties(name) if supervisor == "systemd" else {}
+    return {
+        "supervisor": supervisor,
+        "running": current.running,
+        "enabled": current.enabled,
+        "steps": [step.act for step in plan.actions if isinstance(step, Step)],
+        "state": unit.get("ActiveState", ""),
+        "result": unit.get("Result", ""),
+        "restarts": int(unit.get("NRestarts") or 0),
+        "commit": commit,
+    }
+
+
+def _digest_of_files(name: str, sets: Mapping[str, Mapping[str, object]]) -> str:
+    """Return the digest of the files that a service reads: of the set that holds its unit, or bears its name."""
+    unit = f"{UNITS}/{service_runner.unit_of(name)}"
+    for called, manifest in sets.items():
+        if called == name or unit in files.owned_paths(manifest):
+            return str(manifest.get("digest", ""))
+    return ""
+
+
+def _daemon() -> dict[str, object]:
+    kept = host.read_json(f"{host.STATE_DIRECTORY}/{daemon_runner.RECORD}")
+    found: dict[str, object] = {}
+    for path, record in kept.items():
+        state = host.file_state(path)
+        if isinstance(record, dict):
+            found[path] = list(drifted_keys(state.content if state else None, Record.from_json(record), path))
+    return found
+
+
+def _stack() -> dict[str, str]:
+    return membership.read(_text(STACK))
+
+
+def _certificates(sets: Mapping[str, Mapping[str, object]]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for path in sorted({path for manifest in sets.values() for path in files.owned_paths(manifest)}):
+        if path.endswith((".crt", ".pem")):
+            validity = first_in(_text(path))
+            if validity:
+                dates = {"from": validity.not_before.timestamp(), "until": validity.not_after.timestamp()}
+                found.append({"path": path, **dates})
+    return found
+
+
+def _packet_filter() -> dict[str, object]:
+    """Return whether the table is loaded, and whether it is the one of its file as this nft itself understands that.
+
+    The file is loaded in a network of its own, which is gone when the command ends.
+    """
+    text = _text(firewall_runner.RULES)
+    listing = ["nft", "--json", "list", "table", "inet", firewall.TABLE]
+    loaded = host.run(listing)
+    if loaded.rc != 0:
+        return {"loaded": False, "same": False}
+    alone = ["unshare", "--net", "sh", "-c", 'nft -f "$0" && exec "$@"', firewall_runner.RULES, *listing]
+    wanted = host.run(alone)
+    found = _json(loaded.stdout)
+    tables = [one["table"] for one in (found.get("nftables") or ()) if isinstance(one, dict) and "table" in one]
+    same = firewall.loaded_digest({"nftables": [{"table": one} for one in tables]}) == firewall.digest_of(text)
+    if wanted.rc == 0:
+        same = same and firewall.in_essence(found) == firewall.in_essence(_json(wanted.stdout))
+    return {"loaded": True, "same": same}
+
+
+def _json(text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        value = json.loads(text)
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+# What the host is.
+
+
+def _host() -> dict[str, object]:
+    text = host.os_release()
+    release = Release.parse(text)
+    total, free = readings.host_memory(_text("/proc/meminfo"))
+    return {
+        "release": f"{release.id} {release.version}".strip(),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "seconds_up": float((_text("/proc/uptime").split() or ["0"])[0]),
+        "memory_bytes": total,
+        "memory_free_bytes": free,
+        "synchronised": _is_synchronised(),
+    }
+
+
+def _is_synchronised() -> bool | None:
+    """Whether the clock is kept right; None in a container, which has its machine's clock."""
+    if os.path.exists(CONTAINER_MARK):
+        return None
+    try:
+        return bool(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) != TIME_ERROR)
+    except (OSError, AttributeError):
+        return None
+
+
+def _packages() -> dict[str, str]:
+    """Return the versions of what is installed of the packages that an inventory can pin."""
+    if host.program("dpkg-query"):
+        command = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package} ${Version}\n", *PACKAGES]
+    elif host.program("rpm"):
+        command = ["rpm", "--query", "--queryformat", "installed %{NAME} %{VERSION}-%{RELEASE}\n", *PACKAGES]
+    else:
+        return {}
+    rows = [line.split() for line in host.run(command).stdout.splitlines()]
+    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed"}
+
+
+def _gpu() -> dict[str, object]:
+    found = readings.report(readings_runner.read_smi(), readings_runner.surroundings())
+    kept = ("state", "reason", "accelerator", "driver_version", "cuda_version", "gpus")
+    result: dict[str, Any] = {name: found[name] for name in kept}
+    for gpu in result["gpus"]:
+        for process in gpu["processes"] or ():
+            process["by"] = _owner(process["pid"])
+    result["held_back"] = _held_back() if any(gpu["uuid"] for gpu in result["gpus"]) else {}
+    return result
+
+
+def _owner(pid: int) -> str:
+    """Return whose a process is, by its control group: a container's id or a unit."""
+    last = (_text(f"/proc/{pid}/cgroup").strip().splitlines() or [""])[-1].rpartition("/")[2]
+    return last.replace("docker-", "").replace(".scope", "") if "docker-" in last else last
+
+
+def _held_back() -> Mapping[str, tuple[str, ...]]:
+    program = host.program("nvidia-smi") or "nvidia-smi"
+    for field in health.THROTTLING_FIELDS:
+        output = host.run([program, f"--query-gpu=uuid,{field}", "--format=csv,noheader,nounits"])
+        if not smi.unknown_smi_field(output.text):
+            return health.throttling(output.stdout)
+    return {}
+
+
+def _kernel_log() -> list[dict[str, object]]:
+    """Return what NVIDIA's driver complained of since the host started."""
+    if not any(one.vendor_id == readings.NVIDIA for one in readings_runner.surroundings().devices):
+        return []
+    for command in LOG_OF_KERNEL:
+        output = host.run(command)
+        if output.rc == 0 or output.text.startswith("-- No entries"):
+            found = health.xids(output.stdout)
+            return [{**vars(one), "grave": one.is_grave, "of_program": one.is_of_program} for one in found]
+    return []
+
+
+# Docker.
+
+
+def _docker_folders() -> Sequence[str]:
+    roots = ["/var/lib/docker", "/var/lib/containerd"]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        configured = json.loads(pathlib.Path(daemon_runner.DAEMON_JSON).read_text(encoding="utf-8")).get("data-root")
+        roots += [str(configured)] if configured else []
+    return [path for path in roots if os.path.isdir(path)]
+
+
+def _docker() -> dict[str, object]:
+    if host.program("docker") is None:
+        return {"installed": False}
+    output = host.run(["docker", "info", "--format", "{{json .}}"])
+    info = _json(output.stdout)
+    if output.rc != 0 or not info.get("ServerVersion"):
+        return {"installed": True, "answers": False, "said": output.stderr.strip()[-300:]}
+    listed = host.run(["docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"name={OURS}"]).stdout.split()
+    inspected = json.loads(host.run(["docker", "inspect", *listed]).stdout or "[]") if listed else []
+    return {
+        "installed": True,
+        "answers": True,
+        "version": info["ServerVersion"],
+        "root": info.get("DockerRootDir", ""),
+        "runtimes": sorted(info.get("Runtimes") or {}),
+        "default_runtime": info.get("DefaultRuntime", ""),
+        "containers": sorted(map(_container, inspected), key=lambda one: str(one["name"])),
+    }
+
+
+def _container(inspected: Mapping[str, Any]) -> dict[str, object]:
+    """Return of a container what is no secret: its environment is left out."""
+    state = inspected["State"]
+    return {
+        "id": inspected["Id"],
+        "name": inspected["Name"].lstrip("/"),
+        "image": inspected["Config"]["Image"],
+        "status": state["Status"],
+        "health": (state.get("Health") or {}).get("Status", ""),
+        "restarts": inspected.get("RestartCount", 0),
+    }
+
+
+# Models and disks.
+
+
+def _model(path: str) -> dict[str, object]:
+    """Return a model's record, and what is no longer as recorded, by size and time alone."""
+    store = Store(path)
+    if not os.path.isdir(store.dest):
+        return {"there": False}
+    manifest, there = store.manifest(), store.files()
+    waiting = sum(one.stat().st_size for one in os.scandir(store.parts)) if os.path.isdir(store.parts) else 0
+    found: dict[str, object] = {"there": True, "files": len(there), "bytes": sum(one.size for one in there.values())}
+    found["waiting_bytes"] = waiting
+    if manifest is None:
+        return {**found, "commit": ""}
+    whole = intact(manifest, there)
+    return {
+        **found,
+        "commit": manifest.commit,
+        **{name: str(manifest.wanted[name]) for name in ("source", "repo", "revision")},
+        "missing": sorted(file.path for file in manifest.files if file.path not in there),
+        "changed": sorted(file.path for file in manifest.files if file.path in there and file.path not in whole),
+    }
+
+
+def _engine(container: Written) -> dict[str, object]:
+    """Return whether an engine answers, and what it says that it serves; its key goes nowhere but to its own socket."""
+    socket = f"{container.folders[ENGINE_SOCKET]}/vllm.sock".replace("/", "%2F")
+    health_answer = host.http(f"unix://{socket}/health", timeout=5, direct=True)
+    key = _text(container.folders.get(ENGINE_KEY, "")).strip() if ENGINE_KEY in container.folders else ""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    served = host.http(f"unix://{socket}/v1/models", headers=headers, timeout=5, direct=True).json()
+    models = served.get("data") if isinstance(served, dict) else None
+    names = [str(one.get("id")) for one in models if isinstance(one, dict)] if isinstance(models, list) else []
+    return {"healthy": health_answer.status == 200, "said": health_answer.error, "models": names}
+
+
+def _disk(path: str) -> dict[str, object]:
+    """Return what is free where a path is, or would be."""
+    there = pathlib.Path(path)
+    while not there.exists():
+        there = there.parent
+    system = os.statvfs(there)
+    return {
+        "device": os.stat(there).st_dev,
+        "bytes": system.f_blocks * system.f_frsize,
+        "free_bytes": system.f_bavail * system.f_frsize,
+        "inodes": system.f_files,
+        "free_inodes": system.f_favail,
+    }

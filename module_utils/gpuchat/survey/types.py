@@ -1,0 +1,117 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a survey speaks of: what a host should be, what it answered, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OK, WARNING, FAULT, UNREACHABLE = "ok", "warning", "fault", "unreachable"
+SEVERITIES = (OK, WARNING, FAULT, UNREACHABLE)
+"""From the best to the worst; their places are the exit statuses of the survey."""
+
+ENGINE, INTERFACE, EDGE, DOOR, FILTER = (f"gpuchat-{one}" for one in ("vllm", "lobechat", "edge", "door", "firewall"))
+SERVICES = {"gpu": (ENGINE, DOOR), "chat": (INTERFACE, DOOR), "edge": (EDGE,)}
+"""What runs on the hosts of a group of the inventory; Docker and the packet filter are shared."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an operator has to know.
+
+    Attributes:
+        kind: a word for programs, such as ``file.content``.
+        found: what is so; where nothing was wanted in particular, the whole of it.
+        fix: what to do.
+    """
+
+    kind: str
+    severity: str
+    found: str
+    wanted: str
+    fix: str
+
+    @property
+    def text(self) -> str:
+        return f"found {self.found}; wanted {self.wanted}; {self.fix}" if self.wanted else self.found
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a host of the inventory should be.
+
+    Attributes:
+        images: names of the images of which one is planned, by service.
+        lock: digests by an image's name; empty where there is no lock to compare with.
+        model: name, repo, revision and path of the model, as far as the inventory says.
+        fingerprints: digests by which a host of this stack knows it, by secret.
+        versions: beginnings of packages' versions that the inventory pins.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ()
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lock: Mapping[str, str] = field(default_factory=dict)
+    model: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, Collection[str]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    accelerator: str = "auto"
+    firewall: bool = True
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        found = [service for group, some in SERVICES.items() if group in self.groups for service in some]
+        if {"gpu", "chat"} & set(self.groups):
+            found.append("docker")
+        return tuple(dict.fromkeys([*found, *([FILTER] if found and self.firewall else [])]))
+
+    @property
+    def again(self) -> str:
+        return f"run site.yml with --limit {self.name}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of asking a host.
+
+    Attributes:
+        stage: connect, python, run or done.
+        clock_ahead: seconds by which its clock is surely before the control node's; negative where it is behind.
+    """
+
+    stage: str
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    seconds: float = 0.0
+    clock_ahead: float = 0.0
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A host with all that was found; the worst first."""
+
+    name: str
+    groups: tuple[str, ...]
+    answer: Answer
+    findings: tuple[Finding, ...]
+
+    @property
+    def state(self) -> str:
+        return worst([one.severity for one in self.findings])
+
+
+def worst(severities: Iterable[str]) -> str:
+    return max(severities, key=SEVERITIES.index, default=OK)
+
+
+def is_bare(reading: Mapping[str, Any]) -> bool:
+    """Whether no run has ever left something on a host."""
+    return not (reading.get("services") or reading.get("files") or reading.get("stack"))
+
+
+def container(reading: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a container of a host, empty where there is none of that name."""
+    found = (reading.get("docker") or {}).get("containers", ())
+    return next((one for one in found if one["name"] == name), {})
