@@ -60,7 +60,8 @@ class Log:
 
 def summarize(lines: Iterable[str]) -> Log:
     """Sum up an access log; whatever is no line of it is passed over."""
-    since, found = "", {}
+    since = ""
+    found: dict[str, Usage] = {}
     for text in lines:
         entry = _entry(text)
         when = _utc(entry.get("time"))
