@@ -13,6 +13,10 @@ description:
   - Reads the edge's access log in the host's journal, and returns requests, bytes, errors and the last time by client.
   - Trials of keys by M(gpuchat.stack.gpuchat_api_clients) are not counted. Tokens are not in the log.
 options:
+  identifier:
+    description: The log's identifier in the journal.
+    type: str
+    required: true
   days:
     description: How many days are read at most.
     type: int
@@ -37,6 +41,7 @@ author: gpuchat contributors (@gpuchat)
 EXAMPLES = r"""
 - name: Detect what clients have asked
   gpuchat.stack.gpuchat_api_usage:
+    identifier: gpuchat_edge
     days: 7
 """
 
@@ -59,7 +64,11 @@ from ..module_utils.gpuchat.verify import api_usage_runner
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"days": {"type": "int", "default": 30}, "lines": {"type": "int", "default": 500000}},
+        argument_spec={
+            "identifier": {"type": "str", "required": True},
+            "days": {"type": "int", "default": 30},
+            "lines": {"type": "int", "default": 500000},
+        },
         supports_check_mode=True,
     )
     front.run(module, lambda: api_usage_runner.read(module.params))

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from ..core import host
 from .api_usage import summarize
 
-TAG = "gpuchat_edge"
-
 
 def read(params: Mapping[str, object]) -> dict[str, object]:
     """Return the sums of the log's last lines, so many days and lines at most."""
-    command = ["journalctl", "--identifier", TAG, "--output", "cat", "--no-pager", "--quiet"]
+    command = ["journalctl", "--identifier", str(params["identifier"]), "--output", "cat", "--no-pager", "--quiet"]
     command += ["--since", f"-{params['days']}d", "--lines", str(params["lines"])]
     with host.lines(command) as lines:
         return {"changed": False, **summarize(lines).as_dict()}

@@ -67,14 +67,18 @@ def test_so_many_days_and_lines_are_read_at_most(monkeypatch, tmp_path):
     program.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\necho '{line()}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert api_usage_runner.read({"days": 7, "lines": 100})["clients"]["reports"]["requests"] == 1
+    assert api_usage_runner.read({"identifier": "log", "days": 7, "lines": 100})["clients"]["reports"]["requests"] == 1
     asked = (tmp_path / "asked").read_text()
     assert "--since -7d --lines 100" in asked
 
 
 def test_a_host_without_a_journal_says_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert api_usage_runner.read({"days": 7, "lines": 100}) == {"changed": False, "since": "", "clients": {}}
+    assert api_usage_runner.read({"identifier": "log", "days": 7, "lines": 100}) == {
+        "changed": False,
+        "since": "",
+        "clients": {},
+    }
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command():
