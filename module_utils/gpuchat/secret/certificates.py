@@ -97,8 +97,8 @@ def warnings(pair: Pair, at: datetime.datetime) -> Iterator[str]:
             yield f"{pair.certificate_file} ends on {_day(one.not_after)}; set {FILE} to a new one soon"
         if one.responder and len(pair.chain) == 1:
             yield (
-                f"{pair.certificate_file} names who says whether it was revoked, and not who signed it, so no such answer "
-                f"is stapled; set {FILE} to the whole chain"
+                f"{pair.certificate_file} names who says whether it was revoked, and not who signed it, so no such "
+                f"answer is stapled; set {FILE} to the whole chain"
             )
 
 
