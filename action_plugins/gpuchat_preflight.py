@@ -30,7 +30,9 @@ FILES = {
     "edge_acme_authority_file": "certificates in PEM form",
     "edge_client_authority_file": "certificates in PEM form",
     "edge_password_file": "names with hashed passwords, as htpasswd writes them",
+    "edge_forward_auth_authority_file": "certificates in PEM form",
 }
+PASSWORDS = "edge_password_file"
 ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 LOGINS = "gpuchat_registry_logins"
 
@@ -64,7 +66,7 @@ class ActionModule(ActionBase):
                 else:
                     args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
-        args["files"] = self._files(groups, args["variables"])
+        args["files"], args["people"] = self._files(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
         result = control_runner.run(self, args)
         result["folder"] = _folder(args["sources"], self._loader.get_basedir())
@@ -92,13 +94,17 @@ class ActionModule(ActionBase):
         return pairs, keys
 
     def _files(self, groups, variables):
-        """Return why further files of each edge cannot be read."""
-        found = {}
+        """Return why further files of each edge cannot be read, and the names in those of passwords."""
+        found, people = {}, {}
         for host in groups.get("edge", []):
-            given = [(name, variables[host].get(name), wanted) for name, wanted in FILES.items()]
-            texts = [self._text(name, path, wanted) for name, path, wanted in given if isinstance(path, str)]
-            found[host] = [problem for _text, problem in texts if problem]
-        return found
+            paths = {name: variables[host].get(name) for name in FILES}
+            texts = {name: self._text(name, path, FILES[name]) for name, path in paths.items() if isinstance(path, str)}
+            found[host] = [problem for _text, problem in texts.values() if problem]
+            passwords, problem = texts.get(PASSWORDS, ("", ""))
+            if paths[PASSWORDS] and not problem:
+                lines = [line for line in passwords.splitlines() if line and not line.startswith("#")]
+                people[host] = [line.partition(":")[0] for line in lines]
+        return found, people
 
     def _text(self, variable, path, wanted="a file in PEM form"):
         """Return a file's text, decrypted where ansible-vault encrypted it, or why there is none."""

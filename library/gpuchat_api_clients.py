@@ -67,6 +67,11 @@ options:
     type: list
     elements: str
     default: []
+  usage:
+    description: What each edge's log says of them, as M(gpuchat.stack.gpuchat_api_usage) returned it.
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     description: Predicts the files; asks nothing, and says so in RV(not_predicted).
@@ -94,7 +99,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 table:
-  description: All clients with their limits, and what each got, as a text without keys.
+  description: All clients with their limits, what each got, and how much it has asked, as a text without keys.
   type: str
   returned: success
 not_predicted:
@@ -128,6 +133,7 @@ def main() -> None:
             "clients": {"type": "list", "elements": "dict", "default": [], "options": CLIENT},
             "folder": {"type": "path", "required": True},
             "write": {"type": "list", "elements": "str", "default": []},
+            "usage": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )

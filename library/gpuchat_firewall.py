@@ -14,7 +14,8 @@ description:
     named; ports that are none of the stack's are left to the host's other rules.
   - New rules are loaded on trial. Only when a new connection has come through, which the action plugin of the same name
     makes, are they kept for the next start of the host; else the former ones come back after O(undo_seconds).
-  - Where ufw or firewalld run, the stack's ports are opened through them too.
+  - Where ufw or firewalld run, the stack's ports are opened through them too; where SELinux runs, nginx may listen on
+    them.
 options:
   openings:
     description: Ports of the stack, each with those who may reach it.

@@ -58,12 +58,17 @@ reason:
   description: Why the host changes or not.
   type: str
   returned: success
+nginx:
+  description: What the host's release calls nginx's C(user) and C(group), and the file of trusted C(authorities).
+  type: dict
+  returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core import front, host
 from ..module_utils.gpuchat.secret import membership_runner
+from ..module_utils.gpuchat.system import nginx
 
 
 def main() -> None:
@@ -77,7 +82,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    front.run(module, lambda: membership_runner.ensure(module.params, module.check_mode))
+    front.run(
+        module,
+        lambda: {
+            **membership_runner.ensure(module.params, module.check_mode),
+            "nginx": nginx.of(host.os_release()).as_dict(),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -67,6 +67,10 @@ options:
     description: Why further files of an edge's cannot be read, by host; set by the action plugin.
     type: dict
     default: {}
+  people:
+    description: Names in the file of passwords, by host of the edge; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Reads only.
@@ -137,7 +141,9 @@ stapling:
   elements: str
   returned: success
 limits:
-  description: What one address may ask of the chat, C(rate) a second, C(burst) at once, and C(connections) at a time.
+  description: >-
+    What one address may ask of the chat, C(rate) a second, C(burst) at once, and C(connections) at a time; C(newcomers)
+    is how many passwords may wait to be looked at.
   type: dict
   returned: success
 """
@@ -150,7 +156,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
-from ..module_utils.gpuchat.inventory import preflight
+from ..module_utils.gpuchat.inventory import people, preflight
 from ..module_utils.gpuchat.secret import certificates_runner
 
 SPECIFICATION = {
@@ -166,6 +172,7 @@ SPECIFICATION = {
     "certificates": {"type": "dict", "default": {}},
     "certificate_keys": {"type": "dict", "default": {}, "no_log": True},
     "files": {"type": "dict", "default": {}},
+    "people": {"type": "dict", "default": {}},
 }
 
 
@@ -180,6 +187,8 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         findings.add(faults, warnings, host)
     for host, problems in params["files"].items() if "edge" in parts else ():
         findings.add(problems, (), host)
+    for host, names in params["people"].items() if "edge" in parts else ():
+        findings.add(people.name_faults(names), (), host)
     for warning in preflight.describe(findings.warnings, inventory.ours):
         warn(warning)
     found = preflight.describe(findings.faults, inventory.ours)

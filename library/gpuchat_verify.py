@@ -94,6 +94,10 @@ options:
         description: Whether people give a password before they see the chat.
         type: bool
         default: false
+      asks_signin:
+        description: Whether people sign in with a server of the owner's before they see the chat; nobody does here.
+        type: bool
+        default: false
       open_to_directory:
         description: Whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
         type: bool
@@ -202,6 +206,7 @@ def main() -> None:
         "plain": {"type": "bool", "default": False},
         "asks_certificate": {"type": "bool", "default": False},
         "asks_password": {"type": "bool", "default": False},
+        "asks_signin": {"type": "bool", "default": False},
         "open_to_directory": {"type": "bool", "default": False},
     }
     module = AnsibleModule(

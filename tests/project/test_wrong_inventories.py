@@ -87,6 +87,8 @@ WRONG = {
     "docker_settings": '{"debug": true}',
     "docker_source": "snap",
     "edge_extra_names": "10.0.0.5",
+    "edge_forward_auth": "http://auth.example.com/verify",
+    "edge_forward_auth_headers": ["Cookie"],
     "edge_http_port": 443,
     "gpuchat_api_key": "two words",
     "edge_certificate_key_file": "/nowhere/chat.key",
@@ -109,6 +111,15 @@ def test_all_that_is_wrong_stands_in_one_message_and_no_secret_does(tmp_path):
     assert "hunter2" not in output
     assert "two words" not in output
     assert not (tmp_path / ".gpuchat").exists()
+
+
+def test_of_a_file_of_passwords_a_wrong_name_is_shown_and_nothing_else(tmp_path):
+    (tmp_path / "passwords").write_text("# people\nada:hunter2\na$b:hunter2\n")
+    rc, output = play("site.yml", "-i", inventory(tmp_path, edge_password_file=str(tmp_path / "passwords")))
+    (fault,) = faults(output)
+    assert rc != 0
+    assert fault.startswith("edge_password_file holds the name 'a$b'; wanted")
+    assert "hunter2" not in output
 
 
 LOOK = """

@@ -56,6 +56,12 @@ CLOSED_EXAMPLES = (
 )
 """For the verification to ask for."""
 
+COOKIES = ("LOBE_LOCALE", "LOBE_THEME_APPEARANCE", "LOBE_THEME_NEUTRAL_COLOR", "LOBE_THEME_PRIMARY_COLOR")
+"""What LobeChat's server reads of a browser's cookies."""
+
+LONGEST_LINK = 500
+"""Characters behind the question mark that are kept of a link while a new browser gets its settings."""
+
 TRIES = 8
 """Times that a browser is led to the settings before it is served without them."""
 
@@ -76,6 +82,7 @@ class Wiring:
 
     def as_dict(self) -> dict[str, object]:
         told = {"mark": self.mark, "settings": self.settings, "colours": list(self.colours), "tries": self.tries}
+        told.update(cookies=list(COOKIES), longest_link=LONGEST_LINK)
         return {**told, "open": open_pattern(), "closed": closed_pattern(), "closed_examples": list(CLOSED_EXAMPLES)}
 
 

@@ -27,3 +27,7 @@ class CommandFailed(Failure):
 
 class Unhealthy(Failure):
     """A service does not answer as wanted; the text holds its last log lines, where it has some."""
+
+
+class NotTaken(Unhealthy):
+    """A service that runs has refused its new files, and goes on with those before; the text holds its words."""

@@ -83,6 +83,23 @@ def must(command: Sequence[str], timeout: float = 600, environment: Mapping[str,
     return output
 
 
+@contextlib.contextmanager
+def lines(command: Sequence[str]) -> Iterator[Iterator[str]]:
+    """Yield a command's output line by line, for what is too much to hold; it ends with the reader at the latest."""
+    try:
+        process = subprocess.Popen(
+            list(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        yield iter(())
+        return
+    with process:
+        try:
+            yield (line.decode(errors="replace").rstrip("\n") for line in process.stdout or ())
+        finally:
+            process.kill()
+
+
 def program(name: str) -> str | None:
     """Return the path of a program, also when the caller's PATH lacks the sbin folders."""
     path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"

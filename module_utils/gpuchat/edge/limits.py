@@ -25,11 +25,13 @@ class Limits:
         rate: requests a second.
         burst: further requests that are let through at once.
         connections: answers that may be under way at a time.
+        newcomers: people who may show a password for the first time at once, and wait for their turn.
     """
 
     rate: int
     burst: int
     connections: int
+    newcomers: int
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -45,7 +47,7 @@ def chat(people: int | None) -> Limits:
         people: who use the chat at once; None where nobody said.
     """
     count = max(people or 0, PEOPLE)
-    return Limits(rate=2 * count, burst=4 * count, connections=3 * count)
+    return Limits(rate=2 * count, burst=4 * count, connections=3 * count, newcomers=count // 4)
 
 
 def api(clients: Iterable[ApiClient]) -> dict[str, list[dict[str, object]]]:

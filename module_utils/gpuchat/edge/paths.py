@@ -58,23 +58,50 @@ BELOW_CLOSED = ("v1/chat/completions/render", "v1/score")
 
 ERRORS = {
     401: ("authentication_error", "A valid API key is needed in the Authorization header."),
-    403: ("permission_error", "This address, or this browser without a certificate, may not use this service."),
+    403: ("permission_error", "This address, browser or person may not use this service."),
     404: ("invalid_request_error", "There is no such path here."),
     405: ("invalid_request_error", "This method is not allowed here."),
     413: ("invalid_request_error", "The request is too large."),
     429: ("rate_limit_error", "Too many requests at once; slow down."),
     500: ("server_error", "The edge has failed."),
-    502: ("server_error", "The model server is not reachable; it may be starting."),
-    503: ("server_error", "The model server is not ready."),
+    502: ("server_error", "The model server ended the request before it answered."),
+    503: ("server_error", "The model server is not reachable, or has no room for more requests; ask again."),
     504: ("server_error", "The model server did not answer in time."),
 }
 """What nginx says by itself, by status, in the form of OpenAI's API."""
 
+SIGN_IN_AGAIN = ("authentication_error", "Sign in again: load this page anew.")
+"""To the chat's page, where who uses it is no longer known to the owner's server."""
+
+RETRY_AFTER = {429: 1, 502: 5, 503: 5, 504: 5}
+"""After how many seconds one may ask again, by status."""
+
+
+WAITING = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="5">
+<meta name="viewport" content="width=device-width">
+<title>One moment</title>
+<body style="font-family: sans-serif; max-width: 30em; margin: 20vh auto; padding: 0 1em">
+<p>The chat is starting, or has much to do. This page tries again by itself.</p>
+<p lang="zh">聊天服务正在启动或繁忙。本页面会自动重试。</p>
+"""
+"""What people see where the interface does not answer; it stands in single quotes in nginx's configuration."""
+
 
 def describe() -> dict[str, object]:
-    errors = {
-        str(status): json.dumps({"error": {"type": kind, "message": message, "code": status}})
-        for status, (kind, message) in ERRORS.items()
+    errors = {str(status): _error(status, *words) for status, words in ERRORS.items()}
+    return {
+        "open": list(OPEN),
+        "closed": list(CLOSED),
+        "closed_examples": [*CLOSED, *BELOW_CLOSED],
+        "errors": errors,
+        "sign_in_again": _error(401, *SIGN_IN_AGAIN),
+        "waiting": WAITING,
+        "retry_after": {str(status): seconds for status, seconds in RETRY_AFTER.items()},
     }
-    examples = [*CLOSED, *BELOW_CLOSED]
-    return {"open": list(OPEN), "closed": list(CLOSED), "closed_examples": examples, "errors": errors}
+
+
+def _error(status: int, kind: str, message: str) -> str:
+    return json.dumps({"error": {"type": kind, "message": message, "code": status}})

@@ -144,6 +144,15 @@ REPO = Form(
     "Qwen/Qwen3-8B",
     lambda text: re.sub(r"^https?://[^/]+/(models/)?", "", text).rstrip("/") if "://" in text else "",
 )
+ASKED_URL = Form(
+    _matches(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/?=&%+:@,-]*)?"),
+    "an address that begins with https:// and holds letters, digits and . _ ~ / ? = & % + : @ , - alone",
+    "https://auth.example.com/api/verify",
+    _with_scheme,
+    may_be_empty=True,
+)
+"""It stands in nginx's configuration."""
+
 SUITE = Form(_matches(r"\S+"), "a suite of the repository, such as /", "/")
 
 FORMS: Mapping[str, Form] = {
@@ -171,6 +180,11 @@ FORMS: Mapping[str, Form] = {
     "docker_data_root": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/srv/docker", may_be_empty=True),
     "docker_log_max_size": SIZE,
     "edge_extra_names": HOST,
+    "edge_forward_auth": ASKED_URL,
+    "edge_forward_auth_signin": ASKED_URL,
+    "edge_forward_auth_headers": Form(
+        _matches(r"[A-Za-z][A-Za-z0-9-]{0,63}"), "names of headers, of letters, digits and -", "Remote-User"
+    ),
     "edge_acme_directory": Form(
         _matches(r"https://[^\s/]+(/\S*)?"),
         "an address that begins with https://",
@@ -226,6 +240,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "docker_log_max_files": (1, 1000),
     "edge_http_port": PORT,
     "edge_https_port": PORT,
+    "door_requests": (1, 65_535),
     "edge_api_rate": (1, 1_000_000),
     "edge_api_burst": (0, 1_000_000),
     "edge_api_connections": (1, 65_535),  # limit_conn takes no more

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.names import did_you_mean, nearest
 from . import access, api_clients, doors, forms, openings, tls, types
+from . import people as people_known
 from . import topology as inventory_topology
 from .types import show
 
@@ -232,7 +233,7 @@ def site_names(inventory: Inventory, host: str) -> list[str]:
 SETTINGS = (
     "gpuchat_domain",
     *access.VARIABLES,
-    "edge_password_file",
+    *people_known.SETTINGS,
     "gpuchat_private_address",
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
@@ -310,7 +311,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _secrets(inventory.secrets.get(host, {}), findings, host)
         _access(sound, findings, host)
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
-            _tls(inventory, specification, sound, findings, host)
+            _edge(inventory, specification, sound, findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
@@ -536,6 +537,14 @@ def _tls(
         tls.warnings(settings, int(str(settings.get("edge_http_port") or tls.USUAL_HTTP_PORT))),
         host,
     )
+
+
+def _edge(
+    inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
+) -> None:
+    _tls(inventory, specification, sound, findings, host)
+    settings = specification.settings(sound, *people_known.SETTINGS)
+    findings.add(people_known.faults(settings, site_names(inventory, host)), (), host)
 
 
 def _as_network(text: object) -> str:

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import access, tls
+from . import access, people, tls
 from .access import Access
 
 LOOPBACK = "127.0.0.1"
@@ -104,6 +104,7 @@ class Site:
         access: from where it may be used.
         asks_certificate: whether people show one before they see the chat.
         asks_password: whether they give one.
+        forward_auth: the server of the owner's that is asked whether it knows them.
     """
 
     names: tuple[str, ...]
@@ -116,6 +117,7 @@ class Site:
     access: Access
     asks_certificate: bool = False
     asks_password: bool = False
+    forward_auth: people.ForwardAuth | None = None
 
     @property
     def own_authority(self) -> bool:
@@ -230,6 +232,7 @@ class Topology:
                 access=site.access.as_dict(),
                 asks_certificate=site.asks_certificate,
                 asks_password=site.asks_password,
+                forward_auth=site.forward_auth.as_dict() if site.forward_auth else {},
             )
         return described
 
@@ -274,7 +277,8 @@ def _site(settings: Mapping[str, object]) -> Site:
         burst=_whole(settings, "edge_api_burst"),
         access=access.derive(settings),
         asks_certificate=bool(settings.get(tls.CLIENTS)),
-        asks_password=bool(settings.get("edge_password_file")),
+        asks_password=bool(settings.get(people.PASSWORDS)),
+        forward_auth=people.forward_auth(settings),
     )
 
 

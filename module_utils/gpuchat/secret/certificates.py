@@ -95,6 +95,11 @@ def warnings(pair: Pair, at: datetime.datetime) -> Iterator[str]:
     for one in pair.chain[:1]:
         if at <= one.not_after < at + WARN_BEFORE:
             yield f"{pair.certificate_file} ends on {_day(one.not_after)}; set {FILE} to a new one soon"
+        if one.responder and len(pair.chain) == 1:
+            yield (
+                f"{pair.certificate_file} names who says whether it was revoked, and not who signed it, so no such "
+                f"answer is stapled; set {FILE} to the whole chain"
+            )
 
 
 def serves(certified: Sequence[str], name: str) -> bool:

@@ -11,7 +11,7 @@ import pathlib
 import pwd
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..core import host
 from ..core.change import Plan
@@ -84,6 +84,26 @@ def _rest(
         for path, state in there
         if state is not None
     ]
+
+
+def snapshot(params: Mapping[str, object]) -> Callable[[], None]:
+    """Return what puts back a set's files and its manifest as they are now."""
+    name = str(params["name"])
+    manifest = host.read_json(manifest_path(name))
+    wanted: Sequence[Mapping[str, object]] = params["files"]  # type: ignore[assignment]
+    paths = dict.fromkeys([*(str(file["dest"]) for file in wanted), *files.owned_paths(manifest)])
+    before = {path: host.file_state(path) for path in paths}
+
+    def restore() -> None:
+        for path, state in before.items():
+            now = host.file_state(path)
+            if state is None and now is not None:
+                _remove(path)
+            elif state is not None and state.content is not None and state != now:
+                host.write_atomically(path, state.content, state.mode, state.uid, state.gid)
+        _record(name, manifest or None)
+
+    return restore
 
 
 def apply(name: str, plan: Plan) -> None:

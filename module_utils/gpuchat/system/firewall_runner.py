@@ -14,7 +14,7 @@ from ..core import host
 from ..core.change import Difference, Plan, merged
 from ..core.errors import Refusal
 from ..core.opening import Opening
-from . import files_runner, firewall, unit_runner
+from . import files_runner, firewall, selinux, unit_runner
 
 NAME = "gpuchat-firewall"
 FOLDER = "/etc/gpuchat/firewall"
@@ -73,7 +73,8 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         seconds = params["undo_seconds"]
         return {"changed": True, "pending": True, "diff": [], "msg": f"the rules are loaded for {seconds} s"}
     unit = unit_runner.ensure(_unit(params["state"], text), check)
-    return {**merged(unit, _ufw(openings, check), _firewalld(openings, check)), "pending": False}
+    others = (_ufw(openings, check), _firewalld(openings, check), _selinux(openings, check))
+    return {**merged(unit, *others), "pending": False}
 
 
 def _is_new(text: str) -> bool:
@@ -163,6 +164,23 @@ def _firewalld(openings: Sequence[Opening], check: bool) -> dict[str, object]:
     if not check and ours != wanted:
         host.write_json(FIREWALLD_RECORD, {"rules": wanted})
     return _opened("firewalld", add, remove)
+
+
+def _selinux(openings: Sequence[Opening], check: bool) -> dict[str, object]:
+    """Let nginx listen on the stack's ports, and ask other servers, where SELinux runs."""
+    mode = host.run(["getenforce"])
+    if not openings or mode.rc != 0 or mode.stdout.strip() == "Disabled":
+        return Plan().result()
+    if host.program("semanage") is None:
+        if check:
+            return Plan(notes=("the ports that SELinux knows: semanage is not installed yet",)).result()
+        raise Refusal("found SELinux on this host, and no semanage; wanted it; install policycoreutils-python-utils")
+    can_connect = host.run(["getsebool", selinux.BOOLEAN]).stdout.strip().endswith(" on")
+    ports = [port for one in openings for port in one.ports]
+    steps = selinux.steps(host.must(["semanage", "port", "--list"]).stdout, can_connect, ports)
+    for step in () if check else steps:
+        host.must(step)
+    return _opened("SELinux", [" ".join(step) for step in steps], [])
 
 
 def _opened(name: str, add: Sequence[str], remove: Sequence[str]) -> dict[str, object]:

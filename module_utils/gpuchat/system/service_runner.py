@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.change import Plan
-from ..core.errors import Unhealthy
+from ..core.errors import NotTaken, Unhealthy
 from .service import ServiceState, Step, WantedService, plan_service
 
 LOG_LINES = 30
+RELOAD_LINES = 10
 HEALTH_OPTIONS: dict[str, dict[str, object]] = {
     "url": {"type": "str"},
     "status": {"type": "int", "default": 200},
@@ -37,6 +38,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Ensure the service that a module's parameters describe, and return the module's result.
 
     Raises:
+        NotTaken: it runs, and has refused its new files.
         Unhealthy: it runs, or should, but does not answer as wanted.
     """
     wanted = WantedService(
@@ -155,12 +157,29 @@ def _act_systemd(name: str, act_name: str) -> None:
         # A daemon-reload can take GPUs from running containers: only when this unit's own file is newer.
         if unit_properties(name).get("NeedDaemonReload") != "no" or not _is_loaded(unit):
             host.must(["systemctl", "daemon-reload"])
-    elif act_name in ("enable", "reload"):  # a service stays active when its reload fails
-        host.must(["systemctl", act_name, unit])
+    elif act_name == "enable":
+        host.must(["systemctl", "enable", unit])
+    elif act_name == "reload":
+        _reload(name)
     else:
         # Its exit status is left aside: whether it came up is for wait_until_healthy, which can show the log.
         host.run(["systemctl", "reset-failed", unit])
         host.run(["systemctl", act_name, unit])
+
+
+def _reload(name: str) -> None:
+    """Have a unit take up its files; it stays active where it does not.
+
+    Raises:
+        NotTaken: with what it wrote itself, beside which others log on its behalf.
+    """
+    done = host.run(["systemctl", "reload", unit_of(name)])
+    if done.rc == 0:
+        return
+    host.run(["journalctl", "--sync"])
+    own = ["journalctl", "-u", unit_of(name), "_TRANSPORT=stdout", "-n", str(RELOAD_LINES), "--no-pager", "-o", "cat"]
+    said = host.run(own).text or done.text
+    raise NotTaken(f"{name} has refused its new files, and runs on with those before. Its last words:\n{said}")
 
 
 def _container_is_there(name: str) -> str | None:

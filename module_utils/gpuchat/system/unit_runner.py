@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.change import merged
+from ..core.errors import NotTaken
 from . import files_runner, service_runner
 
 SERVICE_OPTIONS: dict[str, dict[str, object]] = {
@@ -25,6 +26,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
 
     Raises:
         Refusal: the set cannot be, or its validation failed; nothing was changed.
+        NotTaken: the service has refused its new files; those before are in their place again, for its next start.
         Unhealthy: the service does not come up with its new files.
     """
     service = params["service"]
@@ -32,9 +34,14 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         return files_runner.ensure(params, check)
     if params["state"] == "absent":
         return merged(_service(service, {"state": "absent"}, check), files_runner.ensure(params, check))
+    restore = files_runner.snapshot(params)
     files = files_runner.ensure(params, check)
     taken_up_by = "reload_digest" if service["on_change"] == "reload" else "digest"
-    return merged(files, _service(service, {taken_up_by: files["digest"]}, check))
+    try:
+        return merged(files, _service(service, {taken_up_by: files["digest"]}, check))
+    except NotTaken:
+        restore()
+        raise
 
 
 def _service(service: Mapping[str, Any], more: Mapping[str, object], check: bool) -> dict[str, object]:

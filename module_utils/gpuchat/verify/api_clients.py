@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import openai_api
+from .api_usage import Log, Usage
 
 CONNECT_SECONDS, RETRIES = 30, 3
 AUTHORITY_NAME, ENVIRONMENT_NAME, JSON_NAME, CURL_NAME = "ca.crt", "client.env", "client.json", "client.curlrc"
@@ -140,9 +141,13 @@ def judge(client: Client, status: int, said: str, today: datetime.date) -> Tried
     return Tried(client, has_ended, f"found {f'status {status}' if status else said}, wanted {wanted}", False)
 
 
-def table(tried: Sequence[Tried]) -> str:
-    """Return clients as a table for a terminal, without their keys."""
-    head = ("client", "key", "rate", "streams", "last day", "tried")
+def table(tried: Sequence[Tried], log: Log) -> str:
+    """Return clients as a table for a terminal, without their keys.
+
+    Args:
+        log: what they have asked.
+    """
+    head = ("client", "key", "rate", "streams", "last day", "requests", "errors", "MB", "last asked", "tried")
     rows = [
         (
             one.client.name,
@@ -150,10 +155,33 @@ def table(tried: Sequence[Tried]) -> str:
             f"{one.client.rate}/s",
             str(one.client.streams),
             one.client.expires or "-",
+            *_used(log.clients.get(one.client.name, Usage())),
             one.detail if one.is_right else f"FAILED: {one.detail}",
         )
         for one in tried
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in (head, *rows)]
-    return "\n".join(lines)
+    since = [f"requests since {log.since} UTC, as far as the edge's log was read"] if log.since else []
+    return "\n".join([*lines, *since])
+
+
+def _used(usage: Usage) -> tuple[str, str, str, str]:
+    return str(usage.requests), str(usage.errors), f"{usage.bytes / 1e6:.1f}", usage.last or "-"
+
+
+def warnings(tried: Sequence[Tried], log: Log) -> list[str]:
+    """Say which keys nobody needs any more, by what is known."""
+    ended = [one.client for one in tried if one.has_ended]
+    unused = [one.client.name for one in tried if not one.has_ended and one.client.name not in log.clients]
+    found = [
+        f"the key of {one.name} has ended on {one.expires}; set another last day, or take {one.name} out of "
+        "gpuchat_api_keys"
+        for one in ended
+    ]
+    if log.since and unused:
+        found.append(
+            f"{', '.join(unused)}: no request since {log.since} UTC, as far as the edge's log was read; take those out "
+            "of gpuchat_api_keys whose keys nobody needs"
+        )
+    return found

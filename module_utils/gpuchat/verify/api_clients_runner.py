@@ -14,7 +14,8 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal, Unhealthy
-from .api_clients import AUTHORITY_NAME, CURL_NAME, NAMES, Api, Client, files, judge, table
+from .api_clients import AUTHORITY_NAME, CURL_NAME, NAMES, Api, Client, files, judge, table, warnings
+from .api_usage import TRIAL_AGENT, Log, together
 
 STATUS = "%{http_code}"
 SECONDS = 150
@@ -58,7 +59,8 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         return {**plan.result(), "not_predicted": ["whether each key gets an answer: check mode asks nothing"]}
     today = datetime.datetime.now(datetime.timezone.utc).date()
     tried = [judge(one, *_ask(api, one, params["resolve"]), today) for one in clients]
-    result = {**plan.result(), "table": table(tried) if tried else ""}
+    log = together([Log.read(one) for one in params["usage"]])
+    result = {**plan.result(), "table": table(tried, log) if tried else "", "warnings": warnings(tried, log)}
     failed = [f"{one.client.name}: {one.detail}" for one in tried if not one.is_right]
     if failed:
         raise Unhealthy(f"{api.url} does not answer clients as wanted: {'; '.join(failed)}", **result)
@@ -97,6 +99,7 @@ def _ask(api: Api, client: Client, resolve: Sequence[str]) -> tuple[int, str]:
         for name, text in files(api, client).items():
             _write(os.path.join(folder, name), text)
         words = ["--disable", "--config", CURL_NAME, "--noproxy", "*", "--output", "/dev/null", "--write-out", STATUS]
+        words += ["--user-agent", TRIAL_AGENT]
         for one in resolve:
             words += ["--resolve", one]
         done = host.run(["sh", "-c", 'cd "$1" && shift && exec curl "$@"', "sh", folder, *words], timeout=SECONDS)

@@ -61,6 +61,7 @@ class Site:
         open_to_directory: whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
         asks_certificate: whether people show one before they see the chat; nobody shows one here.
         asks_password: whether they give one; nobody gives one here.
+        asks_signin: whether they sign in with a server of the owner's; nobody does here.
     """
 
     domain: str
@@ -83,6 +84,7 @@ class Site:
     open_to_directory: bool = False
     asks_certificate: bool = False
     asks_password: bool = False
+    asks_signin: bool = False
 
     @property
     def url(self) -> str:
@@ -341,13 +343,20 @@ def _redirect(site: Site) -> Check:
 
 
 def _page(site: Site) -> Check:
-    shown_first = {"a certificate": site.asks_certificate, "a password": site.asks_password}
+    shown_first = {
+        "a certificate": site.asks_certificate,
+        "a password": site.asks_password,
+        "a sign-in": site.asks_signin,
+    }
     asked = " and ".join(name for name, is_asked in shown_first.items() if is_asked)
-    refused = 403 if site.asks_certificate else 401
+    refused = (403,) if site.asks_certificate else (302, 401) if site.asks_signin else (401,)
+    # A page that redirects nobody by itself, where the answer may be a redirect to the owner's server.
+    words = (site.url + "/favicon.ico",) if site.asks_signin else ("--location", site.url + "/")
 
     def judge(seen: Seen) -> str | None:
         if asked:
-            return None if seen.status == refused else f"found status {seen.status}, wanted {refused} without {asked}"
+            wanted = " or ".join(map(str, refused))
+            return None if seen.status in refused else f"found status {seen.status}, wanted {wanted} without {asked}"
         if seen.status == 200 and "text/html" in seen.content_type and len(seen.body) > 1000:
             return None
         return f"found status {seen.status} and {len(seen.body)} characters of {seen.content_type}, wanted a page"
@@ -355,7 +364,7 @@ def _page(site: Site) -> Check:
     return Check(
         "the chat's page",
         INSIDE,
-        site.curl("--location", "--write-out", STATUS_TAIL, site.url + "/"),
+        site.curl("--write-out", STATUS_TAIL, *words),
         judge,
         f"the edge does not ask for {asked}" if asked else "the chat interface is not running",
         CHANGED_EDGE if asked else "look at its log on the chat host (docker logs or journalctl -u gpuchat-lobechat)",

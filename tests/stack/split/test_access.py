@@ -147,6 +147,23 @@ def test_programs_show_their_key_alone(stack: Stack, people: pathlib.Path) -> No
     assert stack.curl(API)[0] == 200
 
 
+def test_a_browser_that_has_shown_its_password_is_known_and_others_are_slowed(
+    stack: Stack, people: pathlib.Path
+) -> None:
+    shown = ("--cert", str(people / "of-ours.crt"), "--key", str(people / "of-ours.key"))
+    jar = ("--cookie-jar", str(people / "jar"), "--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve")
+    assert stack.curl(CHAT, *shown, "--user", f"{NAME}:{PASSWORD}", *jar, key=False)[0] == 200
+    token = (people / "jar").read_text().split("gpuchat_person\t")[1].split()[0]
+
+    def seconds(password: str, cookie: str) -> float:
+        words = ("--output", "/dev/null", "--write-out", "%{time_total} %{http_code}\n", "--cookie", cookie)
+        _status, said = stack.curl(f"{CHAT}&n=[1-4]", *shown, "--user", f"{NAME}:{password}", *words, key=False)
+        return sum(float(line.split()[0]) for line in said.splitlines() if " " in line)
+
+    known = f"LOBE_THEME_NEUTRAL_COLOR=mauve; gpuchat_person={token}"
+    assert seconds("wrong", "LOBE_THEME_NEUTRAL_COLOR=mauve") > 1 > seconds(PASSWORD, known)
+
+
 def test_passwords_stand_in_a_file_that_the_edge_alone_reads(stack: Stack, people: pathlib.Path) -> None:
     assert stack.on("edge", "stat -c '%a %U %G' /etc/gpuchat/edge/passwords").strip() == "640 root www-data"
 

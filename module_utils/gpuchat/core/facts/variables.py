@@ -123,6 +123,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "files": (
             "edge_certificate_file",
             "edge_client_authority_file",
+            "edge_forward_auth_authority_file",
         ),
         "files.content": (
             "edge_acme_authority_file",

@@ -41,6 +41,7 @@ EMPTY = {
     "certificates": {},
     "certificate_keys": {},
     "files": {},
+    "people": {},
 }
 
 
@@ -110,6 +111,13 @@ OUT_OF_RANGE = {
         [{"base": "10.0.0.0/16", "size": 8}],
     ],
     "edge_extra_names": [["https://x"], ["a b"]],
+    "edge_forward_auth": [
+        "http://auth.example.com/verify",
+        "https://a.example.com/$request_uri",
+        "https://a.example/;",
+    ],
+    "edge_forward_auth_signin": ["https://auth.example.com/?rd=", 'https://a.example.com/"'],
+    "edge_forward_auth_headers": [["Remote-User"], ["Cookie"], ["Remote User"]],
     "edge_tls": ["letsencrypt", "acme", "provided"],
     "edge_acme_directory": ["http://acme.example.com", "letsencrypt"],
     "edge_acme_email": ["me"],
@@ -184,6 +192,7 @@ def test_each_text_has_a_form_or_any_will_do():
     free = {name for name in texts if not OPTIONS[name].get("no_log") and not OPTIONS[name].get("choices")}
     files = {"edge_certificate_file", "edge_certificate_key_file"}  # these are read
     files |= {"edge_acme_dns_hook", "edge_acme_authority_file", "edge_client_authority_file", "edge_password_file"}
+    files |= {"edge_forward_auth_authority_file"}
     assert free - set(forms.FORMS) == ANY_TEXT | files
 
 
@@ -240,6 +249,12 @@ def test_a_source_of_the_certificate_that_contradicts_itself_is_refused(variable
 def test_a_file_of_an_edges_that_cannot_be_read_is_a_fault():
     params = {**EMPTY, "groups": GROUPS, "variables": {"one": GOOD}, "roles": ROLES, "files": {"one": ["no such hook"]}}
     with pytest.raises(Refusal, match="no such hook"):
+        gpuchat_preflight.work(params, lambda _warning: None)
+
+
+def test_a_name_in_a_file_of_passwords_that_nginx_could_misread_is_a_fault():
+    params = {**EMPTY, "groups": GROUPS, "variables": {"one": GOOD}, "roles": ROLES, "people": {"one": ["a$b"]}}
+    with pytest.raises(Refusal, match="edge_password_file holds the name"):
         gpuchat_preflight.work(params, lambda _warning: None)
 
 

@@ -12,6 +12,7 @@ def test_all_people_behind_one_address_may_ask_twice_at_once_and_again_every_sec
     assert limits.burst >= 2 * people
     assert limits.rate >= people
     assert limits.connections >= 2 * people
+    assert limits.newcomers >= people // 4
 
 
 @pytest.mark.parametrize("people", [None, 1, PEOPLE])

@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge.paths import BELOW_CLOSED, CLOSED, OPEN
+import json
+
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge.paths import (
+    BELOW_CLOSED,
+    CLOSED,
+    OPEN,
+    describe,
+)
 
 
 def test_what_is_not_handed_on_is_closed():
@@ -12,3 +19,21 @@ def test_what_is_not_handed_on_is_closed():
 
 def test_no_path_is_both_open_and_an_example_of_a_closed_one():
     assert not {path.strip("/") for path in OPEN} & {*CLOSED, *BELOW_CLOSED}
+
+
+def test_errors_stand_in_openais_form_and_what_passes_has_a_time_to_ask_again():
+    told = describe()
+    for status, text in [*told["errors"].items(), ("401", told["sign_in_again"])]:
+        assert json.loads(text)["error"]["code"] == int(status)
+    assert {"429", "502", "503", "504"} == set(told["retry_after"])
+
+
+def test_what_nginx_says_by_itself_stands_in_single_quotes_in_its_configuration():
+    told = describe()
+    for text in (*told["errors"].values(), told["sign_in_again"], told["waiting"]):
+        assert not {"'", "$", "\\"} & set(text)
+
+
+def test_people_wait_on_a_page_that_asks_again_in_their_language():
+    assert 'http-equiv="refresh"' in describe()["waiting"]
+    assert "自动重试" in describe()["waiting"]

@@ -147,3 +147,16 @@ def test_an_answer_about_revocation_is_stapled_where_the_certificate_names_who_g
 
 def test_a_file_that_cannot_be_read_names_nobody():
     assert certificates_runner.names_responder({**GOOD, "certificate_problem": "x"}) is False
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_told"),
+    [
+        pytest.param(with_ways(OCSP), True, id="who signed it is missing"),
+        pytest.param(with_ways(OCSP) + pem(CA), False, id="the whole chain"),
+        pytest.param(with_ways(), False, id="nobody is named"),
+    ],
+)
+def test_a_chain_without_which_nothing_can_be_stapled_is_told(chain, is_told):
+    _faults, warnings = check(certificate=chain)
+    assert ["so no such answer is stapled" in text for text in warnings if "soon" not in text] == [True] * is_told

@@ -46,6 +46,7 @@ def nft(commands, folder, monkeypatch):
     )
     commands.answer("systemctl show gpuchat-firewall.service --property=LoadState", "loaded")
     commands.answer("docker container inspect", rc=1)
+    commands.answer("getenforce", rc=127)
     return commands
 
 
@@ -153,3 +154,29 @@ def test_ports_are_opened_in_firewalld_now_and_for_good_and_closed_again(nft, mo
         f"firewall-cmd --permanent --remove-rich-rule={rule}",
         f"firewall-cmd --remove-rich-rule={rule}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "on", "told"),
+    [
+        pytest.param("Enforcing", "off", ["setsebool -P httpd_can_network_connect on"], id="it runs"),
+        pytest.param("Permissive", "on", [], id="it knows all"),
+        pytest.param("Disabled", "off", [], id="it does not run"),
+    ],
+)
+def test_selinux_is_told_of_nginx_where_it_runs(nft, folder, monkeypatch, mode, on, told):
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/sbin/{name}" if name in ("nft", "semanage") else None)
+    nft.answer("getenforce", f"{mode}\n")
+    nft.answer("getsebool", f"httpd_can_network_connect --> {on}\n")
+    nft.answer("semanage port --list", "http_port_t                    tcp      80, 443\n")
+    firewall_runner.ensure(params(confirm=True), check=True)
+    assert nft.that("setsebool", "--add") == []
+    firewall_runner.ensure(params(confirm=True), check=False)
+    assert nft.that("setsebool", "--add") == told
+
+
+def test_selinux_without_its_tools_is_refused_and_predicted(nft, folder):
+    nft.answer("getenforce", "Enforcing\n")
+    assert "semanage is not installed yet" in str(firewall_runner.ensure(params(confirm=True), check=True))
+    with pytest.raises(Refusal, match="policycoreutils-python-utils"):
+        firewall_runner.ensure(params(confirm=True), check=False)

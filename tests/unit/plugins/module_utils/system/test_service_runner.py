@@ -138,11 +138,19 @@ def test_a_bare_host_predicts_a_start(commands):
     assert service_runner.ensure(params(), check=True)["msg"] == "s is not running"
 
 
-def test_a_reload_that_fails_is_reported_and_not_recorded(commands):
+@pytest.mark.parametrize(
+    ("journal", "words"),
+    [
+        pytest.param("still could not bind()", "still could not bind", id="its own words"),
+        pytest.param("", "Job for s.service failed", id="systemd's where it has said nothing"),
+    ],
+)
+def test_a_reload_that_is_refused_is_reported_and_not_recorded(commands, journal, words):
     recorded(digest="old")
     commands.answer(SHOW, unit())
     commands.answer("systemctl reload", rc=1, stderr="Job for s.service failed.")
-    with pytest.raises((host.CommandFailed, service_runner.Unhealthy), match="Job for s.service failed"):
+    commands.answer("journalctl -u s.service _TRANSPORT=stdout", journal)
+    with pytest.raises(service_runner.NotTaken, match=words):
         service_runner.ensure(params(digest="old", reload_digest="new"), check=False)
     assert record()["digest"] == "old"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import NotTaken, Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import files_runner, unit_runner
 
 pytestmark = pytest.mark.usefixtures("state_directory")
@@ -71,6 +71,21 @@ def test_files_that_are_not_valid_leave_the_service_alone(ensure, commands):
     with pytest.raises(Refusal, match="bad line"):
         ensure("b", validate=["/usr/bin/false"])
     assert verbs(commands) == []
+
+
+def test_files_that_a_running_service_refuses_leave_those_before_for_its_next_start(ensure, commands, tmp_path):
+    ensure(on_change="reload")
+    running(commands)
+    manifest = host.read_json(files_runner.manifest_path("one"))
+    commands.answer("systemctl reload", rc=1)
+    commands.answer("journalctl", "still could not bind()")
+    more = [{**files_runner.USUAL, "dest": str(tmp_path / name), "content": "b"} for name in ("one.conf", "two.conf")]
+    with pytest.raises(NotTaken, match="still could not bind"):
+        ensure(on_change="reload", files=more)
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.conf")} == {"one.conf": "a"}
+    assert host.read_json(files_runner.manifest_path("one")) == manifest
+    commands.answer("systemctl reload", rc=0)
+    assert ensure("b", on_change="reload")["changed"]
 
 
 def test_an_absent_unit_is_stopped_before_its_files_go(ensure, commands, tmp_path):

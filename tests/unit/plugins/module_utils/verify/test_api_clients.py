@@ -16,7 +16,9 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.api_c
     files,
     judge,
     table,
+    warnings,
 )
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.api_usage import Log, Usage
 
 KEY = "sk-0a1b2c3d-" + "r" * 43
 TODAY = datetime.date(2030, 12, 31)
@@ -41,9 +43,26 @@ def test_a_key_that_is_valid_gets_an_answer_and_one_that_has_ended_gets_none(exp
 
 
 def test_the_table_names_a_key_by_its_id_alone():
-    shown = table([judge(REPORTS, 200, "", TODAY)])
-    assert "reports  sk-0a1b2c3d...  5/s   4        -         an answer" in shown
+    shown = table([judge(REPORTS, 200, "", TODAY)], Log())
+    assert "reports  sk-0a1b2c3d...  5/s   4        -" in shown
+    assert shown.endswith("an answer")
     assert KEY not in shown
+
+
+def test_the_table_says_how_much_each_client_has_asked_and_since_when():
+    log = Log("2030-12-01 00:00", {"reports": Usage(12, 3_400_000, 2, "2030-12-30 11:00")})
+    shown = table([judge(REPORTS, 200, "", TODAY)], log)
+    assert "12        2       3.4  2030-12-30 11:00  an answer" in shown
+    assert shown.endswith("requests since 2030-12-01 00:00 UTC, as far as the edge's log was read")
+
+
+def test_keys_that_nobody_needs_are_told():
+    ended = judge(Client("former", KEY, 5, 4, "2030-12-30"), 401, "", TODAY)
+    tried = [judge(REPORTS, 200, "", TODAY), judge(Client("nightly", KEY, 5, 4), 200, "", TODAY), ended]
+    told = warnings(tried, Log("2030-12-01 00:00", {"reports": Usage(1)}))
+    assert [text.partition(" ")[2][:20] for text in told[:1]] == ["key of former has en"]
+    assert told[1].startswith("nightly: no request since 2030-12-01 00:00 UTC")
+    assert len(warnings(tried, Log())) == 1  # of a log that holds nothing, nothing follows
 
 
 def test_a_program_finds_address_key_authority_and_model_in_each_form():
@@ -78,7 +97,7 @@ def ensure(tmp_path, monkeypatch):
         monkeypatch.setattr(api_clients_runner, "_ask", lambda _api, one, _resolve: (statuses.get(one.name, 200), ""))
         keys = {"key": KEY, "rate": 5, "streams": 4, "expires": ""}
         params = {"url": API.url, "model": "q", "authority": API.authority, "resolve": [], "folder": str(tmp_path)}
-        params |= {"clients": [{"name": name, **keys} for name in clients], "write": list(write)}
+        params |= {"usage": [], "clients": [{"name": name, **keys} for name in clients], "write": list(write)}
         return api_clients_runner.ensure(params, check)
 
     return called

@@ -1,0 +1,39 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release's nginx package calls things."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from .release import Release
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """nginx as a family of releases packages it.
+
+    Attributes:
+        user: of the workers, who also connect to the engine's socket.
+        group: who may read what the workers read.
+        authorities: the file with the authorities that the system trusts.
+    """
+
+    user: str
+    group: str
+    authorities: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+FAMILIES = {
+    "apt": Nginx("www-data", "www-data", "/etc/ssl/certs/ca-certificates.crt"),
+    "dnf": Nginx("nginx", "nginx", "/etc/pki/tls/certs/ca-bundle.crt"),
+}
+"""By what manages a release's packages."""
+
+
+def of(os_release: str) -> Nginx:
+    """Return what nginx is called on a host, by its /etc/os-release; on one that is not known, as Debian has it."""
+    return FAMILIES.get(Release.parse(os_release).system, FAMILIES["apt"])
