@@ -696,3 +696,40 @@ def test_files_with_odd_names_are_brought(root, dest, ensure, source):
             (folder / name).write_text(name)
     ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_second_copy_of_the_weights_is_neither_fetched_nor_counted(hub, root, dest, ensure, source):
+    for name in ("consolidated.safetensors", "original/model.safetensors"):
+        shutil.copy(root / REPO / "model-00001-of-00002.safetensors", root / REPO / name)
+    shown = ensure(source=source, state="metadata")
+    assert shown["weights_bytes"] == 2 * 3145912
+    done = ensure(source=source)
+    assert done["weights_bytes"] == shown["weights_bytes"] == ensure(source=source)["weights_bytes"]
+    assert tree(dest) == wanted(root / REPO, "consolidated.safetensors", "original/model.safetensors")
+    assert ensure(dest=str(dest), source="path", repo="")["weights_bytes"] == 2 * 3145912
+    everything = {"include": ["*"], "exclude": ["*.bin"]}
+    assert ensure(source=source, **everything)["weights_bytes"] == 2 * 3145912
+    assert ensure(source=source, **everything)["weights_bytes"] == 2 * 3145912
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("call", [{}, {"check": True}, {"state": "metadata"}])
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        ({"pytorch_model.bin": "x"}, r"pickle form alone.*set repo .* include to \['\*\.bin'"),
+        ({"x-Q4_K_M.gguf": "x", "x-Q8_0.gguf": "x"}, "2 GGUF quantizations.*set include"),
+        ({"adapter_config.json": '{"base_model_name_or_path": "acme/base"}', "adapter_model.safetensors": "x"},
+            "set repo to acme/base"),
+        ({"README.md": "x"}, "no weights"),
+    ],
+)  # fmt: skip
+def test_what_is_no_model_is_refused_before_a_byte_is_fetched(hub, root, dest, ensure, call, files, word):
+    shutil.rmtree(root / REPO)
+    for name, text in {"config.json": "{}", **files}.items():
+        (root / REPO).mkdir(exist_ok=True)
+        (root / REPO / name).write_text(text)
+    with pytest.raises(Refusal, match=word):
+        ensure(**call)
+    assert not dest.parent.exists()

@@ -19,7 +19,10 @@ FORMAT = 1
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Weights whose loading can run code; left out unless ``include`` asks for them."""
 
-SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json")
+OTHER_ENGINES = ("*.onnx", "*.onnx_data*", "*.msgpack", "*.h5", "*.ot", "*.tflite", "*.mlmodel", "*.mlpackage/*")
+"""Weights that vLLM cannot read; left out unless ``include`` asks for them."""
+
+SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
 INDEX_ENDING = ".safetensors.index.json"
 MAXIMUM_HEADER = 100_000_000
 """Longest header (bytes) that safetensors itself accepts."""
@@ -114,11 +117,18 @@ def wanted_as_recorded(manifest: Manifest) -> Wanted:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds at a commit; ``place`` is the endpoint that said so."""
+    """What a source holds at a commit.
+
+    Attributes:
+        files: those that are asked for.
+        place: the endpoint that said so.
+        left_out: the paths of the others.
+    """
 
     commit: str
     files: tuple[ModelFile, ...]
     place: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def bytes_total(self) -> int:
@@ -199,8 +209,8 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     """Return the files that are asked for, in the order of their paths.
 
     A pattern is a shell pattern whose ``*`` crosses folders, as the hubs' own clients have it; one that ends in a
-    slash stands for all below it. Without ``include`` everything is asked for but pickled weights, git's own files,
-    and our manifest.
+    slash stands for all below it. Without ``include`` everything is asked for but pickled weights, those of other
+    engines, git's own files, and our manifest.
 
     Raises:
         Refusal: two entries for one path, or a path that leads out of the folder.
@@ -222,10 +232,15 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     return tuple(sorted(wanted, key=lambda file: file.path))
 
 
+def others_of(files: Iterable[ModelFile], asked_for: Iterable[ModelFile]) -> tuple[str, ...]:
+    """Return the paths of the files that are not asked for."""
+    return tuple(sorted({file.path for file in files} - {file.path for file in asked_for}))
+
+
 def _is_asked_for(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     if path == MANIFEST or path == ".gitattributes" or matches(path, exclude):
         return False
-    return matches(path, include) if include else not matches(path, PICKLES)
+    return matches(path, include) if include else not matches(path, (*PICKLES, *OTHER_ENGINES))
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:

@@ -21,7 +21,7 @@ from urllib.parse import urljoin
 
 from ..core.errors import Refusal
 from . import transfer
-from .files import Listing, ModelFile, Wanted, chosen, digest_of, is_small_json, verified
+from .files import Listing, ModelFile, Wanted, chosen, digest_of, is_small_json, others_of, verified
 from .hubs import (
     COMMIT,
     MODELSCOPE_WALK,
@@ -39,6 +39,7 @@ from .hubs import (
     read_tree,
     token_origin,
 )
+from .weights import engine_files
 
 try:
     import requests
@@ -277,7 +278,7 @@ def find(asker: Asker, wanted: Wanted, given: Sequence[str], small_files: bool =
         try:
             listing = _listing(asker, session, hub, wanted)
             data = _small_files(asker, session, hub, listing) if small_files else {}
-            return Found(hub, listing, data)
+            return Found(hub, engine_files(listing, data, wanted.include), data)
         except Refusal as refusal:
             words.append(str(refusal))
     raise no_endpoint(words)
@@ -323,7 +324,7 @@ def _listing(asker: Asker, session: Any, hub: Hub, wanted: Wanted) -> Listing:
             f"{hub.endpoint} holds {len(files)} files of {hub.repo}, none of which is asked for; set include and "
             "exclude"
         )
-    return Listing(commit, asked_for, hub.endpoint)
+    return Listing(commit, asked_for, hub.endpoint, others_of(files, asked_for))
 
 
 def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile, ...]:

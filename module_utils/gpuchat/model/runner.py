@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +42,12 @@ from .plan import (
     plan_model,
     short,
     start_seconds,
-    weights_in,
 )
 from .source_runner import FolderSource, GitSource, HubSource, Source
 from .store_runner import Store, check_weights, hash_file
 from .transfer import Progress
 from .transfer_runner import Settings
+from .weights import INDEXES, check_model, shards_of, weights_in
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
@@ -96,7 +96,12 @@ def read(path: str) -> Folder | None:
     unreadable = tuple(sorted(name for name, status in found.items() if not status.st_mode & stat.S_IROTH))
     root = os.path.realpath(path) + os.sep
     outside = tuple(sorted(name for name in found if not os.path.realpath(os.path.join(path, name)).startswith(root)))
-    return Folder(path, sizes, host.read_json(os.path.join(path, "config.json")) or None, unreadable, outside)
+    config = host.read_json(os.path.join(path, "config.json")) or None
+    return Folder(path, sizes, config, unreadable, outside, _shards_in(path, sizes))
+
+
+def _shards_in(folder: str, there: Container[str]) -> dict[str, frozenset[str]]:
+    return shards_of({name: host.read_json(os.path.join(folder, name)) for name in INDEXES if name in there})
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,8 @@ def _present(params: Params, check: bool) -> Result:
     store.check_place()
     source = _source(wanted, here, params)
     paths = {file.path for file in source.listing.files}
+    if paths and not wanted.include:
+        check_model(f"{source.place} {wanted.repo}", paths, source.listing.left_out, source.data, wanted.exclude)
     for path, index in source.data.items():
         if path.endswith(INDEX_ENDING):  # before all is fetched in vain
             check_shards(path, index, paths, wanted.include, wanted.exclude)
@@ -327,17 +334,23 @@ def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     known = {file.path: file for file in here.manifest.files} if here.manifest else {}
     files = tuple(known.get(name, ModelFile(name, size)) for name, size in folder.sizes.items())
     return {
-        **_facts(commit, files, wanted.dest, folder.config),
+        **_facts(commit, files, wanted.dest, folder.config, folder.shards),
         "changed": False,
         "msg": f"{len(folder.sizes)} files, {folder.weights_bytes} bytes of weights",
         "unknown": here.strangers if here.manifest else [],
     }
 
 
-def _facts(commit: str, files: Iterable[ModelFile], place: str, config: object) -> Result:
+def _facts(
+    commit: str,
+    files: Iterable[ModelFile],
+    place: str,
+    config: object,
+    shards: Mapping[str, frozenset[str]] | None = None,
+) -> Result:
     """Return what every result says of a model."""
     files = sorted(files, key=lambda file: file.path)
-    weights = weights_in({file.path: file.size for file in files})
+    weights = weights_in({file.path: file.size for file in files}, shards)
     return {
         "commit": commit,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files],
@@ -359,7 +372,8 @@ def _settled(wanted: Wanted, store: Store, here: LocalState, moved_to: str) -> R
     if moved_to:
         reason += f"; {wanted.revision} stands for {short(moved_to)} now: set update to follow it"
     config = host.read_json(store.path("config.json"))
-    result = {**_facts(manifest.commit, manifest.files, manifest.place, config), **Plan(reason=reason).result()}
+    shards = _shards_in(store.dest, {file.path for file in manifest.files})
+    result = {**_facts(manifest.commit, manifest.files, manifest.place, config, shards), **Plan(reason=reason).result()}
     result.update(moved_to=moved_to, unknown=here.strangers)
     return result
 
@@ -372,8 +386,9 @@ def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = (
     elif any(take.spare for take in plan.takes) and not files:
         note = "the bytes to fetch: files of the right size are there, and are read before they are fetched"
         outcome = Plan(outcome.differences, outcome.actions, outcome.reason, (note,))
+    listing, config = source.listing, source.data.get("config.json")
     result = {
-        **_facts(source.listing.commit, files or source.listing.files, source.place, source.data.get("config.json")),
+        **_facts(listing.commit, files or listing.files, source.place, config, shards_of(source.data)),
         **outcome.result(),
     }
     result.update(bytes_to_fetch=plan.bytes_to_take, unknown=list(plan.strangers), moved_to=source.moved_to)
@@ -384,7 +399,7 @@ def _metadata(source: Source) -> Result:
     """Return what is known of a model before its weights are there."""
     listing = source.listing
     return {
-        **_facts(listing.commit, listing.files, source.place, source.data.get("config.json")),
+        **_facts(listing.commit, listing.files, source.place, source.data.get("config.json"), shards_of(source.data)),
         "changed": False,
         "data": {path: value for path, value in source.data.items() if not path.endswith(INDEX_ENDING)},
         "moved_to": source.moved_to,

@@ -26,6 +26,7 @@ from .files import (
     chosen,
     digest_of,
     is_small_json,
+    others_of,
     parse_manifest,
 )
 from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
@@ -33,6 +34,7 @@ from .job_runner import Report
 from .store_runner import Store, copy_file
 from .transfer import Progress
 from .transfer_runner import ServerRefusal, Settings, Transfer
+from .weights import engine_files
 
 GIT_SECONDS = 86_400.0
 MOVED = "the revision {revision} of {name} stands for {new} now, not for {old}; set update to follow it"
@@ -183,12 +185,15 @@ class FolderSource:
         else:
             files = tuple(_plain_files(self.place))
             commit = digest_of(replace(file, path=f"{file.path}\n{file.mtime_ns}") for file in files)
-        self.listing = Listing(commit, chosen(files, wanted.include, wanted.exclude), self.place)
+        asked_for = chosen(files, wanted.include, wanted.exclude)
+        self.listing = Listing(commit, asked_for, self.place, others_of(files, asked_for))
         self.data: Mapping[str, object] = {
             file.path: host.read_json(str(folder / file.path))
             for file in self.listing.files
             if is_small_json(file.path)
         }
+        if manifest is None:
+            self.listing = engine_files(self.listing, self.data, wanted.include)
 
     def prepare(self) -> None:
         """Nothing is left to do."""
@@ -321,9 +326,9 @@ class GitSource:
         self._git(*inside, "checkout", "--quiet", "FETCH_HEAD")
         if (pathlib.Path(self.folder) / ".gitattributes").exists():
             self._git(*inside, "lfs", "pull", self._url)
-        self.listing = replace(
-            self.listing, files=chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
-        )
+        files = chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
+        data = {file.path: host.read_json(f"{self.folder}/{file.path}") for file in files if is_small_json(file.path)}
+        self.listing = engine_files(replace(self.listing, files=files), data, self.wanted.include)
 
     def fetch(
         self,
