@@ -398,6 +398,8 @@ def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, ensur
 
     monkeypatch.setattr(transfer, "FAST", fast)
     monkeypatch.setattr(transfer, "more_helps", more_helps)
+    for shard in (root / REPO).glob("*.safetensors"):
+        shard.unlink()
     write_model(root / REPO, shards=1)
     hub.faults = [Fault("slow", SHARDS, rate=MEBIBYTE)]
     ensure()

@@ -175,7 +175,7 @@ def test_a_change_of_what_is_asked_for_adds_and_removes(hub, root, dest, ensure)
 def test_check_mode_tells_files_and_bytes_and_fetches_none(hub, dest, ensure, source):
     result = ensure(check=True, source=source)
     assert (result["changed"], result["bytes_to_fetch"], result["bytes_fetched"]) == (True, result["bytes_total"], 0)
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     assert not dest.parent.exists()
     after = result["diff"][0]["after"]
     assert "model-00001-of-00002.safetensors  3145912 bytes  sha256:" in after
@@ -213,7 +213,7 @@ def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, en
     assert (result["changed"], result["config"]["model_type"]) == (False, "llama")
     assert result["weights_bytes"] == 2 * 3145912
     assert set(result["data"]) == {"config.json", "tokenizer_config.json"}
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     assert not dest.parent.exists()
 
 
@@ -429,15 +429,48 @@ def test_a_model_is_readable_by_everybody(ensure, dest):
     assert {path.stat().st_mode & 0o777 for path in [dest, *dest.rglob("*")] if path.is_dir()} == {0o755}
 
 
-def test_shards_that_are_not_those_of_their_index_are_refused(root, dest, ensure):
+def place(root, tensor, shard="model-00002-of-00002.safetensors"):
+    """Let the index name a tensor."""
     index = json.loads((root / REPO / "model.safetensors.index.json").read_text())
-    index["weight_map"]["layers.9.weight"] = "model-00002-of-00002.safetensors"
+    index["weight_map"][tensor] = shard
     (root / REPO / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+LOOKED_AT = 2 * hub_runner.HEAD  # the headers of two shards
+CALLS = [{}, {"check": True}, {"state": "metadata"}]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_tensor_that_the_engine_needs_and_no_shard_holds_is_known_before_the_fetch(
+    hub, root, dest, ensure, source, call
+):
+    place(root, "layers.9.weight")
     with pytest.raises(
-        Refusal, match="lacks 1 tensors that model.safetensors.index.json places there, layers.9.weight"
+        Refusal, match="lacks 1 tensors that model.safetensors.index.json places there, layers.9.weight .* verify to"
     ):
-        ensure()
+        ensure(source=source, **call)
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     assert not dest.exists()
+    assert "layers.9.weight" in ensure(source=source, verify="never", **call)["warnings"][0]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("tensor", "shard"),
+    [("mtp.fc.weight", "2-of-00002"), ("layers.0.weight", "2-of-00002"), ("lm_head.weight", "1-of-00002")],
+)
+def test_a_tensor_in_the_wrong_place_that_does_no_harm_is_a_warning(root, dest, ensure, call, tensor, shard):
+    (root / REPO / "config.json").write_text('{"model_type": "llama", "tie_word_embeddings": true}')
+    place(root, tensor, f"model-0000{shard}.safetensors")
+    assert tensor in ensure(**call)["warnings"][0]
+    assert call or tree(dest) == wanted(root / REPO)
+
+
+def test_the_headers_that_were_looked_at_are_not_fetched_again(hub, root, ensure):
+    result = ensure()
+    assert hub.log.repeated_bytes(f"{REPO}/*.safetensors") == 0
+    assert result["bytes_fetched"] == result["bytes_total"]
 
 
 def test_a_damaged_header_is_refused_though_its_hash_is_right(root, dest, ensure):
@@ -554,7 +587,7 @@ def test_a_shard_that_the_hub_lacks_is_reported_before_a_byte_is_fetched(hub, ro
     for call in ({"state": "metadata"}, {"check": True}, {}):
         with pytest.raises(Refusal, match=r"names the shard model-00002-of-00002\.safetensors"):
             ensure(**call)
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     ensure(exclude=["model-00002*"])
 
 
@@ -577,7 +610,7 @@ def test_a_file_of_others_in_the_way_is_named_and_stays(hub, dest, ensure, forei
     with pytest.raises(Refusal, match=f"{foreign}, which is none of ours and in the way.*move it elsewhere"):
         ensure()
     assert (dest / foreign).read_text() == "mine"
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
 
 
 def test_absent_removes_a_model_that_a_run_left_between_two_renames(dest, ensure):
@@ -733,3 +766,15 @@ def test_what_is_no_model_is_refused_before_a_byte_is_fetched(hub, root, dest, e
     with pytest.raises(Refusal, match=word):
         ensure(**call)
     assert not dest.parent.exists()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_name_that_the_disk_cannot_take_is_refused_before_a_byte_is_fetched(hub, dest, ensure, monkeypatch, call):
+    pages = hub_runner._pages
+    long = store_runner.ModelFile("docs/" + "x" * 256, 5)
+    monkeypatch.setattr(hub_runner, "_pages", lambda *words: (*pages(*words), long))
+    with pytest.raises(Refusal, match="of 256 bytes, in the listing; wanted 255 at most.* set exclude"):
+        ensure(**call)
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert not dest.parent.exists()
+    ensure(**call, exclude=["docs/xxx*"])

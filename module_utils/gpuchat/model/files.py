@@ -27,6 +27,11 @@ INDEX_ENDING = ".safetensors.index.json"
 MAXIMUM_HEADER = 100_000_000
 """Longest header (bytes) that safetensors itself accepts."""
 
+LONGEST_PATH = 4095
+"""Most bytes of a path on Linux."""
+
+SHOWN_OF_NAME = 40
+
 LARGEST_GIT_BLOB = 64 << 20
 """Up to here (bytes) git's own SHA-1 is computed too: hubs keep larger files as LFS objects with a SHA-256."""
 
@@ -199,6 +204,32 @@ def checked_path(path: str) -> str:
     return path
 
 
+def check_lengths(paths: Iterable[str], folder: str, longest: int) -> None:
+    """Refuse names that a file system cannot take, before a byte is fetched.
+
+    Args:
+        paths: of the files to be fetched.
+        folder: where they are to lie.
+        longest: most bytes of one name there.
+
+    Raises:
+        Refusal: a name, or the path to it, is too long; with what to leave out.
+    """
+    for path in paths:
+        name = max(path.split("/"), key=lambda part: len(part.encode()))
+        count, whole = len(name.encode()), len(f"{folder}/{path}".encode())
+        if count <= longest and whole <= LONGEST_PATH:
+            continue
+        found, most = (count, longest) if count > longest else (whole, LONGEST_PATH)
+        whose, shorter = ("", "") if count > longest else (" with its folders", ", or dest to a shorter path")
+        pattern = f"{path[: path.index(name) + SHOWN_OF_NAME]}*"
+        raise Refusal(
+            f"found the file name {name[:SHOWN_OF_NAME]!r} and so on, of {found} bytes{whose}, in the listing; wanted "
+            f"{most} at most, as the file system of {folder.rpartition('/')[0]} takes them; set exclude to "
+            f"[{pattern!r}] to leave it out{shorter}"
+        )
+
+
 def folders_of(path: str) -> list[str]:
     """Return the folders that a path leads through, the innermost last."""
     parts = path.split("/")
@@ -365,22 +396,25 @@ def check_shards(
     return placed
 
 
-def check_index(
+def misplaced_tensors(
     path: str,
     index: object,
     tensors: Mapping[str, frozenset[str]],
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-) -> None:
-    """Refuse shards that are not those of their index; as ``check_shards``, with the tensors of each file by path.
+) -> dict[str, str]:
+    """Return the tensors that an index places where they are not, with the file that it names.
+
+    As ``check_shards``; `tensors` holds those of each file whose header is known, by path.
 
     Raises:
-        Refusal: a shard is missing, or lacks a tensor that the index places there.
+        Refusal: it is no index, or a shard is missing.
     """
-    for where, named in sorted(check_shards(path, index, tensors, include, exclude).items()):
-        missing = sorted(named - tensors[where])
-        if missing:
-            raise Refusal(f"{where} lacks {len(missing)} tensors that {path} places there, {missing[0]} among them")
+    return {
+        tensor: shard
+        for shard, named in sorted(check_shards(path, index, tensors, include, exclude).items())
+        for tensor in sorted(named - tensors[shard])
+    }
 
 
 def with_proof(file: ModelFile, sha256: str, mtime_ns: int) -> ModelFile:

@@ -241,19 +241,29 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
     if not isinstance(data, dict) or value.get("Success") is False:  # type: ignore[attr-defined]
         word = value.get("Message", "") if isinstance(value, dict) else ""
         raise Refusal(f"{place} gave no list of files: {word or 'no word why'}; set repo, revision and endpoint")
-    files, folders = [], []
+    if "Files" in data and data["Files"] is None:  # with status 200: what this hub says to a name that it does not know
+        raise Refusal(f"{place} knows no such revision; wanted a branch, a tag or a commit of it; set revision")
+    files, folders, revisions = [], [], set()
     try:
         for entry in data.get("Files") or []:
+            revisions.add(str(entry.get("Revision") or ""))
             if entry.get("Type") == "tree":
                 folders.append(str(entry["Path"]))
             elif entry.get("Mode") in ("120000", 120000):
                 raise Refusal(f"{place} lists {entry.get('Path')!r} as a link; wanted files and folders alone")
             else:
                 files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
-        latest = data.get("LatestCommitter") or {}
-        return ModelScopePage(tuple(files), tuple(folders), str(latest.get("Id") or ""))
+        return ModelScopePage(tuple(files), tuple(folders), _modelscope_commit(data.get("LatestCommitter"), revisions))
     except MALFORMED as error:
         raise _odd_entry(place, error) from None
+
+
+def _modelscope_commit(latest: Any, revisions: Iterable[str]) -> str:
+    """Return the commit of a listing: the hub may say its beginning alone, and each file the commit that changed it."""
+    values = latest or {}
+    short = str(values.get("ShortId") or "")
+    whole = [one for one in sorted(revisions) if short and COMMIT.fullmatch(one) and one.startswith(short)]
+    return str(values.get("Id") or "") or (whole[0] if whole else short)
 
 
 def read_tree(body: bytes, hub: Hub) -> tuple[str, tuple[ModelFile, ...]]:

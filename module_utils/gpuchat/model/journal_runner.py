@@ -85,10 +85,24 @@ def merged(spans: Sequence[Span]) -> list[Span]:
     return merged
 
 
-def gathered(store: Store, file: ModelFile, key: str) -> int:
-    """Return how many bytes of a file wait from earlier runs."""
+def begin_with(store: Store, file: ModelFile, key: str, head: bytes) -> int:
+    """Begin a part with the first bytes of its file, unless it has begun; return how many were taken."""
+    part = store.part(key)
+    if not head or os.path.exists(part):
+        return 0
+    with open(part, "wb") as beginning:
+        os.chmod(part, 0o644)
+        beginning.write(head)
+        beginning.truncate(file.size)
+    Journal(f"{part}.ranges", file.size, [(0, len(head))]).close()
+    return len(head)
+
+
+def gathered(store: Store, file: ModelFile, key: str, from_start: bool = False) -> int:
+    """Return how many bytes of a file wait from earlier runs; with `from_start`, before the first gap."""
     if os.path.exists(store.done(key)):
         return file.size
     if not os.path.exists(store.part(key)):
         return 0
-    return sum(end - begin for begin, end in read_journal(f"{store.part(key)}.ranges", file.size))
+    spans = read_journal(f"{store.part(key)}.ranges", file.size)
+    return transfer.frontier(file.size, spans) if from_start else sum(end - begin for begin, end in spans)

@@ -21,18 +21,22 @@ from . import hub_runner
 from .files import (
     INDEX_ENDING,
     MANIFEST,
+    Listing,
     Manifest,
     ModelFile,
     Status,
     Wanted,
+    check_safetensors,
     check_shards,
+    header_length,
     intact,
+    misplaced_tensors,
     wanted_as_recorded,
     with_proof,
 )
 from .hubs import COMMIT, DEFAULT_REVISION
 from .job_runner import Job, Report, Result, forget_old
-from .journal_runner import gathered
+from .journal_runner import begin_with, gathered
 from .plan import (
     Folder,
     ModelPlan,
@@ -44,10 +48,10 @@ from .plan import (
     start_seconds,
 )
 from .source_runner import FolderSource, GitSource, HubSource, Source
-from .store_runner import Store, check_weights, hash_file
+from .store_runner import Store, check_weights, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
-from .weights import INDEXES, check_model, shards_of, weights_in
+from .weights import INDEXES, check_model, check_tensors, shards_of, weights_in
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
@@ -175,20 +179,73 @@ def _present(params: Params, check: bool) -> Result:
     paths = {file.path for file in source.listing.files}
     if paths and not wanted.include:
         check_model(f"{source.place} {wanted.repo}", paths, source.listing.left_out, source.data, wanted.exclude)
+    store.check_names(sorted(paths))
     for path, index in source.data.items():
         if path.endswith(INDEX_ENDING):  # before all is fetched in vain
             check_shards(path, index, paths, wanted.include, wanted.exclude)
     if metadata:
+        _look(source, wanted, store, here, params)
         return _metadata(source)
     return _ensure_from(source, wanted, store, here, params, check, job)
 
 
+def _look(source: Source, wanted: Wanted, store: Store, here: LocalState, params: Params) -> Mapping[str, bytes]:
+    """Compare each index with the headers of its shards before these are fetched; return the headers that came."""
+    shards = shards_of(source.data)
+    trusted = intact(here.manifest, here.files)
+    files = [file for file in source.listing.files if any(file.path in named for named in shards.values())]
+    held = {file.path: store.path(file.path) for file in files if file.path in trusted}
+    held = {file.path: held[file.path] for file in files if file.path in held and trusted[file.path].same_bytes(file)}
+    if len(held) == len(files):
+        return {}
+    heads = {}
+    for file in files:
+        key = _key(file, source.listing, wanted, params)
+        have = file.size if file.path in held else gathered(store, file, key, from_start=True)
+        waiting = store.done(key) if have == file.size else store.part(key)
+        heads[file.path] = read_head(held.get(file.path, waiting), file.size, have)
+    came = source.heads([file for file in files if not heads[file.path]])
+    tensors = {}
+    for file in files:
+        head = heads[file.path] or came.get(file.path, b"")
+        if len(head) >= 8 and len(head) >= header_length(head, file.size):
+            with contextlib.suppress(Refusal):  # by the wire, perhaps: the hash says so later
+                tensors[file.path] = check_safetensors(file.path, file.size, head)
+    for path in shards:
+        index = source.data[path]
+        placed = index["weight_map"] if isinstance(index, dict) else {}
+        known = {"weight_map": {tensor: shard for tensor, shard in placed.items() if shard in tensors}}
+        warning = check_tensors(
+            path,
+            misplaced_tensors(path, known, tensors),
+            frozenset().union(*tensors.values()),
+            source.data.get("config.json"),
+            strict=params["verify"] != "never" and len(tensors) == len(files),
+        )
+        if warning:
+            source.warnings += (warning,)
+    return {path: head for path, head in came.items() if path in tensors or len(head) < hub_runner.HEAD}
+
+
+def _key(file: ModelFile, listing: Listing, wanted: Wanted, params: Params) -> str:
+    """Return the name under which a file's bytes wait."""
+    kind = "-unverified" if params["verify"] == "never" else ""  # not to be taken for verified by a later run
+    return f"{file.key(f'{listing.place} {wanted.repo} {listing.commit}')}{kind}"
+
+
 def _ensure_from(
-    source: Source, wanted: Wanted, store: Store, here: LocalState, params: Params, check: bool, job: Job | None = None
+    source: Source,
+    wanted: Wanted,
+    store: Store,
+    here: LocalState,
+    params: Params,
+    check: bool,
+    job: Job | None = None,
 ) -> Result:
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
-    if check:
-        check_space(plan.bytes_to_take - store.waiting_bytes(), store.free(), store.dest)
+    surely = plan.bytes_to_take if check else sum(take.file.size for take in plan.takes if not take.spare)
+    check_space(surely - store.waiting_bytes(), store.free(), store.dest)
+    heads = _look(source, wanted, store, here, params) if plan.takes else {}
     if check or not plan.plan.changed:
         if not check:
             _tidy(store)
@@ -196,7 +253,7 @@ def _ensure_from(
 
     def work(report: Report) -> Result:
         with _plain_words(), store.locked(float(params["lock_seconds"])):
-            return _install(wanted, store, source, params, report)
+            return _install(wanted, store, source, params, report, heads)
 
     return work(_report_nothing) if job is None else _waited_for(job, store, params, work)
 
@@ -232,7 +289,9 @@ def _source(wanted: Wanted, here: LocalState, params: Params) -> Source:
     return GitSource(wanted, params) if wanted.source == "git" else HubSource(wanted, here.manifest, params)
 
 
-def _install(wanted: Wanted, store: Store, source: Source, params: Params, report: Report) -> Result:
+def _install(
+    wanted: Wanted, store: Store, source: Source, params: Params, report: Report, heads: Mapping[str, bytes]
+) -> Result:
     """Fetch what is missing and publish; the folder is locked, and may have changed since we looked."""
     begin = time.monotonic()
     store.recover()
@@ -243,10 +302,8 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
         store.tidy()
         return _described(plan, source)
     listing = source.listing
-    unverified = f"{listing.place} {wanted.repo} {listing.commit}"
     settings = _settings(params)
-    kind = "" if settings.verify else "-unverified"  # which a later run that wants proof is not to take for verified
-    keys = {take.file.path: f"{take.file.key(unverified)}{kind}" for take in plan.takes}
+    keys = {take.file.path: _key(take.file, listing, wanted, params) for take in plan.takes}
     store.forget_but(set(keys.values()))
     sha256: dict[str, str] = {}
     for take in plan.takes:
@@ -259,7 +316,9 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
     check_space(needed, store.free(), store.dest)
     others = [file for file in listing.files if keys.get(file.path, "") not in missing]
+    looked_at = sum(begin_with(store, file, key, heads.get(file.path, b"")) for key, file in missing.items())
     fetched = source.fetch(store, missing, others, settings, report)
+    count = looked_at + fetched.count
     sha256.update(fetched.sha256)
     files, sources = [], {}
     for keep in plan.keeps:
@@ -283,18 +342,21 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     strangers = plan_model(wanted, listing, here.manifest, there).strangers
     manifest = Manifest(listing.commit, wanted.record(), tuple(files), source.place)
     store.publish(
-        manifest, sources, strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
+        manifest,
+        sources,
+        strangers,
+        lambda folder: check_weights(folder, files, wanted.include, wanted.exclude, settings.verify),
     )
     store.tidy()
     result = _described(plan, source, tuple(files))
-    result["bytes_fetched"] = fetched.count
+    result["bytes_fetched"] = count
     config = host.read_json(store.path("config.json"))
     result["config"] = config
     result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
     failed = f", after {' and '.join(fetched.failed)} failed" if fetched.failed else ""
     result["msg"] = (
         f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
-        f"{human(listing.bytes_total)}, {human(fetched.count)} of it fetched from {source.place}{failed}"
+        f"{human(listing.bytes_total)}, {human(count)} of it fetched from {source.place}{failed}"
     )
     return result
 
@@ -316,7 +378,7 @@ def _moved_to(wanted: Wanted, here: LocalState, params: Params) -> str:
     if COMMIT.fullmatch(wanted.revision):
         return ""
     asker = hub_runner.asker_for(params)
-    now = hub_runner.commit_of(asker, wanted, list(params["endpoint"] or ()), ASKING_SECONDS)
+    now = hub_runner.commit_of(asker, wanted, list(params["endpoint"] or ()), ASKING_SECONDS, here.manifest.commit)
     return now if now != here.manifest.commit else ""
 
 
@@ -392,19 +454,24 @@ def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = (
         **outcome.result(),
     }
     result.update(bytes_to_fetch=plan.bytes_to_take, unknown=list(plan.strangers), moved_to=source.moved_to)
-    return result
+    return _warned(result, source)
+
+
+def _warned(result: Result, source: Source) -> Result:
+    return {**result, "warnings": list(source.warnings)} if source.warnings else result
 
 
 def _metadata(source: Source) -> Result:
     """Return what is known of a model before its weights are there."""
     listing = source.listing
-    return {
+    result = {
         **_facts(listing.commit, listing.files, source.place, source.data.get("config.json"), shards_of(source.data)),
         "changed": False,
         "data": {path: value for path, value in source.data.items() if not path.endswith(INDEX_ENDING)},
         "moved_to": source.moved_to,
         "msg": f"{len(listing.files)} files, {human(listing.bytes_total)}, at {source.place}",
     }
+    return _warned(result, source)
 
 
 def _need_library(toolbox: str) -> None:

@@ -19,7 +19,7 @@ import pathlib
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..core.errors import Refusal
@@ -30,11 +30,13 @@ from .files import (
     ModelFile,
     Proof,
     Status,
-    check_index,
+    check_lengths,
     check_safetensors,
     header_length,
+    misplaced_tensors,
     parse_manifest,
 )
+from .weights import check_tensors
 
 BLOCK = 256 << 10
 """Bytes read at once for hashing: what stays in a core's own cache."""
@@ -191,6 +193,17 @@ class Store:
             raise Refusal(
                 f"{self.dest} is where a disk is mounted, which no rename can replace; set dest to a folder below it"
             )
+
+    def check_names(self, paths: Iterable[str]) -> None:
+        """Refuse names that the disk cannot take.
+
+        Raises:
+            Refusal: a name, or the path to it, is too long.
+        """
+        place = self.dest
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        check_lengths(paths, self._next, os.pathconf(place, "PC_NAME_MAX"))  # published there, and longer than dest
 
     def adopt(self, file: ModelFile, spare: Sequence[str], key: str) -> str | None:
         """Take a file's bytes from the old folder where a file there holds them; return their SHA-256, or None."""
@@ -379,8 +392,10 @@ def copy_file(source: str, target: str, went: Callable[[int], None]) -> Proof:
     return proof
 
 
-def check_weights(folder: str, files: Sequence[ModelFile], include: Sequence[str], exclude: Sequence[str]) -> None:
-    """Refuse safetensors files that are damaged, or are not those that their index names.
+def check_weights(
+    folder: str, files: Sequence[ModelFile], include: Sequence[str], exclude: Sequence[str], strict: bool
+) -> None:
+    """Refuse safetensors files that are damaged, or lack what the engine needs of what their index names.
 
     Raises:
         Refusal: with the file and what is wrong with it.
@@ -388,17 +403,34 @@ def check_weights(folder: str, files: Sequence[ModelFile], include: Sequence[str
     tensors = {}
     for file in files:
         if file.path.endswith(".safetensors"):
-            with open(os.path.join(folder, file.path), "rb") as weights:
-                head = weights.read(8)
-                head += weights.read(header_length(head, file.size) - 8)
+            head = read_head(os.path.join(folder, file.path), file.size, file.size)
             tensors[file.path] = check_safetensors(file.path, file.size, head)
+    config = _json(os.path.join(folder, "config.json"))
+    there = frozenset().union(*tensors.values())
     for file in files:
         if file.path.endswith(INDEX_ENDING):
-            check_index(file.path, _json(os.path.join(folder, file.path)), tensors, include, exclude)
+            index = _json(os.path.join(folder, file.path))
+            misplaced = misplaced_tensors(file.path, index, tensors, include, exclude)
+            check_tensors(file.path, misplaced, there, config, strict)
+
+
+def read_head(path: str, size: int, have: int) -> bytes:
+    """Return the header of a safetensors file and what is before it, b'' where it is not among its first bytes.
+
+    Args:
+        path: the file.
+        size: its bytes, once it is whole.
+        have: how many of them are there.
+    """
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as weights:
+        head = weights.read(min(8, have))
+        length = header_length(head, size)
+        return head + weights.read(length - 8) if length <= have else b""
+    return b""
 
 
 def _json(path: str) -> object:
     try:
         return json.loads(pathlib.Path(path).read_bytes())
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         return None

@@ -25,6 +25,9 @@ INDEXES = (f"model{INDEX_ENDING}", f"{OWN_LAYOUT}{INDEX_ENDING}")
 COPY = re.compile(r"(original|metal|onnx|openvino|coreml|flax|tf|checkpoint-\d+|global_step\d+)/")
 """Folders that hold the same weights once more, in another layout or from an earlier step."""
 
+COMPUTED = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", "cos_cached", "sin_cached", "attn.masked_bias")
+"""Endings of tensors that the engine computes itself."""
+
 NO_WEIGHTS = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin")
 PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 QUANTIZATION = re.compile(r"(?:UD-)?(?:I?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
@@ -86,6 +89,56 @@ def weights_in(sizes: Mapping[str, int], shards: Mapping[str, frozenset[str]] | 
     """Return the bytes of weights among files that the engine reads."""
     spare = spare_files(sizes, shards or {})
     return sum(size for path, size in sizes.items() if path.endswith(WEIGHT_ENDINGS) and path not in spare)
+
+
+def check_tensors(
+    index: str, misplaced: Mapping[str, str], there: Collection[str], config: object, strict: bool
+) -> str:
+    """Return a warning about an index that names tensors where they are not, '' where it is right.
+
+    The engine reads each file to its end and asks no index for a tensor: one in another file, or one that it would not
+    read anyway, does no harm.
+
+    Args:
+        index: its path.
+        misplaced: the file that it names for each such tensor.
+        there: the tensors of all files.
+        config: config.json as data.
+        strict: refuse what the engine cannot start with; else it is a warning too.
+
+    Raises:
+        Refusal: the engine needs a tensor that no file holds.
+    """
+    lacking = [name for name in misplaced if name not in there and is_needed(name, config)]
+    found = lacking or list(misplaced)
+    if not found:
+        return ""
+    word = f"{misplaced[found[0]]} lacks {len(found)} tensors that {index} places there, {found[0]} among them"
+    if not lacking:
+        return f"{word}; vLLM finds them in another file or does not read them, so the model is taken as it is"
+    word += (
+        ", and no other file holds them; wanted all that the engine reads; set revision or repo to one that is whole"
+    )
+    if strict:
+        raise Refusal(f"{word}, or verify to never to fetch it all the same")
+    return word
+
+
+def is_needed(tensor: str, config: object) -> bool:
+    """Whether the engine cannot start without a tensor, as far as its name says.
+
+    It leaves out the layers that predict further tokens (their own prefix, or numbers above those of the model), what
+    it computes itself, and a head that is the embedding.
+    """
+    values = config if isinstance(config, dict) else {}
+    inner = values.get("text_config")
+    text = inner if isinstance(inner, dict) else values
+    if re.match(r"(?:model\.)?mtp\.", tensor) or tensor.endswith(COMPUTED):
+        return False
+    if tensor.endswith("lm_head.weight"):
+        return not (values.get("tie_word_embeddings") or text.get("tie_word_embeddings"))
+    layers, number = text.get("num_hidden_layers"), re.search(r"\blayers\.(\d+)\.", tensor)
+    return not (isinstance(layers, int) and number is not None and int(number[1]) >= layers)
 
 
 def check_model(

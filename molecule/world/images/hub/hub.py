@@ -561,11 +561,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _ms_files(self, repo: str) -> None:
         self._strike_early("api")
         query = self.seen.query
-        snapshot = self._ms_read(repo, query.get("Revision", ""))
+        self._ms_check(repo)
+        snapshot = self.hub.library.snapshot(repo, query.get("Revision") or "master")
+        if snapshot is None:
+            raise self._ms_say({"Files": None, "IsVisual": 0, "LatestCommitter": None})
         recursive = query.get("Recursive", "").lower() in {"true", "1"}
         limit = self.hub.entries_limit
         rows = hub_tree.modelscope_files(snapshot, query.get("Root", ""), recursive=recursive, limit=limit)
-        latest = {"Id": snapshot.commit, "ShortId": snapshot.commit[:8], "Message": "Upload"}
+        latest = {"Id": "", "ShortId": snapshot.commit[:8], "Message": "Upload"}
         raise self._ms_say({"Files": rows, "IsVisual": 0, "LatestCommitter": latest})
 
     def _ms_file(self, repo: str) -> None:

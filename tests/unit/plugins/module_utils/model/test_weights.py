@@ -14,6 +14,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.weights import (
     check_model,
+    check_tensors,
     engine_files,
     shards_of,
     weights_in,
@@ -133,3 +134,30 @@ def test_a_model_is_taken_and_so_is_one_whose_weights_somebody_left_out_on_purpo
 def test_pickles_are_missed_even_where_they_are_excluded():
     with pytest.raises(Refusal, match="pickle form alone"):
         refused(["config.json", "pytorch_model.bin"], exclude=["*.bin"])
+
+
+@pytest.mark.parametrize(
+    ("tensor", "config", "needed"),
+    [
+        ("model.layers.3.mlp.gate.weight", {"num_hidden_layers": 4}, True),
+        ("model.layers.4.mlp.gate.weight", {"num_hidden_layers": 4}, False),
+        ("model.layers.4.mlp.gate.weight", {"text_config": {"num_hidden_layers": 4}}, False),
+        ("model.layers.4.mlp.gate.weight", {}, True),
+        ("mtp.fc.weight", {}, False),
+        ("model.mtp.layers.0.weight", {}, False),
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", {}, False),
+        ("lm_head.weight", {"tie_word_embeddings": True}, False),
+        ("lm_head.weight", {"tie_word_embeddings": False}, True),
+        ("lm_head.weight", None, True),
+    ],
+)
+def test_a_tensor_that_no_file_holds_is_refused_only_where_the_engine_needs_it(tensor, config, needed):
+    misplaced = {tensor: "2.safetensors"}
+    if needed:
+        with pytest.raises(Refusal, match="2.safetensors lacks 1 tensors that i places .*, or verify to never"):
+            check_tensors("i", misplaced, {"x"}, config, strict=True)
+        assert "no other file holds them" in check_tensors("i", misplaced, {"x"}, config, strict=False)
+    else:
+        assert "taken as it is" in check_tensors("i", misplaced, {"x"}, config, strict=True)
+    assert "taken as it is" in check_tensors("i", misplaced, {tensor}, config, strict=True)
+    assert check_tensors("i", {}, {tensor}, config, strict=True) == ""
