@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -142,7 +142,7 @@ class Asker:
         self, session: Any, url: str, attempts: int = LISTING_ATTEMPTS, silent: float = SILENT_SECONDS
     ) -> tuple[Reply, bytes]:
         """Return an answer and its body, after waiting and asking again where the server asks for patience."""
-        reply, body = Reply(0, {}, "not asked"), b""
+        reply, body, waited = Reply(0, {}, "not asked"), b"", 0.0
         for attempt in range(1, attempts + 1):
             try:
                 reply, body, _url = self.follow(session, url, silent)
@@ -153,6 +153,9 @@ class Asker:
             if not patient or attempt == attempts:
                 break
             wait = transfer.retry_after(reply.headers, time.time())
+            if wait is not None and waited + wait > transfer.LONGEST_WAIT:
+                return replace(reply, error=f"asks for {wait:.0f} s of patience"), body
+            waited += wait or 0.0
             time.sleep(transfer.backoff(attempt, wait, random.random()))
         return reply, body
 

@@ -651,6 +651,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.kind == "status":
                 headers = {"Content-Range": f"bytes */{file.size}"} if fault.status == 416 else {}
                 raise _Answer(fault.status, b"fault", headers | _retry_after(fault))
+            if fault.kind == "page":
+                self._page()
+                return
             if fault.kind == "ignore_range":
                 start, stop, status = 0, file.size, 200
                 end = stop
@@ -706,6 +709,12 @@ class _Handler(BaseHTTPRequestHandler):
                     if rate:
                         self._pause(size / rate - (time.monotonic() - began))
 
+    def _page(self) -> None:
+        """Send a web page as a captive portal does."""
+        page = b"<html><form action='/login'>" + b"x" * 2000
+        self._head(200, {"Content-Type": "text/html", "Transfer-Encoding": "chunked"})
+        self.wfile.write(b"%x\r\n" % len(page) + page + b"\r\n0\r\n\r\n")
+
     def _compressed(self, file: _File, headers: Mapping[str, str]) -> None:
         """Send text as the real hub does to who accepts gzip: no length, no ranges."""
         body = gzip.compress(file.path.read_bytes())
@@ -747,7 +756,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _retry_after(fault: Fault) -> dict[str, str]:
-    return {"Retry-After": fault.retry_after} if fault.retry_after else {}
+    said = {"Retry-After": fault.retry_after, "RateLimit": fault.rate_limit}
+    return {name: value for name, value in said.items() if value}
 
 
 def _address(text: str) -> tuple[str, int]:
