@@ -478,3 +478,27 @@ def test_an_hour_of_patience_is_told_at_once(hub, dest, ensure, stage):
         ensure()
     assert time.monotonic() - begin < 15
     assert not dest.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_idle_connection_does_the_rest_of_one_that_trickles(hub, root, dest, ensure, source, monkeypatch):
+    monkeypatch.setattr(transfer, "SLOW_SECONDS", 1.0)
+    hub.faults = [Fault("slow", SHARD, skip=3, times=1, rate=1000)]
+    begin = time.monotonic()
+    ensure(source=source)
+    assert time.monotonic() - begin < 20
+    assert tree(dest) == wanted(root / REPO)
+    assert hub.log.repeated_bytes(SHARD) <= transfer_runner.CHUNK
+
+
+def test_a_disk_without_room_for_a_journal_ends_the_run_and_says_so(hub, root, dest, ensure, monkeypatch):
+    def full(*_words):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        with pytest.raises(Refusal, match=f"the disk of {dest} is full .*free some and run again, or set dest"):
+            ensure()
+    assert not dest.exists()
+    ensure()
+    assert tree(dest) == wanted(root / REPO)

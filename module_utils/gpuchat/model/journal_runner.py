@@ -26,10 +26,13 @@ class Journal:
     """
 
     def __init__(self, path: str, size: int, spans: Sequence[Span]) -> None:
-        """Make the journal of a part of `size` bytes anew, of which some ranges are there."""
-        length = 16 * (size // transfer.SHORTEST + len(spans) + 1024)
+        """Make the journal of a part of `size` bytes anew, of which some ranges are there.
+
+        Its space is taken beforehand: a page of memory for which a full disk has no room kills the process.
+        """
+        length = 16 * (size // transfer.SHORTEST + len(spans) + (1024 if size > transfer.SHORTEST else 64))
         with open(f"{path}.new", "w+b") as file:
-            file.truncate(length)
+            os.posix_fallocate(file.fileno(), 0, length)
             file.writelines(number.to_bytes(8, "little") for begin, end in spans for number in (begin, end - begin))
             file.flush()
             self._map = mmap.mmap(file.fileno(), length)

@@ -48,7 +48,7 @@ from .plan import (
     start_seconds,
 )
 from .source_runner import FolderSource, GitSource, HubSource, Source
-from .store_runner import Store, check_weights, hash_file, read_head
+from .store_runner import FULL, Store, check_weights, disk_full, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
 from .weights import INDEXES, check_model, check_tensors, shards_of, weights_in
@@ -67,18 +67,20 @@ def ensure(params: Params, check: bool) -> Result:
     """
     begin = time.monotonic()
     states = {"present": _present, "metadata": _present, "export": _export, "absent": _absent}
-    with _plain_words():
+    with _plain_words(str(params["dest"])):
         result = states[str(params["state"])](params, check)
     result.setdefault("seconds", round(time.monotonic() - begin, 3))
     return result
 
 
 @contextlib.contextmanager
-def _plain_words() -> Iterator[None]:
+def _plain_words(dest: str) -> Iterator[None]:
     """Say what the disk refused."""
     try:
         yield
     except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(error, dest) from error
         where = f" at {error.filename}" if error.filename else ""
         raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
 
@@ -252,7 +254,7 @@ def _ensure_from(
         return _described(plan, source)
 
     def work(report: Report) -> Result:
-        with _plain_words(), store.locked(float(params["lock_seconds"])):
+        with _plain_words(store.dest), store.locked(float(params["lock_seconds"])):
             return _install(wanted, store, source, params, report, heads)
 
     return work(_report_nothing) if job is None else _waited_for(job, store, params, work)

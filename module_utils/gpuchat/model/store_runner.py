@@ -41,6 +41,7 @@ from .weights import check_tensors
 BLOCK = 256 << 10
 """Bytes read at once for hashing: what stays in a core's own cache."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 
@@ -295,6 +296,14 @@ class Store:
         for folder in sorted(folders, key=len, reverse=True):
             with contextlib.suppress(OSError):  # others' files keep it
                 os.rmdir(folder)
+
+
+def disk_full(error: OSError, dest: str, missing: str = "more room") -> Refusal:
+    """Return what to say of a disk that takes no more."""
+    return Refusal(
+        f"the disk of {dest} is full ({os.strerror(error.errno or 0)}); wanted {missing}; what is there stays: free "
+        "some and run again, or set dest to a larger disk"
+    )
 
 
 def make_own_folder(path: str) -> None:

@@ -22,6 +22,10 @@ FAST = 50_000_000
 """Bytes per second of a connection above which another one for the same file slows more than it brings: what comes out
 of order is read once more for its hash."""
 
+SLOW_SECONDS = 10.0
+SLOWER = 8
+"""So much slower than usual, and after so long, the rest of a range is taken from a connection."""
+
 PAGES = ("text/html", "application/xhtml+xml")
 ATTEMPTS = 8
 """Requests without a byte of progress, one after the other, after which a file's transfer is given up."""
@@ -68,6 +72,20 @@ def more_helps(connections: int, cores: int, rate: float) -> bool:
         rate: of all connections together (bytes per second), infinite until it is known.
     """
     return connections < cores or rate < connections * FAST
+
+
+def is_slow(seconds: float, count: int, usual: float, before: int) -> bool:
+    """Return whether a connection is so slow that another one is to do the rest.
+
+    What its buffer holds is lost then, so more patience is had each time: the whole line may have become slow.
+
+    Args:
+        seconds: since it began.
+        count: bytes that it has brought, and one buffer more.
+        usual: bytes per second of a connection, 0 where that is not known.
+        before: how often the file's connections were given up so.
+    """
+    return usual > 0 and seconds > max(SLOW_SECONDS * 2.0**before, SLOWER * count / usual)
 
 
 def backoff(attempt: int, retry_after: float | None, chance: float) -> float:

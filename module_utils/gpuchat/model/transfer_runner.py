@@ -10,7 +10,6 @@ file needs no state of its own.
 
 from __future__ import annotations
 
-import errno
 import http.client
 import math
 import os
@@ -29,7 +28,7 @@ from .files import ModelFile, Proof
 from .hub_runner import FAILURES, HOPS, Asker, lower, reason
 from .hubs import origin
 from .journal_runner import Journal, merged, read_journal
-from .store_runner import BLOCK, Store
+from .store_runner import BLOCK, FULL, Store, disk_full
 from .transfer import Progress, Span, Verdict
 
 CHUNK = 512 << 10
@@ -50,8 +49,6 @@ LINGER_FOR_ANOTHER = 300.0
 
 FRESH_ADDRESSES = 2
 """So many new addresses may be of no use from the first request on, before their host is known to give nothing."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ServerRefusal(Refusal):
@@ -89,6 +86,7 @@ class Part:
         hasher: who of those that bring it, if one of them.
         alone: one connection at a time, which reads the file from its beginning, for the server knows no ranges.
         ignored: how often in a row the server gave the whole file where a range was asked for.
+        takeovers: how often an idle connection did the rest of a slow one.
         unusable: how often in a row an address was of no use from its first request on.
         again: its bytes were wrong once.
         best: most bytes that were ever there: only more than that is progress.
@@ -110,6 +108,7 @@ class Part:
     alone: bool = False
     again: bool = False
     ignored: int = 0
+    takeovers: int = 0
     unusable: int = 0
     settling: bool = False
     finished: bool = False
@@ -152,14 +151,23 @@ class Part:
             self.best, self.attempts = self.there, 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Errand:
-    """One request's worth of a part."""
+    """One request's worth of a part; guarded by the transfer's lock as that is.
+
+    Attributes:
+        at: how far it has come.
+        writing: its bytes are on their way to the disk, which nobody may take over.
+        taken_over: another connection does the rest, for this one was too slow.
+    """
 
     part: Part
     slot: int
     span: Span
     started: float
+    at: int
+    writing: bool = False
+    taken_over: bool = False
 
 
 class Transfer:
@@ -178,6 +186,8 @@ class Transfer:
         self._sha256: dict[str, str] = {}
         self._fetched = 0
         self._connected = 0
+        self._errands: set[Errand] = set()
+        self._usual = 0.0  # bytes per second of one connection, 0 until it is known
         self._cores = os.cpu_count() or 1
         self._rate = math.inf  # until it is known
         self._others: tuple[int, int] = (0, 0)
@@ -237,8 +247,9 @@ class Transfer:
             self._fail(error)
         started = [thread for thread in threads if thread.ident is not None]
         if self._error is None:
+            end = time.monotonic() + LINGER_SECONDS  # a connection whose rest another has brought may trickle on
             for thread in started:
-                thread.join()
+                thread.join(timeout=max(0.0, end - time.monotonic()))
         if self._error is not None:
             raise self._ended(self._error, started, another and isinstance(self._error, ServerRefusal))
         return self._sha256
@@ -327,6 +338,7 @@ class Transfer:
             while not self._over():
                 now = time.monotonic()
                 part = self._choose(now, last)
+                part = part or self._taken_over(now)
                 if part is not None:
                     return self._errand(part, now)
                 times = [part.not_before for part in self._left.values()] + [self._not_before]
@@ -354,6 +366,30 @@ class Transfer:
             default=None,
         )
 
+    def _taken_over(self, now: float) -> Part | None:
+        """Return the part of an errand that is far slower than others, and so is taken from its connection."""
+        for errand in self._errands:
+            part, done = errand.part, errand.at - errand.span[0]
+            if (
+                part.alone
+                or errand.writing
+                or not transfer.is_slow(now - errand.started, done + CHUNK, self._usual, part.takeovers)
+            ):
+                continue
+            errand.taken_over = True
+            part.takeovers += 1
+            self._let_go(errand)
+            return part
+        return None
+
+    def _let_go(self, errand: Errand) -> None:
+        part = errand.part
+        self._errands.discard(errand)
+        part.busy.pop(errand.slot, None)
+        self._connected -= 1
+        if part.hasher is errand:
+            part.hasher, part.hashing = None, False
+
     def _more_helps(self) -> bool:
         return transfer.more_helps(self._connected, self._cores, self._rate)
 
@@ -368,15 +404,20 @@ class Transfer:
         slot = self._open(part).open(begin, part.busy)
         part.busy[slot] = (begin, end)
         self._connected += 1
-        return Errand(part, slot, (begin, end), now)
+        errand = Errand(part, slot, (begin, end), now, begin)
+        self._errands.add(errand)
+        return errand
 
     def _open(self, part: Part) -> Journal:
         """Open a part's files, for so long as somebody needs them: a model may have more files than we may open."""
         if part.journal is None:
             path = self._store.part(part.key)
-            part.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            os.ftruncate(part.handle, part.size)
-            part.journal = Journal(f"{path}.ranges", part.size, part.have)
+            try:
+                part.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                os.ftruncate(part.handle, part.size)
+                part.journal = Journal(f"{path}.ranges", part.size, part.have)
+            except OSError as error:
+                raise self._disk_full(error) if error.errno in FULL else error from None
         return part.journal
 
     # One request.
@@ -390,10 +431,13 @@ class Transfer:
                 raise self._disk_full(error) from None
             word = reason(error)
         with self._lock:
-            part.busy.pop(errand.slot, None)
-            self._connected -= 1
-            if part.hasher is errand:
-                part.hasher, part.hashing = None, False
+            if errand.taken_over:
+                return
+            self._let_go(errand)
+            done = errand.at - errand.span[0]
+            if done >= CHUNK:
+                rate = done / max(time.monotonic() - errand.started, 1e-3)
+                self._usual = 0.8 * self._usual + 0.2 * rate if self._usual else rate
             if word and errand.started >= part.put_off:
                 self._put_off(part, word, wait)
             whole = self._is_whole(part)
@@ -514,8 +558,10 @@ class Transfer:
             count = read(buffer[: end - at])
             if not count:
                 return f"an end after {at - begin} of {end - begin} bytes"
-            if self._error:
-                return ""
+            with self._lock:
+                if self._error or errand.taken_over:
+                    return ""
+                errand.writing = True
             _write(part.handle, buffer[:count], at)
             proof = self._proof_of(errand, at)
             if proof is not None:
@@ -524,6 +570,7 @@ class Transfer:
                 journal.note(errand.slot, count)
                 part.grow((at, at + count))
                 at += count
+                errand.at, errand.writing = at, False
                 self._fetched += count
                 if proof is not None:
                     part.hashed = at
@@ -550,10 +597,7 @@ class Transfer:
 
     def _disk_full(self, error: OSError) -> Refusal:
         missing = sum(part.size - part.there for part in self._parts)
-        return Refusal(
-            f"the disk of {self._store.dest} is full ({os.strerror(error.errno or 0)}); wanted {missing} bytes more; "
-            "what is there stays: free some and run again, or set dest to a larger disk"
-        )
+        return disk_full(error, self._store.dest, f"{missing} bytes more")
 
     # Proof.
 
