@@ -9,6 +9,8 @@ import errno
 import json
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 
 import pytest
@@ -778,3 +780,42 @@ def test_a_name_that_the_disk_cannot_take_is_refused_before_a_byte_is_fetched(hu
     assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
     assert not dest.parent.exists()
     ensure(**call, exclude=["docs/xxx*"])
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_a_name_that_does_not_resolve_is_told_in_the_resolvers_own_words(library, ensure, monkeypatch, request):
+    if not library:
+        request.getfixturevalue("without_library")
+
+    def unknown(*_words, **_more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(
+        Refusal, match=r"http://hub\.corp cannot be reached \(gaierror: Name or service not known\).*proxy"
+    ):
+        ensure(state="metadata", endpoint=["http://hub.corp"])
+
+
+@pytest.fixture
+def corporate(root, tmp_path):
+    """A hub behind a certificate that a company's own authority signed."""
+    key, crt = str(tmp_path / "key"), str(tmp_path / "crt")
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*words, "-keyout", key, "-out", crt], check=True, capture_output=True)
+    with Hub(root) as hub:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(crt, key)
+        server = hub._servers[0]
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield hub.url.replace("http:", "https:")
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_a_certificate_of_an_unknown_authority_is_told_in_openssls_own_words(library, ensure, corporate, request):
+    if not library:
+        request.getfixturevalue("without_library")
+    with pytest.raises(
+        Refusal, match=f"{corporate} cannot be reached .*certificate verify failed: self.signed.*set gpuchat_ca_files"
+    ):
+        ensure(state="metadata", endpoint=[corporate])

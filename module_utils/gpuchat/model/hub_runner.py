@@ -10,6 +10,7 @@ import http.cookiejar
 import json
 import os
 import random
+import socket
 import ssl
 import threading
 import time
@@ -244,7 +245,10 @@ def reason(error: Exception) -> str:
         if not isinstance(deeper, BaseException):
             break
         inner = deeper
-    text = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)
+    if isinstance(inner, (socket.gaierror, ssl.SSLError)):  # whose numbers are none of the system's
+        text = str(inner.strerror or inner).partition(" (_ssl.c")[0]
+    else:
+        text = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)
     return f"{type(inner).__name__}: {text.rpartition('>: ')[2]}"[:200] if text else type(inner).__name__
 
 

@@ -312,6 +312,17 @@ class Reply:
         return f"{self.status or 'no answer'}{f' ({text})' if text else ''}"
 
 
+def connection_hint(error: str) -> str:
+    """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
+    if "gaierror" in error:
+        return "let this host resolve the name, or set gpuchat_proxy to a proxy that does"
+    if "certificate" in error.lower():
+        return "where a proxy or a CA of your own signs, set gpuchat_ca_files to its certificate"
+    if "proxy" in error.lower():
+        return "set gpuchat_proxy, or https_proxy and no_proxy of this host, to a proxy that lets it through"
+    return ""
+
+
 def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     """Return the sentence that says what an answer other than 200 means and what to set."""
     code = reply.headers.get("x-error-code", "")
@@ -339,7 +350,11 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     if reply.status == 404:
         return f"{at}: it does not exist there; set repo, revision and endpoint"
     if reply.status == 0:
-        return f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoint to one, or to a mirror"
+        cure = connection_hint(reply.error)
+        also = f", or {cure}" if cure else ""
+        return (
+            f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoint to one, or to a mirror{also}"
+        )
     return f"{at}; wanted a hub that answers; try again later, or set endpoint to another"
 
 

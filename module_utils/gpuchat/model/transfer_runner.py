@@ -26,7 +26,7 @@ from ..core.errors import Refusal
 from . import transfer
 from .files import ModelFile, Proof
 from .hub_runner import FAILURES, HOPS, Asker, lower, reason
-from .hubs import origin
+from .hubs import connection_hint, origin
 from .journal_runner import Journal, merged, read_journal
 from .store_runner import BLOCK, FULL, Store, disk_full
 from .transfer import Progress, Span, Verdict
@@ -455,10 +455,11 @@ class Transfer:
                 "endpoint to another"
             )
         if part.attempts > transfer.ATTEMPTS:
+            cure = connection_hint(word)
             raise ServerRefusal(
                 f"{part.file.path} does not arrive: {part.attempts} requests to {_asked(part)} delivered nothing "
                 f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoint "
-                "to another"
+                f"to another{cure and f', or {cure}'}"
             )
         part.put_off = time.monotonic()
         part.not_before = part.put_off + transfer.backoff(part.attempts, wait, random.random())
