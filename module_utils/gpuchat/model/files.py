@@ -230,6 +230,11 @@ def check_lengths(paths: Iterable[str], folder: str, longest: int) -> None:
         )
 
 
+def printable(text: str) -> str:
+    """Return a text in which what would steer a terminal is written out; lines stay lines."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+
+
 def folders_of(path: str) -> list[str]:
     """Return the folders that a path leads through, the innermost last."""
     parts = path.split("/")

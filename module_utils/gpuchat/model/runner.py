@@ -31,6 +31,7 @@ from .files import (
     header_length,
     intact,
     misplaced_tensors,
+    printable,
     wanted_as_recorded,
     with_proof,
 )
@@ -68,9 +69,24 @@ def ensure(params: Params, check: bool) -> Result:
     begin = time.monotonic()
     states = {"present": _present, "metadata": _present, "export": _export, "absent": _absent}
     with _plain_words(str(params["dest"])):
-        result = states[str(params["state"])](params, check)
+        try:
+            result = states[str(params["state"])](params, check)
+        except Refusal as refusal:
+            if printable(str(refusal)) == str(refusal):
+                raise
+            raise Refusal(printable(str(refusal))) from None
+    result.update((key, _shown(result[key])) for key in ("msg", "diff", "warnings") if key in result)
     result.setdefault("seconds", round(time.monotonic() - begin, 3))
     return result
+
+
+def _shown(value: object) -> object:
+    """Return what a terminal is to show: a file's name may hold anything."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, list) else value
 
 
 @contextlib.contextmanager
@@ -118,12 +134,16 @@ class LocalState:
     files: Mapping[str, Status]
 
     @classmethod
-    def read(cls, store: Store, verify: str) -> LocalState:
-        """Read it; with ``always`` files whose bytes are no longer the recorded ones count as changed."""
+    def read(cls, store: Store, verify: str, before: LocalState | None = None) -> LocalState:
+        """Read it; with ``always`` files whose bytes are no longer the recorded ones count as changed.
+
+        What was read and right a moment `before`, and is as it was, is not read again.
+        """
         manifest, files = store.manifest(), store.files()
+        right = before.files if before is not None and before.manifest == manifest else {}
         if verify == "always":
             for path, file in intact(manifest, files).items():
-                if not hash_file(store.path(path)).fits(file):
+                if right.get(path) != files[path] and not hash_file(store.path(path)).fits(file):
                     files[path] = Status(-1, 0)
         return cls(manifest, files)
 
@@ -251,11 +271,12 @@ def _ensure_from(
     if check or not plan.plan.changed:
         if not check:
             _tidy(store)
-        return _described(plan, source)
+        keys = {_key(take.file, source.listing, wanted, params): take.file for take in plan.takes}
+        return _described(plan, source, waiting=sum(gathered(store, file, key) for key, file in keys.items()))
 
     def work(report: Report) -> Result:
         with _plain_words(store.dest), store.locked(float(params["lock_seconds"])):
-            return _install(wanted, store, source, params, report, heads)
+            return _install(wanted, store, source, params, report, heads, here)
 
     return work(_report_nothing) if job is None else _waited_for(job, store, params, work)
 
@@ -292,13 +313,19 @@ def _source(wanted: Wanted, here: LocalState, params: Params) -> Source:
 
 
 def _install(
-    wanted: Wanted, store: Store, source: Source, params: Params, report: Report, heads: Mapping[str, bytes]
+    wanted: Wanted,
+    store: Store,
+    source: Source,
+    params: Params,
+    report: Report,
+    heads: Mapping[str, bytes],
+    before: LocalState,
 ) -> Result:
     """Fetch what is missing and publish; the folder is locked, and may have changed since we looked."""
     begin = time.monotonic()
     store.recover()
     source.prepare()
-    here = LocalState.read(store, str(params["verify"]))
+    here = LocalState.read(store, str(params["verify"]), before)
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
     if not plan.plan.changed:
         store.tidy()
@@ -315,6 +342,7 @@ def _install(
     missing = {
         keys[take.file.path]: take.file for take in plan.takes if not os.path.exists(store.done(keys[take.file.path]))
     }
+    waiting = sum(gathered(store, take.file, keys[take.file.path]) for take in plan.takes)
     needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
     check_space(needed, store.free(), store.dest)
     others = [file for file in listing.files if keys.get(file.path, "") not in missing]
@@ -350,7 +378,7 @@ def _install(
         lambda folder: check_weights(folder, files, wanted.include, wanted.exclude, settings.verify),
     )
     store.tidy()
-    result = _described(plan, source, tuple(files))
+    result = _described(plan, source, tuple(files), waiting)
     result["bytes_fetched"] = count
     config = host.read_json(store.path("config.json"))
     result["config"] = config
@@ -442,8 +470,8 @@ def _settled(wanted: Wanted, store: Store, here: LocalState, moved_to: str) -> R
     return result
 
 
-def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = ()) -> Result:
-    """Return what a plan comes to."""
+def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = (), waiting: int = 0) -> Result:
+    """Return what a plan comes to; so many bytes of it were `waiting` from an earlier run."""
     outcome = plan.plan
     if outcome.changed and not source.listing.files:
         outcome = Plan(outcome.differences, outcome.actions, outcome.reason, source.notes)
@@ -455,7 +483,7 @@ def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = (
         **_facts(listing.commit, files or listing.files, source.place, config, shards_of(source.data)),
         **outcome.result(),
     }
-    result.update(bytes_to_fetch=plan.bytes_to_take, unknown=list(plan.strangers), moved_to=source.moved_to)
+    result.update(bytes_to_fetch=plan.bytes_to_take - waiting, unknown=list(plan.strangers), moved_to=source.moved_to)
     return _warned(result, source)
 
 

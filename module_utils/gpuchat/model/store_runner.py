@@ -41,6 +41,7 @@ from .weights import check_tensors
 BLOCK = 256 << 10
 """Bytes read at once for hashing: what stays in a core's own cache."""
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -103,7 +104,7 @@ class Store:
         Raises:
             Refusal: another run held it all the time (seconds).
         """
-        os.makedirs(os.path.dirname(self.side), mode=0o755, exist_ok=True)
+        make_folders(os.path.dirname(self.side))
         path = os.path.join(self.side, "lock")
         end = time.monotonic() + patience
         while True:
@@ -111,7 +112,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    take_lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, self.dest)
                     if _is_at(handle, path):  # else the one before us tidied up, and the lock is a new file
                         os.truncate(handle, 0)
                         os.write(handle, f"{os.getpid()}\n".encode())
@@ -190,6 +191,15 @@ class Store:
         """
         if os.path.lexists(self.dest) and not os.path.isdir(self.dest):
             raise Refusal(f"{self.dest} is no folder; wanted a folder or nothing there; set dest")
+        if os.path.lexists(self.dest):
+            found, around = os.stat(self.dest), os.stat(os.path.dirname(self.dest))
+            # As for our own folder: on a network's disk we may be the owner of the folder around it.
+            if found.st_uid not in (os.geteuid(), around.st_uid):
+                raise Refusal(
+                    f"found {self.dest}, which belongs to another user ({found.st_uid}); wanted a folder of our own, "
+                    f"for it is replaced as one; run `chown -R {os.geteuid()} {self.dest}` if it may be, or set dest "
+                    "to another"
+                )
         if os.path.ismount(self.dest):
             raise Refusal(
                 f"{self.dest} is where a disk is mounted, which no rename can replace; set dest to a folder below it"
@@ -211,9 +221,17 @@ class Store:
         for name in spare:
             with contextlib.suppress(FileNotFoundError):
                 proof = hash_file(self.path(name))
-                if file.identity() != "unverified" and proof.fits(file):
+                if file.identity() == "unverified" or not proof.fits(file):
+                    continue
+                ours = os.stat(self.path(name)).st_uid == os.geteuid()
+                if ours or _made_ours(self.path(name)):
                     link(self.path(name), self.done(key))
+                else:
+                    copy_file(self.path(name), self.part(key), lambda _count: None)
+                    os.rename(self.part(key), self.done(key))
+                if ours or hash_file(self.done(key)).fits(file):  # its owner may have altered it a moment ago
                     return proof.sha256
+                os.unlink(self.done(key))
         return None
 
     def publish(
@@ -238,6 +256,11 @@ class Store:
         """
         os.mkdir(self._next, 0o755)
         os.chmod(self._next, 0o755)
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            before = os.stat(self.dest)
+            if before.st_uid != os.geteuid():  # somebody's own, who lets us work there: it stays as it was
+                os.chown(self._next, before.st_uid, before.st_gid)
+                os.chmod(self._next, stat.S_IMODE(before.st_mode))
         published = []
         for file in manifest.files:
             target = self._make_folder_for(file.path)
@@ -312,6 +335,7 @@ def make_own_folder(path: str) -> None:
     Raises:
         Refusal: somebody else made it, or put a link there, and so could turn what we write against us.
     """
+    make_folders(os.path.dirname(path))
     os.makedirs(path, mode=0o700, exist_ok=True)
     found = os.lstat(path)
     # The owner of the folder around it can do as he likes anyhow, and is who a network's disk takes us for.
@@ -321,6 +345,45 @@ def make_own_folder(path: str) -> None:
             f"found {path}, a link or made by another user ({found.st_uid}); wanted a folder of our own; remove it, or "
             "set dest to a place that others cannot write beside"
         )
+
+
+def _made_ours(path: str) -> bool:
+    """Make a file of somebody else ours, who could alter it and keep its size and time; False where we may not."""
+    try:
+        os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
+        os.chmod(path, 0o644)
+    except PermissionError:
+        return False
+    return True
+
+
+def make_folders(path: str) -> None:
+    """Make a folder and those around it, readable by everybody whatever the umask is."""
+    if os.path.isdir(path):
+        return
+    make_folders(os.path.dirname(path))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o755)
+        os.chmod(path, 0o755)
+
+
+def take_lock(handle: int, flags: int, place: str) -> None:
+    """Lock an open file.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+        Refusal: the file system knows no locks.
+    """
+    try:
+        fcntl.flock(handle, flags)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise Refusal(
+            f"the file system of {place} knows no locks ({os.strerror(error.errno or 0)}), as Lustre without its mount "
+            "option flock; wanted them, so that two runs do not write at once; mount it with that option, or set dest "
+            "to another disk"
+        ) from None
 
 
 def _is_at(handle: int, path: str) -> bool:

@@ -430,6 +430,9 @@ class Transfer:
             if isinstance(error, OSError) and error.errno in FULL:
                 raise self._disk_full(error) from None
             word = reason(error)
+        except ServerRefusal:
+            if not errand.taken_over:
+                raise
         with self._lock:
             if errand.taken_over:
                 return
@@ -495,7 +498,10 @@ class Transfer:
                 url, known = part.location or part.url, ""
                 continue
             return self._odd(errand, verdict, url), transfer.retry_after(answered, time.time())
-        return f"more than {HOPS} redirects", None
+        raise ServerRefusal(
+            f"{part.file.path}: {_asked(part)} redirects more than {HOPS} times; wanted the file; set endpoint to "
+            "another"
+        )
 
     def _redirected(self, part: Part, url: str, location: str) -> str:
         """Return where a redirect leads."""
