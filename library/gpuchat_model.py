@@ -61,7 +61,8 @@ options:
     description:
       - Shell patterns of the files to bring, whose C(*) crosses folders; one that ends in a slash stands for all below.
       - Without them everything is fetched but pickled weights (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl)), which can
-        run code when they are loaded.
+        run code when they are loaded, weights of other engines, and second copies of the weights, which vLLM does not
+        read.
     type: list
     elements: str
     default: []
@@ -209,7 +210,7 @@ data:
   type: dict
   returned: with O(state=metadata), where the source was asked
 weights_bytes:
-  description: Bytes of weights.
+  description: Bytes of weights that the engine reads; second copies of them are not counted.
   type: int
   returned: success
 start_seconds:

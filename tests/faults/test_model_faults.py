@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import tracemalloc
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_signed_address_that_runs_out_is_asked_for_anew(hub, root, dest, ensur
 
 def test_a_signed_address_that_is_never_any_good_ends_the_run(hub, dest, ensure, monkeypatch):
     hub.faults = [Fault("expire", SHARDS, requests=0)]
-    with pytest.raises(Refusal, match="delivered nothing new, the last with 403 from an address that had run out"):
+    with pytest.raises(Refusal, match="to which .* redirects, answered with status 403 to each new address"):
         ensure()
     assert not dest.exists()
 
@@ -398,6 +399,8 @@ def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, ensur
 
     monkeypatch.setattr(transfer, "FAST", fast)
     monkeypatch.setattr(transfer, "more_helps", more_helps)
+    for shard in (root / REPO).glob("*.safetensors"):
+        shard.unlink()
     write_model(root / REPO, shards=1)
     hub.faults = [Fault("slow", SHARDS, rate=MEBIBYTE)]
     ensure()
@@ -409,3 +412,93 @@ def test_a_file_gets_more_connections_where_they_are_slow(hub, root, dest, ensur
 def test_a_rate_is_kept(ensure):
     result = ensure(rate_limit="20M")
     assert result["seconds"] > 0.8 * result["bytes_total"] / 20e6
+
+
+@pytest.mark.parametrize("stop", [None, 4])
+def test_a_web_page_in_the_place_of_bytes_costs_none_of_those_that_are_there(hub, root, dest, ensure, stop):
+    hub.faults = [Fault("page", SHARDS, skip=4, times=stop)]
+    fetched = 0
+    if stop is None:
+        with pytest.raises(Refusal, match=r"does not arrive: .* the last with a web page \(text/html\).*stays"):
+            ensure(workers=1)
+        fetched = hub.log.bytes_sent(f"{REPO}/*") - 4 * 2000
+        hub.faults = []
+    result = ensure(workers=1)
+    assert tree(dest) == wanted(root / REPO)
+    assert hub.log.repeated_bytes(SHARDS) == 0
+    assert fetched == 0 or result["bytes_fetched"] < result["bytes_total"] - MEBIBYTE
+
+
+def test_a_range_that_is_ignored_once_costs_none_of_the_bytes_that_are_there(hub, root, dest, ensure):
+    hub.faults = [Fault("ignore_range", SHARD, skip=4, times=1)]
+    result = ensure(workers=1)
+    assert tree(dest) == wanted(root / REPO)
+    assert result["bytes_fetched"] == result["bytes_total"]
+
+
+@pytest.mark.parametrize("status", [403, 401, 404])
+def test_a_content_host_that_gives_nothing_is_named_soon(hub, dest, ensure, status):
+    hub.faults = [Fault("status", SHARDS, status=status)]
+    begin = time.monotonic()
+    with pytest.raises(Refusal, match=f"{hub.cdn_url}, to which {hub.url}.* status {status} .*let this host reach"):
+        ensure()
+    assert time.monotonic() - begin < 15
+    assert not dest.exists()
+
+
+def test_a_content_host_that_cannot_be_reached_is_named(root, ensure):
+    with (
+        Hub(root, cdn_url="http://127.0.0.3:9") as hub,
+        pytest.raises(
+            Refusal, match=r"does not arrive.*which redirects to http://127\.0\.0\.3:9\) .*Connection refused"
+        ),
+    ):
+        ensure(endpoint=[hub.url])
+
+
+LIMIT = '"api";r=0;t=25'
+
+
+@pytest.mark.parametrize("stage", ["api", "bytes"])
+def test_the_end_of_a_rate_limits_window_is_waited_for(hub, root, dest, ensure, monkeypatch, stage):
+    asked = []
+    monkeypatch.setattr(transfer_runner.transfer, "backoff", lambda attempt, wait, chance: asked.append(wait) or 0.01)
+    pattern = SHARD if stage == "bytes" else "*/tree/*"
+    hub.faults = [Fault("status", pattern, stage=stage, status=429, rate_limit=LIMIT, times=1)]
+    ensure()
+    assert asked == [25.0]
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("stage", ["api", "bytes"])
+def test_an_hour_of_patience_is_told_at_once(hub, dest, ensure, stage):
+    hub.faults = [Fault("status", "*", stage=stage, status=429, retry_after="3600")]
+    begin = time.monotonic()
+    with pytest.raises(Refusal, match="asks for 3600 s of patience"):
+        ensure()
+    assert time.monotonic() - begin < 15
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_idle_connection_does_the_rest_of_one_that_trickles(hub, root, dest, ensure, source, monkeypatch):
+    monkeypatch.setattr(transfer, "SLOW_SECONDS", 1.0)
+    hub.faults = [Fault("slow", SHARD, skip=3, times=1, rate=1000)]
+    begin = time.monotonic()
+    ensure(source=source)
+    assert time.monotonic() - begin < 20
+    assert tree(dest) == wanted(root / REPO)
+    assert hub.log.repeated_bytes(SHARD) <= transfer_runner.CHUNK
+
+
+def test_a_disk_without_room_for_a_journal_ends_the_run_and_says_so(hub, root, dest, ensure, monkeypatch):
+    def full(*_words):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        with pytest.raises(Refusal, match=f"the disk of {dest} is full .*free some and run again, or set dest"):
+            ensure()
+    assert not dest.exists()
+    ensure()
+    assert tree(dest) == wanted(root / REPO)

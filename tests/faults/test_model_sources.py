@@ -9,6 +9,8 @@ import errno
 import json
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 
 import pytest
@@ -175,7 +177,7 @@ def test_a_change_of_what_is_asked_for_adds_and_removes(hub, root, dest, ensure)
 def test_check_mode_tells_files_and_bytes_and_fetches_none(hub, dest, ensure, source):
     result = ensure(check=True, source=source)
     assert (result["changed"], result["bytes_to_fetch"], result["bytes_fetched"]) == (True, result["bytes_total"], 0)
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     assert not dest.parent.exists()
     after = result["diff"][0]["after"]
     assert "model-00001-of-00002.safetensors  3145912 bytes  sha256:" in after
@@ -213,7 +215,7 @@ def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, en
     assert (result["changed"], result["config"]["model_type"]) == (False, "llama")
     assert result["weights_bytes"] == 2 * 3145912
     assert set(result["data"]) == {"config.json", "tokenizer_config.json"}
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     assert not dest.parent.exists()
 
 
@@ -429,15 +431,48 @@ def test_a_model_is_readable_by_everybody(ensure, dest):
     assert {path.stat().st_mode & 0o777 for path in [dest, *dest.rglob("*")] if path.is_dir()} == {0o755}
 
 
-def test_shards_that_are_not_those_of_their_index_are_refused(root, dest, ensure):
+def place(root, tensor, shard="model-00002-of-00002.safetensors"):
+    """Let the index name a tensor."""
     index = json.loads((root / REPO / "model.safetensors.index.json").read_text())
-    index["weight_map"]["layers.9.weight"] = "model-00002-of-00002.safetensors"
+    index["weight_map"][tensor] = shard
     (root / REPO / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+LOOKED_AT = 2 * hub_runner.HEAD  # the headers of two shards
+CALLS = [{}, {"check": True}, {"state": "metadata"}]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_tensor_that_the_engine_needs_and_no_shard_holds_is_known_before_the_fetch(
+    hub, root, dest, ensure, source, call
+):
+    place(root, "layers.9.weight")
     with pytest.raises(
-        Refusal, match="lacks 1 tensors that model.safetensors.index.json places there, layers.9.weight"
+        Refusal, match="lacks 1 tensors that model.safetensors.index.json places there, layers.9.weight .* verify to"
     ):
-        ensure()
+        ensure(source=source, **call)
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     assert not dest.exists()
+    assert "layers.9.weight" in ensure(source=source, verify="never", **call)["warnings"][0]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("tensor", "shard"),
+    [("mtp.fc.weight", "2-of-00002"), ("layers.0.weight", "2-of-00002"), ("lm_head.weight", "1-of-00002")],
+)
+def test_a_tensor_in_the_wrong_place_that_does_no_harm_is_a_warning(root, dest, ensure, call, tensor, shard):
+    (root / REPO / "config.json").write_text('{"model_type": "llama", "tie_word_embeddings": true}')
+    place(root, tensor, f"model-0000{shard}.safetensors")
+    assert tensor in ensure(**call)["warnings"][0]
+    assert call or tree(dest) == wanted(root / REPO)
+
+
+def test_the_headers_that_were_looked_at_are_not_fetched_again(hub, root, ensure):
+    result = ensure()
+    assert hub.log.repeated_bytes(f"{REPO}/*.safetensors") == 0
+    assert result["bytes_fetched"] == result["bytes_total"]
 
 
 def test_a_damaged_header_is_refused_though_its_hash_is_right(root, dest, ensure):
@@ -554,7 +589,7 @@ def test_a_shard_that_the_hub_lacks_is_reported_before_a_byte_is_fetched(hub, ro
     for call in ({"state": "metadata"}, {"check": True}, {}):
         with pytest.raises(Refusal, match=r"names the shard model-00002-of-00002\.safetensors"):
             ensure(**call)
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
     ensure(exclude=["model-00002*"])
 
 
@@ -577,7 +612,7 @@ def test_a_file_of_others_in_the_way_is_named_and_stays(hub, dest, ensure, forei
     with pytest.raises(Refusal, match=f"{foreign}, which is none of ours and in the way.*move it elsewhere"):
         ensure()
     assert (dest / foreign).read_text() == "mine"
-    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= LOOKED_AT
 
 
 def test_absent_removes_a_model_that_a_run_left_between_two_renames(dest, ensure):
@@ -696,3 +731,91 @@ def test_files_with_odd_names_are_brought(root, dest, ensure, source):
             (folder / name).write_text(name)
     ensure(source=source)
     assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_second_copy_of_the_weights_is_neither_fetched_nor_counted(hub, root, dest, ensure, source):
+    for name in ("consolidated.safetensors", "original/model.safetensors"):
+        shutil.copy(root / REPO / "model-00001-of-00002.safetensors", root / REPO / name)
+    shown = ensure(source=source, state="metadata")
+    assert shown["weights_bytes"] == 2 * 3145912
+    done = ensure(source=source)
+    assert done["weights_bytes"] == shown["weights_bytes"] == ensure(source=source)["weights_bytes"]
+    assert tree(dest) == wanted(root / REPO, "consolidated.safetensors", "original/model.safetensors")
+    assert ensure(dest=str(dest), source="path", repo="")["weights_bytes"] == 2 * 3145912
+    everything = {"include": ["*"], "exclude": ["*.bin"]}
+    assert ensure(source=source, **everything)["weights_bytes"] == 2 * 3145912
+    assert ensure(source=source, **everything)["weights_bytes"] == 2 * 3145912
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("call", [{}, {"check": True}, {"state": "metadata"}])
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        ({"pytorch_model.bin": "x"}, r"pickle form alone.*set repo .* include to \['\*\.bin'"),
+        ({"x-Q4_K_M.gguf": "x", "x-Q8_0.gguf": "x"}, "2 GGUF quantizations.*set include"),
+        ({"adapter_config.json": '{"base_model_name_or_path": "acme/base"}', "adapter_model.safetensors": "x"},
+            "set repo to acme/base"),
+        ({"README.md": "x"}, "no weights"),
+    ],
+)  # fmt: skip
+def test_what_is_no_model_is_refused_before_a_byte_is_fetched(hub, root, dest, ensure, call, files, word):
+    shutil.rmtree(root / REPO)
+    for name, text in {"config.json": "{}", **files}.items():
+        (root / REPO).mkdir(exist_ok=True)
+        (root / REPO / name).write_text(text)
+    with pytest.raises(Refusal, match=word):
+        ensure(**call)
+    assert not dest.parent.exists()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_name_that_the_disk_cannot_take_is_refused_before_a_byte_is_fetched(hub, dest, ensure, monkeypatch, call):
+    pages = hub_runner._pages
+    long = store_runner.ModelFile("docs/" + "x" * 256, 5)
+    monkeypatch.setattr(hub_runner, "_pages", lambda *words: (*pages(*words), long))
+    with pytest.raises(Refusal, match="of 256 bytes, in the listing; wanted 255 at most.* set exclude"):
+        ensure(**call)
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+    assert not dest.parent.exists()
+    ensure(**call, exclude=["docs/xxx*"])
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_a_name_that_does_not_resolve_is_told_in_the_resolvers_own_words(library, ensure, monkeypatch, request):
+    if not library:
+        request.getfixturevalue("without_library")
+
+    def unknown(*_words, **_more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(
+        Refusal, match=r"http://hub\.corp cannot be reached \(gaierror: Name or service not known\).*proxy"
+    ):
+        ensure(state="metadata", endpoint=["http://hub.corp"])
+
+
+@pytest.fixture
+def corporate(root, tmp_path):
+    """A hub behind a certificate that a company's own authority signed."""
+    key, crt = str(tmp_path / "key"), str(tmp_path / "crt")
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*words, "-keyout", key, "-out", crt], check=True, capture_output=True)
+    with Hub(root) as hub:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(crt, key)
+        server = hub._servers[0]
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield hub.url.replace("http:", "https:")
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_a_certificate_of_an_unknown_authority_is_told_in_openssls_own_words(library, ensure, corporate, request):
+    if not library:
+        request.getfixturevalue("without_library")
+    with pytest.raises(
+        Refusal, match=f"{corporate} cannot be reached .*certificate verify failed: self.signed.*set gpuchat_ca_files"
+    ):
+        ensure(state="metadata", endpoint=[corporate])

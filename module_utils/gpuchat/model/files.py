@@ -19,10 +19,18 @@ FORMAT = 1
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Weights whose loading can run code; left out unless ``include`` asks for them."""
 
-SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json")
+OTHER_ENGINES = ("*.onnx", "*.onnx_data*", "*.msgpack", "*.h5", "*.ot", "*.tflite", "*.mlmodel", "*.mlpackage/*")
+"""Weights that vLLM cannot read; left out unless ``include`` asks for them."""
+
+SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
 INDEX_ENDING = ".safetensors.index.json"
 MAXIMUM_HEADER = 100_000_000
 """Longest header (bytes) that safetensors itself accepts."""
+
+LONGEST_PATH = 4095
+"""Most bytes of a path on Linux."""
+
+SHOWN_OF_NAME = 40
 
 LARGEST_GIT_BLOB = 64 << 20
 """Up to here (bytes) git's own SHA-1 is computed too: hubs keep larger files as LFS objects with a SHA-256."""
@@ -114,11 +122,18 @@ def wanted_as_recorded(manifest: Manifest) -> Wanted:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds at a commit; ``place`` is the endpoint that said so."""
+    """What a source holds at a commit.
+
+    Attributes:
+        files: those that are asked for.
+        place: the endpoint that said so.
+        left_out: the paths of the others.
+    """
 
     commit: str
     files: tuple[ModelFile, ...]
     place: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def bytes_total(self) -> int:
@@ -189,6 +204,37 @@ def checked_path(path: str) -> str:
     return path
 
 
+def check_lengths(paths: Iterable[str], folder: str, longest: int) -> None:
+    """Refuse names that a file system cannot take, before a byte is fetched.
+
+    Args:
+        paths: of the files to be fetched.
+        folder: where they are to lie.
+        longest: most bytes of one name there.
+
+    Raises:
+        Refusal: a name, or the path to it, is too long; with what to leave out.
+    """
+    for path in paths:
+        name = max(path.split("/"), key=lambda part: len(part.encode()))
+        count, whole = len(name.encode()), len(f"{folder}/{path}".encode())
+        if count <= longest and whole <= LONGEST_PATH:
+            continue
+        found, most = (count, longest) if count > longest else (whole, LONGEST_PATH)
+        whose, shorter = ("", "") if count > longest else (" with its folders", ", or dest to a shorter path")
+        pattern = f"{path[: path.index(name) + SHOWN_OF_NAME]}*"
+        raise Refusal(
+            f"found the file name {name[:SHOWN_OF_NAME]!r} and so on, of {found} bytes{whose}, in the listing; wanted "
+            f"{most} at most, as the file system of {folder.rpartition('/')[0]} takes them; set exclude to "
+            f"[{pattern!r}] to leave it out{shorter}"
+        )
+
+
+def printable(text: str) -> str:
+    """Return a text in which what would steer a terminal is written out; lines stay lines."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+
+
 def folders_of(path: str) -> list[str]:
     """Return the folders that a path leads through, the innermost last."""
     parts = path.split("/")
@@ -199,8 +245,8 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     """Return the files that are asked for, in the order of their paths.
 
     A pattern is a shell pattern whose ``*`` crosses folders, as the hubs' own clients have it; one that ends in a
-    slash stands for all below it. Without ``include`` everything is asked for but pickled weights, git's own files,
-    and our manifest.
+    slash stands for all below it. Without ``include`` everything is asked for but pickled weights, those of other
+    engines, git's own files, and our manifest.
 
     Raises:
         Refusal: two entries for one path, or a path that leads out of the folder.
@@ -222,10 +268,15 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     return tuple(sorted(wanted, key=lambda file: file.path))
 
 
+def others_of(files: Iterable[ModelFile], asked_for: Iterable[ModelFile]) -> tuple[str, ...]:
+    """Return the paths of the files that are not asked for."""
+    return tuple(sorted({file.path for file in files} - {file.path for file in asked_for}))
+
+
 def _is_asked_for(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     if path == MANIFEST or path == ".gitattributes" or matches(path, exclude):
         return False
-    return matches(path, include) if include else not matches(path, PICKLES)
+    return matches(path, include) if include else not matches(path, (*PICKLES, *OTHER_ENGINES))
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
@@ -350,22 +401,25 @@ def check_shards(
     return placed
 
 
-def check_index(
+def misplaced_tensors(
     path: str,
     index: object,
     tensors: Mapping[str, frozenset[str]],
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-) -> None:
-    """Refuse shards that are not those of their index; as ``check_shards``, with the tensors of each file by path.
+) -> dict[str, str]:
+    """Return the tensors that an index places where they are not, with the file that it names.
+
+    As ``check_shards``; `tensors` holds those of each file whose header is known, by path.
 
     Raises:
-        Refusal: a shard is missing, or lacks a tensor that the index places there.
+        Refusal: it is no index, or a shard is missing.
     """
-    for where, named in sorted(check_shards(path, index, tensors, include, exclude).items()):
-        missing = sorted(named - tensors[where])
-        if missing:
-            raise Refusal(f"{where} lacks {len(missing)} tensors that {path} places there, {missing[0]} among them")
+    return {
+        tensor: shard
+        for shard, named in sorted(check_shards(path, index, tensors, include, exclude).items())
+        for tensor in sorted(named - tensors[shard])
+    }
 
 
 def with_proof(file: ModelFile, sha256: str, mtime_ns: int) -> ModelFile:

@@ -10,18 +10,21 @@ import http.cookiejar
 import json
 import os
 import random
+import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
 
 from ..core.errors import Refusal
 from . import transfer
-from .files import Listing, ModelFile, Wanted, chosen, digest_of, is_small_json, verified
+from .files import Listing, ModelFile, Wanted, chosen, digest_of, header_length, is_small_json, others_of, verified
 from .hubs import (
     COMMIT,
     MODELSCOPE_WALK,
@@ -39,6 +42,7 @@ from .hubs import (
     read_tree,
     token_origin,
 )
+from .weights import engine_files
 
 try:
     import requests
@@ -56,6 +60,15 @@ PAGES = 10_000
 LISTING_ATTEMPTS = 5
 SMALL_BODY = 1 << 16
 LARGEST_DATA = 256 << 20
+HEAD = 128 << 10
+"""Bytes that hold most safetensors headers whole."""
+
+PIECE = 4 << 10
+LARGEST_HEAD = 8 << 20
+HEADS_AT_ONCE = 8
+HEADS_SECONDS = 20.0
+"""How long a look at the headers may take."""
+
 FAILURES: tuple[type[Exception], ...] = (OSError, http.client.HTTPException)
 """What a broken connection raises below requests, whose own exceptions are OSErrors."""
 
@@ -130,7 +143,7 @@ class Asker:
         self, session: Any, url: str, attempts: int = LISTING_ATTEMPTS, silent: float = SILENT_SECONDS
     ) -> tuple[Reply, bytes]:
         """Return an answer and its body, after waiting and asking again where the server asks for patience."""
-        reply, body = Reply(0, {}, "not asked"), b""
+        reply, body, waited = Reply(0, {}, "not asked"), b"", 0.0
         for attempt in range(1, attempts + 1):
             try:
                 reply, body, _url = self.follow(session, url, silent)
@@ -141,6 +154,9 @@ class Asker:
             if not patient or attempt == attempts:
                 break
             wait = transfer.retry_after(reply.headers, time.time())
+            if wait is not None and waited + wait > transfer.LONGEST_WAIT:
+                return replace(reply, error=f"asks for {wait:.0f} s of patience"), body
+            waited += wait or 0.0
             time.sleep(transfer.backoff(attempt, wait, random.random()))
         return reply, body
 
@@ -229,7 +245,10 @@ def reason(error: Exception) -> str:
         if not isinstance(deeper, BaseException):
             break
         inner = deeper
-    text = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)
+    if isinstance(inner, (socket.gaierror, ssl.SSLError)):  # whose numbers are none of the system's
+        text = str(inner.strerror or inner).partition(" (_ssl.c")[0]
+    else:
+        text = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)
     return f"{type(inner).__name__}: {text.rpartition('>: ')[2]}"[:200] if text else type(inner).__name__
 
 
@@ -277,26 +296,89 @@ def find(asker: Asker, wanted: Wanted, given: Sequence[str], small_files: bool =
         try:
             listing = _listing(asker, session, hub, wanted)
             data = _small_files(asker, session, hub, listing) if small_files else {}
-            return Found(hub, listing, data)
+            return Found(hub, engine_files(listing, data, wanted.include), data)
         except Refusal as refusal:
             words.append(str(refusal))
     raise no_endpoint(words)
 
 
-def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float) -> str:
-    """Return the commit that a revision stands for now, empty where the first endpoint does not say so at once."""
+def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float, recorded: str = "") -> str:
+    """Return the commit that a revision stands for now, empty where the first endpoint does not say so at once.
+
+    Where a hub names no commit, the record holds a digest of its listing: while that is the same, so is the commit.
+    """
     hub = hubs_for(wanted, given)[0]
-    try:
+    with contextlib.suppress(Refusal):
         reply, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
         if reply.status != 200:
             return ""
         if hub.source == "huggingface":
             return read_commit(body, hub.endpoint)
-        return (
-            read_modelscope_page(body, hub.endpoint).commit if hub.source == "modelscope" else read_tree(body, hub)[0]
-        )
-    except Refusal:
-        return ""
+        if hub.source == "http":
+            return read_tree(body, hub)[0]
+        page = read_modelscope_page(body, hub.endpoint)
+        digest = "" if page.cut else digest_of(page.files)
+        return digest if digest == recorded else page.commit or digest
+    return ""
+
+
+def heads_of(asker: Asker, files: Mapping[str, ModelFile], silent: float) -> dict[str, bytes]:
+    """Return the first bytes of safetensors files, their headers among them, by path.
+
+    Only a look: of what does not come soon, or not as asked, there may be less or nothing.
+
+    Args:
+        asker: who asks.
+        files: the files by their addresses.
+        silent: how long each may take to answer (seconds).
+    """
+    found: dict[str, bytes] = {}
+    left = deque(files.items())
+    end = time.monotonic() + HEADS_SECONDS
+
+    def look() -> None:
+        session = asker.session()
+        while left and time.monotonic() < end:
+            with contextlib.suppress(IndexError, Refusal):
+                url, file = left.popleft()
+                head = _some_bytes(asker, session, url, (0, min(file.size, HEAD)), silent, end)
+                length = header_length(head, file.size)
+                if len(head) == HEAD < length <= LARGEST_HEAD:
+                    head += _some_bytes(asker, session, url, (HEAD, length), silent, end)
+                found[file.path] = head
+
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(min(HEADS_AT_ONCE, len(files)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=max(0.0, end - time.monotonic()))
+    return dict(found)
+
+
+def _some_bytes(asker: Asker, session: Any, url: str, span: tuple[int, int], silent: float, end: float) -> bytes:
+    """Return some bytes of a file, as many as come; b'' where the server gives others."""
+    begin, stop = span
+    asked = {"Range": f"bytes={begin}-{stop - 1}"}
+    came = bytearray()
+    for _hop in range(HOPS):
+        with contextlib.suppress(*FAILURES), asker.open(session, url, asked, silent) as answer:
+            headers = lower(answer.headers)
+            if answer.status_code in (301, 302, 303, 307, 308) and headers.get("location"):
+                url = urljoin(url, headers["location"])
+                continue
+            if answer.status_code in (429, 503):
+                wait = transfer.backoff(1, transfer.retry_after(headers, time.time()), random.random())
+                if time.monotonic() + wait < end:
+                    time.sleep(wait)
+                    continue
+            if answer.status_code == 206 and headers.get("content-range", "").startswith(f"bytes {begin}-{stop - 1}/"):
+                while len(came) < stop - begin:
+                    piece = answer.raw.read(min(PIECE, stop - begin - len(came)), decode_content=False)
+                    if not piece:
+                        break
+                    came += piece
+        break
+    return bytes(came)
 
 
 def _must(asker: Asker, session: Any, hub: Hub, url: str) -> tuple[Reply, bytes]:
@@ -323,7 +405,7 @@ def _listing(asker: Asker, session: Any, hub: Hub, wanted: Wanted) -> Listing:
             f"{hub.endpoint} holds {len(files)} files of {hub.repo}, none of which is asked for; set include and "
             "exclude"
         )
-    return Listing(commit, asked_for, hub.endpoint)
+    return Listing(commit, asked_for, hub.endpoint, others_of(files, asked_for))
 
 
 def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile, ...]:

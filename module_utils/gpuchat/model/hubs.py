@@ -241,19 +241,29 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
     if not isinstance(data, dict) or value.get("Success") is False:  # type: ignore[attr-defined]
         word = value.get("Message", "") if isinstance(value, dict) else ""
         raise Refusal(f"{place} gave no list of files: {word or 'no word why'}; set repo, revision and endpoint")
-    files, folders = [], []
+    if "Files" in data and data["Files"] is None:  # with status 200: what this hub says to a name that it does not know
+        raise Refusal(f"{place} knows no such revision; wanted a branch, a tag or a commit of it; set revision")
+    files, folders, revisions = [], [], set()
     try:
         for entry in data.get("Files") or []:
+            revisions.add(str(entry.get("Revision") or ""))
             if entry.get("Type") == "tree":
                 folders.append(str(entry["Path"]))
             elif entry.get("Mode") in ("120000", 120000):
                 raise Refusal(f"{place} lists {entry.get('Path')!r} as a link; wanted files and folders alone")
             else:
                 files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
-        latest = data.get("LatestCommitter") or {}
-        return ModelScopePage(tuple(files), tuple(folders), str(latest.get("Id") or ""))
+        return ModelScopePage(tuple(files), tuple(folders), _modelscope_commit(data.get("LatestCommitter"), revisions))
     except MALFORMED as error:
         raise _odd_entry(place, error) from None
+
+
+def _modelscope_commit(latest: Any, revisions: Iterable[str]) -> str:
+    """Return the commit of a listing: the hub may say its beginning alone, and each file the commit that changed it."""
+    values = latest or {}
+    short = str(values.get("ShortId") or "")
+    whole = [one for one in sorted(revisions) if short and COMMIT.fullmatch(one) and one.startswith(short)]
+    return str(values.get("Id") or "") or (whole[0] if whole else short)
 
 
 def read_tree(body: bytes, hub: Hub) -> tuple[str, tuple[ModelFile, ...]]:
@@ -302,6 +312,17 @@ class Reply:
         return f"{self.status or 'no answer'}{f' ({text})' if text else ''}"
 
 
+def connection_hint(error: str) -> str:
+    """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
+    if "gaierror" in error:
+        return "let this host resolve the name, or set gpuchat_proxy to a proxy that does"
+    if "certificate" in error.lower():
+        return "where a proxy or a CA of your own signs, set gpuchat_ca_files to its certificate"
+    if "proxy" in error.lower():
+        return "set gpuchat_proxy, or https_proxy and no_proxy of this host, to a proxy that lets it through"
+    return ""
+
+
 def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     """Return the sentence that says what an answer other than 200 means and what to set."""
     code = reply.headers.get("x-error-code", "")
@@ -329,7 +350,11 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     if reply.status == 404:
         return f"{at}: it does not exist there; set repo, revision and endpoint"
     if reply.status == 0:
-        return f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoint to one, or to a mirror"
+        cure = connection_hint(reply.error)
+        also = f", or {cure}" if cure else ""
+        return (
+            f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoint to one, or to a mirror{also}"
+        )
     return f"{at}; wanted a hub that answers; try again later, or set endpoint to another"
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 
 from ..core import host
 from ..core.errors import Refusal
-from .store_runner import make_own_folder
+from .store_runner import make_own_folder, take_lock
 from .transfer import Progress
 
 FORSAKEN_SECONDS = 30.0
@@ -83,7 +83,12 @@ class Job:
 
     def _start(self, work: Callable[[Report], Result]) -> None:
         handle = os.open(f"{self._base}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX)  # the child's too: it ends with the child, however that ends
+        try:
+            take_lock(handle, fcntl.LOCK_EX, self._folder)  # the child's too: it ends with the child, however that ends
+        except Refusal:
+            os.close(handle)
+            self._remove()
+            raise
         if os.fork():
             os.close(handle)
             return

@@ -26,10 +26,13 @@ class Journal:
     """
 
     def __init__(self, path: str, size: int, spans: Sequence[Span]) -> None:
-        """Make the journal of a part of `size` bytes anew, of which some ranges are there."""
-        length = 16 * (size // transfer.SHORTEST + len(spans) + 1024)
+        """Make the journal of a part of `size` bytes anew, of which some ranges are there.
+
+        Its space is taken beforehand: a page of memory for which a full disk has no room kills the process.
+        """
+        length = 16 * (size // transfer.SHORTEST + len(spans) + (1024 if size > transfer.SHORTEST else 64))
         with open(f"{path}.new", "w+b") as file:
-            file.truncate(length)
+            os.posix_fallocate(file.fileno(), 0, length)
             file.writelines(number.to_bytes(8, "little") for begin, end in spans for number in (begin, end - begin))
             file.flush()
             self._map = mmap.mmap(file.fileno(), length)
@@ -85,10 +88,24 @@ def merged(spans: Sequence[Span]) -> list[Span]:
     return merged
 
 
-def gathered(store: Store, file: ModelFile, key: str) -> int:
-    """Return how many bytes of a file wait from earlier runs."""
+def begin_with(store: Store, file: ModelFile, key: str, head: bytes) -> int:
+    """Begin a part with the first bytes of its file, unless it has begun; return how many were taken."""
+    part = store.part(key)
+    if not head or os.path.exists(part):
+        return 0
+    with open(part, "wb") as beginning:
+        os.chmod(part, 0o644)
+        beginning.write(head)
+        beginning.truncate(file.size)
+    Journal(f"{part}.ranges", file.size, [(0, len(head))]).close()
+    return len(head)
+
+
+def gathered(store: Store, file: ModelFile, key: str, from_start: bool = False) -> int:
+    """Return how many bytes of a file wait from earlier runs; with `from_start`, before the first gap."""
     if os.path.exists(store.done(key)):
         return file.size
     if not os.path.exists(store.part(key)):
         return 0
-    return sum(end - begin for begin, end in read_journal(f"{store.part(key)}.ranges", file.size))
+    spans = read_journal(f"{store.part(key)}.ranges", file.size)
+    return transfer.frontier(file.size, spans) if from_start else sum(end - begin for begin, end in spans)

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 from ..core.units import human
 from .files import Listing, Manifest, ModelFile, Status, Wanted, folders_of, intact, with_proof
+from .weights import WEIGHT_ENDINGS, weights_in
 
-WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
 OTHER_KINDS = (
     ("adapter_config.json", ", but an adapter, which goes on top of the model that its adapter_config.json names"),
     (".gguf", ", but GGUF weights, which were made from a model in another layout"),
@@ -30,11 +30,6 @@ SPARE_BYTES = 256 << 20
 """Left free on the disk beside the model, for the manifest, journals and everybody else."""
 
 
-def weights_in(sizes: Mapping[str, int]) -> int:
-    """Return the bytes of weights among files, by their endings."""
-    return sum(size for name, size in sizes.items() if name.endswith(WEIGHT_ENDINGS))
-
-
 def start_seconds(weights_bytes: int) -> int:
     """Return the longest time (seconds) that an engine may take from its start to its first healthy answer."""
     return ENGINE_START_SECONDS + weights_bytes // READING_BYTES_PER_SECOND
@@ -49,6 +44,7 @@ class Folder:
         config: config.json as data.
         unreadable: files that only their owner may read.
         outside: links that lead out of the folder, which alone the engine sees.
+        shards: the shards that each index names.
     """
 
     path: str
@@ -56,10 +52,11 @@ class Folder:
     config: Mapping[str, object] | None
     unreadable: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    shards: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def weights_bytes(self) -> int:
-        return weights_in(self.sizes)
+        return weights_in(self.sizes, self.shards)
 
     @property
     def start_seconds(self) -> int:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,18 +21,23 @@ from . import hub_runner
 from .files import (
     INDEX_ENDING,
     MANIFEST,
+    Listing,
     Manifest,
     ModelFile,
     Status,
     Wanted,
+    check_safetensors,
     check_shards,
+    header_length,
     intact,
+    misplaced_tensors,
+    printable,
     wanted_as_recorded,
     with_proof,
 )
 from .hubs import COMMIT, DEFAULT_REVISION
 from .job_runner import Job, Report, Result, forget_old
-from .journal_runner import gathered
+from .journal_runner import begin_with, gathered
 from .plan import (
     Folder,
     ModelPlan,
@@ -42,12 +47,12 @@ from .plan import (
     plan_model,
     short,
     start_seconds,
-    weights_in,
 )
 from .source_runner import FolderSource, GitSource, HubSource, Source
-from .store_runner import Store, check_weights, hash_file
+from .store_runner import FULL, Store, check_weights, disk_full, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
+from .weights import INDEXES, check_model, check_tensors, shards_of, weights_in
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
@@ -63,18 +68,35 @@ def ensure(params: Params, check: bool) -> Result:
     """
     begin = time.monotonic()
     states = {"present": _present, "metadata": _present, "export": _export, "absent": _absent}
-    with _plain_words():
-        result = states[str(params["state"])](params, check)
+    with _plain_words(str(params["dest"])):
+        try:
+            result = states[str(params["state"])](params, check)
+        except Refusal as refusal:
+            if printable(str(refusal)) == str(refusal):
+                raise
+            raise Refusal(printable(str(refusal))) from None
+    result.update((key, _shown(result[key])) for key in ("msg", "diff", "warnings") if key in result)
     result.setdefault("seconds", round(time.monotonic() - begin, 3))
     return result
 
 
+def _shown(value: object) -> object:
+    """Return what a terminal is to show: a file's name may hold anything."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, list) else value
+
+
 @contextlib.contextmanager
-def _plain_words() -> Iterator[None]:
+def _plain_words(dest: str) -> Iterator[None]:
     """Say what the disk refused."""
     try:
         yield
     except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(error, dest) from error
         where = f" at {error.filename}" if error.filename else ""
         raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
 
@@ -96,7 +118,12 @@ def read(path: str) -> Folder | None:
     unreadable = tuple(sorted(name for name, status in found.items() if not status.st_mode & stat.S_IROTH))
     root = os.path.realpath(path) + os.sep
     outside = tuple(sorted(name for name in found if not os.path.realpath(os.path.join(path, name)).startswith(root)))
-    return Folder(path, sizes, host.read_json(os.path.join(path, "config.json")) or None, unreadable, outside)
+    config = host.read_json(os.path.join(path, "config.json")) or None
+    return Folder(path, sizes, config, unreadable, outside, _shards_in(path, sizes))
+
+
+def _shards_in(folder: str, there: Container[str]) -> dict[str, frozenset[str]]:
+    return shards_of({name: host.read_json(os.path.join(folder, name)) for name in INDEXES if name in there})
 
 
 @dataclass(frozen=True)
@@ -107,12 +134,16 @@ class LocalState:
     files: Mapping[str, Status]
 
     @classmethod
-    def read(cls, store: Store, verify: str) -> LocalState:
-        """Read it; with ``always`` files whose bytes are no longer the recorded ones count as changed."""
+    def read(cls, store: Store, verify: str, before: LocalState | None = None) -> LocalState:
+        """Read it; with ``always`` files whose bytes are no longer the recorded ones count as changed.
+
+        What was read and right a moment `before`, and is as it was, is not read again.
+        """
         manifest, files = store.manifest(), store.files()
+        right = before.files if before is not None and before.manifest == manifest else {}
         if verify == "always":
             for path, file in intact(manifest, files).items():
-                if not hash_file(store.path(path)).fits(file):
+                if right.get(path) != files[path] and not hash_file(store.path(path)).fits(file):
                     files[path] = Status(-1, 0)
         return cls(manifest, files)
 
@@ -168,28 +199,84 @@ def _present(params: Params, check: bool) -> Result:
     store.check_place()
     source = _source(wanted, here, params)
     paths = {file.path for file in source.listing.files}
+    if paths and not wanted.include:
+        check_model(f"{source.place} {wanted.repo}", paths, source.listing.left_out, source.data, wanted.exclude)
+    store.check_names(sorted(paths))
     for path, index in source.data.items():
         if path.endswith(INDEX_ENDING):  # before all is fetched in vain
             check_shards(path, index, paths, wanted.include, wanted.exclude)
     if metadata:
+        _look(source, wanted, store, here, params)
         return _metadata(source)
     return _ensure_from(source, wanted, store, here, params, check, job)
 
 
+def _look(source: Source, wanted: Wanted, store: Store, here: LocalState, params: Params) -> Mapping[str, bytes]:
+    """Compare each index with the headers of its shards before these are fetched; return the headers that came."""
+    shards = shards_of(source.data)
+    trusted = intact(here.manifest, here.files)
+    files = [file for file in source.listing.files if any(file.path in named for named in shards.values())]
+    held = {file.path: store.path(file.path) for file in files if file.path in trusted}
+    held = {file.path: held[file.path] for file in files if file.path in held and trusted[file.path].same_bytes(file)}
+    if len(held) == len(files):
+        return {}
+    heads = {}
+    for file in files:
+        key = _key(file, source.listing, wanted, params)
+        have = file.size if file.path in held else gathered(store, file, key, from_start=True)
+        waiting = store.done(key) if have == file.size else store.part(key)
+        heads[file.path] = read_head(held.get(file.path, waiting), file.size, have)
+    came = source.heads([file for file in files if not heads[file.path]])
+    tensors = {}
+    for file in files:
+        head = heads[file.path] or came.get(file.path, b"")
+        if len(head) >= 8 and len(head) >= header_length(head, file.size):
+            with contextlib.suppress(Refusal):  # by the wire, perhaps: the hash says so later
+                tensors[file.path] = check_safetensors(file.path, file.size, head)
+    for path in shards:
+        index = source.data[path]
+        placed = index["weight_map"] if isinstance(index, dict) else {}
+        known = {"weight_map": {tensor: shard for tensor, shard in placed.items() if shard in tensors}}
+        warning = check_tensors(
+            path,
+            misplaced_tensors(path, known, tensors),
+            frozenset().union(*tensors.values()),
+            source.data.get("config.json"),
+            strict=params["verify"] != "never" and len(tensors) == len(files),
+        )
+        if warning:
+            source.warnings += (warning,)
+    return {path: head for path, head in came.items() if path in tensors or len(head) < hub_runner.HEAD}
+
+
+def _key(file: ModelFile, listing: Listing, wanted: Wanted, params: Params) -> str:
+    """Return the name under which a file's bytes wait."""
+    kind = "-unverified" if params["verify"] == "never" else ""  # not to be taken for verified by a later run
+    return f"{file.key(f'{listing.place} {wanted.repo} {listing.commit}')}{kind}"
+
+
 def _ensure_from(
-    source: Source, wanted: Wanted, store: Store, here: LocalState, params: Params, check: bool, job: Job | None = None
+    source: Source,
+    wanted: Wanted,
+    store: Store,
+    here: LocalState,
+    params: Params,
+    check: bool,
+    job: Job | None = None,
 ) -> Result:
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
-    if check:
-        check_space(plan.bytes_to_take - store.waiting_bytes(), store.free(), store.dest)
+    surely = plan.bytes_to_take if check else sum(take.file.size for take in plan.takes if not take.spare)
+    check_space(surely - store.waiting_bytes(), store.free(), store.dest)
+    heads = _look(source, wanted, store, here, params) if plan.takes else {}
     if check or not plan.plan.changed:
         if not check:
             _tidy(store)
-        return _described(plan, source)
+        keys = {_key(take.file, source.listing, wanted, params): take.file for take in plan.takes}
+        return _described(plan, source, waiting=sum(gathered(store, file, key) for key, file in keys.items()))
 
     def work(report: Report) -> Result:
-        with _plain_words(), store.locked(float(params["lock_seconds"])):
-            return _install(wanted, store, source, params, report)
+        with _plain_words(store.dest), store.locked(float(params["lock_seconds"])):
+            return _install(wanted, store, source, params, report, heads, here)
 
     return work(_report_nothing) if job is None else _waited_for(job, store, params, work)
 
@@ -225,21 +312,27 @@ def _source(wanted: Wanted, here: LocalState, params: Params) -> Source:
     return GitSource(wanted, params) if wanted.source == "git" else HubSource(wanted, here.manifest, params)
 
 
-def _install(wanted: Wanted, store: Store, source: Source, params: Params, report: Report) -> Result:
+def _install(
+    wanted: Wanted,
+    store: Store,
+    source: Source,
+    params: Params,
+    report: Report,
+    heads: Mapping[str, bytes],
+    before: LocalState,
+) -> Result:
     """Fetch what is missing and publish; the folder is locked, and may have changed since we looked."""
     begin = time.monotonic()
     store.recover()
     source.prepare()
-    here = LocalState.read(store, str(params["verify"]))
+    here = LocalState.read(store, str(params["verify"]), before)
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
     if not plan.plan.changed:
         store.tidy()
         return _described(plan, source)
     listing = source.listing
-    unverified = f"{listing.place} {wanted.repo} {listing.commit}"
     settings = _settings(params)
-    kind = "" if settings.verify else "-unverified"  # which a later run that wants proof is not to take for verified
-    keys = {take.file.path: f"{take.file.key(unverified)}{kind}" for take in plan.takes}
+    keys = {take.file.path: _key(take.file, listing, wanted, params) for take in plan.takes}
     store.forget_but(set(keys.values()))
     sha256: dict[str, str] = {}
     for take in plan.takes:
@@ -249,10 +342,13 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     missing = {
         keys[take.file.path]: take.file for take in plan.takes if not os.path.exists(store.done(keys[take.file.path]))
     }
+    waiting = sum(gathered(store, take.file, keys[take.file.path]) for take in plan.takes)
     needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
     check_space(needed, store.free(), store.dest)
     others = [file for file in listing.files if keys.get(file.path, "") not in missing]
+    looked_at = sum(begin_with(store, file, key, heads.get(file.path, b"")) for key, file in missing.items())
     fetched = source.fetch(store, missing, others, settings, report)
+    count = looked_at + fetched.count
     sha256.update(fetched.sha256)
     files, sources = [], {}
     for keep in plan.keeps:
@@ -276,18 +372,21 @@ def _install(wanted: Wanted, store: Store, source: Source, params: Params, repor
     strangers = plan_model(wanted, listing, here.manifest, there).strangers
     manifest = Manifest(listing.commit, wanted.record(), tuple(files), source.place)
     store.publish(
-        manifest, sources, strangers, lambda folder: check_weights(folder, files, wanted.include, wanted.exclude)
+        manifest,
+        sources,
+        strangers,
+        lambda folder: check_weights(folder, files, wanted.include, wanted.exclude, settings.verify),
     )
     store.tidy()
-    result = _described(plan, source, tuple(files))
-    result["bytes_fetched"] = fetched.count
+    result = _described(plan, source, tuple(files), waiting)
+    result["bytes_fetched"] = count
     config = host.read_json(store.path("config.json"))
     result["config"] = config
     result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
     failed = f", after {' and '.join(fetched.failed)} failed" if fetched.failed else ""
     result["msg"] = (
         f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
-        f"{human(listing.bytes_total)}, {human(fetched.count)} of it fetched from {source.place}{failed}"
+        f"{human(listing.bytes_total)}, {human(count)} of it fetched from {source.place}{failed}"
     )
     return result
 
@@ -309,7 +408,7 @@ def _moved_to(wanted: Wanted, here: LocalState, params: Params) -> str:
     if COMMIT.fullmatch(wanted.revision):
         return ""
     asker = hub_runner.asker_for(params)
-    now = hub_runner.commit_of(asker, wanted, list(params["endpoint"] or ()), ASKING_SECONDS)
+    now = hub_runner.commit_of(asker, wanted, list(params["endpoint"] or ()), ASKING_SECONDS, here.manifest.commit)
     return now if now != here.manifest.commit else ""
 
 
@@ -327,17 +426,23 @@ def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     known = {file.path: file for file in here.manifest.files} if here.manifest else {}
     files = tuple(known.get(name, ModelFile(name, size)) for name, size in folder.sizes.items())
     return {
-        **_facts(commit, files, wanted.dest, folder.config),
+        **_facts(commit, files, wanted.dest, folder.config, folder.shards),
         "changed": False,
         "msg": f"{len(folder.sizes)} files, {folder.weights_bytes} bytes of weights",
         "unknown": here.strangers if here.manifest else [],
     }
 
 
-def _facts(commit: str, files: Iterable[ModelFile], place: str, config: object) -> Result:
+def _facts(
+    commit: str,
+    files: Iterable[ModelFile],
+    place: str,
+    config: object,
+    shards: Mapping[str, frozenset[str]] | None = None,
+) -> Result:
     """Return what every result says of a model."""
     files = sorted(files, key=lambda file: file.path)
-    weights = weights_in({file.path: file.size for file in files})
+    weights = weights_in({file.path: file.size for file in files}, shards)
     return {
         "commit": commit,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files],
@@ -359,37 +464,44 @@ def _settled(wanted: Wanted, store: Store, here: LocalState, moved_to: str) -> R
     if moved_to:
         reason += f"; {wanted.revision} stands for {short(moved_to)} now: set update to follow it"
     config = host.read_json(store.path("config.json"))
-    result = {**_facts(manifest.commit, manifest.files, manifest.place, config), **Plan(reason=reason).result()}
+    shards = _shards_in(store.dest, {file.path for file in manifest.files})
+    result = {**_facts(manifest.commit, manifest.files, manifest.place, config, shards), **Plan(reason=reason).result()}
     result.update(moved_to=moved_to, unknown=here.strangers)
     return result
 
 
-def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = ()) -> Result:
-    """Return what a plan comes to."""
+def _described(plan: ModelPlan, source: Source, files: tuple[ModelFile, ...] = (), waiting: int = 0) -> Result:
+    """Return what a plan comes to; so many bytes of it were `waiting` from an earlier run."""
     outcome = plan.plan
     if outcome.changed and not source.listing.files:
         outcome = Plan(outcome.differences, outcome.actions, outcome.reason, source.notes)
     elif any(take.spare for take in plan.takes) and not files:
         note = "the bytes to fetch: files of the right size are there, and are read before they are fetched"
         outcome = Plan(outcome.differences, outcome.actions, outcome.reason, (note,))
+    listing, config = source.listing, source.data.get("config.json")
     result = {
-        **_facts(source.listing.commit, files or source.listing.files, source.place, source.data.get("config.json")),
+        **_facts(listing.commit, files or listing.files, source.place, config, shards_of(source.data)),
         **outcome.result(),
     }
-    result.update(bytes_to_fetch=plan.bytes_to_take, unknown=list(plan.strangers), moved_to=source.moved_to)
-    return result
+    result.update(bytes_to_fetch=plan.bytes_to_take - waiting, unknown=list(plan.strangers), moved_to=source.moved_to)
+    return _warned(result, source)
+
+
+def _warned(result: Result, source: Source) -> Result:
+    return {**result, "warnings": list(source.warnings)} if source.warnings else result
 
 
 def _metadata(source: Source) -> Result:
     """Return what is known of a model before its weights are there."""
     listing = source.listing
-    return {
-        **_facts(listing.commit, listing.files, source.place, source.data.get("config.json")),
+    result = {
+        **_facts(listing.commit, listing.files, source.place, source.data.get("config.json"), shards_of(source.data)),
         "changed": False,
         "data": {path: value for path, value in source.data.items() if not path.endswith(INDEX_ENDING)},
         "moved_to": source.moved_to,
         "msg": f"{len(listing.files)} files, {human(listing.bytes_total)}, at {source.place}",
     }
+    return _warned(result, source)
 
 
 def _need_library(toolbox: str) -> None:

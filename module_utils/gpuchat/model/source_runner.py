@@ -26,13 +26,15 @@ from .files import (
     chosen,
     digest_of,
     is_small_json,
+    others_of,
     parse_manifest,
 )
 from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
 from .job_runner import Report
-from .store_runner import Store, copy_file
+from .store_runner import Store, copy_file, read_head
 from .transfer import Progress
 from .transfer_runner import ServerRefusal, Settings, Transfer
+from .weights import engine_files
 
 GIT_SECONDS = 86_400.0
 MOVED = "the revision {revision} of {name} stands for {new} now, not for {old}; set update to follow it"
@@ -61,6 +63,10 @@ class Source(Protocol):
     data: Mapping[str, object]
     listing: Listing
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def heads(self, files: Sequence[ModelFile]) -> Mapping[str, bytes]:
+        """Return the first bytes of safetensors files, their headers among them, by path, where they can be had."""
 
     def prepare(self) -> None:
         """Do what must be done before the listing is final; the model's folder is locked."""
@@ -87,6 +93,7 @@ class HubSource:
     """A hub, or a plain tree on a web server."""
 
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, wanted: Wanted, manifest: Manifest | None, params: Mapping[str, Any]) -> None:
         """Ask for the listing and the small files.
@@ -95,26 +102,45 @@ class HubSource:
         commit comes from there.
         """
         self._asker = hub_runner.asker_for(params)
+        self._silent = min(hub_runner.CONNECT_SECONDS, float(params["stall_seconds"]))
         given = list(params["endpoint"] or ())
         self.moved_to = ""
         asked = wanted
         stay = manifest if same_model(wanted, manifest) and not params["update"] else None
         if stay is not None and wanted.source != "http" and not COMMIT.fullmatch(wanted.revision):
-            asked = replace(wanted, revision=stay.commit)
-            now = hub_runner.commit_of(self._asker, wanted, given, hub_runner.CONNECT_SECONDS)
+            now = hub_runner.commit_of(self._asker, wanted, given, hub_runner.CONNECT_SECONDS, stay.commit)
             self.moved_to = now if now != stay.commit else ""
-        found = hub_runner.find(self._asker, asked, given)
+            if wanted.source == "huggingface" or now != stay.commit:  # else the name will do, and is always known
+                asked = replace(wanted, revision=stay.commit)
+        found = self._find(wanted, asked, given, stay)
         self.listing, self.data = found.listing, found.data
         self.place = found.hub.endpoint
         self._asked = asked
         hubs = hub_runner.hubs_for(asked, given)
         first = hubs.index(found.hub)
         self._hubs = [*hubs[first:], *hubs[:first]]  # those before it had no answer a moment ago
+        if stay is not None and self.moved_to == "" and asked is wanted and wanted.source == "modelscope":
+            stay = None  # what is recorded is what the name stands for, whatever the record calls it
         if stay is not None and stay.commit != self.listing.commit:
             words = MOVED.format(
                 revision=wanted.revision or "wanted", name=wanted.name, new=self.listing.commit, old=stay.commit
             )
             raise Refusal(f"{wanted.dest} is not as it was, and {words}")
+
+    def _find(self, wanted: Wanted, asked: Wanted, given: Sequence[str], stay: Manifest | None) -> hub_runner.Found:
+        """Ask the hubs; where they no longer know the recorded commit, say that the revision has moved from it."""
+        try:
+            return hub_runner.find(self._asker, asked, given)
+        except Refusal as refusal:
+            if stay is None or not self.moved_to:
+                raise
+            words = MOVED.format(revision=wanted.revision, name=wanted.name, new=self.moved_to, old=stay.commit)
+            raise Refusal(f"{wanted.dest} is not as it is wanted, and {words}; for the old one: {refusal}") from None
+
+    def heads(self, files: Sequence[ModelFile]) -> Mapping[str, bytes]:
+        """Ask for the first bytes of files."""
+        urls = {self._hubs[0].file_url(self.listing.commit, file.path): file for file in files}
+        return hub_runner.heads_of(self._asker, urls, self._silent)
 
     def prepare(self) -> None:
         """Nothing is left to do."""
@@ -168,6 +194,7 @@ class FolderSource:
     """A folder on the host: a tree made with the state export, or any folder that holds a model."""
 
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     moved_to = ""
 
     def __init__(self, wanted: Wanted) -> None:
@@ -183,12 +210,19 @@ class FolderSource:
         else:
             files = tuple(_plain_files(self.place))
             commit = digest_of(replace(file, path=f"{file.path}\n{file.mtime_ns}") for file in files)
-        self.listing = Listing(commit, chosen(files, wanted.include, wanted.exclude), self.place)
+        asked_for = chosen(files, wanted.include, wanted.exclude)
+        self.listing = Listing(commit, asked_for, self.place, others_of(files, asked_for))
         self.data: Mapping[str, object] = {
             file.path: host.read_json(str(folder / file.path))
             for file in self.listing.files
             if is_small_json(file.path)
         }
+        if manifest is None:
+            self.listing = engine_files(self.listing, self.data, wanted.include)
+
+    def heads(self, files: Sequence[ModelFile]) -> Mapping[str, bytes]:
+        """Read the first bytes of files."""
+        return {file.path: read_head(os.path.join(self.place, file.path), file.size, file.size) for file in files}
 
     def prepare(self) -> None:
         """Nothing is left to do."""
@@ -267,6 +301,7 @@ class GitSource:
     folder: str = ""
     moved_to: str = ""
     notes: tuple[str, ...] = ("the files of the repository: git does not list them before it is cloned",)
+    warnings: tuple[str, ...] = ()
     data: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -311,6 +346,10 @@ class GitSource:
                 return names[name.format(self.wanted.revision)]
         raise Refusal(f"{self._url} has no revision {self.wanted.revision}; set revision")
 
+    def heads(self, files: Sequence[ModelFile]) -> Mapping[str, bytes]:  # noqa: ARG002 - the others need them
+        """Say nothing: before it is cloned, git shows no file."""
+        return {}
+
     def prepare(self) -> None:
         """Clone the repository and fetch its large files."""
         self.folder = f"{os.path.realpath(self.wanted.dest)}.gpuchat/git"
@@ -321,9 +360,9 @@ class GitSource:
         self._git(*inside, "checkout", "--quiet", "FETCH_HEAD")
         if (pathlib.Path(self.folder) / ".gitattributes").exists():
             self._git(*inside, "lfs", "pull", self._url)
-        self.listing = replace(
-            self.listing, files=chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
-        )
+        files = chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
+        data = {file.path: host.read_json(f"{self.folder}/{file.path}") for file in files if is_small_json(file.path)}
+        self.listing = engine_files(replace(self.listing, files=files), data, self.wanted.include)
 
     def fetch(
         self,

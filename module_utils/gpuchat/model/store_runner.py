@@ -19,7 +19,7 @@ import pathlib
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..core.errors import Refusal
@@ -30,15 +30,19 @@ from .files import (
     ModelFile,
     Proof,
     Status,
-    check_index,
+    check_lengths,
     check_safetensors,
     header_length,
+    misplaced_tensors,
     parse_manifest,
 )
+from .weights import check_tensors
 
 BLOCK = 256 << 10
 """Bytes read at once for hashing: what stays in a core's own cache."""
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 
@@ -100,7 +104,7 @@ class Store:
         Raises:
             Refusal: another run held it all the time (seconds).
         """
-        os.makedirs(os.path.dirname(self.side), mode=0o755, exist_ok=True)
+        make_folders(os.path.dirname(self.side))
         path = os.path.join(self.side, "lock")
         end = time.monotonic() + patience
         while True:
@@ -108,7 +112,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    take_lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, self.dest)
                     if _is_at(handle, path):  # else the one before us tidied up, and the lock is a new file
                         os.truncate(handle, 0)
                         os.write(handle, f"{os.getpid()}\n".encode())
@@ -187,19 +191,47 @@ class Store:
         """
         if os.path.lexists(self.dest) and not os.path.isdir(self.dest):
             raise Refusal(f"{self.dest} is no folder; wanted a folder or nothing there; set dest")
+        if os.path.lexists(self.dest):
+            found, around = os.stat(self.dest), os.stat(os.path.dirname(self.dest))
+            # As for our own folder: on a network's disk we may be the owner of the folder around it.
+            if found.st_uid not in (os.geteuid(), around.st_uid):
+                raise Refusal(
+                    f"found {self.dest}, which belongs to another user ({found.st_uid}); wanted a folder of our own, "
+                    f"for it is replaced as one; run `chown -R {os.geteuid()} {self.dest}` if it may be, or set dest "
+                    "to another"
+                )
         if os.path.ismount(self.dest):
             raise Refusal(
                 f"{self.dest} is where a disk is mounted, which no rename can replace; set dest to a folder below it"
             )
+
+    def check_names(self, paths: Iterable[str]) -> None:
+        """Refuse names that the disk cannot take.
+
+        Raises:
+            Refusal: a name, or the path to it, is too long.
+        """
+        place = self.dest
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        check_lengths(paths, self._next, os.pathconf(place, "PC_NAME_MAX"))  # published there, and longer than dest
 
     def adopt(self, file: ModelFile, spare: Sequence[str], key: str) -> str | None:
         """Take a file's bytes from the old folder where a file there holds them; return their SHA-256, or None."""
         for name in spare:
             with contextlib.suppress(FileNotFoundError):
                 proof = hash_file(self.path(name))
-                if file.identity() != "unverified" and proof.fits(file):
+                if file.identity() == "unverified" or not proof.fits(file):
+                    continue
+                ours = os.stat(self.path(name)).st_uid == os.geteuid()
+                if ours or _made_ours(self.path(name)):
                     link(self.path(name), self.done(key))
+                else:
+                    copy_file(self.path(name), self.part(key), lambda _count: None)
+                    os.rename(self.part(key), self.done(key))
+                if ours or hash_file(self.done(key)).fits(file):  # its owner may have altered it a moment ago
                     return proof.sha256
+                os.unlink(self.done(key))
         return None
 
     def publish(
@@ -224,6 +256,11 @@ class Store:
         """
         os.mkdir(self._next, 0o755)
         os.chmod(self._next, 0o755)
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            before = os.stat(self.dest)
+            if before.st_uid != os.geteuid():  # somebody's own, who lets us work there: it stays as it was
+                os.chown(self._next, before.st_uid, before.st_gid)
+                os.chmod(self._next, stat.S_IMODE(before.st_mode))
         published = []
         for file in manifest.files:
             target = self._make_folder_for(file.path)
@@ -284,12 +321,21 @@ class Store:
                 os.rmdir(folder)
 
 
+def disk_full(error: OSError, dest: str, missing: str = "more room") -> Refusal:
+    """Return what to say of a disk that takes no more."""
+    return Refusal(
+        f"the disk of {dest} is full ({os.strerror(error.errno or 0)}); wanted {missing}; what is there stays: free "
+        "some and run again, or set dest to a larger disk"
+    )
+
+
 def make_own_folder(path: str) -> None:
     """Make a folder that is for us alone, unless it is there.
 
     Raises:
         Refusal: somebody else made it, or put a link there, and so could turn what we write against us.
     """
+    make_folders(os.path.dirname(path))
     os.makedirs(path, mode=0o700, exist_ok=True)
     found = os.lstat(path)
     # The owner of the folder around it can do as he likes anyhow, and is who a network's disk takes us for.
@@ -299,6 +345,45 @@ def make_own_folder(path: str) -> None:
             f"found {path}, a link or made by another user ({found.st_uid}); wanted a folder of our own; remove it, or "
             "set dest to a place that others cannot write beside"
         )
+
+
+def _made_ours(path: str) -> bool:
+    """Make a file of somebody else ours, who could alter it and keep its size and time; False where we may not."""
+    try:
+        os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
+        os.chmod(path, 0o644)
+    except PermissionError:
+        return False
+    return True
+
+
+def make_folders(path: str) -> None:
+    """Make a folder and those around it, readable by everybody whatever the umask is."""
+    if os.path.isdir(path):
+        return
+    make_folders(os.path.dirname(path))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o755)
+        os.chmod(path, 0o755)
+
+
+def take_lock(handle: int, flags: int, place: str) -> None:
+    """Lock an open file.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+        Refusal: the file system knows no locks.
+    """
+    try:
+        fcntl.flock(handle, flags)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise Refusal(
+            f"the file system of {place} knows no locks ({os.strerror(error.errno or 0)}), as Lustre without its mount "
+            "option flock; wanted them, so that two runs do not write at once; mount it with that option, or set dest "
+            "to another disk"
+        ) from None
 
 
 def _is_at(handle: int, path: str) -> bool:
@@ -379,8 +464,10 @@ def copy_file(source: str, target: str, went: Callable[[int], None]) -> Proof:
     return proof
 
 
-def check_weights(folder: str, files: Sequence[ModelFile], include: Sequence[str], exclude: Sequence[str]) -> None:
-    """Refuse safetensors files that are damaged, or are not those that their index names.
+def check_weights(
+    folder: str, files: Sequence[ModelFile], include: Sequence[str], exclude: Sequence[str], strict: bool
+) -> None:
+    """Refuse safetensors files that are damaged, or lack what the engine needs of what their index names.
 
     Raises:
         Refusal: with the file and what is wrong with it.
@@ -388,17 +475,34 @@ def check_weights(folder: str, files: Sequence[ModelFile], include: Sequence[str
     tensors = {}
     for file in files:
         if file.path.endswith(".safetensors"):
-            with open(os.path.join(folder, file.path), "rb") as weights:
-                head = weights.read(8)
-                head += weights.read(header_length(head, file.size) - 8)
+            head = read_head(os.path.join(folder, file.path), file.size, file.size)
             tensors[file.path] = check_safetensors(file.path, file.size, head)
+    config = _json(os.path.join(folder, "config.json"))
+    there = frozenset().union(*tensors.values())
     for file in files:
         if file.path.endswith(INDEX_ENDING):
-            check_index(file.path, _json(os.path.join(folder, file.path)), tensors, include, exclude)
+            index = _json(os.path.join(folder, file.path))
+            misplaced = misplaced_tensors(file.path, index, tensors, include, exclude)
+            check_tensors(file.path, misplaced, there, config, strict)
+
+
+def read_head(path: str, size: int, have: int) -> bytes:
+    """Return the header of a safetensors file and what is before it, b'' where it is not among its first bytes.
+
+    Args:
+        path: the file.
+        size: its bytes, once it is whole.
+        have: how many of them are there.
+    """
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as weights:
+        head = weights.read(min(8, have))
+        length = header_length(head, size)
+        return head + weights.read(length - 8) if length <= have else b""
+    return b""
 
 
 def _json(path: str) -> object:
     try:
         return json.loads(pathlib.Path(path).read_bytes())
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         return None

@@ -22,10 +22,17 @@ FAST = 50_000_000
 """Bytes per second of a connection above which another one for the same file slows more than it brings: what comes out
 of order is read once more for its hash."""
 
+SLOW_SECONDS = 10.0
+SLOWER = 8
+"""So much slower than usual, and after so long, the rest of a range is taken from a connection."""
+
+PAGES = ("text/html", "application/xhtml+xml")
 ATTEMPTS = 8
 """Requests without a byte of progress, one after the other, after which a file's transfer is given up."""
 
-LONGEST_WAIT = 120.0
+LONGEST_WAIT = 310.0
+"""Longest wait (seconds) that a server may ask for: Hugging Face counts requests in windows of 300 s."""
+
 FIRST_WAIT = 0.5
 
 
@@ -67,6 +74,20 @@ def more_helps(connections: int, cores: int, rate: float) -> bool:
     return connections < cores or rate < connections * FAST
 
 
+def is_slow(seconds: float, count: int, usual: float, before: int) -> bool:
+    """Return whether a connection is so slow that another one is to do the rest.
+
+    What its buffer holds is lost then, so more patience is had each time: the whole line may have become slow.
+
+    Args:
+        seconds: since it began.
+        count: bytes that it has brought, and one buffer more.
+        usual: bytes per second of a connection, 0 where that is not known.
+        before: how often the file's connections were given up so.
+    """
+    return usual > 0 and seconds > max(SLOW_SECONDS * 2.0**before, SLOWER * count / usual)
+
+
 def backoff(attempt: int, retry_after: float | None, chance: float) -> float:
     """Return how long to wait (seconds) before an attempt.
 
@@ -81,7 +102,10 @@ def backoff(attempt: int, retry_after: float | None, chance: float) -> float:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, as a number or a date (RFC 9110, 10.2.3).
+    """Return the seconds that a server asks to wait.
+
+    By ``Retry-After``, a number or a date (RFC 9110, 10.2.3), or by ``RateLimit``, whose window ends in t seconds and
+    has r requests left (draft-ietf-httpapi-ratelimit-headers-09, as Hugging Face writes it).
 
     Args:
         headers: with names in lower case.
@@ -90,6 +114,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
         return float(value)
+    limit = re.search(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})", headers.get("ratelimit", ""))
+    if limit is not None:
+        return float(limit[1])
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
     except (TypeError, ValueError, IndexError, OverflowError):
@@ -114,7 +141,7 @@ class Verdict:
     status: int = 0
 
 
-def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redirected: bool) -> Verdict:
+def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redirected: bool, path: str = "") -> Verdict:
     """Return what an answer to a request for some bytes of a file is worth.
 
     Args:
@@ -123,6 +150,7 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         span: the bytes that were asked for; the whole file means that no range was asked for.
         size: the file's bytes as the listing has them.
         redirected: the answer came from an address that the hub gave for a while only.
+        path: the file's.
     """
     if status in (301, 302, 303, 307, 308) and headers.get("location"):
         return Verdict("redirect")
@@ -142,6 +170,11 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         )
     if status == 200:
         announced = int(length) if length.isdigit() else -1
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in PAGES and announced != size and not path.endswith((".html", ".htm")):
+            return Verdict("wait", f"a web page ({kind}) in the file's place, as a proxy or a login page gives it")
+        if ranged and announced < 0:
+            return Verdict("wait", "an answer of unknown length where a range was asked for")
         if announced not in (-1, size):
             return Verdict("refused", f"{announced} bytes", announced)
         return Verdict("whole", "the whole file where a range was asked for", announced) if ranged else Verdict("take")
@@ -151,7 +184,7 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         found = "no such range" if announced in (-1, size) else f"{announced} bytes"
         return Verdict("whole" if announced == size else "refused", found, announced)
     if redirected and status in (400, 401, 403, 404, 410):
-        return Verdict("expired", f"{status} from an address that had run out")
+        return Verdict("expired", f"status {status}")
     if status in (408, 425, 429) or status >= 500 or status == 206:
         return Verdict("wait", f"status {status}")
     return Verdict("refused", f"status {status}", status=status)

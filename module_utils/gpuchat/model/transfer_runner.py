@@ -10,7 +10,6 @@ file needs no state of its own.
 
 from __future__ import annotations
 
-import errno
 import http.client
 import math
 import os
@@ -27,8 +26,9 @@ from ..core.errors import Refusal
 from . import transfer
 from .files import ModelFile, Proof
 from .hub_runner import FAILURES, HOPS, Asker, lower, reason
+from .hubs import connection_hint, origin
 from .journal_runner import Journal, merged, read_journal
-from .store_runner import BLOCK, Store
+from .store_runner import BLOCK, FULL, Store, disk_full
 from .transfer import Progress, Span, Verdict
 
 CHUNK = 512 << 10
@@ -47,7 +47,8 @@ LINGER_SECONDS = 2.0
 LINGER_FOR_ANOTHER = 300.0
 """What they get where another transfer is to go on: none may write where that one does."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FRESH_ADDRESSES = 2
+"""So many new addresses may be of no use from the first request on, before their host is known to give nothing."""
 
 
 class ServerRefusal(Refusal):
@@ -83,11 +84,14 @@ class Part:
         hashed: how far the hash has come.
         hashing: somebody is at work on the hash.
         hasher: who of those that bring it, if one of them.
-        alone: one connection at a time, for the server knows no ranges.
+        alone: one connection at a time, which reads the file from its beginning, for the server knows no ranges.
+        ignored: how often in a row the server gave the whole file where a range was asked for.
+        takeovers: how often an idle connection did the rest of a slow one.
+        unusable: how often in a row an address was of no use from its first request on.
         again: its bytes were wrong once.
-        stale: what is there is to be forgotten as soon as nobody writes any more.
         best: most bytes that were ever there: only more than that is progress.
         location: the address that the hub redirected to.
+        asked: the address that was asked last.
     """
 
     file: ModelFile
@@ -103,7 +107,9 @@ class Part:
     hasher: Errand | None = None
     alone: bool = False
     again: bool = False
-    stale: bool = False
+    ignored: int = 0
+    takeovers: int = 0
+    unusable: int = 0
     settling: bool = False
     finished: bool = False
     attempts: int = 0
@@ -111,6 +117,7 @@ class Part:
     put_off: float = 0.0
     not_before: float = 0.0
     location: str = ""
+    asked: str = ""
 
     @property
     def size(self) -> int:
@@ -144,14 +151,23 @@ class Part:
             self.best, self.attempts = self.there, 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Errand:
-    """One request's worth of a part."""
+    """One request's worth of a part; guarded by the transfer's lock as that is.
+
+    Attributes:
+        at: how far it has come.
+        writing: its bytes are on their way to the disk, which nobody may take over.
+        taken_over: another connection does the rest, for this one was too slow.
+    """
 
     part: Part
     slot: int
     span: Span
     started: float
+    at: int
+    writing: bool = False
+    taken_over: bool = False
 
 
 class Transfer:
@@ -170,6 +186,8 @@ class Transfer:
         self._sha256: dict[str, str] = {}
         self._fetched = 0
         self._connected = 0
+        self._errands: set[Errand] = set()
+        self._usual = 0.0  # bytes per second of one connection, 0 until it is known
         self._cores = os.cpu_count() or 1
         self._rate = math.inf  # until it is known
         self._others: tuple[int, int] = (0, 0)
@@ -229,8 +247,9 @@ class Transfer:
             self._fail(error)
         started = [thread for thread in threads if thread.ident is not None]
         if self._error is None:
+            end = time.monotonic() + LINGER_SECONDS  # a connection whose rest another has brought may trickle on
             for thread in started:
-                thread.join()
+                thread.join(timeout=max(0.0, end - time.monotonic()))
         if self._error is not None:
             raise self._ended(self._error, started, another and isinstance(self._error, ServerRefusal))
         return self._sha256
@@ -319,6 +338,7 @@ class Transfer:
             while not self._over():
                 now = time.monotonic()
                 part = self._choose(now, last)
+                part = part or self._taken_over(now)
                 if part is not None:
                     return self._errand(part, now)
                 times = [part.not_before for part in self._left.values()] + [self._not_before]
@@ -326,7 +346,7 @@ class Transfer:
         return None
 
     def _is_ready(self, part: Part, now: float) -> bool:
-        if part.finished or part.settling or part.stale or max(part.not_before, self._not_before) > now:
+        if part.finished or part.settling or max(part.not_before, self._not_before) > now:
             return False
         if part.frontier == part.size:  # it waits for its hash
             return False
@@ -346,27 +366,58 @@ class Transfer:
             default=None,
         )
 
+    def _taken_over(self, now: float) -> Part | None:
+        """Return the part of an errand that is far slower than others, and so is taken from its connection."""
+        for errand in self._errands:
+            part, done = errand.part, errand.at - errand.span[0]
+            if (
+                part.alone
+                or errand.writing
+                or not transfer.is_slow(now - errand.started, done + CHUNK, self._usual, part.takeovers)
+            ):
+                continue
+            errand.taken_over = True
+            part.takeovers += 1
+            self._let_go(errand)
+            return part
+        return None
+
+    def _let_go(self, errand: Errand) -> None:
+        part = errand.part
+        self._errands.discard(errand)
+        part.busy.pop(errand.slot, None)
+        self._connected -= 1
+        if part.hasher is errand:
+            part.hasher, part.hashing = None, False
+
     def _more_helps(self) -> bool:
         return transfer.more_helps(self._connected, self._cores, self._rate)
 
     def _errand(self, part: Part, now: float) -> Errand:
         begin, end = part.gaps()[0]
-        if not part.alone and end - begin > transfer.SHORTEST:
+        if part.alone:
+            end = part.size
+        elif end - begin > transfer.SHORTEST:
             left = sum(one.size - one.there for one in self._left.values())
             others = self._settings.workers if self._more_helps() else self._connected
             end = min(end, begin + transfer.next_length(left, others))
         slot = self._open(part).open(begin, part.busy)
         part.busy[slot] = (begin, end)
         self._connected += 1
-        return Errand(part, slot, (begin, end), now)
+        errand = Errand(part, slot, (begin, end), now, begin)
+        self._errands.add(errand)
+        return errand
 
     def _open(self, part: Part) -> Journal:
         """Open a part's files, for so long as somebody needs them: a model may have more files than we may open."""
         if part.journal is None:
             path = self._store.part(part.key)
-            part.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            os.ftruncate(part.handle, part.size)
-            part.journal = Journal(f"{path}.ranges", part.size, part.have)
+            try:
+                part.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                os.ftruncate(part.handle, part.size)
+                part.journal = Journal(f"{path}.ranges", part.size, part.have)
+            except OSError as error:
+                raise self._disk_full(error) if error.errno in FULL else error from None
         return part.journal
 
     # One request.
@@ -379,15 +430,19 @@ class Transfer:
             if isinstance(error, OSError) and error.errno in FULL:
                 raise self._disk_full(error) from None
             word = reason(error)
+        except ServerRefusal:
+            if not errand.taken_over:
+                raise
         with self._lock:
-            part.busy.pop(errand.slot, None)
-            self._connected -= 1
-            if part.hasher is errand:
-                part.hasher, part.hashing = None, False
+            if errand.taken_over:
+                return
+            self._let_go(errand)
+            done = errand.at - errand.span[0]
+            if done >= CHUNK:
+                rate = done / max(time.monotonic() - errand.started, 1e-3)
+                self._usual = 0.8 * self._usual + 0.2 * rate if self._usual else rate
             if word and errand.started >= part.put_off:
                 self._put_off(part, word, wait)
-            if part.stale and not part.busy:
-                self._forget(part)
             whole = self._is_whole(part)
             self._work.notify_all()
         if whole:
@@ -396,13 +451,18 @@ class Transfer:
     def _put_off(self, part: Part, word: str, wait: float | None) -> None:
         """Let a part rest after a request that went wrong, or give it up."""
         part.attempts += 1
-        if part.attempts > transfer.ATTEMPTS:
-            if part.alone and not part.busy:  # nobody could go on in the middle
-                self._forget(part)
+        if wait is not None and wait > transfer.LONGEST_WAIT:
             raise ServerRefusal(
-                f"{part.file.path} does not arrive: {part.attempts} requests to {_shown(part.url)} delivered nothing "
+                f"{part.file.path} does not arrive: {_shown(part.url)} asks for {wait:.0f} s of patience, by {word}; "
+                f"wanted {transfer.LONGEST_WAIT:.0f} s at most; what is there stays, so run again after that, or set "
+                "endpoint to another"
+            )
+        if part.attempts > transfer.ATTEMPTS:
+            cure = connection_hint(word)
+            raise ServerRefusal(
+                f"{part.file.path} does not arrive: {part.attempts} requests to {_asked(part)} delivered nothing "
                 f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoint "
-                "to another"
+                f"to another{cure and f', or {cure}'}"
             )
         part.put_off = time.monotonic()
         part.not_before = part.put_off + transfer.backoff(part.attempts, wait, random.random())
@@ -414,28 +474,34 @@ class Transfer:
         part, (begin, end) = errand.part, errand.span
         known = part.location
         url = known or part.url
-        headers = {} if errand.span == (0, part.size) else {"Range": f"bytes={begin}-{end - 1}"}
+        span = (0, part.size) if part.alone and end == part.size else errand.span
+        headers = {} if span == (0, part.size) else {"Range": f"bytes={begin}-{end - 1}"}
         if part.again:
             headers["Cache-Control"] = "no-cache"
         for _hop in range(HOPS):
             if self._error:
                 return "", None
+            part.asked = url
             with self._asker.open(session, url, headers, self._settings.silent) as answer:
                 answered = lower(answer.headers)
-                verdict = transfer.judge(answer.status_code, answered, errand.span, part.size, url != part.url)
+                verdict = transfer.judge(answer.status_code, answered, span, part.size, url != part.url, part.file.path)
                 if verdict.kind == "redirect":
                     url = self._redirected(part, url, answered["location"])
                     continue
                 if verdict.kind == "take":
                     part.location = url if url != part.url else ""
-                    return self._receive(errand, answer, buffer), None
+                    part.ignored = part.unusable = 0
+                    return self._receive(errand, answer, buffer, begin - span[0]), None
             if verdict.kind == "expired" and known and url == known:
                 with self._lock:
                     part.location = "" if part.location == known else part.location
                 url, known = part.location or part.url, ""
                 continue
-            return self._odd(part, verdict), transfer.retry_after(answered, time.time())
-        return f"more than {HOPS} redirects", None
+            return self._odd(errand, verdict, url), transfer.retry_after(answered, time.time())
+        raise ServerRefusal(
+            f"{part.file.path}: {_asked(part)} redirects more than {HOPS} times; wanted the file; set endpoint to "
+            "another"
+        )
 
     def _redirected(self, part: Part, url: str, location: str) -> str:
         """Return where a redirect leads."""
@@ -448,16 +514,26 @@ class Transfer:
             ) from None
         return url
 
-    def _odd(self, part: Part, verdict: Verdict) -> str:
+    def _odd(self, errand: Errand, verdict: Verdict, url: str) -> str:
         """Draw the consequence of an answer without use, and return a word for it."""
+        part = errand.part
         with self._lock:
             if verdict.kind == "expired":
                 part.location = ""
+                part.unusable += errand.started >= part.put_off
+                if part.unusable > FRESH_ADDRESSES:
+                    raise ServerRefusal(
+                        f"{part.file.path}: {origin(url)}, to which {_shown(part.url)} redirects, answered with "
+                        f"{verdict.word} to each new address; wanted the file's content from there; let this host "
+                        f"reach {origin(url)} too (a firewall or a proxy may forbid it), or set endpoint to another"
+                    )
             if verdict.kind == "whole":
-                # No ranges here: one connection brings the file, from its beginning.
-                patient = part.alone
-                part.alone = part.stale = True
-                return verdict.word if patient else ""
+                # Asked once more, for a range may be ignored by chance; then one connection brings the file, reads
+                # past what is there, and loses nothing of it.
+                part.ignored += errand.started >= part.put_off
+                if part.ignored > 1 and not part.alone:
+                    part.alone = True
+                    return ""
             if verdict.kind == "refused":
                 if part.again or verdict.size < 0:
                     found = f"{verdict.size} bytes" if verdict.size >= 0 else verdict.word
@@ -473,17 +549,26 @@ class Transfer:
                 part.again = True
         return verdict.word
 
-    def _receive(self, errand: Errand, answer: Any, buffer: memoryview) -> str:
+    def _receive(self, errand: Errand, answer: Any, buffer: memoryview, past: int = 0) -> str:
+        """Write what comes, past so many bytes that are there; return what went wrong."""
         part, (begin, end) = errand.part, errand.span
         read = _reader(answer)
         journal, at = part.journal, begin
+        while past:
+            self._pay(min(len(buffer), past))
+            count = read(buffer[:past])
+            if not count or self._error:
+                return f"an end {past} bytes before what is missing"
+            past -= count
         while at < end and journal is not None:
             self._pay(min(len(buffer), end - at))
             count = read(buffer[: end - at])
             if not count:
                 return f"an end after {at - begin} of {end - begin} bytes"
-            if self._error or part.stale:
-                return ""
+            with self._lock:
+                if self._error or errand.taken_over:
+                    return ""
+                errand.writing = True
             _write(part.handle, buffer[:count], at)
             proof = self._proof_of(errand, at)
             if proof is not None:
@@ -492,6 +577,7 @@ class Transfer:
                 journal.note(errand.slot, count)
                 part.grow((at, at + count))
                 at += count
+                errand.at, errand.writing = at, False
                 self._fetched += count
                 if proof is not None:
                     part.hashed = at
@@ -518,10 +604,7 @@ class Transfer:
 
     def _disk_full(self, error: OSError) -> Refusal:
         missing = sum(part.size - part.there for part in self._parts)
-        return Refusal(
-            f"the disk of {self._store.dest} is full ({os.strerror(error.errno or 0)}); wanted {missing} bytes more; "
-            "what is there stays: free some and run again, or set dest to a larger disk"
-        )
+        return disk_full(error, self._store.dest, f"{missing} bytes more")
 
     # Proof.
 
@@ -555,7 +638,7 @@ class Transfer:
                 late = [
                     part
                     for part in self._left.values()
-                    if part.have and not part.hashing and not part.settling and not part.stale
+                    if part.have and not part.hashing and not part.settling
                     if part.frontier - part.hashed >= BLOCK or part.hashed < part.frontier == part.size
                 ]
                 if late:
@@ -571,13 +654,12 @@ class Transfer:
         if part.journal is not None:
             part.journal.clear()
         part.have.clear()
-        part.stale = False
         part.hashed = 0
         part.proof = Proof(part.size) if self._settings.verify else None
 
     def _is_whole(self, part: Part) -> bool:
         """Whether a part is there and verified, and the caller is to settle it; wrong bytes are forgotten here."""
-        if part.settling or part.busy or part.stale or part.hashing or part.frontier < part.size:
+        if part.settling or part.busy or part.hashing or part.frontier < part.size:
             return False
         if part.proof is not None and part.hashed < part.size:
             self._behind.notify()
@@ -612,6 +694,12 @@ class Transfer:
             self._sha256[part.key] = part.proof.sha256 if part.proof is not None else ""
             if self._over():
                 self._wake()
+
+
+def _asked(part: Part) -> str:
+    """Return whom a part was asked of: the hub, and the host of the content where that is another."""
+    other = part.asked and origin(part.asked) != origin(part.url)
+    return f"{_shown(part.url)}{f' (which redirects to {origin(part.asked)})' if other else ''}"
 
 
 def _shown(url: str) -> str:

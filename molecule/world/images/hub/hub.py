@@ -561,11 +561,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _ms_files(self, repo: str) -> None:
         self._strike_early("api")
         query = self.seen.query
-        snapshot = self._ms_read(repo, query.get("Revision", ""))
+        self._ms_check(repo)
+        snapshot = self.hub.library.snapshot(repo, query.get("Revision") or "master")
+        if snapshot is None:
+            raise self._ms_say({"Files": None, "IsVisual": 0, "LatestCommitter": None})
         recursive = query.get("Recursive", "").lower() in {"true", "1"}
         limit = self.hub.entries_limit
         rows = hub_tree.modelscope_files(snapshot, query.get("Root", ""), recursive=recursive, limit=limit)
-        latest = {"Id": snapshot.commit, "ShortId": snapshot.commit[:8], "Message": "Upload"}
+        latest = {"Id": "", "ShortId": snapshot.commit[:8], "Message": "Upload"}
         raise self._ms_say({"Files": rows, "IsVisual": 0, "LatestCommitter": latest})
 
     def _ms_file(self, repo: str) -> None:
@@ -648,6 +651,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.kind == "status":
                 headers = {"Content-Range": f"bytes */{file.size}"} if fault.status == 416 else {}
                 raise _Answer(fault.status, b"fault", headers | _retry_after(fault))
+            if fault.kind == "page":
+                self._page()
+                return
             if fault.kind == "ignore_range":
                 start, stop, status = 0, file.size, 200
                 end = stop
@@ -703,6 +709,12 @@ class _Handler(BaseHTTPRequestHandler):
                     if rate:
                         self._pause(size / rate - (time.monotonic() - began))
 
+    def _page(self) -> None:
+        """Send a web page as a captive portal does."""
+        page = b"<html><form action='/login'>" + b"x" * 2000
+        self._head(200, {"Content-Type": "text/html", "Transfer-Encoding": "chunked"})
+        self.wfile.write(b"%x\r\n" % len(page) + page + b"\r\n0\r\n\r\n")
+
     def _compressed(self, file: _File, headers: Mapping[str, str]) -> None:
         """Send text as the real hub does to who accepts gzip: no length, no ranges."""
         body = gzip.compress(file.path.read_bytes())
@@ -744,7 +756,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _retry_after(fault: Fault) -> dict[str, str]:
-    return {"Retry-After": fault.retry_after} if fault.retry_after else {}
+    said = {"Retry-After": fault.retry_after, "RateLimit": fault.rate_limit}
+    return {name: value for name, value in said.items() if value}
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stage = Literal["api", "resolve", "bytes"]
-Kind = Literal["status", "ignore_range", "short", "shift", "cut", "reset", "wrong", "stall", "slow", "expire"]
+Kind = Literal["status", "ignore_range", "short", "shift", "cut", "reset", "wrong", "stall", "slow", "expire", "page"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Fault:
     The subject of a file is OWNER/NAME/PATH whichever way it is asked for, that of a listing is the URL's path.
 
     Kinds:
-        status: the answer is `status`, with Retry-After where `retry_after` is set.
+        status: the answer is `status`, with Retry-After where `retry_after` is set, RateLimit where `rate_limit` is.
         ignore_range: 200 and the whole file, whatever range was asked for.
         short: the body ends before byte `at`, and Content-Length agrees with it.
         shift: the answer is that of a range which starts `length` bytes later than asked, and says so.
@@ -28,6 +28,7 @@ class Fault:
         reset: the same, by TCP reset (what is on the way may be lost).
         wrong: bytes `at` up to `at + length` are flipped.
         stall: nothing is sent for `seconds` before byte `at`.
+        page: the answer is a web page of unknown length with status 200, as a captive portal gives it.
         slow: no more than `rate` bytes per second on a connection.
         expire: a signed address answers 403 after `requests` requests, or once `at` bytes went over it; it strikes
             an address as it is issued, so that `times=1` means that a renewed one holds.
@@ -52,6 +53,7 @@ class Fault:
     length: int = 1
     status: int = 503
     retry_after: str = ""
+    rate_limit: str = ""
     seconds: float = 3600.0
     rate: int = 1_000_000
     requests: int | None = None

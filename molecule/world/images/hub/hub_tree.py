@@ -246,7 +246,10 @@ def page(rows: list[dict[str, object]], cursor: str, size: int) -> tuple[list[di
 
 
 def modelscope_files(snapshot: Snapshot, below: str, *, recursive: bool, limit: int) -> list[dict[str, object]]:
-    """Return the Files of /api/v1/models/ID/repo/files: no pages, and silently no more than `limit` entries."""
+    """Return the Files of /api/v1/models/ID/repo/files: no pages, and silently no more than `limit` entries.
+
+    Which commit it is, the real hub says nowhere but in the last committer's ShortId and in some file's Revision.
+    """
     rows: list[dict[str, object]] = []
     for path in _listed(snapshot, below, recursive=recursive)[:limit]:
         entry = snapshot.entries.get(path)
@@ -258,7 +261,7 @@ def modelscope_files(snapshot: Snapshot, below: str, *, recursive: bool, limit: 
             "Size": entry.size if entry else 0,
             "Sha256": entry.sha256 if entry else "",
             "IsLFS": bool(entry and entry.is_lfs),
-            "Revision": snapshot.commit,
+            "Revision": _changed_by(snapshot, entry),
             "CommitMessage": "Upload",
             "CommittedDate": SECONDS,
             "CommitterName": snapshot.repo.partition("/")[0],
@@ -266,6 +269,13 @@ def modelscope_files(snapshot: Snapshot, below: str, *, recursive: bool, limit: 
         }
         rows.append(row)
     return rows
+
+
+def _changed_by(snapshot: Snapshot, entry: Entry | None) -> str:
+    """Return the commit that changed a file last: this one for the first, earlier ones for the others."""
+    if entry is None or entry is next(iter(snapshot.entries.values())):
+        return snapshot.commit
+    return hashlib.sha1(entry.oid.encode()).hexdigest()
 
 
 def _listed(snapshot: Snapshot, below: str, *, recursive: bool) -> list[str]:

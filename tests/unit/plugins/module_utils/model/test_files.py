@@ -14,7 +14,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     Proof,
     Status,
     Wanted,
-    check_index,
+    check_lengths,
     check_safetensors,
     checked_path,
     chosen,
@@ -22,6 +22,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     header_length,
     intact,
     matches,
+    misplaced_tensors,
     parse_manifest,
     verified,
     wanted_as_recorded,
@@ -199,10 +200,18 @@ def test_weights_that_are_not_whole_are_refused(content, word):
 SHARDS = {"m/1.safetensors": frozenset({"x"}), "m/2.safetensors": frozenset({"y", "z"})}
 
 
-def test_shards_are_compared_with_their_index():
-    check_index("m/i", {"weight_map": {"x": "1.safetensors", "y": "2.safetensors"}}, SHARDS)
-    check_index("m/i", {"weight_map": {"x": "3.safetensors"}}, SHARDS, exclude=["m/3*"])
-    check_index("m/i", {"weight_map": {"x": "3.safetensors"}}, SHARDS, include=["*.json"])
+@pytest.mark.parametrize(
+    ("weights", "given", "misplaced"),
+    [
+        ({"x": "1.safetensors", "y": "2.safetensors"}, {}, {}),
+        ({"x": "3.safetensors"}, {"exclude": ["m/3*"]}, {}),
+        ({"x": "3.safetensors"}, {"include": ["*.json"]}, {}),
+        ({"x": "2.safetensors", "z": "2.safetensors"}, {}, {"x": "m/2.safetensors"}),
+        ({"w": "1.safetensors", "v": "1.safetensors"}, {}, {"v": "m/1.safetensors", "w": "m/1.safetensors"}),
+    ],
+)
+def test_shards_are_compared_with_their_index(weights, given, misplaced):
+    assert misplaced_tensors("m/i", {"weight_map": weights}, SHARDS, **given) == misplaced
 
 
 @pytest.mark.parametrize(
@@ -211,9 +220,25 @@ def test_shards_are_compared_with_their_index():
         (None, "holds no weight_map"),
         ({"weight_map": []}, "holds no weight_map"),
         ({"weight_map": {"x": "3.safetensors"}}, "names the shard m/3.safetensors"),
-        ({"weight_map": {"x": "2.safetensors"}}, "m/2.safetensors lacks 1 tensors .* x among them"),
     ],
 )
 def test_shards_that_are_not_those_of_their_index_are_refused(index, word):
     with pytest.raises(Refusal, match=word):
-        check_index("m/i", index, SHARDS)
+        misplaced_tensors("m/i", index, SHARDS)
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        (
+            "a" * 256,
+            r"'a{40}' and so on, of 256 bytes, in the listing; wanted 255 at most.* set exclude to \['a{40}\*'\]",
+        ),
+        ("f/" + "\u00e9" * 128, "of 256 bytes"),
+        ("/".join(["d" * 200] * 21), "of 423. bytes with its folders.*or dest to a shorter path"),
+    ],
+)
+def test_a_name_that_the_disk_cannot_take_is_refused(path, word):
+    check_lengths(["a" * 255, "f/" + "\u00e9" * 127], "/srv/m.gpuchat", 255)
+    with pytest.raises(Refusal, match=word):
+        check_lengths(["x", path], "/srv/m.gpuchat", 255)

@@ -216,6 +216,28 @@ def test_modelscopes_entries_are_read():
     assert read_modelscope_page(listing(), "h").commit == ""
 
 
+FILES = [{"Type": "blob", "Path": name, "Size": 1, "Revision": name * 40} for name in "abc"]
+
+
+@pytest.mark.parametrize(
+    ("latest", "commit"),
+    [
+        ({"Id": "", "ShortId": "b" * 8}, "b" * 40),
+        ({"Id": "", "ShortId": "d" * 8}, "d" * 8),  # the last commit took a file away
+        ({"Id": "e" * 40, "ShortId": "b" * 8}, "e" * 40),
+        ({"Id": "", "ShortId": ""}, ""),
+        (None, ""),
+    ],
+)
+def test_modelscope_names_its_commit_by_halves(latest, commit):
+    assert read_modelscope_page(listing(*FILES, LatestCommitter=latest), "h").commit == commit
+
+
+def test_modelscope_knows_no_revision_with_a_good_status():
+    with pytest.raises(Refusal, match="h knows no such revision.*set revision"):
+        read_modelscope_page(body({"Code": 200, "Success": True, "Data": {"Files": None}}), "h")
+
+
 def test_a_listing_of_3000_entries_is_taken_for_cut():
     entries = [{"Type": "blob", "Path": f"{at}", "Size": 1} for at in range(2999)]
     assert not read_modelscope_page(listing(*entries), "h").cut

@@ -13,6 +13,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.transf
     Progress,
     backoff,
     frontier,
+    is_slow,
     judge,
     missing,
     more_helps,
@@ -124,6 +125,49 @@ PART, WHOLE = (10, 20), (0, 100)
 )
 def test_an_answer_is_judged(status, headers, span, redirected, kind):
     assert judge(status, headers, span, 100, redirected).kind == kind
+
+
+HTML = {"content-type": "text/html; charset=utf-8"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "span", "path", "kind"),
+    [
+        pytest.param(HTML, PART, "a", "wait", id="a page for a range"),
+        pytest.param(HTML, WHOLE, "a", "wait", id="a page for a file"),
+        pytest.param({**HTML, "content-length": "7"}, WHOLE, "a", "wait", id="a short page"),
+        pytest.param({**HTML, "content-length": "100"}, WHOLE, "a", "take", id="a file that is called a page"),
+        pytest.param(HTML, WHOLE, "a.html", "take", id="a page that is wanted"),
+        pytest.param({}, PART, "a", "wait", id="who knows how long"),
+    ],
+)
+def test_a_page_in_the_place_of_a_file_is_asked_again(headers, span, path, kind):
+    assert judge(200, headers, span, 100, False, path).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [('"api";r=0;t=25', 25.0), ('"api"; r=0; t=300', 300.0), ('"api";r=12;t=25', None), ("", None), ("r=0", None)],
+)
+def test_the_end_of_a_rate_limits_window_is_read(limit, seconds):
+    assert retry_after({"ratelimit": limit}, 0) == seconds
+    assert retry_after({"ratelimit": limit, "retry-after": "7"}, 0) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count", "usual", "before", "slow"),
+    [
+        (60, 1 << 19, 10e6, 0, True),
+        (9, 1 << 19, 10e6, 0, False),
+        (15, 1 << 19, 10e6, 1, False),
+        (60, 60 << 20, 10e6, 0, True),
+        (40, 60 << 20, 10e6, 0, False),
+        (600, 1 << 19, 0.0, 0, False),
+        (60, 1 << 19, 50e3, 0, False),
+    ],
+)
+def test_a_connection_is_slow_beside_others(seconds, count, usual, before, slow):
+    assert is_slow(seconds, count, usual, before) is slow
 
 
 def test_progress_tells_the_time_left():

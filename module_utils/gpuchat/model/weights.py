@@ -1,0 +1,217 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which of a repository's weights the engine reads, and what people take for a model that is none for it.
+
+Sources: vLLM 0.18 to 0.26 (model_executor/model_loader/default_loader, weight_utils; config/load;
+transformers_utils/config), huggingface_hub 2.4 (what repositories hold).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from ..core.errors import Refusal
+from .files import INDEX_ENDING, OTHER_ENGINES, PICKLES, Listing, matches
+
+WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
+OWN_LAYOUT = "consolidated"
+"""How the names of weights in Mistral's own layout begin; params.json is its config."""
+
+INDEXES = (f"model{INDEX_ENDING}", f"{OWN_LAYOUT}{INDEX_ENDING}")
+"""What the engine reads to know its shards."""
+
+COPY = re.compile(r"(original|metal|onnx|openvino|coreml|flax|tf|checkpoint-\d+|global_step\d+)/")
+"""Folders that hold the same weights once more, in another layout or from an earlier step."""
+
+COMPUTED = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", "cos_cached", "sin_cached", "attn.masked_bias")
+"""Endings of tensors that the engine computes itself."""
+
+NO_WEIGHTS = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin")
+PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
+QUANTIZATION = re.compile(r"(?:UD-)?(?:I?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
+USUAL = "Q4_K_M"
+NAMED = 3
+"""Most files that a message names."""
+
+
+def shards_of(data: Mapping[str, object]) -> dict[str, frozenset[str]]:
+    """Return the shards that each index names, by the index's path."""
+    found = {}
+    for path, index in data.items():
+        placed = index.get("weight_map") if path.endswith(INDEX_ENDING) and isinstance(index, dict) else None
+        if isinstance(placed, dict):
+            folder = path.rpartition("/")[0]
+            found[path] = frozenset(f"{folder}/{shard}" if folder else str(shard) for shard in placed.values())
+    return found
+
+
+def spare_files(paths: Collection[str], shards: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Return weights, and their indexes, that the engine leaves alone, for the repository holds others that it reads.
+
+    It reads the safetensors of the top folder that their index names; Mistral's own layout, where that is whole,
+    before the usual one; safetensors before all other formats. Where it would read none of them, nothing is spare.
+    """
+    top = {path for path in paths if path.endswith(".safetensors") and "/" not in path}
+    own = {path for path in top if path.startswith(OWN_LAYOUT)}
+    usual = {path for path in top - own if not path.startswith("adapter_model")}
+    is_own = bool(own) and ("params.json" in paths or not usual)
+    index = f"{OWN_LAYOUT if is_own else 'model'}{INDEX_ENDING}"
+    named = shards.get(index, frozenset())
+    read = own if is_own else usual
+    if named and named <= set(paths):
+        read = set(named)
+    if not read:
+        return frozenset()
+    weights = {path for path in paths if path.endswith(WEIGHT_ENDINGS)}
+    spare = {
+        path for path in weights - read if "/" not in path or COPY.match(path) or not path.endswith(".safetensors")
+    }
+    for path in paths:
+        if not path.endswith(INDEX_ENDING) or path == index:
+            continue
+        if COPY.match(path) or ("/" not in path and (index in paths or path.startswith(OWN_LAYOUT) != is_own)):
+            spare.add(path)
+    return frozenset(spare)
+
+
+def engine_files(listing: Listing, data: Mapping[str, object], include: Sequence[str]) -> Listing:
+    """Return a listing without what the engine would leave alone, unless somebody said what to include."""
+    spare = frozenset() if include else spare_files({file.path for file in listing.files}, shards_of(data))
+    if not spare:
+        return listing
+    files = tuple(file for file in listing.files if file.path not in spare)
+    return replace(listing, files=files, left_out=(*listing.left_out, *sorted(spare)))
+
+
+def weights_in(sizes: Mapping[str, int], shards: Mapping[str, frozenset[str]] | None = None) -> int:
+    """Return the bytes of weights among files that the engine reads."""
+    spare = spare_files(sizes, shards or {})
+    return sum(size for path, size in sizes.items() if path.endswith(WEIGHT_ENDINGS) and path not in spare)
+
+
+def check_tensors(
+    index: str, misplaced: Mapping[str, str], there: Collection[str], config: object, strict: bool
+) -> str:
+    """Return a warning about an index that names tensors where they are not, '' where it is right.
+
+    The engine reads each file to its end and asks no index for a tensor: one in another file, or one that it would not
+    read anyway, does no harm.
+
+    Args:
+        index: its path.
+        misplaced: the file that it names for each such tensor.
+        there: the tensors of all files.
+        config: config.json as data.
+        strict: refuse what the engine cannot start with; else it is a warning too.
+
+    Raises:
+        Refusal: the engine needs a tensor that no file holds.
+    """
+    lacking = [name for name in misplaced if name not in there and is_needed(name, config)]
+    found = lacking or list(misplaced)
+    if not found:
+        return ""
+    word = f"{misplaced[found[0]]} lacks {len(found)} tensors that {index} places there, {found[0]} among them"
+    if not lacking:
+        return f"{word}; vLLM finds them in another file or does not read them, so the model is taken as it is"
+    word += (
+        ", and no other file holds them; wanted all that the engine reads; set revision or repo to one that is whole"
+    )
+    if strict:
+        raise Refusal(f"{word}, or verify to never to fetch it all the same")
+    return word
+
+
+def is_needed(tensor: str, config: object) -> bool:
+    """Whether the engine cannot start without a tensor, as far as its name says.
+
+    It leaves out the layers that predict further tokens (their own prefix, or numbers above those of the model), what
+    it computes itself, and a head that is the embedding.
+    """
+    values = config if isinstance(config, dict) else {}
+    inner = values.get("text_config")
+    text = inner if isinstance(inner, dict) else values
+    if re.match(r"(?:model\.)?mtp\.", tensor) or tensor.endswith(COMPUTED):
+        return False
+    if tensor.endswith("lm_head.weight"):
+        return not (values.get("tie_word_embeddings") or text.get("tie_word_embeddings"))
+    layers, number = text.get("num_hidden_layers"), re.search(r"\blayers\.(\d+)\.", tensor)
+    return not (isinstance(layers, int) and number is not None and int(number[1]) >= layers)
+
+
+def check_model(
+    place: str, paths: Collection[str], left_out: Collection[str], data: Mapping[str, object], exclude: Sequence[str]
+) -> None:
+    """Refuse what is no model for the engine, before anything of it is fetched; nobody said what to include.
+
+    Args:
+        place: the repository, for messages.
+        paths: the files that are to be fetched.
+        left_out: what else it holds.
+        data: its small JSON files.
+        exclude: what was asked not to be fetched: weights that are left out on purpose are not missed.
+
+    Raises:
+        Refusal: it holds an adapter, weights of other engines, several quantizations, or no weights.
+    """
+    weights = [path for path in paths if path.endswith(WEIGHT_ENDINGS)]
+    if "adapter_config.json" in paths and all("adapter_model" in path or COPY.match(path) for path in weights):
+        _refuse_adapter(place, data.get("adapter_config.json"))
+    if weights:
+        if all(path.endswith(".gguf") for path in weights):
+            _check_gguf(place, weights)
+        return
+    if any(
+        path.endswith(WEIGHT_ENDINGS) and matches(path, exclude) and not matches(path, PICKLES) for path in left_out
+    ):
+        return
+    missed = [path for path in left_out if not matches(path, NO_WEIGHTS)]
+    pickles = sorted(path for path in missed if matches(path, PICKLES))
+    others = sorted(path for path in missed if matches(path, OTHER_ENGINES))
+    if pickles:
+        endings = sorted({f"*.{path.rpartition('.')[2]}" for path in pickles})
+        raise Refusal(
+            f"{place} holds its weights in pickle form alone ({_some(pickles)}), which can run code when they are "
+            f"loaded; wanted safetensors; set repo to a copy in that form or, where you trust this one, include to "
+            f"{[*endings, '*.json', '*.model', '*.txt']}"
+        )
+    if others:
+        raise Refusal(
+            f"{place} holds weights for other engines alone ({_some(others)}); wanted safetensors; set repo to the "
+            "model that they were made from"
+        )
+    if "config.json" in paths:
+        raise Refusal(
+            f"{place} holds {len(paths)} files and no weights ({', '.join(WEIGHT_ENDINGS)}); wanted a model; set repo "
+            "to one, or include to the files that are wanted all the same"
+        )
+
+
+def _refuse_adapter(place: str, config: object) -> None:
+    base = str(config.get("base_model_name_or_path") or "") if isinstance(config, dict) else ""
+    raise Refusal(
+        f"{place} holds an adapter (adapter_config.json), which goes on top of {base or 'another model'}; wanted a "
+        f"whole model; set repo to {base or 'that one'} or to one into which it is merged, or include to ['*'] to "
+        "fetch the adapter alone"
+    )
+
+
+def _check_gguf(place: str, weights: Sequence[str]) -> None:
+    """Refuse several quantizations of one model: whoever takes one needs the others as little as the engine does."""
+    kinds = sorted({PART.sub("", path) for path in weights if "mmproj" not in path.lower()})
+    if len(kinds) < 2:
+        return
+    names = [match[0] for match in map(QUANTIZATION.search, kinds) if match]
+    name = USUAL if USUAL in names else names[0] if names else kinds[0].rpartition(".")[0]
+    raise Refusal(
+        f"{place} holds {len(kinds)} GGUF quantizations of one model ({', '.join(names) or _some(kinds)}); wanted one "
+        f"of them, or the model as safetensors; set include to one by name, such as ['*{name}*.gguf', '*.json'], or "
+        "repo to the model that they were made from"
+    )
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = len(paths) - NAMED
+    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")
