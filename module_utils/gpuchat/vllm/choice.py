@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -190,6 +191,9 @@ class Scales:
             if is_raised:
                 settings = replace(settings, max_num_batched_tokens=budget.block_size)
                 budget = self._estimate(gpu, layout, settings)
+            if self.situation.nodes and self.wishes.max_num_seqs is None and _outruns_states(budget, settings):
+                settings = replace(settings, max_num_seqs=_in_steps(budget.sure_blocks))
+                budget = self._estimate(gpu, layout, settings)
             self.estimated[key] = settings, budget, is_raised
         return self.estimated[key]
 
@@ -222,6 +226,7 @@ class Scales:
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
+            has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
         )
         share, seqs, tokens = settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens
         if wishes.gpu_memory_utilization is None and not on_cpu:
@@ -237,6 +242,16 @@ class Scales:
         return replace(settings, gpu_memory_utilization=share, max_num_seqs=seqs, max_num_batched_tokens=tokens)
 
 
+def _outruns_states(budget: Budget, settings: Settings) -> bool:
+    """Whether more requests would run than surely have a block for their Mamba states."""
+    return budget.has_states and settings.has_full_graphs and settings.max_num_seqs > budget.sure_blocks
+
+
+def _in_steps(count: int) -> int:
+    """Return a count cut to a size of which vLLM captures a graph: of 8 and more the multiples of 8."""
+    return count // 8 * 8 if count >= 8 else max(1, count)
+
+
 def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -246,6 +261,17 @@ def _switch(args: Mapping[str, object], name: str) -> bool | None:
     if args.get(f"no-{name}"):
         return False
     return bool(args[name]) if args.get(name) is not None else None
+
+
+def _graphs(args: Mapping[str, object]) -> str:
+    """Return the CUDA graphs that the compilation's options ask for, by vLLM's names; empty where nothing is said."""
+    options, told = args.get("compilation-config"), args.get("compilation-config.cudagraph_mode")
+    if isinstance(options, Mapping):
+        told = told or options.get("cudagraph_mode")
+    elif isinstance(options, str):
+        found = re.search(r'"cudagraph_mode"\s*:\s*"(\w+)"', options)
+        told = told or (found.group(1) if found else "")
+    return str(told or "").upper()
 
 
 def _images(wishes: Wishes) -> int:

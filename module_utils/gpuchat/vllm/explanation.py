@@ -163,6 +163,14 @@ def _memory_warnings(wishes: Wishes, evaluation: Evaluation) -> Iterator[str]:
             f"by the estimate it falls short by {gib(budget.needed_kv - budget.kv_cache)}, which is within the "
             f"uncertainty of {gib(budget.uncertainty)} on each GPU; if vLLM refuses to start, set max_model_len lower"
         )
+    settings = evaluation.settings
+    if wishes.max_num_seqs and budget.has_states and settings.has_full_graphs and budget.fits:
+        sure = budget.sure_blocks
+        if settings.max_num_seqs > sure:
+            yield (
+                f"max_num_seqs is {settings.max_num_seqs} and about {budget.blocks} blocks hold the Mamba states of "
+                f"running requests; if vLLM refuses to start, set max_num_seqs to {max(1, sure)} or fewer"
+            )
     if not wishes.gpu_memory_utilization:
         return
     others = max(device.used_bytes / device.memory_bytes for device in candidate.all_devices)

@@ -34,6 +34,7 @@ class Budget:
         uncertainty: how far ``kv_cache`` may be off (90 of 100 logged starts were within it).
         outcome: ``ok``, ``kv_too_small``, ``oom``, or ``refused`` (by a check before anything is loaded).
         reason: what does not fit, in words; empty where it does.
+        blocks: of the cache's pool; a Mamba layer's state takes one for each running request.
     """
 
     total: int
@@ -55,6 +56,16 @@ class Budget:
     block_size: int = 16
     cache_groups: int = 1
     has_states: bool = False
+    blocks: int = 0
+    block_bytes: int = 1
+
+    @property
+    def sure_blocks(self) -> int:
+        """The blocks that there are even where ``kv_cache`` is off by twice its uncertainty.
+
+        One start in ten is off by more than once, and one that fails costs more than requests that wait a moment.
+        """
+        return max(0, self.kv_cache - 2 * self.uncertainty) // self.block_bytes
 
 
 @dataclass(frozen=True)
@@ -395,6 +406,8 @@ def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         block_size=cache.min_block,
         cache_groups=len(cache.groups),
         has_states=model.has_state,
+        blocks=blocks,
+        block_bytes=max(1, cache.block_bytes),
     )
     outcome, reason = _judge(found, gpu, layout, settings, _checked_need(model, layout, settings, needed))
     return found if outcome == "ok" else replace(found, fits=False, outcome=outcome, reason=reason)
@@ -418,6 +431,15 @@ def wants_larger_steps(found: Budget, settings: Settings) -> bool:
     is_checked = memory.BLOCK_WITHIN_BATCH_SINCE <= settings.version < memory.BLOCK_WITHIN_BATCH_BEFORE
     is_hybrid = found.has_states and settings.enable_prefix_caching
     return is_checked and is_hybrid and found.block_size > settings.max_num_batched_tokens
+
+
+def lacks_state_blocks(found: Budget, settings: Settings) -> bool:
+    """Whether a version refuses to capture CUDA graphs of more requests than there are blocks for their states.
+
+    Source: ``resolve_cudagraph_mode_and_sizes`` of vllm/config/compilation.py, of graphs of the whole model alone.
+    """
+    is_checked = settings.version >= memory.STATE_BLOCKS_CHECKED_SINCE and settings.has_full_graphs
+    return is_checked and found.has_states and settings.max_num_seqs > found.blocks
 
 
 def _judge(found: Budget, gpu: Device, layout: Layout, settings: Settings, needed: int) -> tuple[str, str]:
@@ -450,5 +472,10 @@ def _judge(found: Budget, gpu: Device, layout: Layout, settings: Settings, neede
         return "kv_too_small", (
             f"one request of max_model_len {settings.max_model_len} needs {gib(needed)} of KV cache{where}, and "
             f"{gib(found.kv_cache)} are left"
+        )
+    if lacks_state_blocks(found, settings):
+        return "refused", (
+            f"max_num_seqs is {settings.max_num_seqs} and the cache has about {found.blocks} blocks, of which each "
+            f"running request's Mamba state takes one; set max_num_seqs to {max(1, found.sure_blocks)} or fewer"
         )
     return "ok", ""

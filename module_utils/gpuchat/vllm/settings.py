@@ -46,6 +46,12 @@ class Settings:
     enable_prefix_caching: bool = True
     has_flashinfer: bool = False
     engine: int = 1
+    has_piecewise_graphs: bool = False
+
+    @property
+    def has_full_graphs(self) -> bool:
+        """Whether CUDA graphs of the whole model are captured, not only of the parts between attention."""
+        return self.engine == 1 and not self.enforce_eager and not self.has_piecewise_graphs
 
 
 def engine_of(version: Version, capability: tuple[int, int]) -> int:
@@ -131,6 +137,7 @@ def resolve(
     enable_prefix_caching: bool | None = None,
     has_flashinfer: bool = False,
     engine: int | None = None,
+    has_piecewise_graphs: bool = False,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -172,4 +179,5 @@ def resolve(
         ),
         has_flashinfer=has_flashinfer,
         engine=chosen,
+        has_piecewise_graphs=has_piecewise_graphs,
     )

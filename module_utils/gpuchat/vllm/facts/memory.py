@@ -105,6 +105,7 @@ GROUPS_BY_MOST_LATER = 1.5
 TOKENS_BY_CONCURRENCY_SINCE = (0, 20, 1)  # the logged tokens are concurrency x max_model_len
 STATES_OF_CONSTANT_NUMBER_SINCE = (0, 15)  # two per request with prefix caching
 STATE_PREFIX_CACHING_SINCE = (0, 26)  # on by default for hybrid models
+STATE_BLOCKS_CHECKED_SINCE = (0, 19)  # more max_num_seqs than blocks: refused (0.18 caps its graphs, older ones crash)
 WHOLE_MODEL_PER_STAGE_SINCE = (0, 14)  # the check against one stage took the need of all layers...
 WHOLE_MODEL_PER_STAGE_BEFORE = (0, 17)  # ...until here
 BLOCK_WITHIN_BATCH_SINCE = (0, 17)  # refused: a hybrid model's block larger than max_num_batched_tokens...

@@ -15,6 +15,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan im
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from .models import FP8, QWEN36_27B
+
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -445,6 +447,68 @@ def test_a_hybrid_models_steps_are_as_large_as_its_blocks_where_its_version_want
     fixed = plan_vllm({**switched, "max_num_batched_tokens": 2048})
     assert not fixed.fits
     assert "more than max_num_batched_tokens 2048; set it to" in fixed.reason
+
+
+QWEN38_27B = {
+    "architectures": ["Qwen3_5ForConditionalGeneration"],
+    "model_type": "qwen3_5",
+    **{name: value for name, value in QWEN36_27B.items() if name != "model_type"},
+    **FP8,
+}
+QWEN35_122B = {
+    **QWEN38_27B,
+    "architectures": ["Qwen3_5MoeForConditionalGeneration"],
+    "model_type": "qwen3_5_moe",
+    "hidden_size": 3072,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 2,
+    "layer_types": (["linear_attention"] * 3 + ["full_attention"]) * 12,
+    "linear_num_value_heads": 64,
+    "moe_intermediate_size": 1024,
+    "num_experts": 256,
+    "num_experts_per_tok": 8,
+}
+NEMOTRON_3 = {**HYBRID, "architectures": ["NemotronHForCausalLM"]}
+STATEFUL = (
+    pytest.param(QWEN38_27B, 30_866_663_264, several(1, L40S), id="Qwen3.8-27B-FP8 on one L40S"),
+    pytest.param(QWEN38_27B, 30_866_663_264, several(1, "NVIDIA A100-SXM4-40GB"), id="on one A100 of 40 GB"),
+    pytest.param(QWEN38_27B, 30_866_663_264, several(2, RTX4090), id="on two RTX 4090"),
+    pytest.param(QWEN38_27B, 55_600_000_000, several(1, "NVIDIA H100 80GB HBM3"), id="Qwen3.5-27B on one H100"),
+    pytest.param(QWEN35_122B, 125_000_000_000, several(2, "NVIDIA H100 80GB HBM3"), id="Qwen3.5-122B on two H100"),
+    pytest.param(NEMOTRON_3, 60_000_000_000, several(1), id="Nemotron 3"),
+)
+
+
+@pytest.mark.parametrize("version", ["0.18.0", "0.22.1", "0.28.0", "0.33.0"])
+@pytest.mark.parametrize(("config", "weights", "gpus"), STATEFUL)
+def test_no_more_requests_run_than_surely_have_a_block_for_their_mamba_states(config, weights, gpus, version):
+    found = plan_vllm({"model_config": config, "weights_bytes": weights, "gpus": gpus, "vllm_version": version})
+    budget = found.evaluation.budget
+    assert found.fits
+    assert 1 <= found.args["max-num-seqs"] <= (budget.kv_cache - budget.uncertainty) // budget.block_bytes
+
+
+def stateful(**wishes):
+    params = {"model_config": QWEN38_27B, "weights_bytes": 30_866_663_264, "gpus": several(1, L40S)}
+    return plan_vllm({**params, "vllm_version": "0.28.0", "on_unfit": "report", **wishes})
+
+
+def test_more_requests_than_blocks_for_their_states_are_refused_where_the_version_does():
+    refused = stateful(max_num_seqs=512)
+    assert not refused.fits
+    assert "max_num_seqs is 512 and the cache has about" in refused.reason
+    assert "set max_num_seqs to" in refused.reason
+    assert stateful(max_num_seqs=64).fits
+    assert stateful(max_num_seqs=512, enforce_eager=True).fits
+    assert stateful(max_num_seqs=512, extra_args={"compilation-config": {"cudagraph_mode": "PIECEWISE"}}).fits
+    assert stateful(max_num_seqs=512, vllm_version="0.18.0").fits
+
+
+def test_a_wish_that_may_outrun_the_states_is_warned_of():
+    cap = stateful().args["max-num-seqs"]
+    assert any("max_num_seqs" in text and "Mamba" in text for text in stateful(max_num_seqs=cap + 16).warnings)
+    assert not any("Mamba" in text for text in stateful(max_num_seqs=cap).warnings)
 
 
 def test_the_models_own_draft_layers_are_in_the_budget_and_others_are_warned_of():
