@@ -145,9 +145,11 @@ def servers(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "edge_forward_auth_signin": "https://auth.example.com/?rd=",
         "edge_forward_auth_headers": ["Remote-User"],
     }
-    stack.must_play(*EDGE, "-e", json.dumps(variables))
-    yield address
-    stack.on("probe", "systemctl stop owner-ocsp owner-auth; rm -r /srv/owner", check=False)
+    try:
+        stack.must_play(*EDGE, "-e", json.dumps(variables))
+        yield address
+    finally:
+        stack.on("probe", "systemctl stop owner-ocsp owner-auth; rm -r /srv/owner", check=False)
     stack.must_play(*EDGE)
 
 
