@@ -14,6 +14,7 @@ import ast
 import base64
 import contextlib
 import getopt
+import importlib.util
 import io
 import json
 import os
@@ -140,6 +141,8 @@ def read(
             raise Refusal(f"found no inventory at {one}; wanted an Ansible inventory; name it with -i")
     with tempfile.TemporaryDirectory(prefix="gpuchat-fleet-") as folder:
         pathlib.Path(folder, "variables.json").write_text(json.dumps(list(variables)), encoding="utf-8")
+        if importlib.util.find_spec("ansible") is None:
+            raise Refusal(f"found no Ansible for {sys.executable}; wanted requirements/run.txt; run .venv/bin/python")
         asked = [sys.executable, "-m", "ansible", "adhoc", "all", "--module-name", "gpuchat_member", "--become"]
         asked += ["--playbook-dir", str(ROOT), "--forks", str(FORKS)]  # vars beside site.yml hold too
         asked += [word for one in inventories for word in ("--inventory", one)]
@@ -401,7 +404,12 @@ def run(
         given: returns what it reads, for each host.
         timeout: seconds after which a host is given up, from the attempt to connect on; it holds nobody up.
         sudo: run it as root, where the inventory does not say otherwise.
+
+    Raises:
+        Refusal: pyinfra is not installed.
     """
+    if importlib.util.find_spec("pyinfra") is None:
+        raise Refusal(f"found no pyinfra for {sys.executable}; wanted requirements/run.txt; run .venv/bin/python")
     with tempfile.TemporaryDirectory(prefix="gpuchat-fleet-") as folder, tempfile.TemporaryFile("w+") as said:
         order = {
             "folder": folder,

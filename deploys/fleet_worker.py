@@ -36,6 +36,7 @@ AT_ONCE = 100
 FILES_PER_HOST = 6
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 8, -1)))
 NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 9))"
+NAMES_NEW_ENOUGH = "*/python3.9|*/python3.1[0-9]"
 
 # All that stands on the host's command line: it reads the rest from standard input. Lines before the mark are a
 # password that sudo did not ask for.
@@ -71,6 +72,8 @@ with os.fdopen(out, "wb") as file:
 def main() -> None:
     """Read the order, and print each host's outcome as it comes."""
     order = json.load(sys.stdin)
+    outcomes = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no outcome
     logging.getLogger("pyinfra").addHandler(logging.NullHandler())
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
     members = {one["name"]: one for one in order["members"]}
@@ -81,7 +84,8 @@ def main() -> None:
     pool = Pool(max(1, min(AT_ONCE, (files - 50) // FILES_PER_HOST)))
 
     def one(host: Host) -> None:
-        print(json.dumps(outcome(host, members[host.name], program, order["timeout"])), flush=True)
+        line = json.dumps(outcome(host, members[host.name], program, order["timeout"]))
+        print(line, file=outcomes, flush=True)
 
     for host in state.inventory:
         pool.spawn(one, host)
@@ -164,8 +168,9 @@ def script(member: dict[str, Any]) -> str:
     user = shlex.quote(member["become"][-1]) if become else ""
     change = f'[ "$(id -un)" = {user} ] || set -- {become} "$@"; ' if become else ""
     return (
-        f'export LC_ALL=C; p=; for c in {pythons}; do if "$c" -c {shlex.quote(NEW_ENOUGH)} 2>/dev/null; then '
-        'p=$(command -v "$c"); break; fi; done; if [ -n "$p" ]; then '
+        f'export LC_ALL=C; p=; for c in {pythons}; do p=$(command -v "$c") || continue; '
+        f'case "$(readlink -f "$p")" in {NAMES_NEW_ENOUGH}) break ;; esac; '  # by its name, for a start costs time
+        f'"$p" -c {shlex.quote(NEW_ENOUGH)} 2>/dev/null && break; p=; done; if [ -n "$p" ]; then '
         f'set -- "$p" -I -B -c {shlex.quote(BOOT)}; {change}"$@"; s=$?; echo; echo "gpuchat:status=$s"; '
         "else echo gpuchat:python; fi; cat >/dev/null"
     )
@@ -225,5 +230,4 @@ def words(error: Exception, member: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     main()
-    sys.stdout.flush()
     os._exit(0)  # what still hangs is left behind

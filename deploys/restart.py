@@ -45,6 +45,7 @@ def main(words: Sequence[str]) -> int:
         known = sorted({name for one in looked.values() for name in one.value["known"]})
         print(f"No host has the service {options.service}; they have: {', '.join(known) or 'none'}")
         return 2
+    having.sort(key=lambda one: bool(looked[one.name].value["running"]))  # one that is down already comes first
     for number, member in enumerate(having):
         found = looked[member.name].value
         state = "running" if found["running"] else "stopped"

@@ -53,6 +53,12 @@ def test_a_service_is_restarted_on_one_host_after_the_other(hosts, capsys):
     assert "two: healthy after 1 s" in capsys.readouterr().out
 
 
+def test_a_host_on_which_it_is_down_already_comes_first_so_that_never_two_are(hosts):
+    hosts.looks["three"] = {**FOUND, "running": False}
+    assert restart.main(["s", "-i", "x"]) == 0
+    assert hosts.acted == [["three"], ["one"], ["two"]]
+
+
 def test_the_first_that_does_not_come_back_ends_it(hosts, capsys):
     hosts.acts["two"] = "s is not healthy after 60 s: the unit is failed"
     assert restart.main(["s", "-i", "x"]) == 2

@@ -271,11 +271,15 @@ def test_a_large_answer_arrives_whole_and_nothing_is_left_behind(at):
     assert left == set()
 
 
-def test_without_pyinfra_each_host_says_what_is_missing(at, monkeypatch, tmp_path):
+def test_a_process_that_cannot_connect_at_all_says_why_for_each_host(at, monkeypatch, tmp_path):
     (tmp_path / "gevent.py").write_text("raise ImportError('no gevent here')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     found = run(at("one"))["one"]
-    assert (found.stage, found.problem) == (
-        "connect",
-        "the process that connects has ended: ImportError: no gevent here",
-    )
+    assert found.stage == "connect"
+    assert found.problem == "the process that connects has ended: ImportError: no gevent here"
+
+
+def test_without_pyinfra_nothing_is_tried(at, monkeypatch):
+    monkeypatch.setattr(fleet.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(fleet.Refusal, match=r"found no pyinfra .* run \.venv/bin/python"):
+        run(at("one"))
