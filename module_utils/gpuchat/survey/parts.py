@@ -12,6 +12,7 @@ from ..secret.certificates import WARN_BEFORE
 from .types import ENGINE, FAULT, FILTER, SERVICES, WARNING, Expected, Finding, container
 
 FEW_RESTARTS = 3
+JUST_NOW_SECONDS = 3600
 NO_SHORT_LIFE = 5
 """A certificate is soon at its end in the last fifth of its life too, where that is shorter."""
 
@@ -110,12 +111,16 @@ def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
                 f"none but {', '.join(expected.services)}",
                 "put the host back into its group, or stop and disable it",
             )
-        yield from _service(expected, name, {**one, "restarts": _restarts(reading, name, one)})
+        yield from _service(expected, name, one)
+        yield from _restarts(name, one, container(reading, name))
 
 
-def _restarts(reading: Mapping[str, Any], name: str, one: Mapping[str, Any]) -> int:
-    """Return how often its supervisor has started a service again by itself: systemd, or Docker."""
-    return max(int(one["restarts"]), int(container(reading, name).get("restarts") or 0))
+def _restarts(name: str, service: Mapping[str, Any], its_container: Mapping[str, Any]) -> Iterator[Finding]:
+    """Tell of a service that its supervisor, systemd or Docker, has started again and again, until just now."""
+    for one, log in ((service, f"journalctl -u {name}"), (its_container, f"docker logs {name}")):
+        if one.get("restarts", 0) >= FEW_RESTARTS and one["seconds_up"] < JUST_NOW_SECONDS:
+            found = f"{name} ended and started again {one['restarts']} times by itself, the last time just now"
+            yield Finding("service.restarts", WARNING, found, "it to stay up", f"see `{log}`")
 
 
 def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[Finding]:
@@ -140,14 +145,6 @@ def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[
         )
     if not one["enabled"]:
         yield Finding("service.disabled", WARNING, f"{name} disabled", "it to start at boot", expected.again)
-    if one["restarts"] >= FEW_RESTARTS:
-        yield Finding(
-            "service.restarts",
-            WARNING,
-            f"{name} ended and started again {one['restarts']} times by itself",
-            "it to stay up",
-            f"see `{log}`",
-        )
 
 
 def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:

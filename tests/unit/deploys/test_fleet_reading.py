@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import re
 import subprocess
 import sys
@@ -140,13 +138,14 @@ def test_a_missing_inventory_is_told():
         fleet.read(["/nowhere"])
 
 
-def test_nothing_secret_is_shown_or_left(members, inventories, capfd):
+def test_nothing_secret_is_shown_or_left(members, inventories, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert "sesame" not in repr(members)
     paths, words = inventories
     fleet.read(paths, vault=words)
     captured = capfd.readouterr()
     assert "sesame" not in captured.out + captured.err
-    assert not glob.glob(os.path.join(tempfile.gettempdir(), "gpuchat-fleet-*"))
+    assert list(tmp_path.iterdir()) == []
 
 
 # Single hosts

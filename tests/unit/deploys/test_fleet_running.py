@@ -264,11 +264,14 @@ def test_what_a_program_says_when_it_fails_is_the_problem(at):
     assert (crashed.stage, crashed.problem) == ("run", "ModuleNotFoundError: No module named 'nowhere'")
 
 
-def test_a_large_answer_arrives_whole_and_nothing_is_left_behind(at):
-    before = set(os.listdir(tempfile.gettempdir()))
+def test_a_large_answer_arrives_whole_and_nothing_is_left_behind(at, tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tempfile.gettempdir()
+    here.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(here))
+    before = set(os.listdir(there))
     assert len(run(at("one"), large=5_000_000)["one"].value["large"]) == 5_000_000
-    left = {name for name in set(os.listdir(tempfile.gettempdir())) - before if "gpuchat" in name or "pyinfra" in name}
-    assert left == set()
+    assert list(here.iterdir()) == []
+    assert [name for name in set(os.listdir(there)) - before if "pyinfra" in name] == []
 
 
 def test_a_process_that_cannot_connect_at_all_says_why_for_each_host(at, monkeypatch, tmp_path):

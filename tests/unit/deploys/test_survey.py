@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -116,7 +117,9 @@ all:
 def surveyed(tmp_path, *words):
     (tmp_path / "hosts.yml").write_text(INVENTORY)
     command = [sys.executable, str(ROOT / "deploys" / "survey.py"), "-i", str(tmp_path / "hosts.yml"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    # Other tests look at what is left in the usual folder of temporary files.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
 
 
 def test_one_host_that_cannot_be_reached_is_told_and_the_other_is_read(tmp_path):

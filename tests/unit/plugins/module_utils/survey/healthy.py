@@ -27,12 +27,14 @@ def _service(supervisor="systemd", commit=""):
         "state": "active" if supervisor == "systemd" else "",
         "result": "success" if supervisor == "systemd" else "",
         "restarts": 0,
+        "seconds_up": 90000.0,
         "commit": commit,
     }
 
 
 def _container(name, number, image):
-    return {"id": number * 64, "name": name, "image": image, "status": "running", "health": "healthy", "restarts": 0}
+    state = {"status": "running", "health": "healthy", "restarts": 0, "seconds_up": 90000.0}
+    return {"id": number * 64, "name": name, "image": image, **state}
 
 
 def _disk(device, size, free):

@@ -108,8 +108,16 @@ WRONG = {
     "a service stopped": (service("gpuchat-edge", running=False, state="inactive"), "service.stopped", "fault"),
     "a service failed": (service("gpuchat-edge", running=False, state="failed"), "service.failed", "fault"),
     "a service disabled": (service("gpuchat-door", enabled=False), "service.disabled", "warning"),
-    "a service that ends again and again": (service("gpuchat-door", restarts=9), "service.restarts", "warning"),
-    "a container that ends again and again": (engine_container(restarts=9), "service.restarts", "warning"),
+    "a service that ends again and again": (
+        service("gpuchat-door", restarts=9, seconds_up=5.0),
+        "service.restarts",
+        "warning",
+    ),
+    "a container that ends again and again": (
+        engine_container(restarts=9, seconds_up=5.0),
+        "service.restarts",
+        "warning",
+    ),
     "a service that was never started": (without("services", "gpuchat-edge"), "service.absent", "fault"),
     "an engine that does not answer": (
         put({"healthy": False, "said": "refused", "models": []}, "engines", "gpuchat-vllm"),
@@ -213,6 +221,7 @@ RIGHT = {
     "little memory that a desktop holds": gpu(
         processes=[{"pid": 7, "name": "Xorg", "memory_bytes": GIB // 4, "by": "session-1.scope"}]
     ),
+    "a container that ended some times, long ago": engine_container(restarts=9),
     "a short-lived certificate that is soon renewed": certificate(5, life=6),
     "a large disk of which a small part is free": disk(400 * 10**9),
     "a file system without a count of inodes": put(
