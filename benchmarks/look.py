@@ -29,7 +29,7 @@ def runs(container):
 folders, files, masked = [], [], []
 for root in ("/etc/docker", "/etc/gpuchat", "/etc/systemd/system"):
     for folder, _names, names in os.walk(root):
-        if root == "/etc/gpuchat":
+        if root == "/etc/gpuchat" or folder.endswith(".service.d"):
             folders.append(one(folder))
         for path in (os.path.join(folder, name) for name in names if not name.endswith(".before-gpuchat")):
             if not os.path.islink(path):

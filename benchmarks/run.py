@@ -42,6 +42,7 @@ PYINFRA = ROOT / ".venv" / "bin" / "pyinfra"
 GROUP = "files"
 SERVER = "server"
 FILES = 30
+PARTS = ("files", "stack", "small")
 SMALL_IMAGE = "registry.world:5000/library/debian:trixie-slim"
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-E"]
 
@@ -296,8 +297,11 @@ def compare_small(folder: pathlib.Path, wanted: State, some: Hosts, rounds: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("parts", nargs="*", choices=["files", "stack", "small"], default=["files", "stack", "small"])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all where none is named")
     arguments = parser.parse_args()
+    parts = set(arguments.parts or PARTS)
+    if parts - set(PARTS):
+        parser.error(f"found the part {', '.join(sorted(parts - set(PARTS)))}; wanted {', '.join(PARTS)}")
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     print(f"medians of {arguments.rounds} runs in turn; first runs of stacks once; ratios below 1: ours is faster")
     world("down")
@@ -309,14 +313,14 @@ def main() -> None:
             folder = pathlib.Path(name)
             for shared in ("library", "module_utils", "action_plugins"):
                 (folder / shared).symlink_to(ROOT / shared)
-            if "files" in arguments.parts:
+            if "files" in parts:
                 print(f"\n{FILES} files: gpuchat_files, template tasks, files.template", flush=True)
                 for some in (one, all_four):
                     compare_files(folder, some, arguments.rounds)
-            if {"stack", "small"} & set(arguments.parts):
+            if {"stack", "small"} & parts:
                 print("\nthe stack, vLLM and all: site.yml, and what it leaves kept by the peers", flush=True)
                 wanted = compare_stack(folder, one, arguments.rounds)
-            if "small" in arguments.parts:
+            if "small" in parts:
                 print("\nthe same state, with containers that sleep: modules of ours, and the peers", flush=True)
                 small = wanted.with_small_containers(SMALL_IMAGE)
                 for some in (one, all_four):

@@ -314,7 +314,7 @@ def claims_for(wish: Wish, current: Json, first: Json, record: Record, owner: st
         Refusal: the wishes contradict each other.
     """
     whole = _options_of_another(wanted, (first, current), record)
-    settings = {place: value for place, value in claims_of(wanted).items() if place[:1] not in whole} | whole
+    settings = {**{place: value for place, value in claims_of(wanted).items() if place[:1] not in whole}, **whole}
     runtime: Place = ("runtimes", wish.runtime_name)
     more: dict[Place, object] = {}
     if wish.default_runtime and wish.nvidia_runtime != "present":

@@ -21,6 +21,7 @@ class Found:
         reason: the same in words.
         nouveau: the free driver holds a GPU.
         secure_boot: the firmware lets only signed kernel modules in; None where it cannot be known.
+        undivided: the GPUs in MIG mode that nobody has divided, where there is no other; CUDA finds no device there.
     """
 
     accelerator: str
@@ -28,6 +29,7 @@ class Found:
     reason: str = ""
     nouveau: bool = False
     secure_boot: bool | None = None
+    undivided: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def decide(found: Found, wanted: Wanted, installed: bool = False) -> Decision:
             "found an AMD GPU (rocm), which gpuchat does not serve yet; wanted NVIDIA GPUs or none; "
             f"take the host out of the group gpu, {CPU_INSTEAD}"
         )
+    if found.undivided:
+        raise Refusal(f"{no_mig_devices(found.undivided[0])}; {CPU_INSTEAD}")
     if found.state == "ok":
         return Decision("nvidia", reason="NVIDIA GPUs with a working driver")
     if found.state == "no_gpu":
@@ -85,7 +89,18 @@ def decide(found: Found, wanted: Wanted, installed: bool = False) -> Decision:
     return _to_be_fixed(found, wanted, installed)
 
 
+def no_mig_devices(index: int) -> str:
+    """Return the words for a GPU in MIG mode without a part: what was found, what was wanted, and the commands."""
+    return (
+        f"found that GPU {index} is in MIG mode and has no MIG device, so that CUDA finds nothing there; wanted MIG "
+        f"devices or the whole GPU; make some with `nvidia-smi mig -i {index} -cgi PROFILE -C`, where `nvidia-smi mig "
+        f"-i {index} -lgip` lists the profiles, or turn the mode off with `nvidia-smi -i {index} -mig 0`"
+    )
+
+
 def _to_be_fixed(found: Found, wanted: Wanted, installed: bool) -> Decision:
+    if found.state == "out_of_reach":  # whatever may be installed or restarted
+        raise Refusal(f"{found.reason}, {CPU_INSTEAD}")
     if found.state == "no_driver" and not installed:
         return _to_be_installed(found, wanted)
     if found.state in ("no_driver", "mismatch"):

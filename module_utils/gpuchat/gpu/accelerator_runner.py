@@ -28,12 +28,17 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """
     seen = readings_runner.look()
     devices: list[dict[str, object]] = seen["pci_devices"]  # type: ignore[assignment]
+    gpus: list[dict[str, object]] = seen["gpus"]  # type: ignore[assignment]
+    undivided = tuple(
+        int(str(gpu["index"])) for gpu in gpus if gpu["mig_mode"] == "enabled" and gpu["mig_devices"] == []
+    )
     found = Found(
         str(seen["accelerator"]),
         str(seen["state"]),
         str(seen["reason"]),
         any(device["driver"] == "nouveau" for device in devices),
         secure_boot(),
+        undivided if len(undivided) == len(gpus) else (),
     )
     wanted = Wanted(
         str(params["accelerator"]),

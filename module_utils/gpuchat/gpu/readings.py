@@ -32,6 +32,10 @@ STATES = {
     RESET_REQUIRED: "lost",
     MISMATCH: "mismatch",
 }
+OUT_OF_REACH = "out_of_reach"
+
+PASSED_THROUGH = frozenset(("vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub", "pciback", "xen-pciback"))
+"""Kernel drivers that hold a device for virtual machines (Linux: drivers/vfio/pci, drivers/pci, drivers/xen)."""
 
 ARCHITECTURES = {
     2: "Kepler",
@@ -169,6 +173,8 @@ class Surroundings:
     Attributes:
         devices: the display devices and accelerators on PCI.
         kfd: whether AMD's compute driver offers its device file.
+        soc: the system on a chip by the device tree, for instance ``nvidia,tegra234``; its GPU is not on PCI.
+        dxg: whether Windows lends its GPUs to this Linux (WSL2); they are not on PCI either.
         module_version: version of NVIDIA's kernel module that is loaded.
         memory_bytes: the host's memory.
         memory_free_bytes: what of it programs could have.
@@ -176,6 +182,8 @@ class Surroundings:
 
     devices: tuple[PciDevice, ...] = ()
     kfd: bool = False
+    soc: str = ""
+    dxg: bool = False
     module_version: str | None = None
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
@@ -197,6 +205,11 @@ def pci_device(address: str, files: Mapping[str, str], driver: str | None) -> Pc
     if vendor not in (NVIDIA, AMD) or kind[:4] not in classes:
         return None
     return PciDevice(address, vendor, device, driver)
+
+
+def soc(compatible: str) -> str:
+    """Return NVIDIA's system on a chip from the device tree's ``compatible``, its names from exact to general."""
+    return next((name for name in compatible.split("\0") if re.fullmatch(r"nvidia,tegra\d+", name)), "")
 
 
 def module_version(text: str) -> str | None:
@@ -229,7 +242,7 @@ def report(reading: Reading, surroundings: Surroundings) -> dict[str, object]:
     """Return what a module reports of a host's accelerators."""
     nvidia = [device for device in surroundings.devices if device.vendor_id == NVIDIA]
     reading = replace(reading, gpus=_with_addresses(reading.gpus, nvidia))
-    state, reason = _state(reading, nvidia, surroundings.module_version)
+    state, reason = _state(reading, nvidia, surroundings)
     gpus = tuple(_with_shared_memory(gpu, surroundings) for gpu in reading.gpus)
     source = reading.source if gpus or (reading.code == 0 and reading.source != "none") else "none"
     if not gpus and nvidia:
@@ -238,7 +251,7 @@ def report(reading: Reading, surroundings: Surroundings) -> dict[str, object]:
     return {
         "state": state,
         "reason": reason,
-        "accelerator": _accelerator(gpus, surroundings),
+        "accelerator": "nvidia" if state == OUT_OF_REACH else _accelerator(gpus, surroundings),
         "source": source,
         "driver_version": reading.driver_version or surroundings.module_version,
         "cuda_version": reading.cuda_version,
@@ -256,10 +269,10 @@ def _with_addresses(gpus: tuple[Gpu, ...], nvidia: Sequence[PciDevice]) -> tuple
     return tuple(gpu if gpu.pci_address else replace(gpu, pci_address=left.pop(0)) for gpu in gpus)
 
 
-def _state(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) -> tuple[str, str]:
+def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
     """Return the state's word, and the sentence that says why, and the fix."""
     if reading.code:
-        return _state_of_error(reading, nvidia, module)
+        return _state_of_error(reading, nvidia, surroundings)
     faulty = [gpu for gpu in reading.gpus if gpu.fault]
     if faulty:
         return "lost", _lost(
@@ -273,16 +286,16 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) ->
         return "ok", named + (f"; the driver does not serve {_named(unserved)}" if unserved else "")
     if any(device.driver == "nvidia" for device in nvidia):
         return "lost", _lost(f"the driver is bound to {_named(nvidia)} and serves none")
-    return _no_driver(nvidia, "the driver serves no GPU")
+    return _no_driver(nvidia, "the driver serves no GPU", surroundings)
 
 
-def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], module: str | None) -> tuple[str, str]:
+def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
     state = STATES.get(reading.code, "failed")
     if state == "no_driver":
-        return _no_driver(nvidia, reading.said)
+        return _no_driver(nvidia, reading.said, surroundings)
     if state == "mismatch":
         return state, (
-            f"the loaded kernel module is {module or 'of another version'}, NVIDIA's library "
+            f"the loaded kernel module is {surroundings.module_version or 'of another version'}, NVIDIA's library "
             f"{reading.library_version or 'of another'}: the driver was upgraded under a running kernel module; "
             "reboot the host"
         )
@@ -293,12 +306,35 @@ def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], module: str |
     return state, f"NVIDIA's driver answers with an error: {reading.said}; look for NVRM in the kernel's log (dmesg)"
 
 
-def _no_driver(nvidia: Sequence[PciDevice], said: str) -> tuple[str, str]:
+def _no_driver(nvidia: Sequence[PciDevice], said: str, surroundings: Surroundings) -> tuple[str, str]:
     if not nvidia:
-        return "no_gpu", "the host has no NVIDIA GPU"
+        return _not_on_pci(said, surroundings)
+    if all(device.driver in PASSED_THROUGH for device in nvidia):
+        held = ", ".join(sorted({str(device.driver) for device in nvidia}))
+        return OUT_OF_REACH, (
+            f"found {_named(nvidia)}, which the kernel driver {held} keeps for virtual machines; wanted a GPU of this "
+            "host's own; run gpuchat in the virtual machine that has the GPU, or take it from that driver (the "
+            "kernel's command line, /etc/modprobe.d, the hypervisor's settings) and restart the host"
+        )
     others = sorted({device.driver for device in nvidia if device.driver and device.driver != "nvidia"})
     bound = f", bound to the kernel driver {', '.join(others)}" if others else ""
     return "no_driver", f"found {_named(nvidia)}{bound}, but no working NVIDIA driver ({said}); install the driver"
+
+
+def _not_on_pci(said: str, surroundings: Surroundings) -> tuple[str, str]:
+    if surroundings.soc:
+        return OUT_OF_REACH, (
+            f"found a Jetson or a board like it (the device tree says {surroundings.soc}), whose GPU does not answer "
+            f"({said}); wanted NVML, NVIDIA's management library; install a JetPack that brings libnvidia-ml.so.1 and "
+            "nvidia-smi, and see that `nvidia-smi` works for root; the driver comes with JetPack alone"
+        )
+    if surroundings.dxg:
+        return OUT_OF_REACH, (
+            f"found /dev/dxg, by which Windows lends a GPU to WSL2, and no NVIDIA GPU that answers ({said}); wanted "
+            "Windows's NVIDIA driver, whose library WSL2 has in /usr/lib/wsl/lib; install it in Windows, never a "
+            "driver in WSL2, run `wsl --shutdown` there, and see that `/usr/lib/wsl/lib/nvidia-smi` works"
+        )
+    return "no_gpu", "the host has no NVIDIA GPU"
 
 
 def _lost(what: str) -> str:

@@ -22,6 +22,11 @@ PCI_FOLDER = "/sys/bus/pci/devices"
 KFD = "/dev/kfd"
 MODULE_VERSION = "/proc/driver/nvidia/version"
 MEMORY = "/proc/meminfo"
+COMPATIBLE = "/proc/device-tree/compatible"
+DXG = "/dev/dxg"
+WSL_SMI = "/usr/lib/wsl/lib/nvidia-smi"
+"""WSL2 puts its folder into the path of users who log in, and not into that of sudo or ssh's commands."""
+
 SMI_TIMEOUT = 60
 """Seconds: without the persistence mode each call initialises every GPU anew, a few seconds on large machines."""
 
@@ -34,7 +39,7 @@ def look() -> dict[str, object]:
         reading = read_smi()
         if reading.source == "nvidia-smi":
             notes.append(
-                "read by nvidia-smi, which says nothing of links, topology and MIG devices, for no Python with pynvml "
+                "read by nvidia-smi, which says nothing of links and topology, for no Python with pynvml "
                 "that fits was found; the role toolbox brings one"
             )
     found = readings.report(reading, surroundings())
@@ -56,7 +61,13 @@ def surroundings() -> Surroundings:
             devices += [device] if device else []
     total, free = readings.host_memory(_text(MEMORY))
     return Surroundings(
-        tuple(devices), os.path.exists(KFD), readings.module_version(_text(MODULE_VERSION)), total, free
+        devices=tuple(devices),
+        kfd=os.path.exists(KFD),
+        soc=readings.soc(_text(COMPATIBLE)),
+        dxg=os.path.exists(DXG),
+        module_version=readings.module_version(_text(MODULE_VERSION)),
+        memory_bytes=total,
+        memory_free_bytes=free,
     )
 
 
@@ -69,7 +80,7 @@ def _text(path: str) -> str:
 
 def read_smi() -> Reading:
     """Read by nvidia-smi; an older one refuses a query for fields that it does not know, so these are left out."""
-    program = host.program("nvidia-smi")
+    program = host.program("nvidia-smi") or (WSL_SMI if os.path.exists(WSL_SMI) else None)
     if program is None:
         return Reading("none", code=readings.LIBRARY_NOT_FOUND, said="found neither NVIDIA's library nor nvidia-smi")
     fields = list(smi.SMI_FIELDS)
@@ -83,12 +94,14 @@ def read_smi() -> Reading:
         return Reading("nvidia-smi")
     if output.rc != 0:
         code, said = smi.smi_error(output.rc, output.text)
-        return Reading("nvidia-smi", code=code, said=said)
+        return Reading("nvidia-smi", code=code, said=said, library_version=smi.library_version(said))
     query = f"--query-compute-apps={','.join(smi.SMI_PROCESS_FIELDS)}"
     processes = host.run([program, query, "--format=csv,noheader,nounits"], SMI_TIMEOUT)
     found, version = smi.parse_smi(output.stdout, fields, processes.stdout if processes.rc == 0 else None)
-    cuda = smi.smi_cuda_version(host.run([program, "-q", "-x"], SMI_TIMEOUT).stdout)
-    return Reading("nvidia-smi", found, version, cuda)
+    described = host.run([program, "-q", "-x"], SMI_TIMEOUT).stdout
+    if any(gpu.mig_mode == "enabled" for gpu in found):
+        found = smi.with_mig_devices(found, described, host.run([program, "-L"], SMI_TIMEOUT).stdout)
+    return Reading("nvidia-smi", found, version, smi.smi_cuda_version(described))
 
 
 def read_nvml() -> Reading | None:

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..core.units import MIB
-from .readings import GPU_IS_LOST, Gpu, Process, architecture, pci_address
+from .readings import GPU_IS_LOST, Gpu, MigDevice, Process, architecture, pci_address
 
 SMI_FIELDS = (
     "index",
@@ -103,6 +105,59 @@ def _word(cell: str | None) -> str | None:
 
 def _number(cell: str | None, unit: int = 1) -> int | None:
     return int(cell) * unit if cell and cell.isdecimal() else None
+
+
+def library_version(said: str) -> str | None:
+    """Find the library's version in the words with which nvidia-smi tells of another kernel module."""
+    found = re.search(r"NVML library version: (\d[\d.]*\d)", said)
+    return found.group(1) if found else None
+
+
+def with_mig_devices(gpus: Sequence[Gpu], described: str, listed: str) -> tuple[Gpu, ...]:
+    """Give GPUs in MIG mode their parts; those of a GPU that the description leaves out stay unknown.
+
+    Args:
+        described: the answer of ``nvidia-smi -q -x``, which names no part.
+        listed: the answer of ``nvidia-smi -L``, which names them and tells no more.
+    """
+    try:
+        parts = {gpu.findtext("uuid"): gpu.find("mig_devices") for gpu in ET.fromstring(described).iter("gpu")}
+    except ET.ParseError:
+        return tuple(gpus)
+    names = _mig_names(listed)
+    return tuple(
+        gpu
+        if gpu.mig_mode != "enabled" or parts.get(gpu.uuid) is None
+        else replace(gpu, mig_devices=tuple(_mig_device(gpu, one, names) for one in parts[gpu.uuid]))  # type: ignore[union-attr]
+        for gpu in gpus
+    )
+
+
+def _mig_device(gpu: Gpu, one: ET.Element, names: Mapping[tuple[str | None, int], tuple[str, str]]) -> MigDevice:
+    index, instance, compute = (
+        int(one.findtext(name) or 0) for name in ("index", "gpu_instance_id", "compute_instance_id")
+    )
+    profile, uuid = names.get((gpu.uuid, index), (None, None))
+    total, free = (
+        _number((one.findtext(f"fb_memory_usage/{name}") or "").partition(" ")[0], MIB) for name in ("total", "free")
+    )
+    return MigDevice(index, uuid, f"{gpu.name} MIG {profile}" if profile else None, total, free, instance, compute)
+
+
+def _mig_names(listed: str) -> dict[tuple[str | None, int], tuple[str, str]]:
+    """Return profile and UUID of each part, by its GPU's UUID and its index."""
+    names: dict[tuple[str | None, int], tuple[str, str]] = {}
+    gpu = None
+    for line in listed.splitlines():
+        whole, part = re.match(r"GPU \d+: .*\(UUID: (\S+)\)", line), MIG_LINE.match(line)
+        if whole:
+            gpu = whole.group(1)
+        elif part:
+            names[gpu, int(part.group(2))] = part.group(1), part.group(3)
+    return names
+
+
+MIG_LINE = re.compile(r"\s+MIG (\S+)\s+Device\s+(\d+): \(UUID: (\S+)\)")
 
 
 def smi_cuda_version(text: str) -> str | None:

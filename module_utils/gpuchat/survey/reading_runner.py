@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core import front, host
-from ..docker import daemon_runner
+from ..docker import daemon_former_runner, daemon_runner
 from ..docker.container import Written, compose_path, read_back, unit_path
 from ..docker.daemon import Record
 from ..docker.daemon import drifted as drifted_keys
@@ -216,7 +216,7 @@ def _service(name: str, record: Mapping[str, object], sets: Mapping[str, Mapping
     commit = digest.partition(" ")[2]
     present = _digest_of_files(name, sets)
     if name == "docker":
-        kept = host.read_json(f"{host.STATE_DIRECTORY}/{daemon_runner.RECORD}").get(daemon_runner.DAEMON_JSON)
+        kept = host.read_json(f"{host.STATE_DIRECTORY}/{daemon_former_runner.RECORD}").get(daemon_runner.DAEMON_JSON)
         daemon = Record.from_json(kept) if isinstance(kept, dict) else None
         digest, reload_digest = (daemon.digest, daemon.reload_digest) if daemon else (digest, reload_digest)
     elif present and reload_digest:
@@ -256,7 +256,7 @@ def _digest_of_files(name: str, sets: Mapping[str, Mapping[str, object]]) -> str
 
 
 def _daemon() -> dict[str, object]:
-    kept = host.read_json(f"{host.STATE_DIRECTORY}/{daemon_runner.RECORD}")
+    kept = host.read_json(f"{host.STATE_DIRECTORY}/{daemon_former_runner.RECORD}")
     found: dict[str, object] = {}
     for path, record in kept.items():
         state = host.file_state(path)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB
 from ..gpu import cards
+from ..gpu.accelerator import no_mig_devices
 from .facts.memory import LINKED_CAPABILITIES
 from .options import AUTO, amount, whole
 
@@ -102,6 +103,8 @@ def _devices(one: object) -> list[Device]:
     slices = [piece for piece in one.get("mig_devices") or [] if isinstance(piece, Mapping)]
     if slices:
         return [_device({**one, **_told(piece), "nvlink_peers": []}, is_slice=True) for piece in slices]
+    if one.get("mig_mode") == "enabled":
+        raise Refusal(no_mig_devices(amount("gpus[].index", one.get("index") or 0)) + ", or leave it out of gpus")
     count = whole("gpus[].count", one["count"]) if "count" in one else 1
     return [_device(one, is_slice=" MIG " in f" {one['name']} ")] * count
 

@@ -16,7 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.accelera
     decide,
 )
 
-STATES = ("ok", "no_gpu", "no_driver", "mismatch", "lost", "no_permission")
+STATES = ("ok", "no_gpu", "no_driver", "mismatch", "lost", "no_permission", "out_of_reach")
 BARE = Found("nvidia", "no_driver", "no driver is loaded")
 MAY = Wanted(install_driver=True, reboot=True)
 
@@ -62,6 +62,14 @@ def test_a_host_computes_with_what_works_and_says_what_is_to_be_done(
         (Found("nvidia", "mismatch", "versions differ"), Wanted(), False, "versions differ; wanted a driver"),
         (Found("nvidia", "lost", "GPU 3 is lost"), MAY, False, "GPU 3 is lost; wanted GPUs that answer; restart"),
         (Found("nvidia", "no_permission", "not allowed"), MAY, False, "run as root"),
+        (
+            Found("nvidia", "out_of_reach", "kept for others"),
+            MAY,
+            False,
+            "^kept for others, or set gpuchat_accelerator",
+        ),
+        (Found("nvidia", "out_of_reach", "kept for others"), MAY, True, "^kept for others, or set gpuchat_accelerator"),
+        (Found("nvidia", "ok", undivided=(2,)), Wanted(), False, "GPU 2 is in MIG mode .* -i 2 -cgi PROFILE -C"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_hint(found, wanted, installed, words):
@@ -113,6 +121,30 @@ def test_secure_boot_is_read_from_the_firmware(host_without_driver, content, on)
 def test_a_host_without_uefi_has_no_secure_boot(host_without_driver, monkeypatch):
     monkeypatch.setattr(accelerator_runner, "FIRMWARE", str(host_without_driver / "none"))
     assert accelerator_runner.secure_boot() is False
+
+
+WHOLE = {"index": 0, "mig_mode": "disabled", "mig_devices": []}
+UNDIVIDED = {"index": 1, "mig_mode": "enabled", "mig_devices": []}
+
+
+@pytest.mark.usefixtures("host_without_driver")
+@pytest.mark.parametrize(
+    ("gpus", "usable"),
+    [
+        ([WHOLE], True),
+        ([UNDIVIDED], False),
+        ([UNDIVIDED, WHOLE], True),
+        ([{**UNDIVIDED, "mig_devices": None}], True),
+        ([{**UNDIVIDED, "mig_devices": [{"index": 0}]}], True),
+    ],
+)
+def test_gpus_in_mig_mode_that_nobody_has_divided_are_refused_where_there_is_no_other(monkeypatch, gpus, usable):
+    monkeypatch.setattr(accelerator_runner.readings_runner, "look", lambda: {**SEEN, "state": "ok", "gpus": gpus})
+    if usable:
+        assert accelerator_runner.ensure(PARAMS, check=False)["accelerator"] == "nvidia"
+        return
+    with pytest.raises(Refusal, match="GPU 1 is in MIG mode and has no MIG device"):
+        accelerator_runner.ensure(PARAMS, check=False)
 
 
 @pytest.mark.usefixtures("host_without_driver")

@@ -380,7 +380,7 @@ def test_without_pynvml_nvidia_smi_is_asked_and_that_is_said(smi):
     smi.answer("/usr/bin/nvidia-smi -q -x", "<nvidia_smi_log>\n\t<cuda_version>12.2</cuda_version>\n</nvidia_smi_log>")
     described = readings_runner.look()
     assert described["msg"] == (
-        "ok: 2 x NVIDIA A100-SXM4-80GB; read by nvidia-smi, which says nothing of links, topology and MIG devices, "
+        "ok: 2 x NVIDIA A100-SXM4-80GB; read by nvidia-smi, which says nothing of links and topology, "
         "for no Python with pynvml that fits was found; the role toolbox brings one"
     )
     assert (described["source"], described["driver_version"], described["cuda_version"]) == (
@@ -390,6 +390,93 @@ def test_without_pynvml_nvidia_smi_is_asked_and_that_is_said(smi):
     )
     assert (described["topology"], described["gpus"][0]["nvlink_peers"]) == (None, None)
     assert [process["pid"] for process in described["gpus"][1]["processes"]] == [1834, 1835]
+
+
+MIG_ROW = "0, 00000000:18:00.0, GPU-a, NVIDIA A100-SXM4-80GB, 535.86.10, 81920, 81000, 8.0, Enabled" + ", [N/A]" * 7
+MIG_PART = """
+    <mig_device>
+      <index>0</index><gpu_instance_id>2</gpu_instance_id><compute_instance_id>0</compute_instance_id>
+      <fb_memory_usage><total>40192 MiB</total><used>37 MiB</used><free>40155 MiB</free></fb_memory_usage>
+    </mig_device>
+"""
+
+
+@pytest.mark.parametrize("parts", [MIG_PART, "\n\t\tNone\n"], ids=["one part", "none"])
+def test_nvidia_smis_two_other_answers_tell_the_parts_of_a_gpu_in_mig_mode(smi, parts):
+    described = f'<gpu id="00000000:18:00.0"><mig_devices>{parts}</mig_devices><uuid>GPU-a</uuid></gpu>'
+    smi.answer("/usr/bin/nvidia-smi --query-gpu=index", MIG_ROW)
+    smi.answer("/usr/bin/nvidia-smi -q -x", f"<?xml version='1.0' ?>\n<nvidia_smi_log>{described}</nvidia_smi_log>")
+    smi.answer(
+        "/usr/bin/nvidia-smi -L",
+        "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-a)\n  MIG 3g.40gb     Device  0: (UUID: MIG-b)\n",
+    )
+    (gpu,) = readings_runner.look()["gpus"]
+    named = {"uuid": "MIG-b", "name": "NVIDIA A100-SXM4-80GB MIG 3g.40gb", "memory_bytes": 40192 * 1024**2}
+    sizes = {"memory_free_bytes": 40155 * 1024**2, "index": 0, "gpu_instance_id": 2, "compute_instance_id": 0}
+    assert gpu["mig_devices"] == ([{**named, **sizes}] if parts is MIG_PART else [])
+
+
+def test_where_nvidia_smi_names_the_librarys_version_both_are_told(smi, plug, machine_folder):
+    plug(address(0))
+    (machine_folder / "version").write_text(MODULE_VERSION.format("535.129.03"))
+    said = "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535.161"
+    smi.answer("/usr/bin/nvidia-smi", said, rc=18)
+    assert readings_runner.look()["reason"].startswith(
+        "the loaded kernel module is 535.129.03, NVIDIA's library 535.161: the driver was upgraded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("drivers", "state"),
+    [
+        (["vfio-pci", "vfio-pci"], "out_of_reach"),
+        (["nvgrace-gpu-vfio-pci"], "out_of_reach"),
+        (["pciback"], "out_of_reach"),
+        (["vfio-pci", None], "no_driver"),
+        (["vfio-pci", "nouveau"], "no_driver"),
+    ],
+)
+@pytest.mark.parametrize("library", ["none", "present"])
+def test_gpus_that_are_kept_for_virtual_machines_want_no_driver(look, plug, drivers, state, library):
+    for index, driver in enumerate(drivers):
+        plug(address(index), driver=driver)
+    described = look(machine(0), library)
+    assert (described["state"], described["accelerator"]) == (state, "nvidia")
+    assert ("which the kernel driver" in described["reason"]) == (state == "out_of_reach")
+
+
+JETSON = "nvidia,p3768-0000+p3767-0000-super\0nvidia,p3767-0000\0nvidia,tegra234\0"
+
+
+@pytest.mark.parametrize(
+    ("compatible", "dxg", "words"),
+    [
+        (JETSON, False, "the device tree says nvidia,tegra234"),
+        ("nvidia,jetson-nano\0nvidia,tegra210\0", False, "the device tree says nvidia,tegra210"),
+        ("", True, "found /dev/dxg"),
+        ("raspberrypi,5-model-b\0brcm,bcm2712\0", False, "the host has no NVIDIA GPU"),
+    ],
+)
+def test_a_gpu_that_is_not_on_pci_and_does_not_answer_makes_no_cpu_host(
+    smi, machine_folder, monkeypatch, compatible, dxg, words
+):
+    monkeypatch.setattr(host, "program", lambda name: None)
+    for name, there in (("COMPATIBLE", compatible), ("DXG", dxg)):
+        monkeypatch.setattr(readings_runner, name, str(machine_folder / name))
+        if there:
+            (machine_folder / name).write_text(compatible)
+    described = readings_runner.look()
+    assert words in described["reason"]
+    assert (described["accelerator"] == "cpu") == (words == "the host has no NVIDIA GPU")
+
+
+def test_wsls_nvidia_smi_is_found_outside_the_path(smi, machine_folder, monkeypatch):
+    program = machine_folder / "nvidia-smi"
+    program.touch()
+    monkeypatch.setattr(host, "program", lambda name: None)
+    monkeypatch.setattr(readings_runner, "WSL_SMI", str(program))
+    smi.answer(f"{program} --query-gpu=index", (SMI / "two.csv").read_text())
+    assert readings_runner.look()["state"] == "ok"
 
 
 def test_an_older_nvidia_smi_is_asked_again_without_the_fields_that_it_refuses(smi):

@@ -76,6 +76,10 @@ def test_slices_take_their_gpus_place():
         ([{**L40S, "compute_capability": "new"}], "wanted a text such as '8.9'"),
         ([{**L40S, "count": 0}], "wanted auto or a whole number from 1"),
         ([{**L40S, "fault": "GPU is lost"}], "wanted sound ones; take it out of gpus"),
+        (
+            [{**L40S, "index": 3, "mig_mode": "enabled", "mig_devices": []}],
+            "GPU 3 is in MIG mode and has no MIG device",
+        ),
     ],
 )
 def test_what_is_no_gpu_is_refused(gpus, message):
