@@ -227,6 +227,7 @@ def _look(source: Source, wanted: Wanted, store: Store, here: LocalState, params
         waiting = store.done(key) if have == file.size else store.part(key)
         heads[file.path] = read_head(held.get(file.path, waiting), file.size, have)
     came = source.heads([file for file in files if not heads[file.path]])
+    fetched = came if isinstance(source, HubSource) else {}  # a folder's are copied with the rest
     tensors = {}
     for file in files:
         head = heads[file.path] or came.get(file.path, b"")
@@ -246,7 +247,7 @@ def _look(source: Source, wanted: Wanted, store: Store, here: LocalState, params
         )
         if warning:
             source.warnings += (warning,)
-    return {path: head for path, head in came.items() if path in tensors or len(head) < hub_runner.HEAD}
+    return {path: head for path, head in fetched.items() if path in tensors or len(head) < hub_runner.HEAD}
 
 
 def _key(file: ModelFile, listing: Listing, wanted: Wanted, params: Params) -> str:
