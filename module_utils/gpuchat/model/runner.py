@@ -95,7 +95,7 @@ def _plain_words(dest: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in FULL and not error.filename:  # else the file says which disk
             raise disk_full(error, dest) from error
         where = f" at {error.filename}" if error.filename else ""
         raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
