@@ -347,11 +347,11 @@ class Reply:
 def connection_hint(error: str) -> str:
     """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
     if "gaierror" in error:
-        return "let this host resolve the name, or set gpuchat_proxy to a proxy that does"
+        return "let this host resolve the name, or give it a proxy that does (its https_proxy and no_proxy)"
     if "certificate" in error.lower():
-        return "where a proxy or a CA of your own signs, set gpuchat_ca_files to its certificate"
+        return "where a proxy or a CA of your own signs, add its certificate to the bundle that this host trusts"
     if "proxy" in error.lower():
-        return "set gpuchat_proxy, or https_proxy and no_proxy of this host, to a proxy that lets it through"
+        return "give this host a proxy that lets it through (its https_proxy and no_proxy)"
     return ""
 
 
