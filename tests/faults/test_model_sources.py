@@ -817,6 +817,6 @@ def test_a_certificate_of_an_unknown_authority_is_told_in_openssls_own_words(lib
         request.getfixturevalue("without_library")
     with pytest.raises(
         Refusal,
-        match=f"{corporate} cannot be reached .*certificate verify failed: self.signed.*the bundle that this host trusts",
+        match=f"{corporate} cannot be reached .*certificate verify failed: self.signed.*that this host trusts",
     ):
         ensure(state="metadata", endpoint=[corporate])
