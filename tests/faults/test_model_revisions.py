@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import hub_runner
 from conftest import REPO, tree, wanted, write_model
+from hub_faults import Fault
 
 SHARD = "model-00001-of-00002.safetensors"
 SCOPE = {"source": "modelscope"}
@@ -84,3 +85,35 @@ def test_a_commit_that_the_hub_no_longer_knows_is_told_with_where_the_branch_is(
 def test_an_unknown_revision_is_said_so(ensure):
     with pytest.raises(Refusal, match="knows no such revision.*set revision"):
         ensure(**SCOPE, revision="no-such")
+
+
+NO_TREE = Fault("status", "*/tree/*", stage="api", status=404)
+
+
+def test_a_mirror_without_a_tree_is_asked_for_siblings(hub, root, dest, ensure):
+    hub.faults = [NO_TREE]
+    ensure()
+    assert tree(dest) == wanted(root / REPO)
+
+
+def test_a_mirror_without_a_tree_and_sizes_is_told_what_it_lacks(hub, ensure, monkeypatch):
+    hub.faults = [NO_TREE]
+    info = hub_tree.hugging_face_info
+    monkeypatch.setattr(hub_tree, "hugging_face_info", lambda *words, **more: info(*words, **{**more, "blobs": False}))
+    with pytest.raises(Refusal, match="has no listing with sizes"):
+        ensure()
+
+
+@pytest.mark.parametrize(("exclude", "warned"), [([], True), (["linked"], False)])
+@pytest.mark.parametrize("source", ["huggingface", "modelscope"])
+def test_a_link_is_left_out_with_a_word_unless_it_is_excluded(root, dest, ensure, monkeypatch, source, exclude, warned):
+    link = hub_runner.ModelFile("linked", 0, kind="a link")
+    choose = hub_runner.chosen
+    monkeypatch.setattr(hub_runner, "chosen", lambda files, *words: choose((*files, link), *words))
+    links = hub_runner.links_of
+    monkeypatch.setattr(hub_runner, "links_of", lambda files, *words: links((*files, link), *words))
+    result = ensure(source=source, exclude=exclude)
+    assert tree(dest) == wanted(root / REPO)
+    assert ("linked (a link)" in str(result.get("warnings"))) is warned
+    with pytest.raises(Refusal, match="'linked' in the listing as a link; wanted a file; set include"):
+        ensure(source=source, include=["linked"])

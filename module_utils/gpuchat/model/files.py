@@ -46,6 +46,7 @@ class ModelFile:
         sha256: its SHA-256 in hex, empty where the source does not say.
         git_sha1: SHA-1 of its git blob in hex, where the source says that alone.
         mtime_ns: its time on this host, in the manifest alone.
+        kind: what it is where it is no file, such as a link, in a listing alone.
     """
 
     path: str
@@ -53,6 +54,7 @@ class ModelFile:
     sha256: str = ""
     git_sha1: str = ""
     mtime_ns: int = 0
+    kind: str = ""
 
     def identity(self) -> str:
         """Return what distinguishes its bytes from others, for people and for comparison."""
@@ -128,12 +130,14 @@ class Listing:
         files: those that are asked for.
         place: the endpoint that said so.
         left_out: the paths of the others.
+        links: what is asked for and is no file, with what it is.
     """
 
     commit: str
     files: tuple[ModelFile, ...]
     place: str = ""
     left_out: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
     @property
     def bytes_total(self) -> int:
@@ -248,8 +252,10 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     slash stands for all below it. Without ``include`` everything is asked for but pickled weights, those of other
     engines, git's own files, and our manifest.
 
+    Links and submodules are left out, unless `include` names one by its whole path.
+
     Raises:
-        Refusal: two entries for one path, or a path that leads out of the folder.
+        Refusal: two entries for one path, a path that leads out of the folder, or a link that is asked for.
     """
     found: dict[str, ModelFile] = {}
     for file in files:
@@ -260,17 +266,31 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
                 f"found {file.size} bytes for {file.path!r} in the listing; wanted a size; nothing was fetched"
             )
         found[file.path] = file
-    for path in found:
+    for path in [path for path, file in found.items() if not file.kind]:
         for folder in folders_of(path):
             if folder in found:
                 raise Refusal(f"found {folder!r} as a file and as a folder in the listing; nothing was fetched")
     wanted = [file for file in found.values() if _is_asked_for(file.path, include, exclude)]
+    asked = next((file for file in wanted if file.kind and file.path in include), None)
+    if asked is not None:
+        raise Refusal(
+            f"found {asked.path!r} in the listing as {asked.kind}; wanted a file; set include to the file that it "
+            "leads to, or repo to what it stands for"
+        )
+    wanted = [file for file in wanted if not file.kind]
     return tuple(sorted(wanted, key=lambda file: file.path))
 
 
 def others_of(files: Iterable[ModelFile], asked_for: Iterable[ModelFile]) -> tuple[str, ...]:
     """Return the paths of the files that are not asked for."""
     return tuple(sorted({file.path for file in files} - {file.path for file in asked_for}))
+
+
+def links_of(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence[str]) -> tuple[str, ...]:
+    """Return what is asked for and is no file, with what it is."""
+    return tuple(
+        f"{file.path} ({file.kind})" for file in files if file.kind and _is_asked_for(file.path, include, exclude)
+    )
 
 
 def _is_asked_for(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:

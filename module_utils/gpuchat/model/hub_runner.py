@@ -24,7 +24,18 @@ from urllib.parse import urljoin
 
 from ..core.errors import Refusal
 from . import transfer
-from .files import Listing, ModelFile, Wanted, chosen, digest_of, header_length, is_small_json, others_of, verified
+from .files import (
+    Listing,
+    ModelFile,
+    Wanted,
+    chosen,
+    digest_of,
+    header_length,
+    is_small_json,
+    links_of,
+    others_of,
+    verified,
+)
 from .hubs import (
     COMMIT,
     MODELSCOPE_WALK,
@@ -39,6 +50,7 @@ from .hubs import (
     read_commit,
     read_huggingface_page,
     read_modelscope_page,
+    read_siblings,
     read_tree,
     token_origin,
 )
@@ -405,7 +417,8 @@ def _listing(asker: Asker, session: Any, hub: Hub, wanted: Wanted) -> Listing:
             f"{hub.endpoint} holds {len(files)} files of {hub.repo}, none of which is asked for; set include and "
             "exclude"
         )
-    return Listing(commit, asked_for, hub.endpoint, others_of(files, asked_for))
+    links = links_of(files, wanted.include, wanted.exclude)
+    return Listing(commit, asked_for, hub.endpoint, others_of(files, asked_for), links)
 
 
 def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile, ...]:
@@ -418,7 +431,12 @@ def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile
                 f"{hub.endpoint} gives a listing without an end; wanted one page after the other; set endpoint"
             )
         seen.add(url)
-        reply, body = _must(asker, session, hub, url)
+        reply, body = asker.ask(session, url)
+        if reply.status in (404, 405, 501) and not files and "x-error-code" not in reply.headers:
+            _reply, body = _must(asker, session, hub, hub.siblings_url(commit))
+            return tuple(read_siblings(body, hub.endpoint))
+        if reply.status != 200:
+            raise Refusal(hint(reply, hub, asker.token, asker.may_see(hub.endpoint)))
         files += read_huggingface_page(body, hub.endpoint)
         following = next_page(reply.headers.get("link", ""))
         # A mirror may pass on the hub's own addresses: the next page is asked for where the first one came from.

@@ -22,6 +22,11 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 """What reading an entry raises that is not as the hubs write it."""
 
+LINKS = {"120000": "a link", "40960": "a link", "160000": "a submodule", "57344": "a submodule"}
+"""Git's modes of what is no file, octal and decimal."""
+
+KINDS = {"commit": "a submodule", "symlink": "a link"}
+
 MODELSCOPE_CUT = 3000
 """ModelScope cuts a listing here without a word; then it is walked folder by folder."""
 
@@ -105,6 +110,10 @@ class Hub:
     def base(self) -> str:
         """Return a plain tree's own address."""
         return "/".join(part for part in (self.endpoint, quote(self.repo.strip("/"), "/")) if part)
+
+    def siblings_url(self, commit: str) -> str:
+        """Return the address of a model's own description at Hugging Face, with its files and their sizes."""
+        return f"{self.endpoint}/api/models/{quote(self.repo, '/')}/revision/{commit}?blobs=true"
 
     def commit_url(self) -> str:
         """Return the address that says what the revision is (ModelScope and plain trees: the listing itself)."""
@@ -196,14 +205,36 @@ def read_huggingface_page(body: bytes, place: str) -> list[ModelFile]:
     if not isinstance(value, list):
         raise Refusal(f"{place} gave no list of files; wanted a hub that speaks as huggingface.co does; set endpoint")
     try:
-        return [_huggingface_file(entry, place) for entry in value if entry["type"] != "directory"]
+        return [_huggingface_file(entry) for entry in value if entry["type"] != "directory"]
     except MALFORMED as error:
         raise _odd_entry(place, error) from None
 
 
-def _huggingface_file(entry: Mapping[str, Any], place: str) -> ModelFile:
+def read_siblings(body: bytes, place: str) -> list[ModelFile]:
+    """Return the files of a model's own description, for mirrors that have no listing of a tree.
+
+    Raises:
+        Refusal: it names none, or says no sizes.
+    """
+    value = _data(body, place)
+    siblings = value.get("siblings") if isinstance(value, dict) else None
+    try:
+        if not siblings or any("size" not in entry for entry in siblings):
+            raise Refusal(
+                f"{place} has no listing with sizes, neither as a tree nor as siblings with blobs; wanted a mirror "
+                "that gives one as huggingface.co does; set endpoint to another"
+            )
+        return [
+            _huggingface_file({**entry, "type": "file", "path": entry["rfilename"], "oid": entry.get("blobId") or ""})
+            for entry in siblings
+        ]
+    except MALFORMED as error:
+        raise _odd_entry(place, error) from None
+
+
+def _huggingface_file(entry: Mapping[str, Any]) -> ModelFile:
     if entry["type"] != "file":
-        raise Refusal(f"{place} lists {entry['path']!r} as a {entry['type']}; wanted files and folders alone")
+        return ModelFile(str(entry["path"]), 0, kind=KINDS.get(entry["type"], f"a {entry['type']}"))
     lfs = entry.get("lfs") or {}
     sha256 = str(lfs.get("oid") or lfs.get("sha256") or "")
     git_sha1 = "" if sha256 else str(entry.get("oid", ""))
@@ -249,8 +280,9 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
             revisions.add(str(entry.get("Revision") or ""))
             if entry.get("Type") == "tree":
                 folders.append(str(entry["Path"]))
-            elif entry.get("Mode") in ("120000", 120000):
-                raise Refusal(f"{place} lists {entry.get('Path')!r} as a link; wanted files and folders alone")
+            elif str(entry.get("Mode")) in LINKS or entry.get("Type") not in ("blob", None):
+                kind = LINKS.get(str(entry.get("Mode"))) or f"a {entry.get('Type')}"
+                files.append(ModelFile(str(entry["Path"]), 0, kind=kind))
             else:
                 files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
         return ModelScopePage(tuple(files), tuple(folders), _modelscope_commit(data.get("LatestCommitter"), revisions))
@@ -315,11 +347,11 @@ class Reply:
 def connection_hint(error: str) -> str:
     """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
     if "gaierror" in error:
-        return "let this host resolve the name, or set gpuchat_proxy to a proxy that does"
+        return "let this host resolve the name, or give it a proxy that does (its https_proxy and no_proxy)"
     if "certificate" in error.lower():
-        return "where a proxy or a CA of your own signs, set gpuchat_ca_files to its certificate"
+        return "where a proxy or a CA of your own signs, add its certificate to the bundle that this host trusts"
     if "proxy" in error.lower():
-        return "set gpuchat_proxy, or https_proxy and no_proxy of this host, to a proxy that lets it through"
+        return "give this host a proxy that lets it through (its https_proxy and no_proxy)"
     return ""
 
 

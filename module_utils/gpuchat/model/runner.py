@@ -95,7 +95,7 @@ def _plain_words(dest: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in FULL and not error.filename:  # else the file says which disk
             raise disk_full(error, dest) from error
         where = f" at {error.filename}" if error.filename else ""
         raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
@@ -227,6 +227,7 @@ def _look(source: Source, wanted: Wanted, store: Store, here: LocalState, params
         waiting = store.done(key) if have == file.size else store.part(key)
         heads[file.path] = read_head(held.get(file.path, waiting), file.size, have)
     came = source.heads([file for file in files if not heads[file.path]])
+    fetched = came if isinstance(source, HubSource) else {}  # a folder's are copied with the rest
     tensors = {}
     for file in files:
         head = heads[file.path] or came.get(file.path, b"")
@@ -246,7 +247,7 @@ def _look(source: Source, wanted: Wanted, store: Store, here: LocalState, params
         )
         if warning:
             source.warnings += (warning,)
-    return {path: head for path, head in came.items() if path in tensors or len(head) < hub_runner.HEAD}
+    return {path: head for path, head in fetched.items() if path in tensors or len(head) < hub_runner.HEAD}
 
 
 def _key(file: ModelFile, listing: Listing, wanted: Wanted, params: Params) -> str:

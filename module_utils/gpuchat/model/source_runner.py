@@ -115,6 +115,8 @@ class HubSource:
         found = self._find(wanted, asked, given, stay)
         self.listing, self.data = found.listing, found.data
         self.place = found.hub.endpoint
+        if self.listing.links:
+            self.warnings += (f"left out, for they are no files: {', '.join(self.listing.links)}",)
         self._asked = asked
         hubs = hub_runner.hubs_for(asked, given)
         first = hubs.index(found.hub)

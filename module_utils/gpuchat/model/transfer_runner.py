@@ -523,9 +523,9 @@ class Transfer:
                 part.unusable += errand.started >= part.put_off
                 if part.unusable > FRESH_ADDRESSES:
                     raise ServerRefusal(
-                        f"{part.file.path}: {origin(url)}, to which {_shown(part.url)} redirects, answered with "
-                        f"{verdict.word} to each new address; wanted the file's content from there; let this host "
-                        f"reach {origin(url)} too (a firewall or a proxy may forbid it), or set endpoint to another"
+                        f"{part.file.path} does not arrive: requests to {_asked(part)} delivered nothing new, each new "
+                        f"address with {verdict.word}; wanted the file's content from there; let this host reach "
+                        f"{origin(url)} too (a firewall or a proxy may forbid it), or set endpoint to another"
                     )
             if verdict.kind == "whole":
                 # Asked once more, for a range may be ignored by chance; then one connection brings the file, reads

@@ -22,6 +22,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs i
     read_commit,
     read_huggingface_page,
     read_modelscope_page,
+    read_siblings,
     read_tree,
     token_origin,
 )
@@ -191,7 +192,7 @@ def test_files_of_a_page_are_read_with_what_proves_them():
     ]
 
 
-@pytest.mark.parametrize("page", [{}, "x", [{"type": "symlink", "path": "a", "size": 1}]])
+@pytest.mark.parametrize("page", [{}, "x", [{"type": "symlink", "size": 1}]])
 def test_a_page_that_is_none_is_refused(page):
     with pytest.raises(Refusal):
         read_huggingface_page(body(page), "h")
@@ -253,9 +254,30 @@ def test_a_listing_that_is_none_is_refused(answer):
         read_modelscope_page(answer, "h")
 
 
-def test_a_link_in_a_listing_is_refused():
-    with pytest.raises(Refusal, match="as a link"):
-        read_modelscope_page(listing({"Type": "blob", "Path": "a", "Size": 1, "Mode": "120000"}), "h")
+@pytest.mark.parametrize(("mode", "kind"), [("120000", "a link"), (40960, "a link"), ("160000", "a submodule")])
+def test_what_is_no_file_is_known_by_its_mode(mode, kind):
+    (file,) = read_modelscope_page(listing({"Type": "blob", "Path": "a", "Size": 1, "Mode": mode}), "h").files
+    assert (file.path, file.kind) == ("a", kind)
+
+
+def test_what_is_no_file_is_known_by_its_type():
+    (file,) = read_huggingface_page(body([{"type": "commit", "path": "a", "oid": "0" * 40}]), "h")
+    assert (file.path, file.kind) == ("a", "a submodule")
+
+
+SIBLING = {"rfilename": "a", "size": 5, "blobId": "b" * 40}
+
+
+def test_siblings_are_read_where_they_have_sizes():
+    lfs = {**SIBLING, "rfilename": "w", "lfs": {"sha256": "c" * 64, "size": 9}}
+    files = read_siblings(body({"siblings": [SIBLING, lfs]}), "h")
+    assert files == [ModelFile("a", 5, "", "b" * 40), ModelFile("w", 9, "c" * 64)]
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"siblings": []}, {"siblings": [{"rfilename": "a"}]}])
+def test_siblings_without_sizes_are_refused_with_what_the_mirror_lacks(answer):
+    with pytest.raises(Refusal, match="h has no listing with sizes"):
+        read_siblings(body(answer), "h")
 
 
 def test_a_plain_tree_says_what_it_holds():
