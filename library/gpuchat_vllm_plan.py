@@ -183,6 +183,13 @@ plan:
       description: What C(vllm serve --config) takes.
       type: dict
       returned: always
+    node_args:
+      description:
+        - RV(plan.args) for each node that is used, in the order of RV(plan.devices).
+        - Where one node runs more engines than another they differ, and RV(plan.args) holds what they have in common.
+      type: list
+      elements: dict
+      returned: always
     env:
       description: Environment variables that vLLM needs for it.
       type: dict

@@ -117,7 +117,13 @@ def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[st
         yield f"{pp} pipeline stages: they need little between GPUs without NVLink, or whose number does not divide"
     if not model.is_mla and tp > model.kv_heads:
         yield f"the model's {model.kv_heads} key heads are copied, {tp // model.kv_heads} times each, over {tp} GPUs"
-    if dp > 1:
+    if dp > 1 and model.experts and max(candidate.replicas_by_node) > 1:
+        # docs/serving/data_parallel_deployment.md: expert layers synchronize in every forward pass.
+        yield (
+            f"{dp} replicas rather than a wider split: they share out the experts, so that each step of one waits for "
+            "the others of its node; separate engines would share nothing, and each hold all experts"
+        )
+    elif dp > 1:
         yield f"{dp} replicas rather than a wider split: they share nothing and need not wait for each other"
     used = candidate.all_devices
     if len({device.memory_bytes for device in used}) > 1:
@@ -197,7 +203,10 @@ def _layout_warnings(situation: Situation, candidate: Candidate) -> Iterator[str
         yield "tensor parallelism over nodes waits for their network in each layer; pipeline stages wait far less"
     if candidate.nodes_per_engine > 1:
         yield "an engine over several nodes needs --node-rank and --master-addr of its own on each node"
-    elif len(candidate.devices) > 1:
+    elif len(set(candidate.replicas_by_node)) > 1:
+        counts = ", ".join(map(str, candidate.replicas_by_node))
+        yield f"the nodes run different numbers of engines ({counts}): give each node its own node_args"
+    if len(candidate.devices) > 1 and candidate.nodes_per_engine == 1:
         yield "each node runs a server of its own; something in front has to share requests out"
 
 

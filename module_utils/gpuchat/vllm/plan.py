@@ -42,6 +42,8 @@ class VllmPlan:
 
     Attributes:
         users: conversations that fit at once, each with a whole ``context``.
+        node_args: ``args`` for each node that is used, in the order of ``devices``; they differ where one runs more
+            engines than another, and ``args`` then holds what they have in common.
         obstacles: what keeps it from running whatever the memory; only in a report.
     """
 
@@ -51,6 +53,7 @@ class VllmPlan:
     env: Mapping[str, str]
     evaluation: Evaluation
     situation: Situation
+    node_args: tuple[Mapping[str, object], ...] = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
@@ -68,6 +71,7 @@ class VllmPlan:
             "reason": self.reason,
             "obstacles": list(self.obstacles),
             "args": dict(self.args),
+            "node_args": [dict(one) for one in self.node_args],
             "env": dict(self.env),
             "budget": {name: getattr(budget, name) for name in BUDGET},
             "kv_bytes_per_token": budget.kv_bytes_per_token,
@@ -174,15 +178,17 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
         missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
     file = against.ask(lambda: flags.config_file(args, judged), args)
+    shared, by_node = _by_node(file, evaluation.candidate, wishes)
     why_not = [*against.found, missing] if missing else against.found
     warned = (*against.doubts, *notes, *family.notes, *warnings(situation, wishes, evaluation))
     return VllmPlan(
         not why_not,
         "; ".join(why_not) or summary(evaluation),
-        file,
+        shared,
         env,
         evaluation,
         situation,
+        by_node,
         tuple(reasons(situation, wishes, evaluation, family)),
         (*warned, *capped(params.get("generation_config"))),
         found,
@@ -331,7 +337,7 @@ def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: 
         args["tensor-parallel-size"] = candidate.tensor_parallel_size
     if candidate.pipeline_parallel_size > 1:
         args["pipeline-parallel-size"] = candidate.pipeline_parallel_size
-    per_node = max(1, candidate.data_parallel_size // max(1, len(candidate.devices)))
+    per_node = max(candidate.replicas_by_node)
     if per_node > 1:
         args["data-parallel-size"] = per_node
     if candidate.expert_parallel:
@@ -352,6 +358,17 @@ def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: 
     args.update(family.serve_args())
     args.update(wishes.extra_args)
     return {name: value for name, value in args.items() if value is not None}
+
+
+def _by_node(
+    args: Mapping[str, object], candidate: Candidate, wishes: Wishes
+) -> tuple[Mapping[str, object], tuple[Mapping[str, object], ...]]:
+    """Return what all nodes have in common, and the arguments of each: a node runs as many engines as it has room for."""
+    counts, flag = candidate.replicas_by_node, "data-parallel-size"
+    if len(set(counts)) == 1 or flag in wishes.extra_args:
+        return args, tuple(args for _count in counts)
+    shared = {name: value for name, value in args.items() if name != flag}
+    return shared, tuple({**shared, flag: count} if count > 1 else shared for count in counts)
 
 
 def _as_wished(wishes: Wishes, situation: Situation) -> Iterator[tuple[str, object]]:
