@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..checkpoint.task import other_than_chat
@@ -146,9 +146,11 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     judged = _judged_version(situation, against)
     files = params.get("files") or []
     names = [str(name) for name in files] if isinstance(files, (list, tuple)) else []
+    own_template = families.chat_template(params.get("tokenizer_config"))
     family = against.ask_of_image(
-        lambda: families.family_for(situation.config, situation.repo, judged, names), families.Family()
+        lambda: families.family_for(situation.config, situation.repo, judged, names, own_template), families.Family()
     )
+    wishes = _with_family(wishes, family)
     notes = against.ask_of_image(
         lambda: compatibility.check(
             judged,
@@ -180,7 +182,13 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     file = against.ask(lambda: flags.config_file(args, judged), args)
     shared, by_node = _by_node(file, evaluation.candidate, wishes)
     why_not = [*against.found, missing] if missing else against.found
-    warned = (*against.doubts, *notes, *family.notes, *warnings(situation, wishes, evaluation))
+    warned = (
+        *against.doubts,
+        *notes,
+        *family.notes,
+        *_of_parsers(args, family),
+        *warnings(situation, wishes, evaluation),
+    )
     return VllmPlan(
         not why_not,
         "; ".join(why_not) or summary(evaluation),
@@ -360,10 +368,31 @@ def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: 
     return {name: value for name, value in args.items() if value is not None}
 
 
+def _with_family(wishes: Wishes, family: families.Family) -> Wishes:
+    """Return the wishes with what the family wants of the cache, where nobody wishes otherwise."""
+    cache, block = family.args.get("kv-cache-dtype"), family.args.get("block-size")
+    if cache and wishes.kv_cache_dtype is None:
+        wishes = replace(wishes, kv_cache_dtype=str(cache))
+    if block and "block-size" not in wishes.extra_args:
+        wishes = replace(wishes, extra_args={"block-size": block, **wishes.extra_args})
+    return wishes
+
+
+def _of_parsers(args: Mapping[str, object], family: families.Family) -> tuple[str, ...]:
+    """Say which parsers are set though the table does not have the model, and which are not."""
+    if family.is_known:
+        return ()
+    set_ones = [f"{name} {args[name]}" for name in ("tool-call-parser", "reasoning-parser") if args.get(name)]
+    missing = [what for what in ("tool", "reasoning") if not any(one.startswith(what) for one in set_ones)]
+    told = f"no {' or '.join(missing)} parser is set" if missing else ""
+    kept = f"{' and '.join(set_ones)} {'are' if len(set_ones) > 1 else 'is'} set as wished" if set_ones else ""
+    return ("the table of families does not have this model; " + ", ".join(filter(None, (kept, told))),)
+
+
 def _by_node(
     args: Mapping[str, object], candidate: Candidate, wishes: Wishes
 ) -> tuple[Mapping[str, object], tuple[Mapping[str, object], ...]]:
-    """Return what all nodes have in common, and the arguments of each: a node runs as many engines as it has room for."""
+    """Return what all nodes have in common, and the arguments of each: the more GPUs it has, the more engines."""
     counts, flag = candidate.replicas_by_node, "data-parallel-size"
     if len(set(counts)) == 1 or flag in wishes.extra_args:
         return args, tuple(args for _count in counts)

@@ -156,6 +156,22 @@ def test_replicas_of_a_mixture_of_experts_wait_for_each_other():
     assert any("need not wait" in reason for reason in plan(several(8), "8B").reasons)
 
 
+def test_a_parser_that_somebody_sets_for_an_unknown_model_is_named():
+    bare = plan(several(1)).warnings
+    assert any(text.endswith("no tool or reasoning parser is set") for text in bare)
+    parser = {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}
+    told = plan(several(1), extra_args=parser).warnings
+    assert any(text.endswith("tool-call-parser hermes is set as wished, no reasoning parser is set") for text in told)
+
+
+def test_the_chat_template_in_the_tokenizers_configuration_decides_about_parsers():
+    config = {**LLAMA, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
+    params = {"model_config": config, "gpus": several(1), "vllm_version": "0.33.0", "repo": "someone/qwen3-tuned"}
+    assert plan_vllm(params).args["reasoning-parser"] == "qwen3"
+    told = plan_vllm({**params, "tokenizer_config": {"chat_template": "{% if tools %}{% endif %}"}})
+    assert (told.args.get("reasoning-parser"), told.args["tool-call-parser"]) == (None, "hermes")
+
+
 def test_unequal_gpus_are_judged_by_the_smallest():
     mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
     small = plan(several(2, L40S), tensor_parallel_size=2)
