@@ -25,6 +25,10 @@ options:
     description: The model's generation_config.json as data.
     type: dict
     default: {}
+  tokenizer_config:
+    description: The model's tokenizer_config.json as data; its chat template shows whether it calls tools and thinks.
+    type: dict
+    default: {}
   repo:
     description: Name of the model on its hub, which shows its family.
     type: str
@@ -183,6 +187,13 @@ plan:
       description: What C(vllm serve --config) takes.
       type: dict
       returned: always
+    node_args:
+      description:
+        - RV(plan.args) for each node that is used, in the order of RV(plan.devices).
+        - Where one node runs more engines than another they differ, and RV(plan.args) holds what they have in common.
+      type: list
+      elements: dict
+      returned: always
     env:
       description: Environment variables that vLLM needs for it.
       type: dict
@@ -266,6 +277,7 @@ SPECIFICATION = {
     "model_config": {"type": "dict", "required": True},
     "weights_bytes": {"type": "int"},
     "generation_config": {"type": "dict", "default": {}},
+    "tokenizer_config": {"type": "dict", "default": {}},
     "repo": {"type": "str", "default": ""},
     "files": {"type": "list", "elements": "str", "default": []},
     "gpus": {"type": "list", "elements": "raw", "default": []},

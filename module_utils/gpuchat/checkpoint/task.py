@@ -20,6 +20,7 @@ ARCHITECTURES: Mapping[str, str] = {
 NAMES: Mapping[str, str] = {
     r"(^|[-_/])embed(ding|dings)?([-_]|$)": "makes vectors of texts",
     r"(^|[-_/])rerank(er)?([-_]|$)": "ranks texts",
+    r"(^|[-_/])(llama-guard|qwen3guard|shieldgemma|granite-guardian|wildguard)": "judges whether texts are harmful",
 }
 
 

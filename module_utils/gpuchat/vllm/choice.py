@@ -175,10 +175,11 @@ class Scales:
 
     def _budget(self, candidate: Candidate, length: int, is_lean: bool) -> tuple[Settings, Budget, bool]:
         model, replicas = self.situation.model, candidate.data_parallel_size
+        # Only the replicas of one node share out the experts: each node's are a server of their own.
         layout = Layout(
             candidate.tensor_parallel_size,
             candidate.pipeline_parallel_size,
-            replicas if model.experts else 1,
+            min(candidate.replicas_by_node) if model.experts else 1,
             candidate.expert_parallel,
         )
         each = math.ceil((self.wishes.users or 0) / replicas)

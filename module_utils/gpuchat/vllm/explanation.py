@@ -98,6 +98,19 @@ def _context_reason(situation: Situation, evaluation: Evaluation) -> str:
     return f"{sized}; max-model-len {length} (the model's: {limit}) is the longest at which a few whole ones surely fit"
 
 
+def _between_replicas(situation: Situation, candidate: Candidate) -> str:
+    """Say what replicas have to do with each other.
+
+    Source: docs/serving/data_parallel_deployment.md: the expert layers of all ranks synchronize in each forward pass.
+    """
+    if situation.model.experts and max(candidate.replicas_by_node) > 1:
+        return (
+            "they share out the experts, so that each step of one waits for the others of its node; separate engines "
+            "would share nothing, and each hold all experts"
+        )
+    return "they share nothing and need not wait for each other"
+
+
 def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
     candidate, model = evaluation.candidate, situation.model
     tp, pp, dp = candidate.tensor_parallel_size, candidate.pipeline_parallel_size, candidate.data_parallel_size
@@ -118,7 +131,7 @@ def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[st
     if not model.is_mla and tp > model.kv_heads:
         yield f"the model's {model.kv_heads} key heads are copied, {tp // model.kv_heads} times each, over {tp} GPUs"
     if dp > 1:
-        yield f"{dp} replicas rather than a wider split: they share nothing and need not wait for each other"
+        yield f"{dp} replicas rather than a wider split: {_between_replicas(situation, candidate)}"
     used = candidate.all_devices
     if len({device.memory_bytes for device in used}) > 1:
         weakest = candidate.weakest
@@ -197,7 +210,10 @@ def _layout_warnings(situation: Situation, candidate: Candidate) -> Iterator[str
         yield "tensor parallelism over nodes waits for their network in each layer; pipeline stages wait far less"
     if candidate.nodes_per_engine > 1:
         yield "an engine over several nodes needs --node-rank and --master-addr of its own on each node"
-    elif len(candidate.devices) > 1:
+    elif len(set(candidate.replicas_by_node)) > 1:
+        counts = ", ".join(map(str, candidate.replicas_by_node))
+        yield f"the nodes run different numbers of engines ({counts}): give each node its own node_args"
+    if len(candidate.devices) > 1 and candidate.nodes_per_engine == 1:
         yield "each node runs a server of its own; something in front has to share requests out"
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from . import flags, releases
 from .facts import architectures, versions
@@ -33,6 +34,7 @@ class Family:
         args: further arguments, by name without dashes.
         minimum_version: the first vLLM that knows the architecture; empty where none in the tables does.
         notes: for the person who reads the plan.
+        is_known: whether the table has the family.
     """
 
     name: str = ""
@@ -42,6 +44,7 @@ class Family:
     args: Mapping[str, object] = field(default_factory=dict)
     minimum_version: str = ""
     notes: tuple[str, ...] = ()
+    is_known: bool = True
 
     def serve_args(self) -> dict[str, object]:
         """Return all of it as arguments of ``vllm serve``."""
@@ -64,17 +67,44 @@ def kinds_of(config: Mapping[str, object]) -> tuple[str, ...]:
     return (*names, str(kind)) if kind else tuple(names)
 
 
-def row_for(kinds: Sequence[str], repo: str) -> Row | None:
+def row_for(kinds: Sequence[str], repo: str, template: str = "") -> Row | None:
     """Return the first row of the table that fits, or None."""
     name = repo.lower().replace("_", "-")
     for row in FAMILIES:
         fits = not row.kind or any(re.fullmatch(row.kind, kind) for kind in kinds)
-        if fits and (not row.repo or re.search(row.repo, name)):
+        told = re.search(row.own, template) if template else not row.is_told_by_template
+        if fits and told and (not row.repo or re.search(row.repo, name)):
             return row
     return None
 
 
-def family_for(config: Mapping[str, object], repo: str, version: str, files: Sequence[str] = ()) -> Family:
+def chat_template(tokenizer: object) -> str:
+    """Return the chat template in a tokenizer_config.json, all of them where there are several, or an empty text."""
+    found = tokenizer.get("chat_template") if isinstance(tokenizer, Mapping) else None
+    if isinstance(found, (list, tuple)):
+        return "\n".join(str(one.get("template")) for one in found if isinstance(one, Mapping))
+    return found if isinstance(found, str) else ""
+
+
+TOOLS_IN_TEMPLATE = re.compile(r"\btool|\bfunction", re.IGNORECASE)
+THOUGHTS_IN_TEMPLATE = re.compile(r"think|thought|reason|analysis", re.IGNORECASE)
+
+
+def _as_the_template_says(row: Row, template: str) -> tuple[Row, tuple[str, ...]]:
+    """Take the parsers away for which the model's own chat template has nothing, and say so."""
+    notes = []
+    if template and row.tools and not row.template and not TOOLS_IN_TEMPLATE.search(template):
+        notes.append(f"the model's chat template has no tools; {row.name}'s tool parser is left out")
+        row = row._replace(tools=())
+    if template and row.reasoning and not THOUGHTS_IN_TEMPLATE.search(template):
+        notes.append(f"the model's chat template has no thoughts; {row.name}'s reasoning parser is left out")
+        row = row._replace(reasoning=())
+    return row, tuple(notes)
+
+
+def family_for(
+    config: Mapping[str, object], repo: str, version: str, files: Sequence[str] = (), template: str = ""
+) -> Family:
     """Return what a model wants of a version of vLLM.
 
     Args:
@@ -82,24 +112,27 @@ def family_for(config: Mapping[str, object], repo: str, version: str, files: Seq
         repo: the model's name on its hub, or the name of its folder.
         version: of vLLM.
         files: names of the repository's files, where known: they distinguish Mistral's own format from Transformers'.
+        template: the model's own chat template; empty where nobody has read it.
 
     Raises:
         Refusal: the architecture came with a later version of vLLM.
     """
     kinds = kinds_of(config)
     minimum, notes = _support(config, version)
-    row = row_for(kinds, repo)
+    does = other_than_chat(config, files, repo)
+    if does:
+        return Family(minimum_version=minimum, notes=(*notes, f"the model {does}; no tool or reasoning parser is set"))
+    row = row_for(kinds, repo, template)
     if row is None:
-        return Family(
-            minimum_version=minimum,
-            notes=(*notes, "the table of families does not have this model; no tool or reasoning parser is set"),
-        )
+        return Family(minimum_version=minimum, notes=notes, is_known=False)
+    row, said = _as_the_template_says(row, template)
+    notes += said
     tools, missing = _first_known(row.tools, releases.tool_parsers(version), versions.TOOL_PARSERS)
     notes += (f"vLLM {version} has no tool parser for {row.name}; {missing}",) if missing else ()
     reasoning, missing = _first_known(row.reasoning, releases.reasoning_parsers(version), versions.REASONING_PARSERS)
     notes += (f"vLLM {version} has no reasoning parser for {row.name}; {missing}",) if missing else ()
     args = {key: value for key, value in (row.args or {}).items() if _taken(key, value, version)}
-    template = row.template if tools else ""
+    template = row.template if tools else ""  # from here on the one that handles tools
     if row.tools == ("mistral",) or "mistral" in row.reasoning:
         own = _mistral_args(files, version)
         args.update(own)

@@ -75,6 +75,13 @@ class Candidate:
         return self.engine_size * self.data_parallel_size
 
     @functools.cached_property
+    def replicas_by_node(self) -> tuple[int, ...]:
+        """How many engines run on each node that is used; each node's make one server."""
+        if self.nodes_per_engine > 1:
+            return (1,) * len(self.devices)
+        return tuple(max(1, len(used) // self.engine_size) for used in self.devices)
+
+    @functools.cached_property
     def all_devices(self) -> tuple[Device, ...]:
         return tuple(device for node in self.devices for device in node)
 
@@ -228,7 +235,7 @@ def replicated(
 ) -> list[Candidate]:
     """Return a layout with 1, 2, ... replicas, as many as there are GPUs for, and at most ``most``.
 
-    Replicas share out the routed experts, so their number divides the experts.
+    The replicas of a node share out the routed experts, so their number divides the experts.
     """
     rows = [in_order(node, assumed_nvlink) for node in nodes]
     if any(device.is_slice for row in rows for device in row) or candidate.nodes_per_engine > 1:
@@ -236,7 +243,8 @@ def replicated(
     size = candidate.engine_size
     room = sum(len(row) // size for row in rows)
     counts = range(1, min(room, most or room) + 1)
-    return [_spread(shape, candidate, rows, count) for count in counts if not (shape.experts and shape.experts % count)]
+    spread = (_spread(shape, candidate, rows, count) for count in counts)
+    return [one for one in spread if not (shape.experts and any(shape.experts % few for few in one.replicas_by_node))]
 
 
 def _spread(shape: Shape, candidate: Candidate, rows: Sequence[Sequence[Device]], count: int) -> Candidate:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..checkpoint.task import other_than_chat
@@ -42,6 +42,8 @@ class VllmPlan:
 
     Attributes:
         users: conversations that fit at once, each with a whole ``context``.
+        node_args: ``args`` for each node that is used, in the order of ``devices``; they differ where one runs more
+            engines than another, and ``args`` then holds what they have in common.
         obstacles: what keeps it from running whatever the memory; only in a report.
     """
 
@@ -51,6 +53,7 @@ class VllmPlan:
     env: Mapping[str, str]
     evaluation: Evaluation
     situation: Situation
+    node_args: tuple[Mapping[str, object], ...] = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
@@ -68,6 +71,7 @@ class VllmPlan:
             "reason": self.reason,
             "obstacles": list(self.obstacles),
             "args": dict(self.args),
+            "node_args": [dict(one) for one in self.node_args],
             "env": dict(self.env),
             "budget": {name: getattr(budget, name) for name in BUDGET},
             "kv_bytes_per_token": budget.kv_bytes_per_token,
@@ -142,9 +146,11 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     judged = _judged_version(situation, against)
     files = params.get("files") or []
     names = [str(name) for name in files] if isinstance(files, (list, tuple)) else []
+    own_template = families.chat_template(params.get("tokenizer_config"))
     family = against.ask_of_image(
-        lambda: families.family_for(situation.config, situation.repo, judged, names), families.Family()
+        lambda: families.family_for(situation.config, situation.repo, judged, names, own_template), families.Family()
     )
+    wishes = _with_family(wishes, family)
     notes = against.ask_of_image(
         lambda: compatibility.check(
             judged,
@@ -174,15 +180,23 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
         missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
     file = against.ask(lambda: flags.config_file(args, judged), args)
+    shared, by_node = _by_node(file, evaluation.candidate, wishes)
     why_not = [*against.found, missing] if missing else against.found
-    warned = (*against.doubts, *notes, *family.notes, *warnings(situation, wishes, evaluation))
+    warned = (
+        *against.doubts,
+        *notes,
+        *family.notes,
+        *_of_parsers(args, family),
+        *warnings(situation, wishes, evaluation),
+    )
     return VllmPlan(
         not why_not,
         "; ".join(why_not) or summary(evaluation),
-        file,
+        shared,
         env,
         evaluation,
         situation,
+        by_node,
         tuple(reasons(situation, wishes, evaluation, family)),
         (*warned, *capped(params.get("generation_config"))),
         found,
@@ -331,7 +345,7 @@ def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: 
         args["tensor-parallel-size"] = candidate.tensor_parallel_size
     if candidate.pipeline_parallel_size > 1:
         args["pipeline-parallel-size"] = candidate.pipeline_parallel_size
-    per_node = max(1, candidate.data_parallel_size // max(1, len(candidate.devices)))
+    per_node = max(candidate.replicas_by_node)
     if per_node > 1:
         args["data-parallel-size"] = per_node
     if candidate.expert_parallel:
@@ -352,6 +366,38 @@ def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: 
     args.update(family.serve_args())
     args.update(wishes.extra_args)
     return {name: value for name, value in args.items() if value is not None}
+
+
+def _with_family(wishes: Wishes, family: families.Family) -> Wishes:
+    """Return the wishes with what the family wants of the cache, where nobody wishes otherwise."""
+    cache, block = family.args.get("kv-cache-dtype"), family.args.get("block-size")
+    if cache and wishes.kv_cache_dtype is None:
+        wishes = replace(wishes, kv_cache_dtype=str(cache))
+    if block and "block-size" not in wishes.extra_args:
+        wishes = replace(wishes, extra_args={"block-size": block, **wishes.extra_args})
+    return wishes
+
+
+def _of_parsers(args: Mapping[str, object], family: families.Family) -> tuple[str, ...]:
+    """Say which parsers are set though the table does not have the model, and which are not."""
+    if family.is_known:
+        return ()
+    set_ones = [f"{name} {args[name]}" for name in ("tool-call-parser", "reasoning-parser") if args.get(name)]
+    missing = [what for what in ("tool", "reasoning") if not any(one.startswith(what) for one in set_ones)]
+    told = f"no {' or '.join(missing)} parser is set" if missing else ""
+    kept = f"{' and '.join(set_ones)} {'are' if len(set_ones) > 1 else 'is'} set as wished" if set_ones else ""
+    return ("the table of families does not have this model; " + ", ".join(filter(None, (kept, told))),)
+
+
+def _by_node(
+    args: Mapping[str, object], candidate: Candidate, wishes: Wishes
+) -> tuple[Mapping[str, object], tuple[Mapping[str, object], ...]]:
+    """Return what all nodes have in common, and the arguments of each: the more GPUs it has, the more engines."""
+    counts, flag = candidate.replicas_by_node, "data-parallel-size"
+    if len(set(counts)) == 1 or flag in wishes.extra_args:
+        return args, tuple(args for _count in counts)
+    shared = {name: value for name, value in args.items() if name != flag}
+    return shared, tuple({**shared, flag: count} if count > 1 else shared for count in counts)
 
 
 def _as_wished(wishes: Wishes, situation: Situation) -> Iterator[tuple[str, object]]:

@@ -28,6 +28,8 @@ class Row(NamedTuple):
         args: further arguments, where a version knows them.
         source: where it is said.
         note: what people should know.
+        own: pattern within the model's own chat template; where that is known and lacks it, the row does not fit.
+        is_told_by_template: whether the row fits only where the template is known.
     """
 
     name: str
@@ -39,7 +41,12 @@ class Row(NamedTuple):
     args: dict[str, object] | None = None
     source: str = ""
     note: str = ""
+    own: str = ""
+    is_told_by_template: bool = False
 
+
+CARD = "the model card's vllm serve, and its chat template"
+NO_TOOLS = "no parser of vLLM reads the tool calls of this family; none is set"
 
 DEEPSEEK = "DeepseekV3ForCausalLM|deepseek_v3"
 DEEPSEEK_32 = "DeepseekV32ForCausalLM|deepseek_v32"
@@ -51,6 +58,52 @@ GRANITE = "Granite.*|granite.*"
 
 FAMILIES: tuple[Row, ...] = (
     # Fine-tunes that speak otherwise than the model they were made of come first.
+    Row(
+        "a base model",
+        "",
+        r"[-_.]base([-_.]|$)|gemma-.*-pt([-_.]|$)",
+        source="a base model's answers hold neither tool calls nor an end of reasoning",
+        note="a base model was not trained to answer, to call tools or to think aloud; no parser is set",
+    ),
+    Row(
+        "DeepSeek-R1-0528-Qwen3",
+        "",
+        "r1-0528-qwen3",
+        (),
+        ("deepseek_r1",),
+        source="its chat template: DeepSeek's turns, whose tokens for tool calls Qwen3's tokenizer lacks, and <think>",
+        note=NO_TOOLS,
+    ),
+    Row(
+        "thinkers built on Qwen2",
+        "Qwen2ForCausalLM|qwen2",
+        "openthinker[23]|skywork-or1|openreasoning|light-r1|acereason",
+        (),
+        ("deepseek_r1",),
+        source="their model cards: <think> as DeepSeek-R1's distilled models have it",
+        note=NO_TOOLS,
+    ),
+    Row(
+        "OpenThinker",
+        "Qwen2ForCausalLM|qwen2",
+        "openthinker",
+        source="its model card: <|begin_of_thought|>",
+        note=NO_TOOLS,
+    ),
+    Row("MiMo-VL", "", "mimo-vl", (), ("qwen3",), source=CARD, note=NO_TOOLS),
+    Row("MiMo-7B", "MiMoForCausalLM|mimo", "", ("hermes",), ("qwen3",), source=CARD + " (Qwen2.5's, and <think>)"),
+    Row("GLM-GA", "", "glm-ga", (), ("glm45",), source=RECIPE + "zai-org/GLM-GA.yaml"),
+    Row("Flint", "FlintForCausalLM|flint", "", ("glm47",), ("glm47",), source=RECIPE + "RecursiveSI/flint.yaml"),
+    Row(
+        "Macaron V1 Coding",
+        "",
+        "macaron-v1",
+        ("glm47",),
+        ("glm45",),
+        args={"kv-cache-dtype": "fp8"},
+        source=RECIPE + "mindlab-research/Macaron-V1-Coding-Venti.yaml",
+    ),
+    Row("Tulu", LLAMA, "tulu", source="its chat template: <|user|> turns, without tools", note=NO_TOOLS),
     Row(
         "DeepSeek-R1-Distill",
         "",
@@ -66,7 +119,23 @@ FAMILIES: tuple[Row, ...] = (
     Row("ToolACE", LLAMA, "toolace", ("pythonic",), (), "tool_chat_template_toolace.jinja", source=CALLING),
     Row("Intern-S2", "InternS2.*|intern_s2.*", "", ("qwen3_coder",), ("qwen3",), source=RECIPE + "internlm/"),
     Row("Intern-S1", "InternS1.*|interns1.*", "", ("internlm",), ("deepseek_r1",), source=RECIPE + "internlm/"),
-    Row("Trinity", "AfmoeForCausalLM|afmoe", "", ("qwen3_coder",), ("deepseek_r1",), source=RECIPE + "arcee-ai/"),
+    Row(
+        "Trinity, thinking",
+        "AfmoeForCausalLM|afmoe",
+        "thinking",
+        ("qwen3_coder",),
+        ("deepseek_r1",),
+        source=RECIPE + "arcee-ai/Trinity-Large-Thinking.yaml",
+    ),
+    Row(
+        "Trinity Mini",
+        "AfmoeForCausalLM|afmoe",
+        "mini",
+        ("hermes",),
+        ("deepseek_r1",),
+        source="model card of Trinity-Mini",
+    ),
+    Row("Trinity", "AfmoeForCausalLM|afmoe", "", ("hermes",), source="model cards of Trinity-*-Preview: no thinking"),
     Row(
         "Mellum2 Thinking",
         "MellumForCausalLM|mellum",
@@ -116,7 +185,40 @@ FAMILIES: tuple[Row, ...] = (
     ),
     Row("Qwen3-VL", "Qwen3VL.*|qwen3_vl.*", "", ("hermes",), source=PATTERNS),
     Row("Qwen3-Next", "Qwen3NextForCausalLM|qwen3_next", "", ("hermes",), source=RECIPE + "Qwen/"),
-    Row("Qwen3", QWEN3, "", ("hermes",), ("qwen3",), source=RECIPE + "Qwen/; " + REASONING),
+    Row("Qwen3", QWEN3, "qwen-?3", ("hermes",), ("qwen3",), source=RECIPE + "Qwen/; " + REASONING),
+    Row(
+        "built on Qwen3, thinking",
+        QWEN3,
+        "",
+        ("hermes",),
+        ("qwen3",),
+        source="Qwen3's chat template: enable_thinking",
+        own="enable_thinking",
+        is_told_by_template=True,
+    ),
+    Row(
+        "built on Qwen3",
+        QWEN3,
+        "",
+        ("hermes",),
+        source="0.33's qwen3 parser takes an answer without </think> for reasoning, so it is for thinkers alone",
+        note="nothing says whether this model built on Qwen3 thinks; if it does, set reasoning-parser to qwen3",
+    ),
+    Row(
+        "Qwen3-Omni Captioner",
+        "Qwen3OmniMoe.*|qwen3_omni_moe",
+        "captioner",
+        source="its model card: it takes sound alone and no instructions",
+    ),
+    Row(
+        "Qwen3-Omni Thinking",
+        "Qwen3OmniMoe.*|qwen3_omni_moe",
+        "thinking",
+        ("hermes",),
+        ("deepseek_r1",),
+        source="its chat template: Qwen3's tools, and <think> opened in the prompt",
+    ),
+    Row("Qwen3-Omni", "Qwen3OmniMoe.*|qwen3_omni_moe", "", ("hermes",), source="its chat template: Qwen3's tools"),
     # Meta
     Row(
         "Llama 4",
@@ -142,6 +244,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_llama3.2_json.jinja",
         source=CALLING,
+        own="start_header_id",
     ),
     Row(
         "Llama 3.1 and 3.3",
@@ -151,6 +254,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_llama3.1_json.jinja",
         source=CALLING,
+        own="start_header_id",
     ),
     Row("Muse Spark", "MuseSpark.*|muse_spark.*", "", ("muse",), ("muse",), source=RECIPE + "meta-models/"),
     Row(
@@ -166,6 +270,15 @@ FAMILIES: tuple[Row, ...] = (
     Row("Kimi-K2 Thinking", "", "kimi-k2-thinking", ("kimi_k2",), ("kimi_k2",), source=RECIPE + "moonshotai/"),
     Row("Kimi-K2.5 and newer", "KimiK25.*|kimi_k25", "", ("kimi_k2",), ("kimi_k2",), source=RECIPE + "moonshotai/"),
     Row("Kimi-K2", "kimi_k2", "", ("kimi_k2",), source=CALLING),
+    Row("Kimi-Linear", "KimiLinear.*|kimi_linear", "", ("kimi_k2",), source="its chat template: Kimi-K2's tool calls"),
+    Row(
+        "Kimi-VL",
+        "KimiVL.*|kimi_vl",
+        "",
+        source="its chat template: no tools; the Thinking ones mark thoughts by tokens that no parser of vLLM reads",
+        note=NO_TOOLS,
+    ),
+    Row("Moonlight", "", "moonlight", source="its chat template: no tools", note=NO_TOOLS),
     Row("Kimi-K2", "", "kimi-k2", ("kimi_k2",), source=CALLING),
     # DeepSeek
     Row(
@@ -200,7 +313,7 @@ FAMILIES: tuple[Row, ...] = (
         "",
         ("deepseek_v32",),
         ("deepseek_v3",),
-        args={"tokenizer-mode": "deepseek_v32"},
+        args={"tokenizer-mode": "deepseek_v32", "enable-flashinfer-autotune": False},
         source=RECIPE + "deepseek-ai/DeepSeek-V3.2.yaml",
     ),
     Row(
@@ -224,6 +337,24 @@ FAMILIES: tuple[Row, ...] = (
     Row("DeepSeek-V3", DEEPSEEK, "v3", ("deepseek_v3",), (), "tool_chat_template_deepseekv3.jinja", source=CALLING),
     # Zhipu
     Row(
+        "GLM-5.2 and 5.3",
+        "",
+        r"glm-5\.[23](?!-flash)",
+        ("glm47", "glm45"),
+        ("glm47", "glm45"),
+        args={"kv-cache-dtype": "fp8"},
+        source=RECIPE + "zai-org/GLM-5.2.yaml",
+    ),
+    Row(
+        "GLM-5",
+        "",
+        r"glm-5(\.1)?([-_]|$)",
+        ("glm47", "glm45"),
+        ("glm47", "glm45"),
+        args={"chat-template-content-format": "string"},
+        source=RECIPE + "zai-org/GLM-5.yaml",
+    ),
+    Row(
         "GLM-4.7 and 5",
         "GlmMoeDsa.*|Glm5.*|Glm4MoeLite.*|glm_moe_dsa|glm5.*|glm4_moe_lite",
         "",
@@ -246,6 +377,31 @@ FAMILIES: tuple[Row, ...] = (
         ("glm45", "glm4_moe"),
         ("glm45", "glm4_moe"),
         source=RECIPE + "zai-org/; " + CALLING,
+    ),
+    Row(
+        "GLM-4.1V-Thinking, Glyph",
+        "Glm4vForConditionalGeneration|glm4v",
+        "",
+        (),
+        ("glm45",),
+        source=RECIPE + "zai-org/Glyph.yaml",
+        note=NO_TOOLS,
+    ),
+    Row(
+        "GLM-Z1",
+        "Glm4ForCausalLM|glm4",
+        r"glm-?z1",
+        (),
+        ("deepseek_r1",),
+        source="its chat template: <think> opened in the prompt",
+        note=NO_TOOLS,
+    ),
+    Row(
+        "GLM-4",
+        "Glm4ForCausalLM|glm4|GlmForCausalLM|glm",
+        "",
+        source="its model card: calls by lines of text",
+        note=NO_TOOLS,
     ),
     # Mistral AI
     Row(
@@ -302,8 +458,17 @@ FAMILIES: tuple[Row, ...] = (
         "tool_chat_template_gemma3_pythonic.jinja",
         source="examples/tool_chat_template_gemma3_pythonic.jinja",
     ),
+    Row("Gemma 3n", "Gemma3n.*|gemma3n.*", "", source="its chat template: no tools", note=NO_TOOLS),
     # MiniMax
-    Row("MiniMax-M3", "MiniMaxM3.*|minimax_m3.*", "", ("minimax_m3",), ("minimax_m3",), source=RECIPE + "MiniMaxAI/"),
+    Row(
+        "MiniMax-M3",
+        "MiniMaxM3.*|minimax_m3.*",
+        "",
+        ("minimax_m3",),
+        ("minimax_m3",),
+        args={"block-size": 128},
+        source=RECIPE + "MiniMaxAI/MiniMax-M3.yaml",
+    ),
     Row("MiniMax-M2", "MiniMaxM2.*|minimax_m2", "", ("minimax_m2",), ("minimax_m2",), source=RECIPE + "MiniMaxAI/"),
     Row(
         "MiniMax-M1",
@@ -392,8 +557,24 @@ FAMILIES: tuple[Row, ...] = (
     ),
     Row("dots3", "Dots3.*|dots3.*", "", ("dots",), ("qwen3",), source=RECIPE + "dots-studio/"),
     Row("ERNIE 4.5 Thinking", "Ernie4_5.*|ernie4_5.*", "thinking", ("ernie45",), ("ernie45",), source=REASONING),
+    Row(
+        "ERNIE 4.5",
+        "Ernie4_5_(Moe)?ForCausalLM|Ernie4_5ForCausalLM|ernie4_5(_moe)?",
+        "",
+        source=RECIPE + "baidu/",
+        note=NO_TOOLS,
+    ),
     Row("ERNIE 4.5 VL", "Ernie4_5_VL.*|ernie4_5_vl.*", "", (), ("ernie45",), source=REASONING),
     Row("GigaChat 3", "", "gigachat3", ("gigachat3",), source=CALLING),
+    Row(
+        "Hunyuan, dense",
+        "HunYuanDense.*|hunyuan_v1_dense",
+        "instruct",
+        ("hunyuan_a13b",),
+        ("hunyuan_a13b",),
+        source="its chat template: that of Hunyuan A13B",
+        own="think",
+    ),
     Row("Hunyuan A13B", "HunYuanMoE.*|hunyuan_v1_moe", "", ("hunyuan_a13b",), ("hunyuan_a13b",), source=CALLING),
     Row("Hy3", "HYV3.*|hy_v3", "", ("hy_v3",), ("hy_v3",), source=RECIPE + "tencent/"),
     Row("Hy4", "HYV4.*|hy_v4", "", ("hy_v4",), ("hy_v4",), source=RECIPE + "tencent/"),
@@ -420,15 +601,25 @@ FAMILIES: tuple[Row, ...] = (
     Row(
         "LFM2.5 Thinking",
         "Lfm2Moe.*|lfm2_moe",
-        "",
+        r"lfm-?2\.5",
         ("lfm2",),
         ("qwen3",),
         source=RECIPE + "LiquidAI/LFM2.5-8B-A1B.yaml",
     ),
     Row("LFM2.5 Thinking", "Lfm2ForCausalLM|lfm2", "thinking", ("lfm2",), ("qwen3",), source=RECIPE + "LiquidAI/"),
-    Row("LFM2", "Lfm2ForCausalLM|lfm2", "", ("lfm2",), source=RECIPE + "LiquidAI/"),
+    Row("LFM2", "Lfm2(Moe)?ForCausalLM|lfm2(_moe)?", "", ("lfm2",), source=RECIPE + "LiquidAI/"),
     Row("Ling 3", "BailingMoeV3.*|bailing_moe_v3.*", "", ("ling3",), ("ling3",), source=RECIPE + "inclusionAI/"),
     Row("Laguna", "LagunaForCausalLM|laguna", "", ("poolside_v1",), ("poolside_v1",), source=RECIPE + "poolside/"),
+    Row(
+        "Ring",
+        "BailingMoe.*|bailing_moe.*",
+        "ring",
+        (),
+        ("deepseek_r1",),
+        source="its chat template: <think> opened in the prompt",
+        note=NO_TOOLS,
+    ),
+    Row("Ling", "BailingMoe.*|bailing_moe.*", "", source=RECIPE + "inclusionAI/Ling-2.6-flash.yaml", note=NO_TOOLS),
     Row("LongCat-Flash", "LongcatFlash.*|longcat_flash.*", "", ("longcat",), source=CALLING),
     Row(
         "MiMo-V2-Flash",
@@ -445,6 +636,15 @@ FAMILIES: tuple[Row, ...] = (
     Row("Olmo 3", "Olmo3.*|olmo3", "", ("olmo3",), source=CALLING),
     Row("Param2 Thinking", "Param2MoE.*|param2moe", "", ("hermes",), ("qwen3",), source=RECIPE + "bharatgenai/"),
     Row(
+        "Phi-4 reasoning",
+        "Phi3ForCausalLM|phi3",
+        "phi-?4-(mini-(flash-)?)?reasoning",
+        (),
+        ("deepseek_r1",),
+        source="their model cards: <think>, and no tools",
+        note=NO_TOOLS,
+    ),
+    Row(
         "Phi-4-mini",
         "Phi3ForCausalLM|phi3",
         "phi-?4-mini",
@@ -454,6 +654,23 @@ FAMILIES: tuple[Row, ...] = (
         source="examples/tool_chat_template_phi4_mini.jinja; " + PATTERNS,
     ),
     Row("PLaMo 3", "Plamo3.*|plamo3", "", ("plamo3",), ("plamo3",), source="vllm/tool_parsers/__init__.py"),
+    Row("Phi-4", "Phi3ForCausalLM|phi3|Phi4MM.*|phi4mm", "phi-?4", source="its chat template: no tools", note=NO_TOOLS),
+    Row("SmolLM3", "SmolLM3ForCausalLM|smollm3", "", ("hermes",), ("qwen3",), source=CARD),
+    Row(
+        "EXAONE 4",
+        "Exaone(4|Moe|MoE).*|exaone(4|_moe).*",
+        "",
+        ("hermes",),
+        ("deepseek_v3",),
+        source="its model card; by deepseek_v3, as it thinks only where enable_thinking asks for it (issue 22617)",
+    ),
+    Row("EXAONE 3", "ExaoneForCausalLM|exaone", "", source="its chat template: no tools", note=NO_TOOLS),
+    Row("Command, Aya", "(Cohere|AyaVision).*|cohere.*|aya_vision", "", source=CALLING, note=NO_TOOLS),
+    Row("MiniCPM", "MiniCPM.*|minicpm.*", "", source=RECIPE + "openbmb/", note=NO_TOOLS),
+    Row("InternVL", "InternVL.*|internvl.*", "", source=RECIPE + "OpenGVLab/", note=NO_TOOLS),
+    Row("Falcon", "Falcon.*|falcon.*", "", source="their chat templates", note=NO_TOOLS),
+    Row("OLMo 2", "Olmo(2|e)?ForCausalLM|olmo(2|e)?", "", source="their chat templates: no tools", note=NO_TOOLS),
+    Row("AFM", "ArceeForCausalLM|arcee", "", source="its chat template", note=NO_TOOLS),
     Row("Seed-OSS", "SeedOss.*|seed_oss", "", ("seed_oss",), ("seed_oss",), source=RECIPE + "ByteDance-Seed/"),
     Row("Step 5", "Step5.*|step5", "", ("step5",), ("step5",), source=RECIPE + "stepfun-ai/"),
     Row("Step 3.5 and 3.7", "Step3p[57].*|step3p[57].*", "", ("step3p5",), ("step3p5",), source=CALLING),

@@ -166,10 +166,116 @@ def test_what_may_or_may_not_run_is_said(architecture, minimum, note):
     assert any(text.endswith(note) for text in found.notes)
 
 
-def test_a_model_of_no_family_has_no_parser_and_says_so():
+def test_a_model_of_no_family_has_no_parser():
     found = family(LLAMA, "some/model")
-    assert found.serve_args() == {}
-    assert found.notes[-1].endswith("no tool or reasoning parser is set")
+    assert (found.serve_args(), found.is_known) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo", "tools", "reasoning"),
+    [
+        ("Lfm2MoeForCausalLM", "LiquidAI/LFM2-8B-A1B", "lfm2", ""),
+        ("Lfm2MoeForCausalLM", "LiquidAI/LFM2.5-8B-A1B", "lfm2", "qwen3"),
+        (QWEN3, "Qwen/Qwen3-Embedding-8B", "", ""),
+        (QWEN3, "Qwen/Qwen3-Reranker-4B", "", ""),
+        (QWEN3, "Qwen/Qwen3Guard-Gen-8B", "", ""),
+        (QWEN3, "Qwen/Qwen3-8B-Base", "", ""),
+        (QWEN3, "someone/my-assistant", "hermes", ""),
+        (QWEN3, "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "", "deepseek_r1"),
+        ("Llama4ForConditionalGeneration", "meta-llama/Llama-Guard-4-12B", "", ""),
+        ("AfmoeForCausalLM", "arcee-ai/Trinity-Large-Preview", "hermes", ""),
+        (LLAMA, "allenai/Llama-3.1-Tulu-3-8B", "", ""),
+        (GLM, "zai-org/GLM-4.5-Base", "", ""),
+        ("Glm4vForConditionalGeneration", "zai-org/GLM-4.1V-9B-Thinking", "", "glm45"),
+        ("Glm4ForCausalLM", "zai-org/GLM-4-32B-0414", "", ""),
+        ("Glm4ForCausalLM", "zai-org/GLM-Z1-32B-0414", "", "deepseek_r1"),
+        ("Qwen3OmniMoeForConditionalGeneration", "Qwen/Qwen3-Omni-30B-A3B-Instruct", "hermes", ""),
+        ("Qwen3OmniMoeForConditionalGeneration", "Qwen/Qwen3-Omni-30B-A3B-Thinking", "hermes", "deepseek_r1"),
+        ("Gemma3nForConditionalGeneration", "google/gemma-3n-E4B-it", "", ""),
+        ("Phi3ForCausalLM", "microsoft/Phi-4-reasoning-plus", "", "deepseek_r1"),
+        ("Phi3ForCausalLM", "microsoft/Phi-4-mini-reasoning", "", "deepseek_r1"),
+        ("Phi3ForCausalLM", "microsoft/phi-4", "", ""),
+        ("SmolLM3ForCausalLM", "HuggingFaceTB/SmolLM3-3B", "hermes", "qwen3"),
+        ("Exaone4ForCausalLM", "LGAI-EXAONE/EXAONE-4.0-32B", "hermes", "deepseek_v3"),
+        ("ExaoneMoeForCausalLM", "LGAI-EXAONE/K-EXAONE-236B-A23B", "hermes", "deepseek_v3"),
+        ("KimiLinearForCausalLM", "moonshotai/Kimi-Linear-48B-A3B-Instruct", "kimi_k2", ""),
+        ("KimiVLForConditionalGeneration", "moonshotai/Kimi-VL-A3B-Thinking-2506", "", ""),
+        (DEEPSEEK, "moonshotai/Moonlight-16B-A3B-Instruct", "", ""),
+        ("BailingMoeV2ForCausalLM", "inclusionAI/Ling-flash-2.0", "", ""),
+        ("BailingMoeV2ForCausalLM", "inclusionAI/Ring-flash-2.0", "", "deepseek_r1"),
+        ("Ernie4_5_MoeForCausalLM", "baidu/ERNIE-4.5-21B-A3B-PT", "", ""),
+        ("Ernie4_5_MoeForCausalLM", "baidu/ERNIE-4.5-21B-A3B-Thinking", "ernie45", "ernie45"),
+        ("HunYuanDenseV1ForCausalLM", "tencent/Hunyuan-7B-Instruct", "hunyuan_a13b", "hunyuan_a13b"),
+        ("InternVLChatModel", "OpenGVLab/InternVL3_5-8B", "", ""),
+        ("Cohere2ForCausalLM", "CohereLabs/c4ai-command-a-03-2025", "", ""),
+        ("CohereForCausalLM", "CohereLabs/c4ai-command-r-v01", "", ""),
+        ("MiniCPMForCausalLM", "openbmb/MiniCPM4-8B", "", ""),
+        ("MiMoForCausalLM", "XiaomiMiMo/MiMo-7B-RL", "hermes", "qwen3"),
+        ("FalconH1ForCausalLM", "tiiuae/Falcon-H1-7B-Instruct", "", ""),
+        ("Olmo2ForCausalLM", "allenai/OLMo-2-1124-13B-Instruct", "", ""),
+        ("ArceeForCausalLM", "arcee-ai/AFM-4.5B", "", ""),
+        (QWEN2, "open-thoughts/OpenThinker3-7B", "", "deepseek_r1"),
+        (QWEN2, "Skywork/Skywork-OR1-32B", "", "deepseek_r1"),
+        (QWEN2, "nvidia/OpenReasoning-Nemotron-32B", "", "deepseek_r1"),
+        ("FlintForCausalLM", "RecursiveSI/flint", "glm47", "glm47"),
+        ("GlmMoeDsaForCausalLM", "mindlab-research/Macaron-V1-Coding-Venti", "glm47", "glm45"),
+    ],
+)
+def test_who_shares_an_architecture_may_speak_otherwise(architecture, repo, tools, reasoning):
+    found = family(architecture, repo, "0.33.0")
+    assert (found.tool_call_parser, found.reasoning_parser) == (tools, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo", "args"),
+    [
+        ("GlmMoeDsaForCausalLM", "zai-org/GLM-5", {"chat-template-content-format": "string"}),
+        ("GlmMoeDsaForCausalLM", "zai-org/GLM-5.2", {"kv-cache-dtype": "fp8"}),
+        (
+            "DeepseekV32ForCausalLM",
+            "deepseek-ai/DeepSeek-V3.2",
+            {"tokenizer-mode": "deepseek_v32", "enable-flashinfer-autotune": False},
+        ),
+        ("MiniMaxM3SparseForConditionalGeneration", "MiniMaxAI/MiniMax-M3", {"block-size": 128}),
+    ],
+)
+def test_a_recipes_further_arguments_come_with_the_family(architecture, repo, args):
+    assert family(architecture, repo, "0.33.0").args == args
+
+
+PLAIN = "{% for message in messages %}<|im_start|>{{ message.role }}{{ message.content }}{% endfor %}"
+TOOLS = PLAIN + "{% if tools %}<tools>{{ tools }}</tools>{% endif %}"
+THINKS = TOOLS + "{% if enable_thinking is false %}<think></think>{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo", "template", "tools", "reasoning"),
+    [
+        (QWEN3, "Qwen/Qwen3-8B", THINKS, "hermes", "qwen3"),
+        (QWEN3, "someone/qwen3-tuned", TOOLS, "hermes", ""),
+        (QWEN3, "someone/qwen3-tuned", PLAIN, "", ""),
+        (QWEN3, "someone/assistant", THINKS, "hermes", "qwen3"),
+        (QWEN3, "someone/assistant", TOOLS, "hermes", ""),
+        ("Lfm2MoeForCausalLM", "LiquidAI/LFM2.5-8B-A1B", TOOLS, "lfm2", ""),
+        (LLAMA, "someone/Llama-3.1-8B-other-format", PLAIN, "", ""),
+    ],
+)
+def test_no_parser_is_set_for_what_the_models_own_chat_template_lacks(architecture, repo, template, tools, reasoning):
+    found = families.family_for({"architectures": [architecture]}, repo, "0.33.0", (), template)
+    assert (found.tool_call_parser, found.reasoning_parser) == (tools, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "expected"),
+    [
+        ({}, ""),
+        (None, ""),
+        ({"chat_template": PLAIN}, PLAIN),
+        ({"chat_template": [{"name": "default", "template": "a"}, {"name": "tool_use", "template": "b"}]}, "a\nb"),
+    ],
+)
+def test_the_chat_template_is_read_from_the_tokenizers_configuration(tokenizer, expected):
+    assert families.chat_template(tokenizer) == expected
 
 
 ROWS = families.FAMILIES

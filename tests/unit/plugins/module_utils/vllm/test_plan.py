@@ -128,6 +128,50 @@ def test_one_node_is_a_list_of_gpus_and_several_are_a_list_of_lists():
     assert one.as_dict() == listed.as_dict()
 
 
+@pytest.mark.parametrize(
+    ("nodes", "shared", "each"),
+    [
+        pytest.param([2, 4], None, [2, 4], id="each node runs engines on all of its GPUs"),
+        pytest.param([1, 4], None, [None, 4], id="one engine is no replica"),
+        pytest.param([4, 4], 4, [4, 4], id="equal nodes have one set of arguments"),
+    ],
+)
+def test_each_node_gets_arguments_for_its_own_gpus(nodes, shared, each):
+    found = plan([several(count, L40S) for count in nodes])
+    assert found.evaluation.candidate.gpu_count == sum(nodes)
+    assert found.args.get("data-parallel-size") == shared
+    assert [args.get("data-parallel-size") for args in found.node_args] == each
+    assert all(found.args.items() <= args.items() for args in found.node_args)
+    assert any("node_args" in warning for warning in found.warnings) == (len(set(nodes)) > 1)
+
+
+def test_only_replicas_of_one_node_share_out_the_experts():
+    one, two = plan(several(2, L40S), "MoE"), plan([several(2, L40S), several(2, L40S)], "MoE")
+    assert two.evaluation.candidate.data_parallel_size == 2 * one.evaluation.candidate.data_parallel_size
+    assert two.evaluation.budget.weights == one.evaluation.budget.weights
+
+
+def test_replicas_of_a_mixture_of_experts_wait_for_each_other():
+    assert any("each step of one waits" in reason for reason in plan(several(8), "MoE", data_parallel_size=4).reasons)
+    assert any("need not wait" in reason for reason in plan(several(8), "8B").reasons)
+
+
+def test_a_parser_that_somebody_sets_for_an_unknown_model_is_named():
+    bare = plan(several(1)).warnings
+    assert any(text.endswith("no tool or reasoning parser is set") for text in bare)
+    parser = {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}
+    told = plan(several(1), extra_args=parser).warnings
+    assert any(text.endswith("tool-call-parser hermes is set as wished, no reasoning parser is set") for text in told)
+
+
+def test_the_chat_template_in_the_tokenizers_configuration_decides_about_parsers():
+    config = {**LLAMA, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
+    params = {"model_config": config, "gpus": several(1), "vllm_version": "0.33.0", "repo": "someone/qwen3-tuned"}
+    assert plan_vllm(params).args["reasoning-parser"] == "qwen3"
+    told = plan_vllm({**params, "tokenizer_config": {"chat_template": "{% if tools %}{% endif %}"}})
+    assert (told.args.get("reasoning-parser"), told.args["tool-call-parser"]) == (None, "hermes")
+
+
 def test_unequal_gpus_are_judged_by_the_smallest():
     mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
     small = plan(several(2, L40S), tensor_parallel_size=2)
