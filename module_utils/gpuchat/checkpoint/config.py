@@ -839,7 +839,10 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     shared = shared or moe_inner * _integer(text, SHARED_KEYS, 0)
     dense_inner = _integer(text, ["intermediate_size_mlp"], 0) or inner
     dense = per * wide.hidden * (plain * dense_inner + sparse * shared)
-    routed = sparse * experts * per * wide.hidden * moe_inner
+    # Experts in a narrower space of their own, with a projection into it and one back (Nemotron 3 Super, Kimi-K3).
+    narrow = _integer(text, ["moe_latent_size", "routed_expert_hidden_size"], 0)
+    routed = sparse * experts * per * (narrow or wide.hidden) * moe_inner
+    dense += sparse * 2 * wide.hidden * narrow
     return _Feedforward(dense_inner, experts, top, moe_inner, is_gated, dense, routed, sparse * experts * wide.hidden)
 
 

@@ -227,6 +227,7 @@ class Scales:
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
+            lora=_lora(wishes.extra_args),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
         )
         share, seqs, tokens = settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens
@@ -262,6 +263,13 @@ def _switch(args: Mapping[str, object], name: str) -> bool | None:
     if args.get(f"no-{name}"):
         return False
     return bool(args[name]) if args.get(name) is not None else None
+
+
+def _lora(args: Mapping[str, object]) -> int:
+    """Return the rank that all adapters together may have (LoRAConfig: one of rank 16 by default), 0 without."""
+    if not args.get("enable-lora"):
+        return 0
+    return (_number(args.get("max-loras")) or 1) * (_number(args.get("max-lora-rank")) or 16)
 
 
 def _graphs(args: Mapping[str, object]) -> str:

@@ -131,7 +131,8 @@ def _whole_weights(model: ModelFacts, quantization: str) -> _Weights:
 def _mxfp4_padding(model: ModelFacts, gpu: Device, shards: int, version: Version) -> float:
     """Return by how much the expert weights of MXFP4 grow where a kernel wants whole tiles.
 
-    Source: vllm/model_executor/layers/quantization/mxfp4.py, create_weights.
+    Source: create_weights of vllm/model_executor/layers/quantization/mxfp4.py, later
+    mxfp4_round_up_hidden_size_and_intermediate_size of fused_moe/oracle/mxfp4.py; Triton's layout as measured.
     """
     if model.quantization != "mxfp4":
         return 1.0
@@ -139,8 +140,8 @@ def _mxfp4_padding(model: ModelFacts, gpu: Device, shards: int, version: Version
     inner = cdiv(model.moe_intermediate_size, shards)
     if capability[0] == 10:  # FlashInfer's TensorRT-LLM kernels
         padded_inner, padded_hidden = 256 * cdiv(inner, 256), 256 * cdiv(model.hidden_size, 256)
-    elif capability[0] == 9 and version >= (0, 10, 2):  # Triton
-        padded_inner, padded_hidden = 64 * cdiv(inner, 64), model.hidden_size
+    elif capability[0] == 9 and version >= memory.MXFP4_TRITON_SINCE:
+        return 64 * cdiv(inner, 64) / inner * memory.MXFP4_TRITON_LAYOUT
     else:  # Marlin
         padded_inner, padded_hidden = 128 * cdiv(inner, 128), 256 * cdiv(model.hidden_size, 256)
     return padded_inner * padded_hidden / (inner * model.hidden_size)
@@ -153,6 +154,33 @@ def stage_layers(layers: int, stages: int) -> tuple[int, ...]:
     for number in range(2, more + 2):
         counts[-number] += 1
     return tuple(counts)
+
+
+def _lora_bytes(model: ModelFacts, layout: Layout, settings: Settings) -> float:
+    """Return what room for adapters takes: beside each matrix two thin ones of every adapter's rank.
+
+    Source: create_lora_weights of vllm/lora/layers: what a matrix splits over the ranks is split in one of the two;
+    experts have theirs since 0.11.2 (lora/layers/fused_moe.py).
+    """
+    if not settings.lora:
+        return 0.0
+    ranks, hidden = layout.tensor_parallel_size, model.hidden_size
+    width = 0.0
+    for item in model.kv_layers:
+        if item.kind in ("full", "sliding", "chunked", "mla"):
+            query = model.heads * model.head_dim / ranks
+            keys = max(1.0, item.kv_heads / ranks) * (item.key_dim + item.value_dim)
+            width += item.count * (4 * hidden + 2 * query + keys)
+        elif item.kind == "state":
+            width += item.count * (2 * hidden + 3 * item.conv_width / ranks)
+    matrices = 3 if model.is_gated else 2
+    if model.experts:
+        each = matrices * (hidden + model.moe_intermediate_size / (1 if layout.expert_parallel else ranks))
+        held = model.experts / (ranks * layout.data_parallel_size if layout.expert_parallel else 1)
+        width += model.layers * held * each * (settings.version >= memory.LORA_OF_EXPERTS_SINCE)
+    else:
+        width += model.layers * matrices * (hidden + model.intermediate_size / ranks)
+    return width * settings.lora * model.dtype_bytes
 
 
 def stage_weights(model: ModelFacts, gpu: Device, layout: Layout, settings: Settings) -> tuple[int, ...]:
@@ -168,6 +196,7 @@ def stage_weights(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         / expert_ranks
         * _mxfp4_padding(model, gpu, 1 if layout.expert_parallel else expert_ranks, settings.version)
         + whole.replicated
+        + _lora_bytes(model, layout, settings)
     )
     # The table of rotary angles: a cosine and a sine for each position.
     angles = model.max_position * model.head_dim * model.dtype_bytes if not model.is_mla else 0

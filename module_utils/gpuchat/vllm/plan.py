@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from ..checkpoint import formats
 from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
@@ -17,6 +18,8 @@ from .alternatives import Alternative, alternatives, describe
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
 from .explanation import capped, reasons, shortfall, summary, warnings
+from .facts import versions
+from .facts.families import OWN_CLASSES
 from .layout import Candidate, obstacle
 from .situation import Situation, read_situation
 from .wishes import Wishes, read_wishes
@@ -164,6 +167,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     )
     if params.get("task") == "chat":
         against.ask(lambda: _check_chat(situation, judged, names), None)
+    against.ask(lambda: _check_weights(situation, judged, names), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)
@@ -186,6 +190,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         *against.doubts,
         *notes,
         *family.notes,
+        *_of_code(situation, args, params.get("tokenizer_config")),
         *_of_parsers(args, family),
         *warnings(situation, wishes, evaluation),
     )
@@ -268,6 +273,63 @@ def _check_chat(situation: Situation, version: str, files: Sequence[str]) -> Non
             f"the model {situation.repo or ', '.join(names)} {does}; wanted one that answers people, for it is the "
             "chat's model; set gpuchat_model to one, such as Qwen/Qwen3-8B"
         )
+
+
+BILLIONS = re.compile(r"(?<![\w.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bt])(?![a-z])")
+"""How a repository's name says the number of its weights: 8B, 8x7B, 30B-A3B, 1T."""
+
+NAMED_WIDELY = (0.55, 1.8)
+"""Share of the named number of weights that an estimate may be: names round, and 8x7B shares its attention."""
+
+
+def _check_weights(situation: Situation, version: str, files: Sequence[str]) -> None:
+    """Refuse weights that vLLM does not read, and a size that can only be guessed."""
+    kind = formats.format_of(situation.config, files)
+    if kind and not (kind == "GGUF" and "gguf" in releases.quantizations(version)):
+        last = releases.span(versions.QUANTIZATIONS, "gguf")[1]
+        until = f" ({last} was the last version that does)" if kind == "GGUF" and last else ""
+        raise Refusal(
+            f"the weights are {kind} files; vLLM {version} does not read these{until}; wanted safetensors; set "
+            "gpuchat_model to the model that they were made of, or to an FP8, AWQ or GPTQ variant"
+        )
+    named = BILLIONS.search(situation.repo.rpartition("/")[2].lower())
+    if not situation.model.weights_estimated or named is None:
+        return
+    counted = situation.model.parameters.total / 1e9
+    said = float(named.group(2)) * int(named.group(1) or 1) * (1000 if named.group(3) == "t" else 1)
+    if not NAMED_WIDELY[0] <= counted / said <= NAMED_WIDELY[1]:
+        raise Refusal(
+            f"the size of the weights is not known and cannot be estimated: config.json speaks of {counted:,.1f} "
+            f"billion weights and the name {situation.repo} of {said:g}; wanted it in bytes; set weights_bytes to it"
+        )
+
+
+CODE = re.compile(r"(?:--)?([A-Za-z_]\w*)\.[A-Za-z_]\w*")
+"""A file and a class in it, as ``auto_map`` names them, perhaps after a repository."""
+
+
+def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object) -> tuple[str, ...]:
+    """Say that a model brings code of its own, which vLLM runs only where it is told to (``trust-remote-code``).
+
+    Source: HFConfigParser.parse of vllm/transformers_utils/config.py: what vLLM or Transformers have a class for is
+    read without.
+    """
+    maps = (situation.config.get("auto_map"), tokenizer.get("auto_map") if isinstance(tokenizer, Mapping) else None)
+    named = [str(value) for each in maps if isinstance(each, Mapping) for value in each.values()]
+    if not named or args.get("trust-remote-code"):
+        return ()
+    files = ", ".join(sorted({f"{found}.py" for name in named for found in CODE.findall(name)}))
+    known = situation.config.get("model_type") in OWN_CLASSES
+    refuses = (
+        "vLLM reads its config.json by a class of its own, and refuses to start where the tokenizer needs that code"
+        if known
+        else "where neither vLLM nor Transformers has a class for it, vLLM refuses to start"
+    )
+    return (
+        f"the model brings code of its own ({files}), which is not run unless trust-remote-code is set; {refuses}; "
+        "read that code, and if you trust it, set trust-remote-code: true in vllm_args and gpuchat_model.revision to a "
+        "commit",
+    )
 
 
 def _check_length(situation: Situation, wishes: Wishes) -> None:

@@ -27,7 +27,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Settings:
-    """vLLM's settings, resolved: nothing is left to a default (see ``resolve``)."""
+    """vLLM's settings, resolved: nothing is left to a default (see ``resolve``).
+
+    Attributes:
+        lora: rank that all adapters together may have; 0 without.
+    """
 
     version: Version
     gpu_memory_utilization: float
@@ -47,6 +51,7 @@ class Settings:
     has_flashinfer: bool = False
     engine: int = 1
     has_piecewise_graphs: bool = False
+    lora: int = 0
 
     @property
     def has_full_graphs(self) -> bool:
@@ -138,6 +143,7 @@ def resolve(
     has_flashinfer: bool = False,
     engine: int | None = None,
     has_piecewise_graphs: bool = False,
+    lora: int = 0,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -180,4 +186,5 @@ def resolve(
         has_flashinfer=has_flashinfer,
         engine=chosen,
         has_piecewise_graphs=has_piecewise_graphs,
+        lora=lora,
     )

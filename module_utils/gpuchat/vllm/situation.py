@@ -8,6 +8,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ..checkpoint import formats
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
 from ..core.errors import Refusal
 from ..core.units import GIB
@@ -85,9 +86,10 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
         Refusal: a GPU that is none, no version, and neither GPUs nor memory for a cache on the CPU.
     """
     config = params.get("model_config")
+    config = _with_format(config if isinstance(config, Mapping) else {}, params)
     weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
     nodes = read_gpus(chosen.choose(params.get("gpus") or [], params.get("wanted_gpus")))
-    model = read_model(config if isinstance(config, Mapping) else {}, None if weights is None else int(str(weights)))
+    model = read_model(config, None if weights is None else int(str(weights)))
     if not nodes and int(str(space or 0)) < GIB:
         raise Refusal(
             f"gpus is empty and cpu_kv_cache_bytes is {space or 0}; wanted GPUs, or at least 1 GiB of memory for "
@@ -95,7 +97,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
         )
     weakest = min((device.compute_capability for node in nodes for device in node), key=_parts, default="")
     return Situation(
-        config=config if isinstance(config, Mapping) else {},
+        config=config,
         model=as_loaded(model, wishes.dtype, weakest),
         nodes=nodes,
         version=str(params["vllm_version"]),
@@ -105,6 +107,26 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
         driver_version=str(params.get("driver_version") or ""),
         cpu_kv_cache_bytes=int(str(space or 0)) // GIB * GIB,
     )
+
+
+def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the config, with GGUF as its quantization where the files say so.
+
+    Raises:
+        Refusal: an adapter, which is no model.
+    """
+    listed = params.get("files")
+    files = [str(name) for name in listed] if isinstance(listed, (list, tuple)) else []
+    base = formats.adapted(config, files)
+    if base is not None:
+        raise Refusal(
+            f"the model {params.get('repo') or ''} is an adapter (LoRA) of {base or 'another model'}; wanted the whole "
+            f"model; set gpuchat_model to {base or 'that one'}, and in vllm_args enable-lora and lora-modules to the "
+            "adapter"
+        )
+    if formats.format_of(config, files) == "GGUF" and "quantization_config" not in config:
+        return {**config, "quantization_config": {"quant_method": "gguf", "type": formats.gguf_type(files)}}
+    return config
 
 
 def _parts(capability: str) -> tuple[int, ...]:

@@ -683,3 +683,11 @@ FAMILIES: tuple[Row, ...] = (
         source="vllm/tool_parsers/__init__.py",
     ),
 )
+
+# Model types for which vLLM has a configuration class of its own, whatever code of the repository config.json names:
+# _CONFIG_REGISTRY of vllm/transformers_utils/config.py.
+OWN_CLASSES = frozenset(
+    "bailing_moe_v3_vl beam chatglm deepseek_vl_v2 deepseek_v32 dots3_note flint hy_v4 kimi_k2 kimi_linear kimi_vl "
+    "kimi_k25 kimi_k3 muse_spark RefinedWeb RefinedWebModel inkling_mm_model minimax_m3_vl internvl_chat ovis step3_vl "
+    "step3_text step3p5 step5 step5_vl".split()
+)

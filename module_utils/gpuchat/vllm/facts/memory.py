@@ -96,6 +96,14 @@ UNCERTAIN_SHARE_OF_WEIGHTS = 0.005
 UNCERTAIN_SHARE_OF_ACTIVATIONS = 0.12
 UNCERTAIN_SHARE_OF_REST = 0.5
 
+# MXFP4 experts on Hopper by Triton's kernels, which the package holds since 0.11.1 (before it Marlin's run: 65.97 GiB
+# for gpt-oss-120b, issue 23278): how much more their layout takes than the files. Measured: 64.38 GiB for gpt-oss-120b
+# (0.14.1, issue 33155), 13.47 for gpt-oss-20b.
+MXFP4_TRITON_SINCE = (0, 11, 1)
+MXFP4_TRITON_LAYOUT = 1.065
+
+LORA_OF_EXPERTS_SINCE = (0, 11, 2)
+
 # When rules about the KV cache changed.
 HYBRID_GROUPS_SINCE = (0, 9, 1)  # sliding windows give back what they no longer see
 GROUPS_BY_MOST_SINCE = (0, 11, 1)  # 12 and 13 layers make two groups of 13

@@ -172,6 +172,85 @@ def test_the_chat_template_in_the_tokenizers_configuration_decides_about_parsers
     assert (told.args.get("reasoning-parser"), told.args["tool-call-parser"]) == (None, "hermes")
 
 
+def test_adapters_are_in_the_budget():
+    room = {"enable-lora": True, "max-loras": 8, "max-lora-rank": 64}
+    bare, with_room = (plan(several(1, L40S), extra_args=args).evaluation.budget for args in ({}, room))
+    assert bare.kv_cache - with_room.kv_cache > 2 * GIB
+
+
+def test_an_adapter_alone_is_named_with_the_model_that_it_was_made_of():
+    config = {"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B"}
+    with pytest.raises(Refusal, match="is an adapter .LoRA. of Qwen/Qwen3-8B; wanted the whole model"):
+        plan_vllm({"model_config": config, "gpus": several(1), "vllm_version": "0.33.0", "repo": "me/my-adapter"})
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "words"),
+    [
+        ({"auto_map": {"AutoConfig": "configuration_nemotron_h.NemotronHConfig"}}, {}, "configuration_nemotron_h.py"),
+        ({"auto_map": {"AutoConfig": "me/repo--configuration_x.XConfig"}}, {}, "(configuration_x.py)"),
+        ({}, {"auto_map": {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None]}}, "(tokenization_kimi.py)"),
+        ({"model_type": "kimi_k25", "auto_map": {"AutoConfig": "a.B"}}, {}, "by a class of its own"),
+    ],
+)
+def test_code_that_a_model_brings_is_named_and_stays_off(config, tokenizer, words):
+    params = {"model_config": {**LLAMA, **config}, "tokenizer_config": tokenizer}
+    asked = {**params, "gpus": several(1), "vllm_version": "0.33.0"}
+    (said,) = (text for text in plan_vllm(asked).warnings if "trust-remote-code" in text)
+    assert words in said
+    assert "trust-remote-code" not in plan_vllm(asked).args
+    trusted = plan_vllm({**asked, "extra_args": {"trust-remote-code": True}})
+    assert not any("trust-remote-code" in text for text in trusted.warnings)
+
+
+@pytest.mark.parametrize(
+    ("files", "version", "words"),
+    [
+        (["*.gguf"], "0.33.0", "the weights are GGUF files; vLLM 0.33.0 does not read these (0.23.0 was the last"),
+        (["model-Q4_K_M.gguf"], "0.33.0", "GGUF"),
+        (["model-Q4_K_M.gguf"], "0.23.0", ""),
+        (["onnx/model.onnx"], "0.33.0", "the weights are ONNX files"),
+        (["model.safetensors"], "0.33.0", ""),
+        ([], "0.33.0", ""),
+    ],
+)
+def test_the_files_tell_weights_that_vllm_does_not_read(files, version, words):
+    asked = {"model_config": LLAMA, "weights_bytes": 5_000_000_000, "gpus": several(1), "files": files}
+    found = plan_vllm({**asked, "vllm_version": version, "on_unfit": "report"})
+    assert (found.fits, words in found.reason) == (not words, True)
+
+
+NEMOTRON_SUPER = {
+    **HYBRID,
+    "hidden_size": 4096,
+    "num_hidden_layers": 88,
+    "hybrid_override_pattern": "ME" * 40 + "M*" * 4,
+    "intermediate_size": 2688,
+    "moe_intermediate_size": 2688,
+    "n_routed_experts": 512,
+    "num_experts_per_tok": 22,
+    "moe_shared_expert_intermediate_size": 5376,
+    "mamba_num_heads": 128,
+    "num_key_value_heads": 2,
+}
+
+
+def test_weights_of_a_size_that_nothing_tells_are_not_guessed():
+    asked = {
+        "gpus": several(8),
+        "vllm_version": "0.33.0",
+        "on_unfit": "report",
+        "repo": "nvidia/Nemotron-3-Super-120B-A12B",
+    }
+    wild = plan_vllm({**asked, "model_config": NEMOTRON_SUPER})
+    assert "cannot be estimated" in wild.reason
+    assert "set weights_bytes to it" in wild.reason
+    assert not plan_vllm({**asked, "model_config": NEMOTRON_SUPER, "weights_bytes": 128_000_000_000}).obstacles
+    narrow = plan_vllm({**asked, "model_config": {**NEMOTRON_SUPER, "moe_latent_size": 1024}})
+    assert narrow.evaluation.situation.model.parameters.total / 1e9 == pytest.approx(120, rel=0.05)
+    assert not narrow.obstacles
+
+
 def test_unequal_gpus_are_judged_by_the_smallest():
     mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
     small = plan(several(2, L40S), tensor_parallel_size=2)

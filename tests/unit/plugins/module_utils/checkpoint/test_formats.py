@@ -1,0 +1,54 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.formats import (
+    adapted,
+    format_of,
+    gguf_type,
+)
+
+LLAMA = {"architectures": ["LlamaForCausalLM"]}
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "expected"),
+    [
+        (LLAMA, [], ""),
+        (LLAMA, ["model.safetensors"], ""),
+        (LLAMA, ["model-Q4_K_M.gguf", "model.safetensors"], ""),
+        (LLAMA, ["config.json", "Llama-3.2-3B-Instruct-Q8_0.gguf"], "GGUF"),
+        (LLAMA, ["*.gguf"], "GGUF"),
+        (LLAMA, ["onnx/model.onnx"], "ONNX"),
+        (LLAMA, ["gemma3-1b-it-int4.task"], "LiteRT"),
+        ({**LLAMA, "quantization": {"group_size": 64, "bits": 4}}, ["model.safetensors"], "MLX"),
+        (
+            {**LLAMA, "quantization": {"group_size": 64}, "quantization_config": {"quant_method": "awq"}},
+            ["model.safetensors"],
+            "",
+        ),
+    ],
+)
+def test_the_format_is_told_by_the_files_and_the_config(config, files, expected):
+    assert format_of(config, files) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [(["a-Q4_K_M.gguf"], "Q4_K_M"), (["a.IQ3_XS.gguf"], "IQ3_XS"), (["a-BF16.gguf"], "BF16"), (["*.gguf"], "")],
+)
+def test_a_gguf_files_name_says_its_type(files, expected):
+    assert gguf_type(files) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "base"),
+    [
+        (LLAMA, ["model.safetensors", "adapter_config.json"], None),
+        ({"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B"}, [], "Qwen/Qwen3-8B"),
+        ({}, ["adapter_config.json", "adapter_model.safetensors"], ""),
+    ],
+)
+def test_an_adapter_is_known_with_its_base(config, files, base):
+    assert adapted(config, files) == base
