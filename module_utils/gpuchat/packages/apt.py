@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ..core.errors import Refusal
 from .plan import InstalledPackage, Repository, WantedPackage
@@ -55,12 +56,141 @@ def specification(text: str, versions: Sequence[str]) -> str:
     )
 
 
-def lists(text: str, url: str) -> bool:
-    """Whether a file of sources, of either form, names an address; lines that are commented out name nothing."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    written = re.compile(re.escape(url.rstrip("/")) + r"/?(\s|$)")
-    return any(
-        written.search(line.replace("$(ARCH)", arch)) is not None for line in lines for arch in ARCHITECTURES.values()
+@dataclass(frozen=True)
+class Source:
+    """One address and one suite that a file of sources gives apt (sources.list(5)).
+
+    Attributes:
+        types: ``deb``, ``deb-src`` or both.
+        architectures: those that it is restricted to; none for all.
+        signed_by: keyring, fingerprint or key that its signature must be of; empty for any that apt trusts.
+        trusted: apt asks for no signature.
+    """
+
+    file: str
+    url: str
+    suite: str
+    components: tuple[str, ...] = ()
+    types: tuple[str, ...] = ("deb",)
+    architectures: tuple[str, ...] = ()
+    signed_by: str = ""
+    trusted: bool = False
+
+    @property
+    def keyrings(self) -> tuple[str, ...]:
+        return tuple(word for word in re.split(r"[\s,]+", self.signed_by) if word.startswith("/"))
+
+
+def parse_sources(file: str, text: str, arch: str) -> tuple[Source, ...]:
+    """Read a file of sources, of the form that its name tells; those that are off are left out, as apt does."""
+    if not FILE_OF_SOURCES.search(file):
+        return ()
+    entries = _stanzas(text) if file.endswith(".sources") else _lines(text)
+    return tuple(
+        Source(
+            file,
+            url.replace("$(ARCH)", arch).rstrip("/"),
+            suite.replace("$(ARCH)", arch),
+            tuple(entry.get("components", "").split()),
+            tuple(entry.get("types", "").split()),
+            tuple(re.split(r"[\s,]+", entry["architectures"])) if entry.get("architectures") else (),
+            entry.get("signed-by", "").strip(),
+            entry.get("trusted", "") == "yes",
+        )
+        for entry in entries
+        if entry.get("enabled", "yes").strip().lower() not in OFF
+        for url in entry.get("uris", "").split()
+        for suite in entry.get("suites", "").split()
+    )
+
+
+FILE_OF_SOURCES = re.compile(r"(^|/)[\w.-]+\.(list|sources)$", re.ASCII)
+OFF = ("no", "false", "without", "off", "disable", "0")
+"""What apt takes for no (apt: StringToBool)."""
+
+LINE = re.compile(r"\s*(deb|deb-src)\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)([^#]*)")
+LONG_NAMES = {"arch": "architectures"}
+
+
+def _lines(text: str) -> Iterator[dict[str, str]]:
+    """Yield the sources of the form with one line each, by the field names of the other form."""
+    for line in text.splitlines():
+        found = LINE.match(line)
+        if found:
+            kind, options, url, suite, components = found.groups()
+            pairs = [option.partition("=") for option in (options or "").split()]
+            more = {LONG_NAMES.get(name.lower(), name.lower()): value for name, _equals, value in pairs}
+            yield {**more, "types": kind, "uris": url, "suites": suite.strip('"'), "components": components}
+
+
+def _stanzas(text: str) -> Iterator[dict[str, str]]:
+    """Yield the paragraphs of the deb822 form; names of fields count in any case, and a field may go on below."""
+    for paragraph in re.split(r"\n\s*\n", text):
+        fields: dict[str, str] = {}
+        name = ""
+        for line in paragraph.splitlines():
+            if line.startswith("#"):
+                continue
+            if line[:1] in (" ", "\t"):
+                fields[name] = f"{fields.get(name, '')}\n{line.strip()}"
+            else:
+                name, _colon, value = line.partition(":")
+                name = name.strip().lower()
+                fields[name] = value.strip()
+        yield fields
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What somebody else's sources mean for a repository of ours.
+
+    Attributes:
+        served: they give apt the repository already; a second source would conflict with theirs.
+        complaint: why nothing can be installed with them; empty where nothing stands against it.
+        by: the source that serves.
+    """
+
+    served: bool = False
+    complaint: str = ""
+    by: Source | None = None
+
+
+def standing(sources: Sequence[Source], repository: Repository, arch: str) -> Standing:
+    """Compare somebody else's sources with a repository.
+
+    Apt refuses two keyrings for one address and suite, and takes the highest version of all suites of an address.
+    """
+    here = [source for source in sources if source.url == repository.url.rstrip("/")]
+    wanted = " ".join([repository.suite, *repository.components])
+    for source in here:
+        if _suite(source.suite) != _suite(repository.suite) and "deb" in source.types:
+            return Standing(
+                served=True,
+                complaint=f"found {source.file}, which gives apt {source.url} for {source.suite}; wanted {wanted}, "
+                "which is this host's; correct that file or remove it, and run again",
+            )
+    serving = [source for source in here if _serves(source, repository, arch)]
+    if not here or serving:
+        return Standing(bool(serving), "", serving[0] if serving else None)
+    given = here[0]
+    for_what = f" for {', '.join(given.architectures)} alone" if given.architectures else ""
+    return Standing(
+        served=True,
+        complaint=f"found {given.file}, which gives apt {' '.join(given.types)} {given.url} {given.suite} "
+        f"{' '.join(given.components)}{for_what}; wanted deb {wanted} for {arch}; add that there or remove the "
+        "file, and run again",
+    )
+
+
+def _suite(text: str) -> str:
+    return "/" if text in ("/", "./") else text
+
+
+def _serves(source: Source, repository: Repository, arch: str) -> bool:
+    return (
+        "deb" in source.types
+        and (not source.architectures or arch in source.architectures)
+        and set(repository.components) <= set(source.components)
     )
 
 

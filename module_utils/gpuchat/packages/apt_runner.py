@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,6 +23,7 @@ NEEDED_TO_HOLD: tuple[str, ...] = ()
 STATUS = "/var/lib/dpkg/status"
 SOURCES_LIST = "/etc/apt/sources.list"
 SOURCES = "/etc/apt/sources.list.d"
+TRUSTED = "/etc/apt/trusted"
 APT_GET = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confold")
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a"}
 
@@ -42,19 +45,43 @@ def key_file(key: bytes) -> bytes:
     return openpgp.dearmored(key)
 
 
-def repository_file(name: str, repository: Repository, key: str) -> files.WantedFile | None:
-    """Return the repository's file, or None where somebody else's names it: apt refuses two with different keys."""
+def repository_file(name: str, repository: Repository, key: str, arch: str) -> tuple[files.WantedFile | None, str]:
+    """Return the repository's file, or None where somebody else's serves: apt refuses two with different keys.
+
+    With it comes why nothing can be installed from there, empty where it can.
+    """
     path = f"{SOURCES}/gpuchat-{name}.sources"
-    if any(apt.lists(text, repository.url) for text in _listed(path)):
-        return None
-    return files.WantedFile(path, apt.sources_text(repository, key).encode(), 0o644)
+    theirs = [source for file, text in _listed(path) for source in apt.parse_sources(file, text, arch)]
+    standing = apt.standing(theirs, repository, arch)
+    by = standing.by
+    if by and by.keyrings and not any(map(os.path.exists, by.keyrings)):
+        complaint = (
+            f"found {by.file}, whose list of {by.url} wants a key in {', '.join(by.keyrings)}, which is not there; "
+            "wanted the key by which apt trusts the repository; put it there or remove that file, and run again"
+        )
+        return None, complaint
+    fingerprint = repository.key_fingerprint.replace(" ", "").upper()
+    # A source that names no key may stand beside ours, which brings it.
+    keyless = by and not by.signed_by and not by.trusted and fingerprint and fingerprint not in _trusted()
+    if standing.served and not keyless:
+        return None, standing.complaint
+    return files.WantedFile(path, apt.sources_text(repository, key).encode(), 0o644), ""
 
 
-def _listed(own: str) -> Iterator[str]:
-    """Yield the text of each file in which apt finds sources, but for our own."""
-    for path in [pathlib.Path(SOURCES_LIST), *pathlib.Path(SOURCES).glob("*")]:
+def _listed(own: str) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each file in which apt finds sources, but for our own."""
+    for path in [pathlib.Path(SOURCES_LIST), *sorted(pathlib.Path(SOURCES).glob("*"))]:
         if path.suffix in (".list", ".sources") and path != pathlib.Path(own) and path.is_file():
-            yield path.read_text("utf-8", errors="replace")
+            yield str(path), path.read_text("utf-8", errors="replace")
+
+
+def _trusted() -> set[str]:
+    """Return the fingerprints of the keys by which apt trusts any source."""
+    found: set[str] = set()
+    for path in [pathlib.Path(f"{TRUSTED}.gpg"), *pathlib.Path(f"{TRUSTED}.gpg.d").glob("*")]:
+        with contextlib.suppress(OSError, Refusal):
+            found.update(openpgp.fingerprints(path.read_bytes()))
+    return found
 
 
 def removed_with(names: Sequence[str]) -> tuple[str, ...]:

@@ -41,10 +41,10 @@ def key_file(key: bytes) -> bytes:
     return openpgp.armored(openpgp.dearmored(key))
 
 
-def repository_file(name: str, repository: Repository, key: str) -> files.WantedFile | None:
+def repository_file(name: str, repository: Repository, key: str, _arch: str) -> tuple[files.WantedFile | None, str]:
     """Return the repository's file; somebody else's of the same address may stand beside it."""
     text = dnf.repository_text(name, repository, key)
-    return files.WantedFile(f"/etc/yum.repos.d/gpuchat-{name}.repo", text.encode(), 0o644)
+    return files.WantedFile(f"/etc/yum.repos.d/gpuchat-{name}.repo", text.encode(), 0o644), ""
 
 
 def removed_with(names: Sequence[str]) -> tuple[str, ...]:

@@ -52,8 +52,10 @@ class System(Protocol):
     def key_file(self, key: bytes) -> bytes:
         """Return a key in the form that the system reads."""
 
-    def repository_file(self, name: str, repository: Repository, key: str) -> fileset.WantedFile | None:
-        """Return a repository's file; None where somebody else has listed it."""
+    def repository_file(
+        self, name: str, repository: Repository, key: str, arch: str
+    ) -> tuple[fileset.WantedFile | None, str]:
+        """Return a repository's file, None where somebody else has listed it, and why that cannot serve."""
 
     def removed_with(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return what would go along with some packages."""
@@ -113,10 +115,11 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         _check_commands(params["required_commands"])  # type: ignore[arg-type]
         space_runner.ensure(params["space"] or NO_SPACE)  # type: ignore[arg-type]
     repository = _repository(params[f"{release.system}_repository"], release, arch) if present else None
-    files, notes = _repository_files(name, repository, system, check) if repository else ((), ())
+    files, notes, complaint = _repository_files(name, repository, system, arch, check) if repository else ((), (), "")
     manifest = host.read_json(files_runner.manifest_path(f"repository-{name}"))
     paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
-    file_plan = fileset.plan_files(files, {path: host.file_state(path) for path in paths}, manifest)
+    states = {path: host.file_state(path) for path in paths}
+    file_plan = Plan() if complaint else fileset.plan_files(files, states, manifest)
     own_holds = _own_holds(name)
     plan = plan_packages(
         wanted,
@@ -130,11 +133,14 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         units_to_mask=_unmasked(params["masked_units"]) if present else (),  # type: ignore[arg-type]
     )
     acts = [act for act in plan.actions if isinstance(act, Act)]
+    if complaint and any(act.act == "install" for act in acts):
+        raise Refusal(complaint)
     for act in acts:
         if act.act == "remove":
             refuse_collateral(system.removed_with(act.names), act.names)
     if not check:
-        files_runner.apply(f"repository-{name}", file_plan)
+        if file_plan.actions:
+            files_runner.apply(f"repository-{name}", file_plan)
         _apply(acts, system, name)
     return Plan(plan.differences, plan.actions, plan.reason, notes).result()
 
@@ -152,17 +158,17 @@ def _repository(one: object, release: Release, arch: str) -> Repository | None:
 
 
 def _repository_files(
-    name: str, repository: Repository, system: System, check: bool
-) -> tuple[tuple[fileset.WantedFile, ...], tuple[str, ...]]:
-    """Return the repository's key and file, and what could not be predicted of them."""
+    name: str, repository: Repository, system: System, arch: str, check: bool
+) -> tuple[tuple[fileset.WantedFile, ...], tuple[str, ...], str]:
+    """Return the repository's key and file, what could not be predicted of them, and why they cannot serve."""
     path = f"{system.KEYS}/gpuchat-{name}{system.SUFFIX}" if repository.key_url else ""
-    file = system.repository_file(name, repository, path)
+    file, complaint = system.repository_file(name, repository, path, arch)
     if file is None:
-        return (), ()
+        return (), (), complaint
     if not path:
-        return (file,), ()
+        return (file,), (), complaint
     key, notes = _key(repository, path, system, check)
-    return (fileset.WantedFile(path, key, 0o644), file), notes
+    return (fileset.WantedFile(path, key, 0o644), file), notes, complaint
 
 
 def _key(repository: Repository, path: str, system: System, check: bool) -> tuple[bytes, tuple[str, ...]]:

@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.apt import (
-    lists,
+    Standing,
     parse_dpkg_status,
     parse_madison,
     parse_simulation,
+    parse_sources,
     sources_text,
     specification,
+    standing,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.plan import InstalledPackage, Repository
 
@@ -129,18 +133,72 @@ def test_a_repository_is_written_in_the_deb822_form(repository, keyring, text):
     assert sources_text(repository, keyring) == text
 
 
+DOCKERS = Repository("https://example.com/deb", "noble", ("stable",))
+FLAT = Repository("https://example.com/deb/amd64", "/")
+DEB822 = "Types: deb\nURIs: https://example.com/deb\nSuites: noble\nComponents: stable\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "listed"),
+    ("file", "text", "repository"),
     [
-        ("deb [arch=amd64 signed-by=/k] https://example.com/deb/amd64 trixie stable\n", True),
-        ("deb [signed-by=/k] https://example.com/deb/$(ARCH) /\n", True),
-        ("Types: deb\nURIs: https://other.example.com https://example.com/deb/amd64/\nSuites: /\n", True),
-        ("# deb https://example.com/deb/amd64 trixie stable\n#deb https://example.com/deb/$(ARCH) /\n", False),
-        ("deb https://example.com/deb/amd64-old trixie stable\n", False),
-        ("deb https://example.com/experimental/deb/amd64 /\n", False),
-        ("", False),
+        ("a.list", "deb [arch=amd64 signed-by=/k] https://example.com/deb noble stable\n", DOCKERS),
+        ("a.list", "  deb https://example.com/deb/ noble stable test # ours\n", DOCKERS),
+        ("a.list", "deb [ arch=arm64,amd64 ] https://example.com/deb noble stable\n", DOCKERS),
+        ("a.list", "deb [signed-by=/k] https://example.com/deb/$(ARCH) /\n", FLAT),
+        ("a.list", "deb https://example.com/deb/amd64 ./\n", FLAT),
+        ("a.sources", DEB822, DOCKERS),
+        ("a.sources", "Enabled: yes\n" + DEB822, DOCKERS),
+        ("a.sources", "# Docker\n\n" + DEB822.lower(), DOCKERS),
+        ("a.sources", DEB822.replace("Suites:", "# why\nSuites:").replace("deb\n", "deb-src deb\n", 1), DOCKERS),
+        (
+            "a.sources",
+            "Types: deb\nURIs: https://other.example.com\n https://example.com/deb/amd64/\nSuites: /\n",
+            FLAT,
+        ),
     ],
-    ids=["one line", "any architecture", "deb822", "commented out", "a longer address", "another one", "nothing"],
 )
-def test_an_address_that_somebody_else_lists_is_found(text, listed):
-    assert lists(text, "https://example.com/deb/amd64") is listed
+def test_a_repository_that_somebody_elses_source_serves_is_not_listed_again(file, text, repository):
+    found = standing(parse_sources(f"/etc/apt/sources.list.d/{file}", text, "amd64"), repository, "amd64")
+    assert (found.served, found.complaint) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("a.list", "# deb https://example.com/deb noble stable\n#deb https://example.com/deb noble stable\n"),
+        ("a.list", "deb https://example.com/deb-old noble stable\n"),
+        ("a.list", "deb https://example.com/experimental/deb noble stable\n"),
+        ("a.list", ""),
+        ("a.list.save", "deb https://example.com/deb noble stable\n"),
+        ("with a space.list", "deb https://example.com/deb noble stable\n"),
+        ("a.sources", "Enabled: no\n" + DEB822),
+        ("a.sources", DEB822 + "enabled: False\n"),
+        ("a.sources", DEB822.replace("URIs:", "#URIs:")),
+    ],
+)
+def test_a_source_that_apt_does_not_use_is_none(file, text):
+    assert standing(parse_sources(f"/x/{file}", text, "amd64"), DOCKERS, "amd64") == Standing()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        (
+            "a.list",
+            "deb https://example.com/deb jammy stable\n",
+            "for jammy; wanted noble stable, which is this",
+        ),
+        ("a.sources", DEB822.replace("noble", "jammy noble"), "/x/a.sources, which gives apt .* for jammy"),
+        (
+            "a.list",
+            "deb https://example.com/deb noble test\n",
+            " noble test; wanted deb noble stable for amd64",
+        ),
+        ("a.list", "deb [arch=arm64] https://example.com/deb noble stable\n", "for arm64 alone; wanted .* for amd64"),
+        ("a.list", "deb-src https://example.com/deb noble stable\n", "gives apt deb-src https://example.com/deb noble"),
+    ],
+)
+def test_a_source_that_gives_something_else_of_the_repository_is_named_with_what_is_wanted(file, text, words):
+    found = standing(parse_sources(f"/x/{file}", text, "amd64"), DOCKERS, "amd64")
+    assert re.search(words, found.complaint)
+    assert "remove" in found.complaint

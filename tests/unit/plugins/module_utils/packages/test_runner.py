@@ -192,9 +192,49 @@ def test_a_repository_that_somebody_else_lists_is_not_listed_twice(debian, serve
     debian.install(("x", "1"))
     (tmp_path / "x.list.save").write_text("deb https://example.com/debian trixie stable\n")
     assert runner.ensure(params(apt_repository=repository(server, key_url=None)), check=True)["changed"] is True
-    (tmp_path / "x.list").write_text("deb https://example.com/debian trixie stable\n")
+    (tmp_path / "k.gpg").write_bytes(KEY)
+    text = f"deb [signed-by={tmp_path}/k.gpg] https://example.com/debian trixie stable\n"
+    (tmp_path / "x.list").write_text(text)
     assert runner.ensure(params(apt_repository=repository(server)), check=False)["changed"] is False
     assert server.asked == []
+
+
+def listed(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(apt_runner, "SOURCES", str(tmp_path))
+    monkeypatch.setattr(apt_runner, "TRUSTED", str(tmp_path / "trusted"))
+    monkeypatch.setattr(apt_runner, "_listed", LISTED)
+    (tmp_path / "x.list").write_text(text)
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("deb https://example.com/debian bookworm stable\n", "x.list, .* for bookworm; wanted trixie stable"),
+        ("deb [signed-by=/none/k.gpg] https://example.com/debian trixie stable\n", "x.list, .*a key in /none/k.gpg"),
+    ],
+)
+def test_a_list_that_cannot_serve_is_named_before_an_installation_and_left_alone_after_one(
+    debian, server, commands, tmp_path, monkeypatch, check, text, words
+):
+    listed(tmp_path, monkeypatch, text)
+    with pytest.raises(Refusal, match=words):
+        runner.ensure(params(apt_repository=repository(server)), check=check)
+    assert (server.asked, commands.made) == ([], [])
+    debian.install(("x", "1"))
+    assert runner.ensure(params(apt_repository=repository(server)), check=check)["changed"] is False
+
+
+def test_a_list_that_names_no_key_and_whose_key_apt_does_not_trust_gets_ours_beside_it(
+    debian, server, tmp_path, monkeypatch
+):
+    server.routes["GET", "/debian/gpg"] = lambda asked: asked.say(200, KEY)
+    listed(tmp_path, monkeypatch, "deb https://example.com/debian trixie stable\n")
+    debian.install(("x", "1"))
+    assert runner.ensure(params(apt_repository=repository(server)), check=True)["changed"] is True
+    (tmp_path / "trusted.gpg.d").mkdir()
+    (tmp_path / "trusted.gpg.d" / "x.asc").write_bytes(KEY)
+    assert runner.ensure(params(apt_repository=repository(server)), check=True)["changed"] is False
 
 
 def test_a_damaged_keyring_on_the_host_is_fetched_anew(debian, server):
