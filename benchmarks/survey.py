@@ -59,7 +59,8 @@ def facts() -> list[plays.Task]:
     tasks: list[plays.Task] = [
         {"name": "Host", "ansible.builtin.setup": {}},
         {"name": "Services", "ansible.builtin.service_facts": {}},
-        {"name": "Packages", "ansible.builtin.package_facts": {}},
+        # Not package_facts, for the light hosts have no python3-apt.
+        {"name": "Packages", "ansible.builtin.command": "dpkg-query --show", "changed_when": False},
         {"name": "Files", "ansible.builtin.find": files},
         {"name": "Model", "ansible.builtin.find": model},
     ]
