@@ -168,6 +168,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     if params.get("task") == "chat":
         against.ask(lambda: _check_chat(situation, judged, names), None)
     against.ask(lambda: _check_weights(situation, judged, names), None)
+    against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)
@@ -330,6 +331,19 @@ def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object
         "read that code, and if you trust it, set trust-remote-code: true in vllm_args and gpuchat_model.revision to a "
         "commit",
     )
+
+
+def _check_one_kind(situation: Situation, wishes: Wishes) -> None:
+    """Refuse one kind of cache for a model of Mamba states and attention, which share none.
+
+    Source: unify_hybrid_kv_cache_specs of vllm/v1/core/kv_cache_utils.py.
+    """
+    flag = "disable-hybrid-kv-cache-manager"
+    if situation.model.has_state and situation.model.is_hybrid and wishes.extra_args.get(flag):
+        raise Refusal(
+            f"extra_args holds {flag}, and the model keeps Mamba states beside its attention, for which vLLM has no "
+            f"one kind of cache; wanted the hybrid manager; remove {flag}, and with it the connector that asks for it"
+        )
 
 
 def _check_length(situation: Situation, wishes: Wishes) -> None:

@@ -628,6 +628,12 @@ def test_more_requests_than_blocks_for_their_states_are_refused_where_the_versio
     assert stateful(max_num_seqs=512, vllm_version="0.18.0").fits
 
 
+def test_one_kind_of_cache_is_refused_to_a_model_of_two():
+    args = {"disable-hybrid-kv-cache-manager": True}
+    assert "for which vLLM has no one kind of cache" in stateful(extra_args=args).reason
+    assert plan(several(1), extra_args=args).fits
+
+
 def test_a_wish_that_may_outrun_the_states_is_warned_of():
     cap = stateful().args["max-num-seqs"]
     assert any("max_num_seqs" in text and "Mamba" in text for text in stateful(max_num_seqs=cap + 16).warnings)
