@@ -39,6 +39,9 @@ def _is_borderline(wishes: Wishes, evaluation: Evaluation) -> bool:
 def summary(evaluation: Evaluation) -> str:
     if not evaluation.budget.fits:
         return f"may fit, within the uncertainty of {gib(evaluation.budget.uncertainty)}: {evaluation.budget.reason}"
+    running = evaluation.settings.max_num_seqs * evaluation.candidate.data_parallel_size
+    if running < int(evaluation.held):
+        return f"fits: the cache holds {conversations(evaluation.held, evaluation.context)}; {running} run at once"
     return f"fits: {conversations(evaluation.held, evaluation.context)} at once"
 
 

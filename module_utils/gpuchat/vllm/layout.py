@@ -23,8 +23,9 @@ from .wishes import Wishes
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it splits it."""
 
-UNIFIED_RESERVE = 16 * GIB
-"""Assumed need of the system on a machine whose GPU shares its memory."""
+UNIFIED_RESERVE = 0.2
+"""Share that the system needs on a machine whose GPU shares its memory: of a GB10's 119.7 GiB reports find 101 to 102
+free, and recipes use 0.5 to 0.8."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Candidate:
 @functools.lru_cache(maxsize=256)
 def _free_share(device: Device) -> float:
     others = -(-device.used_bytes // GIB) * GIB  # whole GiB, so that a plan does not change with each small process
-    taken = max(others + memory.context_bytes(device), UNIFIED_RESERVE * device.is_unified)
+    taken = max(others + memory.context_bytes(device), UNIFIED_RESERVE * device.memory_bytes * device.is_unified)
     return max(0.01, math.floor((device.memory_bytes - taken) / device.memory_bytes * 100) / 100)
 
 

@@ -208,7 +208,7 @@ def stage_weights(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         held = per_layers * count / model.layers + angles
         is_first, is_last = number == 0, number == len(counts) - 1
         if is_first:
-            held += whole.vision / ranks
+            held += 0 if settings.is_text_only else whole.vision / ranks
         if is_first or (is_last and not whole.head):
             held += whole.embedding / ranks
         if is_last:
@@ -299,7 +299,7 @@ def _item_tokens(model: ModelFacts, settings: Settings) -> int:
 def _encoder(model: ModelFacts, layout: Layout, settings: Settings) -> tuple[float, float]:
     """Return the image encoder's peak, and its outputs, which are kept while the layers run."""
     vision = model.vision
-    if not vision.layers or not settings.images_per_prompt:
+    if not vision.layers or not settings.images_per_prompt or settings.is_text_only:
         return 0.0, 0.0
     item = max(1, _item_tokens(model, settings))
     budget = max(settings.max_num_batched_tokens, item)

@@ -168,6 +168,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     if params.get("task") == "chat":
         against.ask(lambda: _check_chat(situation, judged, names), None)
     against.ask(lambda: _check_weights(situation, judged, names), None)
+    is_hopeless = bool(against.found)  # whatever memory and layout
     against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
@@ -179,11 +180,12 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     args = _args(situation, wishes, evaluation, family)
     env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
     notes += against.ask(lambda: flags.check_args(args, judged, "extra_args"), NOTES)
-    found = tuple(alternatives(situation, wishes, evaluation))
+    found = () if is_hopeless else tuple(alternatives(situation, wishes, evaluation))
     missing = shortfall(wishes, evaluation)
     if missing:
         offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
-        missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
+        if not is_hopeless:
+            missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
     file = against.ask(lambda: flags.config_file(args, judged), args)
     shared, by_node = _by_node(file, evaluation.candidate, wishes)
     why_not = [*against.found, missing] if missing else against.found

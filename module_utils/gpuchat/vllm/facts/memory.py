@@ -104,6 +104,10 @@ MXFP4_TRITON_LAYOUT = 1.065
 
 LORA_OF_EXPERTS_SINCE = (0, 11, 2)
 
+# Which architectures' cache vLLM makes fp8 by itself on data-centre Blackwell (models/config.py), since which version
+# (the first in which it was read), with a sparse index alone.
+FP8_CACHE_BY_ITSELF = {"GlmMoeDsaForCausalLM": (0, 29), "Glm5NextForConditionalGeneration": (0, 33)}
+
 # When rules about the KV cache changed.
 HYBRID_GROUPS_SINCE = (0, 9, 1)  # sliding windows give back what they no longer see
 GROUPS_BY_MOST_SINCE = (0, 11, 1)  # 12 and 13 layers make two groups of 13
