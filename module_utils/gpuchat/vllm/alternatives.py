@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from . import compatibility, releases
 from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, choose
 from .explanation import conversations
+from .layout import obstacle
 from .situation import Situation
 from .wishes import DISTRIBUTED, Wishes
 
@@ -211,14 +212,29 @@ def _fuller(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterato
             yield Alternative({"max_num_seqs": each}, _gives(found))
 
 
+def rival(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Evaluation | None:
+    """Return the other split of one node's GPUs without NVLink: tensor parallelism for stages, stages for it.
+
+    Where their number does not divide the model, as many of them as do.
+    """
+    candidate, size = chosen.candidate, chosen.candidate.engine_size
+    if size == 1 or candidate.nodes_per_engine > 1 or candidate.is_all_linked or _is_split_wished(wishes):
+        return None
+    if candidate.pipeline_parallel_size == 1:
+        return _same(situation, replace(wishes, tensor_parallel_size=1, pipeline_parallel_size=size), chosen)
+    fitting = [fewer for fewer in range(size, 1, -1) if not obstacle(situation.shape, fewer)]
+    for fewer in fitting[:1]:
+        split = replace(wishes, tensor_parallel_size=fewer, pipeline_parallel_size=1)
+        found = _same(situation, split, chosen) or choose(situation, split)
+        return found if found is not None and found.serves(wishes.users or 1) else None
+    return None
+
+
 def _split_instead(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
-    """Yield tensor parallelism where a pipeline within one node was chosen: faster for one, slower for many."""
-    candidate = chosen.candidate
-    if candidate.pipeline_parallel_size == 1 or candidate.nodes_per_engine > 1 or wishes.tensor_parallel_size:
-        return
-    size = candidate.engine_size
-    found = _same(situation, replace(wishes, tensor_parallel_size=size, pipeline_parallel_size=1), chosen)
+    """Yield tensor parallelism where pipeline stages were chosen within one node."""
+    found = rival(situation, wishes, chosen) if chosen.candidate.pipeline_parallel_size > 1 else None
     if found and found.estimate and chosen.estimate:
+        size = found.candidate.tensor_parallel_size
         yield Alternative(
             {"tensor_parallel_size": size, "pipeline_parallel_size": 1},
             f"{_gives(found)}; about {found.estimate.decode_alone:g} tokens/s alone and {found.estimate.decode_full:g} "

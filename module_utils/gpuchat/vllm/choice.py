@@ -449,4 +449,11 @@ def _merit(evaluation: Evaluation, users: int | None) -> tuple[float, ...]:
         0.0 if budget.fits else budget.kv_cache / max(1, budget.needed_kv),
         (candidate.gpu_count if users is None else -candidate.gpu_count) if serves else 0,
         -candidate.engine_size,
+        _speed(evaluation) if serves and not candidate.is_all_linked else 0.0,
     )
+
+
+def _speed(evaluation: Evaluation) -> float:
+    """Rank layouts that differ in their split alone: how fast one conversation is, and all together."""
+    estimate = evaluation.estimate
+    return math.sqrt(estimate.decode_alone * estimate.decode_full) if estimate else 0.0

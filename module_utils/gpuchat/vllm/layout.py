@@ -82,6 +82,11 @@ class Candidate:
             return (1,) * len(self.devices)
         return tuple(max(1, len(used) // self.engine_size) for used in self.devices)
 
+    @property
+    def is_all_linked(self) -> bool:
+        """Whether NVLink joins all GPUs of an engine on one node, so that its split is no question of speed."""
+        return self.is_linked and self.pipeline_parallel_size == 1
+
     @functools.cached_property
     def all_devices(self) -> tuple[Device, ...]:
         return tuple(device for node in self.devices for device in node)
@@ -169,8 +174,8 @@ def in_order(node: Sequence[Device], assumed: bool) -> list[Device]:
 def candidates(shape: Shape, nodes: Nodes, wishes: Wishes, assumed_nvlink: bool) -> Iterator[Candidate]:
     """Yield every sensible layout without replicas, the fewest GPUs first.
 
-    Tensor parallelism where NVLink joins the GPUs; where it does not, pipeline stages first and tensor parallelism
-    after them. A pipeline spans nodes only where no node alone has enough GPUs, and a tensor-parallel group only where
+    Tensor parallelism where NVLink joins the GPUs; where it does not, pipeline stages, tensor parallelism, and both. A
+    pipeline spans nodes only where no node alone has enough GPUs, and a tensor-parallel group only where
     that is wished.
     """
     rows = [in_order(node, assumed_nvlink) for node in nodes]
@@ -212,15 +217,16 @@ def _allowed(shape: Shape, tp: int, pp: int, wishes: Wishes) -> bool:
 def _splits(
     shape: Shape, row: Sequence[Device], wishes: Wishes, assumed: bool, *, is_whole: bool
 ) -> list[tuple[int, int]]:
-    """Return (tensor, pipeline) sizes whose product is the number of some GPUs, the better first.
+    """Return (tensor, pipeline) sizes whose product is the number of some GPUs.
 
-    Where NVLink joins them, tensor parallelism, and pipeline stages only to use all GPUs of a node.
+    Where NVLink joins them, tensor parallelism, and pipeline stages only to use all GPUs of a node; where it does not,
+    all, for the estimate of their speed decides.
     """
     size = len(row)
     splits = [(tp, size // tp) for tp in range(size, 0, -1) if size % tp == 0]
     splits = [(tp, pp) for tp, pp in splits if _allowed(shape, tp, pp, wishes)]
     if not _groups_linked(row, size, assumed):
-        return splits[::-1] if len(splits) < 3 else [splits[-1], splits[0]]
+        return splits[::-1]
     if wishes.pipeline_parallel_size is None and not is_whole:
         splits = [(tp, pp) for tp, pp in splits if pp == 1]
     return splits[:1]

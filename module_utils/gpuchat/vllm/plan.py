@@ -14,7 +14,7 @@ from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
 from . import compatibility, families, flags, releases
-from .alternatives import Alternative, alternatives, describe
+from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
 from .explanation import capped, reasons, shortfall, summary, warnings
@@ -205,7 +205,9 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         evaluation,
         situation,
         by_node,
-        tuple(reasons(situation, wishes, evaluation, family)),
+        tuple(
+            reasons(situation, wishes, evaluation, family, None if missing else rival(situation, wishes, evaluation))
+        ),
         (*warned, *capped(params.get("generation_config"))),
         found,
         tuple(against.found),

@@ -100,8 +100,10 @@ def sizes(found):
         pytest.param(several(4), "70B", {}, (4, 1, 1), id="NVLink: tensor parallelism"),
         pytest.param(several(3), "70B", {}, (1, 3, 1), id="a number that does not divide: a pipeline"),
         pytest.param(several(8), "70B", {}, (4, 1, 2), id="replicas of the smallest engine with room"),
-        pytest.param(several(8, L40S), "70B", {}, (1, 8, 1), id="no NVLink: a pipeline"),
-        pytest.param(several(8, L40S, nvlink_peers=[]), "70B", {}, (1, 8, 1), id="looked at, and no NVLink"),
+        pytest.param(several(8, L40S), "70B", {}, (8, 1, 1), id="no NVLink: the estimate decides"),
+        pytest.param(several(8, L40S, nvlink_peers=[]), "70B", {}, (8, 1, 1), id="looked at, and no NVLink"),
+        pytest.param(several(7, L40S), "70B", {}, (1, 7, 1), id="no NVLink, and a number that does not divide"),
+        pytest.param(several(2, RTX4090), "8B", {}, (2, 1, 1), id="two cards where one holds too few"),
         pytest.param([several(8), several(8)], "8B", {}, (1, 1, 16), id="replicas on two nodes"),
         pytest.param([several(1), several(1)], "70B", {"context": 8192}, (1, 2, 1), id="a pipeline over two nodes"),
         pytest.param([several(2, L40S), several(2, L40S)], "70B", {"context": 2048}, (2, 2, 1), id="both, over nodes"),
@@ -113,6 +115,20 @@ def sizes(found):
 def test_a_layout_is_chosen(gpus, model, wishes, expected):
     found = plan(gpus, model, **wishes)
     assert (found.fits, sizes(found)) == (True, expected)
+
+
+def test_the_estimate_decides_about_a_split_without_nvlink_and_the_reasons_say_by_how_much():
+    found = plan(several(8, L40S), "70B")
+    (said,) = (reason for reason in found.reasons if "against" in reason)
+    alone, full, other_alone, other_full = map(float, re.findall(r"[\d.]+(?= |$)", said.replace("8 pipeline", ""))[:4])
+    assert alone > other_alone
+    assert alone * full > other_alone * other_full
+    assert said.endswith("in 8 pipeline stages")
+
+
+def test_seven_cards_are_offered_tensor_parallelism_over_four():
+    offers = plan(several(7, L40S), "70B").alternatives
+    assert {"tensor_parallel_size": 4, "pipeline_parallel_size": 1} in [one.change for one in offers]
 
 
 def test_gpus_that_nvlink_joins_in_pairs_are_used_in_pairs():
