@@ -7,6 +7,9 @@
 Each start-up is also put to gpuchat_vllm_plan's own entry, with what is stated as wishes and all else left to it; its
 figures must be those of the budget, unless it chose other settings, and no start-up may end without them.
 
+Starts that vLLM 0.18 and later refused (benchmarks/data/vllm_refusals.json) are put to the same entry: how many it
+tells beforehand, and whether it calls those with a cure fit.
+
 The start-ups are those of benchmarks/data/vllm_startups.json (public logs), the models those of model_configs.json.
 For each split, in a seeded order, the constants of vllm/facts/memory.py are fitted on one half and judged on the
 other. --fit prints the constants that fit all of them; --cases prints case by case what was predicted and logged.
@@ -57,6 +60,8 @@ from gpuchat.vllm.releases import behaves_like  # noqa: E402
 from gpuchat.vllm.settings import Layout, Settings, resolve  # noqa: E402
 
 Case = Mapping[str, Any]
+START_UPS, MODELS = HERE / "data" / "vllm_startups.json", HERE / "data" / "model_configs.json"
+REFUSALS = HERE / "data" / "vllm_refusals.json"
 
 # The first release of each minor version on PyPI.
 RELEASES = (
@@ -581,6 +586,35 @@ def replay(cases: Sequence[tuple[Case, Inputs]]) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the plan says of a start that vLLM refused, and of the same start with a cure."""
+
+    case: Case
+    is_told: bool
+    is_cured: bool
+    blocks: int
+    reason: str
+
+
+def read_refusals(data: pathlib.Path = REFUSALS) -> list[Told]:
+    """Put each refused start to the module's own entry as it was made, and with its cure."""
+    read = json.loads(data.read_text(encoding="utf-8"))
+    found = []
+    for case in read["cases"]:
+        params = {
+            "model_config": read["models"][case["model"]],
+            "weights_bytes": case["weights_bytes"],
+            "gpus": [{"name": case["gpu"], "count": case["gpu_count"]}],
+            "vllm_version": case["vllm_version"],
+            "on_unfit": "report",
+            **case["args"],
+        }
+        refused, cured = vllm_plan.plan_vllm(params), vllm_plan.plan_vllm({**params, **case["cure"]})
+        found.append(Told(case, not refused.fits, cured.fits, refused.evaluation.budget.blocks, refused.reason))
+    return found
+
+
 def timed(cases: Sequence[tuple[Case, Inputs]]) -> float:
     """Return the time of 1,000 budgets on one core (seconds)."""
     started = time.perf_counter()
@@ -588,9 +622,6 @@ def timed(cases: Sequence[tuple[Case, Inputs]]) -> float:
         inputs = cases[number % len(cases)][1]
         vllm_memory.budget(inputs.model, inputs.gpu, inputs.layout, inputs.settings)
     return time.perf_counter() - started
-
-
-START_UPS, MODELS = HERE / "data" / "vllm_startups.json", HERE / "data" / "model_configs.json"
 
 
 def read_cases(
@@ -628,6 +659,14 @@ def main() -> None:
     print(f"\nthrough gpuchat_vllm_plan, {len(everything)} start-ups, {len(differing)} differences")
     for one in differing:
         print(f"  {one}")
+    told = read_refusals()
+    known, cured = sum(one.is_told for one in told), sum(one.is_cured for one in told)
+    print(
+        f"\nrefusals of vLLM 0.18 and later: {known} of {len(told)} told; {cured} of {len(told)} cured ones called fit"
+    )
+    for one in told:
+        blocks = f", {one.blocks} blocks planned, {one.case['blocks']} logged" if one.case["blocks"] else ""
+        print(f"  {one.case['id']} {'told' if one.is_told else 'NOT told'}: {one.case['said']}{blocks}")
     print(f"\n1,000 budgets on one core: {timed(everything):.2f} s (goal: below 2 s)")
     if options.fit:
         print("\nfitted on all fully stated cases:")

@@ -50,6 +50,13 @@ def test_refusals_are_predicted_and_no_success_is_called_unfit(accuracy, stated,
     assert predicted / refused >= 0.9
 
 
+def test_public_refusals_are_told_beforehand_and_their_cures_are_called_fit(accuracy):
+    told = accuracy.read_refusals()
+    assert len(told) >= 10
+    assert sum(one.is_told for one in told) >= 0.8 * len(told)
+    assert all(one.is_cured for one in told)
+
+
 def test_the_module_says_the_same_and_none_ends_without_a_budget(accuracy, everything):
     differing = accuracy.replay(everything)
     assert [one for one in differing if "*:" in one or "no plan" in one] == []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from . import compatibility, releases
 from .choice import LEAN_SEQUENCES, LEAN_TOKENS, Evaluation, choose
 from .explanation import conversations
+from .layout import obstacle
 from .situation import Situation
 from .wishes import DISTRIBUTED, Wishes
 
@@ -18,6 +19,12 @@ FULLEST = 0.95
 
 FP8_CACHE_SINCE = (8, 9)
 """Compute capability from which an fp8 KV cache is offered: the first with fp8 arithmetic."""
+
+NOTABLY = 1.1
+"""How much more a larger share or fewer requests must give to be offered where the plan fits."""
+
+FEWEST = 16
+"""No fewer requests at once are offered."""
 
 SHORTEST = 2048
 """No shorter conversations are offered."""
@@ -42,9 +49,16 @@ def describe(change: Mapping[str, object]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in change.items())
 
 
-def alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
-    """Yield what else would do: for a plan that falls short what would fit, for one that fits what would give more."""
+def alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> list[Alternative]:
+    """Return what else would do: for a plan that falls short what would fit, for one that fits what would give more."""
+    return list({describe(one.change): one for one in _alternatives(situation, wishes, chosen)}.values())
+
+
+def _alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     if chosen.serves(wishes.users or 1):
+        if situation.nodes and not chosen.serves_surely(wishes.users or 1):
+            yield from _other_settings(situation, wishes, chosen)
+            yield from _other_models(situation, wishes, chosen)
         yield from _more(situation, wishes, chosen)
         return
     if chosen.held >= 1:
@@ -136,10 +150,7 @@ def _other_models(situation: Situation, wishes: Wishes, chosen: Evaluation) -> I
         if not _runs(situation, method):
             continue
         smaller = replace(model, quantization=method, quantized_bits=bits, weights_bytes=0, weights_estimated=True)
-        found = tuple(_instead({"model": words}, replace(situation, model=smaller, known={}), wishes, chosen))
-        if found:
-            yield found[0]
-            return
+        yield from _instead({"model": words}, replace(situation, model=smaller, known={}), wishes, chosen)
 
 
 def _runs(situation: Situation, method: str) -> bool:
@@ -175,6 +186,7 @@ def _more(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[
         found = _same(situation, replace(wishes, kv_cache_dtype="fp8"), chosen)
         if found and found.held > chosen.held:
             yield Alternative({"kv_cache_dtype": "fp8"}, _gives(found))
+    yield from _fuller(situation, wishes, chosen)
     yield from _split_instead(situation, wishes, chosen)
     there = situation.gpu_count
     candidate = chosen.candidate
@@ -185,14 +197,44 @@ def _more(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[
             yield Alternative({"data_parallel_size": found.candidate.data_parallel_size}, _gives(found))
 
 
+def _fuller(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
+    """Yield a larger share of the memory, and fewer requests at once, where they give notably more."""
+    usual = chosen.settings
+    fixed = wishes.gpu_memory_utilization is not None
+    if not fixed and usual.gpu_memory_utilization < FULLEST and not _is_shared(situation):
+        found = _same(situation, replace(wishes, gpu_memory_utilization=FULLEST), chosen)
+        if found and found.held >= NOTABLY * chosen.held:
+            yield Alternative({"gpu_memory_utilization": FULLEST}, _gives(found))
+    each = max(FEWEST, int(chosen.held) // chosen.candidate.data_parallel_size)
+    if wishes.max_num_seqs is None and each < usual.max_num_seqs // 2:
+        found = _same(situation, replace(wishes, max_num_seqs=each), chosen)
+        if found and found.held >= NOTABLY * chosen.held:
+            yield Alternative({"max_num_seqs": each}, _gives(found))
+
+
+def rival(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Evaluation | None:
+    """Return the other split of one node's GPUs without NVLink: tensor parallelism for stages, stages for it.
+
+    Where their number does not divide the model, as many of them as do.
+    """
+    candidate, size = chosen.candidate, chosen.candidate.engine_size
+    if size == 1 or candidate.nodes_per_engine > 1 or candidate.is_all_linked or _is_split_wished(wishes):
+        return None
+    if candidate.pipeline_parallel_size == 1:
+        return _same(situation, replace(wishes, tensor_parallel_size=1, pipeline_parallel_size=size), chosen)
+    fitting = [fewer for fewer in range(size, 1, -1) if not obstacle(situation.shape, fewer)]
+    for fewer in fitting[:1]:
+        split = replace(wishes, tensor_parallel_size=fewer, pipeline_parallel_size=1)
+        found = _same(situation, split, chosen) or choose(situation, split)
+        return found if found is not None and found.serves(wishes.users or 1) else None
+    return None
+
+
 def _split_instead(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
-    """Yield tensor parallelism where a pipeline within one node was chosen: faster for one, slower for many."""
-    candidate = chosen.candidate
-    if candidate.pipeline_parallel_size == 1 or candidate.nodes_per_engine > 1 or wishes.tensor_parallel_size:
-        return
-    size = candidate.engine_size
-    found = _same(situation, replace(wishes, tensor_parallel_size=size, pipeline_parallel_size=1), chosen)
+    """Yield tensor parallelism where pipeline stages were chosen within one node."""
+    found = rival(situation, wishes, chosen) if chosen.candidate.pipeline_parallel_size > 1 else None
     if found and found.estimate and chosen.estimate:
+        size = found.candidate.tensor_parallel_size
         yield Alternative(
             {"tensor_parallel_size": size, "pipeline_parallel_size": 1},
             f"{_gives(found)}; about {found.estimate.decode_alone:g} tokens/s alone and {found.estimate.decode_full:g} "

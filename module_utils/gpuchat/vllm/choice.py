@@ -42,6 +42,9 @@ AUTO_CONTEXT, AUTO_FLOOR = 32768, 8192
 are estimated with 32,768 tokens, or for that with fewer, but for lack of users with no fewer than 8,192; longer ones
 are allowed as far as the layout that was chosen for these holds four of them."""
 
+LIMIT_TOGETHER = 2
+"""The model's own length is allowed where so many conversations of it fit: few are ever as long."""
+
 REPLICAS_SINCE = (0, 8, 3)
 """First version with ``--data-parallel-size``."""
 
@@ -227,6 +230,7 @@ class Scales:
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
+            is_text_only=bool(wishes.extra_args.get("language-model-only")),
             lora=_lora(wishes.extra_args),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
         )
@@ -348,6 +352,9 @@ def choose(situation: Situation, wishes: Wishes) -> Evaluation | None:
     candidate, context = found.candidate, found.context
     longer = [length for length in steps if length > context]
     together = min(AUTO_TOGETHER, int(found.held_surely))
+    at_limit = scales.evaluate(candidate, limit, limit)
+    if longer and at_limit.serves(LIMIT_TOGETHER) and at_limit.serves_surely(1):
+        return scales.evaluate(candidate, limit, context)
     longest_one = _longest_that(longer, lambda length: scales.evaluate(candidate, length, length), together)
     return scales.evaluate(candidate, longest_one.context, context) if longest_one else found
 
@@ -442,4 +449,11 @@ def _merit(evaluation: Evaluation, users: int | None) -> tuple[float, ...]:
         0.0 if budget.fits else budget.kv_cache / max(1, budget.needed_kv),
         (candidate.gpu_count if users is None else -candidate.gpu_count) if serves else 0,
         -candidate.engine_size,
+        _speed(evaluation) if serves and not candidate.is_all_linked else 0.0,
     )
+
+
+def _speed(evaluation: Evaluation) -> float:
+    """Rank layouts that differ in their split alone: how fast one conversation is, and all together."""
+    estimate = evaluation.estimate
+    return math.sqrt(estimate.decode_alone * estimate.decode_full) if estimate else 0.0

@@ -116,7 +116,7 @@ def _told(facts: Mapping[str, object]) -> dict[str, object]:
 def _device(one: Mapping[str, object], is_slice: bool) -> Device:
     name = str(one["name"])
     known = cards.lookup(name)
-    memory, given = _memory(name, one.get("memory_bytes"), known)
+    memory, given = _memory(name, one.get("memory_bytes"), known, is_slice)
     free, peers = one.get("memory_free_bytes"), one.get("nvlink_peers")
     return Device(
         index=amount("gpus[].index", one["index"]) if one.get("index") is not None else -1,
@@ -132,8 +132,8 @@ def _device(one: Mapping[str, object], is_slice: bool) -> Device:
     )
 
 
-def _memory(name: str, given: object, known: cards.GpuModel | None) -> tuple[int, int]:
-    """Return a GPU's memory as CUDA will report it, and as it was given."""
+def _memory(name: str, given: object, known: cards.GpuModel | None, is_slice: bool) -> tuple[int, int]:
+    """Return a GPU's memory as CUDA will report it, and as it was given; a slice's is reported as it is."""
     if given is None and known is None:
         raise Refusal(
             f"the GPU {name!r} is not in the table and its memory_bytes is not given; wanted its memory in bytes; add "
@@ -144,7 +144,7 @@ def _memory(name: str, given: object, known: cards.GpuModel | None) -> tuple[int
         raise Refusal(
             f"the GPU {name!r} has memory_bytes {memory}, less than 1 GiB; wanted bytes; give its memory in bytes"
         )
-    is_nominal = memory % MIB == 0
+    is_nominal = memory % MIB == 0 and not is_slice
     if known is not None and is_nominal and known.memory_bytes < memory <= known.memory_bytes * NOMINAL:
         return known.memory_bytes, memory
     return memory, memory

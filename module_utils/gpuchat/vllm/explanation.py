@@ -39,6 +39,9 @@ def _is_borderline(wishes: Wishes, evaluation: Evaluation) -> bool:
 def summary(evaluation: Evaluation) -> str:
     if not evaluation.budget.fits:
         return f"may fit, within the uncertainty of {gib(evaluation.budget.uncertainty)}: {evaluation.budget.reason}"
+    running = evaluation.settings.max_num_seqs * evaluation.candidate.data_parallel_size
+    if running < int(evaluation.held):
+        return f"fits: the cache holds {conversations(evaluation.held, evaluation.context)}; {running} run at once"
     return f"fits: {conversations(evaluation.held, evaluation.context)} at once"
 
 
@@ -54,9 +57,21 @@ def shortfall(wishes: Wishes, evaluation: Evaluation) -> str:
     return ""
 
 
-def reasons(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: families.Family) -> Iterator[str]:
+def reasons(
+    situation: Situation,
+    wishes: Wishes,
+    evaluation: Evaluation,
+    family: families.Family,
+    rival: Evaluation | None = None,
+) -> Iterator[str]:
+    """Say why a plan is as it is.
+
+    Args:
+        rival: the other split of the same GPUs, where the estimate of their speed decided.
+    """
     candidate, budget = evaluation.candidate, evaluation.budget
     yield from _layout_reasons(situation, evaluation)
+    yield from _split_reason(evaluation, rival)
     if situation.nodes:
         left = f"{gib(budget.kv_cache)} are left" if budget.kv_cache >= 0 else f"{gib(-budget.kv_cache)} are missing"
         yield (
@@ -96,6 +111,19 @@ def _context_reason(situation: Situation, evaluation: Evaluation) -> str:
     if length == limit:
         return f"{sized}; max-model-len {length} is the model's own longest"
     return f"{sized}; max-model-len {length} (the model's: {limit}) is the longest at which a few whole ones surely fit"
+
+
+def _split_reason(evaluation: Evaluation, rival: Evaluation | None) -> Iterator[str]:
+    """Say by how much one split is estimated to be faster than the other."""
+    ours, theirs = evaluation.estimate, rival.estimate if rival else None
+    if rival is None or ours is None or theirs is None:
+        return
+    tp, pp = rival.candidate.tensor_parallel_size, rival.candidate.pipeline_parallel_size
+    yield (
+        f"estimated to give {ours.decode_alone:g} tokens/s alone and {ours.decode_full:g} for all together, against "
+        f"{theirs.decode_alone:g} and {theirs.decode_full:g} "
+        + (f"in {pp} pipeline stages" if pp > 1 else f"by tensor parallelism over {tp}")
+    )
 
 
 def _between_replicas(situation: Situation, candidate: Candidate) -> str:

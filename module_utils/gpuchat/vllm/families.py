@@ -90,18 +90,6 @@ TOOLS_IN_TEMPLATE = re.compile(r"\btool|\bfunction", re.IGNORECASE)
 THOUGHTS_IN_TEMPLATE = re.compile(r"think|thought|reason|analysis", re.IGNORECASE)
 
 
-def _as_the_template_says(row: Row, template: str) -> tuple[Row, tuple[str, ...]]:
-    """Take the parsers away for which the model's own chat template has nothing, and say so."""
-    notes = []
-    if template and row.tools and not row.template and not TOOLS_IN_TEMPLATE.search(template):
-        notes.append(f"the model's chat template has no tools; {row.name}'s tool parser is left out")
-        row = row._replace(tools=())
-    if template and row.reasoning and not THOUGHTS_IN_TEMPLATE.search(template):
-        notes.append(f"the model's chat template has no thoughts; {row.name}'s reasoning parser is left out")
-        row = row._replace(reasoning=())
-    return row, tuple(notes)
-
-
 def family_for(
     config: Mapping[str, object], repo: str, version: str, files: Sequence[str] = (), template: str = ""
 ) -> Family:
@@ -125,14 +113,12 @@ def family_for(
     row = row_for(kinds, repo, template)
     if row is None:
         return Family(minimum_version=minimum, notes=notes, is_known=False)
-    row, said = _as_the_template_says(row, template)
-    notes += said
     tools, missing = _first_known(row.tools, releases.tool_parsers(version), versions.TOOL_PARSERS)
     notes += (f"vLLM {version} has no tool parser for {row.name}; {missing}",) if missing else ()
     reasoning, missing = _first_known(row.reasoning, releases.reasoning_parsers(version), versions.REASONING_PARSERS)
     notes += (f"vLLM {version} has no reasoning parser for {row.name}; {missing}",) if missing else ()
     args = {key: value for key, value in (row.args or {}).items() if _taken(key, value, version)}
-    template = row.template if tools else ""  # from here on the one that handles tools
+    own_template, template = template, row.template if tools else ""
     if row.tools == ("mistral",) or "mistral" in row.reasoning:
         own = _mistral_args(files, version)
         args.update(own)
@@ -140,6 +126,13 @@ def family_for(
     if template and template not in releases.at(versions.TEMPLATES, version):
         notes += (f"vLLM {version} has no {template}; the model's own template is used",)
         template = ""
+    speaks_jinja = own_template and "tokenizer-mode" not in args
+    if speaks_jinja and tools and not template and not TOOLS_IN_TEMPLATE.search(own_template):
+        notes += (f"the model's own chat template has no tools; {row.name}'s tool parser is left out",)
+        tools = ""
+    if speaks_jinja and reasoning and not THOUGHTS_IN_TEMPLATE.search(own_template):
+        notes += (f"the model's own chat template has no thoughts; {row.name}'s reasoning parser is left out",)
+        reasoning = ""
     if reasoning and releases.parse_version(version) < REASONING_ALONE_SINCE:
         args["enable-reasoning"] = True
     return Family(

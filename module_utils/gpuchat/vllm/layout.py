@@ -23,8 +23,9 @@ from .wishes import Wishes
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it splits it."""
 
-UNIFIED_RESERVE = 16 * GIB
-"""Assumed need of the system on a machine whose GPU shares its memory."""
+UNIFIED_RESERVE = 0.2
+"""Share that the system needs on a machine whose GPU shares its memory: of a GB10's 119.7 GiB reports find 101 to 102
+free, and recipes use 0.5 to 0.8."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ class Candidate:
             return (1,) * len(self.devices)
         return tuple(max(1, len(used) // self.engine_size) for used in self.devices)
 
+    @property
+    def is_all_linked(self) -> bool:
+        """Whether NVLink joins all GPUs of an engine on one node, so that its split is no question of speed."""
+        return self.is_linked and self.pipeline_parallel_size == 1
+
     @functools.cached_property
     def all_devices(self) -> tuple[Device, ...]:
         return tuple(device for node in self.devices for device in node)
@@ -99,7 +105,7 @@ class Candidate:
 @functools.lru_cache(maxsize=256)
 def _free_share(device: Device) -> float:
     others = -(-device.used_bytes // GIB) * GIB  # whole GiB, so that a plan does not change with each small process
-    taken = max(others + memory.context_bytes(device), UNIFIED_RESERVE * device.is_unified)
+    taken = max(others + memory.context_bytes(device), UNIFIED_RESERVE * device.memory_bytes * device.is_unified)
     return max(0.01, math.floor((device.memory_bytes - taken) / device.memory_bytes * 100) / 100)
 
 
@@ -168,8 +174,8 @@ def in_order(node: Sequence[Device], assumed: bool) -> list[Device]:
 def candidates(shape: Shape, nodes: Nodes, wishes: Wishes, assumed_nvlink: bool) -> Iterator[Candidate]:
     """Yield every sensible layout without replicas, the fewest GPUs first.
 
-    Tensor parallelism where NVLink joins the GPUs; where it does not, pipeline stages first and tensor parallelism
-    after them. A pipeline spans nodes only where no node alone has enough GPUs, and a tensor-parallel group only where
+    Tensor parallelism where NVLink joins the GPUs; where it does not, pipeline stages, tensor parallelism, and both. A
+    pipeline spans nodes only where no node alone has enough GPUs, and a tensor-parallel group only where
     that is wished.
     """
     rows = [in_order(node, assumed_nvlink) for node in nodes]
@@ -211,15 +217,16 @@ def _allowed(shape: Shape, tp: int, pp: int, wishes: Wishes) -> bool:
 def _splits(
     shape: Shape, row: Sequence[Device], wishes: Wishes, assumed: bool, *, is_whole: bool
 ) -> list[tuple[int, int]]:
-    """Return (tensor, pipeline) sizes whose product is the number of some GPUs, the better first.
+    """Return (tensor, pipeline) sizes whose product is the number of some GPUs.
 
-    Where NVLink joins them, tensor parallelism, and pipeline stages only to use all GPUs of a node.
+    Where NVLink joins them, tensor parallelism, and pipeline stages only to use all GPUs of a node; where it does not,
+    all, for the estimate of their speed decides.
     """
     size = len(row)
     splits = [(tp, size // tp) for tp in range(size, 0, -1) if size % tp == 0]
     splits = [(tp, pp) for tp, pp in splits if _allowed(shape, tp, pp, wishes)]
     if not _groups_linked(row, size, assumed):
-        return splits[::-1] if len(splits) < 3 else [splits[-1], splits[0]]
+        return splits[::-1]
     if wishes.pipeline_parallel_size is None and not is_whole:
         splits = [(tp, pp) for tp, pp in splits if pp == 1]
     return splits[:1]

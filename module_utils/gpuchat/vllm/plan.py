@@ -14,7 +14,7 @@ from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
 from . import compatibility, families, flags, releases
-from .alternatives import Alternative, alternatives, describe
+from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
 from .explanation import capped, reasons, shortfall, summary, warnings
@@ -168,6 +168,8 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     if params.get("task") == "chat":
         against.ask(lambda: _check_chat(situation, judged, names), None)
     against.ask(lambda: _check_weights(situation, judged, names), None)
+    is_hopeless = bool(against.found)  # whatever memory and layout
+    against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)
@@ -178,11 +180,12 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     args = _args(situation, wishes, evaluation, family)
     env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
     notes += against.ask(lambda: flags.check_args(args, judged, "extra_args"), NOTES)
-    found = tuple(alternatives(situation, wishes, evaluation))
+    found = () if is_hopeless else tuple(alternatives(situation, wishes, evaluation))
     missing = shortfall(wishes, evaluation)
     if missing:
         offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
-        missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
+        if not is_hopeless:
+            missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
     file = against.ask(lambda: flags.config_file(args, judged), args)
     shared, by_node = _by_node(file, evaluation.candidate, wishes)
     why_not = [*against.found, missing] if missing else against.found
@@ -202,7 +205,9 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         evaluation,
         situation,
         by_node,
-        tuple(reasons(situation, wishes, evaluation, family)),
+        tuple(
+            reasons(situation, wishes, evaluation, family, None if missing else rival(situation, wishes, evaluation))
+        ),
         (*warned, *capped(params.get("generation_config"))),
         found,
         tuple(against.found),
@@ -330,6 +335,19 @@ def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object
         "read that code, and if you trust it, set trust-remote-code: true in vllm_args and gpuchat_model.revision to a "
         "commit",
     )
+
+
+def _check_one_kind(situation: Situation, wishes: Wishes) -> None:
+    """Refuse one kind of cache for a model of Mamba states and attention, which share none.
+
+    Source: unify_hybrid_kv_cache_specs of vllm/v1/core/kv_cache_utils.py.
+    """
+    flag = "disable-hybrid-kv-cache-manager"
+    if situation.model.has_state and situation.model.is_hybrid and wishes.extra_args.get(flag):
+        raise Refusal(
+            f"extra_args holds {flag}, and the model keeps Mamba states beside its attention, for which vLLM has no "
+            f"one kind of cache; wanted the hybrid manager; remove {flag}, and with it the connector that asks for it"
+        )
 
 
 def _check_length(situation: Situation, wishes: Wishes) -> None:

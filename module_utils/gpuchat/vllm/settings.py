@@ -30,6 +30,7 @@ class Settings:
     """vLLM's settings, resolved: nothing is left to a default (see ``resolve``).
 
     Attributes:
+        is_text_only: encoders of images and sound are neither loaded nor profiled.
         lora: rank that all adapters together may have; 0 without.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     engine: int = 1
     has_piecewise_graphs: bool = False
     lora: int = 0
+    is_text_only: bool = False
 
     @property
     def has_full_graphs(self) -> bool:
@@ -144,6 +146,7 @@ def resolve(
     engine: int | None = None,
     has_piecewise_graphs: bool = False,
     lora: int = 0,
+    is_text_only: bool = False,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -152,6 +155,10 @@ def resolve(
     """
     cache = kv_cache_dtype or "auto"
     if cache == "auto" and model.kv_cache_quantization.startswith("fp8"):
+        cache = "fp8"
+    since = memory.FP8_CACHE_BY_ITSELF.get(model.architecture)
+    is_sparse = any(item.kind == "indexer" for item in model.kv_layers)
+    if cache == "auto" and since and version >= since and gpu.capability[0] == 10 and is_sparse:
         cache = "fp8"
     chosen = _default_engine(version, model, gpu, kv_cache_dtype or "auto", stages) if engine is None else engine
     length = max_model_len or model.longest or model.max_position or UNKNOWN_LENGTH
@@ -187,4 +194,5 @@ def resolve(
         engine=chosen,
         has_piecewise_graphs=has_piecewise_graphs,
         lora=lora,
+        is_text_only=is_text_only,
     )

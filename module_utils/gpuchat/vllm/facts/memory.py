@@ -104,6 +104,10 @@ MXFP4_TRITON_LAYOUT = 1.065
 
 LORA_OF_EXPERTS_SINCE = (0, 11, 2)
 
+# Which architectures' cache vLLM makes fp8 by itself on data-centre Blackwell (models/config.py), since which version
+# (the first in which it was read), with a sparse index alone.
+FP8_CACHE_BY_ITSELF = {"GlmMoeDsaForCausalLM": (0, 29), "Glm5NextForConditionalGeneration": (0, 33)}
+
 # When rules about the KV cache changed.
 HYBRID_GROUPS_SINCE = (0, 9, 1)  # sliding windows give back what they no longer see
 GROUPS_BY_MOST_SINCE = (0, 11, 1)  # 12 and 13 layers make two groups of 13
@@ -114,6 +118,10 @@ TOKENS_BY_CONCURRENCY_SINCE = (0, 20, 1)  # the logged tokens are concurrency x 
 STATES_OF_CONSTANT_NUMBER_SINCE = (0, 15)  # two per request with prefix caching
 STATE_PREFIX_CACHING_SINCE = (0, 26)  # on by default for hybrid models
 STATE_BLOCKS_CHECKED_SINCE = (0, 19)  # more max_num_seqs than blocks: refused (0.18 caps its graphs, older ones crash)
+STATE_BLOCKS_PROFILED_SINCE = (0, 29)  # the second runner held them against the 512 that it profiles graphs with...
+STATE_BLOCKS_PROFILED_BEFORE = (0, 33)  # ...until here (recipes pull 906; gpu/cudagraph_utils.py of 0.33)
+STATE_BLOCKS_SURE = 0.75  # of those that are estimated
+LARGEST_GRAPH = 512  # requests: what vLLM captures at most by itself
 WHOLE_MODEL_PER_STAGE_SINCE = (0, 14)  # the check against one stage took the need of all layers...
 WHOLE_MODEL_PER_STAGE_BEFORE = (0, 17)  # ...until here
 BLOCK_WITHIN_BATCH_SINCE = (0, 17)  # refused: a hybrid model's block larger than max_num_batched_tokens...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pathlib
 import re
 
 import pytest
@@ -15,8 +16,9 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan im
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .models import FP8, QWEN36_27B
+from .models import DEEPSEEK_R1, FP8, GPT_OSS, QWEN25_VL, QWEN36_27B
 
+DATA = pathlib.Path(__file__).parents[5] / "benchmarks" / "data"
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -98,8 +100,10 @@ def sizes(found):
         pytest.param(several(4), "70B", {}, (4, 1, 1), id="NVLink: tensor parallelism"),
         pytest.param(several(3), "70B", {}, (1, 3, 1), id="a number that does not divide: a pipeline"),
         pytest.param(several(8), "70B", {}, (4, 1, 2), id="replicas of the smallest engine with room"),
-        pytest.param(several(8, L40S), "70B", {}, (1, 8, 1), id="no NVLink: a pipeline"),
-        pytest.param(several(8, L40S, nvlink_peers=[]), "70B", {}, (1, 8, 1), id="looked at, and no NVLink"),
+        pytest.param(several(8, L40S), "70B", {}, (8, 1, 1), id="no NVLink: the estimate decides"),
+        pytest.param(several(8, L40S, nvlink_peers=[]), "70B", {}, (8, 1, 1), id="looked at, and no NVLink"),
+        pytest.param(several(7, L40S), "70B", {}, (1, 7, 1), id="no NVLink, and a number that does not divide"),
+        pytest.param(several(2, RTX4090), "8B", {}, (2, 1, 1), id="two cards where one holds too few"),
         pytest.param([several(8), several(8)], "8B", {}, (1, 1, 16), id="replicas on two nodes"),
         pytest.param([several(1), several(1)], "70B", {"context": 8192}, (1, 2, 1), id="a pipeline over two nodes"),
         pytest.param([several(2, L40S), several(2, L40S)], "70B", {"context": 2048}, (2, 2, 1), id="both, over nodes"),
@@ -111,6 +115,20 @@ def sizes(found):
 def test_a_layout_is_chosen(gpus, model, wishes, expected):
     found = plan(gpus, model, **wishes)
     assert (found.fits, sizes(found)) == (True, expected)
+
+
+def test_the_estimate_decides_about_a_split_without_nvlink_and_the_reasons_say_by_how_much():
+    found = plan(several(8, L40S), "70B")
+    (said,) = (reason for reason in found.reasons if "against" in reason)
+    alone, full, other_alone, other_full = map(float, re.findall(r"[\d.]+(?= |$)", said.replace("8 pipeline", ""))[:4])
+    assert alone > other_alone
+    assert alone * full > other_alone * other_full
+    assert said.endswith("in 8 pipeline stages")
+
+
+def test_seven_cards_are_offered_tensor_parallelism_over_four():
+    offers = plan(several(7, L40S), "70B").alternatives
+    assert {"tensor_parallel_size": 4, "pipeline_parallel_size": 1} in [one.change for one in offers]
 
 
 def test_gpus_that_nvlink_joins_in_pairs_are_used_in_pairs():
@@ -251,6 +269,76 @@ def test_weights_of_a_size_that_nothing_tells_are_not_guessed():
     assert not narrow.obstacles
 
 
+def test_the_memory_of_a_slice_is_what_is_reported():
+    described = {"name": "NVIDIA H100 80GB HBM3 MIG 3g.40gb", "memory_bytes": 40192 * 2**20}
+    assert plan(described).evaluation.budget.total == 40192 * 2**20
+
+
+GPT_OSS_20B = {
+    **GPT_OSS,
+    "architectures": ["GptOssForCausalLM"],
+    "num_hidden_layers": 24,
+    "num_local_experts": 32,
+    "layer_types": ["sliding_attention", "full_attention"] * 12,
+}
+
+
+def gpt_oss(name, **wishes):
+    asked = {"model_config": GPT_OSS_20B, "weights_bytes": 13_761_264_768, "gpus": several(1, name)}
+    return plan_vllm({**asked, "vllm_version": "0.33.0", "on_unfit": "report", **wishes})
+
+
+def test_what_no_memory_helps_against_gets_no_offer_of_more():
+    found = gpt_oss("Tesla T4")
+    assert "from 8.0 on" in found.reason
+    assert (found.alternatives, "what would fit" in found.reason) == ((), False)
+
+
+def test_the_models_own_length_is_allowed_where_two_conversations_of_it_fit():
+    found = gpt_oss(RTX4090)
+    assert found.args["max-model-len"] == 131072
+    assert found.evaluation.budget.max_concurrency >= 2
+
+
+def test_the_summary_tells_what_fits_and_what_runs_at_once():
+    found = plan(several(1), context=2048, max_num_seqs=8)
+    assert found.users > 8
+    assert found.reason == f"fits: the cache holds {found.users:,} whole conversations of 2,048 tokens; 8 run at once"
+
+
+def test_a_plan_that_fits_is_told_what_would_hold_more():
+    changes = [list(one.change) for one in gpt_oss(RTX4090).alternatives]
+    assert ["gpu_memory_utilization"] in changes
+    assert ["max_num_seqs"] in changes
+
+
+def test_variants_of_eight_and_of_four_bits_are_offered():
+    offers = [one.change.get("model") for one in plan(several(1), "70B", on_unfit="report").alternatives]
+    assert {"an FP8 variant", "a 4-bit variant"} <= set(offers)
+
+
+def test_blackwell_keeps_the_sparse_cache_of_glm_in_fp8_by_itself():
+    config = {**DEEPSEEK_R1, "architectures": ["GlmMoeDsaForCausalLM"], "model_type": "glm_moe_dsa"}
+    config = {**config, "index_topk": 2048, "index_head_dim": 128, "index_n_heads": 32}
+    asked = {"model_config": config, "weights_bytes": 400_000_000_000, "vllm_version": "0.33.0"}
+    there, before = (
+        plan_vllm({**asked, "gpus": several(8, name)}).evaluation.budget.kv_bytes_per_token
+        for name in ("NVIDIA B200", "NVIDIA H200")
+    )
+    assert there < 0.65 * before
+
+
+def test_a_model_of_text_alone_leaves_out_its_encoders():
+    config = {**QWEN25_VL, "architectures": ["Qwen2_5_VLForConditionalGeneration"]}
+    asked = {"model_config": config, "weights_bytes": 7_509_245_952, "gpus": several(1, RTX4090)}
+    whole, text = (
+        plan_vllm({**asked, "vllm_version": "0.33.0", "extra_args": args}).evaluation.budget
+        for args in ({}, {"language-model-only": True})
+    )
+    assert text.weights < whole.weights - GIB
+    assert text.activations < whole.activations
+
+
 def test_unequal_gpus_are_judged_by_the_smallest():
     mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
     small = plan(several(2, L40S), tensor_parallel_size=2)
@@ -274,7 +362,7 @@ def test_a_mig_slice_is_a_gpu_of_its_own_and_works_alone():
 
 def test_a_machine_with_unified_memory_keeps_some_for_its_system():
     share = plan({"name": "NVIDIA GB10"}).args["gpu-memory-utilization"]
-    assert share < 0.92
+    assert share * 119.7 < 101 - 5  # GiB that reports find free
     assert any("leaves memory to the system" in reason for reason in plan({"name": "NVIDIA GB10"}).reasons)
 
 
@@ -628,6 +716,12 @@ def test_more_requests_than_blocks_for_their_states_are_refused_where_the_versio
     assert stateful(max_num_seqs=512, vllm_version="0.18.0").fits
 
 
+def test_one_kind_of_cache_is_refused_to_a_model_of_two():
+    args = {"disable-hybrid-kv-cache-manager": True}
+    assert "for which vLLM has no one kind of cache" in stateful(extra_args=args).reason
+    assert plan(several(1), extra_args=args).fits
+
+
 def test_a_wish_that_may_outrun_the_states_is_warned_of():
     cap = stateful().args["max-num-seqs"]
     assert any("max_num_seqs" in text and "Mamba" in text for text in stateful(max_num_seqs=cap + 16).warnings)
@@ -741,3 +835,55 @@ def test_a_plan_that_fits_leaves_no_memory_twice_given(model, count, gib, wishes
 def test_nonsense_ends_in_a_refusal(wishes):
     with contextlib.suppress(Refusal):
         plan(wishes.pop("gpus", several(1)), **wishes)
+
+
+OWNED = (
+    ("NVIDIA GeForce RTX 3090", 1),
+    ("NVIDIA GeForce RTX 4090", 2),
+    ("NVIDIA GeForce RTX 5090", 1),
+    ("NVIDIA L4", 4),
+    ("NVIDIA L40S", 2),
+    ("NVIDIA A10G", 4),
+    ("NVIDIA A100-SXM4-80GB", 8),
+    ("NVIDIA H100 80GB HBM3", 2),
+    ("NVIDIA H200", 8),
+    ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 1),
+    ("NVIDIA GB10", 1),
+    ("Tesla T4", 2),
+)
+RECORDED = json.loads((DATA / "model_configs.json").read_text(encoding="utf-8"))
+PLANS = [
+    (name, gpu, count, version)
+    for number, name in enumerate(RECORDED)
+    for gpu, count in (OWNED[number % len(OWNED)], OWNED[(number + 5) % len(OWNED)])
+    for version in (("0.18.0", "0.33.0") if number % 2 else ("0.22.1", "0.29.0"))
+]
+
+
+def test_there_are_two_hundred_plans_of_what_people_own():
+    assert len(PLANS) >= 200
+
+
+@pytest.mark.parametrize(("name", "gpu", "count", "version"), PLANS)
+def test_no_plan_runs_more_requests_than_it_has_blocks_or_sets_a_parser_that_its_template_lacks(
+    name, gpu, count, version
+):
+    recorded = RECORDED[name]
+    asked = {
+        "model_config": recorded["config"],
+        "weights_bytes": recorded["weights_bytes"],
+        "repo": name,
+        "gpus": several(count, gpu),
+        "vllm_version": version,
+        "on_unfit": "report",
+    }
+    found = plan_vllm(asked)
+    budget = found.evaluation.budget
+    if found.fits and budget.has_states:
+        assert found.args["max-num-seqs"] <= max(1, budget.blocks)
+    plain = plan_vllm(
+        {**asked, "tokenizer_config": {"chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}"}}
+    )
+    speaks_jinja = "tokenizer-mode" not in plain.args
+    assert not (speaks_jinja and "reasoning-parser" in plain.args)
+    assert not (speaks_jinja and "tool-call-parser" in plain.args and "chat-template" not in plain.args)
