@@ -79,6 +79,24 @@ options:
     description: Packages of somebody else that these would push out, with the reason and the fix.
     type: dict
     default: {}
+  refused_paths:
+    description: What somebody else has installed without a package, by its path, with the reason and the fix.
+    type: dict
+    default: {}
+  kernel_modules:
+    description:
+      - By release, modules that the running kernel needs, each with the package that brings it.
+      - In its name, C({kernel}) stands for the kernel's version, and C({variant}) for its kind.
+      - It is installed where the module is neither there nor built in, and never held.
+    type: dict
+    default: {}
+  hints:
+    description:
+      - What refusals tell the operator to do, in the inventory's own words.
+      - The keys are V(release) (no packages are known for it), V(version) and V(repository) (it has no such package, or
+        is not reached), V(key), V(fingerprint), and V(kernel) (no package for the running one).
+    type: dict
+    default: {}
   required_commands:
     description: Commands that must work already, brought by somebody else.
     type: list
@@ -219,6 +237,9 @@ def main() -> None:
             "apt_repository": {"type": "dict", "options": APT_REPOSITORY, "required_together": KEYS_TOGETHER},
             "dnf_repository": {"type": "dict", "options": DNF_REPOSITORY, "required_together": KEYS_TOGETHER},
             "refused_packages": {"type": "dict", "default": {}},
+            "refused_paths": {"type": "dict", "default": {}},
+            "kernel_modules": {"type": "dict", "default": {}},
+            "hints": {"type": "dict", "default": {}},
             "required_commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},
             "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
