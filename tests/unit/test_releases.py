@@ -463,7 +463,7 @@ ANSIBLES_NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RedHat", "roc
 def driver(checked):
     """Return what a check would predict of a release's kernel headers and of its driver; None for a skipped task."""
 
-    def predict(name, installed=(), accelerator=None, **variables):
+    def predict(name, installed=(), accelerator=None, machine="x86_64", **variables):
         accelerator = accelerator or WANTS_DRIVER
         release = Release.parse(os_release(name))
         facts = {
@@ -472,7 +472,8 @@ def driver(checked):
         }
         role = Role("nvidia_driver", __accelerator=accelerator, ansible_facts=facts, **variables)
         results = {
-            task["name"]: checked(task, name, installed) for task in role.tasks("gpuchat_packages", "install.yml")
+            task["name"]: checked(task, name, installed, machine)
+            for task in role.tasks("gpuchat_packages", "install.yml")
         }
         return results.get("nvidia-driver-headers"), results.get("nvidia-driver")
 
@@ -583,6 +584,29 @@ def test_nvidias_own_driver_comes_with_the_key_of_its_release(name, folder, key,
     ]
     assert packages["not_predicted"] == [f"the key at {address}/{key}: it is not reached (nobody asks a network here)"]
     assert fingerprint in str(packages["diff"])
+
+
+@pytest.mark.parametrize(("machine", "folder"), [("x86_64", "x86_64"), ("aarch64", "sbsa")])
+def test_nvidias_folder_of_an_arm_server_has_a_name_of_its_own(machine, folder, driver):
+    _headers, packages = driver("ubuntu-24.04", machine=machine, nvidia_driver_source="nvidia")
+    (repository,) = apts_repository(packages)
+    assert repository["URIs"] == f"https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/{folder}"
+    assert any(f"/ubuntu2404/{folder}/3bf863cc.pub" in note for note in packages["not_predicted"])
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "package"),
+    [
+        ("ubuntu-24.04", "nvidia", "cuda-drivers-580"),
+        ("debian-12", "nvidia", "cuda-drivers-580"),
+        ("ubuntu-24.04", "distribution", "linux-modules-nvidia-580-server-generic"),
+        ("debian-13", "distribution", "nvidia-kernel-dkms"),
+    ],
+)
+def test_gpus_older_than_turing_get_closed_modules_of_the_last_branch(name, source, package, driver):
+    _headers, packages = driver(name, accelerator={**WANTS_DRIVER, "last_branch": "580"}, nvidia_driver_source=source)
+    assert package in installed_by(packages)
+    assert not [one for one in installed_by(packages) if "open" in one]
 
 
 def test_a_release_whose_key_nobody_has_recorded_needs_one(driver):
