@@ -131,7 +131,17 @@ options:
         description: Folders, whether they exist or not.
         type: list
         elements: path
-        required: true
+        default: []
+      docker_settings:
+        description:
+          - What C(daemon.json) is about to hold; the folders of Docker's images and data are looked at too.
+          - Where they lie is read from these settings, from C(daemon.json), from a Docker that runs and from its version,
+            the first before the next, and from containerd's own settings.
+        type: dict
+      docker_version:
+        description: Docker's version where it is not there yet; before 29 it has no images with containerd.
+        type: str
+        default: ''
       minimum_gib:
         description: Space that must be free on the file system of each.
         type: int
@@ -206,8 +216,8 @@ not_predicted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.docker import folders_runner
 from ..module_utils.gpuchat.packages import runner
-from ..module_utils.gpuchat.system import space_runner
 
 KEY = {"key_url": {"type": "str", "no_log": False}, "key_fingerprint": {"type": "str", "no_log": False}}
 APT_REPOSITORY = {
@@ -243,13 +253,18 @@ def main() -> None:
             "required_commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},
             "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
-            "space": {"type": "dict", "options": space_runner.OPTIONS},
+            "space": {"type": "dict", "options": folders_runner.OPTIONS},
             "hold": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    front.run(module, lambda: runner.ensure(module.params, module.check_mode), f"packages of {module.params['name']}")
+    params = module.params
+    front.run(
+        module,
+        lambda: runner.ensure(folders_runner.with_folders(params), module.check_mode),
+        f"packages of {params['name']}",
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from ansible.plugins.filter import core, mathstuff
 from ansible.plugins.test import core as core_tests
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.folders import folders
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
     apt_runner,
     runner,
@@ -440,17 +441,10 @@ def test_variables_become_keys_of_daemon_json(variables, settings, defaults):
     assert wanted["defaults"] == defaults
 
 
-@pytest.mark.parametrize(
-    ("variables", "folders"),
-    [
-        ({}, ["/var/lib/docker", "/var/lib/containerd"]),
-        ({"docker_data_root": "/data/docker"}, ["/data/docker", "/var/lib/containerd"]),
-        ({"docker_settings": {"features": {"containerd-snapshotter": False}}}, ["/var/lib/docker"]),
-        ({"docker_settings": {"features": {"cdi": True}}}, ["/var/lib/docker", "/var/lib/containerd"]),
-    ],
-)
-def test_the_disk_is_looked_at_where_images_and_data_will_lie(variables, folders):
-    assert Role(**variables).task("gpuchat_packages")["space"]["paths"] == folders
+def test_the_disk_is_looked_at_where_docker_is_told_to_put_images_and_data():
+    variables = {"docker_data_root": "/data/docker", "docker_settings": {"features": {"containerd-snapshotter": False}}}
+    space = Role(**variables).task("gpuchat_packages")["space"]
+    assert folders(space["docker_settings"], {}, {}, "", space["docker_version"]) == ("/data/docker",)
 
 
 # --- nvidia_driver ---

@@ -101,7 +101,7 @@ CAUSES = (
         "look at `systemctl status docker`, and run again",
     ),
     (
-        r"pull access denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized|dial tcp|x509|TLS handshake",
+        r"pull access denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized|dial tcp|x509",
         "its image cannot be pulled",
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),
@@ -122,8 +122,8 @@ CAUSES = (
         "set nvidia_container_toolkit_cdi to false, and no-cgroups = true in the toolkit's config.toml",
     ),
 )
-"""What a container with GPUs fails for: what is said of it (by Docker, libnvidia-container or runc), what that means, and
-what to do. Docker looks for the toolkit's hook when it starts."""
+"""What a container with GPUs fails for: what Docker, libnvidia-container or runc say of it, what that means, and what
+to do. Docker looks for the toolkit's hook when it starts."""
 
 
 def cause_of(said: str) -> tuple[str, str]:
