@@ -33,6 +33,10 @@ options:
     description: The host may be restarted where the driver needs it.
     type: bool
     default: false
+  branch:
+    description: Branch of the driver that would be installed, to be held against the GPUs; empty where they decide.
+    type: str
+    default: ''
   driver_installed:
     description: The driver was installed just now.
     type: bool
@@ -74,6 +78,12 @@ reboot:
   description: Whether the host is to be restarted.
   type: bool
   returned: success
+last_branch:
+  description: >-
+    The last branch of NVIDIA's driver that serves the host's GPUs, and with closed kernel modules alone; empty for GPUs
+    that the newest serves with open ones.
+  type: str
+  returned: success
 gpus:
   description: What M(gpuchat.stack.gpuchat_gpu_info) returns under this name; its other results are returned too.
   type: list
@@ -100,6 +110,7 @@ def main() -> None:
             "install_driver": {"type": "bool", "default": False},
             "signed_modules": {"type": "list", "elements": "str", "default": []},
             "reboot": {"type": "bool", "default": False},
+            "branch": {"type": "str", "default": ""},
             "driver_installed": {"type": "bool", "default": False},
             "toolbox": {"type": "path", "default": toolbox_runner.TOOLBOX},
         },

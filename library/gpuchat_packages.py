@@ -79,6 +79,24 @@ options:
     description: Packages of somebody else that these would push out, with the reason and the fix.
     type: dict
     default: {}
+  refused_paths:
+    description: What somebody else has installed without a package, by its path, with the reason and the fix.
+    type: dict
+    default: {}
+  kernel_modules:
+    description:
+      - By release, modules that the running kernel needs, each with the package that brings it.
+      - In its name, C({kernel}) stands for the kernel's version, and C({variant}) for its kind.
+      - It is installed where the module is neither there nor built in, and never held.
+    type: dict
+    default: {}
+  hints:
+    description:
+      - What refusals tell the operator to do, in the inventory's own words.
+      - The keys are V(release) (no packages are known for it), V(version) and V(repository) (it has no such package, or
+        is not reached), V(key), V(fingerprint), and V(kernel) (no package for the running one).
+    type: dict
+    default: {}
   required_commands:
     description: Commands that must work already, brought by somebody else.
     type: list
@@ -113,7 +131,17 @@ options:
         description: Folders, whether they exist or not.
         type: list
         elements: path
-        required: true
+        default: []
+      docker_settings:
+        description:
+          - What C(daemon.json) is about to hold; the folders of Docker's images and data are looked at too.
+          - Where they lie is read from these settings, from C(daemon.json), from a Docker that runs and from its version,
+            the first before the next, and from containerd's own settings.
+        type: dict
+      docker_version:
+        description: Docker's version where it is not there yet; before 29 it has no images with containerd.
+        type: str
+        default: ''
       minimum_gib:
         description: Space that must be free on the file system of each.
         type: int
@@ -188,8 +216,8 @@ not_predicted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.docker import folders_runner
 from ..module_utils.gpuchat.packages import runner
-from ..module_utils.gpuchat.system import space_runner
 
 KEY = {"key_url": {"type": "str", "no_log": False}, "key_fingerprint": {"type": "str", "no_log": False}}
 APT_REPOSITORY = {
@@ -219,16 +247,24 @@ def main() -> None:
             "apt_repository": {"type": "dict", "options": APT_REPOSITORY, "required_together": KEYS_TOGETHER},
             "dnf_repository": {"type": "dict", "options": DNF_REPOSITORY, "required_together": KEYS_TOGETHER},
             "refused_packages": {"type": "dict", "default": {}},
+            "refused_paths": {"type": "dict", "default": {}},
+            "kernel_modules": {"type": "dict", "default": {}},
+            "hints": {"type": "dict", "default": {}},
             "required_commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},
             "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
-            "space": {"type": "dict", "options": space_runner.OPTIONS},
+            "space": {"type": "dict", "options": folders_runner.OPTIONS},
             "hold": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
-    front.run(module, lambda: runner.ensure(module.params, module.check_mode), f"packages of {module.params['name']}")
+    params = module.params
+    front.run(
+        module,
+        lambda: runner.ensure(folders_runner.with_folders(params), module.check_mode),
+        f"packages of {params['name']}",
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from ansible.plugins.filter import core, mathstuff
 from ansible.plugins.test import core as core_tests
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.folders import folders
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
     apt_runner,
     runner,
@@ -36,6 +37,16 @@ APT = [name for name, row in RECORDED.items() if "distribution" in row]
 DNF = [name for name in RECORDED if name not in APT]
 OWN = {"docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"}
 OMIT = object()
+KERNEL = "6.12.0-55.9.1.el10_0"
+# Releases in no table: what their os-release says of themselves.
+UNKNOWN = {
+    "linuxmint-22": 'ID=linuxmint\nVERSION_ID="22.1"\nID_LIKE="ubuntu debian"\nVERSION_CODENAME=xia\n',
+    "pop-22.04": 'ID=pop\nVERSION_ID="22.04"\nID_LIKE="ubuntu debian"\nVERSION_CODENAME=jammy\n',
+    "amzn-2023": 'ID="amzn"\nVERSION_ID="2023"\nID_LIKE="fedora"\n',
+    "openEuler-24.03": 'ID="openEuler"\nVERSION_ID="24.03"\n',
+    "kylin-V10": 'ID="kylin"\nVERSION_ID="V10"\n',
+    "hce-2.0": 'ID="hce"\nVERSION_ID="2.0"\n',
+}
 STACK = {
     "gpuchat_registry_mirrors": [],
     "gpuchat_insecure_registries": [],
@@ -125,13 +136,20 @@ def module_parameters(monkeypatch):
 
 
 @pytest.fixture
-def checked(monkeypatch, tmp_path, module_parameters):
+def snaps():
+    """Return the paths of snaps that a host has."""
+    return set()
+
+
+@pytest.fixture
+def checked(monkeypatch, tmp_path, module_parameters, snaps):
     """Return what a check of a task's arguments would predict on a release with some packages."""
 
-    def check(arguments, name, installed=(), machine="x86_64"):
+    def check(arguments, name, installed=(), machine="x86_64", modules=b""):
         dpkg = "\n".join(f"Package: {package}\nStatus: install ok installed\nVersion: 1\n" for package in installed)
         rpm = "".join(f"{package}\t1-1\t1\n" for package in installed)
         files = {"/etc/os-release": os_release(name).encode(), "/var/lib/dpkg/status": dpkg.encode()}
+        files[f"/lib/modules/{KERNEL}.{machine}/modules.dep"] = modules
 
         def file_state(path, read=True):
             return host.FileState(files[path], 0o644, 0, 0) if path in files else None
@@ -144,7 +162,10 @@ def checked(monkeypatch, tmp_path, module_parameters):
         monkeypatch.setattr(host, "run", run)
         monkeypatch.setattr(apt_runner, "_listed", lambda own: [])
         monkeypatch.setattr(host, "http", lambda url, **_: host.Response(0, {}, b"", "nobody asks a network here"))
-        monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine=machine))
+        running = types.SimpleNamespace(machine=machine, release=f"{KERNEL}.{machine}")
+        monkeypatch.setattr(os, "uname", lambda: running)
+        monkeypatch.setattr(host, "program", lambda name: "/usr/bin/dnf" if name == "dnf" else None)
+        monkeypatch.setattr(os.path, "lexists", lambda path: path in snaps)
         return runner.ensure(module_parameters(arguments), check=True)
 
     return check
@@ -153,12 +174,14 @@ def checked(monkeypatch, tmp_path, module_parameters):
 @pytest.fixture
 def predicted(checked):
     """Return what a check of the role docker would predict on a release with some packages."""
-    return lambda name, installed=(), machine="x86_64", **variables: checked(
-        Role(**variables).task("gpuchat_packages"), name, installed, machine
+    return lambda name, installed=(), machine="x86_64", modules=b"", **variables: checked(
+        Role(**variables).task("gpuchat_packages"), name, installed, machine, modules
     )
 
 
 def os_release(name):
+    if name in UNKNOWN:
+        return UNKNOWN[name]
     return (RELEASES / f"{name}.os-release").read_text(encoding="utf-8")
 
 
@@ -216,6 +239,38 @@ def test_a_release_whose_own_packages_cannot_serve_is_refused(name, words, predi
 @pytest.mark.parametrize("name", RECORDED)
 def test_dockers_own_packages_are_installed_on_each_release(name, predicted):
     assert set(installed_by(predicted(name, docker_source="docker"))) == OWN
+
+
+@pytest.mark.parametrize("name", ["rhel-10", "rocky-10", "almalinux-10"])
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_on_rhel_10_dockers_first_rule_gets_its_kernel_module(name, machine, predicted):
+    package = f"kernel-modules-extra={KERNEL}"
+    lacking, complete = b"kernel/net/xt_mark.ko.xz:\n", b"extra/net/netfilter/xt_addrtype.ko.xz:\n"
+    result = predicted(name, machine=machine, modules=lacking, docker_source="docker", docker_version="29.7.2")
+    assert package in installed_by(result)
+    assert set(names_in(result, "hold")) == OWN
+    assert package not in installed_by(predicted(name, machine=machine, modules=complete, docker_source="docker"))
+    assert package not in installed_by(predicted(name, machine=machine, docker_source="docker"))
+
+
+@pytest.mark.parametrize("source", ["distribution", "docker", "present"])
+def test_a_docker_from_snap_is_refused(source, predicted, snaps):
+    snaps.add("/snap/docker/current")
+    with pytest.raises(Refusal, match="found /snap/docker/current: a Docker from snap, .* `snap remove docker`"):
+        predicted("ubuntu-24.04", docker_source=source)
+
+
+@pytest.mark.parametrize("source", ["distribution", "docker"])
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_release_in_no_table_is_refused_with_a_variable_that_there_is(name, source, predicted):
+    with pytest.raises(Refusal, match="install Docker .* on the host yourself and set docker_source to present"):
+        predicted(name, docker_source=source)
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_release_whose_driver_nobody_knows_is_refused_with_a_variable_that_there_is(name, driver):
+    with pytest.raises(Refusal, match="or set nvidia_driver_packages to what this release calls its driver"):
+        driver(name)
 
 
 @pytest.mark.parametrize("name", ["fedora-43", "ol-9"])
@@ -331,7 +386,7 @@ def test_dockers_own_packages_are_not_pushed_out_by_the_distributions(predicted)
         predicted("debian-13", installed=["docker-ce"])
 
 
-@pytest.mark.parametrize("name", [*RECORDED, "fedora-43", "ol-9"])
+@pytest.mark.parametrize("name", [*RECORDED, *UNKNOWN, "fedora-43", "ol-9"])
 def test_a_docker_that_is_there_is_left_as_it_is(name, predicted):
     result = predicted(name, docker_source="present", docker_version="29.7.2")
     assert (result["changed"], result["diff"]) == (False, [])
@@ -386,17 +441,10 @@ def test_variables_become_keys_of_daemon_json(variables, settings, defaults):
     assert wanted["defaults"] == defaults
 
 
-@pytest.mark.parametrize(
-    ("variables", "folders"),
-    [
-        ({}, ["/var/lib/docker", "/var/lib/containerd"]),
-        ({"docker_data_root": "/data/docker"}, ["/data/docker", "/var/lib/containerd"]),
-        ({"docker_settings": {"features": {"containerd-snapshotter": False}}}, ["/var/lib/docker"]),
-        ({"docker_settings": {"features": {"cdi": True}}}, ["/var/lib/docker", "/var/lib/containerd"]),
-    ],
-)
-def test_the_disk_is_looked_at_where_images_and_data_will_lie(variables, folders):
-    assert Role(**variables).task("gpuchat_packages")["space"]["paths"] == folders
+def test_the_disk_is_looked_at_where_docker_is_told_to_put_images_and_data():
+    variables = {"docker_data_root": "/data/docker", "docker_settings": {"features": {"containerd-snapshotter": False}}}
+    space = Role(**variables).task("gpuchat_packages")["space"]
+    assert folders(space["docker_settings"], {}, {}, "", space["docker_version"]) == ("/data/docker",)
 
 
 # --- nvidia_driver ---
@@ -409,7 +457,7 @@ ANSIBLES_NAMES = {"debian": "Debian", "ubuntu": "Ubuntu", "rhel": "RedHat", "roc
 def driver(checked):
     """Return what a check would predict of a release's kernel headers and of its driver; None for a skipped task."""
 
-    def predict(name, installed=(), accelerator=None, **variables):
+    def predict(name, installed=(), accelerator=None, machine="x86_64", **variables):
         accelerator = accelerator or WANTS_DRIVER
         release = Release.parse(os_release(name))
         facts = {
@@ -418,7 +466,8 @@ def driver(checked):
         }
         role = Role("nvidia_driver", __accelerator=accelerator, ansible_facts=facts, **variables)
         results = {
-            task["name"]: checked(task, name, installed) for task in role.tasks("gpuchat_packages", "install.yml")
+            task["name"]: checked(task, name, installed, machine)
+            for task in role.tasks("gpuchat_packages", "install.yml")
         }
         return results.get("nvidia-driver-headers"), results.get("nvidia-driver")
 
@@ -529,6 +578,29 @@ def test_nvidias_own_driver_comes_with_the_key_of_its_release(name, folder, key,
     ]
     assert packages["not_predicted"] == [f"the key at {address}/{key}: it is not reached (nobody asks a network here)"]
     assert fingerprint in str(packages["diff"])
+
+
+@pytest.mark.parametrize(("machine", "folder"), [("x86_64", "x86_64"), ("aarch64", "sbsa")])
+def test_nvidias_folder_of_an_arm_server_has_a_name_of_its_own(machine, folder, driver):
+    _headers, packages = driver("ubuntu-24.04", machine=machine, nvidia_driver_source="nvidia")
+    (repository,) = apts_repository(packages)
+    assert repository["URIs"] == f"https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2404/{folder}"
+    assert any(f"/ubuntu2404/{folder}/3bf863cc.pub" in note for note in packages["not_predicted"])
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "package"),
+    [
+        ("ubuntu-24.04", "nvidia", "cuda-drivers-580"),
+        ("debian-12", "nvidia", "cuda-drivers-580"),
+        ("ubuntu-24.04", "distribution", "linux-modules-nvidia-580-server-generic"),
+        ("debian-13", "distribution", "nvidia-kernel-dkms"),
+    ],
+)
+def test_gpus_older_than_turing_get_closed_modules_of_the_last_branch(name, source, package, driver):
+    _headers, packages = driver(name, accelerator={**WANTS_DRIVER, "last_branch": "580"}, nvidia_driver_source=source)
+    assert package in installed_by(packages)
+    assert not [one for one in installed_by(packages) if "open" in one]
 
 
 def test_a_release_whose_key_nobody_has_recorded_needs_one(driver):

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 
 from ..core.errors import Refusal
 
+TURING, MAXWELL, BLACKWELL = 0x1E00, 0x1340, 0x2900
+"""The lowest PCI device ids of the generations. Open kernel modules begin with Turing (README of NVIDIA's
+open-gpu-kernel-modules), Blackwell has no others, and Kepler's last branch is 470."""
+
+LAST_BRANCH = "580"
+"""The last branch of NVIDIA's driver that serves Maxwell, Pascal and Volta."""
+
 CPU_INSTEAD = "or set gpuchat_accelerator to cpu"
 
 
@@ -22,6 +29,7 @@ class Found:
         nouveau: the free driver holds a GPU.
         secure_boot: the firmware lets only signed kernel modules in; None where it cannot be known.
         undivided: the GPUs in MIG mode that nobody has divided, where there is no other; CUDA finds no device there.
+        device_ids: the PCI device ids of NVIDIA's GPUs, which tell their generation before any driver does.
     """
 
     accelerator: str
@@ -30,6 +38,12 @@ class Found:
     nouveau: bool = False
     secure_boot: bool | None = None
     undivided: tuple[int, ...] = ()
+    device_ids: tuple[int, ...] = ()
+
+    @property
+    def last_branch(self) -> str:
+        """The last branch of NVIDIA's driver that serves these GPUs, and with closed modules alone; else empty."""
+        return LAST_BRANCH if any(one < TURING for one in self.device_ids) else ""
 
 
 @dataclass(frozen=True)
@@ -41,12 +55,14 @@ class Wanted:
         install_driver: the driver may be installed.
         signed_modules: the driver's packages bring kernel modules that the firmware trusts.
         reboot: the host may be restarted.
+        branch: the branch of the driver that would be installed; empty where the GPUs decide.
     """
 
     accelerator: str = "auto"
     install_driver: bool = False
     signed_modules: bool = False
     reboot: bool = False
+    branch: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,12 +134,33 @@ def _to_be_fixed(found: Found, wanted: Wanted, installed: bool) -> Decision:
     raise Refusal(f"{found.reason}; wanted GPUs that answer; {hint}, {CPU_INSTEAD}")
 
 
+def _refuse_generations(found: Found, wanted: Wanted) -> None:
+    old = [one for one in found.device_ids if one < TURING]
+    if any(one < MAXWELL for one in old):
+        raise Refusal(
+            f"found a GPU older than Maxwell (PCI 10de:{min(old):04x}), whose last driver is of branch 470; wanted "
+            f"GPUs that vLLM runs on, of Volta or newer; take it out of the host, {CPU_INSTEAD}"
+        )
+    if old and max(found.device_ids) >= BLACKWELL:
+        raise Refusal(
+            f"found GPUs older than Turing (PCI 10de:{min(old):04x}) beside Blackwell's or newer "
+            f"(10de:{max(found.device_ids):04x}), which no one driver serves: the former need closed kernel modules, "
+            f"the latter open ones; wanted one generation; move the former to another host, {CPU_INSTEAD}"
+        )
+    if old and wanted.branch.isdigit() and int(wanted.branch) > int(LAST_BRANCH):
+        raise Refusal(
+            f"found a GPU older than Turing (PCI 10de:{min(old):04x}) and branch {wanted.branch}; wanted "
+            f"{LAST_BRANCH}, the last that serves it; set nvidia_driver_branch to {LAST_BRANCH}"
+        )
+
+
 def _to_be_installed(found: Found, wanted: Wanted) -> Decision:
     if not wanted.install_driver:
         raise Refusal(
             f"found an NVIDIA GPU without a working driver ({found.reason}); wanted the driver; install it, "
             f"or set nvidia_driver_install to true, {CPU_INSTEAD}"
         )
+    _refuse_generations(found, wanted)
     if found.secure_boot and not wanted.signed_modules:
         raise Refusal(
             "Secure Boot is on, and the driver's packages build their kernel modules on this host, which the firmware "

@@ -12,7 +12,7 @@ from ..core import host
 from ..core.change import Plan
 from ..core.errors import Refusal
 from ..system.release import Release
-from . import readings_runner
+from . import readings, readings_runner
 from .accelerator import Found, Wanted, decide
 
 FIRMWARE = "/sys/firmware/efi"
@@ -39,12 +39,14 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         any(device["driver"] == "nouveau" for device in devices),
         secure_boot(),
         undivided if len(undivided) == len(gpus) else (),
+        tuple(int(str(device["device_id"]), 16) for device in devices if device["vendor_id"] == readings.NVIDIA),
     )
     wanted = Wanted(
         str(params["accelerator"]),
         bool(params["install_driver"]),
         Release.parse(host.os_release()).id in params["signed_modules"],
         bool(params["reboot"]),
+        str(params["branch"]),
     )
     installed = bool(params["driver_installed"])
     try:
@@ -54,9 +56,16 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
             raise
         note = "what the GPUs say: the driver is not installed yet"
         result = Plan(reason="NVIDIA's driver is to be installed first", notes=(note,)).result()
-        return {**seen, **result, "accelerator": "nvidia", "install_driver": False, "reboot": False}
+        return {
+            **seen,
+            **result,
+            "accelerator": "nvidia",
+            "last_branch": found.last_branch,
+            "install_driver": False,
+            "reboot": False,
+        }
     result = Plan(reason=decision.reason).result()
-    todo = {"install_driver": decision.install_driver, "reboot": decision.reboot}
+    todo = {"install_driver": decision.install_driver, "reboot": decision.reboot, "last_branch": found.last_branch}
     return {**seen, **result, "accelerator": decision.accelerator, **todo}
 
 

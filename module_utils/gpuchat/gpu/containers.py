@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,57 @@ def plan_restarts(lost: Sequence[Container]) -> Plan:
     return Plan(differences, tuple(map(Restart, lost)), reason)
 
 
+IMAGE = "set nvidia_container_toolkit_trial_image to an image with a shell, in a registry that this host reaches"
+CAUSES = (
+    (
+        r"could not select device driver",
+        "Docker has not found NVIDIA's container toolkit",
+        "see that nvidia-container-runtime-hook is there, run `systemctl restart docker`, and run again",
+    ),
+    (
+        r"no known GPU vendor found|failed to discover GPU vendor|unresolvable CDI devices|CDI device injection failed",
+        "Docker finds no GPU in the CDI specification",
+        "look at `nvidia-ctk cdi list`, run `systemctl restart nvidia-cdi-refresh`, and run again",
+    ),
+    (
+        r"Cannot connect to the Docker daemon|Is the docker daemon running",
+        "Docker does not run",
+        "look at `systemctl status docker`, and run again",
+    ),
+    (
+        r"pull access denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized|dial tcp|x509",
+        "its image cannot be pulled",
+        f"{IMAGE}, or map its registry by gpuchat_registry_map",
+    ),
+    (r'exec: "/bin/sh"|exec format error', "its image has no shell that runs here", IMAGE),
+    (
+        r"[Vv]ersion mismatch",
+        "the loaded kernel module and the driver's libraries are of two versions",
+        "restart the host: the driver was upgraded under a running kernel module",
+    ),
+    (
+        r"libnvidia-ml\.so|libcuda\.so|load library failed",
+        "the driver's libraries are not on the host",
+        "install the whole driver, with its libraries, and look at `nvidia-smi` on the host",
+    ),
+    (
+        r"bpf_prog_query|cgroup",
+        "devices cannot be given by cgroups here, as in a container (LXC)",
+        "set nvidia_container_toolkit_cdi to false, and no-cgroups = true in the toolkit's config.toml",
+    ),
+)
+"""What a container with GPUs fails for: what Docker, libnvidia-container or runc say of it, what that means, and what
+to do. Docker looks for the toolkit's hook when it starts."""
+
+
+def cause_of(said: str) -> tuple[str, str]:
+    """Return what a failed container's words mean, and what to do."""
+    for pattern, cause, cure in CAUSES:
+        if re.search(pattern, said):
+            return cause, cure
+    return "of a cause that is not known", "look at `nvidia-smi` and at `journalctl -u docker` on the host"
+
+
 def check_count(status: int, said: str, wanted: int, image: str) -> None:
     """Refuse a container that does not see as many GPUs as the host has.
 
@@ -99,9 +151,10 @@ def check_count(status: int, said: str, wanted: int, image: str) -> None:
             "look at `nvidia-ctk cdi list` and at the driver's log with `dmesg`"
         )
     if status != 0:
+        cause, cure = cause_of(said)
         raise Refusal(
-            f"no container with GPUs starts on this host, although it has {wanted}: {said.strip()}; "
-            "is the driver's version the one of its libraries? look at `nvidia-smi` on the host"
+            f"no container with GPUs starts on this host, although it has {wanted}: {cause} ({said.strip()}); wanted "
+            f"one of {image} that counts them; {cure}"
         )
     number = said.rsplit(maxsplit=1)[-1] if said.split() else "0"
     if number != str(wanted):

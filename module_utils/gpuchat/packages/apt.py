@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import Refusal
-from .plan import InstalledPackage, Repository, WantedPackage
+from .plan import HINTS, InstalledPackage, Repository, WantedPackage
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Debian's names by the kernel's."""
@@ -40,7 +40,18 @@ def parse_madison(text: str) -> tuple[str, ...]:
     return tuple(line.split("|")[1].strip() for line in text.splitlines() if line.count("|") == 2)
 
 
-def specification(text: str, versions: Sequence[str]) -> str:
+def is_locked(text: str) -> bool:
+    """Whether apt ended because somebody holds one of its locks; DPkg::Lock::Timeout waits for dpkg's alone."""
+    return "Could not get lock" in text or "Unable to lock directory" in text
+
+
+def warnings(text: str) -> tuple[str, ...]:
+    """Return what apt-get update warns of; it ends with 0 where a repository is not reached or its key is missing."""
+    found = [line for line in text.splitlines() if line.startswith(("W: ", "E: ")) and "index files failed" not in line]
+    return tuple(dict.fromkeys(line.strip() for line in found))
+
+
+def specification(text: str, versions: Sequence[str], hint: str = HINTS["version"]) -> str:
     """Return ``name=version`` with the newest version of a package's that fits; apt itself reads no pattern there.
 
     Raises:
@@ -51,8 +62,7 @@ def specification(text: str, versions: Sequence[str]) -> str:
         if package.is_met_by(InstalledPackage(version)):
             return f"{package.name}={version}"
     raise Refusal(
-        f"found {package.name} in the versions {', '.join(versions) or '(none)'}; wanted {package.version}; "
-        "set packages to a version that the repository has"
+        f"found {package.name} in the versions {', '.join(versions) or '(none)'}; wanted {package.version}; {hint}"
     )
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..core import host
-from ..core.errors import Refusal
+from ..core.errors import CommandFailed, Refusal
 from ..system import files
 from . import apt, openpgp
 from .plan import InstalledPackage, Repository
@@ -24,7 +25,8 @@ STATUS = "/var/lib/dpkg/status"
 SOURCES_LIST = "/etc/apt/sources.list"
 SOURCES = "/etc/apt/sources.list.d"
 TRUSTED = "/etc/apt/trusted"
-APT_GET = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confold")
+LOCK_SECONDS, LOCK_PAUSE = 600, 5
+APT_GET = ("apt-get", "-q", "-y", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", "-o", "Dpkg::Options::=--force-confold")
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a"}
 
 
@@ -90,27 +92,57 @@ def removed_with(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def remove(names: Sequence[str]) -> None:
-    host.must([*APT_GET, "remove", *names], environment=ENVIRONMENT, timeout=1800)
+    _apt_get(["remove", *names], timeout=1800)
 
 
-def choose(names: Sequence[str]) -> tuple[str, ...]:
+def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     """Refresh apt's lists, and return packages, each ``name`` or ``name=version``, with the versions that there are.
 
     Raises:
-        Refusal: the repository has no such version.
+        Refusal: no repository has such a package or version; the text holds what apt said of its repositories.
     """
-    host.must([*APT_GET, "update"], environment=ENVIRONMENT, timeout=1800)
-    return tuple(_exact(name) if "=" in name else name for name in names)
+    warned = apt.warnings(_apt_get(["update"], timeout=1800).text)
+    said = "".join(f"\n{line}" for line in warned)
+    missing = [name for name in names if "=" not in name and host.run(["apt-cache", "show", name]).rc != 0]
+    if missing:
+        raise Refusal(
+            f"found no {', '.join(missing)} in this host's repositories; wanted to install it; {hints['repository']}"
+            + (f". apt-get update said:{said}" if said else "")
+        )
+    hint = f"{hints['version']}; {hints['repository']}. apt-get update said:{said}" if said else hints["version"]
+    return tuple(_exact(name, hint) if "=" in name else name for name in names)
 
 
-def _exact(name: str) -> str:
+def _exact(name: str, hint: str) -> str:
     listed = host.run(["apt-cache", "madison", name.partition("=")[0]]).stdout
-    return apt.specification(name, apt.parse_madison(listed))
+    return apt.specification(name, apt.parse_madison(listed), hint)
 
 
 def install(chosen: Sequence[str]) -> None:
     flags = ["--no-remove", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
-    host.must([*APT_GET, "install", *flags, *chosen], environment=ENVIRONMENT, timeout=3600)
+    _apt_get(["install", *flags, *chosen], timeout=3600)
+
+
+def _apt_get(words: Sequence[str], timeout: float) -> host.Output:
+    """Run apt-get, and wait while somebody else holds a lock of apt's, as a cloud host's first upgrade does.
+
+    Raises:
+        CommandFailed: it failed, or the lock was held for too long; apt says by which process.
+    """
+    command = [*APT_GET, *words]
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        output = host.run(command, timeout, ENVIRONMENT)
+        if output.rc == 0:
+            return output
+        if not apt.is_locked(output.text):
+            raise CommandFailed(f"`{' '.join(command)}` ended with status {output.rc}:\n{output.text}")
+        if time.monotonic() >= deadline:
+            raise CommandFailed(
+                f"found that somebody has held apt's lock for {LOCK_SECONDS // 60} minutes; wanted it free; wait for "
+                f"that process or stop it, and run again. apt-get said:\n{output.text.strip()}"
+            )
+        time.sleep(LOCK_PAUSE)
 
 
 def hold(names: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def remove(names: Sequence[str]) -> None:
     host.must([*DNF, "--noautoremove", "remove", *names], timeout=1800)
 
 
-def choose(names: Sequence[str]) -> tuple[str, ...]:
+def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     """Refresh dnf's metadata, and return packages, each ``name`` or ``name=version``, as dnf writes them.
 
     Raises:
@@ -67,10 +67,17 @@ def choose(names: Sequence[str]) -> tuple[str, ...]:
     missing = [name for name in names if name.partition("=")[0] not in known.stdout.split()]
     if missing:
         raise Refusal(
-            f"found no {', '.join(missing)} in this host's repositories; set packages to versions that are there"
+            f"found no {', '.join(missing)} in this host's repositories; wanted to install it; {_hint(missing, hints)}"
             + (f". dnf said:\n{known.stderr.strip()}" if known.stderr.strip() else "")
         )
     return chosen
+
+
+def _hint(missing: Sequence[str], hints: Mapping[str, str]) -> str:
+    if all(name.startswith("kernel") for name in missing):
+        return hints["kernel"]
+    pinned = [hints["version"]] if any("=" in name for name in missing) else []
+    return "; ".join([*pinned, hints["repository"]])
 
 
 def install(chosen: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from ..core.errors import Refusal
 PUBLIC_KEY = 6
 
 
-def fingerprints(key: bytes) -> tuple[str, ...]:
+def fingerprints(key: bytes, hint: str = "set key_url to the address of a key") -> tuple[str, ...]:
     """Return the fingerprints (upper-case hexadecimal) of the primary keys in a binary or armored key file.
 
     Raises:
@@ -28,9 +28,7 @@ def fingerprints(key: bytes) -> tuple[str, ...]:
     except (IndexError, ValueError, binascii.Error):
         found = ()
     if not found:
-        raise Refusal(
-            f"found {key[:40]!r}... where an OpenPGP public key was wanted; set key_url to the address of a key"
-        )
+        raise Refusal(f"found {key[:40]!r}... where an OpenPGP public key was wanted; {hint}")
     return found
 
 

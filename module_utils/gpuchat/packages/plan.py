@@ -8,12 +8,23 @@ What apt and dnf share; how each writes a repository and reports its state stand
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 from ..system.release import Release
+
+HINTS = {
+    "release": "use one of these, or set packages to what this release calls them",
+    "version": "set packages to a version that the repository has",
+    "repository": "look at this host's network and its list of repositories (/etc/apt, /etc/yum.repos.d)",
+    "key": "set key_url to an address that this host reaches",
+    "fingerprint": "set key_fingerprint only after you have checked it with the repository's owner",
+    "kernel": "upgrade the kernel, restart the host and run again",
+}
+"""What to do about a refusal, where nobody says it in the inventory's own words."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,11 @@ class Act:
 
 
 def packages_for(
-    release: Release, by_release: Mapping[str, Sequence[str]], refused: Mapping[str, str], arch: str = ""
+    release: Release,
+    by_release: Mapping[str, Sequence[str]],
+    refused: Mapping[str, str],
+    arch: str = "",
+    hint: str = HINTS["release"],
 ) -> tuple[WantedPackage, ...]:
     """Return the packages for a release, their names filled with its words.
 
@@ -86,10 +101,25 @@ def packages_for(
             raise Refusal(f"found {release.id} {release.version}: {refused[name]}")
         if name in by_release:
             return tuple(WantedPackage.parse(release.filled(text, arch)) for text in by_release[name])
-    known = ", ".join(sorted(by_release))
-    raise Refusal(
-        f"found {release.id} {release.version}; wanted one of {known}; use one of these, or set the package names"
-    )
+    raise Refusal(f"found {release.id} {release.version}; wanted one of {', '.join(sorted(by_release))}; {hint}")
+
+
+def kernel_packages(by_module: Mapping[str, str], known: str, running: str, machine: str) -> tuple[WantedPackage, ...]:
+    """Return the packages that bring modules which the running kernel lacks.
+
+    Args:
+        by_module: the package of each module, where ``{variant}`` and ``{kernel}`` stand for the kernel's own words.
+        known: the names of the modules that are there or built in; empty where the kernel's folder is not seen, as in
+            a container.
+        running: the kernel's release, for instance ``6.12.0-55.9.1.el10_0.x86_64+rt``.
+    """
+    there = set(re.findall(r"([\w-]+)\.ko", known))
+    if not there:
+        return ()
+    version, _machine, variant = running.partition(f".{machine}")
+    words = {"kernel": version, "variant": variant.replace("+", "-")}
+    missing = [package for module, package in by_module.items() if module not in there]
+    return tuple(dict.fromkeys(WantedPackage.parse(package.format(**words)) for package in missing))
 
 
 def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[str, str]) -> None:
@@ -125,6 +155,7 @@ def plan_packages(
     wanted: Sequence[WantedPackage],
     installed: Mapping[str, InstalledPackage],
     *,
+    unheld: Sequence[WantedPackage] = (),
     conflicts: Iterable[str] = (),
     hold: bool = False,
     needed_to_hold: Sequence[str] = (),
@@ -138,6 +169,7 @@ def plan_packages(
     Args:
         wanted: the packages.
         installed: the state of dpkg or rpm by package name.
+        unheld: further packages, which are missing and never held.
         conflicts: packages that must not be there.
         hold: keep the packages at their version when the rest of the host is upgraded.
         needed_to_hold: packages without which nothing can be held.
@@ -151,6 +183,7 @@ def plan_packages(
     shown: list[Difference] = list(repository_changes)
     if present:
         missing = [package for package in wanted if not package.is_met_by(installed.get(package.name))]
+        missing += unheld
         missing += [WantedPackage(name) for name in needed_to_hold if hold and names and name not in installed]
         unwanted = [name for name in conflicts if name in installed]
         # A lock of dnf's names the version, so a package that changes is locked anew.
@@ -187,14 +220,11 @@ def _installed(package: WantedPackage, installed: Mapping[str, InstalledPackage]
     return Difference(f"package {package.name}", before, f"{package.version or 'the newest there is'}\n")
 
 
-def check_key(found: Sequence[str], wanted: str, url: str) -> None:
+def check_key(found: Sequence[str], wanted: str, url: str, hint: str = HINTS["fingerprint"]) -> None:
     """Refuse a key that is not the pinned one.
 
     Raises:
         Refusal: the file holds another key than the wanted one, alone or beside it: each of them would be trusted.
     """
     if set(found) != {wanted.replace(" ", "").upper()}:
-        raise Refusal(
-            f"the key at {url} has the fingerprint {', '.join(found)}; wanted {wanted}; "
-            "set key_fingerprint only after you have checked it with the repository's owner"
-        )
+        raise Refusal(f"the key at {url} has the fingerprint {', '.join(found)}; wanted {wanted}; {hint}")

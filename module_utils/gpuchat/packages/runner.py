@@ -18,10 +18,13 @@ from ..system import files_runner, space_runner
 from ..system.release import Release
 from . import apt_runner, dnf_runner, openpgp
 from .plan import (
+    HINTS,
     Act,
     InstalledPackage,
     Repository,
+    WantedPackage,
     check_key,
+    kernel_packages,
     packages_for,
     plan_packages,
     refuse_collateral,
@@ -29,6 +32,8 @@ from .plan import (
 )
 
 SYSTEMD_UNITS = "/etc/systemd/system"
+KERNELS = "/lib/modules"
+PROGRAMS = {"apt": "apt-get", "dnf": "dnf"}
 
 
 class System(Protocol):
@@ -63,7 +68,7 @@ class System(Protocol):
     def remove(self, names: Sequence[str]) -> None:
         """Remove packages."""
 
-    def choose(self, names: Sequence[str]) -> tuple[str, ...]:
+    def choose(self, names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
         """Return the packages with their exact versions."""
 
     def install(self, chosen: Sequence[str]) -> None:
@@ -89,6 +94,21 @@ def _check_commands(required: Sequence[Mapping[str, object]]) -> None:
             )
 
 
+def _refuse_paths(refused: Mapping[str, str]) -> None:
+    """Refuse a host that holds somebody else's installation which no package tells of."""
+    for path, reason in refused.items():
+        if os.path.lexists(path):
+            raise Refusal(f"found {path}: {reason}")
+
+
+def _kernel_packages(release: Release, by_release: Mapping[str, Mapping[str, str]]) -> tuple[WantedPackage, ...]:
+    running, machine = os.uname().release, os.uname().machine
+    folder = f"{KERNELS}/{running}"
+    states = [host.file_state(f"{folder}/{name}") for name in ("modules.dep", "modules.builtin")]
+    known = b"".join((state and state.content) or b"" for state in states).decode(errors="replace")
+    return kernel_packages(release.row(by_release) or {}, known, running, machine)
+
+
 NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
@@ -104,18 +124,30 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     present = params["state"] == "present"
     hold = bool(params["hold"])
     release = Release.parse(host.os_release())
-    system = SYSTEMS.get(release.system)
-    if system is None:
-        raise Refusal(f"found {release.id or 'no'} {release.version} in /etc/os-release; wanted a host with apt or dnf")
-    arch = system.ARCHITECTURES.get(os.uname().machine, os.uname().machine)
-    wanted = packages_for(release, params["packages"], params["refused_releases"], arch)  # type: ignore[arg-type]
-    installed = system.installed()
+    kind = release.system or next((kind for kind, program in PROGRAMS.items() if host.program(program)), "")
+    system = SYSTEMS.get(kind)
+    hints: dict[str, str] = {**HINTS, **params["hints"]}  # type: ignore[dict-item]
+    machine = os.uname().machine
+    arch = system.ARCHITECTURES.get(machine, machine) if system else machine
+    tables: tuple[Mapping[str, Sequence[str]], Mapping[str, str]] = params["packages"], params["refused_releases"]  # type: ignore[assignment]
+    wanted = packages_for(release, *tables, arch, hints["release"])
+    if wanted and not system:
+        raise Refusal(
+            f"found {release.id or 'no'} {release.version} in /etc/os-release, and neither apt-get nor dnf; wanted a "
+            f"host with one of them; {hints['release']}"
+        )
+    installed = system.installed() if system else {}
     if present:
         refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
+        _refuse_paths(params["refused_paths"])  # type: ignore[arg-type]
         _check_commands(params["required_commands"])  # type: ignore[arg-type]
         space_runner.ensure(params["space"] or NO_SPACE)  # type: ignore[arg-type]
-    repository = _repository(params[f"{release.system}_repository"], release, arch) if present else None
-    files, notes, complaint = _repository_files(name, repository, system, arch, check) if repository else ((), (), "")
+    if not system:
+        return Plan(reason="no package is wanted").result()
+    repository = _repository(params.get(f"{kind}_repository"), release, arch) if present else None
+    files, notes, complaint = (
+        _repository_files(name, repository, system, arch, check, hints) if repository else ((), (), "")
+    )
     manifest = host.read_json(files_runner.manifest_path(f"repository-{name}"))
     paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
     states = {path: host.file_state(path) for path in paths}
@@ -125,6 +157,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         wanted,
         installed,
         needed_to_hold=system.NEEDED_TO_HOLD,
+        unheld=_kernel_packages(release, params["kernel_modules"]) if present else (),  # type: ignore[arg-type]
         conflicts=(release.row(params["conflicts"]) or ()) if present else (),  # type: ignore[arg-type]
         hold=hold,
         present=present,
@@ -141,7 +174,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     if not check:
         if file_plan.actions:
             files_runner.apply(f"repository-{name}", file_plan)
-        _apply(acts, system, name)
+        _apply(acts, system, name, hints)
     return Plan(plan.differences, plan.actions, plan.reason, notes).result()
 
 
@@ -158,7 +191,7 @@ def _repository(one: object, release: Release, arch: str) -> Repository | None:
 
 
 def _repository_files(
-    name: str, repository: Repository, system: System, arch: str, check: bool
+    name: str, repository: Repository, system: System, arch: str, check: bool, hints: Mapping[str, str]
 ) -> tuple[tuple[fileset.WantedFile, ...], tuple[str, ...], str]:
     """Return the repository's key and file, what could not be predicted of them, and why they cannot serve."""
     path = f"{system.KEYS}/gpuchat-{name}{system.SUFFIX}" if repository.key_url else ""
@@ -167,11 +200,13 @@ def _repository_files(
         return (), (), complaint
     if not path:
         return (file,), (), complaint
-    key, notes = _key(repository, path, system, check)
+    key, notes = _key(repository, path, system, check, hints)
     return (fileset.WantedFile(path, key, 0o644), file), notes, complaint
 
 
-def _key(repository: Repository, path: str, system: System, check: bool) -> tuple[bytes, tuple[str, ...]]:
+def _key(
+    repository: Repository, path: str, system: System, check: bool, hints: Mapping[str, str]
+) -> tuple[bytes, tuple[str, ...]]:
     """Return the pinned key: the one on the host where it is the right one, else the one at its address."""
     there = host.file_state(path)
     if there is not None and there.content is not None:
@@ -185,9 +220,10 @@ def _key(repository: Repository, path: str, system: System, check: bool) -> tupl
     if answer.status != 200:
         raise Refusal(
             f"{repository.key_url} answered {answer.status or answer.error}; wanted the repository's key; "
-            "set key_url to an address that this host reaches"
+            f"{hints['key']}"
         )
-    check_key(openpgp.fingerprints(answer.body), repository.key_fingerprint, repository.key_url)
+    found = openpgp.fingerprints(answer.body, hints["key"])
+    check_key(found, repository.key_fingerprint, repository.key_url, hints["fingerprint"])
     return system.key_file(answer.body), ()
 
 
@@ -216,9 +252,9 @@ def _own_holds(name: str) -> tuple[str, ...]:
     return tuple(map(str, held)) if isinstance(held, list) else ()
 
 
-def _apply(acts: Sequence[Act], system: System, name: str) -> None:
+def _apply(acts: Sequence[Act], system: System, name: str, hints: Mapping[str, str]) -> None:
     # What is to come is looked for before anything goes.
-    chosen = [name for act in acts if act.act == "install" for name in system.choose(act.names)]
+    chosen = [name for act in acts if act.act == "install" for name in system.choose(act.names, hints)]
     own = set(_own_holds(name))
     for act in acts:
         if act.act == "mask":

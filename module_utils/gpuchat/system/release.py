@@ -52,7 +52,8 @@ class Release:
     def filled(self, text: str, arch: str) -> str:
         """Put this release's words in the place of ``{id}``, ``{version}`` and the like.
 
-        ``{version}`` bears no dots, as in ``2404``; ``{arch}`` is the package system's name of the machine.
+        ``{version}`` bears no dots, as in ``2404``; ``{arch}`` is the package system's name of the machine,
+        ``{nvidia_arch}`` NVIDIA's.
         """
         words = {
             "id": self.id,
@@ -60,6 +61,7 @@ class Release:
             "version_major": self.major,
             "codename": self.codename,
             "arch": arch,
+            "nvidia_arch": "sbsa" if arch in ("arm64", "aarch64") else "x86_64",
         }
         for word, value in words.items():
             text = text.replace(f"{{{word}}}", value)

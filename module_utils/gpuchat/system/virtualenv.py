@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.change import Difference, Plan
@@ -140,9 +142,56 @@ def _shown(record: Mapping[str, object]) -> str:
     return "".join(f"{line}\n" for line in [f"# {record.get('python', '')}", *names])
 
 
-def pip_environment(index_url: str, trusted_hosts: Sequence[str]) -> dict[str, str]:
-    """Return pip's settings as variables of its environment, where no list of processes shows them."""
-    settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
+KEPT = frozenset(
+    "index-url extra-index-url find-links no-index trusted-host cert client-cert proxy timeout default-timeout retries"
+    " keyring-provider".split()
+)
+"""Of the host's own settings of pip, those that say where packages come from and how that is reached. Others say what
+becomes of them (user, target, prefix, ...), and an environment knows that itself."""
+
+
+def kept_settings(listed: str) -> dict[str, str]:
+    """Return what is kept of the host's settings, as variables, from the answer of ``pip config list``.
+
+    A command's own settings come before the global ones, and the environment's before both.
+    """
+    kept: dict[str, str] = {}
+    for section in ("global", "install", ":env:"):
+        for name, value in re.findall(rf"^{section}\.([\w-]+)=(.*)$", listed, re.MULTILINE):
+            if name in KEPT:
+                with contextlib.suppress(ValueError, SyntaxError):
+                    kept[f"PIP_{name.replace('-', '_').upper()}"] = " ".join(str(ast.literal_eval(value)).split())
+    return kept
+
+
+def missing(requirements: Sequence[str], installed: str) -> tuple[str, ...]:
+    """Return the requirements, but for those of some Pythons or systems alone, that an environment does not hold.
+
+    Args:
+        requirements: each ``name==version`` with its marker, if any.
+        installed: the same of what is there, one a line.
+    """
+    there = {_normal(line) for line in installed.split()}
+    plain = [re.sub(r"\[.*?\]", "", one) for one in requirements if ";" not in one]
+    return tuple(one for one in plain if _normal(one) not in there)
+
+
+def _normal(requirement: str) -> str:
+    name, _equals, version = requirement.strip().partition("==")
+    return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
+
+
+def pip_environment(
+    index_url: str, trusted_hosts: Sequence[str], kept: Mapping[str, str], own: Iterable[str]
+) -> dict[str, str]:
+    """Return pip's settings as variables of its environment, where no list of processes shows them.
+
+    Args:
+        kept: what is kept of the host's settings.
+        own: the variables of pip's that the environment has; an empty one counts as none.
+    """
+    settings = {name: "" for name in own if name.startswith("PIP_")} | {"PIP_CONFIG_FILE": "/dev/null"}
+    settings |= {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1", **kept}
     if index_url:
         settings["PIP_INDEX_URL"] = index_url
     if trusted_hosts:

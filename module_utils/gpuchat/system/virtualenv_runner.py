@@ -18,6 +18,9 @@ from .virtualenv import (
     Build,
     Current,
     Remove,
+    kept_settings,
+    missing,
+    pinned,
     pip_environment,
     plan_absent,
     plan_present,
@@ -26,6 +29,7 @@ from .virtualenv import (
 )
 
 ABILITIES = "import sys; print('%d.%d' % sys.version_info[:2]); import ensurepip, venv"
+INSTALLED = "import importlib.metadata as m; [print(d.metadata['Name'] + '==' + d.version) for d in m.distributions()]"
 SAID_LINES = 15
 """Lines of a failed pip that a message holds."""
 
@@ -90,7 +94,8 @@ def _build(
     folder = build.folder
     _remove(folder)  # what a run that died has left
     listed = f"{folder}/requirements.txt"
-    pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+    python_there = f"{folder}/bin/python"
+    pip = [python_there, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
     try:
         with _readable_by_all():
             os.makedirs(os.path.dirname(folder), exist_ok=True)
@@ -101,13 +106,21 @@ def _build(
                     f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
                 )
             host.write_atomically(listed, requirements.encode(), 0o644)
-            done = host.run([*pip, "--requirement", listed], 1800, pip_environment(index_url, trusted_hosts))
+            kept = kept_settings(host.run([python_there, "-m", "pip", "config", "list"], 60).stdout)
+            environment = pip_environment(index_url, trusted_hosts, kept, os.environ)
+            done = host.run([*pip, "--requirement", listed], 1800, environment)
             if done.rc != 0:
                 said = "\n".join(without_secrets(done.text, index_url).splitlines()[-SAID_LINES:])
                 raise Refusal(
                     f"pip could not install what {path} wants from {shown_index(index_url)}; {_left_alone(path)}; "
                     "set index_url (toolbox_index_url) to a package index that this host reaches, and trusted_hosts "
                     f"(toolbox_trusted_hosts) where it speaks plain HTTP; pip said:\n{said}"
+                )
+            lacking = missing(pinned(requirements), host.run([python_there, "-I", "-c", INSTALLED], 60).stdout)
+            if lacking:
+                raise Refusal(
+                    f"found that {path} lacks {', '.join(lacking)}, although pip ended well; wanted them there; "
+                    f"{_left_alone(path)}; look at `{python} -m pip config debug` for what sends packages elsewhere"
                 )
             host.write_json(f"{folder}/{RECORD}", build.record, 0o644)
     except BaseException:

@@ -69,6 +69,14 @@ def test_a_host_computes_with_what_works_and_says_what_is_to_be_done(
             "^kept for others, or set gpuchat_accelerator",
         ),
         (Found("nvidia", "out_of_reach", "kept for others"), MAY, True, "^kept for others, or set gpuchat_accelerator"),
+        (Found("nvidia", "no_driver", device_ids=(0x102D,)), MAY, False, "10de:102d.*branch 470; wanted"),
+        (Found("nvidia", "no_driver", device_ids=(0x1DB6, 0x2BB5)), MAY, False, "10de:1db6.*beside Blackwell's"),
+        (
+            Found("nvidia", "no_driver", device_ids=(0x1B38,)),
+            Wanted(install_driver=True, branch="590"),
+            False,
+            "10de:1b38.* and branch 590; wanted 580, .*set nvidia_driver_branch to 580",
+        ),
         (Found("nvidia", "ok", undivided=(2,)), Wanted(), False, "GPU 2 is in MIG mode .* -i 2 -cgi PROFILE -C"),
     ],
 )
@@ -93,13 +101,15 @@ def test_nothing_is_done_to_a_host_that_works():
         assert decision == Decision("nvidia", reason=decision.reason)
 
 
-SEEN = {"accelerator": "nvidia", "state": "no_driver", "reason": "none", "pci_devices": [{"driver": None}], "gpus": []}
+SEEN = {"accelerator": "nvidia", "state": "no_driver", "reason": "none", "gpus": []}
+SEEN["pci_devices"] = [{"driver": None, "vendor_id": "10de", "device_id": "1db6"}]
 PARAMS = {
     "accelerator": "auto",
     "install_driver": True,
     "signed_modules": [],
     "reboot": False,
     "driver_installed": False,
+    "branch": "",
 }
 
 
@@ -127,6 +137,27 @@ WHOLE = {"index": 0, "mig_mode": "disabled", "mig_devices": []}
 UNDIVIDED = {"index": 1, "mig_mode": "enabled", "mig_devices": []}
 
 
+@pytest.mark.parametrize(
+    ("device", "branch"),
+    [
+        (0x1380, "580"),  # GTX 750 Ti, Maxwell
+        (0x17FD, "580"),  # Tesla M40, Maxwell
+        (0x15F8, "580"),  # Tesla P100, Pascal
+        (0x1B38, "580"),  # Tesla P40, Pascal
+        (0x1DB6, "580"),  # Tesla V100, Volta
+        (0x1E02, ""),  # TITAN RTX, Turing
+        (0x1EB8, ""),  # Tesla T4, Turing
+        (0x20B5, ""),  # A100, Ampere
+        (0x2330, ""),  # H100, Hopper
+        (0x2BB5, ""),  # RTX PRO 6000, Blackwell
+    ],
+)
+def test_a_gpus_generation_tells_the_last_branch_before_any_driver_does(device, branch):
+    found = Found("nvidia", "no_driver", device_ids=(device,))
+    assert found.last_branch == branch
+    assert decide(found, Wanted(install_driver=True, reboot=True, branch="580")).install_driver
+
+
 @pytest.mark.usefixtures("host_without_driver")
 @pytest.mark.parametrize(
     ("gpus", "usable"),
@@ -150,7 +181,10 @@ def test_gpus_in_mig_mode_that_nobody_has_divided_are_refused_where_there_is_no_
 @pytest.mark.usefixtures("host_without_driver")
 def test_the_module_returns_the_decision_with_all_that_was_found():
     result = accelerator_runner.ensure(PARAMS, check=False)
-    assert {key: result[key] for key in ("accelerator", "install_driver", "reboot", "state", "changed")} == {
+    assert {
+        key: result[key] for key in ("accelerator", "install_driver", "reboot", "state", "changed", "last_branch")
+    } == {
+        "last_branch": "580",
         "accelerator": "nvidia",
         "install_driver": True,
         "reboot": False,

@@ -123,3 +123,68 @@ def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status
         ["sh", "-c", COUNT.replace("/dev/nvidia", f"{tmp_path}/nvidia")], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (status, said)
+
+
+@pytest.mark.parametrize(
+    ("said", "cause", "cure"),
+    [
+        (
+            'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]]',
+            "Docker has not found NVIDIA's container toolkit",
+            "systemctl restart docker",
+        ),
+        (
+            "docker: Error response from daemon: failed to discover GPU vendor from CDI: no known GPU vendor found",
+            "Docker finds no GPU in the CDI specification",
+            "systemctl restart nvidia-cdi-refresh",
+        ),
+        (
+            "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",
+            "Docker finds no GPU in the CDI specification",
+            "nvidia-ctk cdi list",
+        ),
+        (
+            "Unable to find image 'x' locally\ndocker: Error response from daemon: pull access denied for x",
+            "its image cannot be pulled",
+            "set nvidia_container_toolkit_trial_image",
+        ),
+        (
+            'docker: Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host',
+            "its image cannot be pulled",
+            "gpuchat_registry_map",
+        ),
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            "Docker does not run",
+            "systemctl status docker",
+        ),
+        (
+            'runc create failed: unable to start container process: exec: "/bin/sh": stat /bin/sh: no such file',
+            "its image has no shell",
+            "set nvidia_container_toolkit_trial_image",
+        ),
+        (
+            "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch: unknown",
+            "of two versions",
+            "restart the host",
+        ),
+        (
+            "nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open",
+            "the driver's libraries are not on the host",
+            "install the whole driver",
+        ),
+        (
+            "nvidia-container-cli: mount error: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted",
+            "devices cannot be given by cgroups here",
+            "set nvidia_container_toolkit_cdi to false",
+        ),
+        ("something new", "of a cause that is not known", "journalctl -u docker"),
+    ],
+)
+def test_each_failure_of_the_trial_container_has_its_own_cause_and_cure(one_with_gpus, said, cause, cure):
+    one_with_gpus.answer("docker run", rc=125, stderr=said)
+    with pytest.raises(Refusal) as refused:
+        containers_runner.ensure(PARAMS, check=False)
+    assert cause in str(refused.value)
+    assert cure in str(refused.value)
+    assert said in str(refused.value)

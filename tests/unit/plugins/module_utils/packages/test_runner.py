@@ -62,7 +62,9 @@ class Host:
 def on(monkeypatch, state_directory):
     """Let what is read and staged be a host's own files."""
     monkeypatch.setattr(runner.files_runner, "_record", lambda *_: None)
-    monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine="x86_64"))
+    monkeypatch.setattr(host, "program", lambda name: None)
+    kernel = types.SimpleNamespace(machine="x86_64", release="6.12.0-55.9.1.el10_0.x86_64")
+    monkeypatch.setattr(os, "uname", lambda: kernel)
     monkeypatch.setattr(apt_runner, "_listed", lambda own: [])
 
     def take_place(one):
@@ -116,6 +118,9 @@ def params(names=("x",), **more):
         "packages": {"default": list(names)},
         "refused_releases": {},
         "refused_packages": {},
+        "refused_paths": {},
+        "kernel_modules": {},
+        "hints": {},
         "required_commands": [],
         "apt_repository": None,
         "dnf_repository": None,
@@ -285,8 +290,106 @@ def test_a_host_without_dpkg_is_refused(debian):
 
 def test_a_host_with_neither_apt_nor_dnf_is_refused(on, commands):
     on(Host("ID=arch\n"))
-    with pytest.raises(Refusal, match="found arch  in /etc/os-release; wanted a host with apt or dnf"):
+    with pytest.raises(Refusal, match="found arch  in /etc/os-release, and neither apt-get nor dnf; wanted"):
         runner.ensure(params(), check=True)
+
+
+@pytest.mark.parametrize(
+    ("release", "program", "words"),
+    [
+        ('ID="openEuler"\nVERSION_ID="24.03"\n', "dnf", "all packages are as wanted"),
+        ('ID="kylin"\nVERSION_ID="V10"\n', "dnf", "all packages are as wanted"),
+        ('ID="arch"\n', None, "no package is wanted"),
+    ],
+)
+def test_where_no_package_is_wanted_any_host_serves(on, commands, monkeypatch, release, program, words):
+    on(Host(release))
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}" if name == program else None)
+    assert runner.ensure(params(()), check=False)["msg"] == words
+
+
+def test_a_package_manager_is_looked_for_where_the_release_names_no_relative(on, rpm, commands, monkeypatch):
+    on(Host('ID="openEuler"\nVERSION_ID="24.03"\n'))
+    monkeypatch.setattr(host, "program", lambda name: "/usr/bin/dnf" if name == "dnf" else None)
+    assert runner.ensure(params(), check=True)["msg"] == "install x"
+    with pytest.raises(Refusal, match=r"found openEuler 24.03; wanted one of debian; install it yourself$"):
+        runner.ensure(params(packages={"debian": ["x"]}, hints={"release": "install it yourself"}), check=True)
+
+
+LOCKED = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 24 (apt-get)\n"
+
+
+@pytest.mark.parametrize("verb", ["update", "install"])
+def test_each_lock_of_apts_is_waited_for(debian, commands, monkeypatch, verb):
+    waited = []
+    monkeypatch.setattr(apt_runner.time, "sleep", waited.append)
+    command = f"{' '.join(apt_runner.APT_GET)} {verb}"
+
+    def held():
+        if len(waited) == 3:
+            commands.answer(command)
+        return ""
+
+    commands.answer(command, held, rc=100, stderr=LOCKED)
+    assert runner.ensure(params(), check=False)["changed"]
+    assert waited == [5, 5, 5, 5]
+
+
+def test_who_holds_a_lock_for_too_long_is_told(debian, commands, monkeypatch):
+    monkeypatch.setattr(apt_runner, "LOCK_SECONDS", 0)
+    commands.answer(f"{' '.join(apt_runner.APT_GET)} update", rc=100, stderr=LOCKED)
+    with pytest.raises(host.CommandFailed, match=r"(?s)held apt's lock .*It is held by process 24 \(apt-get\)"):
+        runner.ensure(params(), check=False)
+
+
+UNREACHED = """Err:1 http://mirror.example.com/x trixie InRelease
+W: Failed to fetch http://mirror.example.com/x/dists/trixie/InRelease  Unable to connect to mirror.example.com:80:
+W: Some index files failed to download. They have been ignored, or old ones used instead.
+"""
+
+
+@pytest.mark.parametrize("name", ["x", "x=3.*"])
+def test_a_repository_that_is_not_reached_is_told_with_the_variable_that_names_another(debian, commands, name):
+    commands.answer(f"{' '.join(apt_runner.APT_GET)} update", UNREACHED)
+    commands.answer("apt-cache", rc=100)
+    commands.answer("apt-cache madison x", "")
+    hints = {"version": "set x_version", "repository": "set x_repository_url"}
+    with pytest.raises(Refusal) as refused:
+        runner.ensure(params([name], hints=hints), check=False)
+    told = str(refused.value)
+    assert "set x_repository_url. apt-get update said:\nW: Failed to fetch http://mirror.example.com" in told
+    assert ("set x_version" in told) == ("=" in name)
+    assert "index files" not in told
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_somebody_installed_without_a_package_is_refused(debian, commands, tmp_path, check):
+    (tmp_path / "current").symlink_to("none")
+    with pytest.raises(Refusal, match=f"found {tmp_path}/current: a Docker from snap"):
+        runner.ensure(params(refused_paths={f"{tmp_path}/current": "a Docker from snap"}), check=check)
+    assert commands.made == []
+
+
+MODULES = "/lib/modules/6.12.0-55.9.1.el10_0.x86_64/modules"
+EXTRA = {"rhel-9": {"xt_addrtype": "kernel{variant}-modules-extra={kernel}"}}
+
+
+@pytest.mark.parametrize(
+    ("files", "act"),
+    [
+        ({".dep": b"kernel/net/netfilter/xt_mark.ko.xz:\n"}, "install kernel-modules-extra=6.12.0-55.9.1.el10_0"),
+        ({".dep": b"extra/xt_addrtype.ko.xz: kernel/net/netfilter/x_tables.ko.xz\n"}, ""),
+        ({".dep": b"kernel/a.ko:\n", ".builtin": b"kernel/net/netfilter/xt_addrtype.ko\n"}, ""),
+        ({}, ""),
+    ],
+    ids=["missing", "there", "built in", "a container"],
+)
+def test_a_module_that_the_running_kernel_lacks_comes_with_its_package_and_is_not_held(rocky, rpm, files, act):
+    rpm.there = {"x": "1-1", "python3-dnf-plugin-versionlock": "1-1"}
+    rocky.files |= {f"{MODULES}{name}": text for name, text in files.items()}
+    rocky.files[LOCKS] = b"x-0:1-1.*\n"
+    result = runner.ensure(params(kernel_modules=EXTRA, hold=True), check=True)
+    assert result["msg"] == (act or "all packages are as wanted")
 
 
 def test_in_check_mode_a_key_that_is_not_reached_is_reported(debian, commands):
@@ -312,7 +415,7 @@ def test_what_conflicts_is_removed_by_release(debian, commands):
     commands.answer("apt-get -q --simulate remove", "Remv old [1]\n")
     wanted = params(conflicts={"debian-13": ["old", "absent"], "debian": ["other"]})
     assert runner.ensure(wanted, check=False)["msg"] == "remove old; install x"
-    assert [line.split()[-1] for line in commands.made] == ["old", "update", "old", "x"]
+    assert [line.split()[-1] for line in commands.made] == ["old", "update", "x", "old", "x"]
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -414,7 +517,9 @@ def test_a_version_that_no_repository_of_dnfs_has_is_refused_with_what_dnf_said(
     with pytest.raises(Refusal) as refused:
         runner.ensure(params(["x=3.*"]), check=False)
     assert str(refused.value) == (
-        "found no x=3.* in this host's repositories; set packages to versions that are there. dnf said:\n"
+        "found no x=3.* in this host's repositories; wanted to install it; set packages to a version that "
+        "the repository has; look at this host's network and its list of repositories (/etc/apt, /etc/yum.repos.d). "
+        "dnf said:\n"
         "Error: bad signature of x"
     )
     assert not [line for line in commands.made if " install " in line]
@@ -431,6 +536,7 @@ def test_units_are_masked_before_the_packages_that_would_start_them(debian, comm
     runner.ensure(params(masked_units=["gpuchat-test-x.service"]), check=False)
     assert [line.split()[-2:] for line in commands.made if "is-active" not in line] == [
         ["Dpkg::Options::=--force-confold", "update"],
+        ["show", "x"],
         ["mask", "gpuchat-test-x.service"],
         ["--allow-change-held-packages", "x"],
     ]

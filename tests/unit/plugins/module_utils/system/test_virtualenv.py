@@ -9,6 +9,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.virtu
     Current,
     Remove,
     credentials,
+    kept_settings,
+    missing,
     pinned,
     pip_environment,
     plan_absent,
@@ -141,9 +143,44 @@ def test_an_environment_is_removed_with_its_link_and_folders():
 
 
 def test_pip_is_reported_in_its_environment_and_only_what_was_set():
-    assert "PIP_INDEX_URL" not in pip_environment("", [])
-    described = pip_environment("http://u:p@i/simple", ["a", "b:80"])
+    assert "PIP_INDEX_URL" not in pip_environment("", [], {}, ())
+    described = pip_environment("http://u:p@i/simple", ["a", "b:80"], {"PIP_INDEX_URL": "http://theirs"}, ())
     assert (described["PIP_INDEX_URL"], described["PIP_TRUSTED_HOST"]) == ("http://u:p@i/simple", "a b:80")
+
+
+LISTED = """:env:.cert='/etc/ca.pem'
+:env:.user='1'
+global.cert='/etc/other.pem'
+global.constraint='/etc/constraints.txt'
+global.extra-index-url='http://a/simple\\nhttp://b/simple'
+global.index-url='http://global/simple'
+install.index-url='http://install/simple'
+install.prefix='/opt'
+install.target='/srv/lib'
+install.user='true'
+"""
+
+
+def test_of_the_hosts_settings_those_of_the_index_and_the_way_to_it_are_kept():
+    kept = kept_settings(LISTED)
+    assert kept == {
+        "PIP_CERT": "/etc/ca.pem",
+        "PIP_EXTRA_INDEX_URL": "http://a/simple http://b/simple",
+        "PIP_INDEX_URL": "http://install/simple",
+    }
+    environment = pip_environment("", [], kept, ["PATH", "PIP_USER", "PIP_CERT"])
+    assert (environment["PIP_USER"], environment["PIP_CERT"], environment["PIP_CONFIG_FILE"]) == (
+        "",
+        "/etc/ca.pem",
+        "/dev/null",
+    )
+    assert "PATH" not in environment
+
+
+def test_what_was_installed_is_held_against_what_was_wanted():
+    wanted = ("nvidia-ml-py==13.0", "requests==2.34.2 ; python_version >= '3.10'", "a[x]==1")
+    assert missing(wanted, "nvidia_ml.py==13.0\nA==1\npip==25\n") == ()
+    assert missing(wanted, "nvidia-ml-py==12.0\n") == ("nvidia-ml-py==13.0", "a==1")
 
 
 @pytest.mark.parametrize(

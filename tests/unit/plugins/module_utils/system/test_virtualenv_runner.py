@@ -24,13 +24,18 @@ class Python:
 
     def __init__(self):
         self.version, self.complete, self.pip, self.dies = "3.11", True, host.Output(0, "", ""), None
-        self.commands, self.environments = [], []
+        self.commands, self.environments, self.holds = [], [], True
 
     def __call__(self, command, timeout=600, environment=None):
         self.commands.append(command)
         self.environments.append(environment)
         if self.dies and self.dies in command:
             raise KeyboardInterrupt
+        if virtualenv_runner.INSTALLED in command:
+            listed = pathlib.Path(command[0]).parents[1] / "requirements.txt"
+            return host.Output(0, listed.read_text() if self.holds else "", "")
+        if "config" in command:
+            return host.Output(0, "", "")
         if "-c" in command:
             return host.Output(0 if self.complete else 1, f"{self.version}\n", "")
         if "venv" in command:
@@ -123,11 +128,18 @@ def test_an_indexs_credentials_stand_in_no_command(path, python):
     url = f"https://user:{SECRET}@pypi.example.com/simple"
     result = ensure(path, index_url=url, trusted_hosts=["pypi.example.com"])
     assert not [command for command in python.commands if SECRET in " ".join(command)]
-    assert python.environments[-1]["PIP_INDEX_URL"] == url
-    assert {"--require-hashes", "--only-binary", ":all:"} < set(python.commands[-1])
-    assert python.environments[-1]["PIP_TRUSTED_HOST"] == "pypi.example.com"
+    assert python.environments[-2]["PIP_INDEX_URL"] == url
+    assert {"--require-hashes", "--only-binary", ":all:"} < set(python.commands[-2])
+    assert python.environments[-2]["PIP_TRUSTED_HOST"] == "pypi.example.com"
     assert SECRET not in str(result)
     assert not [found for found in path.rglob("*") if found.is_file() and SECRET in found.read_text()]
+
+
+def test_an_environment_that_lacks_what_pip_was_to_install_is_none(path, python):
+    python.holds = False
+    with pytest.raises(Refusal, match="lacks a==1, although pip ended well"):
+        ensure(path)
+    assert folders(path) == []
 
 
 @pytest.mark.parametrize("dies", ["venv", "pip"])
@@ -209,8 +221,11 @@ def wheel(version):
     return content.getvalue()
 
 
-def test_the_real_venv_and_pip_install_from_an_index_what_has_the_right_hash(path, server, monkeypatch):
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+def test_the_real_venv_and_pip_install_from_an_index_what_has_the_right_hash(path, server, monkeypatch, tmp_path):
+    theirs = tmp_path / "pip.conf"
+    theirs.write_text(f"[install]\nuser = true\n[global]\ntarget = {tmp_path}/elsewhere\nconstraint = /none\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(theirs))
+    monkeypatch.setenv("PIP_PREFIX", str(tmp_path / "prefix"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)

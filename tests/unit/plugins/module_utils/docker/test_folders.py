@@ -1,0 +1,92 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where Docker will put images and data, by what it is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import folders_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.folders import folders
+
+BOTH = ("/var/lib/docker", "/var/lib/containerd")
+OVERLAY = {"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]], "DockerRootDir": "/var/lib/docker"}
+CONTAINERD = {"Driver": "overlayfs", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+WITHOUT = {"features": {"containerd-snapshotter": False}}
+WITH = {"features": {"containerd-snapshotter": True}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "current", "info", "version", "wanted"),
+    [
+        ({}, {}, {}, "", BOTH),
+        ({"data-root": "/data/docker"}, {}, {}, "", ("/data/docker", "/var/lib/containerd")),
+        (WITHOUT, {}, {}, "", ("/var/lib/docker",)),
+        ({"features": {"cdi": True}}, {}, {}, "", BOTH),
+        ({}, {"data-root": "/srv/docker"}, {}, "", ("/srv/docker", "/var/lib/containerd")),
+        ({"data-root": "/data"}, {"data-root": "/srv/docker"}, {}, "", ("/data", "/var/lib/containerd")),
+        ({}, WITHOUT, {}, "", ("/var/lib/docker",)),
+        (WITH, WITHOUT, {}, "", BOTH),
+        ({}, {"features": {"cdi": True}}, {}, "28.5.1", ("/var/lib/docker",)),
+        ({}, {}, {}, "26.1.5+dfsg1", ("/var/lib/docker",)),
+        ({}, {}, {}, "29.7.2", BOTH),
+        ({}, {}, {}, "*", BOTH),
+        (WITH, {}, {}, "28.5.1", BOTH),
+        ({}, {}, OVERLAY, "29.7.2", ("/var/lib/docker",)),
+        ({}, {}, {**OVERLAY, "DockerRootDir": "/by/flag"}, "29.7.2", ("/by/flag",)),
+        ({}, {}, CONTAINERD, "28.5.1", BOTH),
+    ],
+)
+def test_settings_come_first_then_the_file_then_a_docker_that_runs_then_its_version(
+    settings, current, info, version, wanted
+):
+    assert folders(settings, current, info, "", version) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "root"),
+    [
+        ('version = 3\nroot = "/data/containerd"\n[plugins]\nroot = "/no"\n', "/data/containerd"),
+        ("#root = '/no'\n[plugins.x]\n  root = '/no'\n", "/var/lib/containerd"),
+    ],
+)
+def test_containerds_own_root_is_read_from_its_settings(text, root):
+    assert folders({}, {}, {}, text, "")[1] == root
+
+
+@pytest.fixture
+def daemon_json(monkeypatch):
+    def put(text):
+        there = {folders_runner.DAEMON_JSON: host.FileState(text, 0o644, 0, 0)}
+        monkeypatch.setattr(host, "file_state", lambda path, read=True: there.get(path))
+
+    return put
+
+
+def space(**more):
+    return {"space": {"paths": ["/x"], "docker_settings": {}, "docker_version": "", "hint": "h", **more}}
+
+
+def test_what_somebody_told_docker_is_where_the_disk_is_looked_at(daemon_json, commands):
+    daemon_json(b'{"data-root": "/srv/docker"}')
+    commands.answer("dockerd --version", "Docker version 28.5.1, build e180ab8\n")
+    assert folders_runner.with_folders(space())["space"]["paths"] == ["/x", "/srv/docker"]
+    commands.answer("docker info", json.dumps(CONTAINERD))
+    assert folders_runner.with_folders(space())["space"]["paths"] == ["/x", "/srv/docker", "/var/lib/containerd"]
+    commands.answer("docker info", json.dumps({"ServerErrors": ["no"], "DockerRootDir": ""}), rc=1)
+    assert folders_runner.with_folders(space())["space"]["paths"] == ["/x", "/srv/docker"]
+
+
+def test_places_without_docker_are_left_as_they_are(commands):
+    for params in ({"space": None}, space(docker_settings=None)):
+        assert folders_runner.with_folders(params) is params
+    assert commands.made == []
+
+
+def test_a_file_that_is_no_json_is_refused_before_an_installation(daemon_json, commands):
+    daemon_json(b'{"data-root": ')
+    with pytest.raises(Refusal, match="/etc/docker/daemon.json"):
+        folders_runner.with_folders(space())
