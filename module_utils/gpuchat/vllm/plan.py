@@ -331,9 +331,11 @@ def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object
         else "where neither vLLM nor Transformers has a class for it, vLLM refuses to start"
     )
     return (
-        f"the model brings code of its own ({files}), which is not run unless trust-remote-code is set; {refuses}; "
-        "read that code, and if you trust it, set trust-remote-code: true in vllm_args and gpuchat_model.revision to a "
-        "commit",
+        (
+            f"the model brings code of its own ({files}), which is not run unless trust-remote-code is set; {refuses}; "
+            "read that code, and if you trust it, set trust-remote-code: true in vllm_args and gpuchat_model.revision to a "
+            "commit"
+        ),
     )
 
 
