@@ -135,8 +135,8 @@ options:
       docker_settings:
         description:
           - What C(daemon.json) is about to hold; the folders of Docker's images and data are looked at too.
-          - Where they lie is read from these settings, from C(daemon.json), from a Docker that runs and from its
-            version, the first before the next, and from containerd's own settings.
+          - Where they lie is read from these settings, C(daemon.json), a Docker that runs and its version, the first
+            before the next, and from containerd's own settings.
         type: dict
       docker_version:
         description: Docker's version where it is not there yet; before 29 it has no images with containerd.

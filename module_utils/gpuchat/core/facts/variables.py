@@ -11,6 +11,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "accelerator": (
             "gpuchat_accelerator",
         ),
+        "branch": (
+            "nvidia_driver_branch",
+            "nvidia_driver_packages",
+            "nvidia_driver_source",
+        ),
         "install_driver": (
             "nvidia_driver_install",
         ),
@@ -244,10 +249,17 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "dnf_repository.url": (
             "docker_repository_url",
         ),
+        "hints.repository": (
+            "docker_repository_url",
+            "docker_source",
+        ),
         "hold": (
             "docker_source",
             "docker_version",
             "nvidia_driver_hold",
+        ),
+        "kernel_modules": (
+            "docker_source",
         ),
         "packages": (
             "docker_source",
@@ -273,12 +285,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "docker_source",
             "gpuchat_supervisor",
         ),
+        "space.docker_version": (
+            "docker_version",
+        ),
         "space.minimum_gib": (
             "docker_minimum_free_gib",
-        ),
-        "space.paths": (
-            "docker_data_root",
-            "docker_settings",
         ),
     },
     "gpuchat_secrets": {
