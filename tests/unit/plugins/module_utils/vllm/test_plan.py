@@ -339,6 +339,26 @@ def test_a_model_of_text_alone_leaves_out_its_encoders():
     assert text.activations < whole.activations
 
 
+@pytest.mark.parametrize(
+    ("architecture", "repo"),
+    [
+        ("Qwen3ForCausalLM", "Qwen/Qwen3-Embedding-8B"),
+        ("XLMRobertaForSequenceClassification", "BAAI/bge-reranker-v2-m3"),
+        ("BertModel", "BAAI/bge-large-en"),
+        ("XLMRobertaModel", "BAAI/bge-m3"),
+    ],
+)
+def test_the_plan_of_a_model_that_cannot_chat_speaks_of_texts_and_batches(architecture, repo):
+    config = {**LLAMA, "architectures": [architecture], "max_position_embeddings": 8192}
+    asked = {"model_config": config, "weights_bytes": 2_000_000_000, "gpus": several(1, RTX4090), "repo": repo}
+    found = plan_vllm({**asked, "vllm_version": "0.33.0"})
+    assert re.fullmatch(
+        r"fits: texts of up to 8,192 tokens, up to [\d,]+ of them and [\d,]+ tokens in each batch", found.reason
+    )
+    assert not {"tool-call-parser", "reasoning-parser"} & set(found.args)
+    assert not any("conversation" in text for text in (*found.reasons, *(one.gives for one in found.alternatives)))
+
+
 def test_unequal_gpus_are_judged_by_the_smallest():
     mixed = plan([*several(1), *several(1, L40S)], tensor_parallel_size=2)
     small = plan(several(2, L40S), tensor_parallel_size=2)
