@@ -16,6 +16,7 @@ REACHED_ARITHMETIC.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import asdict, dataclass
 
 REACHED_BANDWIDTH = 0.65
@@ -146,7 +147,7 @@ def _slowest(share: float, batch: float, most: float) -> float:
     It is the most of all smaller batches, as one more token never makes a step faster.
     """
     return max(
-        touched(share, size) / min(most, max(1.0, size * share / touched(share, size)) ** 0.5)
+        touched(share, size) / min(most, math.sqrt(max(1.0, size * share / touched(share, size))))
         for size in (*range(1, int(batch) + 1), batch)
     )
 
