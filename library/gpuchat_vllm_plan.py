@@ -258,7 +258,9 @@ plan:
       elements: dict
       returned: always
     estimate:
-      description: Rates in tokens per second and the time to load the weights; null where the GPU is not in the table.
+      description:
+        - Rates in tokens per second, the time to the first token and that to load the weights.
+        - Null where the GPU is not in the table.
       type: dict
       returned: always
 """

@@ -15,6 +15,7 @@ ARCHITECTURES: Mapping[str, str] = {
     r"ForTokenClassification$": "classifies words",
     r"(ForRewardModel|RewardModel|ForProcessRewardModel)$": "rates answers",
     r"(ForMaskedLM|EmbeddingModel)$": "makes vectors of texts",
+    r"^(.*(Bert|Roberta)Model|JinaEmbeddings\w*|Gte\w*Model|NomicBert\w*|BgeM3\w*)$": "makes vectors of texts",
     r"ForQuestionAnswering$": "finds answers in a text",
 }
 NAMES: Mapping[str, str] = {

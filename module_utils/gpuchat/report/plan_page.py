@@ -139,7 +139,8 @@ def speed(estimate: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        f"about {estimate['decode_alone']:g} tokens/s alone{together}; prompts {estimate['prefill']:g} tokens/s; "
+        f"about {estimate['decode_alone']:g} tokens/s alone{together}; prompts {estimate['prefill']:g} tokens/s, "
+        f"{estimate['first_token_seconds']:g} s to the first token after {estimate['context']:,} of them; "
         f"the weights load in {fast:g} to {slow:g} s"
     )
 

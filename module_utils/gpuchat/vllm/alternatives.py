@@ -71,7 +71,7 @@ def _alternatives(situation: Situation, wishes: Wishes, chosen: Evaluation) -> I
 
 
 def _gives(found: Evaluation) -> str:
-    return conversations(found.held, found.context)
+    return conversations(found)
 
 
 def _instead(

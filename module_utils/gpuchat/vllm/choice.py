@@ -111,7 +111,9 @@ def work_of(model: ModelFacts, budget: Budget, candidate: Candidate) -> vllm_est
     """Return what an engine reads and computes, from the model's weights and the chosen layout."""
     parts = model.parameters
     loaded = float(budget.weights * candidate.engine_size)
-    routed = parts.experts / max(1, parts.total)
+    shared_out = max(candidate.replicas_by_node) if candidate.devices else 1
+    held = parts.experts / shared_out
+    routed = held / max(1, parts.total - parts.experts + held)
     share = model.experts_per_token / model.experts if model.experts else 0.0
     embedded = parts.embedding / max(1, parts.total) if parts.head else 0.0  # looked up, not multiplied
     return vllm_estimate.Work(
@@ -123,6 +125,8 @@ def work_of(model: ModelFacts, budget: Budget, candidate: Candidate) -> vllm_est
         active_weights=parts.total - parts.experts * (1 - share) - (parts.embedding if parts.head else 0),
         kv_bytes_per_token=float(budget.kv_bytes_per_token * candidate.engine_size),
         file_bytes=float(model.weights_bytes or loaded),
+        expert_layers=model.layers if model.experts else 0,
+        latent_layers=model.layers if model.is_mla else 0,
     )
 
 

@@ -15,6 +15,8 @@ REACHED_ARITHMETIC.
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import asdict, dataclass
 
 REACHED_BANDWIDTH = 0.65
@@ -26,6 +28,15 @@ REACHED_ARITHMETIC = 0.5
 NVLINK = (150e9, 10e-6)
 PCIE = (12e9, 30e-6)
 """Bytes per second in each direction and seconds per all-reduce, over NVLink and over PCIe 4.0 through the host."""
+
+EXPERT_RATE = 0.75e12
+"""Bytes per second at which one GPU reads a layer's experts where each has one token, whatever its memory could; with
+more tokens for each it grows with their square root, up to what the memory gives. Fitted on DeepSeek-R1 on 8 x H200,
+ten conversations at once (some 195 tokens/s)."""
+
+EXPERT_LAYER_SECONDS, LATENT_LAYER_SECONDS = 50e-6, 150e-6
+"""Seconds of a layer of experts, and of one of latent attention, that are neither: routing, sorting, small kernels.
+Fitted on Qwen3.5-35B-A3B-FP8 on one H100 (172 tokens/s alone), and as above."""
 
 FAST_DISK = 2e9
 SLOW_DISK = 200e6
@@ -48,6 +59,8 @@ class Work:
         active_weights: weights that one token is multiplied with.
         kv_bytes_per_token: what a step reads of each token before (bytes, all GPUs together, copies among them).
         file_bytes: what is read from disk at the start.
+        expert_layers: layers with routed experts.
+        latent_layers: layers with latent attention (MLA).
     """
 
     layers: int
@@ -58,6 +71,8 @@ class Work:
     active_weights: float
     kv_bytes_per_token: float
     file_bytes: float
+    expert_layers: int = 0
+    latent_layers: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,7 @@ class Estimate:
         decode_full: all of `batch` conversations together, in all replicas.
         decode_full_each: one of these.
         prefill: reading prompts, in all replicas.
+        first_token_seconds: reading one such context alone, up to the first token of the answer.
         load_seconds: reading the weights, from a fast and from a slow disk.
     """
 
@@ -90,6 +106,7 @@ class Estimate:
     batch: int
     context: int
     prefill: float
+    first_token_seconds: float
     load_seconds: tuple[float, float]
     reached_bandwidth: float = REACHED_BANDWIDTH
     reached_arithmetic: float = REACHED_ARITHMETIC
@@ -112,6 +129,34 @@ def all_reduce_seconds(size: float, machine: Machine) -> float:
     return latency + size * 2 * (parts - 1) / parts / bandwidth
 
 
+def expert_seconds(work: Work, machine: Machine, part: float) -> float:
+    """Return the time in which one engine reads the experts that a part of a batch wakes."""
+    if not work.expert_bytes:
+        return 0.0
+    together = part * machine.replicas  # replicas share out the experts, and the tokens with them
+    each = work.expert_bytes / machine.tensor_parallel_size
+    return (
+        each / EXPERT_RATE * _slowest(work.expert_share, together, machine.bandwidth * REACHED_BANDWIDTH / EXPERT_RATE)
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _slowest(share: float, batch: float, most: float) -> float:
+    """Return the woken share of the experts by the rate of reading them, of which EXPERT_RATE is 1.
+
+    It is the most of all smaller batches, as one more token never makes a step faster.
+    """
+    return max(
+        touched(share, size) / min(most, math.sqrt(max(1.0, size * share / touched(share, size))))
+        for size in (*range(1, int(batch) + 1), batch)
+    )
+
+
+def launch_seconds(work: Work) -> float:
+    """Return the time of a step's small kernels."""
+    return work.expert_layers * EXPERT_LAYER_SECONDS + work.latent_layers * LATENT_LAYER_SECONDS
+
+
 def step_seconds(work: Work, machine: Machine, batch: int, context: int) -> float:
     """Return the time in which one engine makes one token for each conversation of a batch.
 
@@ -120,13 +165,15 @@ def step_seconds(work: Work, machine: Machine, batch: int, context: int) -> floa
     """
     stages_at_once = min(machine.pipeline_parallel_size, batch)
     part = batch / stages_at_once
-    read = work.dense_bytes + work.expert_bytes * touched(work.expert_share, part)
-    read += part * context * work.kv_bytes_per_token
+    read = work.dense_bytes + part * context * work.kv_bytes_per_token
     reading = read / machine.tensor_parallel_size / (machine.bandwidth * REACHED_BANDWIDTH)
+    reading += expert_seconds(work, machine, part)
     arithmetic = machine.tensor_parallel_size * machine.arithmetic * REACHED_ARITHMETIC
     computing = 2 * work.active_weights * part / arithmetic
     sending = 2 * work.layers * all_reduce_seconds(part * work.width * 2, machine)
-    return max(reading, computing) + sending + STEP_SECONDS
+    if work.expert_bytes and machine.replicas > 1:  # tokens go to the replica that holds their expert, and back
+        sending += 2 * work.expert_layers * (NVLINK if machine.is_linked else PCIE)[1]
+    return max(reading, computing) + sending + STEP_SECONDS + launch_seconds(work)
 
 
 def prefill_rate(work: Work, machine: Machine, chunk: int = 2048) -> float:
@@ -161,5 +208,6 @@ def estimate(work: Work, machine: Machine, batch: int, context: int) -> Estimate
         batch=batch * machine.replicas,
         context=context,
         prefill=rounded(prefill_rate(work, machine) * machine.replicas),
+        first_token_seconds=rounded(context / prefill_rate(work, machine) + step_seconds(work, machine, 1, context)),
         load_seconds=(rounded(work.file_bytes / FAST_DISK), rounded(work.file_bytes / SLOW_DISK)),
     )

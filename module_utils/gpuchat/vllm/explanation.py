@@ -15,10 +15,10 @@ from .situation import Situation
 from .wishes import Wishes
 
 
-def conversations(held: float, context: int) -> str:
-    """Return how many conversations fit, in words."""
-    count = int(held)
-    return f"{count:,} whole conversation{'' if count == 1 else 's'} of {context:,} tokens"
+def conversations(evaluation: Evaluation) -> str:
+    """Return how many conversations fit, in words; of a model that cannot chat, how many texts."""
+    count, what = int(evaluation.held), "text" if evaluation.situation.does else "whole conversation"
+    return f"{count:,} {what}{'' if count == 1 else 's'} of {evaluation.context:,} tokens"
 
 
 FREE_DRAFTS = ("ngram", "suffix")
@@ -39,10 +39,16 @@ def _is_borderline(wishes: Wishes, evaluation: Evaluation) -> bool:
 def summary(evaluation: Evaluation) -> str:
     if not evaluation.budget.fits:
         return f"may fit, within the uncertainty of {gib(evaluation.budget.uncertainty)}: {evaluation.budget.reason}"
-    running = evaluation.settings.max_num_seqs * evaluation.candidate.data_parallel_size
+    settings = evaluation.settings
+    running = settings.max_num_seqs * evaluation.candidate.data_parallel_size
+    if evaluation.situation.does:
+        return (
+            f"fits: texts of up to {settings.max_model_len:,} tokens, up to {running:,} of them and "
+            f"{settings.max_num_batched_tokens:,} tokens in each batch"
+        )
     if running < int(evaluation.held):
-        return f"fits: the cache holds {conversations(evaluation.held, evaluation.context)}; {running} run at once"
-    return f"fits: {conversations(evaluation.held, evaluation.context)} at once"
+        return f"fits: the cache holds {conversations(evaluation)}; {running} run at once"
+    return f"fits: {conversations(evaluation)} at once"
 
 
 def shortfall(wishes: Wishes, evaluation: Evaluation) -> str:
@@ -51,8 +57,7 @@ def shortfall(wishes: Wishes, evaluation: Evaluation) -> str:
         return f"the model does not fit: {evaluation.budget.reason}"
     if wishes.users and not evaluation.serves(wishes.users) and not _is_borderline(wishes, evaluation):
         return (
-            f"users is {wishes.users} and the KV cache holds {conversations(evaluation.held, evaluation.context)} at "
-            "once; wanted room for all"
+            f"users is {wishes.users} and the KV cache holds {conversations(evaluation)} at once; wanted room for all"
         )
     return ""
 
@@ -84,7 +89,7 @@ def reasons(
         f"the KV cache holds {budget.kv_cache_tokens:,} tokens in each engine: {budget.max_concurrency:.2f} x "
         f"{evaluation.settings.max_model_len:,}"
     )
-    if budget.fits and not wishes.max_model_len and not wishes.context:
+    if budget.fits and not wishes.max_model_len and not wishes.context and not situation.does:
         yield _context_reason(situation, evaluation)
     if evaluation.is_lean:
         yield (

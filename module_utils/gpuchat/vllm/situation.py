@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ..checkpoint import formats
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
+from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
 from . import chosen
@@ -31,6 +32,7 @@ class Situation:
         cpu_kv_cache_bytes: memory for the KV cache on a host without GPU.
         number: the version, to compare.
         usual_dtype: what vLLM takes for the dtype on a GPU that has all of them.
+        does: what the model does that cannot chat, an empty text for one that can.
         known: budgets that were estimated already, of this model.
     """
 
@@ -43,6 +45,7 @@ class Situation:
     repo: str = ""
     driver_version: str = ""
     cpu_kv_cache_bytes: int = 4 * GIB
+    does: str = ""
     known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -106,6 +109,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
         repo=str(params.get("repo") or ""),
         driver_version=str(params.get("driver_version") or ""),
         cpu_kv_cache_bytes=int(str(space or 0)) // GIB * GIB,
+        does=other_than_chat(config, _files(params), str(params.get("repo") or "")),
     )
 
 
@@ -115,8 +119,7 @@ def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> 
     Raises:
         Refusal: an adapter, which is no model.
     """
-    listed = params.get("files")
-    files = [str(name) for name in listed] if isinstance(listed, (list, tuple)) else []
+    files = _files(params)
     base = formats.adapted(config, files)
     if base is not None:
         raise Refusal(
@@ -127,6 +130,11 @@ def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> 
     if formats.format_of(config, files) == "GGUF" and "quantization_config" not in config:
         return {**config, "quantization_config": {"quant_method": "gguf", "type": formats.gguf_type(files)}}
     return config
+
+
+def _files(params: Mapping[str, object]) -> list[str]:
+    listed = params.get("files")
+    return [str(name) for name in listed] if isinstance(listed, (list, tuple)) else []
 
 
 def _parts(capability: str) -> tuple[int, ...]:

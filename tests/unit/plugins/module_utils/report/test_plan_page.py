@@ -47,6 +47,8 @@ PLAN = {
         "decode_full_each": 25.0,
         "batch": 4,
         "prefill": 12000.0,
+        "first_token_seconds": 2.7,
+        "context": 32768,
         "load_seconds": [8.0, 80.0],
     },
     "vllm_version": "0.32.0",

@@ -16,7 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan im
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .models import DEEPSEEK_R1, FP8, GPT_OSS, QWEN25_VL, QWEN36_27B
+from .models import DEEPSEEK_R1, FP8, GPT_OSS, QWEN25_VL, QWEN36_27B, QWEN36_35B
 
 DATA = pathlib.Path(__file__).parents[5] / "benchmarks" / "data"
 LLAMA = {
@@ -337,6 +337,26 @@ def test_a_model_of_text_alone_leaves_out_its_encoders():
     )
     assert text.weights < whole.weights - GIB
     assert text.activations < whole.activations
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo"),
+    [
+        ("Qwen3ForCausalLM", "Qwen/Qwen3-Embedding-8B"),
+        ("XLMRobertaForSequenceClassification", "BAAI/bge-reranker-v2-m3"),
+        ("BertModel", "BAAI/bge-large-en"),
+        ("XLMRobertaModel", "BAAI/bge-m3"),
+    ],
+)
+def test_the_plan_of_a_model_that_cannot_chat_speaks_of_texts_and_batches(architecture, repo):
+    config = {**LLAMA, "architectures": [architecture], "max_position_embeddings": 8192}
+    asked = {"model_config": config, "weights_bytes": 2_000_000_000, "gpus": several(1, RTX4090), "repo": repo}
+    found = plan_vllm({**asked, "vllm_version": "0.33.0"})
+    assert re.fullmatch(
+        r"fits: texts of up to 8,192 tokens, up to [\d,]+ of them and [\d,]+ tokens in each batch", found.reason
+    )
+    assert not {"tool-call-parser", "reasoning-parser"} & set(found.args)
+    assert not any("conversation" in text for text in (*found.reasons, *(one.gives for one in found.alternatives)))
 
 
 def test_unequal_gpus_are_judged_by_the_smallest():
@@ -835,6 +855,31 @@ def test_a_plan_that_fits_leaves_no_memory_twice_given(model, count, gib, wishes
 def test_nonsense_ends_in_a_refusal(wishes):
     with contextlib.suppress(Refusal):
         plan(wishes.pop("gpus", several(1)), **wishes)
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "gpus", "users", "measured"),
+    [
+        pytest.param(
+            QWEN36_35B, 37_500_000_000, (1, "NVIDIA H100 80GB HBM3"), 1, 172, id="fitted: Qwen3.5-35B-A3B-FP8"
+        ),
+        pytest.param(QWEN36_35B, 37_500_000_000, (1, L40S), 1, 100, id="held out: the same on an L40S"),
+        pytest.param(DEEPSEEK_R1, 688_586_727_753, (8, "NVIDIA H200"), 10, 196, id="fitted: DeepSeek-R1, ten at once"),
+    ],
+)
+def test_the_speed_of_large_mixtures_of_experts_is_within_half_of_what_was_measured(
+    config, weights, gpus, users, measured
+):
+    asked = {"model_config": {**config, **FP8}, "weights_bytes": weights, "gpus": several(*gpus), "users": users}
+    layout = {"tensor_parallel_size": gpus[0], "pipeline_parallel_size": 1, "data_parallel_size": 1}
+    found = plan_vllm({**asked, **layout, "context": 2048, "vllm_version": "0.22.1"}).evaluation.estimate
+    speed = found.decode_full if users > 1 else found.decode_alone
+    assert measured / 1.5 <= speed <= measured * 1.5
+
+
+def test_the_time_to_the_first_token_grows_with_the_prompt():
+    short, long = (plan(several(1), context=size).as_dict()["estimate"] for size in (4096, 32768))
+    assert 0 < 4 * short["first_token_seconds"] < long["first_token_seconds"]
 
 
 OWNED = (
