@@ -15,6 +15,7 @@ import argparse
 import io
 import os
 import pathlib
+import re
 import sys
 import tarfile
 import time
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import fleet
 from gpuchat.core.errors import Refusal
+from gpuchat.core.names import plain
 from gpuchat.system.masking import mask
 
 
@@ -49,9 +51,9 @@ def _say(outcomes: Iterator[fleet.Outcome]) -> int:
     lost = 0
     for one in outcomes:
         lost += one.stage != "done"
-        print(f"{one.name}: {one.problem or 'would collect'}")
+        print(f"{one.name}: {plain(one.problem) or 'would collect'}")
         for name, command in one.value["commands"].items() if one.stage == "done" else ():
-            print(f"  {name}: {command}")
+            print(plain(f"  {name}: {command}"))
     return 3 if lost else 0
 
 
@@ -73,14 +75,19 @@ def _write(output: pathlib.Path, outcomes: Iterator[fleet.Outcome], members: Map
                 if one.stage == "done" and one.value["cut"]:
                     texts["cut.txt"] = "".join(f"{name}\n" for name in one.value["cut"])
                 for name, text in texts.items():
-                    _add(archive, f"{top}/{one.name.replace('/', '_')}/{name}", mask(text, own))
+                    _add(archive, f"{top}/{_within(one.name)}/{_within(name)}", mask(text, own))
                 lost += one.stage != "done"
-                print(f"{one.name}: {one.problem or f'{len(texts)} files'}", file=sys.stderr, flush=True)
+                print(f"{one.name}: {plain(one.problem) or f'{len(texts)} files'}", file=sys.stderr, flush=True)
         beside.rename(output)
     finally:
         beside.unlink(missing_ok=True)
     print(output)
     return 3 if lost else 0
+
+
+def _within(name: str) -> str:
+    """Return a name that leads nowhere else, whatever a host calls its files."""
+    return re.sub(r"[^\w.@:-]|^\.+", "_", name)
 
 
 def _add(archive: tarfile.TarFile, name: str, text: str) -> None:

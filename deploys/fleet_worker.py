@@ -34,6 +34,7 @@ from pyinfra.connectors.sshuserclient.client import get_ssh_config  # noqa: E402
 
 AT_ONCE = 100
 FILES_PER_HOST = 6
+LARGEST_ANSWER = 256 * 1024 * 1024  # bytes; what is longer is no JSON
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 8, -1)))
 NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 9))"
 NAMES_NEW_ENOUGH = "*/python3.9|*/python3.1[0-9]"
@@ -186,7 +187,7 @@ def run(host: Host, member: dict[str, Any], program: str, timeout: int) -> tuple
     printed = output.stdout_lines
     if "gpuchat:begin" in printed and "gpuchat:end" in printed:
         text = "".join(printed[printed.index("gpuchat:begin") + 1 : printed.index("gpuchat:end")])
-        answer = json.loads(zlib.decompress(base64.b64decode(text)))
+        answer = json.loads(zlib.decompressobj().decompress(base64.b64decode(text), LARGEST_ANSWER))
         if "problem" in answer:
             return "run", None, answer["problem"]
         return "done", json.loads(answer["value"]), ""

@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 
 import fleet
+from gpuchat.core.names import plain
 
 LOOK_SECONDS = 60
 STOP_SECONDS = 600
@@ -37,19 +38,19 @@ def main(words: Sequence[str]) -> int:
     looked = ask(members, False, LOOK_SECONDS)
     lost = [one for one in looked.values() if one.stage != "done"]
     if lost:
-        print("\n".join(f"{one.name}: {one.problem}" for one in lost))
+        print("\n".join(f"{one.name}: {plain(one.problem)}" for one in lost))
         print("Nothing was restarted.")
         return 3
     having = [one for one in members if "supervisor" in looked[one.name].value]
     if not having:
         known = sorted({name for one in looked.values() for name in one.value["known"]})
-        print(f"No host has the service {options.service}; they have: {', '.join(known) or 'none'}")
+        print(f"No host has the service {options.service}; they have: {plain(', '.join(known)) or 'none'}")
         return 2
     having.sort(key=lambda one: bool(looked[one.name].value["running"]))  # one that is down already comes first
     for number, member in enumerate(having):
         found = looked[member.name].value
         state = "running" if found["running"] else "stopped"
-        how = f"{options.service} ({state}, {found['supervisor']}; healthy {_wanted(found['health'])})"
+        how = plain(f"{options.service} ({state}, {found['supervisor']}; healthy {_wanted(found['health'])})")
         if options.dry_run:
             print(f"{member.name}: would restart {how}")
             continue
@@ -57,7 +58,7 @@ def main(words: Sequence[str]) -> int:
         wait = int(found["health"]["timeout"]) + STOP_SECONDS
         outcome = ask([member], True, wait)[member.name]
         if outcome.stage != "done":
-            print(f"{member.name}: {options.service} did not come back: {outcome.problem}")
+            print(f"{member.name}: {options.service} did not come back: {plain(outcome.problem)}")
             print(f"Not touched: {', '.join(one.name for one in having[number + 1 :]) or 'none'}")
             return 2
         print(f"{member.name}: healthy after {outcome.seconds:.0f} s", flush=True)

@@ -28,7 +28,7 @@ from gpuchat.secret.plan import previous
 from gpuchat.survey.findings import examine, usual_fingerprints
 from gpuchat.survey.page import page
 from gpuchat.survey.table import Survey, as_json, table
-from gpuchat.survey.types import Answer, Expected
+from gpuchat.survey.types import Answer, Expected, Surveyed
 
 ROLES = fleet.ROOT / "roles"
 VARIABLES = (
@@ -39,6 +39,7 @@ VARIABLES = (
 )
 IMAGES = {"gpuchat-vllm": ("vllm_image", "vllm_cpu_image"), "gpuchat-lobechat": ("lobechat_image",)}
 SECONDS = 60
+STRANGE = "found an answer that is no reading; wanted what this survey's program says; look at the host's Python"
 
 
 def main(words: Sequence[str]) -> int:
@@ -59,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     answers = ask(members, options.timeout)
     notes, expected = compare_with(members, answers, folder_of(options.inventory))
     now = datetime.datetime.now(datetime.UTC)
-    hosts = tuple(examine(one, answers[one.name], now) for one in expected)
+    hosts = tuple(looked_at(one, answers[one.name], now) for one in expected)
     survey = Survey(hosts, now, notes, time.monotonic() - began)
     if options.html:
         pathlib.Path(options.html).write_text(page(survey), encoding="utf-8")
@@ -76,12 +77,27 @@ def ask(members: Sequence[fleet.Member], timeout: int) -> dict[str, Answer]:
     _progress(waiting, len(members))
     given = {one.name: {"seconds": timeout / 3, "models": _model_paths(one)} for one in members}
     for outcome in fleet.run(members, program, lambda member: given[member.name], timeout=timeout):
-        reading = outcome.value if outcome.stage == "done" else {}
-        ahead = clock_ahead(float(reading["clock"]), outcome.seconds, time.time()) if reading else 0.0
-        answers[outcome.name] = Answer(outcome.stage, reading, outcome.problem, outcome.seconds, ahead)
+        answers[outcome.name] = answer_of(outcome, time.time())
         waiting.remove(outcome.name)
         _progress(waiting, len(members))
     return answers
+
+
+def answer_of(outcome: fleet.Outcome, heard: float) -> Answer:
+    reading = outcome.value if outcome.stage == "done" else {}
+    try:
+        ahead = clock_ahead(float(reading["clock"]), outcome.seconds, heard) if reading else 0.0
+    except (KeyError, TypeError, ValueError):
+        return Answer("run", {}, STRANGE, outcome.seconds, 0.0)
+    return Answer(outcome.stage, reading, outcome.problem, outcome.seconds, ahead)
+
+
+def looked_at(expected: Expected, answer: Answer, now: datetime.datetime) -> Surveyed:
+    """Return a host with all that is wrong with it; one whose answer is no reading spoils no other's."""
+    try:
+        return examine(expected, answer, now)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return examine(expected, Answer("run", {}, STRANGE, answer.seconds, 0.0), now)
 
 
 def clock_ahead(clock: float, seconds: float, heard: float) -> float:

@@ -1,11 +1,16 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finding the name that somebody meant."""
+"""Finding the name that somebody meant, and showing what others wrote."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+
+def plain(text: str) -> str:
+    """Return a text without characters that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -17,6 +17,7 @@ SETTINGS = (PASSWORDS, ASKED, SIGNIN, AUTHORITY, HEADERS)
 
 PLACE = re.compile(r"https?://(?P<place>(?P<host>[^/:]+)(:[0-9]+)?)(?P<path>/.*)?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+NGINX_WORDS = frozenset({"default", "hostnames", "include", "volatile"})  # in a map, whatever their letters's case
 EDGES_OWN = re.compile(
     r"(?i)(accept-encoding|authorization|connection|content-.*|cookie|forwarded|host|keep-alive|proxy-.*|te|trailer"
     r"|transfer-encoding|upgrade|x-forwarded-.*|x-real-ip)"
@@ -118,15 +119,18 @@ def name_faults(names: Sequence[str]) -> Iterator[str]:
         yield (
             f"{PASSWORDS} holds no name; wanted lines as htpasswd writes them; set {PASSWORDS} to a file that it wrote"
         )
-    wrong = [name for name in names if not NAME.fullmatch(name)]
+    wrong = [name for name in names if not NAME.fullmatch(name) or name.lower() in NGINX_WORDS]
     if wrong:
         yield (
-            f"{PASSWORDS} holds the name {wrong[0]!r}; wanted up to 64 letters, digits and . _ @ + -; write another "
-            f"name in the file of {PASSWORDS}"
+            f"{PASSWORDS} holds the name {wrong[0]!r}; wanted up to 64 letters, digits and . _ @ + -, and no "
+            f"word of nginx's own; write another name in the file of {PASSWORDS}"
         )
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
     if twice:
-        yield f"{PASSWORDS} holds {twice[0]} twice; wanted each name once; take a line out of the file of {PASSWORDS}"
+        yield (
+            f"{PASSWORDS} holds {twice[0]} twice; wanted each name once, whatever its letters' case; take a line out "
+            f"of the file of {PASSWORDS}"
+        )
 
 
 def _part(url: str, name: str) -> str:

@@ -31,6 +31,9 @@ COMPUTED = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", "cos_cached", "sin
 NO_WEIGHTS = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin")
 PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 QUANTIZATION = re.compile(r"(?:UD-)?(?:I?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
+BESIDE = re.compile(r"mmproj|(?:^|[._/-])(?:mtp|draft|imatrix)(?=[._-])", re.IGNORECASE)
+"""GGUF files that stand beside a quantization and are none."""
+
 USUAL = "Q4_K_M"
 NAMED = 3
 """Most files that a message names."""
@@ -182,7 +185,7 @@ def check_model(
             f"{place} holds weights for other engines alone ({_some(others)}); wanted safetensors; set repo to the "
             "model that they were made from"
         )
-    if "config.json" in paths:
+    if "config.json" in paths and not any(path.endswith(".tensors") for path in paths):  # tensorizer's own form
         raise Refusal(
             f"{place} holds {len(paths)} files and no weights ({', '.join(WEIGHT_ENDINGS)}); wanted a model; set repo "
             "to one, or include to the files that are wanted all the same"
@@ -200,7 +203,7 @@ def _refuse_adapter(place: str, config: object) -> None:
 
 def _check_gguf(place: str, weights: Sequence[str]) -> None:
     """Refuse several quantizations of one model: whoever takes one needs the others as little as the engine does."""
-    kinds = sorted({PART.sub("", path) for path in weights if "mmproj" not in path.lower()})
+    kinds = sorted({PART.sub("", path) for path in weights if not BESIDE.search(path)})
     if len(kinds) < 2:
         return
     names = [match[0] for match in map(QUANTIZATION.search, kinds) if match]

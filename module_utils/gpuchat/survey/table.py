@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.names import plain
 from ..core.units import GIB, human
 from .findings import in_order, status
 from .parts import days_left
@@ -111,11 +112,6 @@ def _disk(reading: Mapping[str, Any]) -> str:
 
 def _certificate(reading: Mapping[str, Any], now: datetime.datetime) -> str:
     return f"{min(days_left(one, now) for one in reading['certificates']):.0f} d" if reading.get("certificates") else ""
-
-
-def plain(text: str) -> str:
-    """Return a text without characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def table(survey: Survey, width: int) -> str:

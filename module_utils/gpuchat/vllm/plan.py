@@ -333,8 +333,8 @@ def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object
     return (
         (
             f"the model brings code of its own ({files}), which is not run unless trust-remote-code is set; {refuses}; "
-            "read that code, and if you trust it, set trust-remote-code: true in vllm_args and gpuchat_model.revision to a "
-            "commit"
+            "read that code, and if you trust it, set vllm_args (trust-remote-code: true) and gpuchat_model.revision "
+            "to a commit"
         ),
     )
 
@@ -467,7 +467,7 @@ def _of_parsers(args: Mapping[str, object], family: families.Family) -> tuple[st
     set_ones = [f"{name} {args[name]}" for name in ("tool-call-parser", "reasoning-parser") if args.get(name)]
     missing = [what for what in ("tool", "reasoning") if not any(one.startswith(what) for one in set_ones)]
     told = f"no {' or '.join(missing)} parser is set" if missing else ""
-    kept = f"{' and '.join(set_ones)} {'are' if len(set_ones) > 1 else 'is'} set as wished" if set_ones else ""
+    kept = f"{' and '.join(set_ones)} {'are' if len(set_ones) > 1 else 'is'} as wished" if set_ones else ""
     return ("the table of families does not have this model; " + ", ".join(filter(None, (kept, told))),)
 
 

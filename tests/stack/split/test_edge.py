@@ -172,8 +172,13 @@ def test_people_are_let_in_as_the_owners_server_says(
 
 def test_who_has_to_sign_in_comes_back_to_where_they_were(stack: Stack, servers: str) -> None:
     words = ("--insecure", "--cookie", KNOWN, "--output", "/dev/null", "--write-out", "%{redirect_url}\n%{http_code}")
-    _status, said = stack.curl("/chat?session=inbox", *words, key=False)
-    assert said == f"https://auth.example.com/?rd=https://{stack.domain}/chat?session=inbox"
+    for link, back in (
+        ("/chat?session=inbox", "/chat?session=inbox"),
+        ("/chat?session=inbox&rd=https://elsewhere.example", "/chat"),
+        ("/chat?session=%0d%0aX: 1", "/chat"),
+    ):
+        _status, said = stack.curl(link.replace(" ", "%20"), *words, key=False)
+        assert said == f"https://auth.example.com/?rd=https://{stack.domain}{back}"
 
 
 def test_a_program_signs_in_nowhere(stack: Stack, servers: str) -> None:

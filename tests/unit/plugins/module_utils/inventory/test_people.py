@@ -93,6 +93,8 @@ def test_what_contradicts_itself_is_a_fault_that_says_what_to_set(settings, word
         pytest.param(["ada", "a$b"], "holds the name 'a$b'", id="nginx would read a variable"),
         pytest.param(["~ada"], "holds the name '~ada'", id="nginx would read a pattern"),
         pytest.param(["ada", "ada"], "holds ada twice", id="twice"),
+        pytest.param(["Bob", "bob"], "holds bob twice", id="twice, as nginx compares them"),
+        pytest.param(["Default"], "holds the name 'Default'", id="a word of a map's own"),
     ],
 )
 def test_names_of_people_stand_in_nginxs_configuration(names, words):
