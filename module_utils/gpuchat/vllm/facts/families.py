@@ -202,7 +202,7 @@ FAMILIES: tuple[Row, ...] = (
         "",
         ("hermes",),
         source="0.33's qwen3 parser takes an answer without </think> for reasoning, so it is for thinkers alone",
-        note="nothing says whether this model built on Qwen3 thinks; if it does, set reasoning-parser to qwen3",
+        note="nothing says whether this model built on Qwen3 thinks; if it does, set vllm_reasoning_parser to qwen3",
     ),
     Row(
         "Qwen3-Omni Captioner",
