@@ -75,7 +75,7 @@ def _write(output: pathlib.Path, outcomes: Iterator[fleet.Outcome], members: Map
                 if one.stage == "done" and one.value["cut"]:
                     texts["cut.txt"] = "".join(f"{name}\n" for name in one.value["cut"])
                 for name, text in texts.items():
-                    _add(archive, f"{top}/{_within(one.name)}/{_within(name)}", mask(text, own))
+                    _add(archive, f"{top}/{_within(one.name.replace('/', '_'))}/{_within(name)}", mask(text, own))
                 lost += one.stage != "done"
                 print(f"{one.name}: {plain(one.problem) or f'{len(texts)} files'}", file=sys.stderr, flush=True)
         beside.rename(output)
@@ -87,7 +87,7 @@ def _write(output: pathlib.Path, outcomes: Iterator[fleet.Outcome], members: Map
 
 def _within(name: str) -> str:
     """Return a name that leads nowhere else, whatever a host calls its files."""
-    return re.sub(r"[^\w.@:-]|^\.+", "_", name)
+    return "/".join(re.sub(r"[^\w.@:-]|^\.+$", "_", part) for part in name.split("/") if part)
 
 
 def _add(archive: tarfile.TarFile, name: str, text: str) -> None:

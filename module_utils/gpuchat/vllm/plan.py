@@ -330,13 +330,11 @@ def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object
         if known
         else "where neither vLLM nor Transformers has a class for it, vLLM refuses to start"
     )
-    return (
-        (
-            f"the model brings code of its own ({files}), which is not run unless trust-remote-code is set; {refuses}; "
-            "read that code, and if you trust it, set vllm_args (trust-remote-code: true) and gpuchat_model.revision "
-            "to a commit"
-        ),
+    said = (
+        f"the model brings code of its own ({files}), which is not run without trust-remote-code; {refuses}; read that "
+        "code, and if you trust it, give trust-remote-code: true in vllm_args and a commit as gpuchat_model.revision"
     )
+    return (said,)
 
 
 def _check_one_kind(situation: Situation, wishes: Wishes) -> None:
@@ -467,7 +465,7 @@ def _of_parsers(args: Mapping[str, object], family: families.Family) -> tuple[st
     set_ones = [f"{name} {args[name]}" for name in ("tool-call-parser", "reasoning-parser") if args.get(name)]
     missing = [what for what in ("tool", "reasoning") if not any(one.startswith(what) for one in set_ones)]
     told = f"no {' or '.join(missing)} parser is set" if missing else ""
-    kept = f"{' and '.join(set_ones)} {'are' if len(set_ones) > 1 else 'is'} as wished" if set_ones else ""
+    kept = f"{' and '.join(set_ones)} as given" if set_ones else ""
     return ("the table of families does not have this model; " + ", ".join(filter(None, (kept, told))),)
 
 

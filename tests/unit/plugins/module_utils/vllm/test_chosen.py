@@ -98,7 +98,7 @@ EMBEDDING = {**LLAMA, "architectures": ["XLMRobertaModel"], "model_type": "xlm-r
 @pytest.mark.parametrize(
     ("config", "given", "does"),
     [
-        (EMBEDDING, {"repo": "BAAI/bge-m3"}, "the model BAAI/bge-m3 makes vectors or scores of texts"),
+        (EMBEDDING, {"repo": "BAAI/bge-m3"}, "the model BAAI/bge-m3 makes vectors of texts"),
         (LLAMA, {"repo": "a/b", "files": ["modules.json"]}, "the model a/b makes vectors of texts"),
     ],
 )

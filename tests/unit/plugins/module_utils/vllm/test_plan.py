@@ -179,7 +179,7 @@ def test_a_parser_that_somebody_sets_for_an_unknown_model_is_named():
     assert any(text.endswith("no tool or reasoning parser is set") for text in bare)
     parser = {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}
     told = plan(several(1), extra_args=parser).warnings
-    assert any(text.endswith("tool-call-parser hermes is as wished, no reasoning parser is set") for text in told)
+    assert any(text.endswith("tool-call-parser hermes as given, no reasoning parser is set") for text in told)
 
 
 def test_the_chat_template_in_the_tokenizers_configuration_decides_about_parsers():
