@@ -280,4 +280,5 @@ def test_docker_comes_up_on_a_node_of_a_swarm_and_with_a_driver_that_somebody_ch
     finally:
         stack.on("server", "docker swarm leave --force; docker network rm docker_gwbridge", check=False)
         calls(stack, LIVE, tmp_path, [({**ours, "settings": settings}, False)])
-    assert json.loads(stack.on("server", f"cat {LIVE}")) == {**json.loads(before), **page, **settings}
+    assert json.loads(stack.on("server", f"cat {LIVE}")) == json.loads(before)
+    stack.on("server", f"printf %s '{before}' >{LIVE}")  # in its former order, for the tests that compare texts
