@@ -279,7 +279,7 @@ SPECIFICATION = {
     "model_config": {"type": "dict", "required": True},
     "weights_bytes": {"type": "int"},
     "generation_config": {"type": "dict", "default": {}},
-    "tokenizer_config": {"type": "dict", "default": {}},
+    "tokenizer_config": {"type": "dict", "default": {}, "no_log": False},
     "repo": {"type": "str", "default": ""},
     "files": {"type": "list", "elements": "str", "default": []},
     "gpus": {"type": "list", "elements": "raw", "default": []},

@@ -440,9 +440,7 @@ def test_a_range_that_is_ignored_once_costs_none_of_the_bytes_that_are_there(hub
 def test_a_content_host_that_gives_nothing_is_named_soon(hub, dest, ensure, status):
     hub.faults = [Fault("status", SHARDS, status=status)]
     begin = time.monotonic()
-    with pytest.raises(
-        Refusal, match=f"{hub.url}.*redirects to {hub.cdn_url}.* status {status}; .*let this host reach {hub.cdn_url}"
-    ):
+    with pytest.raises(Refusal, match=f"{hub.url}.* status {status}; .*let this host reach {hub.cdn_url}"):
         ensure()
     assert time.monotonic() - begin < 15
     assert not dest.exists()

@@ -359,7 +359,7 @@ def heads_of(asker: Asker, files: Mapping[str, ModelFile], silent: float) -> dic
                     head += _some_bytes(asker, session, url, (HEAD, length), silent, end)
                 found[file.path] = head
 
-    threads = [threading.Thread(target=look, daemon=True) for _ in range(min(HEADS_AT_ONCE, len(files)))]
+    threads = [threading.Thread(target=look, daemon=True) for _number in range(min(HEADS_AT_ONCE, len(files)))]
     for thread in threads:
         thread.start()
     for thread in threads:
