@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Families of models: which tool and reasoning parsers, template and arguments of ``vllm serve`` each wants.
 
-Kept by hand. Unless a row names another source, the paths are those of vLLM's source distribution 0.33.0. Rows that name
-a model card or a chat template and no address were written from what is commonly known of that family, and are yet to be
-held against the card itself.
+Kept by hand. Unless a row names another source, the paths are those of vLLM's source distribution 0.33.0. Rows that
+name a model card or a chat template and no address were written from what is commonly known of that family, and are yet
+to be held against the card itself.
 """
 
 from __future__ import annotations
