@@ -360,7 +360,7 @@ def applied(current: Json, wanted: Claims, owned: Claims, first: Json) -> Json:
     for place, value in wanted.items():
         if value is None:
             _remove(result, place, first)
-        else:
+        elif _canonical(_at(result, place)) != _canonical((value,)):  # what is so already keeps its order
             _put(result, place, value)
     return result
 

@@ -38,7 +38,7 @@ class File:
         for action in plan.actions:
             self.text = action.text
             self.backup = None if action.given_back else (self.backup if action.keep is None else action.keep)
-            self.record = Record.from_json(json.loads(json.dumps(action.record.as_json())))
+            self.record = Record.from_json(json.loads(json.dumps(action.record.as_json(), sort_keys=True)))
         return plan
 
     @property
@@ -356,6 +356,15 @@ def test_options_that_came_with_another_driver_go_for_good_and_the_first_files_c
     assert not file.ensure(LOCAL).changed
     file.ensure()
     assert file.value == json.loads(LOGGING_PAGE)
+
+
+def test_another_owners_change_leaves_the_order_of_what_is_so_already():
+    file = File(LOGGING_PAGE.encode())
+    file.ensure(LOCAL)
+    before = file.text
+    file.ensure({"mtu": 1400}, owner="another")
+    file.ensure(owner="another")
+    assert file.text == before
 
 
 def test_other_features_stay_which_nvidia_ctk_would_drop():
