@@ -502,17 +502,22 @@ def _refuse_flags(wanted: Claims, flags: Sequence[Flag], owner: str, path: str) 
 
 
 def _leaves(current: Json, result: Json) -> Json:
-    new = {
-        "data-root": result.get("data-root", STOCK_DATA_ROOT),
-        "storage-driver": result.get("storage-driver"),
-        CONTAINERD_IMAGES: (_at(result, ("features", CONTAINERD_IMAGES)) or (None,))[0],
-    }
-    old = {
-        "data-root": current.get("data-root", STOCK_DATA_ROOT),
-        "storage-driver": current.get("storage-driver"),
-        CONTAINERD_IMAGES: (_at(current, ("features", CONTAINERD_IMAGES)) or (None,))[0],
-    }
+    new, old = _holding(result), _holding(current)
     return {key: value for key, value in new.items() if value is not None and value != old[key]}
+
+
+def _holding(settings: Json) -> Json:
+    """Return the settings that say where containers and images are."""
+    return {
+        "data-root": settings.get("data-root", STOCK_DATA_ROOT),
+        "storage-driver": settings.get("storage-driver"),
+        CONTAINERD_IMAGES: (_at(settings, ("features", CONTAINERD_IMAGES)) or (None,))[0],
+    }
+
+
+def has_images_with_containerd(info: Json) -> bool:
+    """Tell by Docker's own words about itself (``docker info``)."""
+    return "io.containerd.snapshotter" in str(info.get("DriverStatus"))
 
 
 def refuse_to_leave(leaves: Mapping[str, object], info: Json, containers: Sequence[str]) -> None:
@@ -526,9 +531,8 @@ def refuse_to_leave(leaves: Mapping[str, object], info: Json, containers: Sequen
     Raises:
         Refusal: it would not.
     """
-    by_containerd = "io.containerd.snapshotter" in str(info.get("DriverStatus"))
     present = {"data-root": info.get("DockerRootDir"), "storage-driver": info.get("Driver")}
-    present[CONTAINERD_IMAGES] = by_containerd
+    present[CONTAINERD_IMAGES] = has_images_with_containerd(info)
     changed = [key for key, value in leaves.items() if present[key] not in (None, value)]
     if changed and containers:
         named = ", ".join(sorted(containers)[:5]) + (" and others" if len(containers) > 5 else "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .daemon import CONTAINERD_IMAGES, STOCK_DATA_ROOT, Json
+from .daemon import CONTAINERD_IMAGES, STOCK_DATA_ROOT, Json, has_images_with_containerd
 
 STOCK_CONTAINERD_ROOT = "/var/lib/containerd"
 CONTAINERD_SINCE = 29
@@ -39,6 +39,6 @@ def _images_with_containerd(settings: Json, current: Json, info: Json, version: 
         if isinstance(features, Mapping) and isinstance(features.get(CONTAINERD_IMAGES), bool):
             return bool(features[CONTAINERD_IMAGES])
     if info.get("Driver"):
-        return "io.containerd.snapshotter" in str(info.get("DriverStatus"))
+        return has_images_with_containerd(info)
     major = re.match(r"\d+", version)
     return major is None or int(major.group()) >= CONTAINERD_SINCE

@@ -36,9 +36,15 @@ class Upstream:
     places: tuple[str, ...]
     certified_name: str = ""
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Return the places with nginx's word on failures: one that fails is left alone where there is another."""
+        failures = "max_fails=3 fail_timeout=5s" if len(self.places) > 1 else "max_fails=0"
+        return tuple(f"{place} {failures}" for place in self.places)
+
     def as_dict(self) -> dict[str, object]:
         scheme = "https" if self.certified_name else "http"
-        return {"places": list(self.places), "scheme": scheme, "certified_name": self.certified_name}
+        return {"servers": list(self.servers), "scheme": scheme, "certified_name": self.certified_name}
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,17 @@ def test_the_edge_asks_in_plain_what_is_on_its_own_host_alone(groups, engine, in
     assert (found["interface"].places, found["interface"].certified_name) == interface
 
 
+@pytest.mark.parametrize(
+    ("places", "servers"),
+    [
+        ((SOCKET,), [f"{SOCKET} max_fails=0"]),
+        (("a:1", "b:1"), ["a:1 max_fails=3 fail_timeout=5s", "b:1 max_fails=3 fail_timeout=5s"]),
+    ],
+)
+def test_one_that_fails_is_left_alone_for_a_while_where_there_is_another(places, servers):
+    assert doors.Upstream(places).as_dict()["servers"] == servers
+
+
 EACH = [
     groups
     for groups in itertools.product(*[["", "a", "b", "ab", "abc"]] * 3)
