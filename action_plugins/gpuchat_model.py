@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Calls the module until the model is there, and shows in between how far it is."""
+"""Calls the module until the models are there, and shows in between how far it is."""
 
 from __future__ import annotations
 
@@ -35,9 +35,12 @@ class ActionModule(ActionBase):
             args.update(job=secrets.token_hex(8), job_seconds=min(INTERVAL, LONGEST_CALL))
         shown = time.monotonic()
         while True:
-            result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+            # What is done already stays out of the host's journal.
+            quiet = {**task_vars, "ansible_no_target_syslog": True}
+            result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
             if not result.get("running"):
                 return result
+            args["finished"] = result.get("finished") or []
             if time.monotonic() - shown >= INTERVAL - 1:
                 shown = time.monotonic()
                 display.display(f"{task_vars['inventory_hostname']}: {_line(result.get('progress') or {})}")
@@ -45,13 +48,13 @@ class ActionModule(ActionBase):
 
 def _line(progress):
     """Return where a transfer stands, for people."""
-    total, done = progress.get("bytes_total"), progress.get("bytes", 0)
+    total, done, model = progress.get("bytes_total"), progress.get("bytes", 0), progress.get("model")
     if not total:
-        return "asking for the model's files"
+        return f"{model}: asking for the model's files"
     parts = [f"{_size(done)} of {_size(total)} ({100 * done // total} %)", f"{_size(progress['rate'])}/s"]
     if progress.get("seconds_left") is not None:
         parts.append(f"{_time(progress['seconds_left'])} left")
-    return ", ".join([*parts, f"{progress['files']} of {progress['files_total']} files"])
+    return f"{model}: " + ", ".join([*parts, f"{progress['files']} of {progress['files_total']} files"])
 
 
 def _size(count):

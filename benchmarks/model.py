@@ -61,7 +61,7 @@ RATE = "25m"
 ROUND_TRIP = 0.05
 MANY_FILES, MANY_BYTES = 200, 400_000_000_000
 
-OPTIONS = {"source": "huggingface", "repo": REPO, "state": "present"}
+OPTIONS = {"name": "model", "source": "huggingface", "repo": REPO}
 OURS = """
 import runpy, sys
 sys.path.append(sys.argv.pop(1))
@@ -127,7 +127,7 @@ class Job:
 
 def ours(job: Job) -> str:
     options = job.folder / "ours.json"
-    arguments = OPTIONS | {"endpoint": [job.site.hub], "dest": str(job.dest)}
+    arguments = {"models": [OPTIONS | {"endpoints": [job.site.hub], "path": str(job.dest)}]}
     options.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
     (libraries,) = CLIENTS.parent.glob("lib/python3*/site-packages")
     return f"{ROOT}/.venv/bin/python -c {shlex.quote(OURS)} {libraries} {options}"

@@ -7,46 +7,76 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpuchat_model
-short_description: A model's files on a host, whole, verified and fetched once
+short_description: Models' files on a host, whole, verified and fetched once
 version_added: 0.1.0
 description:
-  - Fetches the files of a model from a hub, a web server or a folder, proves each with the hash that its source names,
-    and puts the folder in place in one step, so that a reader sees the old model or the new one, whole.
+  - Fetches the files of models from a hub, a web server or a folder, proves each with the hash that its source names,
+    and puts each folder in place in one step, so that a reader sees the old model or the new one, whole.
+  - One model after the other is fetched, in their order; a folder that several name is fetched once. Before the first
+    byte, all are looked at, and a disk that is too small for all together is refused.
   - Whatever ends a run, the next one goes on from there and fetches no byte twice.
   - A branch or tag is resolved to its commit once. Where it moves later, the result says so in C(moved_to).
   - Next to the folder lies one that ends in C(.gpuchat) while a run is at work or has left bytes for the next.
   - A transfer over HTTP needs the Python library C(requests), in the host's own Python or in the toolbox; looking at
     what would be fetched does not.
 options:
-  source:
-    description:
-      - Where the model comes from.
-      - V(http) is a plain tree on any web server, made with O(state=export). V(path) is a folder on the host; without
-        O(repo) it is O(dest) itself, which is looked at and left as it is.
-      - V(git) needs git and git-lfs on the host, keeps each byte twice for a while, starts anew after an interruption
-        and cannot predict anything; take it only where nothing else is allowed.
-    type: str
-    choices: [huggingface, modelscope, http, git, path]
-    default: path
-  repo:
-    description: The model's name at the hub, its path below the endpoint, or its folder on the host.
-    type: str
-    default: ''
-  revision:
-    description: Commit, branch or tag; without it the hub's main branch. A commit is never asked for again.
-    type: str
-    default: ''
-  dest:
-    description: The model's folder on the host.
-    type: path
-    required: true
-  endpoint:
-    description:
-      - Addresses to try in this order, by default the hub's own. The first that holds the model is used.
-      - Where it fails on the way, the next that holds the same brings the rest, unless O(verify=never).
+  models:
+    description: The models.
     type: list
-    elements: str
-    default: []
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The model's name, by which messages and results speak of it.
+        type: str
+        required: true
+      source:
+        description:
+          - Where the model comes from.
+          - V(http) is a plain tree on any web server, made with O(state=export). V(path) is a folder on the host;
+            without O(models[].repo) it is O(models[].path) itself, which is looked at and left as it is.
+          - V(git) needs git and git-lfs on the host, keeps each byte twice for a while, starts anew after an
+            interruption and cannot predict anything; take it only where nothing else is allowed.
+        type: str
+        choices: [huggingface, modelscope, http, git, path]
+        default: path
+      repo:
+        description: The model's name at the hub, its path below the endpoint, or its folder on the host.
+        type: str
+        default: ''
+      revision:
+        description: Commit, branch or tag; without it the hub's main branch. A commit is never asked for again.
+        type: str
+        default: ''
+      path:
+        description: The model's folder on the host.
+        type: path
+        required: true
+      endpoints:
+        description:
+          - Addresses to try in this order, by default the hub's own. The first that holds the model is used.
+          - Where it fails on the way, the next that holds the same brings the rest, unless O(verify=never).
+        type: list
+        elements: str
+        default: []
+      include:
+        description:
+          - Shell patterns of the files to bring, whose C(*) crosses folders; one that ends in a slash stands for all
+            below.
+          - Without them everything is fetched but pickled weights (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl)), which
+            can run code when they are loaded, weights of other engines, and second copies of the weights, which vLLM
+            does not read.
+        type: list
+        elements: str
+        default: []
+      exclude:
+        description: Shell patterns of files to leave out, even where O(models[].include) names them.
+        type: list
+        elements: str
+        default: []
+      export:
+        description: Folder on the host for the tree of O(state=export).
+        type: path
   token:
     description: What shows that the model may be read; the variable C(model_token) where it is left out.
     type: str
@@ -57,20 +87,6 @@ options:
       - The token is sent to this scheme, host and port alone, not to other endpoints, and not along a redirect.
     type: str
     default: ''
-  include:
-    description:
-      - Shell patterns of the files to bring, whose C(*) crosses folders; one that ends in a slash stands for all below.
-      - Without them everything is fetched but pickled weights (C(.bin), C(.pt), C(.pth), C(.ckpt), C(.pkl)), which can
-        run code when they are loaded, weights of other engines, and second copies of the weights, which vLLM does not
-        read.
-    type: list
-    elements: str
-    default: []
-  exclude:
-    description: Shell patterns of files to leave out, even where O(include) names them.
-    type: list
-    elements: str
-    default: []
   workers:
     description: Connections at once.
     type: int
@@ -93,7 +109,7 @@ options:
   state:
     description:
       - V(metadata) asks for the listing and the small JSON files, and changes nothing.
-      - V(export) makes a plain tree of O(dest) in O(export), for any web server.
+      - V(export) makes a plain tree of O(models[].path) in O(models[].export), for any web server.
       - V(absent) removes the files that earlier runs fetched, and no others.
     type: str
     choices: [present, metadata, export, absent]
@@ -102,9 +118,6 @@ options:
     description: Follow a branch or tag that has moved.
     type: bool
     default: false
-  export:
-    description: Folder on the host for the tree of O(state=export).
-    type: path
   lock_seconds:
     description: How long to wait for another run that is at work on the same folder.
     type: int
@@ -117,6 +130,11 @@ options:
     description: The virtual environment that holds C(requests) where the host's Python does not.
     type: path
     default: /opt/gpuchat/toolbox
+  finished:
+    description: Set by the action plugin; the results of the models that this task has fetched already.
+    type: list
+    elements: dict
+    default: []
   job:
     description: Set by the action plugin, which shows the progress; the name under which the work goes on.
     type: str
@@ -139,131 +157,155 @@ author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Download a model from Hugging Face, or from a mirror of it
+- name: Download a model from Hugging Face, or from a mirror of it, and another
   gpuchat.stack.gpuchat_model:
-    source: huggingface
-    repo: Qwen/Qwen3-8B
-    dest: /srv/models/qwen3-8b
-    endpoint: ['https://huggingface.co', 'https://hf-mirror.com']
+    models:
+      - name: qwen3-8b
+        source: huggingface
+        repo: Qwen/Qwen3-8B
+        path: /srv/models/qwen3-8b
+        endpoints: ['https://huggingface.co', 'https://hf-mirror.com']
+      - name: bge-m3
+        source: huggingface
+        repo: BAAI/bge-m3
+        path: /srv/models/bge-m3
 
 - name: See what it is before a weight is fetched
   gpuchat.stack.gpuchat_model:
-    source: modelscope
-    repo: Qwen/Qwen3-8B
-    dest: /srv/models/qwen3-8b
+    models: [{name: qwen3-8b, source: modelscope, repo: Qwen/Qwen3-8B, path: /srv/models/qwen3-8b}]
     state: metadata
 
 - name: Make a tree of it for a closed network
   gpuchat.stack.gpuchat_model:
-    dest: /srv/models/qwen3-8b
+    models: [{name: qwen3-8b, path: /srv/models/qwen3-8b, export: /srv/www/models/qwen3-8b}]
     state: export
-    export: /srv/www/models/qwen3-8b
 
 - name: Download it in the closed network
   gpuchat.stack.gpuchat_model:
-    source: http
-    endpoint: ['http://files.example.com/models']
-    repo: qwen3-8b
-    dest: /srv/models/qwen3-8b
+    models:
+      - name: qwen3-8b
+        source: http
+        endpoints: ['http://files.example.com/models']
+        repo: qwen3-8b
+        path: /srv/models/qwen3-8b
 
 - name: Look at a folder that somebody else filled
   gpuchat.stack.gpuchat_model:
-    dest: /srv/models/qwen3-8b
+    models: [{name: qwen3-8b, path: /srv/models/qwen3-8b}]
 """
 
 RETURN = r"""
-commit:
-  description: The commit of the files; empty for a folder without a record.
-  type: str
-  returned: success
-files:
-  description: Files by path, with their size in bytes and SHA-256 (empty where it is not known yet).
-  type: list
-  elements: dict
-  returned: success
-bytes_total:
-  description: Bytes of all files.
-  type: int
-  returned: success
+models:
+  description: Each model, by its name; where a task fails, those that are there.
+  type: dict
+  returned: always
+  contains:
+    commit:
+      description: The commit of the files; empty for a folder without a record.
+      type: str
+      returned: success
+    files:
+      description: Files by path, with their size in bytes and SHA-256 (empty where it is not known yet).
+      type: list
+      elements: dict
+      returned: success
+    bytes_total:
+      description: Bytes of all files.
+      type: int
+      returned: success
+    bytes_to_fetch:
+      description: Bytes that were not there when the run began.
+      type: int
+      returned: success
+    bytes_fetched:
+      description: Bytes that this run fetched.
+      type: int
+      returned: success
+    seconds:
+      description: How long it took.
+      type: float
+      returned: success
+    source_used:
+      description: The endpoint or folder that the files come from.
+      type: str
+      returned: success
+    config:
+      description: The model's config.json.
+      type: dict
+      returned: success
+    data:
+      description: Each small JSON file as data, by path; not the index of the shards, which can be large.
+      type: dict
+      returned: with O(state=metadata), where the source was asked
+    weights_bytes:
+      description: Bytes of weights that the engine reads; second copies of them are not counted.
+      type: int
+      returned: success
+    start_seconds:
+      description: Longest time that an engine may take to start with this model.
+      type: int
+      returned: success
+    moved_to:
+      description: The commit that the branch stands for now, where that is another one.
+      type: str
+      returned: success
+    unknown:
+      description: Files in the folder that are none of ours; they stay.
+      type: list
+      elements: str
+      returned: success
 bytes_to_fetch:
-  description: Bytes that were not there when the run began.
+  description: Bytes of all models that were not there when the run began.
   type: int
   returned: success
 bytes_fetched:
-  description: Bytes that this run fetched.
+  description: Bytes of all models that this run fetched.
   type: int
-  returned: success
-seconds:
-  description: How long it took.
-  type: float
-  returned: success
-source_used:
-  description: The endpoint or folder that the files come from.
-  type: str
-  returned: success
-config:
-  description: The model's config.json.
-  type: dict
-  returned: success
-data:
-  description: Each small JSON file as data, by path; not the index of the shards, which can be large.
-  type: dict
-  returned: with O(state=metadata), where the source was asked
-weights_bytes:
-  description: Bytes of weights that the engine reads; second copies of them are not counted.
-  type: int
-  returned: success
-start_seconds:
-  description: Longest time that an engine may take to start with this model.
-  type: int
-  returned: success
-moved_to:
-  description: The commit that the branch stands for now, where that is another one.
-  type: str
-  returned: success
-unknown:
-  description: Files in the folder that are none of ours; they stay.
-  type: list
-  elements: str
   returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
-from ..module_utils.gpuchat.model import runner
+from ..module_utils.gpuchat.model import several_runner
+
+WORDS = {"type": "list", "elements": "str", "default": []}
+MODEL = {
+    "name": {"type": "str", "required": True},
+    "source": {"type": "str", "choices": ["huggingface", "modelscope", "http", "git", "path"], "default": "path"},
+    "repo": {"type": "str", "default": ""},
+    "revision": {"type": "str", "default": ""},
+    "path": {"type": "path", "required": True},
+    "endpoints": WORDS,
+    "include": WORDS,
+    "exclude": WORDS,
+    "export": {"type": "path"},
+}
 
 
 def main() -> None:
-    sources = ["huggingface", "modelscope", "http", "git", "path"]
     module = AnsibleModule(
         argument_spec={
-            "source": {"type": "str", "choices": sources, "default": "path"},
-            "repo": {"type": "str", "default": ""},
-            "revision": {"type": "str", "default": ""},
-            "dest": {"type": "path", "required": True},
-            "endpoint": {"type": "list", "elements": "str", "default": []},
+            "models": {"type": "list", "elements": "dict", "required": True, "options": MODEL},
             "token": {"type": "str", "default": "", "no_log": True},
             "token_for": {"type": "str", "default": "", "no_log": False},
-            "include": {"type": "list", "elements": "str", "default": []},
-            "exclude": {"type": "list", "elements": "str", "default": []},
             "workers": {"type": "int", "default": 32},
             "connections_per_file": {"type": "int", "default": 8},
             "rate_limit": {"type": "str", "default": ""},
             "verify": {"type": "str", "choices": ["always", "download", "never"], "default": "download"},
             "state": {"type": "str", "choices": ["present", "metadata", "export", "absent"], "default": "present"},
             "update": {"type": "bool", "default": False},
-            "export": {"type": "path"},
             "lock_seconds": {"type": "int", "default": 60},
             "stall_seconds": {"type": "int", "default": 30},
             "toolbox": {"type": "path", "default": "/opt/gpuchat/toolbox"},
+            "finished": {"type": "list", "elements": "dict", "default": []},
             "job": {"type": "str", "default": ""},
             "job_seconds": {"type": "float", "default": 5},
         },
-        required_if=[("state", "export", ["export"])],
         supports_check_mode=True,
     )
-    front.run(module, lambda: runner.ensure(module.params, module.check_mode))
+    names = {"models": [model["name"] for model in module.params["models"]]}
+    front.run(module, lambda: several_runner.ensure(module.params, module.check_mode), invocation=names)
 
 
 if __name__ == "__main__":

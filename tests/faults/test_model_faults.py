@@ -365,7 +365,7 @@ def test_a_run_that_died_between_two_renames_has_the_old_model_brought_back(hub,
 
 def test_a_disk_that_is_mounted_at_the_folder_is_refused(hub, dest, ensure, monkeypatch):
     monkeypatch.setattr(os.path, "ismount", lambda path: path == str(dest))
-    with pytest.raises(Refusal, match="set dest to a folder below it"):
+    with pytest.raises(Refusal, match="set path to a folder below it"):
         ensure()
 
 
@@ -497,7 +497,7 @@ def test_a_disk_without_room_for_a_journal_ends_the_run_and_says_so(hub, root, d
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full)
-        with pytest.raises(Refusal, match=f"the disk of {dest} is full .*free some and run again, or set dest"):
+        with pytest.raises(Refusal, match=f"the disk of {dest} is full .*free some and run again, or set path"):
             ensure()
     assert not dest.exists()
     ensure()

@@ -25,7 +25,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files
 def test_a_folder_of_another_user_is_refused_and_left_as_it_is(hub, dest, ensure, check):
     dest.mkdir(parents=True, mode=0o700)
     os.chown(dest, STRANGER, STRANGER)
-    with pytest.raises(Refusal, match=f"belongs to another user .{STRANGER}.*chown -R 0 {dest}.*or set dest"):
+    with pytest.raises(Refusal, match=f"belongs to another user .{STRANGER}.*chown -R 0 {dest}.*or set path"):
         ensure(check=check)
     assert (dest.stat().st_uid, dest.stat().st_mode & 0o777) == (STRANGER, 0o700)
 
@@ -74,7 +74,7 @@ def test_a_file_system_without_locks_is_told(ensure, monkeypatch, number, job):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(Refusal, match="knows no locks .*mount option flock.* or set dest to another disk"):
+    with pytest.raises(Refusal, match="knows no locks .*mount option flock.* or set path to another disk"):
         ensure(job=job)
 
 
@@ -105,7 +105,7 @@ def test_files_that_are_right_are_read_once_where_another_is_damaged(dest, ensur
 def test_a_circle_of_redirects_is_told_at_once(hub, dest, ensure, monkeypatch):
     monkeypatch.setattr(hub, "sign", lambda repo, sha256, path: f"{hub.url}/{repo}/resolve/main/{path}")
     begin = time.monotonic()
-    with pytest.raises(Refusal, match="redirects more than 8 times; wanted the file; set endpoint"):
+    with pytest.raises(Refusal, match="redirects more than 8 times; wanted the file; set endpoints"):
         ensure()
     assert time.monotonic() - begin < 10
     assert not dest.exists()

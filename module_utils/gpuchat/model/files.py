@@ -225,7 +225,7 @@ def check_lengths(paths: Iterable[str], folder: str, longest: int) -> None:
         if count <= longest and whole <= LONGEST_PATH:
             continue
         found, most = (count, longest) if count > longest else (whole, LONGEST_PATH)
-        whose, shorter = ("", "") if count > longest else (" with its folders", ", or dest to a shorter path")
+        whose, shorter = ("", "") if count > longest else (" with its folders", ", or path to a shorter path")
         pattern = f"{path[: path.index(name) + SHOWN_OF_NAME]}*"
         raise Refusal(
             f"found the file name {name[:SHOWN_OF_NAME]!r} and so on, of {found} bytes{whose}, in the listing; wanted "

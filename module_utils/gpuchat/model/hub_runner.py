@@ -428,7 +428,7 @@ def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile
     while url is not None:
         if url in seen or len(seen) >= PAGES:
             raise Refusal(
-                f"{hub.endpoint} gives a listing without an end; wanted one page after the other; set endpoint"
+                f"{hub.endpoint} gives a listing without an end; wanted one page after the other; set endpoints"
             )
         seen.add(url)
         reply, body = asker.ask(session, url)
@@ -486,7 +486,7 @@ def _small_files(asker: Asker, session: Any, hub: Hub, listing: Listing) -> dict
             continue
         _reply, body = _must(asker, session, hub, hub.file_url(listing.commit, file.path))
         if not verified(file, body):
-            raise Refusal(f"{hub.endpoint} gave other bytes for {file.path} than it lists; set endpoint to another")
+            raise Refusal(f"{hub.endpoint} gave other bytes for {file.path} than it lists; set endpoints to another")
         with contextlib.suppress(ValueError):
             data[file.path] = json.loads(body)
     return data

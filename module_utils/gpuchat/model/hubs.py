@@ -55,7 +55,7 @@ def origin(url: str) -> str:
     match = PLACE.match(url)
     if match is None:
         shown = url.partition("?")[0]  # what follows may be a signature
-        raise Refusal(f"found the address {shown!r}; wanted one such as https://hub.example.com; set endpoint")
+        raise Refusal(f"found the address {shown!r}; wanted one such as https://hub.example.com; set endpoints")
     scheme, host = match[1].lower(), match[2].lower()
     return f"{scheme}://{host}:{int(match[3] or {'http': 80, 'https': 443}[scheme])}"
 
@@ -68,12 +68,12 @@ def endpoints(source: str, given: Sequence[str]) -> tuple[str, ...]:
     """
     tried = [url.rstrip("/") for url in given] or [OFFICIAL[name] for name in OFFICIAL if name == source]
     if not tried:
-        raise Refusal(f"found no endpoint for the source {source}; wanted a web server's address; set endpoint")
+        raise Refusal(f"found no endpoint for the source {source}; wanted a web server's address; set endpoints")
     for url in tried:
         if PLACE.match(url) is None or re.search(r"[?#\s]", url):
             raise Refusal(
                 "found an endpoint that is no plain address; wanted one such as https://hub.example.com, without user, "
-                "password or query; set endpoint and token"
+                "password or query; set endpoints and token"
             )
     return tuple(tried)
 
@@ -179,7 +179,7 @@ def _data(body: bytes, place: str) -> object:
     try:
         return json.loads(body)
     except ValueError:
-        raise Refusal(f"{place} answered with something else than data; wanted a hub; set endpoint") from None
+        raise Refusal(f"{place} answered with something else than data; wanted a hub; set endpoints") from None
 
 
 def read_commit(body: bytes, place: str) -> str:
@@ -191,7 +191,7 @@ def read_commit(body: bytes, place: str) -> str:
     value = _data(body, place)
     commit = str(value.get("sha", "")) if isinstance(value, dict) else ""
     if not COMMIT.fullmatch(commit):
-        raise Refusal(f"{place} named no commit; wanted a hub that speaks as huggingface.co does; set endpoint")
+        raise Refusal(f"{place} named no commit; wanted a hub that speaks as huggingface.co does; set endpoints")
     return commit
 
 
@@ -203,7 +203,7 @@ def read_huggingface_page(body: bytes, place: str) -> list[ModelFile]:
     """
     value = _data(body, place)
     if not isinstance(value, list):
-        raise Refusal(f"{place} gave no list of files; wanted a hub that speaks as huggingface.co does; set endpoint")
+        raise Refusal(f"{place} gave no list of files; wanted a hub that speaks as huggingface.co does; set endpoints")
     try:
         return [_huggingface_file(entry) for entry in value if entry["type"] != "directory"]
     except MALFORMED as error:
@@ -222,7 +222,7 @@ def read_siblings(body: bytes, place: str) -> list[ModelFile]:
         if not siblings or any("size" not in entry for entry in siblings):
             raise Refusal(
                 f"{place} has no listing with sizes, neither as a tree nor as siblings with blobs; wanted a mirror "
-                "that gives one as huggingface.co does; set endpoint to another"
+                "that gives one as huggingface.co does; set endpoints to another"
             )
         return [
             _huggingface_file({**entry, "type": "file", "path": entry["rfilename"], "oid": entry.get("blobId") or ""})
@@ -244,7 +244,7 @@ def _huggingface_file(entry: Mapping[str, Any]) -> ModelFile:
 def _odd_entry(place: str, error: Exception) -> Refusal:
     return Refusal(
         f"{place} lists an entry that cannot be read ({type(error).__name__}: {error}); wanted each file with its path "
-        "and size; set endpoint to another"
+        "and size; set endpoints to another"
     )
 
 
@@ -271,7 +271,7 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
     data = value.get("Data") if isinstance(value, dict) else None
     if not isinstance(data, dict) or value.get("Success") is False:  # type: ignore[attr-defined]
         word = value.get("Message", "") if isinstance(value, dict) else ""
-        raise Refusal(f"{place} gave no list of files: {word or 'no word why'}; set repo, revision and endpoint")
+        raise Refusal(f"{place} gave no list of files: {word or 'no word why'}; set repo, revision and endpoints")
     if "Files" in data and data["Files"] is None:  # with status 200: what this hub says to a name that it does not know
         raise Refusal(f"{place} knows no such revision; wanted a branch, a tag or a commit of it; set revision")
     files, folders, revisions = [], [], set()
@@ -307,7 +307,7 @@ def read_tree(body: bytes, hub: Hub) -> tuple[str, tuple[ModelFile, ...]]:
     manifest = parse_manifest(body)
     if manifest is None:
         raise Refusal(
-            f"{hub.base} holds no {MANIFEST} that can be read; wanted a tree made with the state export; set endpoint "
+            f"{hub.base} holds no {MANIFEST} that can be read; wanted a tree made with the state export; set endpoints "
             "and repo"
         )
     return check_revision(
@@ -380,14 +380,15 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     if code == "RevisionNotFound":
         return f"{at}: it has no revision {hub.revision}; set revision"
     if reply.status == 404:
-        return f"{at}: it does not exist there; set repo, revision and endpoint"
+        return f"{at}: it does not exist there; set repo, revision and endpoints"
     if reply.status == 0:
         cure = connection_hint(reply.error)
         also = f", or {cure}" if cure else ""
         return (
-            f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoint to one, or to a mirror{also}"
+            f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoints to one, or to a "
+            f"mirror{also}"
         )
-    return f"{at}; wanted a hub that answers; try again later, or set endpoint to another"
+    return f"{at}; wanted a hub that answers; try again later, or set endpoints to another"
 
 
 def no_endpoint(words: Iterable[str]) -> Refusal:

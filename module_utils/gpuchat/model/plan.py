@@ -77,12 +77,11 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
     if folder.config is None:
         found = next((word for ending, word in OTHER_KINDS if any(name.endswith(ending) for name in folder.sizes)), "")
         raise Refusal(
-            f"{path} holds no readable config.json{found}; wanted a model as Hugging Face lays it out; set "
-            "gpuchat_model.path"
+            f"{path} holds no readable config.json{found}; wanted a model as Hugging Face lays it out; set path"
         )
     if not folder.weights_bytes:
         endings = ", ".join(WEIGHT_ENDINGS)
-        raise Refusal(f"{path} holds no weights ({endings}); is the download complete? set gpuchat_model.path")
+        raise Refusal(f"{path} holds no weights ({endings}); is the download complete? set path")
     if folder.unreadable:
         raise Refusal(
             f"{path} holds files that only their owner may read ({', '.join(folder.unreadable[:3])}); "
@@ -91,7 +90,7 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
     if folder.outside:
         raise Refusal(
             f"{path} holds links that lead out of it ({', '.join(folder.outside[:3])}); wanted the files themselves; "
-            f"copy the folder with `cp -rL` and set gpuchat_model.path to the copy"
+            f"copy the folder with `cp -rL` and set path to the copy"
         )
     return folder
 
@@ -266,5 +265,5 @@ def check_space(needed: int, free: int, place: str) -> None:
     if needed > 0 and needed + SPARE_BYTES > free:
         raise Refusal(
             f"found {human(free)} free where {place} lies; wanted {human(needed)} for the files still missing and "
-            f"{human(SPARE_BYTES)} to spare; free some, or set dest to a larger disk"
+            f"{human(SPARE_BYTES)} to spare; free some, or set path to a larger disk"
         )

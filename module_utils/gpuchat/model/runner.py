@@ -98,7 +98,7 @@ def _plain_words(dest: str) -> Iterator[None]:
         if error.errno in FULL and not error.filename:  # else the file says which disk
             raise disk_full(error, dest) from error
         where = f" at {error.filename}" if error.filename else ""
-        raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set dest") from error
+        raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set path") from error
 
 
 # What is on the host.
@@ -175,6 +175,18 @@ def wanted_of(params: Params) -> Wanted:
     )
 
 
+def is_settled(params: Params) -> bool:
+    """Whether a model is there as far as the host alone can know; somebody's own folder is only looked at."""
+    wanted, store = wanted_of(params), Store(str(params["dest"]))
+    if wanted.source == "path" and os.path.realpath(wanted.repo or wanted.dest) == store.dest:
+        return True
+    return _is_there(wanted, LocalState.read(store, "download"), params)
+
+
+def _is_there(wanted: Wanted, here: LocalState, params: Params) -> bool:
+    return here.holds(wanted) and (COMMIT.fullmatch(wanted.revision) is not None or not params["update"])
+
+
 # The states.
 
 
@@ -190,7 +202,7 @@ def _present(params: Params, check: bool) -> Result:
         with store.locked(float(params["lock_seconds"])):
             store.recover()
     here = LocalState.read(store, str(params["verify"]))
-    if here.holds(wanted) and (COMMIT.fullmatch(wanted.revision) or not params["update"]):
+    if _is_there(wanted, here, params):
         if not (check or metadata):
             _tidy(store)
         return _settled(wanted, store, here, _moved_to(wanted, here, params))

@@ -335,7 +335,7 @@ class GitSource:
             )
         output = host.run(["git", *words], GIT_SECONDS, self._environment())
         if output.rc != 0:
-            raise Refusal(f"git cannot read {self._url}: {output.text}; set endpoint, repo, revision and token")
+            raise Refusal(f"git cannot read {self._url}: {output.text}; set endpoints, repo, revision and token")
         return output.stdout
 
     def _commit(self) -> str:

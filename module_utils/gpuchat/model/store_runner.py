@@ -190,19 +190,19 @@ class Store:
             Refusal: it is no folder, or a disk of its own.
         """
         if os.path.lexists(self.dest) and not os.path.isdir(self.dest):
-            raise Refusal(f"{self.dest} is no folder; wanted a folder or nothing there; set dest")
+            raise Refusal(f"{self.dest} is no folder; wanted a folder or nothing there; set path")
         if os.path.lexists(self.dest):
             found, around = os.stat(self.dest), os.stat(os.path.dirname(self.dest))
             # As for our own folder: on a network's disk we may be the owner of the folder around it.
             if found.st_uid not in (os.geteuid(), around.st_uid):
                 raise Refusal(
                     f"found {self.dest}, which belongs to another user ({found.st_uid}); wanted a folder of our own, "
-                    f"for it is replaced as one; run `chown -R {os.geteuid()} {self.dest}` if it may be, or set dest "
+                    f"for it is replaced as one; run `chown -R {os.geteuid()} {self.dest}` if it may be, or set path "
                     "to another"
                 )
         if os.path.ismount(self.dest):
             raise Refusal(
-                f"{self.dest} is where a disk is mounted, which no rename can replace; set dest to a folder below it"
+                f"{self.dest} is where a disk is mounted, which no rename can replace; set path to a folder below it"
             )
 
     def check_names(self, paths: Iterable[str]) -> None:
@@ -325,7 +325,7 @@ def disk_full(error: OSError, dest: str, missing: str = "more room") -> Refusal:
     """Return what to say of a disk that takes no more."""
     return Refusal(
         f"the disk of {dest} is full ({os.strerror(error.errno or 0)}); wanted {missing}; what is there stays: free "
-        "some and run again, or set dest to a larger disk"
+        "some and run again, or set path to a larger disk"
     )
 
 
@@ -343,7 +343,7 @@ def make_own_folder(path: str) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in trusted:
         raise Refusal(
             f"found {path}, a link or made by another user ({found.st_uid}); wanted a folder of our own; remove it, or "
-            "set dest to a place that others cannot write beside"
+            "set path to a place that others cannot write beside"
         )
 
 
@@ -381,7 +381,7 @@ def take_lock(handle: int, flags: int, place: str) -> None:
             raise
         raise Refusal(
             f"the file system of {place} knows no locks ({os.strerror(error.errno or 0)}), as Lustre without its mount "
-            "option flock; wanted them, so that two runs do not write at once; mount it with that option, or set dest "
+            "option flock; wanted them, so that two runs do not write at once; mount it with that option, or set path "
             "to another disk"
         ) from None
 

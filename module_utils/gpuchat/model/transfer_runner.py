@@ -461,7 +461,7 @@ class Transfer:
             cure = connection_hint(word)
             raise ServerRefusal(
                 f"{part.file.path} does not arrive: {part.attempts} requests to {_asked(part)} delivered nothing "
-                f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoint "
+                f"new, the last with {word}; what is there stays, so run again when the hub answers, or set endpoints "
                 f"to another{cure and f', or {cure}'}"
             )
         part.put_off = time.monotonic()
@@ -499,7 +499,7 @@ class Transfer:
                 continue
             return self._odd(errand, verdict, url), transfer.retry_after(answered, time.time())
         raise ServerRefusal(
-            f"{part.file.path}: {_asked(part)} redirects more than {HOPS} times; wanted the file; set endpoint to "
+            f"{part.file.path}: {_asked(part)} redirects more than {HOPS} times; wanted the file; set endpoints to "
             "another"
         )
 
@@ -510,7 +510,7 @@ class Transfer:
             self._asker.may_see(url)
         except (ValueError, Refusal):
             raise ServerRefusal(
-                f"{part.file.path}: {_shown(part.url)} redirects to no web address; set endpoint to another"
+                f"{part.file.path}: {_shown(part.url)} redirects to no web address; set endpoints to another"
             ) from None
         return url
 
@@ -525,7 +525,7 @@ class Transfer:
                     raise ServerRefusal(
                         f"{part.file.path} does not arrive: requests to {_asked(part)} delivered nothing new, each new "
                         f"address with {verdict.word}; wanted the file's content from there; let this host reach "
-                        f"{origin(url)} too (a firewall or a proxy may forbid it), or set endpoint to another"
+                        f"{origin(url)} too (a firewall or a proxy may forbid it), or set endpoints to another"
                     )
             if verdict.kind == "whole":
                 # Asked once more, for a range may be ignored by chance; then one connection brings the file, reads
@@ -537,7 +537,7 @@ class Transfer:
             if verdict.kind == "refused":
                 if part.again or verdict.size < 0:
                     found = f"{verdict.size} bytes" if verdict.size >= 0 else verdict.word
-                    hint = "set revision to a commit if the repository is changing, or set endpoint to another"
+                    hint = "set revision to a commit if the repository is changing, or set endpoints to another"
                     if verdict.status in (401, 403):
                         hint = "accept the model's licence at the hub, and set token to one that may read it"
                         if self._asker.token and not self._asker.may_see(part.url):
@@ -671,7 +671,7 @@ class Transfer:
             if part.again:
                 raise ServerRefusal(
                     f"{part.file.path} is not what the source says, twice over: found {found}, wanted "
-                    f"{part.file.identity()}; nothing was published; set endpoint to another, or report it to the hub"
+                    f"{part.file.identity()}; nothing was published; set endpoints to another, or report it to the hub"
                 )
             part.again = True
             self._work.notify_all()

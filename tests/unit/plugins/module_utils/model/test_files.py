@@ -235,7 +235,7 @@ def test_shards_that_are_not_those_of_their_index_are_refused(index, word):
             r"'a{40}' and so on, of 256 bytes, in the listing; wanted 255 at most.* set exclude to \['a{40}\*'\]",
         ),
         ("f/" + "\u00e9" * 128, "of 256 bytes"),
-        ("/".join(["d" * 200] * 21), "of 423. bytes with its folders.*or dest to a shorter path"),
+        ("/".join(["d" * 200] * 21), "of 423. bytes with its folders.*or path to a shorter path"),
     ],
 )
 def test_a_name_that_the_disk_cannot_take_is_refused(path, word):

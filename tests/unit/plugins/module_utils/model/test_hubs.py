@@ -96,7 +96,7 @@ def test_a_token_is_for_a_scheme_a_host_and_a_port(url, place):
     ],
 )
 def test_what_is_no_address_has_no_origin(url):
-    with pytest.raises(Refusal, match="set endpoint"):
+    with pytest.raises(Refusal, match="set endpoints"):
         origin(url)
 
 
@@ -114,7 +114,7 @@ def test_endpoints_are_tried_in_their_order(source, given_ones, tried):
 
 @pytest.mark.parametrize("given_ones", [[], ["https://u:p@hub"], ["hub"], ["https://hub?x=1"], ["https://hub", ""]])
 def test_an_endpoint_that_is_none_is_refused_without_its_password(given_ones):
-    with pytest.raises(Refusal, match="set endpoint") as refused:
+    with pytest.raises(Refusal, match="set endpoints") as refused:
         endpoints("http", given_ones)
     assert "u:p" not in str(refused.value)
 
@@ -176,7 +176,7 @@ def test_a_commit_is_read():
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", body({"sha": "main"}), body({})])
 def test_an_answer_without_a_commit_is_refused(answer):
-    with pytest.raises(Refusal, match="set endpoint"):
+    with pytest.raises(Refusal, match="set endpoints"):
         read_commit(answer, "h")
 
 
@@ -316,7 +316,7 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
         (Reply(403, {}), "t", False, "set token_for to this endpoint"),
         (Reply(401, {}), "t", True, "although a token was shown"),
         (Reply(404, {"x-error-code": "RevisionNotFound"}), "", False, "it has no revision refs/pr/1; set revision"),
-        (Reply(404, {}), "", False, "it does not exist there; set repo, revision and endpoint"),
+        (Reply(404, {}), "", False, "it does not exist there; set repo, revision and endpoints"),
         (Reply(0, {}, "refused"), "", False, "cannot be reached (refused)"),
         (Reply(503, {"x-error-message": "busy"}), "", False, "503 (busy)"),
     ],

@@ -57,24 +57,24 @@ def test_the_time_to_start_is_estimated_from_the_weights(sizes, weights, seconds
         ),
         pytest.param(
             Folder("/m", WHOLE, None),
-            "/m holds no readable config.json; wanted a model as Hugging Face lays it out; set gpuchat_model.path",
+            "/m holds no readable config.json; wanted a model as Hugging Face lays it out; set path",
             id="no config.json",
         ),
         pytest.param(
             Folder("/m", {"adapter_config.json": 9, "adapter_model.safetensors": 9}, None),
             "/m holds no readable config.json, but an adapter, which goes on top of the model that its "
-            "adapter_config.json names; wanted a model as Hugging Face lays it out; set gpuchat_model.path",
+            "adapter_config.json names; wanted a model as Hugging Face lays it out; set path",
             id="an adapter",
         ),
         pytest.param(
             Folder("/m", {"q4.gguf": 9}, None),
             "/m holds no readable config.json, but GGUF weights, which were made from a model in another layout; "
-            "wanted a model as Hugging Face lays it out; set gpuchat_model.path",
+            "wanted a model as Hugging Face lays it out; set path",
             id="GGUF",
         ),
         pytest.param(
             Folder("/m", {"config.json": 700}, {"a": 1}),
-            "/m holds no weights (.safetensors, .bin, .pt, .gguf); is the download complete? set gpuchat_model.path",
+            "/m holds no weights (.safetensors, .bin, .pt, .gguf); is the download complete? set path",
             id="no weights",
         ),
         pytest.param(
