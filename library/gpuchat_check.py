@@ -10,7 +10,8 @@ module: gpuchat_check
 short_description: Check one OpenAI-compatible endpoint
 version_added: 0.1.0
 description:
-  - Asks for the list of models, a completion, a stream and a tool call, and fails naming each answer that is not right.
+  - Asks for the list of models, and for what the model is there for - a completion, a stream and a tool call, or a
+    vector, or scores - and fails naming each answer that is not right.
 options:
   url:
     description: Base address, which ends in C(/v1).
@@ -20,6 +21,11 @@ options:
     description: The name under which the model is served.
     type: str
     required: true
+  task:
+    description: What the model is there for; of V(transcribe) the list of models alone is asked for.
+    type: str
+    choices: [chat, embed, rerank, transcribe]
+    default: chat
   api_key_file:
     description: A file with the key, where one is asked for.
     type: path
@@ -88,6 +94,7 @@ def main() -> None:
         argument_spec={
             "url": {"type": "str", "required": True},
             "model": {"type": "str", "required": True},
+            "task": {"type": "str", "choices": ["chat", "embed", "rerank", "transcribe"], "default": "chat"},
             "api_key_file": {"type": "path", "no_log": False},
             "question": {"type": "str", "default": "hello"},
             "answer": {"type": "str", "default": ""},

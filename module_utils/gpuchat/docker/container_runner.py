@@ -26,18 +26,28 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Unhealthy: the container does not come up.
     """
     if params["state"] == "absent":
-        return merged(_service(params, "", check), _files(params, [], check))
+        service = service_runner.ensure(service_of(params, ""), check)
+        return merged(service, ensure_files(params, [], check))
     image = images_runner.ensure({**params, "name": params["image"]}, check)
     network = network_runner.ensure(_network(params), check)
-    own = [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, str(image["reference"]))]
-    files = _files(params, own, check)
-    service = _service(params, f"{files['digest']} {params['digest']}".strip(), check)
+    files = ensure_files(params, files_of(params, str(image["reference"])), check)
+    service = service_runner.ensure(service_of(params, digest_of(params, files)), check)
     return {**merged(image, network, files, service), "started": service["changed"]}
 
 
 def _network(params: Mapping[str, Any]) -> Network:
     given = params["network"] or {}
     return Network(**{name: str(value) for name, value in given.items() if value is not None})
+
+
+def files_of(params: Mapping[str, Any], reference: str) -> list[Mapping[str, object]]:
+    """Return a container's files, with the project or unit that runs an image by its digest."""
+    return [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, reference)]
+
+
+def digest_of(params: Mapping[str, Any], files: Mapping[str, object]) -> str:
+    """Return what a container is started with, in one word: another is a new start."""
+    return f"{files['digest']} {params['digest']}".strip()
 
 
 def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
@@ -62,23 +72,28 @@ def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
     return {"dest": unit_path(container.name), "content": systemd_unit(container)}
 
 
-def _files(params: Mapping[str, Any], files: Iterable[Mapping[str, object]], check: bool) -> dict[str, Any]:
+def set_of(params: Mapping[str, Any], files: Iterable[Mapping[str, object]]) -> dict[str, Any]:
+    """Return a container's file set, as its runner takes it."""
     validate = {
         "compose": ["docker", "compose", "--file", f"{{staged}}{compose_path(params['folder'])}", "config", "--quiet"],
         "systemd": ["systemd-analyze", "verify", f"{{staged}}{unit_path(params['name'])}"],
     }
-    given = {
+    return {
         "name": params["name"],
         "state": params["state"],
         "files": [{**files_runner.USUAL, **entry} for entry in files],
         "validate": validate[params["supervisor"]],
         "validate_requires": ["docker"],
     }
-    return files_runner.ensure(given, check)
 
 
-def _service(params: Mapping[str, Any], digest: str, check: bool) -> dict[str, Any]:
-    given = {
+def ensure_files(params: Mapping[str, Any], files: Iterable[Mapping[str, object]], check: bool) -> dict[str, Any]:
+    return files_runner.ensure(set_of(params, files), check)
+
+
+def service_of(params: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """Return a container's service, as its runner takes it."""
+    return {
         "name": params["name"],
         "supervisor": params["supervisor"],
         "compose_file": compose_path(params["folder"]),
@@ -88,4 +103,3 @@ def _service(params: Mapping[str, Any], digest: str, check: bool) -> dict[str, A
         "adopt": False,
         "health": params["health"],
     }
-    return service_runner.ensure(given, check)

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks one OpenAI-compatible endpoint for models, a completion, a stream and a tool call."""
+"""Asks one OpenAI-compatible endpoint for models and for what its model is there for: answers, vectors, scores."""
 
 from __future__ import annotations
 
@@ -26,20 +26,39 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         raise Refusal(f"found the address {url}; wanted one that ends in /v1; set url")
     if check:
         return {"changed": False, "not_predicted": [f"the answers of {url}: check mode asks nothing"]}
-    checks: dict[str, Callable[[], str | None]] = {
-        "models": lambda: _models(params),
-        "completion": lambda: _completion(params),
-    }
-    if params["stream"]:
-        checks["stream"] = lambda: _stream(params)
-    if params["tool_call"]:
-        checks["tool_call"] = lambda: _tool_call(params)
+    checks = {"models": lambda: _models(params), **_checks_of_its_task(params)}
     failures = {name: word for name, ask in checks.items() if (word := ask()) is not None}
     result: dict[str, object] = {"changed": False, "checked": list(checks), "failures": failures}
     if failures:
         words = "; ".join(f"{name}: {word}" for name, word in failures.items())
         raise Unhealthy(f"{url} does not answer as wanted: {words}", **result)
     return result
+
+
+def _checks_of_its_task(params: Mapping[str, object]) -> dict[str, Callable[[], str | None]]:
+    task = params.get("task") or "chat"
+    if task == "embed":
+        return {"embedding": lambda: _embedding(params)}
+    if task == "rerank":
+        return {"rerank": lambda: _rerank(params)}
+    if task == "transcribe":  # what it is to write down would have to be sent to it
+        return {}
+    checks: dict[str, Callable[[], str | None]] = {"completion": lambda: _completion(params)}
+    if params["stream"]:
+        checks["stream"] = lambda: _stream(params)
+    if params["tool_call"]:
+        checks["tool_call"] = lambda: _tool_call(params)
+    return checks
+
+
+def _embedding(params: Mapping[str, object]) -> str | None:
+    answer = _post(params, openai_api.embedding(str(params["model"]), str(params["question"])), "embeddings")
+    return _refused(answer) or openai_api.judge_embedding(answer.json())
+
+
+def _rerank(params: Mapping[str, object]) -> str | None:
+    answer = _post(params, openai_api.rerank(str(params["model"]), str(params["question"])), "rerank")
+    return _refused(answer) or openai_api.judge_rerank(answer.json())
 
 
 def _models(params: Mapping[str, object]) -> str | None:
@@ -77,8 +96,8 @@ def _one_stream(params: Mapping[str, object]) -> str | None:
         return f"the stream failed: {error}"
 
 
-def _post(params: Mapping[str, object], body: Mapping[str, object]) -> host.Response:
-    url = f"{params['url']}/chat/completions"
+def _post(params: Mapping[str, object], body: Mapping[str, object], path: str = "chat/completions") -> host.Response:
+    url = f"{params['url']}/{path}"
     return host.http(url, "POST", _headers(params), json.dumps(body).encode(), _timeout(params), direct=True)
 
 

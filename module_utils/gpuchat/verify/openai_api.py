@@ -3,7 +3,8 @@
 """What an OpenAI-compatible endpoint is asked, and whether its answers are right.
 
 Each judge returns None for a right answer, else one sentence on what was found and what was wanted.
-Source of the shapes: OpenAI's API reference for models and chat completions, as vLLM serves them.
+Source of the shapes: OpenAI's API reference for models, chat completions and embeddings, as vLLM serves them; and of
+vLLM's own documentation for ``/v1/rerank``, which has the form of Jina's and Cohere's.
 """
 
 from __future__ import annotations
@@ -55,6 +56,16 @@ def chat(model: str, question: str, *, stream: bool = False, tool: bool = False,
     return body
 
 
+def embedding(model: str, text: str) -> Json:
+    """Return the body of a request for a text's vector."""
+    return {"model": model, "input": text}
+
+
+def rerank(model: str, question: str) -> Json:
+    """Return the body of a request that puts documents in order."""
+    return {"model": model, "query": question, "documents": [question, "something else"]}
+
+
 def judge_models(answer: object, model: str) -> str | None:
     """Judge the answer to ``GET /v1/models``."""
     data = answer.get("data") if isinstance(answer, dict) else None
@@ -73,6 +84,21 @@ def judge_completion(answer: object, expected: str = "") -> str | None:
         return f"found no text in {_short(answer)}, wanted {expected or 'an answer'!r}"
     if expected and text.strip() != expected.strip():
         return f"found the answer {text!r}, wanted {expected!r}"
+    return None
+
+
+def judge_embedding(answer: object) -> str | None:
+    """Judge the answer to ``POST /v1/embeddings``."""
+    vector = _first(answer, "data").get("embedding")
+    if not isinstance(vector, list) or not vector or not all(_is_number(one) for one in vector):
+        return f"found {_short(answer)}, wanted a vector of numbers"
+    return None
+
+
+def judge_rerank(answer: object) -> str | None:
+    """Judge the answer to ``POST /v1/rerank``."""
+    if not _is_number(_first(answer, "results").get("relevance_score")):
+        return f"found {_short(answer)}, wanted a score for each document"
     return None
 
 
@@ -136,6 +162,16 @@ def _delta(data: str, key: str) -> str:
     except (ValueError, KeyError, IndexError, TypeError):
         return ""
     return delta if isinstance(delta, str) else ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _first(answer: object, key: str) -> Mapping[str, object]:
+    entries = answer.get(key) if isinstance(answer, dict) else None
+    first = entries[0] if isinstance(entries, list) and entries else None
+    return first if isinstance(first, dict) else {}
 
 
 def _message(answer: object) -> Mapping[str, object]:

@@ -19,6 +19,9 @@ class Engine:
         self.pause = 0.02
         server.routes["GET", "/v1/models"] = self.models
         server.routes["POST", "/v1/chat/completions"] = self.complete
+        vector, scores = {"data": [{"embedding": [0.5, -1, 2]}]}, {"results": [{"index": 0, "relevance_score": 0.9}]}
+        server.routes["POST", "/v1/embeddings"] = lambda asked: self.say(asked, "embedding", vector)
+        server.routes["POST", "/v1/rerank"] = lambda asked: self.say(asked, "rerank", scores)
 
     def models(self, asked):
         self.say(asked, "models", {"object": "list", "data": [{"id": "qwen"}]})
@@ -87,8 +90,28 @@ def test_only_what_is_wanted_is_asked(server, engine):
 
 
 @pytest.mark.parametrize(
+    ("task", "checked"),
+    [("embed", ["models", "embedding"]), ("rerank", ["models", "rerank"]), ("transcribe", ["models"])],
+)
+def test_a_model_is_asked_for_what_it_is_there_for(server, engine, task, checked):
+    assert asked(params(server, task=task)) == {"changed": False, "checked": checked, "failures": {}}
+
+
+@pytest.mark.parametrize(
     ("spoilt", "options", "failures"),
     [
+        pytest.param(
+            {"embedding": {"data": [{"embedding": "AAAA"}]}},
+            {"task": "embed"},
+            {"embedding": 'found {"data": [{"embedding": "AAAA"}]}, wanted a vector of numbers'},
+            id="no vector",
+        ),
+        pytest.param(
+            {"rerank": {"results": []}},
+            {"task": "rerank"},
+            {"rerank": 'found {"results": []}, wanted a score for each document'},
+            id="no scores",
+        ),
         pytest.param(
             {"models": {"object": "list", "data": [{"id": "other"}]}},
             {},
