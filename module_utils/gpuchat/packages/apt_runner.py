@@ -95,6 +95,16 @@ def remove(names: Sequence[str]) -> None:
     _apt_get(["remove", *names], timeout=1800)
 
 
+def purge(names: Sequence[str]) -> None:
+    """Remove packages with their configuration, or the configuration of those that are removed already."""
+    _apt_get(["purge", *names], timeout=1800)
+
+
+def chosen_since() -> set[str]:
+    """Return what apt takes for asked for by name."""
+    return set(host.run(["apt-mark", "showmanual"]).stdout.split())
+
+
 def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     """Refresh apt's lists, and return packages, each ``name`` or ``name=version``, with the versions that there are.
 

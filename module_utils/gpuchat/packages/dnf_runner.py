@@ -56,6 +56,16 @@ def remove(names: Sequence[str]) -> None:
     host.must([*DNF, "--noautoremove", "remove", *names], timeout=1800)
 
 
+def purge(names: Sequence[str]) -> None:
+    """Remove packages; rpm knows no other removal, and keeps what somebody has changed under another name."""
+    remove(names)
+
+
+def chosen_since() -> set[str]:
+    """Return nothing: what dnf keeps of its reasons is not asked for here."""
+    return set()
+
+
 def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     """Refresh dnf's metadata, and return packages, each ``name`` or ``name=version``, as dnf writes them.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
@@ -82,6 +82,62 @@ class Act:
 
     act: str
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What runs have done to a host's packages for a role, as it is kept there.
+
+    Attributes:
+        held: packages that they hold.
+        installed: packages that were not there before, with those that came along.
+        asked: those of them that a role names.
+        masked: units that were not masked before.
+        made_way: somebody else's packages that were removed, as ``name=version``.
+        users: accounts that came with the packages.
+        groups: groups that came with them.
+    """
+
+    held: tuple[str, ...] = ()
+    installed: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
+    made_way: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, kept: Mapping[str, object]) -> Ours:
+        """Read what is kept; what is not named there is empty."""
+        lists = {one.name: kept.get(one.name) for one in fields(cls)}
+        return cls(**{name: tuple(map(str, found)) for name, found in lists.items() if isinstance(found, list)})
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is to be kept."""
+        return {name: list(found) for name, found in asdict(self).items() if found}
+
+    def more(self, **names: Collection[str]) -> Ours:
+        """Return it with further names."""
+        return replace(self, **{key: tuple(sorted({*getattr(self, key), *new})) for key, new in names.items()})
+
+    def less(self, **names: Collection[str]) -> Ours:
+        """Return it without some names."""
+        return replace(
+            self, **{key: tuple(o for o in getattr(self, key) if o not in old) for key, old in names.items()}
+        )
+
+
+def leaving(
+    ours: Collection[str], taken_along: Mapping[str, Collection[str]]
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return which packages of ours can go, and for each other one the packages that need it.
+
+    Args:
+        ours: packages that are there because of us.
+        taken_along: for each of them, what would go with it.
+    """
+    needed = {name: tuple(sorted(set(taken_along.get(name, ())) - set(ours))) for name in sorted(ours)}
+    return tuple(name for name, by in needed.items() if not by), {name: by for name, by in needed.items() if by}
 
 
 def packages_for(

@@ -21,6 +21,7 @@ from .plan import (
     HINTS,
     Act,
     InstalledPackage,
+    Ours,
     Repository,
     WantedPackage,
     check_key,
@@ -33,6 +34,7 @@ from .plan import (
 
 SYSTEMD_UNITS = "/etc/systemd/system"
 KERNELS = "/lib/modules"
+USERS, GROUPS = "/etc/passwd", "/etc/group"
 PROGRAMS = {"apt": "apt-get", "dnf": "dnf"}
 
 
@@ -67,6 +69,12 @@ class System(Protocol):
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove packages."""
+
+    def purge(self, names: Sequence[str]) -> None:
+        """Remove packages with their configuration."""
+
+    def chosen_since(self) -> set[str]:
+        """Return the packages that somebody has asked for by name, as far as the system keeps that."""
 
     def choose(self, names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
         """Return the packages with their exact versions."""
@@ -248,24 +256,77 @@ def _holds_path(name: str) -> str:
 
 
 def _own_holds(name: str) -> tuple[str, ...]:
-    held = host.read_json(_holds_path(name)).get("held")
-    return tuple(map(str, held)) if isinstance(held, list) else ()
+    return read_record(name).held
+
+
+def read_record(name: str) -> Ours:
+    """Return what runs have done to this host's packages for a role."""
+    return Ours.read(host.read_json(_holds_path(name)))
+
+
+def write_record(name: str, ours: Ours) -> None:
+    """Keep it."""
+    if ours != read_record(name):
+        host.write_json(_holds_path(name), ours.as_json())
+
+
+def forget_record(name: str) -> None:
+    """Keep nothing of a role's packages any more."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_holds_path(name))
+
+
+def record_names() -> list[str]:
+    """Return the roles whose packages runs have recorded."""
+    try:
+        found = os.listdir(os.path.dirname(_holds_path("x")))
+    except FileNotFoundError:
+        return []
+    return sorted(name[: -len(".json")] for name in found if name.endswith(".json"))
+
+
+def _accounts(path: str) -> set[str]:
+    state = host.file_state(path)
+    return {line.partition(":")[0] for line in ((state and state.content) or b"").decode(errors="replace").splitlines()}
 
 
 def _apply(acts: Sequence[Act], system: System, name: str, hints: Mapping[str, str]) -> None:
     # What is to come is looked for before anything goes.
     chosen = [name for act in acts if act.act == "install" for name in system.choose(act.names, hints)]
-    own = set(_own_holds(name))
     for act in acts:
         if act.act == "mask":
+            write_record(name, read_record(name).more(masked=act.names))
             host.must(["systemctl", "mask", *act.names])
         elif act.act == "remove":
-            system.remove(act.names)
+            _remove(system, name, act.names)
         elif act.act == "install":
-            system.install(chosen)
+            _install(system, name, [one.partition("=")[0] for one in act.names], chosen)
         elif act.act == "hold":  # recorded first: a run may die in between, and a hold of ours must be known as ours
-            host.write_json(_holds_path(name), {"held": sorted(own | set(act.names))})
+            write_record(name, read_record(name).more(held=act.names))
             system.hold(act.names)
         elif act.act == "unhold":
             system.unhold(act.names)
-            host.write_json(_holds_path(name), {"held": sorted(own - set(act.names))})
+            write_record(name, read_record(name).less(held=act.names))
+
+
+def _install(system: System, name: str, wanted: Sequence[str], chosen: Sequence[str]) -> None:
+    """Install packages, and keep which of them, and of those that came along, were not there before."""
+    before, users, groups = set(system.installed()), _accounts(USERS), _accounts(GROUPS)
+    new = [one for one in wanted if one not in before]
+    write_record(name, read_record(name).more(installed=new, asked=new))
+    system.install(chosen)
+    came = {"installed": set(system.installed()) - before}
+    accounts = {"users": _accounts(USERS) - users, "groups": _accounts(GROUPS) - groups}
+    write_record(name, read_record(name).more(**came, **accounts))
+
+
+def _remove(system: System, name: str, names: Sequence[str]) -> None:
+    """Remove packages, and keep which of them somebody else had installed."""
+    there = system.installed()
+    roles = sorted({name, *record_names()})
+    ours = {one for role in roles for one in read_record(role).installed}
+    theirs = [f"{one}={there[one].version}" for one in names if one in there and one not in ours]
+    write_record(name, read_record(name).more(made_way=theirs))
+    system.remove(names)
+    for role in roles:
+        write_record(role, read_record(role).less(installed=names, asked=names))

@@ -8,10 +8,11 @@ manifest, and the next run finishes the set.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.change import Difference, Plan
@@ -59,7 +60,10 @@ class Write:
 
 @dataclass(frozen=True)
 class Remove:
-    """Remove a file that the set no longer holds, or a folder of the set that has become empty."""
+    """Remove a file that the set no longer holds, or a folder of the set that has become empty.
+
+    Where the set had replaced somebody's file, that one comes back.
+    """
 
     path: str
 
@@ -69,6 +73,55 @@ class Record:
     """Write the manifest: always the last step. ``manifest`` None removes it."""
 
     manifest: dict[str, object] | None
+
+
+@dataclass(frozen=True)
+class Former:
+    """What was at a path before a set first put something there.
+
+    Attributes:
+        there: whether there was anything.
+        content: a file's bytes; None for a folder.
+        link: what a link led to; empty where it was none.
+    """
+
+    there: bool = False
+    content: bytes | None = None
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    link: str = ""
+
+    @classmethod
+    def of(cls, state: FileState | None, link: str = "") -> Former:
+        """Return what is at a path now."""
+        if link:
+            return cls(True, link=link)
+        return cls() if state is None else cls(True, state.content, state.mode, state.uid, state.gid)
+
+    def as_json(self) -> dict[str, object] | None:
+        """Return it as it is kept; None for nothing."""
+        if not self.there:
+            return None
+        if self.link:
+            return {"link": self.link}
+        content = None if self.content is None else base64.b64encode(self.content).decode()
+        return {"content": content, "mode": f"{self.mode:04o}", "uid": self.uid, "gid": self.gid}
+
+    @classmethod
+    def read(cls, kept: object) -> Former:
+        """Return what was kept."""
+        if not isinstance(kept, dict):
+            return cls()
+        if kept.get("link"):
+            return cls(True, link=str(kept["link"]))
+        text = kept.get("content")
+        content = None if text is None else base64.b64decode(str(text))
+        return cls(True, content, int(str(kept["mode"]), 8), int(str(kept["uid"])), int(str(kept["gid"])))
+
+    @property
+    def is_folder(self) -> bool:
+        return self.there and self.content is None and not self.link
 
 
 def manifest_of(files: Sequence[WantedFile], before: Mapping[str, object] | None = None) -> dict[str, object]:
@@ -125,6 +178,7 @@ def plan_files(
     current: Mapping[str, FileState | None],
     manifest: Mapping[str, object],
     partial: bool = False,
+    former: Mapping[str, Former] | None = None,
 ) -> Plan:
     """Compare a wanted set with the host.
 
@@ -133,6 +187,7 @@ def plan_files(
         partial: it is a part of the set; the rest of it stays as it is.
         current: the state of each wanted path and of each path in the manifest.
         manifest: what the last run recorded, or an empty mapping.
+        former: what was there before the set, by path; nothing where a path is not named.
 
     Raises:
         Refusal: a path is wanted twice, is not absolute, or is a folder where a file is wanted (or the reverse).
@@ -142,13 +197,15 @@ def plan_files(
     writes = [file for file in placed if not file.matches(current.get(file.path))]
     kept = {file.path for file in wanted}
     others = () if partial else owned_paths(manifest)
-    removals = [path for path in others if path not in kept and current.get(path) is not None]
+    before = former or {}
+    gone = [path for path in others if path not in kept and current.get(path) is not None]
+    removals = [path for path in gone if not before.get(path, Former()).is_folder]
     record = manifest_of(wanted, manifest if partial else None) if wanted else None
     actions: list[object] = [*map(Write, writes), *map(Remove, removals)]
     if (record or {}) != dict(manifest):
         actions.append(Record(record))
     differences = [_written(file, current.get(file.path)) for file in writes]
-    differences += [_removed(path, current[path]) for path in removals]
+    differences += [_removed(path, current[path], before.get(path, Former())) for path in removals]
     reason = (
         f"{len(writes)} to write, {len(removals)} to remove"
         if writes or removals
@@ -182,10 +239,28 @@ def _written(file: WantedFile, current: FileState | None) -> Difference:
     return Difference(file.path, before, after)
 
 
-def _removed(path: str, current: FileState | None) -> Difference:
+def _removed(path: str, current: FileState | None, former: Former) -> Difference:
     if current is None or current.content is None:
         return Difference(path, "folder, if it is empty\n", "")
-    return Difference(path, f"file of {len(current.content)} bytes\n", "")
+    return Difference(path, f"file of {len(current.content)} bytes\n", _described(former))
+
+
+def _described(former: Former) -> str:
+    if not former.there:
+        return ""
+    what = f"link to {former.link}" if former.link else f"file of {len(former.content or b'')} bytes"
+    return f"{what}, which was there before\n"
+
+
+def first_seen(paths: Iterable[str], known: Iterable[str], manifests: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return those of some paths that no set has put something at so far: what is there now is somebody else's.
+
+    Args:
+        known: paths whose former state is kept.
+        manifests: those of all sets of the host.
+    """
+    ours = {*known, *(path for manifest in manifests for path in owned_paths(manifest))}
+    return [path for path in dict.fromkeys(paths) if path not in ours]
 
 
 def _shown(content: bytes | None, mode: int, uid: int, gid: int, secret: bool) -> str:

@@ -41,6 +41,49 @@ def manifest_path(name: str) -> str:
     return f"{host.STATE_DIRECTORY}/files/{name}.json"
 
 
+def former_path() -> str:
+    return f"{host.STATE_DIRECTORY}/before.json"
+
+
+def manifests() -> dict[str, dict[str, object]]:
+    """Return the manifests of all sets on this host, by name."""
+    folder = os.path.dirname(manifest_path("x"))
+    try:
+        names = sorted(name[: -len(".json")] for name in os.listdir(folder) if name.endswith(".json"))
+    except FileNotFoundError:
+        return {}
+    return {name: host.read_json(manifest_path(name)) for name in names}
+
+
+def former() -> dict[str, files.Former]:
+    """Return what was on this host before any set, by path."""
+    return {path: files.Former.read(kept) for path, kept in host.read_json(former_path()).items()}
+
+
+def put_back(path: str, before: files.Former) -> None:
+    """Put back what was at a path before a set; where that is nothing, remove what the set has put there."""
+    if before.link:
+        temporary = f"{path}.gpuchat-link"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        os.symlink(before.link, temporary)
+        os.replace(temporary, path)
+    elif before.content is not None:
+        host.write_atomically(path, before.content, before.mode, before.uid, before.gid)
+    elif not before.there:
+        _remove(path)
+
+
+def forget_former(paths: Sequence[str]) -> None:
+    """Drop what is kept of paths that are as they were."""
+    kept = host.read_json(former_path())
+    left = {path: one for path, one in kept.items() if path not in paths}
+    if left and left != kept:
+        host.write_json(former_path(), left)
+    elif kept and not left:
+        os.unlink(former_path())
+
+
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Ensure the set that a module's parameters describe, and return the module's result.
 
@@ -55,7 +98,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     partial = bool(params.get("partial"))
     if partial and not manifest:
         raise Refusal("found none of its files on this host; wanted those of a whole run; run site.yml first")
-    plan = files.plan_files(wanted, current, manifest, partial)
+    plan = files.plan_files(wanted, current, manifest, partial, former())
     writes = [action.file for action in plan.actions if isinstance(action, files.Write)]
     programs = [*(params["validate"] or [])[:1], *params["validate_requires"]]  # type: ignore[index, misc]
     removals = [action.path for action in plan.actions if isinstance(action, files.Remove)]
@@ -107,7 +150,12 @@ def snapshot(params: Mapping[str, object]) -> Callable[[], None]:
 
 
 def apply(name: str, plan: Plan) -> None:
-    """Perform a plan: folders, then every file staged, then renames, removals, and the manifest last."""
+    """Perform a plan: folders, then every file staged, then renames, removals, and the manifest last.
+
+    What is there before is kept first, for the day on which the set goes.
+    """
+    _keep_former([action.file.path for action in plan.actions if isinstance(action, files.Write)])
+    before = former()
     staged: list[host.Staged] = []
     try:
         for action in plan.actions:
@@ -125,9 +173,37 @@ def apply(name: str, plan: Plan) -> None:
         raise
     for action in plan.actions:
         if isinstance(action, files.Remove):
-            _remove(action.path)
+            put_back(action.path, before.get(action.path, files.Former()))
         elif isinstance(action, files.Record):
             _record(name, action.manifest)
+    # Only now: a run that dies after a file has come back must not take it for the set's own.
+    removed = [action.path for action in plan.actions if isinstance(action, files.Remove)]
+    forget_former([path for path in removed if path in before and not os.path.isdir(path)])
+
+
+def _keep_former(paths: Sequence[str]) -> None:
+    if not paths:
+        return
+    kept = host.read_json(former_path())
+    places = [place for path in paths for place in (*_missing_folders(path), path)]
+    new = files.first_seen(places, kept, manifests().values())
+    if new:
+        now = {path: files.Former.of(host.file_state(path), _link(path)).as_json() for path in new}
+        host.write_json(former_path(), {**kept, **now})
+
+
+def _missing_folders(path: str) -> list[str]:
+    """Return the folders above a path that are yet to be made."""
+    missing: list[str] = []
+    folder = os.path.dirname(path)
+    while folder not in ("", "/") and not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def _link(path: str) -> str:
+    return os.readlink(path) if os.path.islink(path) else ""
 
 
 def _record(name: str, manifest: dict[str, object] | None) -> None:

@@ -10,8 +10,10 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.plan import (
     Act,
     InstalledPackage,
+    Ours,
     WantedPackage,
     check_key,
+    leaving,
     packages_for,
     plan_packages,
     refuse_collateral,
@@ -304,3 +306,25 @@ def test_another_key_is_refused():
 def test_a_file_that_brings_a_further_key_beside_the_pinned_one_is_refused():
     with pytest.raises(Refusal):
         check_key([GOOD, OTHER], GOOD, "https://example.com/key")
+
+
+@pytest.mark.parametrize(
+    ("ours", "taken_along", "goes", "stays"),
+    [
+        (["a", "b"], {"a": ["a", "b"], "b": ["b"]}, ("a", "b"), {}),
+        (["a", "b"], {"a": ["a"], "b": ["b", "theirs"]}, ("a",), {"b": ("theirs",)}),
+        (["a", "b"], {"a": ["a", "b", "theirs"], "b": ["b", "theirs"]}, (), {"a": ("theirs",), "b": ("theirs",)}),
+        ([], {}, (), {}),
+    ],
+    ids=["all of it is ours", "one is needed", "what ours needs is needed too", "nothing is ours"],
+)
+def test_a_package_that_somebody_elses_needs_stays(ours, taken_along, goes, stays):
+    assert leaving(ours, taken_along) == (goes, stays)
+
+
+def test_what_is_kept_of_packages_reads_back_and_knows_an_older_release():
+    ours = Ours().more(installed=["b", "a"], held=["x"]).less(held=["x"])
+    assert ours == Ours(installed=("a", "b"))
+    assert Ours.read(ours.as_json()) == ours
+    assert Ours.read({"held": ["x"]}) == Ours(held=("x",))
+    assert Ours().as_json() == {}

@@ -8,7 +8,7 @@ import types
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
     apt_runner,
     runner,
@@ -467,7 +467,7 @@ def test_a_rocky_host_is_predicted_and_then_brought_to_a_pinned_and_held_version
     assert "baseurl=https://example.com/rocky/9/x86_64\n" in rocky.files[REPO].decode()
     dnf = "dnf -y --setopt=install_weak_deps=False"
     both = "x-1.*-* python3-dnf-plugin-versionlock"
-    assert commands.made[2:] == [
+    assert [line for line in commands.made if line.startswith("dnf")] == [
         f"{dnf} -q --refresh --disableplugin=versionlock repoquery --qf %{{name}} {both}",
         f"{dnf} --noautoremove remove old",
         f"{dnf} --disableplugin=versionlock install {both}",
@@ -578,3 +578,45 @@ def test_a_disk_that_is_large_enough_is_no_word(debian, commands, tmp_path):
     debian.install(("x", "1"))
     space = {"paths": [str(tmp_path / "images")], "minimum_gib": 0, "hint": ""}
     assert runner.ensure(params(space=space), check=False)["msg"] == "all packages are as wanted"
+
+
+RECORD = "/packages/x.json"
+
+
+def record(one):
+    return next(json.loads(text) for path, text in one.files.items() if path.endswith(RECORD))
+
+
+def test_what_came_with_an_installation_is_kept_and_what_was_there_is_not(debian, commands):
+    debian.install(("there", "1"))
+    debian.files["/etc/group"] = b"root:x:0:\n"
+
+    def installs():
+        debian.install(("there", "1"), ("x", "1"), ("comes-along", "2"))
+        debian.files["/etc/group"] += b"x:x:101:\n"
+        return ""
+
+    commands.answer(" ".join(apt_runner.APT_GET) + " install", installs)
+    runner.ensure(params(["there", "x"]), check=False)
+    assert record(debian) == {"installed": ["comes-along", "x"], "asked": ["x"], "groups": ["x"]}
+
+
+def test_what_is_named_is_kept_before_it_is_installed_for_a_run_may_die_in_between(debian, commands):
+    commands.answer(" ".join(apt_runner.APT_GET) + " install", "broken", rc=100)
+    with pytest.raises(CommandFailed):
+        runner.ensure(params(), check=False)
+    assert record(debian) == {"installed": ["x"], "asked": ["x"]}
+
+
+def test_somebody_elses_package_that_made_way_is_kept_with_its_version(debian, commands):
+    debian.install(("old", "3"), ("x", "1"))
+    commands.answer("apt-get -q --simulate remove", "Remv old [3]\n")
+    runner.ensure(params(conflicts={"default": ["old"]}), check=False)
+    assert record(debian) == {"made_way": ["old=3"]}
+
+
+def test_a_unit_that_a_run_masks_is_kept(debian, commands, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "SYSTEMD_UNITS", str(tmp_path))
+    debian.install(("x", "1"))
+    runner.ensure(params(masked_units=["x.service"]), check=False)
+    assert record(debian) == {"masked": ["x.service"]}

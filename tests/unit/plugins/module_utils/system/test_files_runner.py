@@ -212,7 +212,8 @@ def test_the_manifest_is_written_after_every_rename_and_removal(tmp_path, monkey
     write_json = host.write_json
 
     def watching(path, value, mode=0o600):
-        seen.append(sorted(one.name for one in tmp_path.iterdir()))
+        if path == files_runner.manifest_path("unit"):
+            seen.append(sorted(one.name for one in tmp_path.iterdir()))
         write_json(path, value, mode)
 
     monkeypatch.setattr(host, "write_json", watching)
@@ -309,3 +310,78 @@ def test_a_part_of_a_set_is_written_and_the_rest_stays_and_both_are_validated(tm
 def test_a_part_of_a_set_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(Refusal, match="wanted those of a whole run; run site.yml first"):
         files_runner.ensure({**params(entry(tmp_path / "a", "one\n")), "partial": True}, check=False)
+
+
+def gone():
+    return files_runner.ensure(params(state="absent"), check=False)
+
+
+def test_a_file_that_was_there_before_comes_back_byte_for_byte_with_its_mode(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"\xfftheirs\r\n")
+    theirs.chmod(0o640)
+    for text in ("one\n", "two\n"):
+        files_runner.ensure(params(entry(theirs, text)), check=False)
+    predicted = files_runner.ensure(params(state="absent"), check=True)
+    assert predicted["diff"][0]["after"] == "file of 9 bytes, which was there before\n"
+    result = gone()
+    assert result["diff"] == predicted["diff"]
+    assert theirs.read_bytes() == b"\xfftheirs\r\n"
+    assert mode_of(theirs) == "0o640"
+    assert gone()["changed"] is False
+    assert files_runner.former() == {}
+
+
+def test_a_link_that_was_there_before_comes_back_as_one(tmp_path):
+    link = tmp_path / "x.service"
+    link.symlink_to("/dev/null")
+    files_runner.ensure(params(entry(link, "[Unit]\n")), check=False)
+    assert link.read_text() == "[Unit]\n"
+    gone()
+    assert os.readlink(link) == "/dev/null"
+
+
+def test_what_stood_before_is_kept_before_the_first_byte_is_written(tmp_path, monkeypatch):
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs\n")
+
+    def dies(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(host.Staged, "commit", lambda staged: os.replace(staged.temporary, staged.destination))
+        patched.setattr(files_runner, "_record", dies)
+        with pytest.raises(OSError, match="No space"):
+            files_runner.ensure(params(entry(theirs, "ours\n")), check=False)
+    assert theirs.read_text() == "ours\n"
+    files_runner.ensure(params(entry(theirs, "ours\n")), check=False)
+    gone()
+    assert theirs.read_text() == "theirs\n"
+
+
+def test_a_folder_that_was_there_before_stays_although_it_is_empty(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    wanted = params(entry(tmp_path / "theirs", folder=True), entry(tmp_path / "ours", folder=True))
+    files_runner.ensure(wanted, check=False)
+    gone()
+    assert (tmp_path / "theirs").is_dir()
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_folder_that_the_way_to_a_file_needs_is_known_as_ours(tmp_path):
+    files_runner.ensure(params(entry(tmp_path / "a" / "b" / "c", "1")), check=False)
+    before = files_runner.former()
+    assert {path: one.there for path, one in before.items()} == {
+        str(tmp_path / "a"): False,
+        str(tmp_path / "a" / "b"): False,
+        str(tmp_path / "a" / "b" / "c"): False,
+    }
+
+
+def test_a_file_that_an_earlier_release_wrote_is_not_taken_for_somebody_elses(tmp_path):
+    ours = tmp_path / "ours"
+    files_runner.ensure(params(entry(ours, "one\n")), check=False)
+    os.unlink(files_runner.former_path())
+    files_runner.ensure(params(entry(ours, "two\n")), check=False)
+    gone()
+    assert not ours.exists()
