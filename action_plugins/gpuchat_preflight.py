@@ -35,6 +35,8 @@ FILES = {
 PASSWORDS = "edge_password_file"
 ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 LOGINS = "gpuchat_registry_logins"
+MODELS = "gpuchat_models"
+ENDPOINTS = "gpuchat_endpoints"
 
 
 class ActionModule(ActionBase):
@@ -68,9 +70,27 @@ class ActionModule(ActionBase):
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
         args["files"], args["people"] = self._files(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
+        authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         result = control_runner.run(self, args)
         result["folder"] = _folder(args["sources"], self._loader.get_basedir())
+        result["endpoint_files"] = {
+            part: [{"dest": f"/etc/gpuchat/{part}/{name}", "content": text} for name, text in authorities.items()]
+            for part in ("door", "edge")
+        }
         return result
+
+    def _endpoint_authorities(self, variables):
+        """Return the private authorities of somebody else's servers by file, and why one cannot be read."""
+        texts, problems = {}, []
+        given = next((one[ENDPOINTS] for one in variables.values() if one.get(ENDPOINTS)), [])
+        for number, one in enumerate(given if isinstance(given, list) else []):
+            path = one.get("authority_file") if isinstance(one, dict) else ""
+            if path and isinstance(path, str):
+                variable = f"{ENDPOINTS}[{number}].authority_file"
+                text, problem = self._text(variable, path, "certificates in PEM form")
+                texts[f"endpoint-{one.get('name')}.crt"] = text
+                problems += [problem] if problem else []
+        return texts, problems
 
     def _given(self, host, task_vars, options):
         """Return what the inventory, the command and the play give a host, templated when it is asked for."""
@@ -163,7 +183,21 @@ def _without_secrets(name, value):
     """Return a value without the secrets that may be part of it: those of an environment, and passwords."""
     if name in ENVIRONMENTS and isinstance(value, dict):
         return dict.fromkeys(map(str, value), "")
+    if name == MODELS and isinstance(value, list):
+        return [_with(one, "environment", lambda part: _without_secrets(ENVIRONMENTS[0], part)) for one in value]
+    if name == ENDPOINTS and isinstance(value, list):
+        return [_with(one, "key", _plainness) for one in value]
     return _without_passwords(value) if name == LOGINS else value
+
+
+def _with(entry, key, change):
+    """Return an entry of a list with one of its values as it may be shown."""
+    return {**entry, key: change(entry[key])} if isinstance(entry, dict) and entry.get(key) else entry
+
+
+def _plainness(key):
+    """Return a key in place of another that a header can hold, or that it cannot."""
+    return "secret" if HEADER.fullmatch(str(key)) else "(not plain)"
 
 
 def _without_passwords(value, is_shown=False):

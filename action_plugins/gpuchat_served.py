@@ -22,9 +22,11 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         hostvars, plans = task_vars["hostvars"], {}
-        for host in self._task.args.get("hosts") or []:
+        for host in {host for model in self._task.args.get("models") or [] for host in model["hosts"]}:
             planned = hostvars[host].get("__vllm_plan") if host in hostvars else None
-            if isinstance(planned, dict) and planned.get("plan"):
-                plans[host] = planned["plan"]["args"]
-        args = {**self._task.args, "plans": plans}
-        return control_runner.run(self, args)
+            if isinstance(planned, dict) and planned.get("plans"):
+                kept = ("task", "args")
+                plans[host] = {
+                    name: {part: one[part] for part in kept if part in one} for name, one in planned["plans"].items()
+                }
+        return control_runner.run(self, {**self._task.args, "plans": plans})

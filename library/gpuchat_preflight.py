@@ -71,6 +71,11 @@ options:
     description: Names in the file of passwords, by host of the edge; set by the action plugin.
     type: dict
     default: {}
+  endpoint_problems:
+    description: Why authorities of somebody else's servers cannot be read; set by the action plugin.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Reads only.
@@ -113,6 +118,10 @@ given_secrets:
 folder:
   description: The folder beside the first inventory for a run's own files.
   type: str
+  returned: always
+endpoint_files:
+  description: Authorities of somebody else's servers as files of the door and the edge; made by the action plugin.
+  type: dict
   returned: always
 topology:
   description: Who serves what at which address and port, by host and kind, and who speaks to whom.
@@ -173,6 +182,7 @@ SPECIFICATION = {
     "certificate_keys": {"type": "dict", "default": {}, "no_log": True},
     "files": {"type": "dict", "default": {}},
     "people": {"type": "dict", "default": {}},
+    "endpoint_problems": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -189,6 +199,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         findings.add(problems, (), host)
     for host, names in params["people"].items() if "edge" in parts else ():
         findings.add(people.name_faults(names), (), host)
+    findings.add(params["endpoint_problems"], (), "")
     for warning in preflight.describe(findings.warnings, inventory.ours):
         warn(warning)
     found = preflight.describe(findings.faults, inventory.ours)

@@ -14,21 +14,17 @@ description:
     last run kept on the control node.
   - The action plugin of the same name gathers the plans; runs on the control node.
 options:
-  model:
-    description: Name under which the model is served.
-    type: str
-    required: true
-  hosts:
-    description: Every host with a model server.
+  models:
+    description: What is served, each with C(name), C(task) and the C(hosts) whose engines serve it.
     type: list
-    elements: str
+    elements: dict
     required: true
   folder:
     description: The folder for a run's own files, in which plans are kept.
     type: path
     required: true
   plans:
-    description: Options of vLLM by host, as this run planned them; set by the action plugin.
+    description: This run's plans, by host and model; set by the action plugin.
     type: dict
     default: {}
 attributes:
@@ -47,8 +43,8 @@ author: gpuchat contributors (@gpuchat)
 EXAMPLES = r"""
 - name: Detect what the model servers serve
   gpuchat.stack.gpuchat_served:
-    model: qwen3-8b
-    hosts: [gpu1, gpu2]
+    models:
+      - {name: qwen3-8b, task: auto, hosts: [gpu1, gpu2]}
     folder: '{{ playbook_dir }}/.gpuchat'
   delegate_to: localhost
   run_once: true
@@ -58,8 +54,10 @@ EXAMPLES = r"""
 RETURN = r"""
 served:
   description:
-    - The model's C(name), whether every host calls tools (C(tool_calls)), and the C(context) that every host holds.
-  type: dict
+    - Each model's C(name) and C(task), whether every host calls tools (C(tool_calls)), and the C(context) that every
+      host holds.
+  type: list
+  elements: dict
   returned: success
 lobechat:
   description: The settings that LobeChat takes over in a new browser, and the mark of a browser that has them.
@@ -81,8 +79,7 @@ from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.inventory import served_runner
 
 SPECIFICATION = {
-    "model": {"type": "str", "required": True},
-    "hosts": {"type": "list", "elements": "str", "required": True},
+    "models": {"type": "list", "elements": "dict", "required": True},
     "folder": {"type": "path", "required": True},
     "plans": {"type": "dict", "default": {}},
 }
@@ -90,7 +87,7 @@ SPECIFICATION = {
 
 def work(params: Mapping[str, object], check_mode: bool) -> Mapping[str, object]:
     served, result = served_runner.ensure(params, check_mode)
-    return {"served": served.as_dict(), "lobechat": wire(served).as_dict(), **result}
+    return {"served": [one.as_dict() for one in served], "lobechat": wire(served).as_dict(), **result}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How LobeChat 1 learns which model there is and what it can do.
+"""How LobeChat 1 learns which models there are and what they can do.
 
 LobeChat 1 takes its first settings from a constant in its own script, whatever the server's environment says, so a new
 browser is led once through LobeChat's own link for shared settings (``/?settings=...``). LobeChat copies the neutral
@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..inventory.served import Served
+from ..inventory.served import CHAT, Served
 
 AGENTS = ("agentMeta", "generationTopic", "historyCompress", "queryRewrite", "thread", "topic", "translation")
 OTHER_PROVIDERS = ("openai", "ollama", "comfyui", "fal")
@@ -97,17 +98,20 @@ def closed_pattern() -> str:
     return f"^/+({'|'.join(CLOSED)}|_next/+(?!{ASSETS.partition('/')[2]}))"
 
 
-def wire(served: Served) -> Wiring:
-    """Return the settings for the model that is served, and their mark."""
-    model = {"model": served.name, "provider": PROVIDER}
+def wire(served: Sequence[Served]) -> Wiring:
+    """Return the settings for the models that are served, the first of which people meet, and their mark."""
+    chats = [one for one in served if one.task == CHAT]
     # 1 and 0, not true and false: LobeChat does not keep what equals its own defaults.
     providers: dict[str, object] = {name: {"enabled": 0} for name in OTHER_PROVIDERS}
-    providers[PROVIDER] = {"enabled": 1, "enabledModels": [served.name], "customModelCards": [_card(served)]}
-    settings: dict[str, object] = {
-        "defaultAgent": {"config": model},
-        "languageModel": providers,
-        "systemAgent": dict.fromkeys(AGENTS, model),
+    providers[PROVIDER] = {
+        "enabled": 1,
+        "enabledModels": [one.name for one in chats],
+        "customModelCards": [_card(one) for one in chats],
     }
+    settings: dict[str, object] = {"languageModel": providers}
+    if chats:
+        model = {"model": chats[0].name, "provider": PROVIDER}
+        settings.update(defaultAgent={"config": model}, systemAgent=dict.fromkeys(AGENTS, model))
     mark = "gpuchat-" + hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
     return Wiring(mark, json.dumps({**settings, "general": {"neutralColor": mark}}))
 

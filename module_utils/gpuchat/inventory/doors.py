@@ -8,17 +8,17 @@ one host that is the loopback; another host comes by TLS and shows a certificate
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from .endpoints import Endpoint
+from .models import Model
 from .topology import EDGE, ENGINE, INTERFACE, LOOPBACK, Topology
 
-SOCKET = "/var/lib/gpuchat/vllm/vllm.sock"
-"""Where the engine listens."""
-
-SOCKET_URL = "unix://" + SOCKET.replace("/", "%2F")
-"""The same, as ``core/host.http`` asks it."""
+DOOR, ENDPOINT = "door", "endpoint"
+"""What a route leads to beside an engine on the same host."""
 
 ASKED_NAMES = {ENGINE: "engine.gpuchat.internal", INTERFACE: "interface.gpuchat.internal"}
 """The name for which a host that serves a kind is certified, whatever its address."""
@@ -30,11 +30,13 @@ class Upstream:
 
     Attributes:
         places: as nginx takes them (``unix:/path``, ``10.0.0.5:8000``).
-        certified_name: the name that the other side's certificate must bear; empty for plain HTTP on this host.
+        certified_name: the name that the other side's certificate, made by the stack, must bear; empty for all others.
+        scheme: by which it is asked, where no such certificate decides.
     """
 
     places: tuple[str, ...]
     certified_name: str = ""
+    scheme: str = "http"
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -43,15 +45,67 @@ class Upstream:
         return tuple(f"{place} {failures}" for place in self.places)
 
     def as_dict(self) -> dict[str, object]:
-        scheme = "https" if self.certified_name else "http"
+        scheme = "https" if self.certified_name else self.scheme
         return {"servers": list(self.servers), "scheme": scheme, "certified_name": self.certified_name}
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where a host lets somebody in to an engine or an interface.
+class Route:
+    """Where requests for a model go.
 
     Attributes:
+        kind: ``engine`` by its socket, ``door`` of a host, or ``endpoint`` of somebody else's.
+        names: those by which people ask for it, the engine's own first.
+        prefix: the upstream's path that stands for ``/v1``.
+        renamed: the upstream's own names, by those by which people ask, where they differ.
+        timeout: seconds between two parts of an answer; 0 for the door's own.
+        host: the name of the upstream, for its certificate and its virtual host; empty where it is ours.
+        endpoint: whose it is; empty where it is ours.
+        authority: the file in the configuration's folder by which its certificate is known; empty for the system's.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    upstream: Upstream
+    prefix: str = "/v1"
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    timeout: int = 0
+    host: str = ""
+    endpoint: str = ""
+    authority: str = ""
+
+    def as_dict(self, number: int) -> dict[str, object]:
+        return {
+            "number": number,
+            "kind": self.kind,
+            "names": list(self.names),
+            "upstream": self.upstream.as_dict(),
+            "path": self.prefix,
+            "rename": dict(self.renamed),
+            "timeout": self.timeout,
+            "host": self.host,
+            "endpoint": self.endpoint,
+            "authority": self.authority,
+        }
+
+
+def describe_routes(routes: Sequence[Route]) -> dict[str, object]:
+    """Return routes as plain data, and the answer to who asks which models there are."""
+    models = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "gpuchat"} for one in routes for name in one.names
+    ]
+    return {
+        "routes": [route.as_dict(number) for number, route in enumerate(routes, 1)],
+        "listing": json.dumps({"object": "list", "data": models}),
+    }
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a host lets somebody in to its engines, to all models, or to an interface.
+
+    Attributes:
+        upstream: the interface; None for models, which have routes.
         addresses: who may come in, by address; all where it is empty.
         hosts: who may come in, by the certificate of a host of the stack; plain HTTP where it is empty.
         gives_key: whether the door shows the engine its key; else those who come in must know it.
@@ -60,7 +114,8 @@ class Door:
     kind: str
     address: str
     port: int
-    upstream: Upstream
+    upstream: Upstream | None = None
+    routes: tuple[Route, ...] = ()
     addresses: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     gives_key: bool = False
@@ -70,7 +125,8 @@ class Door:
             "kind": self.kind,
             "address": self.address,
             "port": self.port,
-            "upstream": self.upstream.as_dict(),
+            "upstream": self.upstream.as_dict() if self.upstream else {},
+            **describe_routes(self.routes),
             "addresses": list(self.addresses),
             "hosts": list(self.hosts),
             "gives_key": self.gives_key,
@@ -83,19 +139,17 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
     interfaces = {one.host for one in topology.of(INTERFACE)}
     edges = {one.host for one in topology.of(EDGE)}
     for engine in (one for one in topology.of(ENGINE) if one.host == host):
-        behind = Upstream((f"unix:{SOCKET}",))
-        found.append(Door(ENGINE, LOOPBACK, engine.port, behind))
+        routes = tuple(_to_socket(model) for model in topology.models_of(host))
+        found.append(Door(ENGINE, LOOPBACK, engine.port, routes=routes))
         hosts = _of_other_hosts(topology, ENGINE, host, edges | interfaces)
         if hosts:
-            found.append(Door(ENGINE, engine.address, engine.port, behind, hosts=hosts, gives_key=True))
+            found.append(Door(ENGINE, engine.address, engine.port, routes=routes, hosts=hosts, gives_key=True))
     for interface in (one for one in topology.of(INTERFACE) if one.host == host):
-        room = topology.rooms[host]
-        engines = topology.of(ENGINE)
-        if engines:
-            upstream = _of_room(topology, host)
-            found.append(
-                Door(ENGINE, room.gateway, engines[0].port, upstream, addresses=(room.address,), gives_key=True)
-            )
+        room, routes = topology.rooms[host], _of_room(topology, host)
+        asks = (room.address,)
+        found += (
+            [Door(ENGINE, room.gateway, interface.model_port, None, routes, asks, gives_key=True)] if routes else []
+        )
         hosts = _of_other_hosts(topology, INTERFACE, host, edges)
         if hosts:
             behind = Upstream((f"{room.address}:{interface.port}",))
@@ -103,17 +157,25 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
     return tuple(found)
 
 
-def upstreams_of_edge(topology: Topology, host: str) -> dict[str, Upstream]:
-    """Return what the edge of a host asks, by kind."""
-    found = {}
-    for kind in (ENGINE, INTERFACE):
-        services = topology.of(kind)
-        if {one.host for one in services} == {host}:
-            address = LOOPBACK if kind == ENGINE else topology.rooms[host].address
-            found[kind] = Upstream((f"{address}:{services[0].port}",))
-        else:
-            found[kind] = Upstream(tuple(one.place for one in services), ASKED_NAMES[kind])
-    return found
+def interface_of_edge(topology: Topology, host: str) -> Upstream | None:
+    """Return the interface that the edge of a host asks; None where programs alone use the stack."""
+    services = topology.of(INTERFACE)
+    if not services:
+        return None
+    if {one.host for one in services} == {host}:
+        return Upstream((f"{topology.rooms[host].address}:{services[0].port}",))
+    return Upstream(tuple(one.place for one in services), ASKED_NAMES[INTERFACE])
+
+
+def routes_of_edge(topology: Topology, host: str) -> tuple[Route, ...]:
+    """Return where the edge of a host sends requests for models."""
+    engines = topology.of(ENGINE)
+    if {one.host for one in engines} == {host}:
+        behind = Upstream((f"{LOOPBACK}:{engines[0].port}",))
+        ours = tuple(Route(DOOR, model.names, behind) for model in topology.models if model.hosts)
+    else:
+        ours = _to_hosts(topology)
+    return (*ours, *_to_endpoints(topology))
 
 
 def describe(topology: Topology) -> dict[str, object]:
@@ -122,11 +184,17 @@ def describe(topology: Topology) -> dict[str, object]:
     hosts: dict[str, dict[str, Any]] = described["hosts"]  # type: ignore[assignment]
     for host, parts in hosts.items():
         if EDGE in parts:
-            upstreams = upstreams_of_edge(topology, host)
-            parts[EDGE]["upstreams"] = {kind: one.as_dict() for kind, one in upstreams.items()}
-            parts[EDGE]["asks_other_hosts"] = any(one.certified_name for one in upstreams.values())
+            interface, routes = interface_of_edge(topology, host), routes_of_edge(topology, host)
+            upstreams = [one for one in (interface, *(route.upstream for route in routes)) if one]
+            parts[EDGE].update(
+                describe_routes(routes),
+                upstreams={INTERFACE: interface.as_dict()} if interface else {},
+                has_interface=bool(interface),
+                asks_other_hosts=any(one.certified_name for one in upstreams),
+                gives_key=any(route.kind == DOOR and not route.upstream.certified_name for route in routes),
+            )
         parts["doors"] = [door.as_dict() for door in doors(topology, host)]
-    return {**described, "certified_hosts": certified_hosts(topology), "socket": SOCKET, "socket_url": SOCKET_URL}
+    return {**described, "certified_hosts": certified_hosts(topology)}
 
 
 def certified_hosts(topology: Topology) -> dict[str, list[str]]:
@@ -157,9 +225,43 @@ def _of_other_hosts(topology: Topology, kind: str, host: str, asking: set[str]) 
     return tuple(one for one in topology.hosts if one in asking)
 
 
-def _of_room(topology: Topology, host: str) -> Upstream:
-    """Return what the room's door asks: this host's engine where there is no other, else all of them, by TLS."""
-    engines = topology.of(ENGINE)
-    if {one.host for one in engines} == {host}:
-        return Upstream((f"unix:{SOCKET}",))
-    return Upstream(tuple(one.place for one in engines), ASKED_NAMES[ENGINE])
+def _of_room(topology: Topology, host: str) -> tuple[Route, ...]:
+    """Return where the room's door leads: to this host's engines where there are no others, else to all, by TLS."""
+    if {one.host for one in topology.of(ENGINE)} == {host}:
+        ours = tuple(_to_socket(model) for model in topology.models_of(host))
+    else:
+        ours = _to_hosts(topology)
+    return (*ours, *_to_endpoints(topology))
+
+
+def _to_socket(model: Model) -> Route:
+    return Route(ENGINE, model.names, Upstream((f"unix:{model.socket}",)))
+
+
+def _to_hosts(topology: Topology) -> tuple[Route, ...]:
+    """Return a route for each model, to the doors of all hosts that serve it."""
+    places = {one.host: one.place for one in topology.of(ENGINE)}
+    return tuple(
+        Route(DOOR, model.names, Upstream(tuple(places[host] for host in model.hosts), ASKED_NAMES[ENGINE]))
+        for model in topology.models
+        if model.hosts
+    )
+
+
+def _to_endpoints(topology: Topology) -> tuple[Route, ...]:
+    return tuple(_to_endpoint(one, name) for one in topology.endpoints for name in one.renamed)
+
+
+def _to_endpoint(endpoint: Endpoint, name: str) -> Route:
+    own = endpoint.renamed[name]
+    return Route(
+        ENDPOINT,
+        (name,),
+        Upstream((endpoint.place,), scheme=endpoint.scheme),
+        prefix=endpoint.prefix,
+        renamed={name: own} if own != name else {},
+        timeout=endpoint.timeout,
+        host=endpoint.host,
+        endpoint=endpoint.name,
+        authority=f"endpoint-{endpoint.name}.crt" if endpoint.authority_file else "",
+    )

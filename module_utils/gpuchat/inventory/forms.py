@@ -157,9 +157,14 @@ SUITE = Form(_matches(r"\S+"), "a suite of the repository, such as /", "/")
 
 FORMS: Mapping[str, Form] = {
     "gpuchat_domain": HOST,
-    "gpuchat_model.name": PLAIN_NAME,
-    "gpuchat_model.path": ABSOLUTE,
-    "gpuchat_model.endpoints": URL,
+    "gpuchat_models.name": PLAIN_NAME,
+    "gpuchat_models.aliases": PLAIN_NAME,
+    "gpuchat_models.path": ABSOLUTE,
+    "gpuchat_models.endpoints": URL,
+    "gpuchat_models.users": USERS,
+    "gpuchat_models.context": TOKENS,
+    "gpuchat_models.version": Form(VERSION.is_right, VERSION.wanted, VERSION.example, VERSION.meant, may_be_empty=True),
+    "gpuchat_models.image": Form(IMAGE.is_right, IMAGE.wanted, IMAGE.example, IMAGE.meant, may_be_empty=True),
     "gpuchat_users": USERS,
     "gpuchat_context": TOKENS,
     "gpuchat_toolbox": ABSOLUTE,
@@ -259,19 +264,23 @@ RANGES: Mapping[str, tuple[int, int]] = {
 
 def faults(name: str, value: object) -> Iterator[str]:
     """Say what is wrong with a value of the right type; of a list, with each of its elements."""
+    plain = re.sub(r"\[[0-9]+\]", "", name)
     if isinstance(value, Mapping):
         for part, one in value.items():
             yield from faults(f"{name}.{part}", one)
         if name == "gpuchat_registry_map":
             yield from _registry_map(value)
+    elif isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
+        for number, one in enumerate(value):
+            yield from faults(f"{name}[{number}]", one) if isinstance(one, Mapping) else ()
     elif name in RANGES:
         low, high = RANGES[name]
         for number in value if isinstance(value, (list, tuple)) else [value]:
             if not low <= int(str(number)) <= high:
                 what = "a port" if RANGES[name] is PORT else "a whole number"
                 yield f"{_holds(name, value, number)}; wanted {what} from {low} to {high}; set {name} to one"
-    elif name in FORMS:
-        form = FORMS[name]
+    elif plain in FORMS:
+        form = FORMS[plain]
         for text in map(str, value) if isinstance(value, (list, tuple)) else [str(value)]:
             if not (text == "" and form.may_be_empty and text == value) and not form.is_right(text):
                 meant = form.meant(text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import access, api_clients, doors, forms, openings, tls, types
+from . import access, api_clients, doors, endpoints, forms, models, openings, tls, types
 from . import people as people_known
 from . import topology as inventory_topology
 from .types import show
@@ -32,6 +32,7 @@ ALL_PARTS = (
     "toolbox",
     "verify",
     "vllm",
+    "watchdog",
 )
 """Roles that do something."""
 
@@ -53,17 +54,27 @@ GROUPS_OF = {
 }
 """Which roles need a group to have a host."""
 
+INTERFACE = "gpuchat_interface"
+NO_INTERFACE = "none"
+FORMER = {
+    "gpuchat_model": (models.VARIABLE, "a list; its entry is the mapping that gpuchat_model was"),
+    "vllm_gpus": (models.VARIABLE, "gpus of the model there"),
+}
+"""Names of earlier releases: by what they are replaced, and how."""
+
 REQUIRED = {
     "gpuchat_domain": {"edge", "lobechat", "verify"},
     "gpuchat_allowed_networks": {"edge", "firewall"},
-    "gpuchat_model": {"edge", "model", PLAN, "verify", "vllm"},
 }
 """Variables without which a role cannot run."""
+
+NEED_MODELS = frozenset({"edge", "lobechat", "model", PLAN, "verify", "vllm"})
 
 EXAMPLES: Mapping[str, object] = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/8"],
-    "gpuchat_model": {"name": "qwen3-8b", "source": "huggingface", "repo": "Qwen/Qwen3-8B"},
+    "gpuchat_models": [{"name": "qwen3-8b", "source": "huggingface", "repo": "Qwen/Qwen3-8B"}],
+    "gpuchat_endpoints": [{"name": "workstation", "url": "http://10.0.0.9:1234/v1", "models": ["llama-3"]}],
     "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
     "gpuchat_api_keys": [{"name": "reports", "rate": 5}],
     "docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}],
@@ -238,6 +249,8 @@ SETTINGS = (
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
     "gpuchat_room_network",
+    "gpuchat_users",
+    "gpuchat_context",
     "edge_extra_names",
     "edge_http_port",
     "edge_https_port",
@@ -254,7 +267,11 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
         host: specification.settings(inventory.variables.get(host, {}), *SETTINGS)
         for host in inventory.hosts(*STACK_GROUPS)
     }
-    topology = inventory_topology.derive(inventory.groups, settings)
+    common = _common(inventory, specification)
+    served = models.read(common.get(models.VARIABLE), inventory.groups)
+    topology = inventory_topology.derive(
+        inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE))
+    )
     return {
         "topology": doors.describe(topology),
         "packet_filter": openings.describe(topology, people(inventory, specification)),
@@ -307,7 +324,6 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         names.check(host, findings)
         _required(inventory, specification, wanted, findings, host)
         sound = _values(variables, specification, findings, host)
-        _model(sound.get("gpuchat_model"), findings, host)
         _secrets(inventory.secrets.get(host, {}), findings, host)
         _access(sound, findings, host)
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
@@ -315,11 +331,12 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
-        _gpus(variables.get("vllm_gpus"), findings, host)
+        findings.add(endpoints.faults(sound.get(endpoints.VARIABLE)), (), host)
         if "vllm" in wanted:
-            _version(sound.get("vllm_version"), findings, host)
+            _version("vllm_version", sound.get("vllm_version"), findings, host)
         _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
+    _models(inventory, specification, wanted, findings)
     _addresses(inventory, wanted, findings)
     if "edge" in wanted:
         _same_everywhere(inventory, findings)
@@ -329,11 +346,76 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
 
 
 def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
+    interfaces = [host for host in inventory.hosts(*STACK_GROUPS) if _interface(inventory, host) != NO_INTERFACE]
+    has_endpoints = any(inventory.variables.get(host, {}).get(endpoints.VARIABLE) for host in inventory.ours)
+    may_be_empty = {
+        "gpu": f", or name somebody else's servers in {endpoints.VARIABLE}",
+        "chat": f", or set {INTERFACE} to {NO_INTERFACE} where programs alone use the models",
+    }
     for group in STACK_GROUPS:
-        if GROUPS_OF[group] & parts and not inventory.groups.get(group):
+        is_left_out = {"gpu": has_endpoints, "chat": not interfaces, "edge": False}[group]
+        if GROUPS_OF[group] & parts and not inventory.groups.get(group) and not is_left_out:
             findings.fault(
                 f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
+                f"{may_be_empty.get(group, '')}"
             )
+    if inventory.groups.get("chat") and inventory.hosts(*STACK_GROUPS) and not interfaces:
+        findings.fault(
+            f"{INTERFACE} is {NO_INTERFACE} and the group chat has hosts; wanted none of them, for nothing would run "
+            f"there; set {INTERFACE}, or take the hosts out of the group"
+        )
+
+
+def _interface(inventory: Inventory, host: str) -> object:
+    return inventory.variables.get(host, {}).get(INTERFACE)
+
+
+def _models(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:
+    """Look at the models and endpoints together; that all hosts say the same of them is looked at elsewhere."""
+    variables = _common(inventory, specification)
+    given, others = variables.get(models.VARIABLE), variables.get(endpoints.VARIABLE)
+    findings.add(models.faults(given, inventory.groups), (), "")
+    is_written = {name for host in inventory.ours for name in inventory.variables.get(host, {})}
+    if parts & NEED_MODELS and not given and not others and not {models.VARIABLE, *FORMER} & is_written:
+        findings.fault(
+            f"{models.VARIABLE} is not set; wanted a list; set {models.VARIABLE}, for instance to "
+            f"{types.written(EXAMPLES[models.VARIABLE])}"
+        )
+    elif models.VARIABLE in is_written and given == [] and not others:
+        findings.fault(
+            f"{models.VARIABLE} is empty and {endpoints.VARIABLE} is not set; wanted one model or more; set one of them"
+        )
+    entries = [one for one in given if isinstance(one, Mapping)] if isinstance(given, (list, tuple)) else []
+    asked: dict[str, str] = {}
+    named = [(str(one.get("name", "")), f"{models.VARIABLE}.name") for one in entries]
+    named += [(str(name), f"{models.VARIABLE}.aliases") for one in entries for name in _sequence(one.get("aliases"))]
+    if not any(True for _fault in endpoints.faults(others)):
+        named += [(name, endpoints.VARIABLE) for name in endpoints.names(others)]
+    for name, variable in named:
+        if name and name in asked:
+            findings.fault(
+                f"{name} stands twice, in {asked[name]} and {variable}; wanted each name once, for people ask by it; "
+                "set another, or take one away"
+            )
+        asked.setdefault(name, variable)
+    for number, one in enumerate(entries):
+        variable = f"{models.VARIABLE}[{number}]"
+        _owned_in(f"{variable}.args", "vllm_args", one.get("args"), findings, "")
+        _owned_in(f"{variable}.environment", "vllm_environment", one.get("environment"), findings, "")
+        if "vllm" in parts:
+            _version(f"{variable}.version", one.get("version"), findings, "")
+
+
+def _common(inventory: Inventory, specification: Specification) -> dict[str, object]:
+    """Return the models and endpoints as the first host has them, where they have no fault of type."""
+    options = specification.options
+    first = next(iter(inventory.hosts(*STACK_GROUPS) or inventory.ours), "")
+    found = {}
+    for name in (models.VARIABLE, endpoints.VARIABLE):
+        value = inventory.variables.get(first, {}).get(name)
+        if value is not None and name in options and not list(types.faults(name, options[name], value)):
+            found[name] = value
+    return found
 
 
 class _Names:
@@ -356,6 +438,9 @@ class _Names:
                 (findings.fault if is_fault else findings.warning)(text, host)
 
     def _judge(self, name: str) -> tuple[bool, str]:
+        if name in FORMER:
+            instead, how = FORMER[name]
+            return True, f"{name} is a variable of an earlier release; wanted {instead}; set {instead}, {how}"
         if name.startswith(STACK_PREFIX):
             ends = [known[len(STACK_PREFIX) :] for known in self._known if known.startswith(STACK_PREFIX)]
             near = nearest(name[len(STACK_PREFIX) :], ends)
@@ -408,41 +493,6 @@ def _values(
         for text in wrong:
             findings.fault(text, host)
     return sound
-
-
-REPO_NEEDED = ("huggingface", "modelscope")
-
-
-def _model(model: object, findings: Findings, host: str) -> None:
-    if not isinstance(model, Mapping):
-        return
-    source = str(model.get("source", "path"))
-    if source in REPO_NEEDED and not model.get("repo"):
-        findings.fault(
-            f"gpuchat_model.source is {source} and gpuchat_model.repo is not set; wanted the model's name there; "
-            "set gpuchat_model.repo, for instance to Qwen/Qwen3-8B",
-            host,
-        )
-    elif source in REPO_NEEDED:
-        repo = str(model["repo"])
-        if not forms.REPO.is_right(repo):
-            right = forms.REPO.meant(repo) or forms.REPO.example
-            findings.fault(
-                f"gpuchat_model.repo is {show(repo)}; wanted {forms.REPO.wanted}; set gpuchat_model.repo to {right}",
-                host,
-            )
-    if source == "http" and not model.get("endpoints"):
-        findings.fault(
-            "gpuchat_model.source is http and gpuchat_model.endpoints is not set; wanted the address of a server; "
-            "set gpuchat_model.endpoints to a list of one or more",
-            host,
-        )
-    if source == "path" and model.get("repo"):
-        findings.fault(
-            f"gpuchat_model.repo is {show(model['repo'])} and gpuchat_model.source is not set; wanted to know where "
-            "that is; set gpuchat_model.source to huggingface or modelscope",
-            host,
-        )
 
 
 HEADER_SECRETS = frozenset(GIVEN_BY)
@@ -587,29 +637,16 @@ def _address_pools(pools: object, findings: Findings, host: str) -> None:
             )
 
 
-GPU = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
-
-
-def _gpus(value: object, findings: Findings, host: str) -> None:
-    given = value if isinstance(value, (list, tuple)) else str(value).split(",")
-    names = [str(one).strip() for one in given]
-    if value is not None and value != "all" and not (names and all(map(GPU.fullmatch, names))):
-        findings.fault(
-            f"vllm_gpus is {show(value)}; wanted all, or GPUs by index or UUID; set vllm_gpus to all, 0 or [0, 1]",
-            host,
-        )
-
-
 OLDEST_VLLM = "0.10.1"
 """The first one that listens on a Unix socket (``uds`` in vllm/facts/flags.py)."""
 
 
-def _version(version: object, findings: Findings, host: str) -> None:
+def _version(name: str, version: object, findings: Findings, host: str) -> None:
     numbers = [int(part) for part in re.findall(r"[0-9]+", str(version or OLDEST_VLLM))[:3]]
     if numbers < [int(part) for part in OLDEST_VLLM.split(".")]:
         findings.fault(
-            f"vllm_version is {version}, which can listen on a port alone, where many of its paths need no key; wanted "
-            f"{OLDEST_VLLM} or newer, which listens on a socket that only its door opens; set vllm_version",
+            f"{name} is {version}, which can listen on a port alone, where many of its paths need no key; wanted "
+            f"{OLDEST_VLLM} or newer, which listens on a socket that only its door opens; set {name}",
             host,
         )
 
@@ -617,8 +654,8 @@ def _version(version: object, findings: Findings, host: str) -> None:
 OWNED: Mapping[str, Mapping[str, str]] = {
     "vllm_args": {
         "port": "gpuchat_vllm_port",
-        "model": "gpuchat_model",
-        "served-model-name": "gpuchat_model.name",
+        "model": "gpuchat_models.path",
+        "served-model-name": "gpuchat_models.name",
         "api-key": "gpuchat_vllm_api_key",
     },
     "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_api_key"},
@@ -656,17 +693,20 @@ CLOSED: Mapping[str, Mapping[str, str]] = {
 
 
 def _owned(variables: Mapping[str, object], findings: Findings, host: str) -> None:
-    for name in ("vllm_args", "vllm_environment", "lobechat_environment"):
-        value = variables.get(name)
-        for key in value if isinstance(value, Mapping) else ():
-            plain = str(key).lstrip("-").replace("_", "-").lower() if name == "vllm_args" else str(key)
-            variable, why = OWNED[name].get(plain), CLOSED.get(name, {}).get(plain)
-            if variable:
-                findings.fault(
-                    f"{name} holds {key}, which the role sets; wanted it in its own variable; set {variable}", host
-                )
-            elif why:
-                findings.fault(f"{name} holds {key}; wanted it not to be set, for {why}; take it out of {name}", host)
+    for name in OWNED:
+        _owned_in(name, name, variables.get(name), findings, host)
+
+
+def _owned_in(name: str, kind: str, value: object, findings: Findings, host: str) -> None:
+    for key in value if isinstance(value, Mapping) else ():
+        plain = str(key).lstrip("-").replace("_", "-").lower() if kind == "vllm_args" else str(key)
+        variable, why = OWNED[kind].get(plain), CLOSED.get(kind, {}).get(plain)
+        if variable:
+            findings.fault(
+                f"{name} holds {key}, which the role sets; wanted it in its own variable; set {variable}", host
+            )
+        elif why:
+            findings.fault(f"{name} holds {key}; wanted it not to be set, for {why}; take it out of {name}", host)
 
 
 def _ports(inventory: Inventory, specification: Specification, findings: Findings, host: str) -> None:
@@ -693,7 +733,9 @@ PORTS = {
 
 SAME_EVERYWHERE = (
     "gpuchat_domain",
-    "gpuchat_model",
+    models.VARIABLE,
+    endpoints.VARIABLE,
+    INTERFACE,
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
     "gpuchat_supervisor",

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engines serve together, from the plans of this run or, for hosts that it left out, of the last one."""
+"""What is served under which name, from the plans of this run or, for hosts that it left out, of the last one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ from dataclasses import dataclass
 
 from ..core.errors import Refusal
 
+CHAT = "chat"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the topology: where it is, and what the inventory says that it does.
+
+    Attributes:
+        task: ``auto`` where its checkpoint tells.
+        hosts: which serve it; none where it is somebody else's.
+    """
+
+    name: str
+    task: str
+    hosts: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Served:
-    """The model as people meet it.
+    """A model as people meet it.
 
     Attributes:
         tool_calls: whether every engine calls tools.
@@ -20,56 +36,73 @@ class Served:
     """
 
     name: str
+    task: str = CHAT
     tool_calls: bool = False
     context: int | None = None
 
     def as_dict(self) -> dict[str, object]:
-        return {"name": self.name, "tool_calls": self.tool_calls, "context": self.context}
+        return {"name": self.name, "task": self.task, "tool_calls": self.tool_calls, "context": self.context}
 
 
 @dataclass(frozen=True)
-class HostPlan:
-    """What a plan says of one host that others have to know; kept on the control node from run to run."""
+class Engine:
+    """What a plan says of one engine that others have to know; kept on the control node from run to run.
 
-    model: str
+    Attributes:
+        args: its options of vLLM.
+    """
+
+    task: str
     args: Mapping[str, object]
 
     def as_dict(self) -> dict[str, object]:
-        return {"model": self.model, "args": dict(self.args)}
+        return {"task": self.task, "args": dict(self.args)}
+
+
+HostPlan = Mapping[str, Engine]
+"""The engines of a host, by model."""
 
 
 def serve(
-    name: str, hosts: Sequence[str], planned: Mapping[str, HostPlan], kept: Mapping[str, HostPlan], folder: str
-) -> Served:
-    """Return what all hosts serve.
+    models: Sequence[Model], planned: Mapping[str, HostPlan], kept: Mapping[str, HostPlan], folder: str
+) -> tuple[Served, ...]:
+    """Return what is served.
 
     Args:
-        hosts: every host with an engine.
         planned: this run's plans by host.
         kept: the last run's.
         folder: where those are kept.
 
     Raises:
-        Refusal: a host that neither this run nor the last one planned for this model.
+        Refusal: a host that neither this run nor the last one planned for one of its models.
     """
-    plans = {host: planned.get(host) or kept.get(host) for host in hosts}
-    unknown = [host for host, plan in plans.items() if plan is None]
+    unknown: dict[str, list[str]] = {}
+    served = []
+    for model in models:
+        engines = {host: _engine(model.name, planned.get(host), kept.get(host)) for host in model.hosts}
+        for host in (host for host, engine in engines.items() if engine is None):
+            unknown.setdefault(host, []).append(model.name)
+        served.append(_join(model, [engine for engine in engines.values() if engine is not None]))
     if unknown:
+        found = ", ".join(f"{', '.join(names)} on {host}" for host, names in unknown.items())
         raise Refusal(
-            f"found no plan of {', '.join(unknown)}, which this run leaves out or does not reach, neither made in "
-            f"this run nor kept in {folder}; wanted one, for the chat shows what the model can do; run once "
-            "without --limit, with every GPU host reachable"
+            f"found no plan of {found}, which this run leaves out or does not reach, neither made in this run nor kept in "
+            f"{folder}; wanted one, for the chat shows what a model can do; run once without --limit, with every GPU host "
+            "reachable"
         )
-    others = [f"{host} ({plan.model})" for host, plan in plans.items() if plan is not None and plan.model != name]
-    if others:
-        raise Refusal(
-            f"found plans for another model than {name} on {', '.join(others)}, as kept in {folder}; wanted one model "
-            "on every GPU host; run once without --limit, and with every GPU host reachable"
-        )
-    args = [plan.args for plan in plans.values() if plan is not None]
-    lengths = [int(str(one["max-model-len"])) for one in args if one.get("max-model-len")]
+    return tuple(served)
+
+
+def _engine(name: str, planned: HostPlan | None, kept: HostPlan | None) -> Engine | None:
+    return (planned if planned is not None else kept or {}).get(name)
+
+
+def _join(model: Model, engines: Sequence[Engine]) -> Served:
+    lengths = [int(str(one.args["max-model-len"])) for one in engines if one.args.get("max-model-len")]
+    told = engines[0].task if engines else CHAT
     return Served(
-        name,
-        tool_calls=bool(args) and all("tool-call-parser" in one for one in args),
-        context=min(lengths) if lengths and len(lengths) == len(args) else None,
+        model.name,
+        told if model.task == "auto" else model.task,
+        tool_calls=bool(engines) and all("tool-call-parser" in one.args for one in engines),
+        context=min(lengths) if lengths and len(lengths) == len(engines) else None,
     )

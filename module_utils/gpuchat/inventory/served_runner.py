@@ -1,34 +1,40 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps each host's plan on the control node, and reads those that an earlier run kept."""
+"""Keeps each host's plans on the control node, and reads those that an earlier run kept."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from ..core import host as system
-from .served import HostPlan, Served, serve
+from .served import CHAT, Engine, HostPlan, Model, Served, serve
 
 
-def ensure(params: Mapping[str, object], check_mode: bool) -> tuple[Served, dict[str, object]]:
+def ensure(params: Mapping[str, Any], check_mode: bool) -> tuple[tuple[Served, ...], dict[str, object]]:
     """Return what is served, and the module's result."""
-    name, folder = str(params["model"]), os.path.join(str(params["folder"]), "plans")
-    hosts = [str(one) for one in params["hosts"]]  # type: ignore[attr-defined]
-    given: Mapping[str, Mapping[str, object]] = params["plans"]  # type: ignore[assignment]
-    planned = {one: HostPlan(name, given[one]) for one in hosts if one in given}
-    kept = {one: plan for one in hosts for plan in [_read(_path(folder, one))] if plan}
-    changed = [one for one, plan in planned.items() if kept.get(one) != plan]
+    folder = os.path.join(str(params["folder"]), "plans")
+    models = [Model(str(one["name"]), str(one["task"]), tuple(one["hosts"])) for one in params["models"]]
+    hosts = dict.fromkeys(host for model in models for host in model.hosts)
+    planned = {host: _plan(given) for host, given in params["plans"].items() if host in hosts}
+    kept = {host: plan for host in hosts for plan in [_read(_path(folder, host))] if plan}
     result: dict[str, object] = {"changed": False}
-    if check_mode and any(one not in planned and one not in kept for one in hosts):
-        result["not_predicted"] = ["what the model can do, for some GPUs are not known yet"]
-        return Served(name), result
-    served = serve(name, hosts, planned, kept, folder)
-    for one in changed if not check_mode else ():
-        os.makedirs(folder, exist_ok=True)
-        system.write_json(_path(folder, one), planned[one].as_dict(), mode=0o644)
+    if check_mode and any(host not in planned and host not in kept for host in hosts):
+        result["not_predicted"] = ["what the models can do, for some GPUs are not known yet"]
+        return tuple(Served(one.name, CHAT if one.task == "auto" else one.task) for one in models), result
+    served = serve(models, planned, kept, folder)
+    for host, plan in planned.items() if not check_mode else ():
+        if kept.get(host) != plan:
+            os.makedirs(folder, exist_ok=True)
+            engines = {name: engine.as_dict() for name, engine in plan.items()}
+            system.write_json(_path(folder, host), {"engines": engines}, mode=0o644)
     return served, result
+
+
+def _plan(given: Mapping[str, Mapping[str, Any]]) -> HostPlan:
+    return {str(name): Engine(str(one.get("task") or CHAT), dict(one["args"])) for name, one in given.items()}
 
 
 def _path(folder: str, host: str) -> str:
@@ -38,7 +44,6 @@ def _path(folder: str, host: str) -> str:
 def _read(path: str) -> HostPlan | None:
     try:
         with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        return HostPlan(str(content["model"]), dict(content["args"]))
-    except (OSError, ValueError, KeyError, TypeError):
+            return _plan(json.load(file)["engines"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

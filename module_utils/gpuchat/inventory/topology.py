@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import access, people, tls
 from .access import Access
+from .endpoints import Endpoint
+from .models import Model
 
 LOOPBACK = "127.0.0.1"
 PEOPLE = "people"
@@ -37,12 +39,14 @@ class Service:
 
     Attributes:
         address: at which those who need it reach it, or its door; empty for every address of the host.
+        model_port: of the model servers' door on the same host.
     """
 
     kind: str
     host: str
     address: str
     port: int
+    model_port: int = 0
 
     @property
     def place(self) -> str:
@@ -160,19 +164,29 @@ class Topology:
         sites: by host of the edge.
         rooms: by host of an interface.
         private: each host's address for the other hosts; empty where it was given none.
+        models: what the stack's engines serve.
+        endpoints: model servers of somebody else's.
+        conversations: how many each host holds of a model that does not say, and how long, as the inventory has it.
     """
 
     services: tuple[Service, ...]
     sites: Mapping[str, Site]
     rooms: Mapping[str, Room]
     private: Mapping[str, str]
+    models: tuple[Model, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    conversations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def of(self, kind: str) -> tuple[Service, ...]:
         return tuple(service for service in self.services if service.kind == kind)
 
+    def models_of(self, host: str) -> tuple[Model, ...]:
+        return tuple(model for model in self.models if host in model.hosts)
+
     @property
     def hosts(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(service.host for service in self.services))
+        """Every host of the stack, one that has nothing to serve at present too."""
+        return tuple(self.private)
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -188,11 +202,22 @@ class Topology:
         hosts: dict[str, dict[str, object]] = {host: {} for host in self.hosts}
         for service in self.services:
             hosts[service.host][service.kind] = self._describe(service)
+        for host, described in hosts.items():
+            users, context = self.conversations.get(host, ("auto", "auto"))
+            described["engines"] = [model.engine(users, context) for model in self.models_of(host)]
         site = next(iter(self.sites.values()), None)
         own = [name for one in self.sites.values() if one.own_authority for name in one.names]
         return {
             "url": site.url if site else "",
             "engines": [service.host for service in self.of(ENGINE)],
+            "models": [
+                *({"name": one.name, "task": one.task, "hosts": list(one.hosts)} for one in self.models),
+                *(
+                    {"name": name, "task": task, "hosts": [], "endpoint": one.name}
+                    for one in self.endpoints
+                    for name, task in one.tasks.items()
+                ),
+            ],
             "edges": [service.host for service in self.of(EDGE)],
             "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),
@@ -207,7 +232,7 @@ class Topology:
             room = self.rooms[service.host]
             described.update(
                 url=f"http://{room.address}:{service.port}/",
-                engine_url=f"http://{room.gateway}:{self.of(ENGINE)[0].port}/v1" if self.of(ENGINE) else "",
+                engine_url=f"http://{room.gateway}:{service.model_port}/v1",
                 room=room.as_dict(),
             )
         elif service.kind == EDGE:
@@ -237,7 +262,12 @@ class Topology:
         return described
 
 
-def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, object]]) -> Topology:
+def derive(
+    groups: Mapping[str, Sequence[str]],
+    settings: Mapping[str, Mapping[str, object]],
+    models: Sequence[Model] = (),
+    endpoints: Sequence[Endpoint] = (),
+) -> Topology:
     """Derive the stack's topology.
 
     Args:
@@ -252,16 +282,22 @@ def derive(groups: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[s
     }
     edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
     sites = {host: _site(settings[host]) for host in edges}
+    engines = {host for model in models for host in model.hosts}
     services = []
     for kind, group in GROUPS.items():
-        serving = set(groups.get(group, ()))
-        for host in dict.fromkeys(groups.get(group, ())):
+        all_hosts = dict.fromkeys(groups.get(group, ()))
+        serving = {host for host in all_hosts if kind != ENGINE or host in engines}
+        for host in (one for one in all_hosts if one in serving):
             here = {ENGINE: LOOPBACK, INTERFACE: rooms[host].address if host in rooms else "", EDGE: ""}[kind]
             is_met_here = kind == EDGE or len(hosts) == 1 or (kind == INTERFACE and serving | set(edges) == {host})
             address = here if is_met_here else private[host] or here
             port = sites[host].port if kind == EDGE else _whole(settings[host], PORTS[kind])
-            services.append(Service(kind, host, address, port))
-    return Topology(tuple(services), sites, rooms, private)
+            services.append(Service(kind, host, address, port, _whole(settings[host], PORTS[ENGINE])))
+    conversations = {
+        host: (str(one.get("gpuchat_users") or "auto"), str(one.get("gpuchat_context") or "auto"))
+        for host, one in settings.items()
+    }
+    return Topology(tuple(services), sites, rooms, private, tuple(models), tuple(endpoints), conversations)
 
 
 def _site(settings: Mapping[str, object]) -> Site:

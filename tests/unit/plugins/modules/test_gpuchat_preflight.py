@@ -28,7 +28,7 @@ OPTIONS = {**PLAYBOOK_OPTIONS, **{name: option for options in ROLES.values() for
 GOOD = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/24"],
-    "gpuchat_model": {"name": "qwen", "path": "/srv/models/qwen"},
+    "gpuchat_models": [{"name": "qwen", "path": "/srv/models/qwen"}],
 }
 GROUPS = {"all": ["one"], "gpu": ["one"], "chat": ["one"], "edge": ["one"]}
 EMPTY = {
@@ -42,6 +42,7 @@ EMPTY = {
     "certificate_keys": {},
     "files": {},
     "people": {},
+    "endpoint_problems": [],
 }
 
 
@@ -92,17 +93,49 @@ OUT_OF_RANGE = {
         [{"registry": "harbor.example.com", "password": "(secret)"}],
     ],
     "gpuchat_insecure_registries": [["http://m:5000"], ["m:port"]],
-    "gpuchat_model": [
-        {},
-        {"name": "x", "source": "hugging-face"},
-        {"name": "x", "source": "huggingface"},
-        {"name": "x", "source": "huggingface", "repo": "Qwen3-8B"},
-        {"name": "x", "repo": "Qwen/Qwen3-8B"},
-        {"name": "x", "sorce": "path"},
-        {"name": "a b"},
-        {"name": "x", "path": "models/x"},
-        {"name": "x", "source": "http", "endpoints": ["files"]},
+    "gpuchat_models": [
+        [],
+        [{}],
+        [{"name": "x", "source": "hugging-face"}],
+        [{"name": "x", "source": "huggingface"}],
+        [{"name": "x", "source": "huggingface", "repo": "Qwen3-8B"}],
+        [{"name": "x", "repo": "Qwen/Qwen3-8B"}],
+        [{"name": "x", "sorce": "path"}],
+        [{"name": "a b"}],
+        [{"name": "x", "path": "models/x"}],
+        [{"name": "x", "source": "http", "endpoints": ["files"]}],
+        [{"name": "x"}, {"name": "x"}],
+        [{"name": "x"}, {"name": "X", "aliases": ["y"]}],
+        [{"name": "x"}, {"name": "y", "aliases": ["x"]}],
+        [{"name": "x", "hosts": ["two"]}],
+        [{"name": "x", "hosts": ["chta"]}],
+        [{"name": "x", "gpus": "0"}],
+        [{"name": "x", "gpus": "first"}],
+        [{"name": "x", "gpus": [0, "x"]}],
+        [{"name": "x", "gpus": []}],
+        [{"name": "x", "users": "many"}],
+        [{"name": "x", "context": "8k"}],
+        [{"name": "x", "version": "0.9.2"}],
+        [{"name": "x", "args": {"served-model-name": "y"}}],
+        [{"name": "x", "task": "embedding"}],
     ],
+    "gpuchat_endpoints": [
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1"}],
+        [{"name": "lm", "url": "10.0.0.9:1234", "models": ["a"]}],
+        [{"name": "lm", "url": "http://me:secret@10.0.0.9/v1", "models": ["a"]}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1/chat/completions", "models": ["a"]}],
+        [{"name": "lm", "url": "http://10.0.0.9/$x", "models": ["a"]}],
+        [{"name": "LM Studio", "url": "http://10.0.0.9:1234/v1", "models": ["a"]}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": []}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["qwen"]}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ['a"']}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": [{"name": "a", "model": "b"}]}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["a"], "timeout": 0}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["a"], "key": "(not plain)"}],
+        [{"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["a"], "authority_file": "/ca.pem"}],
+        [{"name": "lm", "url": "http://a/v1", "models": ["a"]}, {"name": "lm", "url": "http://b/v1", "models": ["b"]}],
+    ],
+    "gpuchat_interface": ["openwebui", "none"],
     "gpuchat_context": ["8k", "long", 0, -1],
     "gpuchat_users": ["many", 0],
     "docker_address_pools": [
@@ -126,7 +159,6 @@ OUT_OF_RANGE = {
     "vllm_args": [{"host": "0.0.0.0"}, {"served-model-name": "x"}, {"uds": "/x"}],
     "vllm_environment": [{"VLLM_API_KEY": "x"}],
     "lobechat_environment": [{"PORT": "1"}, {"VLLM_PROXY_URL": "x"}],
-    "vllm_gpus": ["first", "-1", [0, "x"]],
     "plan_gpus": [["NVIDIA L40S"]],
     "toolbox_trusted_hosts": [["http://m"]],
     "verify_question": ["  "],
@@ -202,7 +234,7 @@ def test_the_smallest_inventory_passes_and_every_default_does():
         for name, option in OPTIONS.items()
         if "default" in option and "{{" not in str(option["default"]) and not option.get("no_log")
     }
-    assert (faults(), faults(**defaults)) == ((), ())
+    assert (faults(), faults(**{**defaults, "gpuchat_models": GOOD["gpuchat_models"]})) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -215,9 +247,16 @@ def test_the_smallest_inventory_passes_and_every_default_does():
         {"gpuchat_registry_mirrors": ["http://10.0.0.7:5000"], "gpuchat_insecure_registries": ["10.0.0.7:5000"]},
         {"vllm_args": {"max-num-seqs": 8, "enforce-eager": True}, "vllm_environment": {"OMP_NUM_THREADS": "1"}},
         {"gpuchat_api_key": "abc", "model_token": "hf_x", "model_rate_limit": "1.5G"},
-        {"gpuchat_model": {"name": "q", "source": "modelscope", "repo": "Qwen/Qwen3-8B", "revision": "main"}},
-        {"gpuchat_model": {"name": "Qwen/Qwen3-8B", "source": "http", "endpoints": ["https://files.example.com/q"]}},
-        {"docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}], "vllm_gpus": [0, 1]},
+        {"gpuchat_models": [{"name": "q", "source": "modelscope", "repo": "Qwen/Qwen3-8B", "revision": "main"}]},
+        {"gpuchat_models": [{"name": "Qwen/Qwen3-8B", "source": "http", "endpoints": ["https://files.example.com/q"]}]},
+        {"gpuchat_models": [{"name": "q", "gpus": [0, 1], "users": 4, "hosts": ["gpu"]}, {"name": "e", "gpus": "2"}]},
+        {
+            "gpuchat_models": [
+                {"name": "q", "aliases": ["default"], "hosts": ["one"], "task": "chat", "version": "0.31.0"}
+            ]
+        },
+        {"gpuchat_endpoints": [{"name": "lm", "url": "http://10.0.0.9:1234/v1/", "models": ["a", {"name": "b"}]}]},
+        {"docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}]},
     ],
 )
 def test_what_people_write_passes(variables):

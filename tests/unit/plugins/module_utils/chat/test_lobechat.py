@@ -18,7 +18,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.se
 
 
 def settings(**served):
-    return json.loads(wire(Served("qwen", **served)).settings)
+    return json.loads(wire([Served("qwen", **served)]).settings)
 
 
 def test_each_agent_asks_the_stacks_own_model():
@@ -45,8 +45,18 @@ def test_the_models_card_says_what_the_plan_knows(served, card):
     assert shown == {"id": "qwen", "displayName": "qwen", **card}
 
 
+def test_people_may_choose_among_all_that_chat_and_meet_the_first():
+    told = json.loads(wire([Served("bge", "embed"), Served("qwen"), Served("llama")]).settings)
+    assert told["languageModel"]["vllm"]["enabledModels"] == ["qwen", "llama"]
+    assert told["defaultAgent"]["config"]["model"] == "qwen"
+
+
+def test_without_a_model_that_chats_none_is_named():
+    assert "defaultAgent" not in json.loads(wire([Served("bge", "embed")]).settings)
+
+
 def test_a_browser_is_led_anew_when_the_settings_change_and_only_then():
-    one, same, other = wire(Served("qwen")), wire(Served("qwen")), wire(Served("qwen", tool_calls=True))
+    one, same, other = wire([Served("qwen")]), wire([Served("qwen")]), wire([Served("qwen", tool_calls=True)])
     assert one.mark == same.mark != other.mark
     assert json.loads(one.settings)["general"] == {"neutralColor": one.mark}
 

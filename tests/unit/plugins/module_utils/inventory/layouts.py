@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.endpoints import read as read_endpoints
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.models import read
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
 
 SETTINGS = {
@@ -20,6 +22,11 @@ SETTINGS = {
 HOSTS = ("a", "b", "c")
 
 
-def topology(gpu, chat, edge):
+def topology(gpu, chat, edge, models=None, endpoints=()):
+    """Return a stack whose GPU hosts all serve one model, unless ``models`` says which serve what."""
+    groups = {"gpu": list(gpu), "chat": list(chat), "edge": list(edge)}
+    served = (
+        [{"name": "qwen"}] if models is None else [{"name": name, "hosts": list(on)} for name, on in models.items()]
+    )
     settings = {host: {**SETTINGS, "gpuchat_private_address": f"10.0.0.{n}"} for n, host in enumerate(HOSTS, 1)}
-    return derive({"gpu": list(gpu), "chat": list(chat), "edge": list(edge)}, settings)
+    return derive(groups, settings, read(served, groups), read_endpoints(endpoints))

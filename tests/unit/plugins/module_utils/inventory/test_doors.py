@@ -11,13 +11,18 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory im
 
 from .layouts import topology
 
-SOCKET = "unix:/var/lib/gpuchat/vllm/vllm.sock"
+SOCKET = "unix:/var/lib/gpuchat/vllm/qwen/vllm.sock"
 GATEWAY, INTERFACE = "172.16.255.249", "172.16.255.250"
+
+
+def behind(door):
+    """Return the upstreams of a door."""
+    return [door.upstream] if door.upstream else [route.upstream for route in door.routes]
 
 
 def described(one, host):
     return [
-        (door.kind, door.address, door.port, door.upstream.places, door.hosts or door.addresses, door.gives_key)
+        (door.kind, door.address, door.port, behind(door)[0].places, door.hosts or door.addresses, door.gives_key)
         for door in doors.doors(one, host)
     ]
 
@@ -96,9 +101,10 @@ def test_a_host_has_the_doors_that_others_need(groups, host, wanted):
     ],
 )
 def test_the_edge_asks_in_plain_what_is_on_its_own_host_alone(groups, engine, interface):
-    found = doors.upstreams_of_edge(topology(*groups), "a")
-    assert (found["engine"].places, found["engine"].certified_name) == engine
-    assert (found["interface"].places, found["interface"].certified_name) == interface
+    (route,) = doors.routes_of_edge(topology(*groups), "a")
+    found = doors.interface_of_edge(topology(*groups), "a")
+    assert (route.upstream.places, route.upstream.certified_name) == engine
+    assert (found.places, found.certified_name) == interface
 
 
 @pytest.mark.parametrize(
@@ -123,12 +129,14 @@ EACH = [
 def test_in_each_layout_whoever_asks_finds_a_door_that_knows_it(groups):
     one = topology(*groups)
     certified = doors.certified_hosts(one)
-    asked = [(host, found) for host in groups[2] for found in doors.upstreams_of_edge(one, host).items()]
+    asked = [(host, ("interface", doors.interface_of_edge(one, host))) for host in groups[2]]
+    asked += [(host, ("engine", route.upstream)) for host in groups[2] for route in doors.routes_of_edge(one, host)]
     asked += [
-        (host, (door.kind, door.upstream))
+        (host, (door.kind, upstream))
         for host in one.hosts
         for door in doors.doors(one, host)
-        if door.upstream.certified_name
+        for upstream in behind(door)
+        if upstream.certified_name
     ]
     by_place = {f"{door.address}:{door.port}": (host, door) for host in one.hosts for door in doors.doors(one, host)}
     for asking, (kind, upstream) in asked:
@@ -151,3 +159,59 @@ def test_in_each_layout_no_door_beyond_its_host_is_open_without_proof(groups):
 def test_no_certificate_is_made_where_the_stack_is_one_host():
     assert doors.certified_hosts(topology("a", "a", "a")) == {}
     assert doors.certified_hosts(topology("b", "a", "a")) == {"a": [], "b": ["engine.gpuchat.internal"]}
+
+
+TWO = {"qwen": "ab", "bge": "b"}
+ENDPOINT = {
+    "name": "lm",
+    "url": "https://llm.example.com/openai/v1",
+    "models": ["llama", {"name": "big", "upstream": "vendor/Big-1"}],
+    "authority_file": "/ca.pem",
+}
+
+
+def routed(routes):
+    return {route.names: (route.kind, route.upstream.places) for route in routes}
+
+
+def test_a_hosts_door_leads_to_its_own_engines_alone():
+    one = topology("ab", "c", "c", TWO, [ENDPOINT])
+    sockets = {name: f"unix:/var/lib/gpuchat/vllm/{name}/vllm.sock" for name in TWO}
+    for door in doors.doors(one, "a"):
+        assert routed(door.routes) == {("qwen",): ("engine", (sockets["qwen"],))}
+    for door in doors.doors(one, "b"):
+        assert routed(door.routes) == {(name,): ("engine", (sockets[name],)) for name in TWO}
+
+
+@pytest.mark.parametrize(
+    "find", [lambda one: doors.routes_of_edge(one, "c"), lambda one: doors.doors(one, "c")[0].routes]
+)
+def test_the_edge_and_the_interfaces_room_reach_each_model_on_all_hosts_that_serve_it(find):
+    assert routed(find(topology("ab", "c", "c", TWO, [ENDPOINT]))) == {
+        ("qwen",): ("door", ("10.0.0.1:8000", "10.0.0.2:8000")),
+        ("bge",): ("door", ("10.0.0.2:8000",)),
+        ("llama",): ("endpoint", ("llm.example.com:443",)),
+        ("big",): ("endpoint", ("llm.example.com:443",)),
+    }
+
+
+def test_somebody_elses_server_is_asked_by_its_own_name_and_paths():
+    described_edge = doors.describe(topology("", "a", "a", {}, [ENDPOINT]))["hosts"]["a"]["edge"]
+    assert described_edge["routes"][1] == {
+        "number": 2,
+        "kind": "endpoint",
+        "names": ["big"],
+        "path": "/openai/v1",
+        "rename": {"big": "vendor/Big-1"},
+        "timeout": 30,
+        "host": "llm.example.com",
+        "endpoint": "lm",
+        "authority": "endpoint-lm.crt",
+        "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https", "certified_name": ""},
+    }
+    assert '"id": "llama"' in described_edge["listing"]
+
+
+def test_an_edge_of_programs_alone_has_no_interface():
+    edge = doors.describe(topology("a", "", "a"))["hosts"]["a"]["edge"]
+    assert (edge["has_interface"], edge["upstreams"], edge["gives_key"]) == (False, {}, True)

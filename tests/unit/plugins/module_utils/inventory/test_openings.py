@@ -5,12 +5,18 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.models import read
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.openings import describe, openings
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
 
 from .layouts import HOSTS, SETTINGS, topology
 
 OFFICE = ("10.1.0.0/16", "fd00::/8")
+
+
+def stack(settings, gpu):
+    groups = {"gpu": [gpu], "chat": ["a"], "edge": ["a"]}
+    return derive(groups, settings, read([{"name": "qwen"}], groups))
 
 
 def shown(one, host, people=0):
@@ -46,7 +52,7 @@ def test_a_host_lets_in_those_who_need_what_it_serves(groups, host, wanted):
 
 def test_a_proxy_in_front_may_hold_any_number_of_connections_and_nobody_else():
     settings = {host: {**SETTINGS, "edge_trusted_proxies": ["10.9.0.1/32"]} for host in HOSTS}
-    one = derive({"gpu": ["a"], "chat": ["a"], "edge": ["a"]}, settings)
+    one = stack(settings, gpu="a")
     assert shown(one, "a")[-1] == ((80, 443), (*OFFICE, "10.9.0.1/32"), "", "", 1000)
     assert openings(one, "a", 0)[-1].unlimited == ("10.9.0.1/32",)
 
@@ -58,7 +64,7 @@ def test_one_address_may_hold_connections_for_all_people(people, connections):
 
 def test_a_host_without_a_private_address_may_come_from_any():
     settings = {host: {**SETTINGS, "gpuchat_private_address": "10.0.0.2" if host == "b" else ""} for host in HOSTS}
-    one = derive({"gpu": ["b"], "chat": ["a"], "edge": ["a"]}, settings)
+    one = stack(settings, gpu="b")
     assert shown(one, "b") == [((8000,), (), "10.0.0.2", "", 0)]
 
 
@@ -83,5 +89,5 @@ EVERYBODY = ((80,), (), "", "", 1000)
     ],
 )
 def test_an_edge_is_open_to_everybody_for_a_directory_alone(settings, wanted):
-    one = derive({"gpu": ["a"], "chat": ["a"], "edge": ["a"]}, {"a": {**SETTINGS, **settings}})
+    one = stack({"a": {**SETTINGS, **settings}}, gpu="a")
     assert shown(one, "a")[1:] == wanted

@@ -19,14 +19,16 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts i
 GOOD = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/24"],
-    "gpuchat_model": {"name": "qwen", "path": "/srv/models/qwen"},
+    "gpuchat_models": [{"name": "qwen", "path": "/srv/models/qwen"}],
 }
 SPECIFICATION = Specification(
     {
         "stack": {
             "gpuchat_domain": {"type": "str", "required": True},
             "gpuchat_allowed_networks": {"type": "list", "elements": "str", "required": True},
-            "gpuchat_model": {"type": "dict", "required": True},
+            "gpuchat_models": {"type": "list", "elements": "dict", "default": []},
+            "gpuchat_endpoints": {"type": "list", "elements": "dict", "default": []},
+            "gpuchat_interface": {"type": "str", "choices": ["lobechat", "none"], "default": "lobechat"},
             "gpuchat_other_variables": {"type": "list", "elements": "str", "default": []},
             "gpuchat_private_address": {"type": "str", "default": ""},
             "gpuchat_probe_host": {"type": "str", "default": ""},
@@ -34,7 +36,7 @@ SPECIFICATION = Specification(
             "gpuchat_lobechat_port": {"type": "int", "default": 3210},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
-        "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}, "vllm_gpus": {"type": "raw"}},
+        "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
     }
 )
 ONE_HOST = {"all": ["one", "probe"], "gpu": ["one"], "chat": ["one"], "edge": ["one"], "outside": ["probe"]}
@@ -62,10 +64,73 @@ def test_a_good_inventory_has_no_fault():
     assert findings() == ((), ())
 
 
+OTHERWISE = {
+    "gpu": ", or name somebody else's servers in gpuchat_endpoints",
+    "chat": ", or set gpuchat_interface to none where programs alone use the models",
+    "edge": "",
+}
+
+
 @pytest.mark.parametrize("group", ["gpu", "chat", "edge"])
 def test_an_empty_group_is_a_fault(group):
     word = f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
-    assert faults(groups={group: []}) == (word,)
+    assert faults(groups={group: []}) == (word + OTHERWISE[group],)
+
+
+ENDPOINT = {"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["llama"]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables"),
+    [
+        pytest.param({"gpu": []}, {"gpuchat_endpoints": [ENDPOINT], "gpuchat_models": None}, id="endpoints only"),
+        pytest.param({"chat": []}, {"gpuchat_interface": "none"}, id="API only"),
+    ],
+)
+def test_a_group_may_be_empty_where_that_is_meant(groups, variables):
+    assert faults(groups=groups, **variables) == ()
+
+
+def test_an_interface_that_is_not_wanted_has_no_hosts():
+    (word,) = faults(gpuchat_interface="none")
+    assert word.startswith("gpuchat_interface is none and the group chat has hosts; wanted none of them")
+
+
+def test_without_models_and_endpoints_there_is_nothing_to_serve():
+    (word,) = faults(gpuchat_models=None)
+    assert word.startswith("gpuchat_models is not set; wanted a list; set gpuchat_models, for instance to [{name: ")
+
+
+@pytest.mark.parametrize("name", ["gpuchat_model", "vllm_gpus"])
+def test_a_name_of_an_earlier_release_is_refused_with_the_one_of_today(name):
+    (word,) = faults(gpuchat_models=None, **{name: {"name": "m"}})
+    assert word.startswith(f"{name} is a variable of an earlier release; wanted gpuchat_models; set gpuchat_models, ")
+
+
+@pytest.mark.parametrize(
+    ("models", "begin"),
+    [
+        (
+            [{"name": "a"}, {"name": "A.", "aliases": []}],
+            "gpuchat_models names a and A., whose containers would have one",
+        ),
+        (
+            [{"name": "a", "aliases": ["b"]}, {"name": "b"}],
+            "b stands twice, in gpuchat_models.name and gpuchat_models.al",
+        ),
+        ([{"name": "a", "hosts": ["two"]}], "gpuchat_models[0].hosts names two, which is no group or host"),
+        ([{"name": "a", "hosts": ["probe"]}], "gpuchat_models[0].hosts names probe, and probe is not in the group gpu"),
+        ([{"name": "a", "gpus": "0"}], "gpuchat_models[0].gpus is '0'; wanted auto, all, how many, or a list"),
+        ([{"name": "a", "version": "0.9.2"}], "gpuchat_models[0].version is 0.9.2, which can listen on a port alone"),
+        ([{"name": "a", "args": {"model": "x"}}], "gpuchat_models[0].args holds model, which the role sets"),
+        ([{"name": "a", "args": {"uds": "/x"}}], "gpuchat_models[0].args holds uds; wanted it not to be set"),
+        ([{"name": "a", "environment": {"VLLM_API_KEY": ""}}], "gpuchat_models[0].environment holds VLLM_API_KEY"),
+        ([{"name": "llama"}], "llama stands twice, in gpuchat_models.name and gpuchat_endpoints"),
+    ],
+)
+def test_models_that_cannot_be_served_beside_each_other_are_refused(models, begin):
+    found = faults(gpuchat_models=models, gpuchat_endpoints=[ENDPOINT])
+    assert [fault[: len(begin)] for fault in found] == [begin]
 
 
 @pytest.mark.parametrize(
@@ -263,13 +328,13 @@ def test_a_variable_that_cannot_be_templated_is_a_fault():
         ({"name": "m"}, ""),
         ({"name": "m", "source": "huggingface", "repo": "a/b"}, ""),
         ({"name": "m", "source": "http", "endpoints": ["http://files"]}, ""),
-        ({"name": "m", "source": "huggingface"}, "set gpuchat_model.repo"),
-        ({"name": "m", "source": "modelscope"}, "set gpuchat_model.repo"),
-        ({"name": "m", "source": "http"}, "set gpuchat_model.endpoints"),
+        ({"name": "m", "source": "huggingface"}, "set gpuchat_models[0].repo"),
+        ({"name": "m", "source": "modelscope"}, "set gpuchat_models[0].repo"),
+        ({"name": "m", "source": "http"}, "set gpuchat_models[0].endpoints"),
     ],
 )
 def test_a_models_source_needs_what_names_it_there(model, described):
-    found = [fault for fault in faults(gpuchat_model=model) if "gpuchat_model." in fault]
+    found = [fault for fault in faults(gpuchat_models=[model]) if "gpuchat_models[" in fault]
     assert bool(found) == bool(described)
     assert all(described in fault for fault in found)
 
@@ -297,12 +362,13 @@ def test_all_faults_are_found_at_once():
         groups={"chat": []},
         gpuchat_domain="https://x",
         gpuchat_allowed_networks=["10.0.0.7/24"],
-        gpuchat_modle=1,
+        gpuchat_modles=1,
         edge_http_port=8000,
         gpuchat_probe_host="prob",
     ) == (
-        "the group chat is empty; wanted at least one host; add one under chat: hosts: in the inventory",
-        "gpuchat_modle is no variable of gpuchat; did you mean gpuchat_model?",
+        "the group chat is empty; wanted at least one host; add one under chat: hosts: in the inventory"
+        + OTHERWISE["chat"],
+        "gpuchat_modles is no variable of gpuchat; did you mean gpuchat_models?",
         (
             "gpuchat_domain is 'https://x'; wanted a host name such as chat.example.com, without https:// or a path; "
             "set gpuchat_domain to x"
@@ -323,8 +389,8 @@ def test_all_faults_are_found_at_once():
     ("key", "variable"),
     [
         ("port", "gpuchat_vllm_port"),
-        ("served-model-name", "gpuchat_model.name"),
-        ("served_model_name", "gpuchat_model.name"),
+        ("served-model-name", "gpuchat_models.name"),
+        ("served_model_name", "gpuchat_models.name"),
         ("--api-key", "gpuchat_vllm_api_key"),
     ],
 )
@@ -350,15 +416,18 @@ def test_an_engine_that_cannot_listen_on_a_socket_is_a_fault_where_it_is_to_run(
     assert flags.FLAGS["uds"][0][0] == OLDEST_VLLM
 
 
-@pytest.mark.parametrize("gpus", ["all", 0, "0", "0,7", [0, 1], ["GPU-5c1b"], "MIG-5c1b/1/0"])
-def test_gpus_may_be_named_by_index_or_uuid(gpus):
-    assert faults(vllm_gpus=gpus) == ()
+@pytest.mark.parametrize("gpus", ["auto", "all", 1, "2", [0, 1], ["0"], ["GPU-5c1b"], ["MIG-5c1b/1/0"]])
+def test_gpus_may_be_counted_or_named_by_index_or_uuid(gpus):
+    assert faults(gpuchat_models=[{"name": "m", "gpus": gpus}]) == ()
 
 
-@pytest.mark.parametrize("gpus", ["first", -1, [], {"a": 1}, True, "0-1", 0.5])
+@pytest.mark.parametrize("gpus", ["first", 0, "0", -1, [], {"a": 1}, True, "0-1", "0,7", 0.5, "GPU-5c1b", [-1]])
 def test_what_names_no_gpu_is_a_fault(gpus):
-    (word,) = faults(vllm_gpus=gpus)
-    assert word == (f"vllm_gpus is {gpus!r}; wanted all, or GPUs by index or UUID; set vllm_gpus to all, 0 or [0, 1]")
+    (word,) = faults(gpuchat_models=[{"name": "m", "gpus": gpus}])
+    assert word == (
+        f"gpuchat_models[0].gpus is {gpus!r}; wanted auto, all, how many, or a list of GPUs by index or UUID; set "
+        "gpuchat_models[0].gpus to auto, 2 or [0, 1]"
+    )
 
 
 @pytest.mark.parametrize(

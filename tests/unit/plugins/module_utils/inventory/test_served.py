@@ -5,13 +5,22 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import served_runner
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.served import HostPlan, Served, serve
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.served import (
+    Engine,
+    Model,
+    Served,
+    serve,
+)
 
 TOOLS = {"tool-call-parser": "hermes", "max-model-len": 8192}
 
 
-def plan(args=None, model="qwen"):
-    return HostPlan(model, TOOLS if args is None else args)
+def plan(args=None, task="chat", name="qwen"):
+    return {name: Engine(task, TOOLS if args is None else args)}
+
+
+def qwen(*hosts, task="auto"):
+    return Model("qwen", task, hosts)
 
 
 @pytest.mark.parametrize(
@@ -24,45 +33,60 @@ def plan(args=None, model="qwen"):
         pytest.param({"a": TOOLS, "b": {}}, False, None, id="one says nothing of its length"),
     ],
 )
-def test_the_model_can_do_what_every_host_can(plans, tool_calls, context):
+def test_a_model_can_do_what_every_host_can(plans, tool_calls, context):
     planned = {host: plan(args) for host, args in plans.items()}
-    assert serve("qwen", list(plans), planned, {}, "/kept") == Served("qwen", tool_calls, context)
+    assert serve([qwen(*plans)], planned, {}, "/kept") == (Served("qwen", "chat", tool_calls, context),)
+
+
+@pytest.mark.parametrize(("task", "wanted"), [("auto", "embed"), ("rerank", "rerank")])
+def test_what_a_model_does_is_as_the_inventory_says_or_else_as_it_was_planned(task, wanted):
+    assert serve([qwen("a", task=task)], {"a": plan({}, "embed")}, {}, "/kept") == (Served("qwen", wanted),)
+
+
+def test_somebody_elses_model_needs_no_plan():
+    assert serve([Model("llama", "chat", ())], {}, {}, "/kept") == (Served("llama"),)
 
 
 def test_a_host_that_this_run_leaves_out_counts_as_the_last_run_planned_it():
     kept = {"b": plan({"max-model-len": 4096}), "a": plan({})}
-    assert serve("qwen", ["a", "b"], {"a": plan()}, kept, "/kept") == Served("qwen", False, 4096)
+    assert serve([qwen("a", "b")], {"a": plan()}, kept, "/kept") == (Served("qwen", "chat", False, 4096),)
 
 
-def test_a_host_that_nobody_ever_planned_is_refused():
-    with pytest.raises(Refusal, match="found no plan of b, which this run leaves out or does not reach"):
-        serve("qwen", ["a", "b"], {"a": plan()}, {}, "/kept")
+def test_a_model_that_nobody_ever_planned_is_refused_with_its_hosts():
+    models = [qwen("a", "b"), Model("bge", "auto", ("b",))]
+    with pytest.raises(Refusal, match="found no plan of qwen, bge on b, which this run leaves out or does not reach"):
+        serve(models, {"a": plan()}, {}, "/kept")
 
 
-def test_a_kept_plan_of_another_model_is_refused():
-    with pytest.raises(Refusal, match=r"found plans for another model than qwen on b \(llama\)"):
-        serve("qwen", ["a", "b"], {"a": plan()}, {"b": plan(model="llama")}, "/kept")
+def test_a_kept_plan_of_another_model_is_none():
+    with pytest.raises(Refusal, match="found no plan of qwen on b"):
+        serve([qwen("a", "b")], {"a": plan()}, {"b": plan(name="llama")}, "/kept")
 
 
 def ensure(folder, plans, check=False, hosts=("a",)):
-    params = {"model": "qwen", "hosts": list(hosts), "plans": plans, "folder": str(folder)}
+    models = [{"name": "qwen", "task": "auto", "hosts": list(hosts)}]
+    params = {"models": models, "plans": plans, "folder": str(folder)}
     return served_runner.ensure(params, check)
 
 
+PLANNED = {"a": {"qwen": {"task": "chat", "args": TOOLS}}}
+
+
 def test_a_plan_is_kept_for_the_next_run(tmp_path):
-    assert ensure(tmp_path, {"a": TOOLS})[0] == Served("qwen", True, 8192)
-    assert ensure(tmp_path, {})[0] == Served("qwen", True, 8192)
+    assert ensure(tmp_path, PLANNED)[0] == (Served("qwen", "chat", True, 8192),)
+    assert ensure(tmp_path, {})[0] == (Served("qwen", "chat", True, 8192),)
 
 
 def test_check_mode_keeps_nothing_and_says_what_it_cannot_know(tmp_path):
-    assert ensure(tmp_path, {"a": TOOLS}, check=True)[0].tool_calls
+    assert ensure(tmp_path, PLANNED, check=True)[0][0].tool_calls
     assert list(tmp_path.iterdir()) == []
     _served, result = ensure(tmp_path, {}, check=True)
     assert result["not_predicted"]
 
 
-def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path):
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": "qwen", "args": {}}', '{"engines": []}'])
+def test_a_kept_plan_that_cannot_be_read_is_none(tmp_path, content):
     (tmp_path / "plans").mkdir()
-    (tmp_path / "plans" / "a.json").write_text("{")
+    (tmp_path / "plans" / "a.json").write_text(content)
     with pytest.raises(Refusal):
         ensure(tmp_path, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import endpoints, models
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import derive
 
 from .layouts import SETTINGS
@@ -12,10 +13,18 @@ SPREAD = {"gpu": ["g1", "g2"], "chat": ["front"], "edge": ["front"]}
 ADDRESSES = {"g1": "10.0.1.5", "g2": "10.0.1.6", "front": "10.0.1.4"}
 
 
-def topology(groups, **more):
+ONE_MODEL = ({"name": "qwen"},)
+LM = {
+    "name": "lm",
+    "url": "http://10.0.0.9:1234/v1",
+    "models": ["llama", {"name": "e", "upstream": "bge", "task": "embed"}],
+}
+
+
+def topology(groups, served=ONE_MODEL, others=(), **more):
     hosts = {host for group in groups.values() for host in group}
     settings = {host: {**SETTINGS, "gpuchat_private_address": ADDRESSES.get(host, ""), **more} for host in hosts}
-    return derive(groups, settings)
+    return derive(groups, settings, models.read(served, groups), endpoints.read(others))
 
 
 def described(groups, host, kind, **more):
@@ -85,11 +94,12 @@ def test_parts_that_nobody_has_are_left_out():
     assert topology({"gpu": ["one"], "chat": [], "edge": []}).as_dict() == {
         "url": "",
         "engines": ["one"],
+        "models": [{"name": "qwen", "task": "auto", "hosts": ["one"]}],
         "edges": [],
         "behind": ["one"],
         "certified_names": [],
         "needs_temporary_certificate": False,
-        "hosts": {"one": {"engine": described(ONE, "one", "engine")}},
+        "hosts": {"one": {"engine": described(ONE, "one", "engine"), "engines": described(ONE, "one", "engines")}},
         "links": [],
     }
 
@@ -131,3 +141,75 @@ def test_an_edge_has_the_files_of_its_certificate_and_no_others(settings, files,
 def test_the_stack_signs_for_those_who_import_its_authority_alone(settings, names, temporary):
     found = topology(ONE, **settings).as_dict()
     assert (len(found["certified_names"]), found["needs_temporary_certificate"]) == (names, temporary)
+
+
+def test_an_engine_is_all_that_its_host_has_to_know_of_a_model():
+    model = {"name": "Qwen/Qwen3-8B", "aliases": ["default"], "hosts": ["one"], "users": 4, "source": "http"}
+    (engine,) = described(ONE, "one", "engines", served=[model], gpuchat_users="9", gpuchat_context="8192")
+    assert engine == {
+        "name": "Qwen/Qwen3-8B",
+        "aliases": ["default"],
+        "slug": "qwen-qwen3-8b",
+        "task": "auto",
+        "gpus": "auto",
+        "users": 4,
+        "context": "8192",
+        "path": "/srv/models/Qwen/Qwen3-8B",
+        "source": "http",
+        "repo": "",
+        "revision": "",
+        "endpoints": [],
+        "include": [],
+        "exclude": [],
+        "version": "",
+        "image": "",
+        "args": {},
+        "environment": {},
+        "container": "gpuchat-vllm-qwen-qwen3-8b",
+        "folder": "/etc/gpuchat/vllm/qwen-qwen3-8b",
+        "cache": "/var/cache/gpuchat/vllm/qwen-qwen3-8b",
+        "run": "/var/lib/gpuchat/vllm/qwen-qwen3-8b",
+        "socket": "/var/lib/gpuchat/vllm/qwen-qwen3-8b/vllm.sock",
+        "socket_url": "unix://%2Fvar%2Flib%2Fgpuchat%2Fvllm%2Fqwen-qwen3-8b%2Fvllm.sock",
+    }
+
+
+@pytest.mark.parametrize(
+    ("hosts", "wanted"),
+    [
+        pytest.param(None, ("g1", "g2"), id="all GPU hosts where none are named"),
+        pytest.param(["g2"], ("g2",), id="a host"),
+        pytest.param(["gpu"], ("g1", "g2"), id="a group"),
+        pytest.param(["big", "g1"], ("g1", "g2"), id="both, in the inventory's order"),
+    ],
+)
+def test_a_model_is_on_the_hosts_that_it_names(hosts, wanted):
+    (model,) = models.read([{"name": "m", "hosts": hosts}], {**SPREAD, "big": ["g2"]})
+    assert model.hosts == wanted
+
+
+def test_a_gpu_host_without_a_model_serves_nothing_and_still_belongs_to_the_stack():
+    found = topology(SPREAD, served=[{"name": "m", "hosts": ["g2"]}]).as_dict()
+    assert (found["engines"], found["hosts"]["g1"], "g1" in found["behind"]) == (["g2"], {"engines": []}, True)
+
+
+def test_somebody_elses_models_are_named_beside_ours():
+    found = topology({**SPREAD, "gpu": []}, served=(), others=[LM]).as_dict()
+    assert found["models"] == [
+        {"name": "llama", "task": "chat", "hosts": [], "endpoint": "lm"},
+        {"name": "e", "task": "embed", "hosts": [], "endpoint": "lm"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "prefix", "host"),
+    [
+        ("http://10.0.0.9:1234/v1", "10.0.0.9:1234", "/v1", "10.0.0.9"),
+        ("https://llm.example.com/openai/v1/", "llm.example.com:443", "/openai/v1", "llm.example.com"),
+        ("http://[fd00::1]:8080", "[fd00::1]:8080", "", "fd00::1"),
+        ("http://box", "box:80", "", "box"),
+    ],
+)
+def test_an_address_of_somebody_elses_server_is_read_as_nginx_takes_it(url, place, prefix, host):
+    (one,) = endpoints.read([{**LM, "url": url}])
+    assert (one.place, one.prefix, one.host) == (place, prefix, host)

@@ -1,0 +1,155 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Model servers that somebody else runs, which the stack hands on under names of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from .types import show
+
+VARIABLE = "gpuchat_endpoints"
+NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,31}")
+URL = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+PLAIN_KEY = re.compile(r"[A-Za-z0-9._~+/=-]*")
+TIMEOUTS = (1, 3600)
+ASKED_PATHS = ("/chat/completions", "/completions", "/embeddings", "/models")
+"""What people put behind the address of an API by mistake."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One server with an API in OpenAI's manner.
+
+    Attributes:
+        prefix: its path that stands for ``/v1``.
+        renamed: the names of its models, by those under which the stack serves them.
+        tasks: what each of these does.
+        timeout: seconds between two parts of an answer.
+        authority_file: on the control node, of the authority that signed its certificate; empty for a public one.
+    """
+
+    name: str
+    url: str
+    renamed: Mapping[str, str]
+    tasks: Mapping[str, str]
+    timeout: int
+    authority_file: str = ""
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def place(self) -> str:
+        """The server as nginx takes it, with its port."""
+        parts = urlsplit(self.url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{host}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
+
+    @property
+    def prefix(self) -> str:
+        return urlsplit(self.url).path.rstrip("/")
+
+
+def read(given: object) -> tuple[Endpoint, ...]:
+    """Read a sound list."""
+    found = []
+    for one in given if isinstance(given, (list, tuple)) else ():
+        models = [_model(model) for model in one["models"]]
+        found.append(
+            Endpoint(
+                str(one["name"]),
+                str(one["url"]),
+                {str(model["name"]): str(model.get("upstream") or model["name"]) for model in models},
+                {str(model["name"]): str(model.get("task") or "chat") for model in models},
+                int(str(one.get("timeout", 30))),
+                str(one.get("authority_file") or ""),
+            )
+        )
+    return tuple(found)
+
+
+def _model(given: object) -> Mapping[str, object]:
+    return given if isinstance(given, Mapping) else {"name": str(given)}
+
+
+def faults(given: object) -> Iterator[str]:
+    """Say what is wrong with the list beyond its types."""
+    seen: set[str] = set()
+    for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        if not isinstance(one, Mapping):
+            continue
+        variable, name, url = f"{VARIABLE}[{number}]", str(one.get("name", "")), str(one.get("url", ""))
+        if name and not NAME.fullmatch(name):
+            right = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "workstation"
+            yield (
+                f"{variable}.name is {show(name)}; wanted up to 32 small letters and digits, with single hyphens "
+                f"between them; set {variable}.name to {right}"
+            )
+        elif name in seen:
+            yield f"{VARIABLE} names {name} twice; wanted each server once; set another name, or take one away"
+        seen.add(name)
+        if url:
+            yield from _url_faults(variable, url)
+        key = one.get("key")
+        if isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
+            yield (
+                f"{variable}.key holds other characters than letters, digits and . _ ~ + / = -; wanted the server's "
+                f"key; set {variable}.key to it"
+            )
+        timeout = str(one.get("timeout", 30))
+        if timeout.isdigit() and not TIMEOUTS[0] <= int(timeout) <= TIMEOUTS[1]:
+            yield (
+                f"{variable}.timeout is {timeout}; wanted a whole number of seconds from {TIMEOUTS[0]} to "
+                f"{TIMEOUTS[1]}; set {variable}.timeout to one"
+            )
+        authority = one.get("authority_file")
+        if isinstance(authority, str) and authority and url.startswith("http://"):
+            yield (
+                f"{variable}.authority_file is set and {variable}.url begins with http://; wanted https:// for a "
+                f"certificate; set {variable}.url, or take {variable}.authority_file away"
+            )
+        yield from _model_faults(variable, one.get("models"))
+
+
+def _url_faults(variable: str, url: str) -> Iterator[str]:
+    path = next((path for path in ASKED_PATHS if url.rstrip("/").endswith(path)), "")
+    if path:
+        right = url.rstrip("/")[: -len(path)]
+        yield f"{variable}.url is {show(url)}; wanted the address that {path} follows; set {variable}.url to {right}"
+    elif not URL.fullmatch(url):
+        right = f"http://{url}" if "://" not in url and URL.fullmatch(f"http://{url}") else "http://10.0.0.9:1234/v1"
+        yield (
+            f"{variable}.url is {show(url)}; wanted an address such as http://10.0.0.9:1234/v1, without a name, a "
+            f"password or a question mark in it; set {variable}.url to {right}"
+        )
+
+
+def _model_faults(variable: str, models: object) -> Iterator[str]:
+    if isinstance(models, (list, tuple)) and not models:
+        yield f"{variable}.models is empty; wanted the models that it serves; set {variable}.models to their names"
+    for number, given in enumerate(models if isinstance(models, (list, tuple)) else ()):
+        model = _model(given)
+        where = f"{variable}.models[{number}]"
+        unknown = sorted(set(map(str, model)) - {"name", "upstream", "task"})
+        if unknown:
+            yield f"{where} holds {unknown[0]}; wanted no other names than name, upstream, task"
+        for part in ("name", "upstream"):
+            text = str(model.get(part) or ("" if part == "name" else "x"))
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", text):
+                yield f"{where}.{part} is {show(text)}; wanted letters, digits and . _ : / @ + -; set it to those"
+        if str(model.get("task", "chat")) not in ("chat", "embed", "rerank", "transcribe"):
+            yield f"{where}.task is {show(model['task'])}; wanted chat, embed, rerank or transcribe; set it to one"
+
+
+def names(given: object) -> Sequence[str]:
+    """Return the names of all models of a sound list."""
+    return [name for one in read(given) for name in one.renamed]

@@ -1,0 +1,206 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The models that the stack's own engines serve, and on which hosts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.names import did_you_mean
+from . import forms
+from .types import show
+
+VARIABLE = "gpuchat_models"
+GROUP = "gpu"
+REPO_NEEDED = ("huggingface", "modelscope")
+TASKS = ("auto", "chat", "embed", "rerank", "transcribe")
+MODELS_FOLDER = "/srv/models"
+GPU = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
+LONGEST_SLUG = 40
+"""Characters: a container's name, and a socket's path of at most 107, hold it."""
+
+CONTAINER = "gpuchat-vllm-"
+CONFIGURATION = "/etc/gpuchat/vllm"
+CACHES = "/var/cache/gpuchat/vllm"
+SOCKETS = "/var/lib/gpuchat/vllm"
+
+DEFAULTS: Mapping[str, object] = {
+    "source": "path",
+    "repo": "",
+    "revision": "",
+    "endpoints": (),
+    "include": (),
+    "exclude": (),
+    "gpus": "auto",
+    "task": "auto",
+    "version": "",
+    "image": "",
+    "args": {},
+    "environment": {},
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of the inventory's list.
+
+    Attributes:
+        name: the first name under which it is served.
+        aliases: further ones.
+        hosts: each serves the whole of it, in the inventory's order.
+        task: what it does, or ``auto`` where its checkpoint tells.
+        given: the entry as it was written.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    task: str = "auto"
+    given: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        return slug(self.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+    @property
+    def socket(self) -> str:
+        """Where its engine listens, on each of its hosts."""
+        return f"{SOCKETS}/{self.slug}/vllm.sock"
+
+    def engine(self, users: object, context: object) -> dict[str, object]:
+        """Return all that roles have to know of its engine, with the host's own numbers where the entry has none."""
+        given = {key: value for key, value in self.given.items() if key != "hosts"}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in DEFAULTS.items()}
+        return {
+            **plain,
+            "path": f"{MODELS_FOLDER}/{self.name}",
+            "users": users,
+            "context": context,
+            **given,
+            "aliases": list(self.aliases),
+            "slug": self.slug,
+            "container": CONTAINER + self.slug,
+            "folder": f"{CONFIGURATION}/{self.slug}",
+            "cache": f"{CACHES}/{self.slug}",
+            "run": f"{SOCKETS}/{self.slug}",
+            "socket": self.socket,
+            "socket_url": "unix://" + self.socket.replace("/", "%2F"),
+        }
+
+
+def slug(name: str) -> str:
+    """Return a model's name as containers, units and folders can bear it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_SLUG].strip("-")
+
+
+def read(given: object, groups: Mapping[str, Sequence[str]]) -> tuple[Model, ...]:
+    """Read a sound list.
+
+    Args:
+        groups: hosts by group of the inventory.
+    """
+    return tuple(
+        Model(
+            str(one["name"]),
+            _hosts(one, groups),
+            tuple(map(str, _sequence(one.get("aliases")))),
+            str(one.get("task", "auto")),
+            one,
+        )
+        for one in _sequence(given)
+        if isinstance(one, Mapping)
+    )
+
+
+def _hosts(entry: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    serving = tuple(dict.fromkeys(groups.get(GROUP, ())))
+    if not entry.get("hosts"):
+        return serving
+    named = {host for word in _words(entry["hosts"]) for host in (groups.get(word) or (word,))}
+    return tuple(host for host in serving if host in named)
+
+
+def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Say what is wrong with the list beyond its types and forms."""
+    slugs: dict[str, str] = {}
+    for number, entry in enumerate(_sequence(given)):
+        if not isinstance(entry, Mapping) or not entry.get("name"):
+            continue
+        variable, name = f"{VARIABLE}[{number}]", str(entry["name"])
+        if slugs.get(slug(name), name) != name:
+            yield (
+                f"{VARIABLE} names {slugs[slug(name)]} and {name}, whose containers would have one name; wanted names "
+                f"that differ in letters and digits; set another {variable}.name"
+            )
+        slugs[slug(name)] = name
+        yield from _source_faults(variable, entry)
+        yield from _host_faults(variable, entry, groups)
+        yield from _gpu_faults(variable, entry.get("gpus", "auto"))
+
+
+def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:
+    source, repo = str(entry.get("source", "path")), entry.get("repo")
+    if source in REPO_NEEDED and not repo:
+        yield (
+            f"{variable}.source is {source} and {variable}.repo is not set; wanted the model's name there; set "
+            f"{variable}.repo, for instance to {forms.REPO.example}"
+        )
+    elif source in REPO_NEEDED and not forms.REPO.is_right(str(repo)):
+        right = forms.REPO.meant(str(repo)) or forms.REPO.example
+        yield f"{variable}.repo is {show(repo)}; wanted {forms.REPO.wanted}; set {variable}.repo to {right}"
+    if source == "http" and not entry.get("endpoints"):
+        yield (
+            f"{variable}.source is http and {variable}.endpoints is not set; wanted the address of a server; set "
+            f"{variable}.endpoints to a list of one or more"
+        )
+    if source == "path" and repo:
+        yield (
+            f"{variable}.repo is {show(repo)} and {variable}.source is not set; wanted to know where that is; set "
+            f"{variable}.source to huggingface or modelscope"
+        )
+
+
+def _host_faults(variable: str, entry: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    serving = set(groups.get(GROUP, ()))
+    for word in _words(entry.get("hosts")):
+        hosts = groups.get(word) or ((word,) if word in groups.get("all", ()) else ())
+        if not hosts:
+            yield (
+                f"{variable}.hosts names {word}, which is no group or host of the inventory; wanted hosts of the group "
+                f"{GROUP}; set {variable}.hosts to some{did_you_mean(word, [*groups, *groups.get('all', ())])}"
+            )
+        elif not serving.issuperset(hosts):
+            others = ", ".join(host for host in hosts if host not in serving)
+            yield (
+                f"{variable}.hosts names {word}, and {others} is not in the group {GROUP}; wanted hosts of that group; "
+                f"add it there, or set {variable}.hosts to others"
+            )
+
+
+def _gpu_faults(variable: str, value: object) -> Iterator[str]:
+    names = [str(one).strip() for one in value] if isinstance(value, (list, tuple)) else []
+    is_count = (
+        isinstance(value, (int, str))
+        and not isinstance(value, bool)
+        and bool(re.fullmatch("[1-9][0-9]{0,3}", str(value)))
+    )
+    if value in ("auto", "all") or is_count or (names and all(map(GPU.fullmatch, names))):
+        return
+    yield (
+        f"{variable}.gpus is {show(value)}; wanted auto, all, how many, or a list of GPUs by index or UUID; set "
+        f"{variable}.gpus to auto, 2 or [0, 1]"
+    )
+
+
+def _words(value: object) -> list[str]:
+    return list(map(str, _sequence(value)))
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, (list, tuple)) else ()
