@@ -164,8 +164,10 @@ class Scales:
             together = self._budget(candidate, context, is_lean)[1].max_concurrency
         held = max(0.0, together) * candidate.data_parallel_size if budget.fits else 0.0
         sure = held * max(0.0, 1 - budget.uncertainty / budget.kv_cache) if budget.kv_cache > 0 else 0.0
-        if not self.situation.nodes:
-            sure = held
+        if not self.situation.nodes or settings.kv_cache_memory_bytes:
+            sure = held  # the cache is as large as it was told to be
+        elif not self.situation.model.kv_layers:
+            sure = held if budget.kv_cache > budget.uncertainty else 0.0
         return Evaluation(
             candidate,
             settings,
@@ -235,6 +237,7 @@ class Scales:
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
             is_text_only=bool(wishes.extra_args.get("language-model-only")),
+            is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
         )
@@ -246,6 +249,8 @@ class Scales:
             seqs, tokens = min(seqs, LEAN_SEQUENCES), min(tokens, LEAN_TOKENS)
         if wishes.max_num_seqs is None:
             seqs = max(seqs, each)
+        if not situation.model.kv_layers and wishes.max_num_batched_tokens is None:
+            tokens = max(tokens, length)  # a text that is read at once is not cut in pieces
         chosen = share, seqs, tokens
         if chosen == (settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens):
             return settings

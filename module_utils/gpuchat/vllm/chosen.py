@@ -30,7 +30,7 @@ def choose(gpus: object, wanted: object) -> object:
         return gpus
     names = _names(wanted)
     if not isinstance(gpus, (list, tuple)) or any(isinstance(one, (list, tuple)) for one in gpus):
-        raise Refusal("wanted_gpus names GPUs of one host, and gpus holds several hosts; set wanted_gpus to all")
+        raise Refusal("gpus names GPUs of one host, and those of several hosts were given; wanted all; set gpus to all")
     there = _each(gpus)
     chosen: list[Gpu] = []
     for name in names:
@@ -38,8 +38,8 @@ def choose(gpus: object, wanted: object) -> object:
         if not found:
             has = ", ".join(str(one["index"]) for one in there)
             raise Refusal(
-                f"wanted_gpus names the GPU {name}, and the host has {f'the GPUs {has}' if has else 'none'}; wanted "
-                f"those that are there; set wanted_gpus to {f'some of {has}, or to all' if has else 'all'}"
+                f"gpus names the GPU {name}, and the host has {f'the GPUs {has}' if has else 'none'}; wanted "
+                f"those that are there; set gpus to {f'some of {has}, or to all' if has else 'all'}"
             )
         chosen += [one for one in found if one not in chosen]
     return chosen
@@ -49,9 +49,7 @@ def _names(wanted: object) -> list[str]:
     given = wanted if isinstance(wanted, (list, tuple)) else str(wanted).split(",")
     names = [str(one).strip() for one in given]
     if isinstance(wanted, bool) or not names or not all(map(NAME.fullmatch, names)):
-        raise Refusal(
-            f"wanted_gpus is {wanted!r}; wanted all, or GPUs by index or UUID; set wanted_gpus to all, 0 or [0, 1]"
-        )
+        raise Refusal(f"gpus is {wanted!r}; wanted all, or GPUs by index or UUID; set gpus to all, [0] or [0, 1]")
     return [str(int(name)) if name.isdigit() else name for name in names]
 
 

@@ -256,5 +256,5 @@ def capped(generation: object) -> Iterator[str]:
     if isinstance(longest_answer, int):
         yield (
             f"the model's generation_config caps each answer at max_new_tokens {longest_answer}; for longer ones give "
-            "override-generation-config in extra_args"
+            "override-generation-config in args"
         )

@@ -227,7 +227,7 @@ def _stage_activations(model: ModelFacts, layout: Layout, settings: Settings, *,
     hidden = tokens * model.hidden_size * model.dtype_bytes
     forward = memory.HIDDEN_COPIES * hidden + _widest_part(model, layout, settings)
     sampler = 0.0
-    if is_last:
+    if is_last and not settings.is_pooling:
         per_logit = _sampler_bytes(model, settings)
         rows = min(settings.max_num_seqs, tokens)
         if settings.engine == 0 and model.is_multimodal:
@@ -410,6 +410,8 @@ def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         tokens = blocks * cache.min_block
         if settings.version < memory.HYBRID_GROUPS_SINCE:
             concurrency = tokens / settings.max_model_len
+    if not model.kv_layers:  # nothing is cached, so a batch is the limit
+        concurrency = float(settings.max_num_seqs)
     needed = per_request * cache.block_bytes
     uncertainty = (
         memory.UNCERTAIN_BYTES

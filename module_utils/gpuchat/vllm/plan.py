@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..checkpoint import formats
-from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import compatibility, families, flags, releases
+from . import compatibility, families, flags, releases, tasks
 from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
@@ -133,10 +132,14 @@ def _node_numbers(nodes: Nodes, candidate: Candidate) -> list[int]:
 # --- The plan --------------------------------------------------------------------------------------------------------
 
 
-def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
-    """Plan from a task's options.
+def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmPlan:
+    """Plan one model from its options.
 
     With ``on_unfit: report`` the plan names what cannot run, and estimates the budget all the same.
+
+    Args:
+        params: what is known, and what is wished.
+        nodes: the GPUs, where they were read already; ``gpus`` and ``wanted_gpus`` count no more.
 
     Raises:
         Refusal: an option that makes no sense; without ``on_unfit: report`` also a flag that the version does not know,
@@ -144,7 +147,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
             the plan says so.
     """
     wishes = read_wishes(params)
-    situation = read_situation(params, wishes)
+    situation = read_situation(params, wishes, nodes)
     against = _Objections(params.get("on_unfit") == "report", bool(OWN_BUILD.search(situation.version)))
     judged = _judged_version(situation, against)
     files = params.get("files") or []
@@ -153,6 +156,8 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
     family = against.ask_of_image(
         lambda: families.family_for(situation.config, situation.repo, judged, names, own_template), families.Family()
     )
+    if not situation.is_for_chat:  # no parser, and nothing to say of one
+        family = families.Family()
     wishes = _with_family(wishes, family)
     notes = against.ask_of_image(
         lambda: compatibility.check(
@@ -165,8 +170,8 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         ),
         NOTES,
     )
-    if params.get("task") == "chat":
-        against.ask(lambda: _check_chat(situation, judged, names), None)
+    if params.get("task") not in (None, "any"):
+        against.ask(lambda: _check_task(situation, str(params["task"])), None)
     against.ask(lambda: _check_weights(situation, judged, names), None)
     is_hopeless = bool(against.found)  # whatever memory and layout
     against.ask(lambda: _check_one_kind(situation, wishes), None)
@@ -177,9 +182,9 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         if are_enough:
             against.hear(_no_layout(situation, wishes))
         evaluation = as_wished(situation, wishes)
-    args = _args(situation, wishes, evaluation, family)
+    args = _args(situation, wishes, evaluation, family, judged)
     env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
-    notes += against.ask(lambda: flags.check_args(args, judged, "extra_args"), NOTES)
+    notes += against.ask(lambda: flags.check_args(args, judged, "args"), NOTES)
     found = () if is_hopeless else tuple(alternatives(situation, wishes, evaluation))
     missing = shortfall(wishes, evaluation)
     if missing:
@@ -194,7 +199,7 @@ def plan_vllm(params: Mapping[str, object]) -> VllmPlan:
         *notes,
         *family.notes,
         *_of_code(situation, args, params.get("tokenizer_config")),
-        *_of_parsers(args, family),
+        *(_of_parsers(args, family) if situation.is_for_chat else ()),
         *warnings(situation, wishes, evaluation),
     )
     return VllmPlan(
@@ -265,19 +270,11 @@ def _judged_version(situation: Situation, against: _Objections) -> str:
     return oldest
 
 
-def _check_chat(situation: Situation, version: str, files: Sequence[str]) -> None:
-    """Refuse a model that cannot chat."""
-    named = situation.config.get("architectures")
-    names = [str(one) for one in named] if isinstance(named, (list, tuple)) else []
-    kinds = releases.architectures(version)
-    does = other_than_chat(situation.config, files, situation.repo)
-    if not does and names and all(kinds.get(name) == "pooling" for name in names):
-        does = "makes vectors or scores of texts"
-    if does:
-        raise Refusal(
-            f"the model {situation.repo or ', '.join(names)} {does}; wanted one that answers people, for it is the "
-            "chat's model; set gpuchat_model to one, such as Qwen/Qwen3-8B"
-        )
+def _check_task(situation: Situation, wished: str) -> None:
+    """Refuse a model that is for something else."""
+    names = situation.config.get("architectures")
+    named = ", ".join(map(str, names)) if isinstance(names, (list, tuple)) else ""
+    tasks.check(wished, situation.found, situation.does or tasks.DOES["chat"], situation.repo or named)
 
 
 BILLIONS = re.compile(r"(?<![\w.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bt])(?![a-z])")
@@ -295,7 +292,7 @@ def _check_weights(situation: Situation, version: str, files: Sequence[str]) -> 
         until = f" ({last} was the last version that does)" if kind == "GGUF" and last else ""
         raise Refusal(
             f"the weights are {kind} files; vLLM {version} does not read these{until}; wanted safetensors; set "
-            "gpuchat_model to the model that they were made of, or to an FP8, AWQ or GPTQ variant"
+            "the model's repo or path in gpuchat_models to what they were made of, or to an FP8, AWQ or GPTQ variant"
         )
     named = BILLIONS.search(situation.repo.rpartition("/")[2].lower())
     if not situation.model.weights_estimated or named is None:
@@ -332,7 +329,8 @@ def _of_code(situation: Situation, args: Mapping[str, object], tokenizer: object
     )
     said = (
         f"the model brings code of its own ({files}), which is not run without trust-remote-code; {refuses}; read that "
-        "code, and if you trust it, give trust-remote-code: true in vllm_args and a commit as gpuchat_model.revision"
+        "code, and if you trust it, give the model in gpuchat_models trust-remote-code: true in args and a commit as "
+        "revision"
     )
     return (said,)
 
@@ -345,7 +343,7 @@ def _check_one_kind(situation: Situation, wishes: Wishes) -> None:
     flag = "disable-hybrid-kv-cache-manager"
     if situation.model.has_state and situation.model.is_hybrid and wishes.extra_args.get(flag):
         raise Refusal(
-            f"extra_args holds {flag}, and the model keeps Mamba states beside its attention, for which vLLM has no "
+            f"args holds {flag}, and the model keeps Mamba states beside its attention, for which vLLM has no "
             f"one kind of cache; wanted the hybrid manager; remove {flag}, and with it the connector that asks for it"
         )
 
@@ -359,7 +357,7 @@ def _check_length(situation: Situation, wishes: Wishes) -> None:
         if limit and wished and wished > limit and not is_overridden:
             raise Refusal(
                 f"{name} is {wished} and the model's own longest is {limit}; wanted no more; set {name} to {limit}, or "
-                "give its scaling as hf-overrides in extra_args"
+                "give its scaling as hf-overrides in args"
             )
 
 
@@ -417,7 +415,9 @@ def _no_layout(situation: Situation, wishes: Wishes) -> str:
 # --- vLLM's flags ----------------------------------------------------------------------------------------------------
 
 
-def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: families.Family) -> dict[str, object]:
+def _args(
+    situation: Situation, wishes: Wishes, evaluation: Evaluation, family: families.Family, judged: str
+) -> dict[str, object]:
     """Return the mapping for ``vllm serve --config``: what is decided here, and what differs from the defaults."""
     candidate, settings = evaluation.candidate, evaluation.settings
     args: dict[str, object] = {}
@@ -440,8 +440,9 @@ def _args(situation: Situation, wishes: Wishes, evaluation: Evaluation, family: 
     args["max-model-len"] = settings.max_model_len
     if situation.nodes or wishes.max_num_seqs or wishes.users:
         args["max-num-seqs"] = settings.max_num_seqs
-    if wishes.max_num_batched_tokens or evaluation.is_lean or evaluation.is_raised:
+    if wishes.max_num_batched_tokens or evaluation.is_lean or evaluation.is_raised or not situation.model.kv_layers:
         args["max-num-batched-tokens"] = settings.max_num_batched_tokens
+    args.update(tasks.arguments(situation.task, situation.config, situation.repo, judged))
     args.update(_as_wished(wishes, situation))
     args.update(family.serve_args())
     args.update(wishes.extra_args)

@@ -32,6 +32,7 @@ class Settings:
     Attributes:
         is_text_only: encoders of images and sound are neither loaded nor profiled.
         lora: rank that all adapters together may have; 0 without.
+        is_pooling: vectors or scores are made, and nothing is sampled.
     """
 
     version: Version
@@ -54,6 +55,7 @@ class Settings:
     has_piecewise_graphs: bool = False
     lora: int = 0
     is_text_only: bool = False
+    is_pooling: bool = False
 
     @property
     def has_full_graphs(self) -> bool:
@@ -147,6 +149,7 @@ def resolve(
     has_piecewise_graphs: bool = False,
     lora: int = 0,
     is_text_only: bool = False,
+    is_pooling: bool = False,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -195,4 +198,5 @@ def resolve(
         has_piecewise_graphs=has_piecewise_graphs,
         lora=lora,
         is_text_only=is_text_only,
+        is_pooling=is_pooling,
     )

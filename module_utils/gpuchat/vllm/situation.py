@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from ..checkpoint import formats
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
-from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import chosen
+from . import chosen, tasks
 from .devices import Device, Nodes, read_gpus
 from .layout import Shape
 from .memory import Budget
-from .releases import behaves_like
+from .releases import OLDEST, behaves_like
 from .wishes import Wishes
 
 
@@ -33,6 +32,8 @@ class Situation:
         number: the version, to compare.
         usual_dtype: what vLLM takes for the dtype on a GPU that has all of them.
         does: what the model does that cannot chat, an empty text for one that can.
+        task: what it is served for; ``any`` where nobody asks.
+        found: what its checkpoint is for, empty where that is no task that is served.
         known: budgets that were estimated already, of this model.
     """
 
@@ -46,7 +47,19 @@ class Situation:
     driver_version: str = ""
     cpu_kv_cache_bytes: int = 4 * GIB
     does: str = ""
+    task: str = "any"
+    found: str = "chat"
     known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether it makes vectors or scores, and no text."""
+        return self.task in tasks.CONVERTED
+
+    @property
+    def is_for_chat(self) -> bool:
+        """Whether it is served to people who talk with it."""
+        return self.task in ("any", "chat")
 
     @property
     def gpu_count(self) -> int:
@@ -82,8 +95,11 @@ class Situation:
         )
 
 
-def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
+def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | None = None) -> Situation:
     """Read what is known from a task's options.
+
+    Args:
+        nodes: the GPUs, where they were read already; their options count no more.
 
     Raises:
         Refusal: a GPU that is none, no version, and neither GPUs nor memory for a cache on the CPU.
@@ -91,8 +107,17 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
     config = params.get("model_config")
     config = _with_format(config if isinstance(config, Mapping) else {}, params)
     weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
-    nodes = read_gpus(chosen.choose(params.get("gpus") or [], params.get("wanted_gpus")))
-    model = read_model(config, None if weights is None else int(str(weights)))
+    if nodes is None:
+        nodes = read_gpus(chosen.choose(params.get("gpus") or [], params.get("wanted_gpus")))
+    repo, tokenizer = str(params.get("repo") or ""), params.get("tokenizer_config")
+    version = str(params["vllm_version"])
+    number = behaves_like(version)
+    known = version if number >= OLDEST else ".".join(map(str, OLDEST))
+    found, does = tasks.found_in(config, _files(params), repo, known)
+    task = str(params.get("task") or "any")
+    task = (found or "any") if task == "auto" else task
+    model = read_model(tasks.as_read(config), None if weights is None else int(str(weights)))
+    model = tasks.as_served(model, task, config, tokenizer if isinstance(tokenizer, Mapping) else {})
     if not nodes and int(str(space or 0)) < GIB:
         raise Refusal(
             f"gpus is empty and cpu_kv_cache_bytes is {space or 0}; wanted GPUs, or at least 1 GiB of memory for "
@@ -103,13 +128,15 @@ def read_situation(params: Mapping[str, object], wishes: Wishes) -> Situation:
         config=config,
         model=as_loaded(model, wishes.dtype, weakest),
         nodes=nodes,
-        version=str(params["vllm_version"]),
-        number=behaves_like(str(params["vllm_version"])),
+        version=version,
+        number=number,
         usual_dtype=as_loaded(model, None, "").dtype,
-        repo=str(params.get("repo") or ""),
+        repo=repo,
         driver_version=str(params.get("driver_version") or ""),
         cpu_kv_cache_bytes=int(str(space or 0)) // GIB * GIB,
-        does=other_than_chat(config, _files(params), str(params.get("repo") or "")),
+        does="" if found == "chat" else does,
+        task=task,
+        found=found,
     )
 
 
@@ -124,8 +151,8 @@ def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> 
     if base is not None:
         raise Refusal(
             f"the model {params.get('repo') or ''} is an adapter (LoRA) of {base or 'another model'}; wanted the whole "
-            f"model; set gpuchat_model to {base or 'that one'}, and in vllm_args enable-lora and lora-modules to the "
-            "adapter"
+            f"model; set the model's repo or path in gpuchat_models to {base or 'that one'}, and in its args "
+            "enable-lora and lora-modules to the adapter"
         )
     if formats.format_of(config, files) == "GGUF" and "quantization_config" not in config:
         return {**config, "quantization_config": {"quant_method": "gguf", "type": formats.gguf_type(files)}}

@@ -106,7 +106,7 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
             wished = READERS[name](name, value)
             if read.setdefault(name, wished) != wished:
                 raise Refusal(
-                    f"extra_args holds {flag}: {value} and {name} is {read[name]}; wanted one of them; set {name} alone"
+                    f"args holds {flag}: {value} and {name} is {read[name]}; wanted one of them; set {name} alone"
                 )
     if read.get("max_model_len") and read.get("context", 0) > read["max_model_len"]:
         raise Refusal(

@@ -36,7 +36,7 @@ def test_a_gpu_is_named_by_index_or_uuid_alone_or_with_others(wanted, indices):
 
 @pytest.mark.parametrize("wanted", ["7", 7, [0, 7], "0,7", "GPU-c"])
 def test_a_gpu_that_the_host_lacks_is_refused(wanted):
-    with pytest.raises(Refusal, match="the host has the GPUs 0, 1; wanted those that are there; set wanted_gpus to"):
+    with pytest.raises(Refusal, match="the host has the GPUs 0, 1; wanted those that are there; set gpus to"):
         choose(TWO, wanted)
 
 
@@ -47,7 +47,7 @@ def test_no_gpu_at_all_is_no_reason_to_plan_for_the_cpu():
 
 @pytest.mark.parametrize("wanted", ["some", "-1", "0-1", [], {"a": 1}, True, 0.5, "0;1"])
 def test_what_is_no_gpu_is_refused_with_the_form(wanted):
-    with pytest.raises(Refusal, match=r"wanted all, or GPUs by index or UUID; set wanted_gpus to all, 0 or \[0, 1\]"):
+    with pytest.raises(Refusal, match=r"wanted all, or GPUs by index or UUID; set gpus to all, \[0\] or \[0, 1\]"):
         choose(TWO, wanted)
 
 
@@ -62,7 +62,7 @@ def test_one_slice_of_a_gpu_is_named_by_its_own_uuid():
 
 def test_gpus_of_several_nodes_are_taken_as_they_are():
     assert choose([TWO, TWO], "all") == [TWO, TWO]
-    with pytest.raises(Refusal, match="gpus holds several hosts"):
+    with pytest.raises(Refusal, match="those of several hosts were given"):
         choose([TWO, TWO], 0)
 
 
@@ -103,7 +103,9 @@ EMBEDDING = {**LLAMA, "architectures": ["XLMRobertaModel"], "model_type": "xlm-r
     ],
 )
 def test_a_model_that_cannot_chat_is_refused_where_it_is_wanted_for_the_chat(config, given, does):
-    with pytest.raises(Refusal, match=f"{does}; wanted one that answers people.*set gpuchat_model to one"):
+    with pytest.raises(
+        Refusal, match=f"{does}; wanted one that answers people.*set its task in gpuchat_models to embed"
+    ):
         plan([L40S], config, task="chat", **given)
     assert plan([L40S], task="chat", repo="meta-llama/Llama-3.1-8B-Instruct").fits
 

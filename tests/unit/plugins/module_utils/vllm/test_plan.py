@@ -585,7 +585,7 @@ UNFIT = [
         id="a split",
     ),
     pytest.param({"tensor_parallel_size": 8}, "tensor_parallel_size 8 takes 8 GPUs and gpus holds 1", id="GPUs"),
-    pytest.param({"extra_args": {"swap-spce": 4}}, "found swap-spce in extra_args; vLLM 0.32.0 does not", id="a flag"),
+    pytest.param({"extra_args": {"swap-spce": 4}}, "found swap-spce in args; vLLM 0.32.0 does not", id="a flag"),
     pytest.param({"max_model_len": 262144}, "max_model_len is 262144 and the model's own longest", id="a length"),
     pytest.param(
         {"gpus": several(1, "NVIDIA GeForce RTX 5090"), "vllm_version": "0.8.5"},

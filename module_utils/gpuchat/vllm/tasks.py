@@ -1,0 +1,171 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a model is served for, and what vLLM wants to be told for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..checkpoint.config import KvLayers, ModelFacts
+from ..checkpoint.task import other_than_chat
+from ..core.errors import Refusal
+from . import flags, releases
+
+TASKS = ("chat", "embed", "rerank", "transcribe")
+
+WORDS: Mapping[str, str] = {"makes vectors of texts": "embed", "ranks texts": "rerank"}
+"""Tasks by what ``checkpoint.task`` says of a checkpoint."""
+
+DOES: Mapping[str, str] = {
+    "chat": "answers people",
+    "embed": "makes vectors of texts",
+    "rerank": "ranks texts",
+    "transcribe": "writes down speech",
+}
+
+TRANSCRIBES = re.compile(r"^Whisper|Asr(?=For|$)|ASR(?=For|$)")
+"""Architectures that turn speech into text and answer nobody."""
+
+ENCODERS = re.compile(
+    r"Bert|Roberta|Deberta|MPNet|^(Gte\w*Model|New(Model|ForSequenceClassification)|BgeM3\w*|CLIPModel|SiglipModel)"
+)
+"""Architectures whose attention sees the whole text at once, so that nothing is cached."""
+
+OFFSET = re.compile(r"roberta|camembert|bgem3", re.IGNORECASE)
+"""Whose positions start after the padding token's: of 8,194 positions 8,192 are for tokens."""
+
+SPOKEN_WINDOW = 1500
+"""Positions of one window of speech, which every layer of Whisper's decoder attends to (``max_source_positions``)."""
+
+OLD_WORDS = {"embed": "embed", "rerank": "score", "transcribe": "transcription"}
+"""Values of ``--task``, before there was ``--runner``."""
+
+CONVERTED = {"embed": "embed", "rerank": "classify"}
+"""Values of ``--convert`` for a checkpoint whose architecture would chat."""
+
+ORIGINAL_RERANKER = re.compile(r"qwen3-?(vl-?)?reranker", re.IGNORECASE)
+"""Rerankers that are published as chat models and score by two tokens (vLLM's scoring.md says how)."""
+
+
+def _architectures(config: Mapping[str, object]) -> list[str]:
+    named = config.get("architectures")
+    return [str(one) for one in named] if isinstance(named, (list, tuple)) else []
+
+
+def found_in(config: Mapping[str, object], files: Sequence[str], repo: str, version: str = "") -> tuple[str, str]:
+    """Return the task of a checkpoint, empty where it has none that is served, and what it does in words.
+
+    Args:
+        version: of vLLM, whose table knows more architectures that only make vectors or scores.
+    """
+    names = _architectures(config)
+    if any(map(TRANSCRIBES.search, names)):
+        return "transcribe", DOES["transcribe"]
+    if any(name.endswith("ForSequenceClassification") for name in names) and _has_one_score(config):
+        return "rerank", DOES["rerank"]
+    does = other_than_chat(config, files, repo)
+    if not does and version and names:
+        kinds = releases.architectures(version)
+        if all(kinds.get(name) == "pooling" for name in names):
+            return "embed", "makes vectors or scores of texts"
+    return (WORDS.get(does, ""), does) if does else ("chat", DOES["chat"])
+
+
+def _has_one_score(config: Mapping[str, object]) -> bool:
+    """Whether a classifier has one output, a score: vLLM ranks by no other."""
+    labels = config.get("id2label")
+    count = config.get("num_labels", len(labels) if isinstance(labels, Mapping) else 2)
+    return count == 1
+
+
+def check(wished: str, found: str, does: str, repo: str) -> None:
+    """Refuse a checkpoint that is for something else than is wished.
+
+    Raises:
+        Refusal: with what it is for.
+    """
+    if wished == found and found:
+        return
+    if not found:
+        raise Refusal(
+            f"the model {repo} {does}; wanted one that {_any_of(DOES.values()) if wished == 'auto' else DOES[wished]}; "
+            "set the model's repo or path in gpuchat_models to such a one"
+        )
+    if wished != "auto":
+        raise Refusal(
+            f"the model {repo} {does}; wanted one that {DOES[wished]}, by its task {wished}; set its task in "
+            f"gpuchat_models to {found} or auto, or its repo or path to a model for {wished}"
+        )
+
+
+def _any_of(words: object) -> str:
+    *some, last = list(words)  # type: ignore[call-overload]
+    return f"{', '.join(some)} or {last}"
+
+
+def is_encoder(task: str, config: Mapping[str, object]) -> bool:
+    """Whether a model for vectors or scores caches nothing."""
+    return task in CONVERTED and any(map(ENCODERS.search, _architectures(config)))
+
+
+def as_served(
+    model: ModelFacts, task: str, config: Mapping[str, object], tokenizer: Mapping[str, object]
+) -> ModelFacts:
+    """Return a model as vLLM runs it for a task: what it caches, and how long a text may be."""
+    if task == "transcribe" and model.architecture.startswith("Whisper"):
+        # Beside its own text, each layer of the decoder keeps the keys of the window of speech.
+        windows = 1 + -(-SPOKEN_WINDOW // max(1, model.longest))
+        return replace(model, kv_layers=tuple(_more(item, windows) for item in model.kv_layers))
+    if not is_encoder(task, config):
+        return model
+    longest, padding = model.longest, config.get("pad_token_id")
+    if OFFSET.search(f"{model.model_type} {model.architecture}") and longest:
+        longest -= (padding if isinstance(padding, int) else 1) + 1
+    told = tokenizer.get("model_max_length")
+    if isinstance(told, int) and 0 < told < longest:
+        longest = told
+    return replace(model, kv_layers=(), longest=longest)
+
+
+def _more(item: KvLayers, times: int) -> KvLayers:
+    return replace(item, count=item.count * times)
+
+
+WHISPER = {
+    "hidden_size": "d_model",
+    "num_attention_heads": "decoder_attention_heads",
+    "num_hidden_layers": "decoder_layers",
+    "intermediate_size": "decoder_ffn_dim",
+    "max_position_embeddings": "max_target_positions",
+}
+"""How Whisper's config.json spells what others call by the first name; of its decoder, which is what caches."""
+
+
+def as_read(config: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a config.json in the names by which a model's widths are read."""
+    if config.get("model_type") != "whisper":
+        return config
+    return {**config, **{name: config[theirs] for name, theirs in WHISPER.items() if theirs in config}}
+
+
+def arguments(task: str, config: Mapping[str, object], repo: str, version: str) -> dict[str, object]:
+    """Return the arguments of ``vllm serve`` by which a version serves a task."""
+    if task not in OLD_WORDS:
+        return {}
+    if "runner" not in flags.known_flags(version):
+        return {"task": OLD_WORDS[task]}
+    if task not in CONVERTED:
+        return {}
+    found: dict[str, object] = {"runner": "pooling"}
+    kinds, names = releases.architectures(version), _architectures(config)
+    if task == "rerank" and ORIGINAL_RERANKER.search(repo) and names and names[0].endswith("ForCausalLM"):
+        found["hf-overrides"] = {
+            "architectures": [names[0].replace("ForCausalLM", "ForSequenceClassification")],
+            "classifier_from_token": ["no", "yes"],
+            "is_original_qwen3_reranker": True,
+        }
+    elif any(kinds.get(name) in ("text", "multimodal") for name in names):
+        found["convert"] = CONVERTED[task]
+    return found
