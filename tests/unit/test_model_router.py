@@ -1,0 +1,190 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which model a request names in its body, as nginx's perl module reads it, without nginx."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import time
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "roles" / "nginx" / "files"
+FIND = """
+binmode STDIN; binmode STDOUT; local $/; my $text = <STDIN>;
+print join "\\0", map { defined $_ ? $_ : "" } gpuchat_model::find(\\$text, $ARGV[0]);
+"""
+FORM = "multipart/form-data; boundary=edge"
+
+
+def find(body, kind="application/json"):
+    """Return why there is no model, the model, and what of the body would be replaced."""
+    body = body if isinstance(body, bytes) else body.encode()
+    command = ["perl", "-w", "-I", str(FOLDER), "-Mgpuchat_model", "-e", FIND, kind]
+    done = subprocess.run(command, input=body, capture_output=True, check=True)
+    assert done.stderr == b""
+    fault, name, start, end = (done.stdout.split(b"\0") + [b""] * 3)[:4]
+    return fault.decode(), name.decode(), body[int(start) : int(end)].decode() if end else ""
+
+
+def form(*fields, ending="--\r\n"):
+    """Return a form with fields, each as what follows its name's word, and its value."""
+    parts = (
+        f"--edge\r\nContent-Disposition: form-data; {parameters}\r\n\r\n{value}\r\n" for parameters, value in fields
+    )
+    return "".join(parts) + "--edge" + ending
+
+
+NAMED = [
+    ('{"model":"q"}', "q"),
+    (' \r\n\t{ "model" \n:\t"q" } \r\n', "q"),
+    ('{"messages":[],"model":"q"}', "q"),
+    ('{"model":"q","stream":true,"n":1,"x":null,"y":-1.5e+3,"z":false}', "q"),
+    ('{"x":{"model":"inner"},"model":"q"}', "q"),
+    ('{"model":"q","x":{"model":"inner"}}', "q"),
+    ('{"x":[{"model":"inner"},["model",{"a":{"model":1}}]],"model":"q"}', "q"),
+    ('{"x":"\\"model\\":\\"inner\\"","model":"q"}', "q"),
+    ('{"x":"model","model":"q"}', "q"),
+    ('{"x":"}","y":"]","z":["}]","{"],"model":"q"}', "q"),
+    ('{"x":"\\\\","model":"q"}', "q"),
+    ('{"x":["\\\\","\\""],"model":"q"}', "q"),
+    ('{"Model":"inner","models":"inner","model ":"inner","model":"q"}', "q"),
+    ('{"\\u006do\\u0064el":"q"}', "q"),
+    ('{"model":"org\\/Qwen3-8B"}', "org/Qwen3-8B"),
+    ('{"model":"\\u0071\\u0057\\u0045\\u004e"}', "qWEN"),
+    ('{"model":"a\\"b\\\\c\\td"}', 'a"b\\c\td'),
+    ('{"model":"\\u00fc\\u6a21\\ud83d\\ude00"}', "ü模😀"),
+    ('{"model":"ü模😀"}', "ü模😀"),
+    ('{"model":"\\ud83d"}', "\ufffd"),
+    ('{"model":"$engine_authorization"}', "$engine_authorization"),
+    ('{"model":"q\\n"}', "q\n"),
+    ('{"model":"' + "q" * 4096 + '"}', "q" * 4096),
+    (json.dumps({"x": 'say "hi"\n' * 100_000, "model": "q"}), "q"),
+    (json.dumps({"x": ['say "hi"\n' * 100_000, {}], "model": "q"}), "q"),
+    (json.dumps({"x": [[index] * 9 for index in range(50_000)], "model": "q"}), "q"),
+]
+"""Bodies, and the names of the models that are read from them."""
+
+DEEP = '{"x":' + "[" * 100_000 + "]" * 100_000 + ',"model":"q"}'
+
+WITHOUT = [
+    ("", "missing"),
+    (" ", "missing"),
+    ("{}", "missing"),
+    ("{ }", "missing"),
+    ("[]", "missing"),
+    ("null", "missing"),
+    ('"model"', "missing"),
+    ('["model","q"]', "missing"),
+    ('[{"model":"q"}]', "missing"),
+    ('\ufeff{"model":"q"}', "missing"),
+    ('{"model":"q"}'.encode("utf-16"), "missing"),
+    (b"\0\xff\xfe", "missing"),
+    ('{"model":""}', "missing"),
+    ('{"model":1}', "missing"),
+    ('{"model":null}', "missing"),
+    ('{"model":["q"]}', "missing"),
+    ('{"model":{"model":"q"}}', "missing"),
+    ('{"x":{"model":"q"}}', "missing"),
+    ('{"model":"q"', "missing"),
+    ('{"model":"q', "missing"),
+    ('{"model":"q\\', "missing"),
+    ('{"model":"q","x":[', "missing"),
+    ('{"model":"q","x":["', "missing"),
+    ('{"model":"q","x":"' + '\\"' * 100_000, "missing"),
+    ('{"model":"q",}', "missing"),
+    ('{"model" "q"}', "missing"),
+    ('{"model":}', "missing"),
+    ("{'model':'q'}", "missing"),
+    ('{"model":"q"}{"model":"r"}', "missing"),
+    ('{"model":"q"} x', "missing"),
+    ('{"model":"' + "q" * 4097 + '"}', "missing"),
+    ("model=q", "missing"),
+    ('{"model":"q","model":"r"}', "twice"),
+    ('{"model":"q","model":"q"}', "twice"),
+    ('{"model":"q","model":null}', "twice"),
+    ('{"model":1,"x":[],"model":"q"}', "twice"),
+    ('{"model":"q","\\u006d\\u006f\\u0064\\u0065\\u006c":"r"}', "twice"),
+    ('{"x":[' + "[]," * 600_000 + '1],"model":"q"}', "complex"),
+    ("{" + '"a":1,' * 20_000 + '"model":"q"}', "complex"),
+]
+"""Bodies that name no model, and why."""
+
+FORMS = [
+    (form(('name="model"', "q")), "", "q"),
+    (form(("name=model", "q")), "", "q"),
+    (form(('name="file"; filename="a.wav"', "RIFF\r\n\r\n--edg\r\0"), ('name="model"', "q")), "", "q"),
+    ("\r\n" + form(('name="model"', "org/Q")), "", "org/Q"),
+    (form(('name="x"', 'name="model"\r\n\r\nq')), "missing", ""),
+    (form(('name="xmodel"', "q"), ('x="name=model"', "q")), "missing", ""),
+    (form(('name="model"; filename="model"', "q")), "missing", ""),
+    (form(('name="model"', "")), "missing", ""),
+    (form(('name="model"', "q" * 5000)), "missing", ""),
+    (form(('name="model"', "q"), ('name="model"', "r")), "twice", ""),
+    (form(('name="model"', "q"), ('NAME="model"; filename="x"', "r")), "twice", ""),
+    (form(('name="model"', "q"), ending=""), "missing", ""),
+    (form(), "missing", ""),
+    ("", "missing", ""),
+    ("x" + form(('name="model"', "q")), "missing", ""),
+    ('{"model":"q"}', "missing", ""),
+]
+
+
+@pytest.mark.parametrize(("body", "model"), NAMED, ids=range(len(NAMED)))
+def test_the_model_is_what_the_body_names_at_its_top(body, model):
+    fault, name, place = find(body)
+    assert (fault, name) == ("", model)
+    assert "\\" in place or place == model
+
+
+@pytest.mark.parametrize(("body", "model"), NAMED, ids=range(len(NAMED)))
+def test_pythons_reader_finds_the_same_model(body, model):
+    assert json.loads(body)["model"] in (model, "\ud83d")
+
+
+def test_a_body_may_be_deeper_than_python_reads():
+    assert find(DEEP) == ("", "q", "q")
+
+
+@pytest.mark.parametrize(("body", "fault"), WITHOUT, ids=range(len(WITHOUT)))
+def test_a_body_without_one_model_is_told_why(body, fault):
+    assert find(body) == (fault, "", "")
+
+
+@pytest.mark.parametrize(("body", "fault", "model"), FORMS, ids=range(len(FORMS)))
+def test_a_form_names_its_model_in_a_field(body, fault, model):
+    assert find(body, FORM) == (fault, model, model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        ('multipart/form-data; boundary="edge"', "q"),
+        ("Multipart/Form-Data;charset=utf-8;boundary=edge;x=y", "q"),
+        ("multipart/form-data", ""),
+        ("multipart/form-data; boundary=", ""),
+        ("multipart/form-data; boundary=other", ""),
+        ("multipart/form-data; boundary=edge; boundary=other", ""),
+        ("application/json; boundary=edge", ""),
+        ("", ""),
+    ],
+)
+def test_a_form_is_known_by_its_type_and_one_boundary(kind, model):
+    assert find(form(('name="model"', "q")), kind)[1] == model
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(json.dumps({"model": "q", "x": ["A" * 50_000_000]}), id="an image"),
+        pytest.param('{"x":["' + "A" * 50_000_000, id="half an image"),
+        pytest.param('{"x":' + "[" * 10_000_000, id="lists without an end"),
+        pytest.param('{"x":"' + '\\"' * 2_000_000 + '","model":"q"}', id="escapes alone"),
+    ],
+)
+def test_a_large_body_holds_a_worker_for_no_long_time(body):
+    started = time.monotonic()
+    find(body)
+    assert time.monotonic() - started < 20  # on a machine that has much to do; alone it takes less than one
