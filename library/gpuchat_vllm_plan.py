@@ -7,131 +7,87 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpuchat_vllm_plan
-short_description: Plan vLLM's configuration for a model, GPUs and users
+short_description: Plan vLLM's configuration for all models of a host
 version_added: 0.1.0
 description:
-  - From a model's config.json, the GPUs and the wishes, says how to run vLLM, where each GPU's memory goes, and why.
+  - From each model's config.json, the host's GPUs and the wishes, says how to run vLLM, where each GPU's memory goes,
+    and why.
+  - Several models are planned together. Each gets GPUs of its own where there are enough, and a share of a GPU where
+    there are not.
   - Takes facts, not connections, and changes nothing, so that it runs anywhere.
   - A wish is V(auto) or fixed. What is fixed is never changed; where it does not fit, the plan says what would.
 options:
-  model_config:
-    description: The model's config.json as data.
+  engines:
+    description:
+      - What the inventory says of the models of the host, in its order. Further keys are not read.
+      - Each has C(name). C(repo), its name on its hub, shows its family; without it the last part of C(path) does.
+      - C(task) is V(auto), V(chat), V(embed), V(rerank) or V(transcribe); with V(auto) the model is served for what its
+        checkpoint is for. A checkpoint for something else than wished is refused.
+      - C(gpus) is V(auto), V(all), a count, or a list of indices or UUIDs, of slices too. With V(auto) the only model of
+        a host may have all GPUs, and each of several as few as serve it.
+      - C(users) are conversations to be held at once, each with C(context) tokens, where questions, answers and
+        instructions count.
+      - C(version) of vLLM is O(vllm_version) where it is empty. C(args) are merged over O(args).
+    type: list
+    elements: dict
+    required: true
+  metadata:
+    description:
+      - What the checkpoint of each model says, by the model's name.
+      - Each has C(config), its config.json as data, C(weights_bytes), C(files), and C(data) with its
+        C(generation_config.json) and C(tokenizer_config.json).
     type: dict
     required: true
-  weights_bytes:
-    description: Size of the files of weights; left out, it is estimated from O(model_config).
-    type: int
-  generation_config:
-    description: The model's generation_config.json as data.
-    type: dict
-    default: {}
-  tokenizer_config:
-    description: The model's tokenizer_config.json as data; its chat template shows whether it calls tools and thinks.
-    type: dict
-    default: {}
-  repo:
-    description: Name of the model on its hub, which shows its family.
-    type: str
-    default: ''
-  files:
-    description: Names of the model's files, which show its format.
-    type: list
-    elements: str
-    default: []
   gpus:
     description:
-      - GPUs of one node, or a list of such lists for several nodes; none for the CPU.
+      - GPUs of the host; none for the CPU.
       - Each has C(name); C(memory_bytes) and C(compute_capability) are looked up by it where they are left out. What
         M(gpuchat.stack.gpuchat_gpu_info) returns counts further, C(memory_free_bytes), C(nvlink_peers) and
         C(mig_devices) above all; C(count) stands for several of a kind.
     type: list
     elements: raw
     default: []
-  wanted_gpus:
-    description: Those of O(gpus) that the model gets, V(all), or some by index or UUID, as a list or with commas.
-    type: raw
-    default: all
-  task:
-    description: What the model is wanted for; V(chat) refuses one that cannot chat.
-    type: str
-    choices: [any, chat]
-    default: any
   driver_version:
     description: Version of NVIDIA's driver; empty where it is not known.
     type: str
     default: ''
   cpu_kv_cache_bytes:
-    description: Memory for the KV cache where O(gpus) is empty, in whole GiB.
+    description:
+      - Memory for the KV cache where O(gpus) is empty, in whole GiB.
+      - Each of several models gets as much of it as it needs.
     type: int
     default: 4294967296
+  host_memory_bytes:
+    description: Memory of the host, in which all models have to fit where O(gpus) is empty; 0 where it is not known.
+    type: int
+    default: 0
   vllm_version:
     description: Version of vLLM.
     type: str
     required: true
-  users:
-    description: Conversations to be held at once, each with the whole O(context).
-    type: raw
-    default: auto
-  context:
-    description: Tokens that each of these conversations holds; questions, answers and instructions count.
-    type: raw
-    default: auto
   max_model_len:
-    description: Longest single conversation in tokens; V(auto) takes O(context).
+    description: Longest single conversation in tokens; V(auto) takes C(context).
     type: raw
     default: auto
-  tensor_parallel_size:
-    description: GPUs among which each layer is split.
-    type: raw
-    default: auto
-  pipeline_parallel_size:
-    description: Stages that each hold some of the layers.
-    type: raw
-    default: auto
-  data_parallel_size:
-    description: Replicas of the model.
-    type: raw
-    default: auto
-  gpu_memory_utilization:
-    description: Share of each GPU's memory that vLLM may take; V(auto) takes vLLM's own, or less where others need it.
-    type: raw
-    default: auto
-  max_num_seqs:
-    description: Requests that run at once in one engine.
-    type: raw
-    default: auto
-  max_num_batched_tokens:
-    description: Tokens of one step.
-    type: raw
-    default: auto
-  dtype:
-    description: Type of what is not quantized.
-    type: raw
-    default: auto
-  kv_cache_dtype:
-    description: Type of the KV cache, such as V(fp8).
-    type: raw
-    default: auto
-  quantization:
-    description: Method by which vLLM quantizes while it loads; V(auto) leaves the weights as published.
-    type: raw
-    default: auto
-  enforce_eager:
-    description: Whether to do without CUDA graphs.
-    type: raw
-    default: auto
-  speculative:
-    description: Speculative decoding, as C(--speculative-config) takes it.
-    type: raw
-    default: auto
-  extra_args:
-    description: Further options of C(vllm serve) by their long name without dashes, merged last; null takes one away.
+  tool_call_parser:
+    description: Parser of tool calls of all models that chat; empty takes the one of each model's family.
+    type: str
+    default: ''
+  reasoning_parser:
+    description: Parser of thoughts of all models that chat; empty takes the one of each model's family.
+    type: str
+    default: ''
+  args:
+    description:
+      - Options of C(vllm serve) for all models by their long name without dashes, merged last; null takes one away.
+      - Those that have a part in the plan count as wishes, such as C(tensor-parallel-size) and
+        C(gpu-memory-utilization).
     type: dict
     default: {}
   on_unfit:
     description:
-      - Whether what cannot run fails the task, or is reported in RV(plan.fits) and RV(plan.reason) with the budget.
-      - An option that makes no sense, or a GPU whose memory nobody knows, fails in any case.
+      - Whether what cannot run fails the task, or is reported in C(fits) and C(reason) of each plan with its budget.
+      - What cannot be planned at all, such as a GPU that is not there, is reported as the model's C(refusal) then.
     type: str
     choices: [fail, report]
     default: fail
@@ -149,26 +105,61 @@ author: gpuchat contributors (@gpuchat)
 """
 
 EXAMPLES = r"""
-- name: Plan for fifty people
+- name: Plan a model for people and one for vectors
   gpuchat.stack.gpuchat_vllm_plan:
-    model_config: "{{ lookup('ansible.builtin.file', 'config.json') | from_json }}"
-    weights_bytes: 16381470720
-    repo: Qwen/Qwen3-8B
+    engines:
+      - {name: qwen3-8b, repo: Qwen/Qwen3-8B, users: 50, context: 4096}
+      - {name: bge-m3, repo: BAAI/bge-m3}
+    metadata:
+      qwen3-8b:
+        config: "{{ lookup('ansible.builtin.file', 'qwen3-8b/config.json') | from_json }}"
+        weights_bytes: 16381470720
+      bge-m3:
+        config: "{{ lookup('ansible.builtin.file', 'bge-m3/config.json') | from_json }}"
+        weights_bytes: 2271064456
     gpus:
       - {name: NVIDIA L40S, count: 2}
     vllm_version: 0.32.0
-    users: 50
-    context: 4096
-    max_model_len: 32768
   register: planned
 """
 
 RETURN = r"""
-plan:
-  description: The answer; sizes in bytes.
+fits:
+  description: Whether all models start and all wishes are served.
+  type: bool
+  returned: success
+reason:
+  description: What does not fit of each model and what would, or what fits; a line for each model.
+  type: str
+  returned: success
+models:
+  description: Each model with C(name), C(plan) and C(refusal), in the order of O(engines).
+  type: list
+  elements: dict
+  returned: always
+gpus:
+  description: The host's GPUs with what other processes hold of each.
+  type: list
+  elements: dict
+  returned: always
+notes:
+  description: What to know before they are run, each with its model.
+  type: list
+  elements: str
+  returned: always
+plans:
+  description: The answer for each model by its name; sizes in bytes. One that was refused is not there.
   type: dict
-  returned: always, unless an option makes no sense
+  returned: always
   contains:
+    task:
+      description: What the model is served for.
+      type: str
+      returned: always
+    tool_call:
+      description: Whether its tool calls are parsed.
+      type: bool
+      returned: always
     fits:
       description: Whether the model starts and all wishes are served.
       type: bool
@@ -189,8 +180,8 @@ plan:
       returned: always
     node_args:
       description:
-        - RV(plan.args) for each node that is used, in the order of RV(plan.devices).
-        - Where one node runs more engines than another they differ, and RV(plan.args) holds what they have in common.
+        - RV(plans.args) for each node that is used, in the order of RV(plans.devices).
+        - Where one node runs more engines than another they differ, and RV(plans.args) holds what they have in common.
       type: list
       elements: dict
       returned: always
@@ -221,7 +212,7 @@ plan:
       type: int
       returned: always
     users:
-      description: Conversations that fit at once, each with RV(plan.context) tokens, in all replicas.
+      description: Conversations that fit at once, each with RV(plans.context) tokens, in all replicas.
       type: int
       returned: always
     context:
@@ -272,36 +263,33 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.change import Plan
 from ..module_utils.gpuchat.core.errors import Refusal
-from ..module_utils.gpuchat.vllm.plan import plan_vllm
-from ..module_utils.gpuchat.vllm.wishes import READERS
+from ..module_utils.gpuchat.vllm.host_plan import plan_host
+from ..module_utils.gpuchat.vllm.tasks import TASKS
 
 SPECIFICATION = {
-    "model_config": {"type": "dict", "required": True},
-    "weights_bytes": {"type": "int"},
-    "generation_config": {"type": "dict", "default": {}},
-    "tokenizer_config": {"type": "dict", "default": {}, "no_log": False},
-    "repo": {"type": "str", "default": ""},
-    "files": {"type": "list", "elements": "str", "default": []},
+    "engines": {"type": "list", "elements": "dict", "required": True},
+    "metadata": {"type": "dict", "required": True},
     "gpus": {"type": "list", "elements": "raw", "default": []},
-    "wanted_gpus": {"type": "raw", "default": "all"},
-    "task": {"type": "str", "choices": ["any", "chat"], "default": "any"},
     "driver_version": {"type": "str", "default": ""},
     "cpu_kv_cache_bytes": {"type": "int", "default": 4294967296},
+    "host_memory_bytes": {"type": "int", "default": 0},
     "vllm_version": {"type": "str", "required": True},
-    **{name: {"type": "raw", "default": "auto", "no_log": False} for name in READERS},
-    "extra_args": {"type": "dict", "default": {}},
+    "max_model_len": {"type": "raw", "default": "auto"},
+    "tool_call_parser": {"type": "str", "default": ""},
+    "reasoning_parser": {"type": "str", "default": ""},
+    "args": {"type": "dict", "default": {}},
     "on_unfit": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
 
 
 def work(params: Mapping[str, object], warn: Callable[[str], None]) -> Mapping[str, object]:
     """Plan, and refuse what does not fit unless that is only to be reported; then warnings stand in the report."""
-    plan = plan_vllm(params)
-    for warning in plan.warnings if params["on_unfit"] == "fail" else ():
+    found = plan_host(params)
+    for warning in found.warnings() if params["on_unfit"] == "fail" else ():
         warn(warning)
-    result = {**Plan(reason=plan.reason).result(), "plan": plan.as_dict()}
-    if not plan.fits and params["on_unfit"] == "fail":
-        raise Refusal(plan.reason, plan=result["plan"])
+    result = {**Plan(reason=found.reason).result(), **found.as_dict()}
+    if not found.fits and params["on_unfit"] == "fail":
+        raise Refusal(found.reason, **{key: value for key, value in result.items() if key not in ("msg", "changed")})
     return result
 
 

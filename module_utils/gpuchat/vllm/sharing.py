@@ -140,6 +140,10 @@ def _beside(one: Request, devices: Devices, free: Devices, room: Mapping[str, fl
 # --- Which share of a GPU --------------------------------------------------------------------------------------------
 
 
+FULLEST = 95
+"""Hundredths of a GPU that its engines get at most together, even where they need more."""
+
+
 @dataclass(frozen=True)
 class Need:
     """What an engine needs of each of its GPUs, in hundredths.
@@ -198,16 +202,16 @@ def divide(
     Args:
         places: the GPUs of the models.
         needs: of the models that share one; one that fits nowhere is in neither.
-        most: hundredths of a GPU that engines take at most together, by the model that shares it.
+        most: hundredths of a GPU that engines take at most together where they need less, by the model that shares it.
     """
     left: dict[str, int] = {}
     shortages = []
     for handle, names in shared({name: used for name, used in places.items() if name in needs}).items():
         device = next(one for one in places[names[0]] if one.handle == handle)
         least = {name: needs[name].least for name in names}
-        room = min(hundredths(device, sum(needs[name].beside for name in names)), *(most[name] for name in names))
-        left[handle] = room - sum(least.values())
-        if left[handle] < 0:
+        room = min(FULLEST, hundredths(device, sum(needs[name].beside for name in names)))
+        left[handle] = min(room, *(most[name] for name in names)) - sum(least.values())
+        if sum(least.values()) > room:
             shortages.append(Shortage(device, room, least))
     shares = {name: need.least for name, need in needs.items()}
 

@@ -1,0 +1,538 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All models of one host, planned together: each by ``plan``, who gets which GPU by ``sharing``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from ..core.errors import Refusal
+from ..core.units import GIB, MIB, gib
+from . import chosen, flags, releases, tasks
+from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose
+from .devices import Device, Nodes, read_gpus
+from .facts import memory
+from .memory import context_bytes
+from .options import AUTO
+from .plan import VllmPlan, plan_vllm
+from .sharing import BARELY, NOT_AT_ALL, WELL, Devices, Need, Places, Request, Shortage, assign, divide, shared
+from .wishes import DISTRIBUTED, Wishes
+
+FOR_CHAT = ("enable-auto-tool-choice", "tool-call-parser", "reasoning-parser")
+"""Arguments that mean nothing to a model that does not chat."""
+
+FIXED_CACHE = "kv-cache-memory-bytes"
+"""The cache's size in bytes, which vLLM 0.10.2 and later take without measuring what the GPU has: a neighbour that
+loads meanwhile would be counted as one's own (vLLM issue 55827)."""
+
+
+FEW = {"embed": 1, "rerank": 1, "transcribe": 16}
+"""Requests of full length at once for which a model gets room on a GPU that it shares, where nobody wishes how many."""
+
+
+CONTEXT_LEAST = GIB // 2
+"""What CUDA itself and its libraries take beside each engine's share; a neighbour pays for what is estimated too low."""
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """The plans of a host's models, in the inventory's order.
+
+    Attributes:
+        refusals: what keeps a model from being planned at all, by its name.
+        devices: all GPUs of the host.
+    """
+
+    names: tuple[str, ...]
+    plans: Mapping[str, VllmPlan]
+    refusals: Mapping[str, str]
+    devices: Devices = ()
+
+    @property
+    def fits(self) -> bool:
+        return not self.refusals and all(plan.fits for plan in self.plans.values())
+
+    @property
+    def reason(self) -> str:
+        """Return what is wrong with each model, or what fits."""
+        said = {name: self.refusals.get(name) or self.plans[name].reason for name in self.names}
+        if not self.fits:
+            said = {name: why for name, why in said.items() if name in self.refusals or not self.plans[name].fits}
+        return "\n".join(f"{name} in gpuchat_models: {why}" for name, why in said.items()) or "no model on this host"
+
+    def warnings(self) -> Iterator[str]:
+        for name, plan in self.plans.items():
+            yield from (f"{name} in gpuchat_models: {warning}" for warning in plan.warnings)
+        given = {device.handle for plan in self.plans.values() for device in plan.situation.devices}
+        idle = [device.handle for device in self.devices if device.handle not in given]
+        if idle and len(self.plans) > 1:
+            yield (
+                f"no model uses the GPU{'s' * (len(idle) > 1)} {', '.join(idle)}; where one is to have more than it "
+                "needs, set gpus of that model in gpuchat_models to a count or a list"
+            )
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the result's keys as plain data."""
+        plans = {name: _told(plan) for name, plan in self.plans.items()}
+        return {
+            "fits": self.fits,
+            "reason": self.reason,
+            "plans": plans,
+            "models": [
+                {"name": name, "plan": plans.get(name), "refusal": self.refusals.get(name, "")} for name in self.names
+            ],
+            "gpus": [
+                {
+                    "gpu": device.handle,
+                    "name": device.name,
+                    "memory_bytes": device.memory_bytes,
+                    "used_bytes": device.used_bytes,
+                }
+                for device in self.devices
+            ],
+            "notes": list(self.warnings()),
+        }
+
+
+def _told(plan: VllmPlan) -> dict[str, object]:
+    task = "chat" if plan.situation.is_for_chat else plan.situation.task
+    return {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
+
+
+# --- What is asked ---------------------------------------------------------------------------------------------------
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _spelled(args: object) -> dict[str, object]:
+    """Return arguments by one spelling of each name, so that a model's own comes over the common one."""
+    found: dict[str, object] = {}
+    for name, value in _mapping(args).items():
+        head, dot, tail = str(name).partition(".")
+        found[head.lstrip("-").replace("_", "-") + dot + tail] = value
+    return found
+
+
+@dataclass
+class _Model:
+    """One model of the host, and what is found out about it.
+
+    Attributes:
+        alone: its plan as if no other were on its GPUs.
+    """
+
+    name: str
+    engine: Mapping[str, object]
+    params: Mapping[str, object]
+    alone: VllmPlan | None = None
+    refusal: str = ""
+    known: dict[Devices, VllmPlan] = field(default_factory=dict)
+
+    def plan(self, devices: Devices | None, **more: object) -> VllmPlan:
+        """Plan on some GPUs that are for this model alone; None takes those of the options."""
+        if devices is None:
+            return plan_vllm({**self.params, **more})
+        return plan_vllm({**self.params, **more}, (devices,) if devices else ())
+
+    def try_alone(self, devices: Devices) -> VllmPlan:
+        if devices not in self.known:
+            # A report says what does not fit; whether that is a failure is told for all models together.
+            self.known[devices] = self.plan(devices, on_unfit="report")
+        return self.known[devices]
+
+    def serves(self, devices: Devices) -> int:
+        plan = self.try_alone(devices)
+        if not plan.fits:
+            return NOT_AT_ALL
+        wished = plan.evaluation.wishes.users
+        return WELL if plan.evaluation.serves_surely(wished or AUTO_TOGETHER) else BARELY
+
+    @cached_property
+    def weights(self) -> int:
+        return int(str(self.params["weights_bytes"] or 0))
+
+
+def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
+    """Join what the inventory and the checkpoint say of a model.
+
+    Raises:
+        Refusal: nothing is known of its checkpoint.
+    """
+    name = str(engine["name"])
+    seen = _mapping(_mapping(params.get("metadata")).get(name))
+    data, task = _mapping(seen.get("data")), str(engine.get("task") or "auto")
+    if not isinstance(seen.get("config"), Mapping):
+        raise Refusal(
+            str(seen.get("msg") or "")
+            or "found nothing of its checkpoint; wanted its config.json; set metadata to what the role model returned"
+        )
+    files = [str(_mapping(one).get("path", one)) for one in _listed(seen.get("files"))]
+    repo = str(engine.get("repo") or os.path.basename(str(engine.get("path") or "").rstrip("/")) or name)
+    tokenizer = data.get("tokenizer_config.json") or {}
+    config = _mapping(seen["config"])
+    found = tasks.found_in(config, files, repo)[0]
+    is_for_chat = (found if task == "auto" else task) not in tasks.OLD_WORDS
+    args = {**_common_args(params), **_spelled(engine.get("args"))}
+    if not is_for_chat:
+        own = _spelled(engine.get("args"))
+        args = {flag: value for flag, value in args.items() if flag not in FOR_CHAT or flag in own}
+    length = params.get("max_model_len")
+    has_length = "max-model-len" in args or not is_for_chat
+    asked = {
+        "model_config": config,
+        "weights_bytes": seen.get("weights_bytes"),
+        "generation_config": data.get("generation_config.json") or {},
+        "tokenizer_config": tokenizer,
+        "repo": repo,
+        "files": files,
+        "gpus": params.get("gpus") or [],
+        "task": task,
+        "driver_version": params.get("driver_version") or "",
+        "cpu_kv_cache_bytes": params.get("cpu_kv_cache_bytes"),
+        "vllm_version": engine.get("version") or params.get("vllm_version"),
+        "users": engine.get("users") or "auto",
+        "context": engine.get("context") or "auto",
+        "max_model_len": "auto" if has_length or str(length) == "0" else length,
+        "extra_args": args,
+        "on_unfit": params.get("on_unfit") or "fail",
+    }
+    return _Model(name, engine, asked if is_for_chat else _shortened(asked))
+
+
+def _listed(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _common_args(params: Mapping[str, object]) -> dict[str, object]:
+    """Return what the owner wants of every model that chats."""
+    found: dict[str, object] = {}
+    if params.get("tool_call_parser"):
+        found.update({"enable-auto-tool-choice": True, "tool-call-parser": params["tool_call_parser"]})
+    if params.get("reasoning_parser"):
+        found["reasoning-parser"] = params["reasoning_parser"]
+    return {**found, **_spelled(params.get("args"))}
+
+
+def _shortened(asked: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the options of a model that does not chat: the context of conversations is no more than its texts are."""
+    if asked["context"] in AUTO:
+        return asked
+    longest = plan_vllm({**asked, "context": "auto", "on_unfit": "report"}).situation.model.longest
+    is_longer = str(asked["context"]).isdigit() and 0 < longest < int(str(asked["context"]))
+    return {**asked, "context": longest} if is_longer else asked
+
+
+# --- The plan --------------------------------------------------------------------------------------------------------
+
+
+def plan_host(params: Mapping[str, object]) -> HostPlan:
+    """Plan all models of a host.
+
+    Args:
+        params: the module's options.
+
+    Returns:
+        Plans and refusals; with ``on_unfit: report`` most of what cannot run stands in the plans.
+    """
+    engines = [_mapping(one) for one in _listed(params.get("engines"))]
+    names = tuple(str(engine["name"]) for engine in engines)
+    models: dict[str, _Model] = {}
+    refusals: dict[str, str] = {}
+    plans: dict[str, VllmPlan] = {}
+    for engine in engines:
+        with _Hearing(refusals, str(engine["name"])):
+            models[str(engine["name"])] = _read(engine, params)
+    if len(engines) == 1:
+        for name, model in models.items():
+            with _Hearing(refusals, name):
+                plans[name] = _single(model)
+    elif not params.get("gpus"):
+        plans = _on_cpu(models, refusals, int(str(params.get("host_memory_bytes") or 0)))
+    else:
+        plans = _on_gpus(models, refusals, params.get("gpus"))
+    seen = read_gpus(params.get("gpus") or []) if plans else ()
+    devices = tuple(device for node in seen for device in node)
+    return HostPlan(names, {name: plans[name] for name in names if name in plans}, refusals, devices)
+
+
+@dataclass
+class _Hearing:
+    """Gathers the refusal of one model, so that those of the others are told in the same run."""
+
+    refusals: dict[str, str]
+    name: str
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Refusal):
+            self.refusals[self.name] = str(error)
+            return True
+        return False
+
+
+def _single(model: _Model) -> VllmPlan:
+    """Plan the only model of a host, which may have all GPUs."""
+    wish = model.engine.get("gpus")
+    if wish in (*AUTO, *chosen.ALL, ["all"]):
+        return model.plan(None)
+    there = read_gpus(model.params["gpus"])
+    request = _request(model, there, 0)
+    if request.fixed is not None:
+        return model.plan(request.fixed)
+    return model.plan(assign([request], there[0] if there else (), lambda _name, _devices: WELL)[model.name])
+
+
+def _request(model: _Model, there: Nodes, weights: int) -> Request:
+    """Read which GPUs a model is to get.
+
+    Raises:
+        Refusal: a wish that cannot be read, or a GPU that the host does not have.
+    """
+    wish = model.engine.get("gpus")
+    if wish in AUTO:
+        return Request(model.name, weights)
+    is_count = not isinstance(wish, (bool, list, tuple)) and str(wish).isdigit()
+    has = sum(map(len, there))
+    if is_count and int(str(wish)) > has:
+        raise Refusal(f"gpus is {wish} and the host has {has or 'none'}; wanted no more; set gpus to {has or 'auto'}")
+    if is_count and int(str(wish)) > 0:
+        return Request(model.name, weights, count=int(str(wish)))
+    if is_count:
+        raise Refusal(
+            "gpus is 0; wanted auto, all, a count from 1, or a list of indices or UUIDs; for the first GPU set gpus to "
+            "[0]"
+        )
+    if wish in chosen.ALL or wish == ["all"]:
+        return Request(model.name, weights, there[0] if there else ())
+    named = read_gpus(chosen.choose(model.params["gpus"], wish))
+    return Request(model.name, weights, named[0] if named else ())
+
+
+def _on_cpu(models: Mapping[str, _Model], refusals: dict[str, str], host_memory: int) -> dict[str, VllmPlan]:
+    """Give each model a cache of its own, as large as it needs."""
+    plans: dict[str, VllmPlan] = {}
+    for name, model in models.items():
+        with _Hearing(refusals, name):
+            _request(model, (), 0)  # a GPU that is named is not there
+            plans[name] = model.plan((), cpu_kv_cache_bytes=_cache_on_cpu(model.plan((), on_unfit="report")))
+    taken = {
+        name: plan.situation.model.weights_bytes + plan.situation.cpu_kv_cache_bytes for name, plan in plans.items()
+    }
+    if host_memory and sum(taken.values()) > host_memory:
+        each = " and ".join(f"{name} {gib(size)}" for name, size in taken.items())
+        why = (
+            f"the models of this host take {each} of memory for weights and caches, and it has {gib(host_memory)}; "
+            "wanted room for all; set users or context of the models in gpuchat_models or vllm_cpu_kv_cache_gib lower"
+        )
+        plans = {name: _unfit(plan, why) for name, plan in plans.items()}
+    return plans
+
+
+def _cache_on_cpu(plan: VllmPlan) -> int:
+    """Return the smallest cache, in whole GiB, that serves what is wished, and all that is given where nobody says."""
+    wishes, most = plan.evaluation.wishes, plan.situation.cpu_kv_cache_bytes
+    if not plan.situation.model.kv_layers:
+        return GIB
+    if wishes.users is None:
+        return most
+    for size in range(GIB, most, GIB):
+        found = choose(replace(plan.situation, cpu_kv_cache_bytes=size, known={}), wishes)
+        if found is not None and found.serves(wishes.users):
+            return size
+    return most
+
+
+def _unfit(plan: VllmPlan, why: str) -> VllmPlan:
+    return replace(plan, fits=False, reason=why if plan.fits else f"{plan.reason}; {why}")
+
+
+# --- Several on GPUs -------------------------------------------------------------------------------------------------
+
+
+def _on_gpus(models: Mapping[str, _Model], refusals: dict[str, str], gpus: object) -> dict[str, VllmPlan]:
+    there = read_gpus(gpus)
+    if len(there) > 1:
+        raise Refusal("gpus holds several hosts; wanted those of one, which its models share; plan each host by itself")
+    devices = there[0]
+    requests = []
+    for name, model in models.items():
+        with _Hearing(refusals, name):
+            some = devices[:1]
+            weights = model.weights or model.try_alone(some).situation.model.weights_bytes
+            requests.append(_request(model, there, weights))
+            model.try_alone(requests[-1].fixed or some)  # nonsense is refused before anything is given out
+    asking = {one.name: one for one in requests if one.name not in refusals}
+    places = assign(list(asking.values()), devices, lambda name, some: models[name].serves(some))
+    alone: dict[str, VllmPlan] = {}
+    for name, some in places.items():
+        with _Hearing(refusals, name):
+            alone[name] = models[name].try_alone(some)
+    used = {name: _used(plan) for name, plan in alone.items()}
+    together = {name for names in shared(used).values() for name in names}
+    plans: dict[str, VllmPlan] = {}
+    for name in alone:
+        if name not in together:
+            with _Hearing(refusals, name):
+                plans[name] = models[name].plan(places[name])
+    plans.update(_sharing(models, refusals, {name: one for name, one in alone.items() if name in together}))
+    return plans
+
+
+def _used(plan: VllmPlan) -> Devices:
+    return plan.evaluation.candidate.all_devices
+
+
+def _sharing(
+    models: Mapping[str, _Model], refusals: dict[str, str], alone: Mapping[str, VllmPlan]
+) -> dict[str, VllmPlan]:
+    """Plan models whose GPUs are not theirs alone."""
+    places = {name: _used(plan) for name, plan in alone.items()}
+    needs = {name: need for name, plan in alone.items() if (need := _need(plan)) is not None}
+    usual = {name: int(100 * min(1.0, _usual_share(plan)) + 0.5) for name, plan in alone.items()}
+    shares, shortages = divide(places, needs, usual)
+    plans: dict[str, VllmPlan] = {}
+    for name, plan in alone.items():
+        if name not in shares:  # not even alone
+            plans[name] = plan
+            continue
+        if plan.situation.number < memory.CONTEXT_COUNTED_BEFORE:
+            plans[name] = _unfit(plan, f"{_too_old(plan)}; set version of {name} in gpuchat_models to it, or its gpus")
+            continue
+        others = {other: share for other, share in shares.items() if other != name}
+        beside = tuple(
+            _with_others(one, [(share, needs[other].beside) for other, share in others.items() if one in places[other]])
+            for one in places[name]
+        )
+        with _Hearing(refusals, name):
+            short = [one for one in shortages if name in one.least]
+            plans[name] = _shared_plan(models[name], plan, beside, shares, places, short)
+    return plans
+
+
+def _too_old(plan: VllmPlan) -> str:
+    since = ".".join(map(str, memory.CONTEXT_COUNTED_BEFORE))
+    return (
+        f"vLLM {plan.situation.version} takes what other models hold on a GPU for its own; wanted {since} or newer for "
+        "models that share a GPU"
+    )
+
+
+def _with_others(device: Device, others: list[tuple[int, int]]) -> Device:
+    taken = sum(share * device.memory_bytes // 100 + beside for share, beside in others)
+    return replace(device, used_bytes=device.used_bytes + taken)
+
+
+def _usual_share(plan: VllmPlan) -> float:
+    """Return what vLLM would take of a GPU of its own."""
+    version, device = plan.situation.number, plan.evaluation.candidate.weakest
+    known = flags.defaults_for(".".join(map(str, version)), device.memory_bytes, device.name)
+    return known.gpu_memory_utilization
+
+
+def _need(plan: VllmPlan) -> Need | None:
+    """Return what an engine needs of GPUs that it shares, None where not even all of them serve it."""
+    budget, device = plan.evaluation.budget, plan.evaluation.candidate.weakest
+    beside = max(CONTEXT_LEAST, context_bytes(device)) + (0 if budget.graphs_counted else budget.cuda_graphs)
+    wishes, is_for_chat = plan.evaluation.wishes, plan.situation.is_for_chat
+    if wishes.gpu_memory_utilization is not None:
+        fixed = int(100 * wishes.gpu_memory_utilization + 0.5)
+        return Need(fixed, fixed, beside)
+    least = _smallest_share(plan, _at_least(plan, wishes, 1))
+    if least is None:
+        return None
+    few = wishes.users or FEW.get(plan.situation.task, AUTO_TOGETHER)
+    wanted = _smallest_share(plan, _at_least(plan, wishes, few)) or least
+    return Need(least, max(least, wanted), beside, takes_rest=is_for_chat)
+
+
+def _at_least(plan: VllmPlan, wishes: Wishes, users: int) -> Wishes:
+    """Return wishes that say how many conversations of which length, as far as they were left open."""
+    longest = plan.situation.model.longest or AUTO_FLOOR
+    length = min(longest, AUTO_FLOOR) if plan.situation.is_for_chat else longest
+    return replace(
+        wishes,
+        users=wishes.users or users,
+        context=wishes.context or min(length, wishes.max_model_len or length),
+    )
+
+
+def _smallest_share(plan: VllmPlan, wishes: Wishes) -> int | None:
+    """Return the fewest hundredths of its GPUs at which an engine surely serves, None where none do."""
+    found, low, high = None, 1, 100
+    empty = tuple(replace(one, used_bytes=0) for one in _used(plan))
+    situation = replace(plan.situation, nodes=(empty,))
+    wishes = replace(wishes, **_layout(plan))
+    while low <= high:
+        middle = (low + high) // 2
+        evaluation = choose(situation, replace(wishes, gpu_memory_utilization=middle / 100))
+        # A share of nearly everything leaves nothing for CUDA itself; it is not the weights that are too large then.
+        is_refused = evaluation is not None and evaluation.budget.outcome == "refused"
+        if is_refused or (evaluation is not None and evaluation.serves_surely(wishes.users or 1)):
+            found, high = (found if is_refused else middle), middle - 1
+        else:
+            low = middle + 1
+    return found
+
+
+def _layout(plan: VllmPlan) -> dict[str, int]:
+    """Return the sizes of a layout over several GPUs, which stay where they are shared."""
+    candidate = plan.evaluation.candidate
+    return {name: getattr(candidate, name) for name in DISTRIBUTED} if candidate.gpu_count > 1 else {}
+
+
+def _shared_plan(
+    model: _Model,
+    alone: VllmPlan,
+    devices: Devices,
+    shares: Mapping[str, int],
+    places: Places,
+    shortages: list[Shortage],
+) -> VllmPlan:
+    """Plan one model on GPUs on which others have their shares."""
+    more: dict[str, object] = dict(_layout(alone))
+    if alone.evaluation.wishes.gpu_memory_utilization is None:
+        more["gpu_memory_utilization"] = shares[model.name] / 100
+    if shortages:
+        # Each by itself with its least share, so that the budgets can be seen that are too much together.
+        plan = model.plan(places[model.name], **more, on_unfit="report")
+        return _unfit(plan, "; ".join(map(str, shortages)))
+    plan = model.plan(devices, **more)
+    if _takes_fixed_cache(plan):
+        more.update(_fixed(plan, model))
+        plan = model.plan(devices, **more)
+    return replace(plan, reasons=(*plan.reasons, *_why_shared(model.name, shares, places)))
+
+
+def _takes_fixed_cache(plan: VllmPlan) -> bool:
+    known = flags.known_flags(plan.situation.version) if plan.situation.number >= releases.OLDEST else {}
+    has_cache = bool(plan.situation.model.kv_layers) and FIXED_CACHE not in plan.evaluation.wishes.extra_args
+    return FIXED_CACHE in known and has_cache and plan.evaluation.budget.fits
+
+
+def _fixed(plan: VllmPlan, model: _Model) -> dict[str, object]:
+    """Return what fixes the cache at what is surely left for it, and the steps for which it was estimated."""
+    budget, settings = plan.evaluation.budget, plan.evaluation.settings
+    size = max(budget.needed_kv, budget.kv_cache - budget.uncertainty) // MIB * MIB
+    args = {**_mapping(model.params["extra_args"]), FIXED_CACHE: max(size, budget.needed_kv)}
+    if not plan.evaluation.is_lean:
+        return {"extra_args": args}
+    steps = {name: getattr(settings, name) for name in ("max_num_seqs", "max_num_batched_tokens")}
+    return {"extra_args": args, **steps}
+
+
+def _why_shared(name: str, shares: Mapping[str, int], places: Places) -> Iterator[str]:
+    for device in places[name]:
+        others = [
+            f"{other} ({share / 100:g})" for other, share in shares.items() if other != name and device in places[other]
+        ]
+        if others:
+            yield (
+                f"it shares the GPU {device.handle} with {' and '.join(others)}, and takes {shares[name] / 100:g} of it"
+            )
