@@ -23,7 +23,7 @@ import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-SOCKET = "/var/lib/gpuchat/vllm/vllm.sock"
+SOCKET = "/var/lib/gpuchat/vllm/gpuchat-demo/vllm.sock"
 CHUNKS, PAUSE_MS = 20, 5
 STREAM_CHUNKS, STREAM_PAUSE_MS = 20, 500
 UNLIMITED = {"edge_api_rate": 1000000, "edge_api_burst": 100000, "edge_api_connections": 60000}
@@ -128,7 +128,7 @@ def main() -> None:
     common = {"socket": SOCKET, "port": 8000, "address": hosts["vars"]["verify_address"], "keys": keys}
     common |= {"domain": hosts["vars"]["gpuchat_domain"], "ways": list(keys), "requests": arguments.requests}
     play(inventory, "--tags", "edge", "-e", json.dumps(UNLIMITED))
-    on(server, "docker stop gpuchat-vllm")
+    on(server, "docker stop gpuchat-vllm-gpuchat-demo")
     on(server, f"cat >/root/engine.py <<'END'\n{ENGINE}\nEND")
     on(server, f"cat >/root/client.py <<'END'\n{CLIENT}\nEND")
     on(server, "systemd-run --quiet --unit=stand-in --collect -p LimitNOFILE=65536 python3 /root/engine.py")
@@ -142,7 +142,7 @@ def main() -> None:
         whole = sum(count == STREAM_CHUNKS for count in counts)
         print(f"{len(counts)} streams at once through the edge: {whole} whole")
     finally:
-        on(server, "systemctl stop stand-in; rm -f /root/engine.py /root/client.py; docker start gpuchat-vllm")
+        on(server, "systemctl stop stand-in; rm -f /root/engine.py /root/client.py; docker start gpuchat-vllm-gpuchat-demo")
         play(inventory, "--tags", "edge")
 
 

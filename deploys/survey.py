@@ -23,6 +23,8 @@ from dataclasses import replace
 
 import fleet
 import yaml
+from gpuchat.inventory.models import read
+from gpuchat.inventory.types import TRUE
 from gpuchat.secret.membership import fingerprints, former_fingerprints
 from gpuchat.secret.plan import previous
 from gpuchat.survey.findings import examine, usual_fingerprints
@@ -32,12 +34,13 @@ from gpuchat.survey.types import Answer, Expected, Surveyed
 
 ROLES = fleet.ROOT / "roles"
 VARIABLES = (
-    *("gpuchat_model", "gpuchat_folder", "gpuchat_lock_file", "gpuchat_secrets_file", "gpuchat_accelerator"),
+    *("gpuchat_models", "gpuchat_folder", "gpuchat_lock_file", "gpuchat_secrets_file", "gpuchat_accelerator"),
     *("firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image", "lobechat_version", "lobechat_image"),
-    *("docker_version", "docker_source", "nvidia_container_toolkit_version"),
+    *("watchdog_enabled", "docker_version", "docker_source", "nvidia_container_toolkit_version"),
     *("nvidia_driver_install", "nvidia_driver_branch"),
 )
-IMAGES = {"gpuchat-vllm": ("vllm_image", "vllm_cpu_image"), "gpuchat-lobechat": ("lobechat_image",)}
+ENGINE_IMAGES = ("vllm_image", "vllm_cpu_image")
+IMAGES = {"gpuchat-lobechat": ("lobechat_image",)}
 SECONDS = 60
 STRANGE = "found an answer that is no reading; wanted what this survey's program says; look at the host's Python"
 
@@ -114,17 +117,16 @@ def _progress(waiting: Sequence[str], total: int) -> None:
 
 
 def _model_paths(member: fleet.Member) -> list[str]:
-    path = _model(member).get("path")
-    return [path] if path and "gpu" in member.groups else []
+    return [str(one["path"]) for one in _engines(member)]
 
 
-def _model(member: fleet.Member) -> dict[str, str]:
-    given = member.variables.get("gpuchat_model")
-    model = given if isinstance(given, Mapping) else {}
-    found = {key: str(model[key]) for key in ("name", "repo", "revision", "path") if model.get(key)}
-    if "name" in found:
-        found.setdefault("path", f"/srv/models/{found['name']}")
-    return found
+def _engines(member: fleet.Member) -> list[dict[str, object]]:
+    """Return what the inventory says of the engines of a host; of a list that cannot be read, nothing."""
+    groups = {group: [member.name] for group in member.groups}
+    try:
+        return [one.engine("auto", "auto") for one in read(member.variables.get("gpuchat_models"), groups) if one.hosts]
+    except (KeyError, TypeError):
+        return []
 
 
 # What the control node knows.
@@ -173,6 +175,7 @@ def _mapping(path: pathlib.Path) -> Mapping[str, object]:
 def expect(member: fleet.Member) -> Expected:
     """Return what a host should be by its inventory and the roles' defaults."""
     given = {**defaults(), **member.variables}
+    engines = _engines(member)
     versions = {
         "nvidia-container-toolkit": filled("nvidia_container_toolkit_version", given),
         "docker.io": filled("docker_version", given),
@@ -182,12 +185,27 @@ def expect(member: fleet.Member) -> Expected:
     return Expected(
         name=member.name,
         groups=tuple(one for one in member.groups if one not in ("all", "ungrouped")),
-        images={service: tuple(filled(one, given) for one in names) for service, names in IMAGES.items()},
-        model=_model(member) if "gpu" in member.groups else {},
+        images={
+            **{str(one["container"]): _images(one, given) for one in engines},
+            **{service: tuple(filled(one, given) for one in names) for service, names in IMAGES.items()},
+        },
+        engines={
+            str(one["container"]): {key: str(one[key]) for key in ("name", "repo", "revision", "path") if one[key]}
+            for one in engines
+        },
         versions={name: version for name, version in versions.items() if version},
         accelerator=str(given.get("gpuchat_accelerator") or "auto"),
         firewall=given.get("firewall_state") != "absent",
+        watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,
     )
+
+
+def _images(engine: Mapping[str, object], given: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the images of which an engine has one: its own, or the role's in its version."""
+    if engine["image"]:
+        return (str(engine["image"]),)
+    version = {"vllm_version": engine["version"]} if engine["version"] else {}
+    return tuple(filled(one, {**given, **version}) for one in ENGINE_IMAGES)
 
 
 def defaults() -> dict[str, object]:

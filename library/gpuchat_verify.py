@@ -27,10 +27,15 @@ options:
         description: IP address of the edge, where no DNS knows the name yet.
         type: str
         default: ''
-      model:
-        description: Name under which the model is served.
-        type: str
+      models:
+        description: What is served, each with C(name), C(task) and C(tool_calls); the first that chats is asked most.
+        type: list
+        elements: dict
         required: true
+      has_interface:
+        description: Whether people chat here, and not programs alone.
+        type: bool
+        default: true
       http_port:
         description: Port of plain HTTP.
         type: int
@@ -51,10 +56,6 @@ options:
         description: A question with a long answer, for the stream; O(site.question) where empty.
         type: str
         default: ''
-      tool_call:
-        description: Whether the model is expected to call tools.
-        type: bool
-        default: true
       rate:
         description: Requests a second that the edge allows one address.
         type: int
@@ -152,7 +153,7 @@ EXAMPLES = r"""
   gpuchat.stack.gpuchat_verify:
     site:
       domain: chat.example.com
-      model: qwen3-8b
+      models: [{name: qwen3-8b, task: chat, tool_calls: true}]
     outside:
       address: 203.0.113.10
   delegate_to: probe
@@ -190,13 +191,13 @@ def main() -> None:
     site = {
         "domain": {"type": "str", "required": True},
         "address": {"type": "str", "default": ""},
-        "model": {"type": "str", "required": True},
+        "models": {"type": "list", "elements": "dict", "required": True},
+        "has_interface": {"type": "bool", "default": True},
         "http_port": {"type": "int", "default": 80},
         "https_port": {"type": "int", "default": 443},
         "question": {"type": "str", "default": "hello"},
         "answer": {"type": "str", "default": ""},
         "long_question": {"type": "str", "default": ""},
-        "tool_call": {"type": "bool", "default": True},
         "rate": {"type": "int", "default": 10},
         "burst": {"type": "int", "default": 40},
         "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},

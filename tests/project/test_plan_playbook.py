@@ -29,14 +29,17 @@ def inventory(tmp_path_factory):
         "fits": {"plan_gpus": [one], "gpuchat_users": 10, "gpuchat_context": 32768},
         "short": {"plan_gpus": [one], "gpuchat_users": 500, "gpuchat_context": 32768},
         "wrong": {"plan_gpus": [one], "vllm_args": {"max-model-length": 8192}},
-        "missing": {"plan_gpus": [one], "gpuchat_model": {"name": "missing", "path": str(folder / "missing")}},
+        "missing": {"plan_gpus": [one]},
     }
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "gpuchat_domain": "chat.example.com",
         "gpuchat_allowed_networks": ["10.0.0.0/8"],
-        "gpuchat_model": {"name": "llama", "path": str(model)},
+        "gpuchat_models": [
+            {"name": "llama", "path": str(model), "hosts": ["fits", "short", "wrong"]},
+            {"name": "missing", "path": str(folder / "missing"), "hosts": ["missing"]},
+        ],
     }
     written = {"all": {"vars": variables, "children": {"gpu": {"hosts": hosts}}}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(written))

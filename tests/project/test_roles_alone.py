@@ -45,7 +45,7 @@ def output(tmp_path_factory):
         "ansible_python_interpreter": sys.executable,
         "gpuchat_domain": "chat.example.com",
         "gpuchat_allowed_networks": ["10.0.0.0/8"],
-        "gpuchat_model": {"name": "q", "path": str(model)},
+        "gpuchat_models": [{"name": "q", "path": str(model)}],
         "gpuchat_accelerator": "cpu",
         "gpuchat_private_address": "127.0.0.1",
         "gpuchat_toolbox": str(folder / "toolbox"),
@@ -53,14 +53,14 @@ def output(tmp_path_factory):
         "docker_source": "present",
     }
     groups = {
-        "gpu": ["on_vllm", "on_model", "on_door"],
+        "gpu": ["on_vllm", "on_model", "on_door", "on_watchdog"],
         "chat": ["on_lobechat"],
         "edge": ["on_edge", "on_firewall", "on_nginx", "on_verify"],
     }
     groups["others"] = [f"on_{role}" for role in ROLES]
     children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": variables, "children": children}}))
-    kept = {"model": "q", "args": {"max-model-len": 2048}}
+    kept = {"engines": {"q": {"task": "chat", "args": {"max-model-len": 2048}}}}
     (folder / ".gpuchat" / "plans").mkdir(parents=True)
     for host in groups["gpu"]:
         (folder / ".gpuchat" / "plans" / f"{host}.json").write_text(json.dumps(kept))

@@ -23,7 +23,7 @@ GOOD = {
     "ansible_host": "10.255.255.1",
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/8"],
-    "gpuchat_model": {"name": "q", "source": "huggingface", "repo": "Qwen/Qwen3-8B"},
+    "gpuchat_models": [{"name": "q", "source": "huggingface", "repo": "Qwen/Qwen3-8B"}],
 }
 
 
@@ -79,7 +79,7 @@ def test_a_list_of_hosts_without_groups_fails_with_the_groups_that_are_wanted():
 WRONG = {
     "gpuchat_domain": "https://chat.example.com",
     "gpuchat_allowed_networks": "10.0.0.0/8",
-    "gpuchat_model": ["Qwen/Qwen3-8B"],
+    "gpuchat_models": ["Qwen/Qwen3-8B"],
     "gpuchat_context": "8k",
     "gpuchat_registry_mirrors": "http://mirror.example.com",
     "gpuchat_registry_map": {"http://docker.io": "mirror"},
@@ -93,7 +93,6 @@ WRONG = {
     "gpuchat_api_key": "two words",
     "edge_certificate_key_file": "/nowhere/chat.key",
     "model_token": {"hunter2": "hunter2"},
-    "vllm_gpus": "first",
     "vllm_args": {"host": "0.0.0.0"},
     "vllm_version": "v0.32.0",
     "lobechat_uid": "{{ nothing }}",
@@ -134,7 +133,7 @@ LOOK = """
     - name: Look at the folder
       debug: {msg: 'folder={{ _gpuchat_folder }} url={{ _gpuchat_topology.url }}'}
     - import_role: {name: stack, tasks_from: wiring, rolespec_validate: false}
-    - debug: {msg: 'context={{ __gpuchat_served.served.context }}'}
+    - debug: {msg: 'context={{ __gpuchat_served.served[0].context }}'}
 """
 SPREAD = {"gpu": ["gpu1"], "chat": ["front"], "edge": ["front"]}
 

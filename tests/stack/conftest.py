@@ -17,5 +17,6 @@ from running import Stack
 def stack() -> Stack:
     inventory = pathlib.Path(os.environ["GPUCHAT_INVENTORY"])
     variables = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]["vars"]
-    variables |= yaml.safe_load((inventory / "group_vars" / "all" / "demo.yml").read_text())
+    for path in sorted((inventory / "group_vars" / "all").glob("*.yml")):
+        variables |= yaml.safe_load(path.read_text())
     return Stack(inventory, json.loads((inventory / ".world.json").read_text()), variables)

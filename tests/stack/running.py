@@ -39,6 +39,11 @@ class Stack:
         return yaml.safe_load((self.inventory / ".gpuchat" / "secrets.yml").read_text())
 
     @property
+    def model(self) -> str:
+        """The model that people meet first."""
+        return str(self.variables["gpuchat_models"][0]["name"])  # type: ignore[index]
+
+    @property
     def domain(self) -> str:
         return str(self.variables["gpuchat_domain"])
 
@@ -111,10 +116,9 @@ class Stack:
         body, _newline, status = done.stdout.rpartition("\n")
         return int(status or 0), body
 
-    def ask(self, question: str = "hello") -> tuple[int, str]:
-        """Ask the model through the edge; return the HTTP status and the answer's text, or the body of an error."""
-        model = self.variables["gpuchat_model"]["name"]  # type: ignore[index]
-        data = json.dumps({"model": model, "messages": [{"role": "user", "content": question}]})
+    def ask(self, question: str = "hello", model: str = "") -> tuple[int, str]:
+        """Ask a model through the edge, the first where none is named; return the HTTP status and the answer's text, or the body of an error."""
+        data = json.dumps({"model": model or self.model, "messages": [{"role": "user", "content": question}]})
         status, body = self.curl("/v1/chat/completions", "--header", "Content-Type: application/json", "--data", data)
         return status, json.loads(body)["choices"][0]["message"]["content"] if status == 200 else body
 

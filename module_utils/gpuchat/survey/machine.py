@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.units import GIB, gib, human
 from ..system.space import scarce
-from .types import ENGINE, FAULT, WARNING, Expected, Finding
+from .types import ENGINES, FAULT, WARNING, Expected, Finding
 
 CLOCK_SECONDS = {WARNING: 5.0, FAULT: 300.0}
 """How far a clock may be from the control node's: certificates and logs go by it."""
@@ -64,8 +64,8 @@ def _gpus(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
         return
     state, reason = gpu["state"], gpu["reason"]
     if state == "no_gpu":
-        engine = reading.get("containers", {}).get(ENGINE)
-        by_cpu = expected.accelerator == "cpu" or (engine is not None and not engine["gpus"])
+        engines = [one for name, one in reading.get("containers", {}).items() if name.startswith(ENGINES)]
+        by_cpu = expected.accelerator == "cpu" or (engines and not any(one["gpus"] for one in engines))
         if "gpu" in expected.groups and not by_cpu:
             yield Finding(
                 "gpu.none",
@@ -131,7 +131,7 @@ def _foreign(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding
                 WARNING,
                 f"{gib(size)} of the GPUs' memory held by {who}",
                 "all of it for the stack",
-                "stop it, or plan without that memory (vllm_gpus)",
+                "stop it, or plan without that GPU (gpus in gpuchat_models)",
             )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..secret.certificates import WARN_BEFORE
-from .types import ENGINE, FAULT, FILTER, SERVICES, WARNING, Expected, Finding, container
+from .types import ENGINES, FAULT, FILTER, SERVICES, WARNING, Expected, Finding, container
 
 FEW_RESTARTS = 3
 JUST_NOW_SECONDS = 3600
@@ -103,13 +103,14 @@ def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
             yield Finding("service.absent", FAULT, f"no {name}", "it, by the host's groups", expected.again)
     every = {one for some in SERVICES.values() for one in some}
     for name, one in services.items():
-        if name in every and name not in expected.services and expected.services:
+        is_ours = name in every or name.startswith(ENGINES)
+        if is_ours and name not in expected.services and expected.services:
             yield Finding(
                 "service.extra",
                 WARNING,
-                f"{name}, which no group of this host asks for",
+                f"{name}, which no group or model of this host asks for",
                 f"none but {', '.join(expected.services)}",
-                "put the host back into its group, or stop and disable it",
+                f"{expected.again}, put the host back into its group, or stop and disable it",
             )
         yield from _service(expected, name, one)
         yield from _restarts(name, one, container(reading, name))
@@ -151,7 +152,7 @@ def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding
     for name, engine in (reading.get("engines") or {}).items():
         if not (reading.get("services") or {}).get(name, {}).get("running"):
             continue  # said already
-        wanted = expected.model.get("name", "")
+        wanted = expected.engines.get(name, {}).get("name", "")
         if not engine["healthy"]:
             starts = container(reading, name).get("health") == "starting"
             said = engine["said"] or "an error"
@@ -210,7 +211,8 @@ def _packet_filter(expected: Expected, reading: Mapping[str, Any]) -> Iterator[F
 def _models(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
     if "gpu" not in expected.groups:
         return
-    started = (reading.get("services") or {}).get(ENGINE, {}).get("commit", "")
+    services = reading.get("services") or {}
+    planned = {model["path"]: (name, model) for name, model in expected.engines.items()}
     for path, model in (reading.get("models") or {}).items():
         if not model["there"]:
             yield Finding("model.missing", FAULT, f"no model at {path}", "it", expected.again)
@@ -225,19 +227,20 @@ def _models(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
                     "the model as its manifest has it",
                     f"{expected.again}, which fetches these again",
                 )
-        if path != expected.model.get("path", path):
+        if path not in planned:
             continue
-        commit = model["commit"]
+        (name, wanted_model), commit = planned[path], model["commit"]
+        started = services.get(name, {}).get("commit", "")
         if started and commit and started != commit:
             yield Finding(
                 "model.stale",
                 WARNING,
-                f"an engine that started with revision {started[:12]} of the model",
+                f"{name} started with revision {started[:12]} of the model",
                 f"{commit[:12]}, which lies on the disk",
                 expected.again,
             )
         for key in ("repo", "revision"):
-            wanted, there = expected.model.get(key, ""), model.get(key, "")
+            wanted, there = wanted_model.get(key, ""), model.get(key, "")
             if commit and wanted and wanted != there:
                 yield Finding(
                     "model.planned",

@@ -100,7 +100,9 @@ def _gpus(gpu: Mapping[str, Any]) -> str:
 def _model(reading: Mapping[str, Any]) -> str:
     served = [name for one in (reading.get("engines") or {}).values() for name in one["models"][:1]]
     commits = [str(one["commit"])[:8] for one in (reading.get("models") or {}).values() if one.get("commit")]
-    return "@".join([*served[:1], *commits[:1]])
+    if len(served) > 1:
+        return ", ".join(served)
+    return "@".join([*served, *commits[:1]])
 
 
 def _disk(reading: Mapping[str, Any]) -> str:

@@ -12,9 +12,15 @@ OK, WARNING, FAULT, UNREACHABLE = "ok", "warning", "fault", "unreachable"
 SEVERITIES = (OK, WARNING, FAULT, UNREACHABLE)
 """From the best to the worst; their places are the exit statuses of the survey."""
 
-ENGINE, INTERFACE, EDGE, DOOR, FILTER = (f"gpuchat-{one}" for one in ("vllm", "lobechat", "edge", "door", "firewall"))
-SERVICES = {"gpu": (ENGINE, DOOR), "chat": (INTERFACE, DOOR), "edge": (EDGE,)}
-"""What runs on the hosts of a group of the inventory; Docker and the packet filter are shared."""
+INTERFACE, EDGE, DOOR, FILTER, WATCHDOG = (
+    f"gpuchat-{one}" for one in ("lobechat", "edge", "door", "firewall", "watchdog")
+)
+ENGINES = "gpuchat-vllm"
+"""How the names of engines begin; one of an earlier release, which had a single one, has no more than that."""
+
+SERVICES = {"gpu": (DOOR, WATCHDOG), "chat": (INTERFACE, DOOR), "edge": (EDGE,)}
+"""What runs on the hosts of a group of the inventory; engines follow from its models, Docker and the packet filter are
+shared."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Expected:
     Attributes:
         images: names of the images of which one is planned, by service.
         lock: digests by an image's name; empty where there is no lock to compare with.
-        model: name, repo, revision and path of the model, as far as the inventory says.
+        engines: name, repo, revision and path of the model of each engine, as far as the inventory says.
         fingerprints: digests by which a host of this stack knows it, by secret.
         versions: beginnings of packages' versions that the inventory pins.
     """
@@ -54,15 +60,18 @@ class Expected:
     groups: tuple[str, ...] = ()
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lock: Mapping[str, str] = field(default_factory=dict)
-    model: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fingerprints: Mapping[str, Collection[str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     accelerator: str = "auto"
     firewall: bool = True
+    watchdog: bool = True
 
     @property
     def services(self) -> tuple[str, ...]:
-        found = [service for group, some in SERVICES.items() if group in self.groups for service in some]
+        groups = [group for group in self.groups if group != "gpu" or self.engines]
+        found = [*self.engines, *(one for group, some in SERVICES.items() if group in groups for one in some)]
+        found = [one for one in found if one != WATCHDOG or self.watchdog]
         if {"gpu", "chat"} & set(self.groups):
             found.append("docker")
         return tuple(dict.fromkeys([*found, *([FILTER] if found and self.firewall else [])]))

@@ -63,7 +63,7 @@ def _rerank(params: Mapping[str, object]) -> str | None:
 
 def _models(params: Mapping[str, object]) -> str | None:
     answer = host.http(f"{params['url']}/models", headers=_headers(params), timeout=30, direct=True)
-    return _refused(answer) or openai_api.judge_models(answer.json(), str(params["model"]))
+    return _refused(answer) or openai_api.judge_models(answer.json(), (str(params["model"]),))
 
 
 def _completion(params: Mapping[str, object]) -> str | None:

@@ -66,15 +66,14 @@ def rerank(model: str, question: str) -> Json:
     return {"model": model, "query": question, "documents": [question, "something else"]}
 
 
-def judge_models(answer: object, model: str) -> str | None:
-    """Judge the answer to ``GET /v1/models``."""
+def judge_models(answer: object, models: Sequence[str]) -> str | None:
+    """Judge the answer to ``GET /v1/models``, among which each of some models must be."""
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or answer.get("object") != "list" or not isinstance(data, list):
         return f"found {_short(answer)}, wanted a list of models"
     names = [entry.get("id") for entry in data if isinstance(entry, dict)]
-    if model not in names:
-        return f"found the models {names}, wanted {model} among them"
-    return None
+    missing = [model for model in models if model not in names]
+    return f"found the models {names}, wanted {', '.join(missing)} among them" if missing else None
 
 
 def judge_completion(answer: object, expected: str = "") -> str | None:

@@ -48,7 +48,10 @@ class Site:
 
     Attributes:
         address: IP address of the edge, for a domain that no DNS knows yet; empty to leave it to DNS.
+        model: the one that people meet first; empty where none chats.
+        others: what each further model does, by name.
         authority: whether the certificate comes from a private authority.
+        has_interface: whether people chat here, and not programs alone.
         answer: the exact answer to ``question``; empty for any.
         tool_call: whether the model was asked to call tools.
         rate: requests a second that one address may make to the API.
@@ -67,7 +70,9 @@ class Site:
     domain: str
     model: str
     address: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
     authority: bool = True
+    has_interface: bool = True
     http_port: int = 80
     https_port: int = 443
     question: str = "hello"
@@ -85,6 +90,11 @@ class Site:
     asks_certificate: bool = False
     asks_password: bool = False
     asks_signin: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every model that is served."""
+        return (*((self.model,) if self.model else ()), *self.others)
 
     @property
     def url(self) -> str:
@@ -181,6 +191,16 @@ class Row:
     warning: str = ""
 
 
+def choose(models: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return the part of a `Site` that says what is served, from models with ``name``, ``task`` and ``tool_calls``."""
+    first = next((one for one in models if one["task"] == "chat"), {})
+    return {
+        "model": str(first.get("name", "")),
+        "tool_call": bool(first.get("tool_calls")),
+        "others": {str(one["name"]): str(one["task"]) for one in models if one is not first},
+    }
+
+
 def rows_of(entries: Iterable[Mapping[str, object]]) -> tuple[Row, ...]:
     """Read rows that another run of the module returned.
 
@@ -238,11 +258,16 @@ def not_checked(check: Check, why: str) -> Row:
 def checks(site: Site) -> tuple[Check, ...]:
     """Return every row's check, in the order in which they are made; the rate limit's comes last, for it uses it up."""
     rows = [_unprotected(site)] if site.plain else [_certificate(site), _redirect(site)]
-    rows += [_page(site), _models(site), _completion(site), _stream(site)]
-    if site.tool_call:
-        rows.append(_tool_call(site))
+    rows += [_page(site)] if site.has_interface else []
+    rows.append(_models(site))
+    rows += [_completion(site), _stream(site)] if site.model else []
+    rows += [_tool_call(site)] if site.model and site.tool_call else []
+    rows += [_other(site, name, task) for name, task in site.others.items()]
+    rows.append(_unknown(site))
     rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
-    rows += [_engine_paths(site), _chat_paths(site), _settings(site), _foreign(site)]
+    rows.append(_engine_paths(site))
+    rows += [_chat_paths(site), _settings(site)] if site.has_interface else []
+    rows.append(_foreign(site))
     rows += [_foreign_plain(site)] if site.open_to_directory else []
     rows.append(_ports(site))
     rows += [_behind(site, host, address) for host, address in site.behind.items()]
@@ -376,9 +401,9 @@ def _api(site: Site, path: str, *words: str) -> tuple[str, ...]:
     return site.curl("--header", f"@{KEY_FILE}", *words, "--write-out", STATUS_TAIL, f"{site.url}/v1/{path}")
 
 
-def _post(site: Site, body: openai_api.Json, *words: str) -> tuple[str, ...]:
+def _post(site: Site, body: openai_api.Json, path: str = "chat/completions") -> tuple[str, ...]:
     data = json.dumps(body, ensure_ascii=False)
-    return _api(site, "chat/completions", "--header", "Content-Type: application/json", "--data", data, *words)
+    return _api(site, path, "--header", "Content-Type: application/json", "--data", data)
 
 
 def _ok(seen: Seen) -> str | None:
@@ -387,7 +412,7 @@ def _ok(seen: Seen) -> str | None:
 
 CHANGED_EDGE = "look for changes in /etc/gpuchat/edge on the edge host, and run the playbook again"
 ENGINE_DOWN = "the model server is not running, or does not serve this model"
-ENGINE_CURE = "look at its log on the GPU host (docker logs or journalctl -u gpuchat-vllm)"
+ENGINE_CURE = "look at its log on the GPU host (docker logs or journalctl -u gpuchat-vllm-NAME)"
 
 
 def _models(site: Site) -> Check:
@@ -395,7 +420,7 @@ def _models(site: Site) -> Check:
         "/v1/models",
         INSIDE,
         _api(site, "models"),
-        lambda seen: _ok(seen) or openai_api.judge_models(seen.json(), site.model),
+        lambda seen: _ok(seen) or openai_api.judge_models(seen.json(), site.names),
         ENGINE_DOWN,
         ENGINE_CURE,
     )
@@ -444,6 +469,42 @@ def _tool_call(site: Site) -> Check:
     )
 
 
+def _other(site: Site, name: str, task: str) -> Check:
+    """Return the check that a further model answers, in the way that befits what it does."""
+    asked: dict[str, tuple[tuple[str, ...], Callable[[object], str | None]]] = {
+        "chat": (_post(site, openai_api.chat(name, site.question, max_tokens=16)), openai_api.judge_completion),
+        "embed": (_post(site, openai_api.embedding(name, site.question), "embeddings"), openai_api.judge_embedding),
+        "rerank": (_post(site, openai_api.rerank(name, site.question), "rerank"), openai_api.judge_rerank),
+    }
+    # Speech has to be sent to one that writes it down; that it is served at all is what the list of models says.
+    listed = (_api(site, "models"), lambda answer: openai_api.judge_models(answer, (name,)))
+    command, judge = asked.get(task, listed)
+    return Check(
+        f"an answer of {name}",
+        INSIDE,
+        command,
+        lambda seen: _ok(seen) or judge(seen.json()),
+        ENGINE_DOWN,
+        ENGINE_CURE,
+    )
+
+
+def _unknown(site: Site) -> Check:
+    def judge(seen: Seen) -> str | None:
+        if seen.status != 404:
+            return f"found status {seen.status}, wanted 404"
+        return openai_api.judge_error(seen.json())
+
+    return Check(
+        "a model that nobody serves is refused",
+        INSIDE,
+        _post(site, openai_api.chat("gpuchat-no-such-model", site.question)),
+        judge,
+        "the edge does not look at the model's name",
+        CHANGED_EDGE,
+    )
+
+
 def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
     def judge(seen: Seen) -> str | None:
         if seen.status != 401:
@@ -477,7 +538,7 @@ def _closed(site: Site, name: str, paths: Sequence[str], words: tuple[str, ...],
 
 def _engine_paths(site: Site) -> Check:
     key = ("--header", f"@{KEY_FILE}")
-    cause = "the edge hands on more than the five API paths"
+    cause = "the edge hands on more than the paths of the API"
     return _closed(site, "the engine's other paths are closed", site.closed_paths, key, cause)
 
 

@@ -32,6 +32,7 @@ from .site import (
     Seen,
     Site,
     checks,
+    choose,
     commands,
     not_checked,
     row,
@@ -57,7 +58,8 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     if not isinstance(given, dict):
         raise TypeError("site")
     tuples = {name: tuple(given[name]) for name in ("open_ports", "closed_paths", "closed_chat_paths")}
-    site = Site(**{**given, **tuples, "authority": bool(params["authority"])})
+    more = {name: value for name, value in given.items() if name != "models"}
+    site = Site(**{**more, **tuples, **choose(given["models"]), "authority": bool(params["authority"])})
     wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
         places = _files(folder, str(params["authority"] or ""), str(params["api_key"] or ""))

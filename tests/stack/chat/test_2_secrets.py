@@ -30,7 +30,7 @@ def output(stack: Stack, record: pathlib.Path, tmp_path_factory: pytest.TempPath
         stack.on(host, f"umask 077; systemd-run --unit watch-processes sh -c '{WATCH}'")
         stack.on(host, "rm -f /etc/gpuchat/door/key.conf /etc/gpuchat/door/host.key")
     stack.on("edge", f"rm {EDGE}/keys.conf {EDGE}/tls.key {EDGE}/host.key {EDGE}/headers.conf")
-    stack.on("engine", "rm /etc/gpuchat/vllm/api_key")
+    stack.on("engine", "rm /etc/gpuchat/vllm/gpuchat-demo/api_key")
     stack.on("interface", "rm /etc/gpuchat/lobechat/secrets.env")
     variables = tmp_path_factory.mktemp("variables") / "token.yml"
     variables.write_text(f"model_token: {TOKEN}\nmodel_token_for: http://hub.world\n")
@@ -90,7 +90,7 @@ def test_no_secret_stands_in_a_file_that_others_can_read(stack: Stack, output: s
 def test_the_engines_key_is_where_its_door_is_and_with_an_edge_beside_it(stack: Stack) -> None:
     holds = f"grep -rlFe '{stack.secrets['vllm_api_key']}' /etc/gpuchat | sort"
     beside = [f"{EDGE}/keys.conf"] if len(stack.hosts) == 1 else []
-    assert stack.on("engine", holds).split() == ["/etc/gpuchat/door/key.conf", *beside, "/etc/gpuchat/vllm/api_key"]
+    assert stack.on("engine", holds).split() == ["/etc/gpuchat/door/key.conf", *beside, "/etc/gpuchat/vllm/gpuchat-demo/api_key"]
     assert len(stack.hosts) == 1 or stack.on("edge", holds) == ""
 
 

@@ -109,8 +109,8 @@ def test_the_interface_knows_no_key_of_the_engine(stack: Stack) -> None:
 
 
 def test_the_engine_has_no_network_and_no_port(stack: Stack) -> None:
-    assert stack.on("engine", "docker inspect gpuchat-vllm --format '{{.HostConfig.NetworkMode}}'").strip() == "none"
-    seen = stack.on("engine", "docker exec gpuchat-vllm cat /proc/net/tcp /proc/net/tcp6")
+    assert stack.on("engine", "docker inspect gpuchat-vllm-gpuchat-demo --format '{{.HostConfig.NetworkMode}}'").strip() == "none"
+    seen = stack.on("engine", "docker exec gpuchat-vllm-gpuchat-demo cat /proc/net/tcp /proc/net/tcp6")
     listening = [line.split()[1] for line in seen.splitlines() if line.split()[3:4] == ["0A"]]
     assert not [one for one in listening if not one.startswith("0100007F")], seen
 
@@ -141,7 +141,7 @@ def from_the_host(stack: Stack, path: str, socket: str = "loopback", user: str =
     ("user", "wanted"), [("www-data", "200"), ("nobody", "PermissionError"), ("daemon", "PermissionError")]
 )
 def test_the_engines_socket_is_open_to_the_door_alone(stack: Stack, user: str, wanted: str) -> None:
-    assert from_the_host(stack, "/health", "/var/lib/gpuchat/vllm/vllm.sock", user) == wanted
+    assert from_the_host(stack, "/health", "/var/lib/gpuchat/vllm/gpuchat-demo/vllm.sock", user) == wanted
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,14 @@ def planned(stack: Stack) -> dict[str, object]:
 
 def test_vllms_own_log_line_agrees_with_the_plan(stack: Stack) -> None:
     plan = planned(stack)
-    logged = stack.on("server", "docker logs gpuchat-vllm 2>&1")
+    logged = stack.on("server", "docker logs gpuchat-vllm-gpuchat-demo 2>&1")
     tokens, times = re.findall(r"KV cache size: ([\d,]+) tokens, .*request: ([\d.]+)x", logged)[-1]
     assert int(tokens.replace(",", "")) == plan["kv_cache_tokens"]
     assert float(times) == round(float(str(plan["max_concurrency"])), 2)
 
 
 def test_vllm_runs_with_the_plans_flags(stack: Stack) -> None:
-    running = yaml.safe_load(stack.on("server", "cat /etc/gpuchat/vllm/config.yaml"))
+    running = yaml.safe_load(stack.on("server", "cat /etc/gpuchat/vllm/gpuchat-demo/config.yaml"))
     assert planned(stack)["args"].items() <= running.items()
 
 

@@ -60,7 +60,7 @@ PLANTS = (
     Plant("service.stopped", "gpuchat-door", "systemctl stop gpuchat-door", "systemctl start gpuchat-door"),
     Plant("service.disabled", "gpuchat-edge", "systemctl disable gpuchat-edge", "systemctl enable gpuchat-edge"),
     Plant(
-        "service.stale", "gpuchat-vllm", f'sed -i \'s/"digest": "..../&0000/\' {STATE}/services/gpuchat-vllm.json', ""
+        "service.stale", "gpuchat-vllm-gpuchat-demo", f'sed -i \'s/"digest": "..../&0000/\' {STATE}/services/gpuchat-vllm-gpuchat-demo.json', ""
     ),
     Plant("image.running", "gpuchat-lobechat", OTHER_CONTAINER, f"{REMOVE}; {COMPOSE} up --detach"),
     Plant("stack.other", "ca_certificate", "sed -i 's/^ca_certificate .*/ca_certificate ffff/' /etc/gpuchat/stack", ""),
@@ -132,7 +132,7 @@ def test_nothing_is_found_on_the_running_stack_and_nothing_is_changed(stack: Sta
     running = ("/var/lib/docker", "/var/lib/containerd", "/var/cache/gpuchat", "/dev")
     assert [line for line in after.splitlines() if line not in before and not line.startswith(running)] == []
     reading = hosts["server"]["reading"]
-    assert reading["engines"]["gpuchat-vllm"]["models"] == [stack.variables["gpuchat_model"]["name"]]  # type: ignore[index]
+    assert reading["engines"]["gpuchat-vllm-gpuchat-demo"]["models"] == [stack.model]  # type: ignore[index]
     assert reading["models"][MODEL]["commit"]  # type: ignore[index]
     text = json.dumps(hosts)
     secrets = {name: one for name, one in stack.secrets.items() if one and "certificate" not in name}

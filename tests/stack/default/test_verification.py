@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from running import Stack, wait
 
 EDGE = "/etc/gpuchat/edge"
-VLLM = "/etc/gpuchat/vllm/config.yaml"
+VLLM = "/etc/gpuchat/vllm/gpuchat-demo/config.yaml"
 
 
 @contextlib.contextmanager
@@ -69,12 +69,12 @@ def chat_stopped(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def tool_parser_off(stack: Stack) -> Iterator[None]:
-    stack.on("server", f"cp -p {VLLM} /root/kept-vllm && sed -i '/tool/d' {VLLM} && docker restart gpuchat-vllm")
+    stack.on("server", f"cp -p {VLLM} /root/kept-vllm && sed -i '/tool/d' {VLLM} && docker restart gpuchat-vllm-gpuchat-demo")
     stack.wait_for_answer()
     try:
         yield
     finally:
-        stack.on("server", f"cat /root/kept-vllm >{VLLM} && docker restart gpuchat-vllm")
+        stack.on("server", f"cat /root/kept-vllm >{VLLM} && docker restart gpuchat-vllm-gpuchat-demo")
         stack.wait_for_answer()
 
 

@@ -72,7 +72,7 @@ def test_the_edges_disk_holds_no_key_of_the_api(stack: Stack, printed: str) -> N
 
 def test_a_client_has_its_own_rate_and_its_own_streams(stack: Stack, printed: str) -> None:
     assert sorted(set(statuses(stack, "reports", 30))) == ["200", "429"]
-    model = stack.variables["gpuchat_model"]["name"]  # type: ignore[index]
+    model = stack.model
     question = {"role": "user", "content": stack.variables["verify_long_question"]}
     body = json.dumps({"model": model, "stream": True, "messages": [question]})
     words = ("--header", "Content-Type: application/json", "--data", body)

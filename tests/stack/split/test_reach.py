@@ -125,7 +125,7 @@ def answers(stack: Stack) -> dict[Row, object]:
         "outside": ("probe", []),
         "front": ("edge", []),
         "interface": ("interface", inside(stack, "interface", "gpuchat-lobechat")),
-        "engine": ("engine", inside(stack, "engine", "gpuchat-vllm")),
+        "engine": ("engine", inside(stack, "engine", "gpuchat-vllm-gpuchat-demo")),
         "gpu1": ("engine", ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]),
     }
     found: dict[Row, object] = {}

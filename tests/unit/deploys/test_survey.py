@@ -45,20 +45,27 @@ def test_each_variable_that_is_asked_for_exists_and_holds_no_secret():
 
 
 def test_the_planned_images_are_the_roles_defaults_with_the_inventorys_versions():
-    plain, pinned = survey.expect(member()), survey.expect(member(vllm_version="9.9.9", lobechat_image="mine:7"))
-    assert re.fullmatch(r"vllm/vllm-openai:v\d+\.\d+\.\d+", plain.images["gpuchat-vllm"][0])
-    assert pinned.images["gpuchat-vllm"] == ("vllm/vllm-openai:v9.9.9", "vllm/vllm-openai-cpu:v9.9.9")
+    models = [{"name": "demo"}, {"name": "old", "version": "0.31.0"}, {"name": "own", "image": "mine:8"}]
+    plain = survey.expect(member(gpuchat_models=models))
+    pinned = survey.expect(member(gpuchat_models=models, vllm_version="9.9.9", lobechat_image="mine:7"))
+    assert re.fullmatch(r"vllm/vllm-openai:v\d+\.\d+\.\d+", plain.images["gpuchat-vllm-demo"][0])
+    assert pinned.images["gpuchat-vllm-demo"] == ("vllm/vllm-openai:v9.9.9", "vllm/vllm-openai-cpu:v9.9.9")
+    assert pinned.images["gpuchat-vllm-old"] == ("vllm/vllm-openai:v0.31.0", "vllm/vllm-openai-cpu:v0.31.0")
+    assert pinned.images["gpuchat-vllm-own"] == ("mine:8",)
     assert pinned.images["gpuchat-lobechat"] == ("mine:7",)
 
 
 def test_the_model_lies_where_the_role_puts_it():
-    given = {"name": "demo", "repo": "a/b", "endpoints": ["http://x"]}
-    assert survey.expect(member(gpuchat_model=given)).model == {
-        "name": "demo",
-        "repo": "a/b",
-        "path": "/srv/models/demo",
+    given = [{"name": "demo", "repo": "a/b", "endpoints": ["http://x"]}, {"name": "else", "hosts": ["another"]}]
+    assert survey.expect(member(gpuchat_models=given)).engines == {
+        "gpuchat-vllm-demo": {"name": "demo", "repo": "a/b", "path": "/srv/models/demo"}
     }
-    assert survey.expect(member(groups=("edge",), gpuchat_model=given)).model == {}
+    assert survey.expect(member(groups=("edge",), gpuchat_models=given)).engines == {}
+
+
+@pytest.mark.parametrize("given", [None, "demo", [1], [{"repo": "a/b"}]])
+def test_a_list_of_models_that_cannot_be_read_spoils_no_survey(given):
+    assert survey.expect(member(gpuchat_models=given)).engines == {}
 
 
 def test_a_driver_is_compared_where_the_inventory_has_it_installed():

@@ -87,10 +87,10 @@ READING = {
         "default_runtime": "runc",
         "containers": [
             _container("gpuchat-lobechat", "2", INTERFACE_IMAGE),
-            _container("gpuchat-vllm", "1", ENGINE_IMAGE),
+            _container("gpuchat-vllm-demo", "1", ENGINE_IMAGE),
         ],
     },
-    "files": {name: _files() for name in ("door", "edge", "firewall", "gpuchat-lobechat", "gpuchat-vllm")},
+    "files": {name: _files() for name in ("door", "edge", "firewall", "gpuchat-lobechat", "gpuchat-vllm-demo")},
     "daemon.json": {"/etc/docker/daemon.json": []},
     "certificates": [
         {"path": "/etc/gpuchat/edge/tls.crt", "from": NOW.timestamp() - DAY, "until": NOW.timestamp() + 800 * DAY}
@@ -103,7 +103,8 @@ READING = {
         "gpuchat-edge": _service(),
         "gpuchat-firewall": _service(),
         "gpuchat-lobechat": _service("compose"),
-        "gpuchat-vllm": _service("compose", COMMIT),
+        "gpuchat-vllm-demo": _service("compose", COMMIT),
+        "gpuchat-watchdog": _service(),
     },
     "models": {
         "/srv/models/demo": {
@@ -119,7 +120,7 @@ READING = {
             "changed": [],
         }
     },
-    "engines": {"gpuchat-vllm": {"healthy": True, "said": "", "models": ["demo"]}},
+    "engines": {"gpuchat-vllm-demo": {"healthy": True, "said": "", "models": ["demo"]}},
     "disks": {
         "/": _disk(1, 500 * 10**9, 300 * 10**9),
         "/var/log": _disk(1, 500 * 10**9, 300 * 10**9),
@@ -127,7 +128,7 @@ READING = {
     },
     "containers": {
         "gpuchat-lobechat": {"image": INTERFACE_IMAGE, "gpus": False},
-        "gpuchat-vllm": {"image": ENGINE_IMAGE, "gpus": True},
+        "gpuchat-vllm-demo": {"image": ENGINE_IMAGE, "gpus": True},
     },
     "unanswered": {},
     "clock": NOW.timestamp(),
@@ -137,11 +138,11 @@ EXPECTED = Expected(
     name="gpu01",
     groups=("chat", "edge", "gpu"),
     images={
-        "gpuchat-vllm": ("vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"),
+        "gpuchat-vllm-demo": ("vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"),
         "gpuchat-lobechat": ("lobehub/lobe-chat:1.143.3",),
     },
     lock={"vllm/vllm-openai:v0.32.0": "sha256:" + "a" * 64, "lobehub/lobe-chat:1.143.3": "sha256:" + "b" * 64},
-    model={"name": "demo", "repo": "example/demo", "path": "/srv/models/demo"},
+    engines={"gpuchat-vllm-demo": {"name": "demo", "repo": "example/demo", "path": "/srv/models/demo"}},
     fingerprints={"api_key": ("5f0c",), "ca_certificate": ("1f1a",), "vllm_api_key": ("8587",)},
     versions={"nvidia-container-toolkit": "1.20.0-1"},
 )

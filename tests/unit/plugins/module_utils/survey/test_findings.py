@@ -98,7 +98,7 @@ WRONG = {
     "a file with another owner": (drift("/etc/gpuchat/door/key.conf", "owner"), "file.owner", "warning"),
     "a record that cannot be read": (put("", "files", "door", "digest"), "record.damaged", "warning"),
     "a service that runs with older files": (
-        service("gpuchat-vllm", steps=["define", "restart", "record"]),
+        service("gpuchat-vllm-demo", steps=["define", "restart", "record"]),
         *("service.stale", "warning"),
     ),
     "a service that was not reloaded": (
@@ -120,18 +120,18 @@ WRONG = {
     ),
     "a service that was never started": (without("services", "gpuchat-edge"), "service.absent", "fault"),
     "an engine that does not answer": (
-        put({"healthy": False, "said": "refused", "models": []}, "engines", "gpuchat-vllm"),
+        put({"healthy": False, "said": "refused", "models": []}, "engines", "gpuchat-vllm-demo"),
         *("engine.silent", "fault"),
     ),
     "an engine that serves another model": (
-        put({"healthy": True, "said": "", "models": ["other"]}, "engines", "gpuchat-vllm"),
+        put({"healthy": True, "said": "", "models": ["other"]}, "engines", "gpuchat-vllm-demo"),
         *("engine.model", "warning"),
     ),
     "a container of another image than its file's": (engine_container(image="other:1"), "image.running", "fault"),
     "an unhealthy container": (engine_container(health="unhealthy"), "container.unhealthy", "fault"),
     "another image than the lock's": (
         lambda reading: [
-            put(ENGINE_IMAGE.replace("aaa", "ccc"), "containers", "gpuchat-vllm", "image")(reading),
+            put(ENGINE_IMAGE.replace("aaa", "ccc"), "containers", "gpuchat-vllm-demo", "image")(reading),
             engine_container(image=ENGINE_IMAGE.replace("aaa", "ccc"))(reading),
         ],
         *("image.planned", "warning"),
@@ -216,7 +216,7 @@ RIGHT = {
         processes=[{"pid": 7, "name": "python3", "memory_bytes": 70 * GIB, "by": "1" * 64}]
     ),
     "memory that an engine under systemd holds": gpu(
-        processes=[{"pid": 7, "name": "python3", "memory_bytes": 70 * GIB, "by": "gpuchat-vllm.service"}]
+        processes=[{"pid": 7, "name": "python3", "memory_bytes": 70 * GIB, "by": "gpuchat-vllm-demo.service"}]
     ),
     "little memory that a desktop holds": gpu(
         processes=[{"pid": 7, "name": "Xorg", "memory_bytes": GIB // 4, "by": "session-1.scope"}]
@@ -242,14 +242,14 @@ def test_it_is_no_finding(change):
 def test_an_engine_that_was_started_without_gpus_needs_none():
     def by_cpu(reading):
         reading["gpu"].update(state="no_gpu", gpus=[])
-        reading["containers"]["gpuchat-vllm"]["gpus"] = False
+        reading["containers"]["gpuchat-vllm-demo"]["gpus"] = False
 
     assert kinds(by_cpu) == []
 
 
 def test_an_engine_that_still_starts_is_no_fault():
     def starting(reading):
-        reading["engines"]["gpuchat-vllm"] = {"healthy": False, "said": "refused", "models": []}
+        reading["engines"]["gpuchat-vllm-demo"] = {"healthy": False, "said": "refused", "models": []}
         reading["docker"]["containers"][1]["health"] = "starting"
 
     assert kinds(starting) == [("engine.starting", "warning")]
@@ -257,8 +257,8 @@ def test_an_engine_that_still_starts_is_no_fault():
 
 def test_a_stopped_engine_is_told_once():
     def stopped(reading):
-        reading["engines"]["gpuchat-vllm"] = {"healthy": False, "said": "refused", "models": []}
-        reading["services"]["gpuchat-vllm"]["running"] = False
+        reading["engines"]["gpuchat-vllm-demo"] = {"healthy": False, "said": "refused", "models": []}
+        reading["services"]["gpuchat-vllm-demo"]["running"] = False
 
     assert kinds(stopped) == [("service.stopped", "fault")]
 
@@ -291,7 +291,7 @@ def test_a_former_secret_is_known_while_a_rotation_lasts():
 
 
 def test_a_revision_is_compared_where_the_inventory_names_one():
-    pinned = replace(EXPECTED, model={**EXPECTED.model, "revision": "v2"})
+    pinned = replace(EXPECTED, engines={name: {**one, "revision": "v2"} for name, one in EXPECTED.engines.items()})
     assert kinds(expected=pinned) == [("model.planned", "warning")]
 
 

@@ -45,11 +45,11 @@ def models(*names):
     ],
 )
 def test_the_list_of_models_is_judged(answer, word):
-    assert judge_models(answer, "qwen") == word
+    assert judge_models(answer, ("qwen",)) == word
 
 
 def test_a_long_answer_is_cut_in_the_message():
-    assert judge_models("x" * 400, "qwen") == f'found "{"x" * 299}..., wanted a list of models'
+    assert judge_models("x" * 400, ("qwen",)) == f'found "{"x" * 299}..., wanted a list of models'
 
 
 def completion(**message):
@@ -199,7 +199,7 @@ anything = st.recursive(
 
 
 @pytest.mark.parametrize(
-    "judge", [judge_completion, judge_tool_call, judge_error, lambda answer: judge_models(answer, "m")]
+    "judge", [judge_completion, judge_tool_call, judge_error, lambda answer: judge_models(answer, ("m",))]
 )
 @given(anything)
 def test_no_answer_makes_a_judge_stumble(judge, answer):

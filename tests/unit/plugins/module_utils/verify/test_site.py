@@ -17,6 +17,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site 
     Seen,
     Site,
     checks,
+    choose,
     commands,
     not_checked,
     row,
@@ -70,6 +71,7 @@ def test_the_rows_come_in_their_order_and_the_rate_limit_last():
         ("a completion", INSIDE),
         ("a stream arrives in pieces", INSIDE),
         ("a tool call", INSIDE),
+        ("a model that nobody serves is refused", INSIDE),
         ("the API refuses without a key", INSIDE),
         ("the API refuses with a wrong key", INSIDE),
         ("the engine's other paths are closed", INSIDE),
@@ -79,6 +81,49 @@ def test_the_rows_come_in_their_order_and_the_rate_limit_last():
         ("no other port is open", OUTSIDE),
         ("the rate limit", INSIDE),
     ]
+
+
+SERVED = [
+    {"name": "bge", "task": "embed", "tool_calls": False},
+    {"name": "qwen", "task": "chat", "tool_calls": True},
+    {"name": "llama", "task": "chat", "tool_calls": False},
+    {"name": "sort", "task": "rerank", "tool_calls": False},
+    {"name": "whisper", "task": "transcribe", "tool_calls": False},
+]
+
+
+def test_the_first_model_that_chats_is_asked_most_and_each_other_one_once():
+    site = Site("c", **choose(SERVED))
+    assert (site.model, site.tool_call, site.names[1:]) == ("qwen", True, ("bge", "llama", "sort", "whisper"))
+    named = [check.name for check in checks(site) if check.name.startswith("an answer of ")]
+    assert named == [f"an answer of {name}" for name in site.others]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "right", "wrong"),
+    [
+        ("bge", "embeddings", {"data": [{"embedding": [0.5]}]}, {"data": []}),
+        ("llama", "chat/completions", {"choices": [{"message": {"content": "hi"}}]}, {"choices": []}),
+        ("sort", "rerank", {"results": [{"relevance_score": 0.5}]}, {"results": []}),
+        ("whisper", "models", {"object": "list", "data": [{"id": "whisper"}]}, {"object": "list", "data": []}),
+    ],
+)
+def test_a_further_model_is_asked_as_befits_what_it_does(name, path, right, wrong):
+    check = {one.name: one for one in checks(Site("c", **choose(SERVED)))}[f"an answer of {name}"]
+    assert check.command[-1] == f"https://c/v1/{path}"
+    assert check.judge(api(right)) is None
+    assert check.judge(api(wrong))
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        pytest.param({"model": "m", "has_interface": False}, {"the chat's page"}, id="programs alone"),
+        pytest.param(choose(SERVED[:1]), {"a completion", "a tool call"}, id="no model that chats"),
+    ],
+)
+def test_what_is_not_there_is_not_asked_for(options, missing):
+    assert not missing & {check.name for check in checks(Site("c", **options))}
 
 
 def test_a_model_without_tools_has_no_row_for_them():
@@ -140,6 +185,7 @@ REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: 
         ("a completion", message(content="Hello!")),
         ("a stream arrives in pieces", streamed(0.2, 0.5, 0.8)),
         ("a tool call", message(content=None, tool_calls=[CALL])),
+        ("a model that nobody serves is refused", error(404)),
         ("the API refuses without a key", error(401)),
         ("the API refuses with a wrong key", error(401)),
         ("the engine's other paths are closed", statuses(404, 404)),

@@ -25,14 +25,13 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site 
 
 SITE = {
     "domain": "chat.example.com",
-    "model": "qwen",
+    "models": [{"name": "qwen", "task": "chat", "tool_calls": True}],
     "address": "",
     "http_port": 80,
     "https_port": 443,
     "question": "hello",
     "answer": "",
     "long_question": "",
-    "tool_call": True,
     "rate": 10,
     "burst": 40,
     "open_ports": [22, 80, 443],
@@ -93,7 +92,7 @@ def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
     result = site_runner.ensure(params(final=True), check=False)
     open_rows = [(one["name"], one["detail"]) for one in result["rows"] if one["status"] == NOT_CHECKED]
     assert open_rows == [(name, "gpuchat_probe_host is not set") for name in OUTSIDE_NAMES]
-    assert result["msg"] == "all 15 rows did not fail"
+    assert result["msg"] == "all 16 rows did not fail"
 
 
 def test_one_failed_row_fails_the_whole(green):
