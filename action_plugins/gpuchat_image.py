@@ -33,6 +33,10 @@ class ActionModule(ActionBase):
             args["locked_digest"] = _recorded(args["lock_file"]).get(image)
         return args
 
+    def recorded(self, lock_file):
+        """Return all recorded digests, by image."""
+        return _recorded(lock_file)
+
     def record(self, args, image, result):
         """Record the digest that the module resolved."""
         resolved = not args.get("locked_digest") and "digest" in result

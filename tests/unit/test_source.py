@@ -151,6 +151,7 @@ ARROWS = {
     "edge": {"core", "inventory"},
     "verify": {"core"},
     "report": {"core"},
+    "engines": {"core", "system", "docker", "model", "verify"},
     "survey": {"core", "system", "docker", "gpu", "model", "secret"},
 }
 """What the files of a folder may import beside those of their own (CONTRIBUTING.md shows the same table)."""

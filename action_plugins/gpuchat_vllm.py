@@ -1,0 +1,40 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps the digests of the engines' images, as the plugin of gpuchat_image does, and hands over the engines' key."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """Run on the control node for each ``gpuchat_vllm`` task."""
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        image = self._sibling("gpuchat_image")
+        args = image.prepare(dict(self._task.args), None, task_vars)
+        if "gpuchat_vllm_api_key" in task_vars:  # not by the task's own arguments, which callbacks may record
+            args.setdefault("api_key", self._templar.template(task_vars["gpuchat_vllm_api_key"]))
+        args.pop("locked_digest", None)  # which engine has which image is for the module to say
+        locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}
+        args["locked_digests"] = locked
+        # Whole configurations stay out of the host's journal.
+        quiet = {**task_vars, "ansible_no_target_syslog": True}
+        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
+        for name, digest in (result.get("digests") or {}).items():
+            image.record({**args, "locked_digest": locked.get(name)}, name, {**result, "digest": digest})
+        return result
+
+    def _sibling(self, name):
+        """Return another action of this collection, whether that is installed or a checkout."""
+        return self._shared_loader_obj.action_loader.get(
+            self._task.action.rpartition("gpuchat_vllm")[0] + name,
+            task=self._task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+            collection_list=self._task.collections,
+        )

@@ -1,0 +1,343 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The vLLM engines of a host: what each runs with, which of them must wait for each other, and which are to go."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import Refusal
+from ..docker.container import HEAD, Written
+
+NAME = "gpuchat-vllm"
+CONTAINER = re.compile(rf"{NAME}(-[a-z0-9][a-z0-9-]*)?")
+"""Names of engines on a host; the bare one is that of the only engine, before there could be several."""
+
+HOST_SET = f"{NAME}.host"
+"""The set of the folders that all engines share; no engine can have this name."""
+
+FOLDERS = "/etc/gpuchat/vllm"
+CACHES = "/var/cache/gpuchat/vllm"
+RUNS = "/var/lib/gpuchat/vllm"
+STARTS = f"{RUNS}/.start"
+"""Holds a file for each device that several engines share; whoever starts on it has it locked."""
+
+SOCKET = "/run/vllm/vllm.sock"
+USUAL_START_SECONDS = 600
+CPU = "cpu"
+ALL = "all"
+
+ENVIRONMENT = {
+    "HOME": "/cache",
+    "USER": "vllm",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "TORCHINDUCTOR_CACHE_DIR": "/cache/torchinductor",
+    "TRITON_CACHE_DIR": "/cache/triton",
+    # The engine's own processes talk over ports without any check of who is there: on the loopback only.
+    "VLLM_HOST_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "NCCL_SOCKET_IFNAME": "lo",
+}
+
+HEALTH = (
+    "python3",
+    "-c",
+    (
+        f"import socket; one = socket.socket(socket.AF_UNIX); one.settimeout(5); one.connect('{SOCKET}'); "
+        r"one.sendall(b'GET /health HTTP/1.0\r\n\r\n'); exit(b' 200 ' not in one.recv(64))"
+    ),
+)
+
+# A socket of an engine that was killed would be in the way. The key is read from a file here, so that it stands neither
+# in arguments nor in `docker inspect` nor in vLLM's log.
+START = f"""\
+rm -f {SOCKET} && umask 007
+VLLM_API_KEY="$(cat /run/secrets/vllm_api_key)" exec {{}}vllm serve --config /etc/vllm/config.yaml
+"""
+
+IN_TURN = '''\
+# Made by gpuchat; changes are lost in the next run.
+"""Starts an engine when no other starts on its devices: start.py SOCKET SECONDS LOCK... -- COMMAND...
+
+Each measures what memory is free while it starts, and so takes what another is about to need, as after a reboot, when
+all of them start. The locks are let go when the engine answers, when it is gone, or when the seconds are over.
+"""
+import fcntl
+import os
+import socket
+import sys
+import time
+
+at = sys.argv.index("--")
+path, seconds, *names = sys.argv[1:at]
+command = sys.argv[at + 1 :]
+
+
+def answers():
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(5)
+            one.connect(path)
+            one.sendall(b"GET /health HTTP/1.0\\r\\n\\r\\n")
+            return b" 200 " in one.recv(64)
+    except OSError:
+        return False
+
+
+def lives(process):
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
+
+
+locks = [open(name, "a") for name in sorted(names)]  # in one order, so that no two wait for each other
+for one in locks:
+    fcntl.flock(one, fcntl.LOCK_EX)
+engine = os.getpid()
+if os.fork() == 0:
+    if os.fork() == 0:  # of the container's first process, so that the engine has no child that it does not know
+        end = time.monotonic() + float(seconds)
+        while lives(engine) and not answers() and time.monotonic() < end:
+            time.sleep(1)
+    os._exit(0)
+os.wait()
+os.execvp(command[0], command)  # which closes the engine's own hold of the locks
+'''
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine, as it is to run.
+
+    Attributes:
+        names: under which it serves its model, its own first.
+        args: vLLM's configuration, by long names without dashes.
+        devices: GPUs by index or UUID, ``all``, or none for the CPU.
+        commit: of the model's files; another one is a new start.
+        tool_call: whether it is to call tools.
+        planned: whether it is known with what it runs; not where the GPUs are yet unknown.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    container: str
+    folder: str
+    cache: str
+    run: str
+    socket_url: str
+    path: str
+    image: str
+    args: Mapping[str, object]
+    environment: Mapping[str, str]
+    devices: tuple[str, ...]
+    start_seconds: int
+    commit: str
+    task: str
+    tool_call: bool
+    planned: bool
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Return what it takes memory of."""
+        return self.devices or (CPU,)
+
+
+def joined(params: Mapping[str, Any]) -> tuple[Engine, ...]:
+    """Return the engines of a host, from what the inventory, the plan and the model's files say of each."""
+    return tuple(_engine(given, params) for given in params["engines"])
+
+
+def _engine(given: Mapping[str, Any], params: Mapping[str, Any]) -> Engine:
+    name = str(given["name"])
+    plan, metadata = params["plans"].get(name) or {}, params["metadata"].get(name) or {}
+    environment = {
+        **ENVIRONMENT,
+        **(plan.get("env") or {}),
+        **params["environment"],
+        **(given.get("environment") or {}),
+    }
+    seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
+    return Engine(
+        name=name,
+        names=(name, *map(str, given.get("aliases") or ())),
+        container=str(given["container"]),
+        folder=str(given["folder"]),
+        cache=str(given["cache"]),
+        run=str(given["run"]),
+        socket_url=str(given["socket_url"]),
+        path=str(given["path"]),
+        image=image_of(given, params),
+        args=plan.get("args") or {},
+        environment={key: str(value) for key, value in environment.items()},
+        devices=tuple(map(str, plan.get("devices") or ())) if params["on_gpu"] else (),
+        start_seconds=int(seconds or USUAL_START_SECONDS),
+        commit=str(metadata.get("commit") or ""),
+        task=str(plan.get("task") or "chat"),
+        tool_call=bool(plan.get("tool_call")),
+        planned=name in params["plans"],
+    )
+
+
+def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """Return an engine's image: its own, or the host's in its version.
+
+    Raises:
+        Refusal: the host's image does not say its version, so that no other can stand there.
+    """
+    if given.get("image"):
+        return str(given["image"])
+    usual = str(params["image"] if params["on_gpu"] else params["cpu_image"])
+    version, common = str(given.get("version") or ""), str(params["version"])
+    if version in ("", common):
+        return usual
+    repository, _colon, tag = usual.rpartition(":")
+    if not common or common not in tag or "/" in tag:
+        raise Refusal(
+            f"found the version {version} of the model {given['name']}, and the image {usual}, whose tag does not hold "
+            f"the version {common}; wanted to know the image of that version; set image of the model to it"
+        )
+    return f"{repository}:{tag.replace(common, version)}"
+
+
+def locks(engines: Sequence[Engine]) -> dict[str, tuple[str, ...]]:
+    """Return the devices that each engine shares with another, by its name; ``all`` is shared with everybody."""
+    everything = sorted({place for engine in engines for place in engine.places} - {CPU})
+    takes = {one.name: everything if ALL in one.places else list(one.places) for one in engines}
+    shared = {place for place in (*everything, CPU) if sum(place in its for its in takes.values()) > 1}
+    return {name: tuple(place for place in its if place in shared) for name, its in takes.items()}
+
+
+def shares_with(engine: Engine, others: Iterable[Engine], shared: Mapping[str, Sequence[str]]) -> bool:
+    """Whether an engine holds memory of a device on which one of the others is to start."""
+    return any(one.name != engine.name and set(shared[one.name]) & set(shared[engine.name]) for one in others)
+
+
+def config(engine: Engine) -> str:
+    """Return vLLM's configuration file: one key a line, whose value is JSON, which is YAML."""
+    always = {"model": "/model", "served-model-name": list(engine.names), "uds": SOCKET}
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in {**always, **engine.args}.items()]
+    return HEAD + "".join(sorted(lines))
+
+
+def lock_file(device: str) -> str:
+    """Return the name of a device's file."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", device)
+
+
+def shared_folders(params: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return the folders in which those of the engines lie."""
+    uid = str(params["uid"])
+    return [
+        {"dest": posixpath.dirname(FOLDERS), "folder": True},
+        {"dest": FOLDERS, "folder": True},
+        {"dest": CACHES, "folder": True},
+        # The door's user goes through it, to the folders with sockets that are for its group alone.
+        {"dest": RUNS, "folder": True},
+        {"dest": STARTS, "folder": True, "owner": uid, "group": uid, "mode": "0750"},
+    ]
+
+
+def container(engine: Engine, shared: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an engine as the one unit that `container_runner` ensures.
+
+    Args:
+        shared: the devices on which it must start in turn with others.
+        params: what all engines of the host have in common.
+    """
+    uid = str(params["uid"])
+    in_turn = [{"dest": f"{engine.folder}/start.py", "content": IN_TURN}] if shared else []
+    names = " ".join(f"/run/starts/{lock_file(device)}" for device in shared)
+    first = f"python3 /etc/vllm/start.py {SOCKET} {engine.start_seconds} {names} -- " if shared else ""
+    return {
+        "name": engine.container,
+        "state": "present",
+        "supervisor": params["supervisor"],
+        "folder": engine.folder,
+        "user": f"{uid}:{uid}",
+        # It has no network: whoever wants it comes through the door, by a socket that the door's group may write to.
+        "network": {"name": "none"},
+        "entrypoint": ["/bin/sh", "-c", START.format(first)],
+        "command": [],
+        "environment": engine.environment,
+        "volumes": [
+            f"{engine.path}:/model:ro",
+            f"{engine.folder}/config.yaml:/etc/vllm/config.yaml:ro",
+            f"{engine.folder}/api_key:/run/secrets/vllm_api_key:ro",
+            f"{engine.cache}:/cache",
+            f"{engine.run}:/run/vllm",
+            *([f"{engine.folder}/start.py:/etc/vllm/start.py:ro", f"{STARTS}:/run/starts"] if shared else []),
+        ],
+        "files": [
+            {"dest": engine.cache, "folder": True, "owner": uid, "group": uid, "mode": "0750"},
+            {"dest": engine.run, "folder": True, "owner": uid, "group": str(params["door_group"]), "mode": "2750"},
+            {"dest": f"{engine.folder}/config.yaml", "content": config(engine)},
+            {
+                "dest": f"{engine.folder}/api_key",
+                "secret_content": f"{params['api_key']}\n",
+                "secret": True,
+                "owner": uid,
+                "mode": "0400",
+            },
+            *in_turn,
+        ],
+        "tmpfs": ["/tmp:exec"],  # compiled kernels are loaded from there
+        "shm_size": "16g",
+        "gpus": ",".join(engine.devices),
+        "health_command": list(HEALTH),
+        "start_seconds": engine.start_seconds,
+        "stop_seconds": params["stop_seconds"],
+        "digest": engine.commit,
+        "health": {"url": f"{engine.socket_url}/health", "status": 200, "timeout": engine.start_seconds},
+    }
+
+
+@dataclass(frozen=True)
+class Retired:
+    """An engine of an earlier run that the inventory names no more; an empty path is not known.
+
+    Attributes:
+        slug: its part of its paths; empty for the only engine of a host, before there could be several.
+    """
+
+    container: str
+    slug: str
+    cache: str
+    run: str
+    model: str
+
+    @property
+    def name(self) -> str:
+        return self.slug or self.container
+
+
+def retired(names: Iterable[str], engines: Sequence[Engine]) -> list[str]:
+    """Return the names of engines that are on the host and not among the wanted ones."""
+    wanted = {engine.container for engine in engines}
+    return sorted({name for name in names if CONTAINER.fullmatch(name)} - wanted)
+
+
+def described(name: str, written: Written | None) -> Retired:
+    """Return an engine by its name and what its project or unit says, where that is there still."""
+    slug = name[len(NAME) + 1 :]
+    folders = written.folders if written else {}
+    usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/"), "/model": ""}
+    found = {**usual, **folders}
+    return Retired(name, slug, found["/cache"], found["/run/vllm"], found["/model"])
+
+
+def may_go(path: str, root: str, used: Iterable[str]) -> bool:
+    """Whether a folder of a retired engine may be removed: below a folder of ours, and of no engine that stays."""
+    place, top = posixpath.normpath(path), posixpath.normpath(root)
+    if not path or not place.startswith(f"{top}/"):
+        return False
+    others = [posixpath.normpath(other) for other in used]
+    return not any(place == one or one.startswith(f"{place}/") or place.startswith(f"{one}/") for one in others)

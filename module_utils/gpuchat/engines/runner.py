@@ -1,0 +1,378 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ensures the vLLM engines of a host as one unit of state: images, files, what is to go, and starts in turn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import host
+from ..core.change import Difference, Plan, merged
+from ..core.errors import Failure, Refusal, Unhealthy
+from ..core.units import human
+from ..docker import container_runner, images_runner
+from ..docker.container import Written, compose_path, read_back
+from ..docker.images import DIGEST
+from ..model import runner as model_runner
+from ..model.store_runner import Store
+from ..system import files, files_runner, restart_runner, service_runner
+from ..system.service import Step, WantedService, plan_service
+from ..verify import endpoint_runner
+from . import engines
+from .engines import Engine, Retired
+
+ANSWER_SECONDS = 120
+LOCK_SECONDS = 60
+STARTING = ("start", "restart")
+
+Params = Mapping[str, Any]
+Result = dict[str, object]
+UNTOUCHED: Result = {"changed": False, "diff": [], "msg": ""}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An engine whose files are in their place.
+
+    Attributes:
+        service: what its service's runner takes.
+        restore: puts back its files as they were.
+        before: the record of its last start; empty where there was none.
+        plan: what is to become of its service.
+    """
+
+    engine: Engine
+    service: Mapping[str, Any]
+    restore: Callable[[], None]
+    before: Mapping[str, object]
+    plan: Plan
+
+    @property
+    def starts(self) -> bool:
+        return any(isinstance(step, Step) and step.act in STARTING for step in self.plan.actions)
+
+    @property
+    def ran_with_others(self) -> bool:
+        """Whether it was started before, with something else than now."""
+        words = ("digest", "supervisor")
+        return bool(self.before) and any(self.before.get(word) != self.service[word] for word in words)
+
+
+def ensure(params: Params, check: bool) -> Result:
+    """Ensure the engines that a module's parameters describe, and return the module's result.
+
+    All images are pulled and all files are written before anything is stopped. Then what the inventory names no more
+    goes, and what has changed starts, one after the other.
+
+    Raises:
+        Refusal: an image cannot be resolved, or the files are not valid; what ran before runs on.
+        CommandFailed: a pull failed.
+        Unhealthy: an engine does not come up; the one before runs again, where there was one.
+    """
+    wanted = engines.joined(params)
+    if params["state"] == "resolved":
+        return _resolved(wanted, params)
+    images = {image: _image(image, params, check) for image in dict.fromkeys(engine.image for engine in wanted)}
+    digests = {image: result["digest"] for image, result in images.items()}
+    if params["state"] == "pulled":
+        return {**_together(images.values()), "digests": digests}
+    missing = [engine.name for engine in wanted if not engine.planned]
+    if missing and not check:
+        raise Refusal(f"found no plan for {', '.join(missing)}; wanted one for each engine; set plans to them")
+    shared = engines.locks(wanted)
+    folders = _shared_folders(params, check) if wanted else UNTOUCHED
+    results, prepared = _files(wanted, shared, images, params, check)
+    gone = [_retire(name, wanted, params, check) for name in engines.retired(_names_on_host(), wanted)]
+    if not wanted:
+        folders = _shared_folders(params, check)
+    if not check:
+        _stop_for_others(prepared, shared)
+        _start_all(prepared)
+    services = [_predicted(one, check) for one in prepared]
+    whole = _together([*images.values(), folders, *results, *(result for result, _told in gone), *services])
+    return {
+        **whole,
+        "started": [one.engine.name for one in prepared if one.starts],
+        "retired": [told for _result, told in gone],
+        "digests": digests,
+    }
+
+
+def _together(results: Any) -> Result:
+    whole = merged(*results) if results else {"changed": False, "diff": [], "msg": ""}
+    keys = ("changed", "diff", "msg", "warnings", "not_predicted")
+    return {**{key: value for key, value in whole.items() if key in keys}, "msg": whole["msg"] or "no engines are here"}
+
+
+# Images.
+
+
+def _image(image: str, params: Params, check: bool) -> dict[str, Any]:
+    return images_runner.ensure(_image_params(image, params), check)
+
+
+def _image_params(image: str, params: Params) -> dict[str, Any]:
+    return {**params, "name": image, "locked_digest": params["locked_digests"].get(image)}
+
+
+def _resolved(wanted: Sequence[Engine], params: Params) -> Result:
+    """Return each image's digest; one that is recorded is not asked for."""
+    digests: dict[str, str] = {}
+    for image in dict.fromkeys(engine.image for engine in wanted):
+        recorded = str(params["locked_digests"].get(image) or "")
+        known = DIGEST.fullmatch(recorded) is not None
+        digests[image] = recorded if known else str(images_runner.look_up(_image_params(image, params))["digest"])
+    return {"changed": False, "diff": [], "msg": f"{len(digests)} images have a digest", "digests": digests}
+
+
+# Files.
+
+
+def _shared_folders(params: Params, check: bool) -> Result:
+    """Ensure the folders in which those of the engines lie; they go with the last of them."""
+    given = {
+        "name": engines.HOST_SET,
+        "state": "present" if params["engines"] else "absent",
+        "files": [{**files_runner.USUAL, **entry} for entry in engines.shared_folders(params)],
+        "validate": None,
+        "validate_requires": [],
+    }
+    return {**files_runner.ensure(given, check), "msg": ""}
+
+
+def _files(
+    wanted: Sequence[Engine],
+    shared: Mapping[str, Sequence[str]],
+    images: Mapping[str, Mapping[str, Any]],
+    params: Params,
+    check: bool,
+) -> tuple[list[Result], list[Prepared]]:
+    """Write the files of all engines; where those of one are not valid, all are as they were."""
+    results: list[Result] = []
+    prepared: list[Prepared] = []
+    restores: list[Callable[[], None]] = []
+    try:
+        for engine in wanted:
+            given = engines.container(engine, shared[engine.name], params)
+            own = container_runner.files_of(given, str(images[engine.image]["reference"]))
+            restores.append(files_runner.snapshot(container_runner.set_of(given, own)))
+            result = container_runner.ensure_files(given, own, check)
+            results.append({**result, "msg": f"{engine.name}: {result['msg']}"})
+            service = container_runner.service_of(given, container_runner.digest_of(given, result))
+            before = host.read_json(service_runner.record_path(engine.container))
+            plan = plan_service(_wanted(service), service_runner.read(_wanted(service)))
+            prepared.append(Prepared(engine, service, restores[-1], before, plan))
+    except Exception:
+        if not check:
+            for restore in restores:
+                restore()
+        raise
+    return results, prepared
+
+
+def _wanted(service: Mapping[str, Any]) -> WantedService:
+    return WantedService(service["name"], service["supervisor"], "started", service["digest"])
+
+
+# What is to go.
+
+
+def _names_on_host() -> list[str]:
+    return [*restart_runner.names(), *files_runner.manifests()]
+
+
+def _retire(name: str, wanted: Sequence[Engine], params: Params, check: bool) -> tuple[Result, dict[str, object]]:
+    """Stop an engine and remove what is its own; return the result, and what is told of it."""
+    manifest = host.read_json(files_runner.manifest_path(name))
+    one = engines.described(name, _written(name, files.owned_paths(manifest)))
+    record = host.read_json(service_runner.record_path(name))
+    supervisor = str(record.get("supervisor") or "compose")
+    service = {"name": name, "supervisor": supervisor, "compose_file": "", "state": "absent", "health": None}
+    results = [service_runner.ensure({**service, "digest": "", "reload_digest": None, "adopt": False}, check)]
+    _remove_sockets(one, wanted, check)
+    given = {"name": name, "state": "absent", "files": [], "validate": None, "validate_requires": []}
+    results.append({**files_runner.ensure(given, check), "msg": ""})
+    kept: list[dict[str, object]] = []
+    removed: list[str] = []
+    for result, path, size, goes in [_cache(one, wanted, params, check), *_model(one, wanted, params, check)]:
+        results.append(result)
+        if goes:
+            removed.append(path)
+        elif size:
+            kept.append({"path": path, "bytes": size})
+    words = [f"{one.name} is retired"]
+    words += [f"removed {path}" for path in removed]
+    words += [f"kept {entry['path']} ({human(int(str(entry['bytes'])))})" for entry in kept]
+    results.append({"changed": False, "diff": [], "msg": ", ".join(words)})
+    return merged(*results), {"name": one.name, "kept": kept, "removed": removed}
+
+
+def _written(name: str, paths: Sequence[str]) -> Written | None:
+    for path in (path for path in paths if path.endswith((compose_path(""), f"/{name}.service"))):
+        there = host.file_state(path)
+        if there is not None and there.content is not None:
+            return read_back(there.content.decode(errors="replace"))
+    return None
+
+
+def _remove_sockets(one: Retired, wanted: Sequence[Engine], check: bool) -> None:
+    """Remove what an engine leaves in the folder of its socket, which then goes with its files."""
+    if check or not os.path.isdir(one.run) or one.run in [engine.run for engine in wanted]:
+        return
+    for entry in list(os.scandir(one.run)):
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+
+
+Left = tuple[Result, str, int, bool]
+"""What became of a folder: the result, its path, its bytes, and whether it goes."""
+
+
+def _cache(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) -> Left:
+    """Remove an engine's cache where that is wished; the one before there could be several has others' in it."""
+    others = {engine.cache for engine in wanted}
+    mine = [one.cache]
+    if not one.slug and os.path.isdir(one.cache):
+        mine = [entry.path for entry in os.scandir(one.cache) if entry.path not in others]
+    size = sum(map(_size, mine))
+    may = [path for path in mine if engines.may_go(path, engines.CACHES, others) and os.path.isdir(path)]
+    if not (params["prune"] and may):
+        return UNTOUCHED, one.cache, size, False
+    if not check:
+        for path in may:
+            shutil.rmtree(path)
+    difference = Difference(one.cache, f"cache of {size} bytes\n", "")
+    return Plan((difference,), tuple(may)).result(), one.cache, size, True
+
+
+def _model(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) -> list[Left]:
+    """Remove a model's files where that is wished, nobody else uses them, and they are ours."""
+    used = [os.path.realpath(engine.path) for engine in wanted]
+    place = os.path.realpath(one.model) if one.model else ""
+    if not place or place in used or not os.path.isdir(place):
+        return []
+    size = _size(place)
+    ours = Store(place).manifest() is not None
+    if not (params["prune"] and ours and engines.may_go(place, os.path.realpath(params["model_root"]), used)):
+        return [(UNTOUCHED, one.model, size, False)]
+    result = model_runner.ensure({"dest": place, "state": "absent", "lock_seconds": LOCK_SECONDS}, check)
+    return [({**result, "msg": ""}, one.model, size, True)]
+
+
+def _size(path: str) -> int:
+    found = [os.path.join(parent, name) for parent, _folders, names in os.walk(path) for name in names]
+    return sum(os.lstat(file).st_size for file in found)
+
+
+# Services.
+
+
+def _predicted(one: Prepared, check: bool) -> Result:
+    names = one.engine
+    notes: tuple[str, ...] = ()
+    if check and one.plan.changed:
+        notes = (
+            f"the health of {names.container}: it can be known only after the change",
+            f"the answers of {names.container}: check mode asks nothing",
+        )
+    if check and not names.planned:
+        notes += (f"with what {names.container} runs: its GPUs are not known yet",)
+    return Plan(one.plan.differences, one.plan.actions, one.plan.reason, notes).result()
+
+
+def _stop_for_others(prepared: Sequence[Prepared], shared: Mapping[str, Sequence[str]]) -> None:
+    """Stop engines that are about to start anew and whose memory another may need that starts before them."""
+    starting = [one.engine for one in prepared if one.starts]
+    for one in prepared:
+        if one.starts and one.before and engines.shares_with(one.engine, starting, shared):
+            stop = Plan((), (Step("stop", str(one.before.get("supervisor"))),))
+            service_runner.act(_wanted(one.service), stop, str(one.before.get("compose_file") or ""))
+
+
+def _start_all(prepared: Sequence[Prepared]) -> None:
+    """Start what has changed, one after the other, and see that the others are healthy.
+
+    Raises:
+        Unhealthy: one does not come up.
+    """
+    starting = [one for one in prepared if one.starts]
+    for at, one in enumerate(starting):
+        try:
+            service_runner.ensure(one.service, False)
+            _verify(one.engine)
+        except Failure as error:
+            later = starting[at + 1 :]
+            words = [_undone(one), *(word for word in map(_left_as_it_was, later) if word)]
+            raise Unhealthy(f"{one.engine.name}: {error}\n{'; '.join(words)}", **error.result) from error
+    for one in prepared:
+        if not one.starts:
+            service_runner.ensure(one.service, False)
+
+
+def _verify(engine: Engine) -> None:
+    """Ask an engine for what its model is there for; in each run the verification at the end asks through the edge."""
+    given = {
+        "url": f"{engine.socket_url}/v1",
+        "model": engine.name,
+        "api_key_file": f"{engine.folder}/api_key",
+        "question": "hello",
+        "answer": "",
+        "stream": True,
+        "tool_call": engine.tool_call,
+        "timeout": ANSWER_SECONDS,
+        "task": engine.task,
+    }
+    endpoint_runner.ensure(given, False)
+
+
+def _undone(one: Prepared) -> str:
+    """Let the engine run again that ran before one that failed, and say what became of it."""
+    name = one.engine.name
+    if not one.ran_with_others:
+        if one.before:
+            return f"{name} is left as it was started before: nothing of it has changed"
+        _stop(one)
+        one.restore()
+        return f"{name} is stopped, for none ran before it"
+    _stop(one)
+    one.restore()
+    try:
+        _start_as_before(one)
+    except Failure as error:
+        return f"the {name} that ran before does not run again either: {error}"
+    return f"the {name} that ran before runs again"
+
+
+def _left_as_it_was(one: Prepared) -> str:
+    """Put back the files of an engine that was not started, and start it again where it was stopped for another."""
+    one.restore()
+    if not one.before or service_runner.read(_wanted(_before(one))).running:
+        return ""
+    try:
+        _start_as_before(one)
+    except Failure as error:
+        return f"{one.engine.name} does not run again: {error}"
+    return f"{one.engine.name} runs as before"
+
+
+def _stop(one: Prepared) -> None:
+    service_runner.ensure({**one.service, "state": "stopped", "health": None}, False)
+
+
+def _before(one: Prepared) -> dict[str, Any]:
+    """Return the service as it was started last."""
+    return {
+        **one.service,
+        "supervisor": str(one.before.get("supervisor") or one.service["supervisor"]),
+        "digest": str(one.before.get("digest") or ""),
+        "compose_file": str(one.before.get("compose_file") or one.service["compose_file"]),
+        "health": one.before.get("health") or one.service["health"],
+    }
+
+
+def _start_as_before(one: Prepared) -> None:
+    service_runner.ensure(_before(one), False)
