@@ -6,7 +6,21 @@ from __future__ import annotations
 
 import json
 
-OPEN = ("/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
+LISTING = "/v1/models"
+"""Which models there are, of which nginx itself knows."""
+
+ROUTED = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/rerank",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+)
+"""Paths whose requests name a model in their body, by which they find its engine."""
+
+OPEN = (LISTING, *ROUTED)
 """The model API: by key, and by the whole path."""
 
 CLOSED = (
@@ -70,6 +84,14 @@ ERRORS = {
 }
 """What nginx says by itself, by status, in the form of OpenAI's API."""
 
+MODEL_ERRORS = {
+    "missing": (400, None, "The body must be a JSON object, or a form, that names a model: GET /v1/models lists them."),
+    "twice": (400, None, "The body names its model more than once."),
+    "unknown": (404, "model_not_found", "The model does not exist. GET /v1/models lists those that do."),
+    "compressed": (415, None, "A compressed body is not read; send it as it is."),
+}
+"""Why a request finds no engine, by the name of nginx's location for it: status, code and words of OpenAI's API."""
+
 SIGN_IN_AGAIN = ("authentication_error", "Sign in again: load this page anew.")
 """To the chat's page, where who uses it is no longer known to the owner's server."""
 
@@ -94,13 +116,23 @@ def describe() -> dict[str, object]:
     errors = {str(status): _error(status, *words) for status, words in ERRORS.items()}
     return {
         "open": list(OPEN),
+        "listing": LISTING,
+        "routed": list(ROUTED),
         "closed": list(CLOSED),
         "closed_examples": [*CLOSED, *BELOW_CLOSED],
         "errors": errors,
+        "model_errors": {
+            fault: {"status": status, "text": _model_error(code, message)}
+            for fault, (status, code, message) in MODEL_ERRORS.items()
+        },
         "sign_in_again": _error(401, *SIGN_IN_AGAIN),
         "waiting": WAITING,
         "retry_after": {str(status): seconds for status, seconds in RETRY_AFTER.items()},
     }
+
+
+def _model_error(code: str | None, message: str) -> str:
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "param": "model", "code": code}})
 
 
 def _error(status: int, kind: str, message: str) -> str:

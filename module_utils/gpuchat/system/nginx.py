@@ -17,19 +17,31 @@ class Nginx:
         user: of the workers, who also connect to the engine's socket.
         group: who may read what the workers read.
         authorities: the file with the authorities that the system trusts.
+        perl_module: nginx's module for Perl.
     """
 
     user: str
     group: str
     authorities: str
+    perl_module: str
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
 
 
 FAMILIES = {
-    "apt": Nginx("www-data", "www-data", "/etc/ssl/certs/ca-certificates.crt"),
-    "dnf": Nginx("nginx", "nginx", "/etc/pki/tls/certs/ca-bundle.crt"),
+    "apt": Nginx(
+        "www-data",
+        "www-data",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/usr/lib/nginx/modules/ngx_http_perl_module.so",
+    ),
+    "dnf": Nginx(
+        "nginx",
+        "nginx",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/usr/lib64/nginx/modules/ngx_http_perl_module.so",
+    ),
 }
 """By what manages a release's packages."""
 
