@@ -121,6 +121,12 @@ NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 
+def system_here() -> System | None:
+    """Return what this host manages packages by."""
+    kind = Release.parse(host.os_release()).system
+    return SYSTEMS.get(kind or next((kind for kind, program in PROGRAMS.items() if host.program(program)), ""))
+
+
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     """Ensure the packages that a module's parameters describe, and return the module's result.
 
@@ -159,7 +165,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     manifest = host.read_json(files_runner.manifest_path(f"repository-{name}"))
     paths = [file.path for file in files] + list(fileset.owned_paths(manifest))
     states = {path: host.file_state(path) for path in paths}
-    file_plan = Plan() if complaint else fileset.plan_files(files, states, manifest)
+    file_plan = Plan() if complaint else fileset.plan_files(files, states, manifest, former=files_runner.former())
     own_holds = _own_holds(name)
     plan = plan_packages(
         wanted,

@@ -1,0 +1,95 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Removes the packages that are on a host because of us, but for those that somebody else's need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..core import host
+from ..core.change import Difference, Plan
+from ..packages import runner as packages_runner
+from ..packages.plan import leaving, refuse_collateral
+from . import data_runner
+from .plan import purge_and_remove
+
+
+def remove(
+    by_role: Mapping[str, Sequence[str]], purged: bool, check: bool
+) -> tuple[dict[str, object], dict[str, tuple[str, ...]]]:
+    """Remove packages; return the step's result, and for each package that stays those that need it.
+
+    Args:
+        by_role: the packages that are there because of us, by role.
+        purged: also those whose purge deletes data.
+    """
+    system = packages_runner.system_here()
+    names = sorted({name for found in by_role.values() for name in found})
+    if system is None or not names:
+        return Plan().result(), {}
+    going, needed = leaving(names, _taken_along(system, names))
+    versions = system.installed()
+    differences = tuple(Difference(f"package {name}", f"{versions[name].version}\n", "") for name in going)
+    if going and not check:
+        refuse_collateral(system.removed_with(going), names)
+        _remove(system, going, purged)
+        for role in by_role:
+            _forget(role, going)
+    return Plan(differences, going, "").result(), needed
+
+
+def _taken_along(system: packages_runner.System, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return for each package what would go with it."""
+    if set(system.removed_with(names)) <= set(names):
+        return {}  # one question is enough where nobody else needs any of them
+    return {name: _closure(system, name) for name in names}
+
+
+def _closure(system: packages_runner.System, name: str) -> tuple[str, ...]:
+    """Return what goes with a package; rpm tells of those that need it, and not of those that need these."""
+    found = {name}
+    while True:
+        further = found | set(system.removed_with(sorted(found)))
+        if further == found:
+            return tuple(sorted(found))
+        found = further
+
+
+def _remove(system: packages_runner.System, going: Sequence[str], purged: bool) -> None:
+    held = [name for name, one in system.installed().items() if one.held and name in going]
+    if held:
+        system.unhold(held)
+    purge, only_removed = purge_and_remove(going, purged)
+    if only_removed:
+        kept = host.read_json(data_runner.record_path())
+        before = kept.get("purge")
+        pending = sorted({*only_removed, *map(str, before if isinstance(before, list) else ())})
+        host.write_json(data_runner.record_path(), {**kept, "purge": pending})
+        system.remove(only_removed)
+    there = set(system.installed())
+    left = [name for name in purge if name in there]
+    if left:
+        system.purge(left)
+
+
+def _forget(role: str, going: Sequence[str]) -> None:
+    """Remove the accounts that came with packages once all of these are gone, and note what is left."""
+    ours = packages_runner.read_record(role)
+    left = ours.less(installed=going, asked=going, held=going)
+    if not left.installed:
+        users, groups = _lines(packages_runner.USERS), _lines(packages_runner.GROUPS)
+        for name in left.users:
+            if name in users:
+                host.run([host.program("userdel") or "userdel", name])
+        for name in left.groups:
+            # One that somebody has joined since is somebody's.
+            if name in groups and not groups[name].rpartition(":")[2].strip():
+                host.run([host.program("groupdel") or "groupdel", name])
+        left = left.less(users=left.users, groups=left.groups)
+    packages_runner.write_record(role, left)
+
+
+def _lines(path: str) -> dict[str, str]:
+    state = host.file_state(path)
+    text = ((state and state.content) or b"").decode(errors="replace")
+    return {line.partition(":")[0]: line for line in text.splitlines()}
