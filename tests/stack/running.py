@@ -117,7 +117,10 @@ class Stack:
         return int(status or 0), body
 
     def ask(self, question: str = "hello", model: str = "") -> tuple[int, str]:
-        """Ask a model through the edge, the first where none is named; return the HTTP status and the answer's text, or the body of an error."""
+        """Ask a model through the edge, the first where none is named; return the HTTP status and the answer's text.
+
+        Of an error the body is returned in its place.
+        """
         data = json.dumps({"model": model or self.model, "messages": [{"role": "user", "content": question}]})
         status, body = self.curl("/v1/chat/completions", "--header", "Content-Type: application/json", "--data", data)
         return status, json.loads(body)["choices"][0]["message"]["content"] if status == 200 else body

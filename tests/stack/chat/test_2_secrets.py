@@ -90,7 +90,11 @@ def test_no_secret_stands_in_a_file_that_others_can_read(stack: Stack, output: s
 def test_the_engines_key_is_where_its_door_is_and_with_an_edge_beside_it(stack: Stack) -> None:
     holds = f"grep -rlFe '{stack.secrets['vllm_api_key']}' /etc/gpuchat | sort"
     beside = [f"{EDGE}/keys.conf"] if len(stack.hosts) == 1 else []
-    assert stack.on("engine", holds).split() == ["/etc/gpuchat/door/key.conf", *beside, "/etc/gpuchat/vllm/gpuchat-demo/api_key"]
+    assert stack.on("engine", holds).split() == [
+        "/etc/gpuchat/door/key.conf",
+        *beside,
+        "/etc/gpuchat/vllm/gpuchat-demo/api_key",
+    ]
     assert len(stack.hosts) == 1 or stack.on("edge", holds) == ""
 
 

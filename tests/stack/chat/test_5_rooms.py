@@ -109,7 +109,10 @@ def test_the_interface_knows_no_key_of_the_engine(stack: Stack) -> None:
 
 
 def test_the_engine_has_no_network_and_no_port(stack: Stack) -> None:
-    assert stack.on("engine", "docker inspect gpuchat-vllm-gpuchat-demo --format '{{.HostConfig.NetworkMode}}'").strip() == "none"
+    assert (
+        stack.on("engine", "docker inspect gpuchat-vllm-gpuchat-demo --format '{{.HostConfig.NetworkMode}}'").strip()
+        == "none"
+    )
     seen = stack.on("engine", "docker exec gpuchat-vllm-gpuchat-demo cat /proc/net/tcp /proc/net/tcp6")
     listening = [line.split()[1] for line in seen.splitlines() if line.split()[3:4] == ["0A"]]
     assert not [one for one in listening if not one.startswith("0100007F")], seen

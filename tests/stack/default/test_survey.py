@@ -60,7 +60,10 @@ PLANTS = (
     Plant("service.stopped", "gpuchat-door", "systemctl stop gpuchat-door", "systemctl start gpuchat-door"),
     Plant("service.disabled", "gpuchat-edge", "systemctl disable gpuchat-edge", "systemctl enable gpuchat-edge"),
     Plant(
-        "service.stale", "gpuchat-vllm-gpuchat-demo", f'sed -i \'s/"digest": "..../&0000/\' {STATE}/services/gpuchat-vllm-gpuchat-demo.json', ""
+        "service.stale",
+        "gpuchat-vllm-gpuchat-demo",
+        f'sed -i \'s/"digest": "..../&0000/\' {STATE}/services/gpuchat-vllm-gpuchat-demo.json',
+        "",
     ),
     Plant("image.running", "gpuchat-lobechat", OTHER_CONTAINER, f"{REMOVE}; {COMPOSE} up --detach"),
     Plant("stack.other", "ca_certificate", "sed -i 's/^ca_certificate .*/ca_certificate ffff/' /etc/gpuchat/stack", ""),

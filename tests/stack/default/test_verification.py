@@ -69,7 +69,9 @@ def chat_stopped(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def tool_parser_off(stack: Stack) -> Iterator[None]:
-    stack.on("server", f"cp -p {VLLM} /root/kept-vllm && sed -i '/tool/d' {VLLM} && docker restart gpuchat-vllm-gpuchat-demo")
+    stack.on(
+        "server", f"cp -p {VLLM} /root/kept-vllm && sed -i '/tool/d' {VLLM} && docker restart gpuchat-vllm-gpuchat-demo"
+    )
     stack.wait_for_answer()
     try:
         yield

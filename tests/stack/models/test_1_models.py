@@ -1,0 +1,136 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several models on several hosts answer through one edge, each by its names."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+from running import Stack
+
+JSON = ("--header", "Content-Type: application/json")
+ANSWER = "Hello! I am the demo model of gpuchat. Your private chat works."
+NAMES = ["gpuchat-demo", "gpuchat-second", "second", "gpuchat-embed"]
+
+
+def hello(model: str) -> str:
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "temperature": 0})
+
+
+def post(stack: Stack, body: str, path: str = "chat/completions") -> tuple[int, str]:
+    return stack.curl(f"/v1/{path}", *JSON, "--data", body)
+
+
+def test_the_list_of_models_has_each_name(stack: Stack) -> None:
+    status, body = stack.curl("/v1/models")
+    assert (status, [one["id"] for one in json.loads(body)["data"]]) == (200, NAMES)
+
+
+def test_the_list_of_models_needs_a_key(stack: Stack) -> None:
+    assert stack.curl("/v1/models", key=False)[0] == 401
+
+
+@pytest.mark.parametrize("model", ["gpuchat-demo", "gpuchat-second", "second"])
+def test_a_model_answers_by_each_of_its_names(stack: Stack, model: str) -> None:
+    assert stack.ask("hello", model) == (200, ANSWER)
+
+
+def test_a_model_for_vectors_gives_one(stack: Stack) -> None:
+    status, body = post(stack, json.dumps({"model": "gpuchat-embed", "input": "hello"}), "embeddings")
+    assert status == 200, body
+    vector = json.loads(body)["data"][0]["embedding"]
+    assert len(vector) > 8
+    assert all(isinstance(one, float) for one in vector)
+
+
+def test_each_engine_is_its_own_and_says_so(stack: Stack) -> None:
+    for model, served in (("gpuchat-demo", "gpuchat-demo"), ("second", "gpuchat-second")):
+        _status, body = post(stack, hello(model))
+        assert json.loads(body)["model"] in (model, served)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(hello("gpt-4o"), 404, id="a name that nobody has"),
+        pytest.param(hello("GPUCHAT-DEMO"), 404, id="another spelling"),
+        pytest.param(hello(""), 404, id="an empty name"),
+        pytest.param('{"messages": []}', 400, id="no name"),
+        pytest.param('{"model": 7, "messages": []}', 400, id="a number"),
+        pytest.param('{"model": "gpuchat-demo", "model": "gpuchat-second", "messages": []}', 400, id="two names"),
+        pytest.param("[]", 400, id="no object"),
+        pytest.param('{"model": "gpuchat-demo"', 400, id="half a body"),
+        pytest.param('{"messages": [{"model": "gpuchat-demo"}]}', 400, id="a name further in"),
+    ],
+)
+def test_a_request_that_names_no_model_of_the_stacks_reaches_no_engine(stack: Stack, body: str, status: int) -> None:
+    found, answer = post(stack, body)
+    assert found == status, answer
+    assert json.loads(answer)["error"]["message"]
+
+
+def test_a_name_is_read_as_json_writes_it(stack: Stack) -> None:
+    body = hello("second").replace('"second"', '"\\u0073econd"')
+    assert "\\u0073" in body
+    status, answer = post(stack, body)
+    assert (status, json.loads(answer)["choices"][0]["message"]["content"]) == (200, ANSWER)
+
+
+def test_a_large_request_finds_its_model_behind_all_that_stands_before_it(stack: Stack, tmp_path: pathlib.Path) -> None:
+    image = "A" * 3_000_000
+    body = json.dumps({"user": image, "messages": [{"role": "user", "content": "hello"}], "model": "second"})
+    (tmp_path / "body").write_text(body)
+    status, answer = post(stack, f"@{tmp_path / 'body'}")
+    assert (status, json.loads(answer)["choices"][0]["message"]["content"]) == (200, ANSWER)
+
+
+def test_a_stream_of_each_model_arrives_in_pieces(stack: Stack) -> None:
+    for model in ("gpuchat-demo", "second"):
+        body = json.dumps({**json.loads(hello(model)), "stream": True})
+        status, answer = post(stack, body)
+        assert status == 200
+        assert answer.rstrip().endswith("data: [DONE]")
+        assert answer.count("data: ") > 5
+
+
+def asked(stack: Stack, host: str) -> int:
+    """Return how many completions a host's door has handed on."""
+    log = "journalctl -t gpuchat_door -o cat | grep -c '\"/v1/chat/completions\"' || true"
+    return int(stack.on(host, log).strip())
+
+
+def test_the_same_model_on_two_hosts_is_asked_on_both(stack: Stack) -> None:
+    before = {host: asked(stack, host) for host in ("front", "gpu1")}
+    for _number in range(8):
+        assert stack.ask()[0] == 200
+    assert all(asked(stack, host) > count for host, count in before.items())
+
+
+def test_while_one_host_has_none_the_other_answers(stack: Stack) -> None:
+    stack.on("gpu1", "docker stop gpuchat-vllm-gpuchat-demo")
+    try:
+        assert [stack.ask()[0] for _number in range(6)] == [200] * 6
+        assert stack.ask(model="second")[0] == 200
+    finally:
+        stack.on("gpu1", "docker start gpuchat-vllm-gpuchat-demo")
+
+
+def test_the_interface_finds_every_model_at_its_door_and_no_other_path(stack: Stack) -> None:
+    here = "docker exec gpuchat-lobechat /bin/node -e"
+    look = "fetch(process.env.VLLM_PROXY_URL + '/models').then(a => a.json()).then(a => console.log(a.data.map(m => m.id).join()))"
+    assert stack.on("interface", f'{here} "{look}"').strip().split(",") == NAMES
+    other = "fetch(process.env.VLLM_PROXY_URL.replace('/v1', '/metrics')).then(a => console.log(a.status))"
+    assert stack.on("interface", f'{here} "{other}"').strip() == "404"
+
+
+def test_no_engine_has_a_network(stack: Stack) -> None:
+    for host in ("front", "gpu1"):
+        modes = stack.on(
+            host,
+            "docker ps --filter name=gpuchat-vllm --format '{{.Names}}' | xargs docker inspect"
+            " --format '{{.Name}} {{.HostConfig.NetworkMode}}'",
+        )
+        assert len(modes.splitlines()) == 2
+        assert all(line.endswith(" none") for line in modes.splitlines())
