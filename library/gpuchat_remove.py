@@ -13,9 +13,10 @@ description:
   - Removes what runs have put on a host, by what they have recorded there, so a host needs no place in the inventory's
     groups any more.
   - In this order, the edge and doors, watchdog and timers, interfaces, engines, the packet filter, files, container
-    networks, the toolbox, keys in Docker's C(daemon.json), packages, repositories, empty folders, records, and at last what
-    the host remembers of its stack. An interrupted removal is finished by the next.
-  - A file or link that stood where a run has put one comes back byte for byte, and a unit that a run masked is unmasked.
+    networks, the toolbox, keys in Docker's C(daemon.json), packages, repositories, empty folders, records, and at last
+    what the host remembers of its stack. An interrupted removal is finished by the next.
+  - A file or link that stood where a run has put one comes back byte for byte, and a unit that a run masked is
+    unmasked.
   - Packages that somebody else's packages need stay, Docker stays where it has other containers, and NVIDIA's container
     toolkit stays where these use GPUs. A driver and its kernel always stay.
 options:

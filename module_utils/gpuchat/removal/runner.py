@@ -54,7 +54,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     if not check and str(params["confirm"]).lower() not in CONFIRMED:
         raise Refusal(
             "found no confirmation; wanted one, for the stack is removed from this host; look at what would go with "
-            "--check --diff, and set remove_confirm to yes"
+            "--check --diff, and set confirm (remove_confirm) to yes"
         )
     wishes = Wishes(bool(params["packages"]), bool(params["data"]))
     reading = reading_runner.read(str(params["toolbox"]))
