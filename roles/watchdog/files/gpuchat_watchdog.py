@@ -80,8 +80,8 @@ class Process:
     """One process of an engine's container.
 
     Attributes:
-        name: as the kernel calls it, 15 characters at most.
-        state: its letter in proc(5); T is stopped.
+        name: as the kernel calls it, 15 characters at most; vLLM names its own VLLM::EngineCore and the like.
+        state: its letter in proc(5); T is stopped, D waits for a disk.
         seconds: CPU time that it has taken.
     """
 
@@ -222,7 +222,7 @@ def _with_look(watch: Watch, look: Look) -> Watch:
     elapsed = look.at - watch.measured_at
     if elapsed < SHORTEST_MEASURE:
         return seen
-    busy = compute(watch.processes, look.processes, elapsed)
+    busy = compute(watch.processes, look.processes, elapsed, silent)
     return replace(
         seen,
         computed_at=look.at if busy else seen.computed_at,
@@ -235,24 +235,29 @@ def _has_moved(before: Mapping[str, float] | None, now: Mapping[str, float] | No
     return before is not None and now is not None and dict(before) != dict(now)
 
 
-def compute(before: Processes, now: Processes, elapsed: float) -> bool:
+def compute(before: Processes, now: Processes, elapsed: float, with_server: bool = False) -> bool:
     """Whether an engine's processes have computed in a time; where that cannot be known, they have.
 
-    Those of the API server do not count where they can be told from the engine's: it goes on taking requests while the
-    engine hangs. One process that is stopped stops them all, however much the others take while they wait for it.
+    Those of the API server do not count where they can be told from the engine's, unless it is the server that is
+    looked for: it goes on taking requests while the engine hangs. One process that is stopped stops them all, however
+    much the others take while they wait for it. One that waits for a disk is no less at work than one that computes.
     """
     named = any(process.name.startswith("VLLM::") for process in now.values())
     chosen = {
-        key: process
-        for key, process in now.items()
-        if not named or not (process.name.startswith("VLLM::API") or process.name == "vllm")
+        key: process for key, process in now.items() if with_server or not named or not _is_of_server(process.name)
     }
     if not chosen:
         return True
     if any(process.state == "T" for process in now.values()):
         return False
+    if any(process.state == "D" for process in chosen.values()):
+        return True
     taken = sum(process.seconds - (before[key].seconds if key in before else 0.0) for key, process in chosen.items())
     return taken > BUSY * elapsed
+
+
+def _is_of_server(name: str) -> bool:
+    return name == "vllm" or name.startswith("VLLM::API")
 
 
 def _hang(watch: Watch, look: Look, limits: Limits, task: str) -> str:

@@ -19,6 +19,7 @@ class Story:
 
     task = "chat"
     server_seconds = 0.02  # CPU time that the server takes in a second
+    name = "python3"  # of the engine's process
 
     def container(self, at):
         return "one"
@@ -146,6 +147,30 @@ class ServerComputes(Story):
         return not 100 <= at < 280
 
 
+class NamedServerComputes(ServerComputes):
+    name = "VLLM::EngineCor"
+
+
+class HangsWhilePeopleAsk(HangsIdle):
+    """Its server reads what they send."""
+
+    name = "VLLM::EngineCor"
+    server_seconds = 0.4
+
+
+class WaitsForTheDisk(BusyQueue):
+    """Its memory is on the disk, and comes back slowly."""
+
+    def metrics(self, at):
+        return {TOKENS: float(at // 200), CACHE: 0.2, RUNNING: 1.0}
+
+    def cpu(self, at):
+        return 0.0
+
+    def state(self, at):
+        return "D"
+
+
 class Refused(Story):
     """The key on the disk is another than the engine's; hung or not, it refuses."""
 
@@ -210,7 +235,7 @@ def lived(watchdog, story, until=2000, limits=None, jump=lambda at: 0.0):
     def look(probe=""):
         processes = {
             (1, 1): watchdog.Process("vllm", "S", story.server_seconds * at),
-            (2, 1): watchdog.Process("python3", story.state(at), story.cpu(at)),
+            (2, 1): watchdog.Process(story.name, story.state(at), story.cpu(at)),
         }
         container = story.container(at)
         if not container:
@@ -245,6 +270,8 @@ def lived(watchdog, story, until=2000, limits=None, jump=lambda at: 0.0):
         OneProbeIsLost(),
         ServerIsSlow(),
         ServerComputes(),
+        NamedServerComputes(),
+        WaitsForTheDisk(),
         Refused(),
         RefusedForAnHourThenOneLost(),
         Reranks(),
@@ -265,6 +292,7 @@ def test_an_engine_that_loads_works_or_was_stopped_is_left_alone(watchdog, story
         (HangsIdle(), "no answer to a probe of 20 s, its figures and its processes at a standstill"),
         (HangsBusy(), "no answer to a probe of 20 s, its figures and its processes at a standstill"),
         (StoppedWithWorkersThatWait(), "no answer to a probe of 20 s, its figures and its processes at a standstill"),
+        (HangsWhilePeopleAsk(), "no answer to a probe of 20 s, its figures and its processes at a standstill"),
         (ServerHangs(), "no answer from its server"),
         (MetricsAreGone(), "no answer from its server"),
         (ReranksAndHangs(), "requests that wait"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pathlib
@@ -14,8 +15,6 @@ import sys
 import time
 
 import pytest
-
-ROLE = pathlib.Path(__file__).resolve().parents[3] / "roles" / "watchdog"
 
 TOY = '''
 import http.server, json, os, socketserver, subprocess, sys, time
@@ -367,3 +366,19 @@ def test_a_thread_that_fails_ends_the_program_so_that_systemd_starts_it_anew(wat
     with pytest.raises(ZeroDivisionError):
         watchdog.keep_watching(Broken(), ended)
     assert ended.is_set()
+
+
+def test_the_program_needs_python_3_9_and_its_standard_library_alone(watchdog):
+    tree = ast.parse(pathlib.Path(watchdog.__file__).read_text(encoding="utf-8"), feature_version=(3, 9))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_its_half_that_decides_touches_nothing(watchdog):
+    text = pathlib.Path(watchdog.__file__).read_text(encoding="utf-8")
+    deciding = text.partition("# ---- What is decided")[2].partition("# ---- What acts")[0]
+    used = {node.id for node in ast.walk(ast.parse(deciding)) if isinstance(node, ast.Name)}
+    assert (
+        used & {"http", "os", "pathlib", "socket", "subprocess", "sys", "threading", "time", "open", "print"} == set()
+    )
