@@ -14,7 +14,7 @@ description:
   - The action plugin of the same name shows the table.
 options:
   plans:
-    description: Plans, one for each model and host.
+    description: The plans of each host.
     type: list
     elements: dict
     required: true
@@ -23,15 +23,18 @@ options:
         description: Name of the host.
         type: str
         required: true
-      model:
-        description: Name of the model.
-        type: str
-        required: true
-      plan:
-        description: What M(gpuchat.stack.gpuchat_vllm_plan) returned as C(plan); left out where it refused.
-        type: dict
+      models:
+        description: What M(gpuchat.stack.gpuchat_vllm_plan) returned as C(models).
+        type: list
+        elements: dict
+        default: []
+      gpus:
+        description: What it returned as C(gpus); with several models, a bar for each shows the parts of all.
+        type: list
+        elements: dict
+        default: []
       refusal:
-        description: Its message then.
+        description: Why nothing could be planned, where O(plans[].models) is empty.
         type: str
         default: ''
   fail:
@@ -60,7 +63,7 @@ EXAMPLES = r"""
 - name: Show the plans
   gpuchat.stack.gpuchat_plan_page:
     plans:
-      - {host: gpu1, model: Qwen/Qwen3-8B, plan: '{{ planned.plan }}'}
+      - {host: gpu1, models: '{{ planned.models }}', gpus: '{{ planned.gpus }}'}
     folder: '{{ inventory_dir }}/.gpuchat'
   delegate_to: localhost
 """
@@ -79,8 +82,8 @@ from ..module_utils.gpuchat.report import plan_page_runner
 
 PLAN = {
     "host": {"type": "str", "required": True},
-    "model": {"type": "str", "required": True},
-    "plan": {"type": "dict"},
+    "models": {"type": "list", "elements": "dict", "default": []},
+    "gpus": {"type": "list", "elements": "dict", "default": []},
     "refusal": {"type": "str", "default": ""},
 }
 

@@ -23,8 +23,8 @@ options:
       - Each has C(name). C(repo), its name on its hub, shows its family; without it the last part of C(path) does.
       - C(task) is V(auto), V(chat), V(embed), V(rerank) or V(transcribe); with V(auto) the model is served for what its
         checkpoint is for. A checkpoint for something else than wished is refused.
-      - C(gpus) is V(auto), V(all), a count, or a list of indices or UUIDs, of slices too. With V(auto) the only model of
-        a host may have all GPUs, and each of several as few as serve it.
+      - C(gpus) is V(auto), V(all), a count, or a list of indices or UUIDs, of slices too. With V(auto) the only model
+        of a host may have all GPUs, and each of several as few as serve it.
       - C(users) are conversations to be held at once, each with C(context) tokens, where questions, answers and
         instructions count.
       - C(version) of vLLM is O(vllm_version) where it is empty. C(args) are merged over O(args).
@@ -264,7 +264,6 @@ from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.change import Plan
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.vllm.host_plan import plan_host
-from ..module_utils.gpuchat.vllm.tasks import TASKS
 
 SPECIFICATION = {
     "engines": {"type": "list", "elements": "dict", "required": True},

@@ -11,6 +11,7 @@ import re
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins import module_utils, modules
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import READERS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UTILS = pathlib.Path(module_utils.__path__[0])
@@ -20,6 +21,7 @@ ROLES = [path.parents[1].name for path in SPECIFICATIONS]
 SECRETS = {"api_key", "vllm_api_key", "lobechat_access_code"}
 CONFIG_JSON = {"model_max_length", "model_type"}  # keys of a model's config.json
 ANSIBLES_OWN = {"ansible_python_interpreter"}
+MODEL_KEYS = {"args", "context", "gpus", "path", "repo", "task", "users", "version"}  # of gpuchat_models
 NO_NAMES = {"a", "an", "another", "by", "it", "its", "one", "the", "them", "in", "must", "up", "what"}
 
 
@@ -70,8 +72,14 @@ for specification in SPECIFICATIONS:
         )
     )
 VARIABLES |= {"plan_fail", "plan_folder", "plan_gpus"}  # of playbooks/plan.yml
+WISHES = {
+    *READERS,
+    *MODEL_KEYS,
+    "model_config",
+    "weights_bytes",
+}  # of one model's plan, which names the model before them
 MODULES = {path.stem for path in LIBRARY.glob("gpuchat_*.py")}
-OPTIONS = module_options()
+OPTIONS = module_options() | WISHES
 PREFIXED = re.compile(rf"(?<![\w{{./-])(?:gpuchat|{'|'.join(ROLES)})_[a-z0-9_]+(?:\.[a-z_]+)?(?![\w-])")
 SET = re.compile(r"\bset ([a-z][a-z0-9_]*(?:\.[a-z_]+)*)")
 FILES = sorted([*UTILS.glob("gpuchat/**/*.py"), *LIBRARY.glob("gpuchat_*.py"), *ROOT.glob("action_plugins/*.py")])
@@ -99,4 +107,4 @@ def test_the_search_for_names_finds_some():
     named = {
         name for path in FILES for text in literals(path) for name in [*PREFIXED.findall(text), *SET.findall(text)]
     }
-    assert {"gpuchat_domain", "gpuchat_model.path", "edge_http_port", "dest", "key_url"} <= named
+    assert {"gpuchat_domain", "gpuchat_models", "edge_http_port", "dest", "key_url"} <= named

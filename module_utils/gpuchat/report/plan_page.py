@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -21,6 +21,10 @@ HARD = "\0"
 """Stands for a space at which no line is broken."""
 
 
+ALL_MODELS = "all models"
+"""Stands for the models of a host that was refused before they were planned."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """One model on one host.
@@ -28,28 +32,35 @@ class Planned:
     Attributes:
         plan: as gpuchat_vllm_plan returns it; None where it refused.
         refusal: its words then.
+        gpus: all GPUs of the host, as gpuchat_vllm_plan returns them.
     """
 
     host: str
     model: str
     plan: Mapping[str, Any] | None
     refusal: str = ""
+    gpus: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
-    def read(cls, entry: Mapping[str, Any]) -> Planned:
-        """Read an entry of the module's option.
+    def read(cls, entry: Mapping[str, Any]) -> tuple[Planned, ...]:
+        """Read an entry of the module's option, a host with its models; a host that was refused has none.
 
         Raises:
-            Refusal: its plan is none that gpuchat_vllm_plan returned.
+            Refusal: a plan is none that gpuchat_vllm_plan returned.
         """
-        plan = entry.get("plan")
-        missing = [key for key in NEEDED if plan is not None and key not in plan]
-        if missing:
-            raise Refusal(
-                f"found a plan of {entry['host']} without {', '.join(missing)}; wanted what gpuchat_vllm_plan "
-                "returned; set plans to that, or leave out plan and give the refusal"
-            )
-        return cls(str(entry["host"]), str(entry["model"]), plan, str(entry.get("refusal") or ""))
+        host, found, gpus = str(entry["host"]), [], tuple(entry.get("gpus") or ())
+        for model in entry.get("models") or ():
+            plan = model.get("plan")
+            missing = [key for key in NEEDED if plan is not None and key not in plan]
+            if missing or "name" not in model:
+                raise Refusal(
+                    f"found a plan of {host} without {', '.join(missing) or 'name'}; wanted what gpuchat_vllm_plan "
+                    "returned as models; set plans to that, or leave out models and give the refusal"
+                )
+            found.append(cls(host, str(model["name"]), plan, str(model.get("refusal") or ""), gpus))
+        if not found and entry.get("refusal"):
+            return (cls(host, ALL_MODELS, None, str(entry["refusal"])),)
+        return tuple(found)
 
     @property
     def verdict(self) -> str:
@@ -111,6 +122,35 @@ def parts(plan: Mapping[str, Any], gpu: Mapping[str, Any]) -> tuple[Part, ...]:
     return (*found, Part("free", "headroom", ".", left, left))
 
 
+def by_host(planned: Sequence[Planned]) -> list[list[Planned]]:
+    """Return the plans by host, in the order in which they came."""
+    hosts: dict[str, list[Planned]] = {}
+    for one in planned:
+        hosts.setdefault(one.host, []).append(one)
+    return list(hosts.values())
+
+
+def shared_parts(models: Sequence[Planned], gpu: Mapping[str, Any]) -> tuple[Part, ...]:
+    """Return what all models of a host put on one of its GPUs, in the order in which it is drawn."""
+    total, used = int(gpu["memory_bytes"]), int(gpu["used_bytes"])
+    found, left = [Part("others", "other processes", "x", min(used, total), used)], total - min(used, total)
+    for one in models:
+        for part in _own_parts(one, gpu):
+            found.append(Part(part.kind, f"{one.model}: {part.words}", part.letter, min(part.need, left), part.need))
+            left -= found[-1].size
+    return (*found, Part("free", "headroom", ".", left, left))
+
+
+def _own_parts(one: Planned, gpu: Mapping[str, Any]) -> list[Part]:
+    mine = [its for its in one.plan["gpus"] if its["gpu"] == gpu["gpu"]] if one.plan else []
+    return [part for its in mine for part in parts(one.plan or {}, its) if part.kind not in ("others", "free")]
+
+
+def using(models: Sequence[Planned], gpu: Mapping[str, Any]) -> str:
+    """Return the names of the models on a GPU."""
+    return ", ".join(one.model for one in models if any(part.need for part in _own_parts(one, gpu))) or "idle"
+
+
 def drawn(pieces: Sequence[Part], width: int) -> str:
     """Return a bar of exactly so many letters; the largest part takes what rounding leaves."""
     total = sum(part.size for part in pieces) or 1
@@ -147,6 +187,8 @@ def speed(estimate: Mapping[str, Any]) -> str:
 
 def holds(plan: Mapping[str, Any]) -> str:
     """Return how many conversations fit, in words."""
+    if plan.get("task", "chat") != "chat":
+        return f"{plan['users']:,} of up to {plan['context']:,} tokens at once"
     engines = int(plan["layout"]["data_parallel_size"])
     where = "the engine" if engines == 1 else f"each of {engines} engines"
     return (
@@ -170,10 +212,28 @@ def plain(text: str) -> str:
 
 def table(planned: Sequence[Planned]) -> str:
     """Return all plans for a terminal that is 100 columns wide."""
-    return "\n\n".join("\n".join(map(plain, _entry(one))) for one in planned)
+    return "\n\n".join("\n".join(map(plain, lines)) for models in by_host(planned) for lines in _of_host(models))
 
 
-def _entry(one: Planned) -> Iterator[str]:
+def _of_host(models: Sequence[Planned]) -> Iterator[Iterable[str]]:
+    """Yield what is said of a host: of several models first their GPUs."""
+    gpus = models[0].gpus if len(models) > 1 else ()
+    if gpus:
+        yield (textwrap.shorten(f"{models[0].host}: {len(models)} models", WIDTH), *_bars(models, gpus))
+    yield from (_entry(one, has_bars=not gpus) for one in models)
+
+
+def _bars(models: Sequence[Planned], gpus: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for gpu in gpus:
+        pieces = shared_parts(models, gpu)
+        size = gib(gpu["memory_bytes"])
+        name = f"GPU {gpu['gpu']}"[:9].ljust(9)
+        yield f"  {name}[{drawn(pieces, BAR)}] {size}"
+        labels = "   ".join(part.label.replace(" ", HARD) for part in pieces if part.need)
+        yield from (line.replace(HARD, " ") for line in _wrapped("", labels))
+
+
+def _entry(one: Planned, *, has_bars: bool = True) -> Iterator[str]:
     version = f"  vLLM {one.plan['vllm_version']}" if one.plan else ""
     place = f" on {one.hardware}" if one.hardware else ""
     head = textwrap.shorten(f"{one.host}: {one.model}{place}{version}", WIDTH - 14, placeholder="...")
@@ -184,12 +244,12 @@ def _entry(one: Planned) -> Iterator[str]:
         return
     plan = one.plan
     spans = len({gpu["node"] for gpu in plan["gpus"]}) > 1
-    for gpu in plan["gpus"]:
+    for gpu in plan["gpus"] if has_bars else ():
         name = f"{gpu['node']}/{gpu['gpu']}" if spans else f"GPU {gpu['gpu']}"
         doing = "idle" if gpu["engine"] is None else ""
         yield f"  {name[:9].ljust(9)}[{drawn(parts(plan, gpu), BAR)}] {gib(gpu['memory_bytes'])} {doing}".rstrip()
     working = next((gpu for gpu in plan["gpus"] if gpu["engine"] is not None), None)
-    if working:
+    if working and has_bars:
         cells_text = (f"{part.letter} {part.label}" for part in parts(plan, working) if part.need)
         for line in _wrapped("", "   ".join(one.replace(" ", HARD) for one in cells_text)):
             yield line.replace(HARD, " ")
@@ -269,7 +329,7 @@ ul { margin: 0; padding-left: 1.2rem; }
 
 def page(planned: Sequence[Planned]) -> str:
     """Return all plans as one HTML page that needs nothing else."""
-    body = "\n".join([_overview(planned), *map(_section, planned)])
+    body = "\n".join([_overview(planned), *map(_host_section, by_host(planned))])
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -298,19 +358,36 @@ def _verdict(one: Planned) -> str:
     return f'<span class="verdict {"fits" if one.verdict == "fits" else "unfit"}">{one.verdict}</span>'
 
 
-def _section(one: Planned) -> str:
+def _host_section(models: Sequence[Planned]) -> str:
+    """Return a host: its only model, or what all of its models put on its GPUs and then each."""
+    gpus = models[0].gpus if len(models) > 1 else ()
+    if not gpus:
+        return "\n".join(map(_section, models))
+    head = f"<header><h2>{escape(models[0].host)}</h2></header>"
+    bars = "\n".join(_bar(gpu, shared_parts(models, gpu), using(models, gpu)) for gpu in gpus)
+    about = f"<section>{head}<h3>Memory of each GPU</h3>\n{bars}\n{_kinds()}</section>"
+    return "\n".join([about, *(_section(one, has_bars=False) for one in models)])
+
+
+def _kinds() -> str:
+    kinds = (("weights", "weights"), ("work", "activations, graphs, libraries"), ("cache", "KV cache"))
+    cells = (f'<li><i class="{kind}"></i>{words}' for kind, words in (*kinds, ("others", "other processes")))
+    return f'<ul class="key">{"".join(cells)}</ul>'
+
+
+def _section(one: Planned, *, has_bars: bool = True) -> str:
     version = f"vLLM {one.plan['vllm_version']}" if one.plan else ""
     place = " &middot; ".join(escape(word) for word in (one.host, one.hardware, version) if word)
     blocks = [f"<header><h2>{escape(one.model)}</h2>{_verdict(one)}</header>", f'<div class="dim">{place}</div>']
     if one.verdict != "fits":
         blocks.append(f'<p class="why">{escape(one.why)}</p>')
     if one.plan is not None:
-        blocks += _blocks(one.plan)
+        blocks += _blocks(one.plan, has_bars=has_bars)
     return "<section>" + "\n".join(blocks) + "</section>"
 
 
-def _blocks(plan: Mapping[str, Any]) -> Iterator[str]:
-    if plan["gpus"]:
+def _blocks(plan: Mapping[str, Any], *, has_bars: bool) -> Iterator[str]:
+    if plan["gpus"] and has_bars:
         yield "<h3>Memory of each GPU</h3>"
         yield from (_figure(plan, gpu) for gpu in plan["gpus"])
         yield _key(plan)
@@ -334,16 +411,21 @@ def _blocks(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _figure(plan: Mapping[str, Any], gpu: Mapping[str, Any]) -> str:
-    pieces = [part for part in parts(plan, gpu) if part.size]
+    work = "idle" if gpu["engine"] is None else f"engine {gpu['engine']}"
+    return _bar(gpu, parts(plan, gpu), work)
+
+
+def _bar(gpu: Mapping[str, Any], all_parts: Sequence[Part], work: str) -> str:
+    pieces = [part for part in all_parts if part.size]
     words = ", ".join(part.label for part in pieces)
     drawn = "".join(
-        f'<i class="{part.kind}" style="flex: {part.size / GIB:.3f} 0 0" title="{part.label}"></i>' for part in pieces
+        f'<i class="{part.kind}" style="flex: {part.size / GIB:.3f} 0 0" title="{escape(part.label)}"></i>'
+        for part in pieces
     )
-    work = "idle" if gpu["engine"] is None else f"engine {gpu['engine']}"
     name = f"{gpu['gpu']} {gpu['name']}"
     return (
         f'<figure><span title="{escape(name)}">{escape(name)}</span><div class="bar" role="img" '
-        f'aria-label="{escape(words)}">{drawn}</div><figcaption>{gib(gpu["memory_bytes"])}<br>{work}</figcaption></figure>'
+        f'aria-label="{escape(words)}">{drawn}</div><figcaption>{gib(gpu["memory_bytes"])}<br>{escape(work)}</figcaption></figure>'
     )
 
 

@@ -19,7 +19,7 @@ FAILS = {"never": (), "refused": ("refused",), "unfit": ("refused", "does not fi
 
 def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     """Write plan.html and plan.json where they differ, and return the module's result with the table."""
-    planned = list(map(Planned.read, params["plans"]))
+    planned = [one for entry in params["plans"] for one in Planned.read(entry)]
     wanted = {"plan.html": page(planned), "plan.json": as_json(planned)}
     differences = []
     for name, text in wanted.items():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from .memory import context_bytes
 from .options import AUTO
 from .plan import VllmPlan, plan_vllm
 from .sharing import BARELY, NOT_AT_ALL, WELL, Devices, Need, Places, Request, Shortage, assign, divide, shared
-from .wishes import DISTRIBUTED, Wishes
+from .wishes import DISTRIBUTED, STANDS_FOR, Wishes
 
 FOR_CHAT = ("enable-auto-tool-choice", "tool-call-parser", "reasoning-parser")
 """Arguments that mean nothing to a model that does not chat."""
@@ -61,11 +62,11 @@ class HostPlan:
         said = {name: self.refusals.get(name) or self.plans[name].reason for name in self.names}
         if not self.fits:
             said = {name: why for name, why in said.items() if name in self.refusals or not self.plans[name].fits}
-        return "\n".join(f"{name} in gpuchat_models: {why}" for name, why in said.items()) or "no model on this host"
+        return "\n".join(f"{name} in gpuchat_models: {_in_args(why)}" for name, why in said.items()) or NONE
 
     def warnings(self) -> Iterator[str]:
         for name, plan in self.plans.items():
-            yield from (f"{name} in gpuchat_models: {warning}" for warning in plan.warnings)
+            yield from (f"{name} in gpuchat_models: {_in_args(warning)}" for warning in plan.warnings)
         given = {device.handle for plan in self.plans.values() for device in plan.situation.devices}
         idle = [device.handle for device in self.devices if device.handle not in given]
         if idle and len(self.plans) > 1:
@@ -97,9 +98,25 @@ class HostPlan:
         }
 
 
+NONE = "no model on this host"
+
+FLAG = re.compile(r"\bset (" + "|".join(sorted(STANDS_FOR.values())) + r")\b")
+
+
+def _in_args(words: str) -> str:
+    """Return a message with the place where the inventory has what is to be set."""
+    return FLAG.sub(lambda match: f"set {FLAGS[match[1]]} in args", words)
+
+
+FLAGS = {name: flag for flag, name in STANDS_FOR.items()}
+
+
 def _told(plan: VllmPlan) -> dict[str, object]:
     task = "chat" if plan.situation.is_for_chat else plan.situation.task
-    return {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
+    told = {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
+    if not plan.situation.model.kv_layers:  # what is left of its share stays free
+        told["budget"] = {**_mapping(told["budget"]), "kv_cache": 0}
+    return told
 
 
 # --- What is asked ---------------------------------------------------------------------------------------------------

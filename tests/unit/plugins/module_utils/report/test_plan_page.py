@@ -18,7 +18,9 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_
     drawn,
     page,
     parts,
+    shared_parts,
     table,
+    using,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +130,39 @@ class Elements(html.parser.HTMLParser):
         self.words.append(data)
 
 
+SMALL = {**PLAN, "budget": {**PLAN["budget"], "weights": 2 * GIB, "kv_cache": 0}, "task": "embed", "users": 256}
+TOGETHER = [
+    Planned("gpu1", "chat", {**PLAN, "gpus": [{**PLAN["gpus"][0], "memory_bytes": 48 * GIB}]}, "", tuple(PLAN["gpus"])),
+    Planned("gpu1", "bge", {**SMALL, "gpus": [PLAN["gpus"][0]]}, "", tuple(PLAN["gpus"])),
+]
+
+
+def test_each_gpu_of_a_host_shows_the_parts_of_all_its_models():
+    both, idle = PLAN["gpus"]
+    assert [(part.words, part.size // GIB) for part in shared_parts(TOGETHER, both)] == [
+        ("other processes", 2),
+        ("chat: weights", 15),
+        ("chat: activations, graphs, libraries", 3),
+        ("chat: KV cache", 20),
+        ("bge: weights", 2),
+        ("bge: activations, graphs, libraries", 2),
+        ("bge: KV cache", 0),
+        ("headroom", 0),
+    ]
+    assert (using(TOGETHER, both), using(TOGETHER, idle)) == ("chat, bge", "idle")
+
+
+def test_a_host_of_several_models_has_one_bar_for_each_gpu_and_then_its_models():
+    shown = table(TOGETHER)
+    assert shown.startswith("gpu1: 2 models\n  GPU 0    [")
+    assert shown.count("GPU 0 ") == 1
+    assert all(len(line) <= WIDTH for line in shown.split("\n"))
+    assert "256 of up to 32,768 tokens at once" in shown
+    words = " ".join(Elements(page([*TOGETHER, REFUSED])).words)
+    assert words.count("Memory of each GPU") == 1
+    assert "chat, bge" in words
+
+
 def test_the_page_needs_nothing_else():
     text = page([GOOD, SHORT, REFUSED, CPU])
     found = Elements(text)
@@ -176,8 +211,8 @@ def test_programs_get_the_plans_as_they_are():
 
 
 ENTRIES = [
-    {"host": "gpu1", "model": "Qwen/Qwen3-8B", "plan": PLAN, "refusal": ""},
-    {"host": "gpu3", "model": "x", "plan": None, "refusal": "found no folder"},
+    {"host": "gpu1", "models": [{"name": "Qwen/Qwen3-8B", "plan": PLAN, "refusal": ""}], "gpus": PLAN["gpus"]},
+    {"host": "gpu3", "models": [], "refusal": "found no folder"},
 ]
 
 
@@ -197,4 +232,4 @@ def test_both_files_are_written_once(tmp_path, state_directory):
 @pytest.mark.parametrize("plan", [{}, {"fits": True}])
 def test_a_plan_that_no_planner_returned_is_refused(plan):
     with pytest.raises(Refusal, match="set plans to that"):
-        Planned.read({"host": "gpu1", "model": "m", "plan": plan})
+        Planned.read({"host": "gpu1", "models": [{"name": "m", "plan": plan}]})

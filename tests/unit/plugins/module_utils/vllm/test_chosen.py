@@ -6,7 +6,6 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.chosen import choose
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
-from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_vllm_plan
 
 TWO = [{"index": 0, "name": "L40S", "uuid": "GPU-a"}, {"index": 1, "name": "L40S", "uuid": "GPU-b"}]
 SLICED = [{"index": 0, "name": "H100", "uuid": "GPU-a", "mig_devices": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}]
@@ -108,11 +107,3 @@ def test_a_model_that_cannot_chat_is_refused_where_it_is_wanted_for_the_chat(con
     ):
         plan([L40S], config, task="chat", **given)
     assert plan([L40S], task="chat", repo="meta-llama/Llama-3.1-8B-Instruct").fits
-
-
-def test_the_warnings_of_a_plan_are_shown_in_every_run_and_stand_in_a_report():
-    params = {"model_config": LLAMA, "vllm_version": "0.99.0", "gpus": [L40S], "on_unfit": "fail"}
-    shown = []
-    gpuchat_vllm_plan.work(params, shown.append)
-    assert shown
-    gpuchat_vllm_plan.work({**params, "on_unfit": "report"}, lambda _warning: pytest.fail("shown twice"))
