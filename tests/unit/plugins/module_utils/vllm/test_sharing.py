@@ -151,7 +151,9 @@ def test_only_gpus_of_several_models_are_shared():
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40), st.booleans(), st.integers(0, 3)), min_size=1, max_size=5)
+    st.lists(
+        st.tuples(st.integers(1, 40), st.integers(0, 40), st.booleans(), st.integers(0, 3)), min_size=1, max_size=5
+    )
 )
 def test_shares_and_what_lies_beside_them_never_exceed_a_gpu(drawn):
     needs = {

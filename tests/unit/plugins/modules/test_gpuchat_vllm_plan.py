@@ -1,0 +1,354 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_page import Planned, page, table
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.host_plan import plan_host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
+from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_vllm_plan
+
+
+def decoder(architecture, hidden, inner, layers, heads, **more):
+    return {
+        "architectures": [architecture],
+        "model_type": "qwen3",
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "max_position_embeddings": 40960,
+        "torch_dtype": "bfloat16",
+        **more,
+    }
+
+
+CHAT = decoder("Qwen3ForCausalLM", 4096, 12288, 36, 32)
+SMALL = decoder("Qwen3ForCausalLM", 1024, 3072, 28, 16, tie_word_embeddings=True)
+LARGE = decoder("LlamaForCausalLM", 8192, 28672, 80, 64, model_type="llama", vocab_size=128256)
+BGE = {
+    "architectures": ["XLMRobertaModel"],
+    "model_type": "xlm-roberta",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "vocab_size": 250002,
+    "max_position_embeddings": 8194,
+    "pad_token_id": 1,
+    "torch_dtype": "float32",
+}
+RERANK = {**BGE, "architectures": ["XLMRobertaForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
+WHISPER = {
+    "architectures": ["WhisperForConditionalGeneration"],
+    "model_type": "whisper",
+    "d_model": 1280,
+    "encoder_layers": 32,
+    "decoder_layers": 4,
+    "num_hidden_layers": 32,
+    "encoder_attention_heads": 20,
+    "decoder_attention_heads": 20,
+    "encoder_ffn_dim": 5120,
+    "decoder_ffn_dim": 5120,
+    "vocab_size": 51866,
+    "max_target_positions": 448,
+    "torch_dtype": "float16",
+}
+MODELS = {
+    "chat": ("Qwen/Qwen3-8B", CHAT, 16_381_470_720, []),
+    "small": ("Qwen/Qwen3-0.6B", SMALL, 1_503_300_000, []),
+    "large": ("meta-llama/Llama-3.3-70B-Instruct", LARGE, 141_107_412_992, []),
+    "bge": ("BAAI/bge-m3", BGE, 2_271_064_456, [{"path": "modules.json"}]),
+    "vectors": ("Qwen/Qwen3-Embedding-0.6B", SMALL, 1_191_586_416, [{"path": "modules.json"}]),
+    "rerank": ("BAAI/bge-reranker-v2-m3", RERANK, 2_271_071_852, []),
+    "scores": ("Qwen/Qwen3-Reranker-0.6B", SMALL, 1_191_588_280, []),
+    "whisper": ("openai/whisper-large-v3-turbo", WHISPER, 1_617_824_864, []),
+}
+METADATA = {
+    name: {"config": config, "weights_bytes": size, "files": files, "data": {}}
+    for name, (_repo, config, size, files) in MODELS.items()
+}
+L40S, L4, RTX4090 = "NVIDIA L40S", "NVIDIA L4", "NVIDIA GeForce RTX 4090"
+
+
+def host(*engines, gpus=(L40S, 1), **more):
+    named = [one if isinstance(one, dict) else {"name": one} for one in engines]
+    return plan_host(
+        {
+            "engines": [{"repo": MODELS[one["name"]][0], **one} for one in named],
+            "metadata": METADATA,
+            "gpus": [{"name": gpus[0], "count": gpus[1]}] if gpus else [],
+            "vllm_version": "0.32.0",
+            "cpu_kv_cache_bytes": 4 * GIB,
+            "on_unfit": "fail",
+            **more,
+        }
+    )
+
+
+def devices(found):
+    return {name: plan.as_dict()["devices"] for name, plan in found.plans.items()}
+
+
+@pytest.mark.parametrize("gpus", [(L40S, 1), (L40S, 2), (L4, 4), None])
+@pytest.mark.parametrize("wish", [{}, {"users": 5, "context": 8192}, {"args": {"tensor_parallel_size": 1}}])
+@pytest.mark.parametrize("wanted", ["auto", "all", ""])
+def test_the_only_model_of_a_host_gets_what_it_always_got(gpus, wish, wanted):
+    found = host({"name": "chat", "gpus": wanted, **wish}, gpus=gpus, on_unfit="report").plans["chat"]
+    alone = plan_vllm(
+        {
+            "model_config": CHAT,
+            "weights_bytes": 16_381_470_720,
+            "repo": "Qwen/Qwen3-8B",
+            "gpus": [{"name": gpus[0], "count": gpus[1]}] if gpus else [],
+            "vllm_version": "0.32.0",
+            "cpu_kv_cache_bytes": 4 * GIB,
+            "task": "chat",
+            "on_unfit": "report",
+            "users": wish.get("users"),
+            "context": wish.get("context"),
+            "extra_args": wish.get("args"),
+        }
+    )
+    assert found.as_dict() == alone.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("engines", "gpus", "expected"),
+    [
+        (["chat", "small"], (L40S, 1), {"chat": [["0"]], "small": [["0"]]}),
+        (["small", "chat"], (L40S, 2), {"small": [["1"]], "chat": [["0"]]}),
+        (["chat", "small", "bge"], (L40S, 2), {"chat": [["0"]], "small": [["1"]], "bge": [["1"]]}),
+        (["bge", "chat"], (RTX4090, 1), {"bge": [["0"]], "chat": [["0"]]}),
+        (["bge", "chat"], (L4, 1), {"bge": [["0"]], "chat": [["0"]]}),
+        (["large", "bge"], (L40S, 8), {"large": [["0", "1", "2", "3"]], "bge": [["4"]]}),
+        (["large", "bge"], (L40S, 4), {"large": [["0", "1", "2", "3"]], "bge": [["0"]]}),
+        ([{"name": "chat", "gpus": [1]}, "small"], (L40S, 2), {"chat": [["1"]], "small": [["0"]]}),
+        ([{"name": "chat", "gpus": 2}], (L40S, 4), {"chat": [["0", "1"]]}),
+        ([{"name": "chat", "gpus": [0]}, {"name": "bge", "gpus": ["0"]}], (L40S, 2), {"chat": [["0"]], "bge": [["0"]]}),
+        (["whisper", "chat", "bge"], (L40S, 1), {"whisper": [["0"]], "chat": [["0"]], "bge": [["0"]]}),
+    ],
+)
+def test_models_of_one_host_fit_on_its_gpus_together(engines, gpus, expected):
+    found = host(*engines, gpus=gpus)
+    assert found.fits, found.reason
+    assert devices(found) == expected
+    assert list(found.plans) == list(expected)
+    for handle in {one for used in expected.values() for one in used[0]}:
+        sharing = [name for name, used in expected.items() if handle in used[0]]
+        assert sum(found.plans[name].args["gpu-memory-utilization"] for name in sharing) <= 0.95001
+
+
+def test_engines_that_share_a_gpu_are_given_their_caches_in_bytes_where_the_version_can():
+    assert host("chat", "bge").plans["chat"].args["kv-cache-memory-bytes"] > GIB
+    assert "kv-cache-memory-bytes" not in host("chat", "bge").plans["bge"].args
+    assert "kv-cache-memory-bytes" not in host("chat", "bge", vllm_version="0.10.1.1").plans["chat"].args
+    assert "kv-cache-memory-bytes" not in host("chat", "bge", gpus=(L40S, 2)).plans["chat"].args
+
+
+def test_what_an_engine_takes_is_within_its_share():
+    for plan in host("whisper", "chat", "small").plans.values():
+        budget = plan.evaluation.budget
+        taken = budget.weights + budget.activations + budget.overhead + budget.cuda_graphs + budget.kv_cache
+        assert taken <= budget.usable
+
+
+def test_a_model_for_vectors_gets_what_it_needs_and_the_chat_the_rest():
+    found = host("bge", "chat").plans
+    assert found["bge"].args["gpu-memory-utilization"] < 0.1
+    assert found["chat"].args["gpu-memory-utilization"] > 0.8
+
+
+def test_a_share_that_the_owner_fixed_is_kept():
+    found = host({"name": "small", "args": {"gpu-memory-utilization": 0.3}}, "chat")
+    assert found.plans["small"].args["gpu-memory-utilization"] == 0.3
+    assert found.plans["chat"].args["gpu-memory-utilization"] <= 0.65
+
+
+def test_budgets_that_do_not_fit_together_are_told_with_what_to_set():
+    wish = {"gpus": [0], "users": 3, "context": 32768}
+    found = host({"name": "chat", **wish}, {"name": "small", "gpus": [0], "users": 5, "context": 32768}, gpus=(L40S, 2))
+    assert not found.fits
+    for name in ("chat", "small"):
+        assert f"{name} in gpuchat_models: the models share the GPU 0" in found.reason
+    assert "set users or context of the models chat and small in gpuchat_models lower, or gpus of one" in found.reason
+
+
+def test_versions_that_count_a_neighbour_as_their_own_share_nothing():
+    found = host("chat", "small", vllm_version="0.8.5", on_unfit="report")
+    assert "takes what other models hold on a GPU for its own; wanted 0.9.1 or newer" in found.reason
+
+
+def test_gpus_that_no_model_uses_are_told():
+    (told,) = [one for one in host("chat", "bge", gpus=(L40S, 4)).warnings() if "no model uses" in one]
+    assert told.startswith("no model uses the GPUs 2, 3; where one is to have more")
+
+
+# --- The CPU ---------------------------------------------------------------------------------------------------------
+
+
+def spaces(found):
+    return {name: plan.env["VLLM_CPU_KVCACHE_SPACE"] for name, plan in found.plans.items()}
+
+
+@pytest.mark.parametrize(
+    ("engines", "expected"),
+    [
+        (["small", "bge"], {"small": "4", "bge": "1"}),
+        ([{"name": "small", "users": 2, "context": 2048}, "bge"], {"small": "1", "bge": "1"}),
+        ([{"name": "small", "users": 2, "context": 8192}, "bge"], {"small": "2", "bge": "1"}),
+        (["small"], {"small": "4"}),
+    ],
+)
+def test_on_the_cpu_each_model_gets_the_cache_that_it_needs(engines, expected):
+    assert spaces(host(*engines, gpus=None)) == expected
+
+
+def test_models_that_exceed_the_hosts_memory_are_unfit():
+    found = host("small", "bge", gpus=None, host_memory_bytes=6 * GIB)
+    assert "take small 5.4 GiB and bge 2.1 GiB of memory" in found.reason
+    assert host("small", "bge", gpus=None, host_memory_bytes=16 * GIB).fits
+
+
+# --- Tasks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "task", "args", "length"),
+    [
+        ("bge", "0.32.0", "embed", {"runner": "pooling"}, 8192),
+        ("bge", "0.9.2", "embed", {"task": "embed"}, 8192),
+        ("vectors", "0.32.0", "embed", {"runner": "pooling", "convert": "embed"}, 40960),
+        ("rerank", "0.32.0", "rerank", {"runner": "pooling"}, 8192),
+        ("rerank", "0.9.2", "rerank", {"task": "score"}, 8192),
+        ("whisper", "0.32.0", "transcribe", {}, 448),
+        ("whisper", "0.9.2", "transcribe", {"task": "transcription"}, 448),
+        ("chat", "0.32.0", "chat", {"tool-call-parser": "hermes"}, 40960),
+    ],
+)
+def test_a_model_is_served_for_what_its_checkpoint_is_for(name, version, task, args, length):
+    found = host(name, vllm_version=version)
+    plan = found.as_dict()["plans"][name]
+    assert plan["task"] == task
+    assert args.items() <= plan["args"].items()
+    assert plan["args"]["max-model-len"] == length
+    assert plan["tool_call"] == ("tool-call-parser" in plan["args"]) == (task == "chat")
+    assert not {"runner", "convert", "task"} & {*plan["args"]} - {*args}
+
+
+def test_a_reranker_that_was_published_as_a_chat_model_is_overridden():
+    args = host("scores").plans["scores"].args
+    assert json.loads(args["hf-overrides"])["architectures"] == ["Qwen3ForSequenceClassification"]
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "words"),
+    [
+        ("chat", "embed", "answers people; wanted one that makes vectors of texts.*set its task.*to chat or auto"),
+        ("bge", "chat", "makes vectors of texts; wanted one that answers people.*set its task.*to embed or auto"),
+        ("rerank", "embed", "ranks texts; wanted one that makes vectors of texts.*to rerank or auto"),
+        ("chat", "transcribe", "answers people; wanted one that writes down speech"),
+    ],
+)
+def test_a_checkpoint_for_something_else_is_refused(name, task, words):
+    found = host({"name": name, "task": task})
+    with pytest.raises(Refusal, match=f"^{name} in gpuchat_models: the model {MODELS[name][0]} {words}"):
+        raise Refusal(found.reason)
+
+
+def test_a_classifier_is_for_nothing_that_is_served():
+    metadata = {"rerank": {**METADATA["rerank"], "config": {**RERANK, "id2label": {"0": "a", "1": "b"}}}}
+    found = host("rerank", metadata=metadata)
+    assert "classifies texts; wanted one that answers people, makes vectors" in found.reason
+
+
+def test_the_context_of_conversations_is_cut_to_the_length_of_texts():
+    found = host({"name": "bge", "users": 20, "context": 32768}, {"name": "chat", "users": 2, "context": 32768})
+    assert found.fits, found.reason
+    assert found.plans["bge"].args["max-model-len"] == 8192
+
+
+def test_what_the_owner_wants_of_chats_does_not_reach_other_models():
+    found = host(
+        {"name": "chat", "args": {"tool_call_parser": "qwen3_coder"}},
+        "bge",
+        tool_call_parser="hermes",
+        reasoning_parser="qwen3",
+        max_model_len=16384,
+        args={"seed": 1},
+    )
+    chat, bge = found.plans["chat"].args, found.plans["bge"].args
+    assert (chat["tool-call-parser"], chat["reasoning-parser"], chat["max-model-len"]) == (
+        "qwen3_coder",
+        "qwen3",
+        16384,
+    )
+    assert not {"tool-call-parser", "reasoning-parser", "enable-auto-tool-choice"} & set(bge)
+    assert chat["seed"] == bge["seed"] == 1
+
+
+# --- The module ------------------------------------------------------------------------------------------------------
+
+
+def module(*engines, **more):
+    params = {
+        "engines": [{"repo": MODELS[one["name"]][0], **one} for one in engines],
+        "metadata": METADATA,
+        "gpus": [{"name": L40S, "count": 2}],
+        "vllm_version": "0.32.0",
+        "on_unfit": "fail",
+        **more,
+    }
+    shown = []
+    return gpuchat_vllm_plan.work(params, shown.append), shown
+
+
+BAD = ({"name": "chat", "gpus": [7]}, {"name": "bge", "gpus": 3}, {"name": "small", "users": 10**6})
+
+
+def test_the_failures_of_all_models_are_told_at_once_by_their_names():
+    with pytest.raises(Refusal) as caught:
+        module(*BAD)
+    lines = str(caught.value).split("\n")
+    assert lines[0].startswith("chat in gpuchat_models: gpus names the GPU 7, and the host has the GPUs 0, 1")
+    assert lines[1] == "bge in gpuchat_models: gpus is 3 and the host has 2; wanted no more; set gpus to 2"
+    assert lines[2].startswith("small in gpuchat_models: users is 1000000 and the KV cache holds")
+    assert [one["name"] for one in caught.value.result["models"]] == ["chat", "bge", "small"]
+
+
+def test_a_report_has_a_row_for_each_model_and_can_be_shown():
+    result, shown = module(*BAD, on_unfit="report")
+    assert not shown
+    assert [bool(one["refusal"]) for one in result["models"]] == [True, True, False]
+    rows = Planned.read({"host": "gpu1", "models": result["models"], "gpus": result["gpus"]})
+    assert [one.verdict for one in rows] == ["refused", "refused", "does not fit"]
+    assert "small" in table(rows)
+    assert "small" in page(rows)
+
+
+def test_a_host_of_several_models_is_shown_with_one_bar_for_each_gpu():
+    result, _shown = module({"name": "chat"}, {"name": "small"}, {"name": "bge"})
+    json.dumps(result)
+    text = table(Planned.read({"host": "gpu1", "models": result["models"], "gpus": result["gpus"]}))
+    assert text.count("GPU 1 ") == 1
+    assert all(word in text for word in ("small: weights", "bge: weights", "chat: KV cache"))
+    assert "bge: KV cache" not in text
+
+
+def test_warnings_are_shown_with_the_name_of_their_model():
+    _result, shown = module({"name": "chat"}, vllm_version="0.99.0")
+    assert shown
+    assert all(one.startswith("chat in gpuchat_models: ") for one in shown)
+
+
+def test_a_model_whose_files_nobody_has_seen_is_refused_with_the_reason():
+    found = host("chat", metadata={"chat": {"msg": "found no folder"}})
+    assert found.reason == "chat in gpuchat_models: found no folder"
+    assert "wanted its config.json" in host("chat", metadata={}).reason
