@@ -194,7 +194,7 @@ def _retire(name: str, wanted: Sequence[Engine], params: Params, check: bool) ->
     service = {"name": name, "supervisor": supervisor, "compose_file": "", "state": "absent", "health": None}
     results = [service_runner.ensure({**service, "digest": "", "reload_digest": None, "adopt": False}, check)]
     _remove_sockets(one, wanted, check)
-    given = {"name": name, "state": "absent", "files": [], "validate": None, "validate_requires": []}
+    given: dict[str, Any] = {"name": name, "state": "absent", "files": [], "validate": None, "validate_requires": []}
     results.append({**files_runner.ensure(given, check), "msg": ""})
     kept: list[dict[str, object]] = []
     removed: list[str] = []
@@ -239,12 +239,12 @@ def _cache(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
     if not one.slug and os.path.isdir(one.cache):
         mine = [entry.path for entry in os.scandir(one.cache) if entry.path not in others]
     size = sum(map(_size, mine))
-    may = [path for path in mine if engines.may_go(path, engines.CACHES, others) and os.path.isdir(path)]
+    may = [path for path in mine if engines.may_go(path, engines.CACHES, others) and os.path.lexists(path)]
     if not (params["prune"] and may):
         return UNTOUCHED, one.cache, size, False
     if not check:
         for path in may:
-            shutil.rmtree(path)
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     difference = Difference(one.cache, f"cache of {size} bytes\n", "")
     return Plan((difference,), tuple(may)).result(), one.cache, size, True
 
@@ -264,6 +264,9 @@ def _model(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
 
 
 def _size(path: str) -> int:
+    """Return the bytes of a file, or of all files below a folder."""
+    if not os.path.isdir(path):
+        return os.lstat(path).st_size if os.path.lexists(path) else 0
     found = [os.path.join(parent, name) for parent, _folders, names in os.walk(path) for name in names]
     return sum(os.lstat(file).st_size for file in found)
 

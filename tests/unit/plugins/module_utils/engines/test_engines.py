@@ -1,0 +1,279 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What engines of a host run with, which of them wait for each other, and what of a retired one may go."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import Written
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines import engines
+
+
+def inventory(name, **more):
+    """Return an engine as the preflight derives it."""
+    return {
+        "name": name,
+        "slug": name,
+        "aliases": [],
+        "container": f"gpuchat-vllm-{name}",
+        "folder": f"/etc/gpuchat/vllm/{name}",
+        "cache": f"/var/cache/gpuchat/vllm/{name}",
+        "run": f"/var/lib/gpuchat/vllm/{name}",
+        "socket_url": f"unix://%2Frun%2F{name}",
+        "path": f"/srv/models/{name}",
+        "version": "",
+        "image": "",
+        "environment": {},
+        **more,
+    }
+
+
+def params(*given, **more):
+    return {
+        "engines": list(given),
+        "plans": {},
+        "metadata": {},
+        "version": "0.32.0",
+        "image": "vllm/vllm-openai:v0.32.0",
+        "cpu_image": "vllm/vllm-openai-cpu:v0.32.0",
+        "on_gpu": True,
+        "environment": {},
+        "start_seconds": 0,
+        "stop_seconds": 30,
+        "uid": 69980,
+        "door_group": "www-data",
+        "api_key": "k3y",
+        "supervisor": "compose",
+        **more,
+    }
+
+
+def one_of(given, **more):
+    return engines.joined(params(given, **more))[0]
+
+
+def test_an_engine_is_what_inventory_plan_and_files_say_of_it():
+    plan = {
+        "args": {"max-model-len": 8192},
+        "env": {"A": 1, "B": 1},
+        "devices": ["0"],
+        "task": "embed",
+        "tool_call": True,
+    }
+    engine = one_of(
+        inventory("a", aliases=["default"], environment={"C": 3}),
+        plans={"a": plan},
+        metadata={"a": {"commit": "abc", "start_seconds": 700}},
+        environment={"B": 2, "C": 2},
+    )
+    assert (engine.names, engine.args, engine.devices) == (("a", "default"), {"max-model-len": 8192}, ("0",))
+    assert (engine.commit, engine.start_seconds, engine.task, engine.tool_call) == ("abc", 700, "embed", True)
+    assert engine.environment == {**engines.ENVIRONMENT, "A": "1", "B": "2", "C": "3"}
+
+
+@pytest.mark.parametrize(
+    ("option", "plan", "metadata", "seconds"),
+    [(5, 6, 7, 5), (0, 6, 7, 6), (0, None, 7, 7), (0, None, None, 600)],
+    ids=["the option", "the plan", "the model's size", "nothing known"],
+)
+def test_how_long_a_start_may_take_is_said_by(option, plan, metadata, seconds):
+    given = {"plans": {"a": {"start_seconds": plan}}, "metadata": {"a": {"start_seconds": metadata}}}
+    assert one_of(inventory("a"), start_seconds=option, **given).start_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "image"),
+    [
+        ({}, {}, "vllm/vllm-openai:v0.32.0"),
+        ({}, {"on_gpu": False}, "vllm/vllm-openai-cpu:v0.32.0"),
+        ({"image": "me/vllm:1"}, {}, "me/vllm:1"),
+        ({"version": "0.32.0"}, {"image": "me/vllm:edge"}, "me/vllm:edge"),
+        ({"version": "0.30.1"}, {}, "vllm/vllm-openai:v0.30.1"),
+        ({"version": "0.30.1"}, {"image": "r:5000/me/vllm:0.32.0-me"}, "r:5000/me/vllm:0.30.1-me"),
+    ],
+    ids=["a GPU", "a CPU", "its own", "the version of all", "another version", "in another's tag"],
+)
+def test_the_image_of_an_engine(given, host, image):
+    assert one_of(inventory("a", **given), **host).image == image
+
+
+@pytest.mark.parametrize("image", ["me/vllm:edge", "r:5000/me/vllm"])
+def test_another_version_of_an_image_whose_tag_says_none_is_refused(image):
+    with pytest.raises(Refusal, match="found the version 0.30.1 of the model a.*set image"):
+        one_of(inventory("a", version="0.30.1"), image=image)
+
+
+@pytest.mark.parametrize(
+    ("devices", "shared"),
+    [
+        ([["0"], ["1"]], [(), ()]),
+        ([["0"], ["0", "1"], ["2"]], [("0",), ("0",), ()]),
+        ([["all"], ["1"], ["0"]], [("0", "1"), ("1",), ("0",)]),
+        ([["all"], ["all"]], [("all",), ("all",)]),
+        ([["all"]], [()]),
+        ([[], []], [("cpu",), ("cpu",)]),
+        ([[]], [()]),
+        ([["0"], []], [(), ()]),
+    ],
+    ids=["a GPU for each", "one GPU shared", "all and some", "all twice", "alone", "the CPU", "the CPU alone", "both"],
+)
+def test_engines_wait_for_each_other_where_they_share_a_device(devices, shared):
+    names = [f"m{number}" for number in range(len(devices))]
+    plans = {name: {"devices": its} for name, its in zip(names, devices, strict=True)}
+    found = engines.locks(engines.joined(params(*map(inventory, names), plans=plans)))
+    assert [tuple(sorted(found[name])) for name in names] == shared
+
+
+def test_the_configuration_is_yaml_with_a_key_on_each_line():
+    args = {"max-model-len": 8192, "enable-prefix-caching": True, "limit-mm-per-prompt": {"image": 1}, "x": "été: #"}
+    text = engines.config(one_of(inventory("a", aliases=["b"]), plans={"a": {"args": args}}))
+    always = {"model": "/model", "served-model-name": ["a", "b"], "uds": "/run/vllm/vllm.sock"}
+    assert yaml.safe_load(text) == {**always, **args}
+    assert len(text.splitlines()) == 1 + 3 + 4
+
+
+def test_an_engine_alone_on_its_device_starts_at_once():
+    engine = one_of(inventory("a"), plans={"a": {"devices": ["0", "GPU-1"]}})
+    given = engines.container(engine, (), params())
+    assert given["gpus"] == "0,GPU-1"
+    assert given["entrypoint"][2].endswith("exec vllm serve --config /etc/vllm/config.yaml\n")
+    assert not [volume for volume in given["volumes"] if "start" in volume]
+    assert [one["dest"] for one in given["files"]] == [
+        "/var/cache/gpuchat/vllm/a",
+        "/var/lib/gpuchat/vllm/a",
+        "/etc/gpuchat/vllm/a/config.yaml",
+        "/etc/gpuchat/vllm/a/api_key",
+    ]
+
+
+def test_one_that_shares_starts_in_turn():
+    engine = one_of(inventory("a"), plans={"a": {"devices": ["MIG-1/2"]}}, start_seconds=90)
+    given = engines.container(engine, ("MIG-1/2",), params())
+    start = "exec python3 /etc/vllm/start.py /run/vllm/vllm.sock 90 /run/starts/MIG-1-2 -- vllm serve"
+    assert start in given["entrypoint"][2]
+    assert f"{engines.STARTS}:/run/starts" in given["volumes"]
+    assert given["files"][-1] == {"dest": "/etc/gpuchat/vllm/a/start.py", "content": engines.IN_TURN}
+
+
+def test_no_secret_stands_in_what_everybody_may_read():
+    engine = one_of(inventory("a"))
+    given = engines.container(engine, (), params())
+    (secret,) = [one for one in given["files"] if "k3y" in str(one)]
+    assert (secret["secret"], secret["mode"], secret["secret_content"]) == (True, "0400", "k3y\n")
+    assert "k3y" not in str({**given, "files": []})
+
+
+class Engine:
+    """A process under start.py that answers on its socket when the test lets it."""
+
+    def __init__(self, folder, name, command, seconds=30):
+        self.socket, self.started = folder / f"{name}.sock", folder / f"{name}.started"
+        (folder / "start.py").write_text(engines.IN_TURN)
+        line = f"import pathlib; pathlib.Path({str(self.started)!r}).touch(); {command}"
+        words = [
+            folder / "start.py",
+            self.socket,
+            str(seconds),
+            folder / "0",
+            folder / "1",
+            "--",
+            sys.executable,
+            "-c",
+            line,
+        ]
+        self.process = subprocess.Popen([sys.executable, *words])
+
+    def begins(self, within):
+        end = time.monotonic() + within
+        while not self.started.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.started.exists()
+
+    def answer(self):
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(self.socket))
+        listening.listen()
+
+        def serve():
+            while True:
+                asked, _address = listening.accept()
+                asked.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                asked.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    made = []
+
+    def begin(*words, **more):
+        made.append(Engine(tmp_path, *words, **more))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.process.kill()
+        one.process.wait()
+
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def test_the_next_engine_begins_when_the_one_before_answers(start):
+    first = start("first", SLEEP)
+    assert first.begins(10)
+    second = start("second", SLEEP)
+    assert not second.begins(0.7)
+    first.answer()
+    assert second.begins(10)
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"), [("exit(1)", 60), (SLEEP, 1)], ids=["that has ended", "that has had its time"]
+)
+def test_the_next_engine_does_not_wait_for_one(start, command, seconds):
+    first = start("first", command, seconds)
+    assert first.begins(10)
+    first.process.wait(0.5) if command != SLEEP else None
+    assert start("second", SLEEP).begins(10)
+
+
+def test_only_engines_of_ours_that_nobody_wants_are_retired():
+    names = ["door", "gpuchat-vllm", "gpuchat-vllm-a", "gpuchat-vllm-old", "gpuchat-vllm-old", engines.HOST_SET]
+    assert engines.retired(names, engines.joined(params(inventory("a")))) == ["gpuchat-vllm", "gpuchat-vllm-old"]
+
+
+def test_a_retired_engine_is_known_by_what_its_project_says():
+    written = Written("i@sha256:0", True, {"/model": "/data/m", "/cache": "/data/c", "/run/vllm": "/data/r"})
+    assert engines.described("gpuchat-vllm-b", written) == engines.Retired(
+        "gpuchat-vllm-b", "b", "/data/c", "/data/r", "/data/m"
+    )
+    usual = engines.described("gpuchat-vllm", None)
+    assert (usual.name, usual.cache, usual.run, usual.model) == ("gpuchat-vllm", engines.CACHES, engines.RUNS, "")
+
+
+@pytest.mark.parametrize(
+    ("path", "used", "may"),
+    [
+        ("/srv/models/a", [], True),
+        ("/srv/models/a", ["/srv/models/b", "/srv/models/ab"], True),
+        ("/srv/models/a", ["/srv/models/a/"], False),
+        ("/srv/models/a", ["/srv/models/a/b"], False),
+        ("/srv/models/a/b", ["/srv/models/a"], False),
+        ("/srv/models", [], False),
+        ("/srv/models/../a", [], False),
+        ("/home/a", [], False),
+        ("", [], False),
+    ],
+)
+def test_what_may_go_lies_below_our_folder_and_is_nobody_elses(path, used, may):
+    assert engines.may_go(path, "/srv/models", used) is may
