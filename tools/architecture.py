@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 DRAWING = ROOT / "docs" / "architecture.svg"
 EXAMPLES = {"One host": "single-host", "Several hosts": "split-dmz"}
 TOPOLOGY = "ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology"
+MODELS = TOPOLOGY.replace(".topology", ".models")
 OUTSIDE = ""  # the host of what no inventory names
 
 
@@ -74,17 +75,18 @@ WHAT_RUNS = {
 """The kinds of services in the order of their columns."""
 ON_A_HOST = {
     ("edge", "interface"): ("HTTP, in its room", ""),
-    ("edge", "engine"): ("HTTP, five paths", "vllm_api_key"),
-    ("interface", "engine"): ("HTTP, five paths", "its address"),
+    ("edge", "engine"): ("HTTP, the API", "vllm_api_key"),
+    ("interface", "engine"): ("HTTP, the API", "its address"),
 }
 """How a kind of service asks another by the doors of its own host, and what it shows to it."""
-BETWEEN_HOSTS = ("TLS, five paths", "certificates")
+BETWEEN_HOSTS = ("TLS, the API", "certificates")
 
 
 def scene(folder: str) -> Scene:
     """Put the topology of an example inventory into columns and lanes: the first lane is the interface's."""
     groups, settings = read(folder)
-    topology = importlib.import_module(TOPOLOGY).derive(groups, settings)
+    models = importlib.import_module(MODELS).read(settings[groups["edge"][0]]["gpuchat_models"], groups)
+    topology = importlib.import_module(TOPOLOGY).derive(groups, settings, models)
     engines = [one for one in topology.services if one.kind == "engine"]
     networks = ", ".join(settings[groups["edge"][0]]["gpuchat_allowed_networks"])
     parts = [
