@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB, gib
@@ -35,7 +36,7 @@ FEW = {"embed": 1, "rerank": 1, "transcribe": 16}
 
 
 CONTEXT_LEAST = GIB // 2
-"""What CUDA itself and its libraries take beside each engine's share; a neighbour pays for what is estimated too low."""
+"""What CUDA itself and its libraries take beside each engine's share, at least: a neighbour pays for too low a guess."""
 
 
 @dataclass(frozen=True)
@@ -498,7 +499,7 @@ def _smallest_share(plan: VllmPlan, wishes: Wishes) -> int | None:
     return found
 
 
-def _layout(plan: VllmPlan) -> dict[str, int]:
+def _layout(plan: VllmPlan) -> dict[str, Any]:
     """Return the sizes of a layout over several GPUs, which stay where they are shared."""
     candidate = plan.evaluation.candidate
     return {name: getattr(candidate, name) for name in DISTRIBUTED} if candidate.gpu_count > 1 else {}

@@ -125,7 +125,7 @@ ONE = gpus(48)
     ],
 )
 def test_shares_are_dealt_by_need(needs, shares):
-    assert divide({name: ONE for name in needs}, needs, {name: 90 for name in needs}) == (shares, ())
+    assert divide(dict.fromkeys(needs, ONE), needs, dict.fromkeys(needs, 90)) == (shares, ())
 
 
 def test_shares_that_are_too_many_are_named_with_what_to_set():
@@ -160,7 +160,7 @@ def test_shares_and_what_lies_beside_them_never_exceed_a_gpu(drawn):
         str(number): Need(least, least + more, beside * GIB // 2, takes_rest=rest)
         for number, (least, more, rest, beside) in enumerate(drawn)
     }
-    shares, shortages = divide({name: ONE for name in needs}, needs, {name: 90 for name in needs})
+    shares, shortages = divide(dict.fromkeys(needs, ONE), needs, dict.fromkeys(needs, 90))
     beside = sum(need.beside for need in needs.values())
     if len(needs) > 1 and not shortages:
         assert sum(shares.values()) / 100 * 48 * GIB + beside <= 48 * GIB
