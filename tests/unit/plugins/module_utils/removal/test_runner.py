@@ -1,0 +1,318 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host with a stack on it, whose files are real and whose commands are a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import types
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import daemon_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import Container, systemd_unit
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import FORMAT, MANIFEST
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import runner as packages_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.plan import InstalledPackage, Ours
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.removal import (
+    data_runner,
+    docker_runner,
+    reading_runner,
+    runner,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import files_runner, service_runner
+
+ME = {"owner": str(os.getuid()), "group": str(os.getgid())}
+ENGINE = "gpuchat-vllm-small"
+IMAGE = "registry/vllm@sha256:" + "0" * 64
+
+
+class System:
+    """Packages, each with those that need it."""
+
+    def __init__(self, commands):
+        self.there = {}
+        self.manual = set()
+        self.commands = commands
+
+    def installed(self):
+        return {name: InstalledPackage("1") for name in self.there}
+
+    def chosen_since(self):
+        return self.manual
+
+    def removed_with(self, names):
+        return tuple({*names, *(by for name in names for by in self.there.get(name, ()))})
+
+    def remove(self, names):
+        self.commands.made.append(f"remove {' '.join(names)}")
+        for name in names:
+            del self.there[name]
+
+    def purge(self, names):
+        self.commands.made.append(f"purge {' '.join(names)}")
+        for name in names:
+            self.there.pop(name, None)
+
+    def unhold(self, names):
+        self.commands.made.append(f"unhold {' '.join(names)}")
+
+
+@pytest.fixture
+def place(tmp_path, state_directory, monkeypatch, commands):
+    """A bare host below a folder."""
+    root = tmp_path / "host"
+    etc, cache, units = root / "etc" / "gpuchat", root / "cache", root / "units"
+    units.mkdir(parents=True)
+    monkeypatch.setattr(reading_runner, "CONFIGURATION", str(etc))
+    monkeypatch.setattr(reading_runner, "MEMBERSHIP", str(etc / "stack"))
+    monkeypatch.setattr(reading_runner, "STAMPS", str(root / "stamps"))
+    monkeypatch.setattr(reading_runner, "LEFT_BY_CERTBOT", (str(etc / "edge" / "acme.pem"),))
+    monkeypatch.setattr(runner, "MEMBERSHIP", str(etc / "stack"))
+    monkeypatch.setattr(runner, "LEFT_EMPTY", (str(root / "opt"),))
+    monkeypatch.setattr(docker_runner, "LEFT_EMPTY", ())
+    monkeypatch.setattr(data_runner, "CACHE", str(cache))
+    monkeypatch.setattr(data_runner, "CONTAINERD", str(root / "containerd"))
+    monkeypatch.setattr(packages_runner, "SYSTEMD_UNITS", str(units))
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(host, "wait_for", lambda *_: None)
+    system = System(commands)
+    monkeypatch.setattr(packages_runner, "system_here", lambda: system)
+    commands.answer("docker network inspect", rc=1)
+    commands.answer("docker image inspect", rc=1)
+    return types.SimpleNamespace(root=root, etc=etc, cache=cache, units=units, system=system, state=state_directory)
+
+
+def entry(dest, content=None, **more):
+    usual = {"content": None, "secret_content": None, "folder": content is None, "mode": None, "secret": False}
+    return {**usual, "keep": False, **ME, "dest": str(dest), "content": content, **more}
+
+
+def write_set(name, *files):
+    files_runner.ensure(
+        {"name": name, "files": files, "validate": None, "validate_requires": [], "state": "present"}, False
+    )
+
+
+@pytest.fixture
+def stack(place):
+    """The stack on it: an edge, an engine with its model and cache, packages, a replaced file."""
+    place.etc.mkdir(parents=True)
+    (place.etc / "stack").write_text("api_key 1\n")
+    theirs = place.root / "theirs.yaml"
+    theirs.write_bytes(b"theirs\r\n")
+    write_set(
+        "edge",
+        entry(place.etc, folder=True),
+        entry(place.etc / "edge", folder=True),
+        entry(place.etc / "edge" / "nginx.conf", "x"),
+        entry(theirs, "ours"),
+    )
+    model = place.root / "models" / "small"
+    model.mkdir(parents=True)
+    (model / "weights").write_bytes(b"12345678")
+    unit = systemd_unit(Container(ENGINE, IMAGE, "1:1", volumes=(f"{model}:/model:ro", f"{place.cache}/small:/cache")))
+    write_set(
+        ENGINE,
+        entry(place.cache / "small", folder=True),
+        entry(place.state / "vllm" / "small", folder=True),
+        entry(place.units / f"{ENGINE}.service", unit),
+    )
+    (place.cache / "small" / "kernel").write_text("123")
+    for name in ("gpuchat-edge", ENGINE):
+        host.write_json(service_runner.record_path(name), {"supervisor": "systemd", "digest": "d"})
+    packages_runner.write_record(
+        "nginx", Ours(installed=("nginx", "libx"), asked=("nginx",), masked=("nginx.service",))
+    )
+    os.symlink("/dev/null", place.units / "nginx.service")
+    place.system.there = {"nginx": (), "libx": ("nginx",), "theirs": ()}
+    place.theirs, place.model = theirs, model
+    return place
+
+
+def params(**more):
+    return {"confirm": "yes", "packages": True, "data": False, "toolbox": "/nowhere/toolbox", **more}
+
+
+def files_below(folder):
+    return sorted(
+        os.path.relpath(os.path.join(where, name), folder)
+        for where, _folders, names in os.walk(folder)
+        for name in names
+    )
+
+
+def test_without_a_confirmation_nothing_is_removed(stack):
+    before = files_below(stack.root)
+    with pytest.raises(Refusal, match="found no confirmation"):
+        runner.ensure(params(confirm=""), check=False)
+    assert files_below(stack.root) == before
+
+
+def test_a_check_asks_for_none_and_predicts_what_is_then_removed(stack, commands):
+    before = files_below(stack.root), files_below(stack.state)
+    predicted = runner.ensure(params(confirm=""), check=True)
+    assert (files_below(stack.root), files_below(stack.state)) == before
+    assert commands.that("stop", "disable", "unmask", "purge", "remove", "rm") == []
+    done = runner.ensure(params(), check=False)
+    assert predicted["changed"] is done["changed"] is True
+    assert predicted["removed"] == done["removed"]
+
+
+def test_what_stood_before_comes_back_and_nothing_of_the_stack_is_left_but_data(stack, commands):
+    done = runner.ensure(params(), check=False)
+    assert stack.theirs.read_bytes() == b"theirs\r\n"
+    assert not stack.etc.exists()
+    assert files_below(stack.root) == [
+        "cache/small/kernel",
+        "models/small/weights",
+        "theirs.yaml",
+        "units/nginx.service",
+    ]
+    assert stack.system.there == {"theirs": ()}
+    assert commands.that("purge") == ["purge libx nginx"]
+    assert commands.that("unmask") == ["systemctl unmask nginx.service"]
+    assert [one["bytes"] for one in done["kept"] if one["name"] == str(stack.cache)] == [3]
+
+
+def test_a_second_removal_changes_nothing_and_tells_the_same_data(stack):
+    first = runner.ensure(params(), check=False)
+    (stack.units / "nginx.service").unlink()  # as the command would have
+    second = runner.ensure(params(), check=False)
+    assert (second["changed"], second["removed"]) == (False, [])
+    assert second["kept"] == first["kept"]
+
+
+def test_data_can_be_removed_later_by_what_the_first_removal_has_remembered(stack):
+    runner.ensure(params(), check=False)
+    (stack.units / "nginx.service").unlink()
+    done = runner.ensure(params(data=True), check=False)
+    assert done["changed"] is True
+    assert files_below(stack.root) == ["models/small/weights", "theirs.yaml"]
+    assert not stack.cache.exists()
+    assert not stack.state.exists()
+    assert runner.ensure(params(data=True), check=False)["changed"] is False
+
+
+def test_a_model_that_its_owner_has_put_there_stays_and_is_told(stack):
+    done = runner.ensure(params(data=True), check=False)
+    assert {"name": str(stack.model), "reason": "its owner has put it there", "bytes": 8} in done["kept"]
+    assert (stack.model / "weights").exists()
+
+
+def test_a_model_that_runs_have_fetched_goes_with_the_data_and_a_strangers_file_stays(stack):
+    of = {"source": "path", "repo": "x", "revision": "", "include": [], "exclude": []}
+    kept = {"format": FORMAT, "commit": "c", **of, "files": [{"path": "weights", "size": 8}]}
+    (stack.model / MANIFEST).write_text(json.dumps(kept))
+    (stack.model / "stranger").write_text("x")
+    runner.ensure(params(data=True), check=False)
+    assert [one.name for one in stack.model.iterdir()] == ["stranger"]
+
+
+def test_a_socket_that_a_killed_engine_left_does_not_keep_its_folder(stack, monkeypatch):
+    monkeypatch.chdir(stack.state / "vllm" / "small")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("vllm.sock")
+    monkeypatch.chdir("/")
+    runner.ensure(params(), check=False)
+    assert not (stack.state / "vllm").exists()
+
+
+def test_a_removal_that_was_interrupted_is_finished_by_the_next(stack, monkeypatch):
+    with monkeypatch.context() as patched:
+
+        def dies(names):
+            raise CommandFailed("no more power")
+
+        patched.setattr(stack.system, "purge", dies)
+        with pytest.raises(CommandFailed):
+            runner.ensure(params(), check=False)
+    assert (stack.etc / "stack").exists()
+    runner.ensure(params(), check=False)
+    assert not stack.etc.exists()
+    assert stack.system.there == {"theirs": ()}
+
+
+def test_a_package_that_somebody_elses_needs_stays_with_its_reason(stack):
+    stack.system.there["libx"] = ("nginx", "theirs")
+    done = runner.ensure(params(), check=False)
+    assert stack.system.there == {"libx": ("nginx", "theirs"), "theirs": ()}
+    assert {"name": "the package libx", "reason": "it is needed by theirs, which is not the stack's", "bytes": 0} in (
+        done["kept"]
+    )
+
+
+def test_a_package_that_came_along_and_was_asked_for_since_stays(stack):
+    stack.system.manual = {"nginx", "libx"}
+    runner.ensure(params(), check=False)
+    assert set(stack.system.there) == {"libx", "theirs"}
+
+
+def test_packages_stay_where_that_is_asked_for(stack):
+    done = runner.ensure(params(packages=False), check=False)
+    assert set(stack.system.there) == {"nginx", "libx", "theirs"}
+    assert any("remove_packages is false" in one["reason"] for one in done["kept"])
+
+
+def test_a_file_in_our_folder_that_no_run_has_put_there_stays_and_is_told(stack):
+    (stack.etc / "notes").write_text("mine")
+    done = runner.ensure(params(), check=False)
+    assert (stack.etc / "notes").read_text() == "mine"
+    assert str(stack.etc / "notes") in {one["name"] for one in done["kept"]}
+
+
+def test_somebody_elses_container_keeps_docker_and_ours_goes(stack, commands):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    shown = [{"Name": "/shop", "HostConfig": {}}, {"Name": f"/{ENGINE}", "HostConfig": {}}]
+    commands.answer("docker ps --all --quiet", "1 2")
+    commands.answer("docker inspect", json.dumps(shown))
+    done = runner.ensure(params(), check=False)
+    assert "docker.io" in stack.system.there
+    assert any("somebody else's containers: shop" in one["reason"] for one in done["kept"])
+
+
+def test_a_docker_that_does_not_answer_stays_for_nobody_knows_what_it_runs(stack, commands):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    commands.answer("docker ps --all --quiet", rc=1)
+    done = runner.ensure(params(), check=False)
+    assert "docker.io" in stack.system.there
+    assert any("Docker does not answer" in one["reason"] for one in done["kept"])
+
+
+def test_dockers_settings_come_back_byte_for_byte(stack, monkeypatch, tmp_path):
+    path = tmp_path / "daemon.json"
+    path.write_bytes(b'{ "debug":true }')
+    monkeypatch.setattr(daemon_runner, "_validate", lambda *_: ())
+    wish = {"settings": {"live-restore": True}, "defaults": {}, "nvidia_runtime": None, "cdi": None}
+    wish |= {"runtime_name": "nvidia", "runtime_path": "x", "default_runtime": False}
+    daemon_runner.ensure({**wish, "path": str(path), "owner": "gpuchat", "service": "", "state": "present"}, False)
+    assert b"live-restore" in path.read_bytes()
+    runner.ensure(params(), check=False)
+    assert path.read_bytes() == b'{ "debug":true }'
+    assert [one.name for one in tmp_path.glob("daemon.json*")] == ["daemon.json"]
+
+
+def test_accounts_that_came_with_packages_go_but_a_group_that_somebody_has_joined_stays(stack, commands, monkeypatch):
+    groups = stack.root / "group"
+    groups.write_text("one:x:1:\ntwo:x:2:me\n")
+    monkeypatch.setattr(packages_runner, "GROUPS", str(groups))
+    record = packages_runner.read_record("nginx").more(groups=["one", "two", "gone"])
+    packages_runner.write_record("nginx", record)
+    runner.ensure(params(), check=False)
+    assert [line for line in commands.made if "groupdel" in line] == ["/usr/bin/groupdel one"]
+
+
+def test_a_host_without_a_stack_is_left_alone(place, commands):
+    assert runner.ensure(params(data=True), check=False) == {
+        "changed": False,
+        "diff": [],
+        "msg": "nothing is left to remove",
+        "removed": [],
+        "kept": [],
+    }
+    assert commands.that("stop", "rm", "purge") == []
