@@ -14,7 +14,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         image = self._sibling("gpuchat_image")
         args = image.prepare(dict(self._task.args), None, task_vars)
-        if "gpuchat_vllm_api_key" in task_vars:  # not by the task's own arguments, which callbacks may record
+        # Not by the task's own arguments, which callbacks may record; images alone need no key.
+        if args.get("state", "present") == "present" and "gpuchat_vllm_api_key" in task_vars:
             args.setdefault("api_key", self._templar.template(task_vars["gpuchat_vllm_api_key"]))
         args.pop("locked_digest", None)  # which engine has which image is for the module to say
         locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}

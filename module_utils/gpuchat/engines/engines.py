@@ -178,13 +178,19 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any]) -> Engine:
         image=image_of(given, params),
         args=plan.get("args") or {},
         environment={key: str(value) for key, value in environment.items()},
-        devices=tuple(map(str, plan.get("devices") or ())) if params["on_gpu"] else (),
+        devices=_devices(plan.get("devices") or ()) if params["on_gpu"] else (),
         start_seconds=int(seconds or USUAL_START_SECONDS),
         commit=str(metadata.get("commit") or ""),
         task=str(plan.get("task") or "chat"),
         tool_call=bool(plan.get("tool_call")),
         planned=name in params["plans"],
     )
+
+
+def _devices(planned: Sequence[Any]) -> tuple[str, ...]:
+    """Return an engine's GPUs: the plan has them by node, and this host is the first."""
+    first = planned[0] if planned and isinstance(planned[0], (list, tuple)) else planned
+    return tuple(map(str, first))
 
 
 def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:

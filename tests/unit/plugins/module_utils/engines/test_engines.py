@@ -132,6 +132,12 @@ def test_engines_wait_for_each_other_where_they_share_a_device(devices, shared):
     assert [tuple(sorted(found[name])) for name in names] == shared
 
 
+@pytest.mark.parametrize("planned", [[["0", "1"]], [0, 1]], ids=["by node", "of this host"])
+def test_the_plan_says_an_engines_gpus(planned):
+    assert one_of(inventory("a"), plans={"a": {"devices": planned}}).devices == ("0", "1")
+    assert one_of(inventory("a"), plans={"a": {"devices": planned}}, on_gpu=False).devices == ()
+
+
 def test_the_configuration_is_yaml_with_a_key_on_each_line():
     args = {"max-model-len": 8192, "enable-prefix-caching": True, "limit-mm-per-prompt": {"image": 1}, "x": "été: #"}
     text = engines.config(one_of(inventory("a", aliases=["b"]), plans={"a": {"args": args}}))
