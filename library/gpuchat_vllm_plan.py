@@ -38,6 +38,10 @@ options:
         C(generation_config.json) and C(tokenizer_config.json).
     type: dict
     required: true
+  unseen:
+    description: What M(gpuchat.stack.gpuchat_model) said of those that O(metadata) lacks, a line for each by its name.
+    type: str
+    default: ''
   gpus:
     description:
       - GPUs of the host; none for the CPU.
@@ -268,6 +272,7 @@ from ..module_utils.gpuchat.vllm.host_plan import plan_host
 SPECIFICATION = {
     "engines": {"type": "list", "elements": "dict", "required": True},
     "metadata": {"type": "dict", "required": True},
+    "unseen": {"type": "str", "default": ""},
     "gpus": {"type": "list", "elements": "raw", "default": []},
     "driver_version": {"type": "str", "default": ""},
     "cpu_kv_cache_bytes": {"type": "int", "default": 4294967296},

@@ -36,7 +36,7 @@ FEW = {"embed": 1, "rerank": 1, "transcribe": 16}
 
 
 CONTEXT_LEAST = GIB // 2
-"""What CUDA itself and its libraries take beside each engine's share, at least: a neighbour pays for too low a guess."""
+"""What CUDA itself and its libraries take beside each engine's share, at least: a neighbour pays for a low guess."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +185,7 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
     seen = _mapping(_mapping(params.get("metadata")).get(name))
     data, task = _mapping(seen.get("data")), str(engine.get("task") or "auto")
     if not isinstance(seen.get("config"), Mapping):
-        raise Refusal(
-            str(seen.get("msg") or "")
-            or "found nothing of its checkpoint; wanted its config.json; set metadata to what the role model returned"
-        )
+        raise Refusal(_why_unseen(name, str(params.get("unseen") or "")))
     files = [str(_mapping(one).get("path", one)) for one in _listed(seen.get("files"))]
     repo = str(engine.get("repo") or os.path.basename(str(engine.get("path") or "").rstrip("/")) or name)
     tokenizer = data.get("tokenizer_config.json") or {}
@@ -220,6 +217,12 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
         "on_unfit": params.get("on_unfit") or "fail",
     }
     return _Model(name, engine, asked if is_for_chat else _shortened(asked))
+
+
+def _why_unseen(name: str, said: str) -> str:
+    """Return what was said of a model whose files nobody could look at."""
+    own = [line[len(name) + 2 :] for line in said.split("\n") if line.startswith(f"{name}: ")]
+    return " ".join(own) or said or "found nothing of its files; wanted its config.json; set its source, repo or path"
 
 
 def _listed(value: object) -> list[object]:

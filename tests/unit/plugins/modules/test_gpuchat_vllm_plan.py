@@ -348,7 +348,16 @@ def test_warnings_are_shown_with_the_name_of_their_model():
     assert all(one.startswith("chat in gpuchat_models: ") for one in shown)
 
 
-def test_a_model_whose_files_nobody_has_seen_is_refused_with_the_reason():
-    found = host("chat", metadata={"chat": {"msg": "found no folder"}})
-    assert found.reason == "chat in gpuchat_models: found no folder"
-    assert "wanted its config.json" in host("chat", metadata={}).reason
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("chat: found no folder\nbge: found no hub", "chat in gpuchat_models: found no folder"),
+        ("found no network", "chat in gpuchat_models: found no network"),
+        ("", "chat in gpuchat_models: found nothing of its files; wanted its config.json"),
+    ],
+)
+def test_a_model_whose_files_nobody_has_seen_is_refused_with_the_reason(said, words):
+    found = host("chat", "small", metadata={"small": METADATA["small"]}, unseen=said)
+    assert found.reason.startswith(words)
+    assert "\n" not in found.reason
+    assert found.plans["small"].fits
