@@ -61,6 +61,7 @@ lint-types: venv-test
 	    -p ansible_collections.gpuchat.stack.plugins.module_utils
 	MYPYPATH=molecule/world mypy molecule/world tools
 	MYPYPATH=module_utils:deploys mypy $(wildcard deploys/*.py)
+	mypy $(wildcard roles/*/files/*.py)
 
 sanity: venv-test ## ansible-test sanity on the staged collection
 	@$(BESIDE) sanity-pylint sanity-others
