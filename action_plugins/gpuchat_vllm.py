@@ -17,6 +17,10 @@ class ActionModule(ActionBase):
         # Not by the task's own arguments, which callbacks may record; images alone need no key.
         if args.get("state", "present") == "present" and "gpuchat_vllm_api_key" in task_vars:
             args.setdefault("api_key", self._templar.template(task_vars["gpuchat_vllm_api_key"]))
+        # What the inventory's check returns of an environment has no values, which may be secrets.
+        models = self._templar.template(task_vars.get("gpuchat_models") or [])
+        environments = {str(one["name"]): one.get("environment") or {} for one in models}
+        args["engines"] = [{**one, "environment": environments.get(one["name"], {})} for one in args["engines"]]
         args.pop("locked_digest", None)  # which engine has which image is for the module to say
         locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}
         args["locked_digests"] = locked
