@@ -84,6 +84,10 @@ class Act:
     names: tuple[str, ...]
 
 
+RESIDUE = ("/var/www/html/index.nginx-debian.html", "/var/www/html", "/var/www")
+"""What packages make when they are installed and leave when they are purged, files before their folders."""
+
+
 @dataclass(frozen=True)
 class Ours:
     """What runs have done to a host's packages for a role, as it is kept there.
@@ -96,6 +100,7 @@ class Ours:
         made_way: somebody else's packages that were removed, as ``name=version``.
         users: accounts that came with the packages.
         groups: groups that came with them.
+        made: of RESIDUE what their installation has made.
     """
 
     held: tuple[str, ...] = ()
@@ -105,6 +110,7 @@ class Ours:
     made_way: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, kept: Mapping[str, object]) -> Ours:

@@ -19,6 +19,7 @@ from ..system.release import Release
 from . import apt_runner, dnf_runner, openpgp
 from .plan import (
     HINTS,
+    RESIDUE,
     Act,
     InstalledPackage,
     Ours,
@@ -318,12 +319,14 @@ def _apply(acts: Sequence[Act], system: System, name: str, hints: Mapping[str, s
 def _install(system: System, name: str, wanted: Sequence[str], chosen: Sequence[str]) -> None:
     """Install packages, and keep which of them, and of those that came along, were not there before."""
     before, users, groups = set(system.installed()), _accounts(USERS), _accounts(GROUPS)
+    lacking = [path for path in RESIDUE if not os.path.lexists(path)]
     new = [one for one in wanted if one not in before]
     write_record(name, read_record(name).more(installed=new, asked=new))
     system.install(chosen)
     came = {"installed": set(system.installed()) - before}
     accounts = {"users": _accounts(USERS) - users, "groups": _accounts(GROUPS) - groups}
-    write_record(name, read_record(name).more(**came, **accounts))
+    made = [path for path in lacking if os.path.lexists(path)]
+    write_record(name, read_record(name).more(**came, **accounts, made=made))
 
 
 def _remove(system: System, name: str, names: Sequence[str]) -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 
 from ..core import host
@@ -73,7 +75,7 @@ def _remove(system: packages_runner.System, going: Sequence[str], purged: bool) 
 
 
 def _forget(role: str, going: Sequence[str]) -> None:
-    """Remove the accounts that came with packages once all of these are gone, and note what is left."""
+    """Remove what came with packages beside their files once all of them are gone, and note what is left."""
     ours = packages_runner.read_record(role)
     left = ours.less(installed=going, asked=going, held=going)
     if not left.installed:
@@ -85,7 +87,10 @@ def _forget(role: str, going: Sequence[str]) -> None:
             # One that somebody has joined since is somebody's.
             if name in groups and not groups[name].rpartition(":")[2].strip():
                 host.run([host.program("groupdel") or "groupdel", name])
-        left = left.less(users=left.users, groups=left.groups)
+        for path in sorted(left.made, key=len, reverse=True):
+            with contextlib.suppress(OSError):  # a folder in which somebody has put something since
+                os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+        left = left.less(users=left.users, groups=left.groups, made=left.made)
     packages_runner.write_record(role, left)
 
 

@@ -307,6 +307,18 @@ def test_accounts_that_came_with_packages_go_but_a_group_that_somebody_has_joine
     assert [line for line in commands.made if "groupdel" in line] == ["/usr/bin/groupdel one"]
 
 
+def test_what_a_package_leaves_when_it_is_purged_goes_but_for_what_somebody_has_put_beside_it(stack):
+    www = stack.root / "www" / "html"
+    www.mkdir(parents=True)
+    (www / "index").write_text("Welcome")
+    (stack.root / "www" / "mine").write_text("mine")
+    made = [str(www / "index"), str(www), str(stack.root / "www")]
+    packages_runner.write_record("nginx", packages_runner.read_record("nginx").more(made=made))
+    runner.ensure(params(), check=False)
+    assert files_below(stack.root / "www") == ["mine"]
+    assert not www.exists()
+
+
 def test_a_host_without_a_stack_is_left_alone(place, commands):
     assert runner.ensure(params(data=True), check=False) == {
         "changed": False,
