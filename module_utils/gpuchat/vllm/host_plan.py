@@ -216,7 +216,11 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
         "extra_args": args,
         "on_unfit": params.get("on_unfit") or "fail",
     }
-    return _Model(name, engine, asked if is_for_chat else _shortened(asked))
+    if not is_for_chat:
+        # They speak of conversations, and hold for all models that say nothing else: a text for vectors is neither cut
+        # to their length nor kept as long.
+        asked.update(users="auto", context="auto")
+    return _Model(name, engine, asked)
 
 
 def _why_unseen(name: str, said: str) -> str:
@@ -237,15 +241,6 @@ def _common_args(params: Mapping[str, object]) -> dict[str, object]:
     if params.get("reasoning_parser"):
         found["reasoning-parser"] = params["reasoning_parser"]
     return {**found, **_spelled(params.get("args"))}
-
-
-def _shortened(asked: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the options of a model that does not chat: the context of conversations is no more than its texts are."""
-    if asked["context"] in AUTO:
-        return asked
-    longest = plan_vllm({**asked, "context": "auto", "on_unfit": "report"}).situation.model.longest
-    is_longer = str(asked["context"]).isdigit() and 0 < longest < int(str(asked["context"]))
-    return {**asked, "context": longest} if is_longer else asked
 
 
 # --- The plan --------------------------------------------------------------------------------------------------------
@@ -414,17 +409,16 @@ def _sharing(
     models: Mapping[str, _Model], refusals: dict[str, str], alone: Mapping[str, VllmPlan]
 ) -> dict[str, VllmPlan]:
     """Plan models whose GPUs are not theirs alone."""
+    old = {name: plan for name, plan in alone.items() if plan.situation.number < memory.CONTEXT_COUNTED_BEFORE}
+    plans = {name: _unfit(plan, _too_old(name, plan)) for name, plan in old.items()}
+    alone = {name: plan for name, plan in alone.items() if name not in old}
     places = {name: _used(plan) for name, plan in alone.items()}
     needs = {name: need for name, plan in alone.items() if (need := _need(plan)) is not None}
     usual = {name: int(100 * min(1.0, _usual_share(plan)) + 0.5) for name, plan in alone.items()}
     shares, shortages = divide(places, needs, usual)
-    plans: dict[str, VllmPlan] = {}
     for name, plan in alone.items():
         if name not in shares:  # not even alone
             plans[name] = plan
-            continue
-        if plan.situation.number < memory.CONTEXT_COUNTED_BEFORE:
-            plans[name] = _unfit(plan, f"{_too_old(plan)}; set version of {name} in gpuchat_models to it, or its gpus")
             continue
         others = {other: share for other, share in shares.items() if other != name}
         beside = tuple(
@@ -437,11 +431,11 @@ def _sharing(
     return plans
 
 
-def _too_old(plan: VllmPlan) -> str:
+def _too_old(name: str, plan: VllmPlan) -> str:
     since = ".".join(map(str, memory.CONTEXT_COUNTED_BEFORE))
     return (
         f"vLLM {plan.situation.version} takes what other models hold on a GPU for its own; wanted {since} or newer for "
-        "models that share a GPU"
+        f"models that share a GPU; set version of the model {name} in gpuchat_models to that, or its gpus to others"
     )
 
 
@@ -476,7 +470,7 @@ def _need(plan: VllmPlan) -> Need | None:
 def _at_least(plan: VllmPlan, wishes: Wishes, users: int) -> Wishes:
     """Return wishes that say how many conversations of which length, as far as they were left open."""
     longest = plan.situation.model.longest or AUTO_FLOOR
-    length = min(longest, AUTO_FLOOR) if plan.situation.is_for_chat else longest
+    length = min(longest, AUTO_FLOOR) if plan.situation.model.kv_layers else longest
     return replace(
         wishes,
         users=wishes.users or users,

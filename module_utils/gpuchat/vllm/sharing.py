@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..core.errors import Refusal
 from ..core.units import GIB
 from .devices import Device
+from .layout import UNIFIED_RESERVE
 
 Devices = tuple[Device, ...]
 
@@ -237,4 +238,5 @@ def divide(
 def hundredths(device: Device, beside: int) -> int:
     """Return the hundredths of a GPU that engines can have, of which others and CUDA itself take a part."""
     others = -(-device.used_bytes // GIB) * GIB  # whole GiB, so that a plan does not change with each small process
-    return max(0, math.floor(100 * (device.memory_bytes - others - beside) / device.memory_bytes))
+    taken = max(others + beside, UNIFIED_RESERVE * device.memory_bytes * device.is_unified)
+    return max(0, math.floor(100 * (device.memory_bytes - taken) / device.memory_bytes))

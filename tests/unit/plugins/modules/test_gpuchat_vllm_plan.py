@@ -181,8 +181,9 @@ def test_budgets_that_do_not_fit_together_are_told_with_what_to_set():
     assert "set users or context of the models chat and small in gpuchat_models lower, or gpus of one" in found.reason
 
 
-def test_versions_that_count_a_neighbour_as_their_own_share_nothing():
-    found = host("chat", "small", vllm_version="0.8.5", on_unfit="report")
+@pytest.mark.parametrize("version", ["0.8.5", "0.7.3"])
+def test_versions_that_count_a_neighbour_as_their_own_share_nothing(version):
+    found = host("chat", {"name": "small", "version": version}, vllm_version=version, on_unfit="report")
     assert "takes what other models hold on a GPU for its own; wanted 0.9.1 or newer" in found.reason
 
 
@@ -269,10 +270,13 @@ def test_a_classifier_is_for_nothing_that_is_served():
     assert "classifies texts; wanted one that answers people, makes vectors" in found.reason
 
 
-def test_the_context_of_conversations_is_cut_to_the_length_of_texts():
-    found = host({"name": "bge", "users": 20, "context": 32768}, {"name": "chat", "users": 2, "context": 32768})
+@pytest.mark.parametrize("context", [1024, 32768])
+def test_users_and_context_of_conversations_say_nothing_of_texts_for_vectors(context):
+    wish = {"users": 20, "context": context}
+    found = host({"name": "bge", **wish}, {"name": "vectors", **wish}, "chat")
     assert found.fits, found.reason
     assert found.plans["bge"].args["max-model-len"] == 8192
+    assert found.plans["vectors"].args["max-model-len"] >= 8192
 
 
 def test_what_the_owner_wants_of_chats_does_not_reach_other_models():

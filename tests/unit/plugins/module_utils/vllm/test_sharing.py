@@ -146,6 +146,10 @@ def test_what_others_hold_and_cuda_itself_take_is_not_given_out():
     assert hundredths(used, 2 * GIB) == 88
 
 
+def test_a_system_that_shares_its_memory_with_the_gpu_keeps_its_part():
+    assert hundredths(Device("GB10", 120 * GIB, handle="0", is_unified=True), 2 * GIB) == 80
+
+
 def test_only_gpus_of_several_models_are_shared():
     assert shared({"a": TWO, "b": TWO[:1]}) == {"0": ["a", "b"]}
 
