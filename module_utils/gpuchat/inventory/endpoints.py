@@ -7,13 +7,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from .types import show
 
 VARIABLE = "gpuchat_endpoints"
 NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,31}")
-URL = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9._~/-]*)?"
+)
+PORTS = {"http": 80, "https": 443}
 PLAIN_KEY = re.compile(r"[A-Za-z0-9._~+/=-]*")
 TIMEOUTS = (1, 3600)
 ASKED_PATHS = ("/chat/completions", "/completions", "/embeddings", "/models")
@@ -41,22 +43,24 @@ class Endpoint:
 
     @property
     def scheme(self) -> str:
-        return urlsplit(self.url).scheme
+        return self._part("scheme")
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        return self._part("host").strip("[]")
 
     @property
     def place(self) -> str:
         """The server as nginx takes it, with its port."""
-        parts = urlsplit(self.url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{host}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
+        return f"{self._part('host')}:{self._part('port') or PORTS[self.scheme]}"
 
     @property
     def prefix(self) -> str:
-        return urlsplit(self.url).path.rstrip("/")
+        return self._part("path").rstrip("/")
+
+    def _part(self, name: str) -> str:
+        found = URL.fullmatch(self.url)
+        return (found[name] or "") if found else ""
 
 
 def read(given: object) -> tuple[Endpoint, ...]:
@@ -114,8 +118,8 @@ def faults(given: object) -> Iterator[str]:
         authority = one.get("authority_file")
         if isinstance(authority, str) and authority and url.startswith("http://"):
             yield (
-                f"{variable}.authority_file is set and {variable}.url begins with http://; wanted https:// for a "
-                f"certificate; set {variable}.url, or take {variable}.authority_file away"
+                f"{variable}.authority_file names a file, and {variable}.url begins with http://; wanted https:// "
+                f"for a certificate; set {variable}.url, or take {variable}.authority_file away"
             )
         yield from _model_faults(variable, one.get("models"))
 

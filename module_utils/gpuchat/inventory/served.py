@@ -87,8 +87,8 @@ def serve(
         found = ", ".join(f"{', '.join(names)} on {host}" for host, names in unknown.items())
         raise Refusal(
             f"found no plan of {found}, which this run leaves out or does not reach, neither made in this run nor kept "
-            f"in {folder}; wanted one, for the chat shows what a model can do; run once without --limit, with every GPU "
-            "host reachable"
+            f"in {folder}; wanted one, for the chat shows what a model can do; run once without --limit, with every "
+            "GPU host reachable"
         )
     return tuple(served)
 

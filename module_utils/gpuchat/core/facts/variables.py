@@ -47,39 +47,21 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "authority": (
             "edge_acme_authority_file",
         ),
-        "model": (
-            "gpuchat_model.name",
-        ),
         "resolve": (
             "gpuchat_domain",
             "verify_address",
-        ),
-    },
-    "gpuchat_check": {
-        "model": (
-            "gpuchat_model.name",
         ),
     },
     "gpuchat_container": {
         "environment": (
             "lobechat_environment",
             "lobechat_feature_flags",
-            "vllm_environment",
-        ),
-        "files.group": (
-            "vllm_uid",
         ),
         "files.owner": (
             "lobechat_uid",
-            "vllm_uid",
-        ),
-        "health.timeout": (
-            "vllm_start_seconds",
         ),
         "image": (
             "lobechat_image",
-            "vllm_cpu_image",
-            "vllm_image",
         ),
         "insecure_registries": (
             "gpuchat_insecure_registries",
@@ -96,18 +78,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "registry_mirrors": (
             "gpuchat_registry_mirrors",
         ),
-        "start_seconds": (
-            "vllm_start_seconds",
-        ),
-        "stop_seconds": (
-            "vllm_stop_seconds",
-        ),
         "supervisor": (
             "gpuchat_supervisor",
         ),
         "user": (
             "lobechat_uid",
-            "vllm_uid",
         ),
     },
     "gpuchat_docker_daemon": {
@@ -126,15 +101,16 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "gpuchat_files": {
         "files": (
+            "door_requests",
             "edge_certificate_file",
-            "edge_client_authority_file",
-            "edge_forward_auth_authority_file",
+            "gpuchat_endpoints",
         ),
         "files.content": (
             "edge_acme_authority_file",
         ),
         "state": (
             "nvidia_container_toolkit_state",
+            "watchdog_enabled",
         ),
     },
     "gpuchat_firewall": {
@@ -155,8 +131,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "name": (
             "lobechat_image",
             "nvidia_container_toolkit_trial_image",
-            "vllm_cpu_image",
-            "vllm_image",
         ),
         "registry_logins": (
             "gpuchat_registry_logins",
@@ -180,26 +154,8 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "connections_per_file": (
             "model_connections_per_file",
         ),
-        "endpoint": (
-            "gpuchat_model.endpoints",
-        ),
-        "exclude": (
-            "gpuchat_model.exclude",
-        ),
-        "include": (
-            "gpuchat_model.include",
-        ),
         "rate_limit": (
             "model_rate_limit",
-        ),
-        "repo": (
-            "gpuchat_model.repo",
-        ),
-        "revision": (
-            "gpuchat_model.revision",
-        ),
-        "source": (
-            "gpuchat_model.source",
         ),
         "token": (
             "model_token",
@@ -304,9 +260,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "folder": (
             "gpuchat_folder",
         ),
-        "model": (
-            "gpuchat_model.name",
-        ),
     },
     "gpuchat_verify": {
         "api_key": (
@@ -335,9 +288,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "site.long_question": (
             "verify_long_question",
         ),
-        "site.model": (
-            "gpuchat_model.name",
-        ),
         "site.open_ports": (
             "verify_open_ports",
         ),
@@ -359,32 +309,71 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "toolbox_trusted_hosts",
         ),
     },
+    "gpuchat_vllm": {
+        "api_key": (
+            "gpuchat_vllm_api_key",
+        ),
+        "cpu_image": (
+            "vllm_cpu_image",
+        ),
+        "environment": (
+            "vllm_environment",
+        ),
+        "image": (
+            "vllm_image",
+        ),
+        "insecure_registries": (
+            "gpuchat_insecure_registries",
+        ),
+        "lock_file": (
+            "gpuchat_lock_file",
+        ),
+        "prune": (
+            "gpuchat_prune",
+        ),
+        "registry_logins": (
+            "gpuchat_registry_logins",
+        ),
+        "registry_map": (
+            "gpuchat_registry_map",
+        ),
+        "registry_mirrors": (
+            "gpuchat_registry_mirrors",
+        ),
+        "start_seconds": (
+            "vllm_start_seconds",
+        ),
+        "stop_seconds": (
+            "vllm_stop_seconds",
+        ),
+        "supervisor": (
+            "gpuchat_supervisor",
+        ),
+        "uid": (
+            "vllm_uid",
+        ),
+        "version": (
+            "vllm_version",
+        ),
+    },
     "gpuchat_vllm_plan": {
-        "context": (
-            "gpuchat_context",
+        "args": (
+            "vllm_args",
         ),
         "cpu_kv_cache_bytes": (
             "vllm_cpu_kv_cache_gib",
         ),
-        "extra_args": (
-            "vllm_args",
-            "vllm_reasoning_parser",
-            "vllm_tool_call_parser",
-        ),
         "max_model_len": (
             "vllm_max_model_len",
         ),
-        "repo": (
-            "gpuchat_model.repo",
+        "reasoning_parser": (
+            "vllm_reasoning_parser",
         ),
-        "users": (
-            "gpuchat_users",
+        "tool_call_parser": (
+            "vllm_tool_call_parser",
         ),
         "vllm_version": (
             "vllm_version",
-        ),
-        "wanted_gpus": (
-            "vllm_gpus",
         ),
     },
 }
