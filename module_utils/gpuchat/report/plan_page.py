@@ -229,7 +229,7 @@ def _bars(models: Sequence[Planned], gpus: Sequence[Mapping[str, Any]]) -> Itera
         size = gib(gpu["memory_bytes"])
         name = f"GPU {gpu['gpu']}"[:9].ljust(9)
         yield f"  {name}[{drawn(pieces, BAR)}] {size}"
-        labels = "   ".join(part.label.replace(" ", HARD) for part in pieces if part.need)
+        labels = "   ".join(f"{part.letter} {part.label}".replace(" ", HARD) for part in pieces if part.need)
         yield from (line.replace(HARD, " ") for line in _wrapped("", labels))
 
 

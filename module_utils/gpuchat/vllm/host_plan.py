@@ -115,6 +115,8 @@ FLAGS = {name: flag for flag, name in STANDS_FOR.items()}
 def _told(plan: VllmPlan) -> dict[str, object]:
     task = "chat" if plan.situation.is_for_chat else plan.situation.task
     told = {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
+    if plan.situation.is_pooling:  # it writes nothing, of which a speed could be told
+        told["estimate"] = None
     if not plan.situation.model.kv_layers:  # what is left of its share stays free
         told["budget"] = {**_mapping(told["budget"]), "kv_cache": 0}
     return told

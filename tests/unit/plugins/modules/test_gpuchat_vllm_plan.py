@@ -242,6 +242,7 @@ def test_a_model_is_served_for_what_its_checkpoint_is_for(name, version, task, a
     assert plan["args"]["max-model-len"] == length
     assert plan["tool_call"] == ("tool-call-parser" in plan["args"]) == (task == "chat")
     assert not {"runner", "convert", "task"} & {*plan["args"]} - {*args}
+    assert (plan["estimate"] is None) == (task in ("embed", "rerank"))
 
 
 def test_a_reranker_that_was_published_as_a_chat_model_is_overridden():
