@@ -77,18 +77,7 @@ def reasons(
     candidate, budget = evaluation.candidate, evaluation.budget
     yield from _layout_reasons(situation, evaluation)
     yield from _split_reason(evaluation, rival)
-    if situation.nodes:
-        left = f"{gib(budget.kv_cache)} are left" if budget.kv_cache >= 0 else f"{gib(-budget.kv_cache)} are missing"
-        yield (
-            f"on each GPU the weights take {gib(budget.weights)}, activations {gib(budget.activations)}, CUDA graphs "
-            f"{gib(budget.cuda_graphs)}, libraries {gib(budget.overhead)}; {left} for the KV cache"
-        )
-    else:
-        yield f"the KV cache gets the {gib(situation.cpu_kv_cache_bytes)} that it was given"
-    yield (
-        f"the KV cache holds {budget.kv_cache_tokens:,} tokens in each engine: {budget.max_concurrency:.2f} x "
-        f"{evaluation.settings.max_model_len:,}"
-    )
+    yield from _memory_reasons(situation, evaluation)
     if budget.fits and not wishes.max_model_len and not wishes.context and not situation.does:
         yield _context_reason(situation, evaluation)
     if evaluation.is_lean:
@@ -108,6 +97,26 @@ def reasons(
         yield "the model's family: " + ", ".join(f"{what} by the parser {name}" for what, name in parsers if name)
     if candidate.expert_parallel:
         yield "expert parallelism: an expert's width cannot be split so often, so whole experts are dealt out"
+
+
+def _memory_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
+    budget, has_cache = evaluation.budget, bool(situation.model.kv_layers)
+    if situation.nodes:
+        left = f"{gib(budget.kv_cache)} are left" if budget.kv_cache >= 0 else f"{gib(-budget.kv_cache)} are missing"
+        yield (
+            f"on each GPU the weights take {gib(budget.weights)}, activations {gib(budget.activations)}, CUDA graphs "
+            f"{gib(budget.cuda_graphs)}, libraries {gib(budget.overhead)}; {left}"
+            + (" for the KV cache" if has_cache else "")
+        )
+    elif has_cache:
+        yield f"the KV cache gets the {gib(situation.cpu_kv_cache_bytes)} that it was given"
+    if has_cache:
+        yield (
+            f"the KV cache holds {budget.kv_cache_tokens:,} tokens in each engine: {budget.max_concurrency:.2f} x "
+            f"{evaluation.settings.max_model_len:,}"
+        )
+    else:
+        yield "the model sees each text at once and caches nothing"
 
 
 def _context_reason(situation: Situation, evaluation: Evaluation) -> str:

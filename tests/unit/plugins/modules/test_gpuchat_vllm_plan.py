@@ -245,6 +245,13 @@ def test_a_model_is_served_for_what_its_checkpoint_is_for(name, version, task, a
     assert (plan["estimate"] is None) == (task in ("embed", "rerank"))
 
 
+@pytest.mark.parametrize("gpus", [(L40S, 1), None])
+def test_no_reason_speaks_of_a_cache_that_a_model_does_not_have(gpus):
+    told = " ".join(host("bge", gpus=gpus).plans["bge"].reasons)
+    assert "caches nothing" in told
+    assert "KV cache" not in told
+
+
 def test_a_reranker_that_was_published_as_a_chat_model_is_overridden():
     args = host("scores").plans["scores"].args
     assert json.loads(args["hf-overrides"])["architectures"] == ["Qwen3ForSequenceClassification"]
