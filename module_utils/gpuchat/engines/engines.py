@@ -209,7 +209,8 @@ def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     if not common or common not in tag or "/" in tag:
         raise Refusal(
             f"found the version {version} of the model {given['name']}, and the image {usual}, whose tag does not hold "
-            f"the version {common}; wanted to know the image of that version; set image of the model to it"
+            f"the version {common}; wanted to know the image of that version; give the model an image of its own in "
+            "gpuchat_models"
         )
     return f"{repository}:{tag.replace(common, version)}"
 
@@ -239,16 +240,19 @@ def lock_file(device: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", device)
 
 
-def shared_folders(params: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Return the folders in which those of the engines lie."""
+def common_files(shared: Mapping[str, Sequence[str]], params: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return the folders in which those of the engines lie, and a file for each device that some of them share."""
     uid = str(params["uid"])
+    owned = {"owner": uid, "group": uid}
+    devices = sorted({lock_file(device) for its in shared.values() for device in its})
     return [
         {"dest": posixpath.dirname(FOLDERS), "folder": True},
         {"dest": FOLDERS, "folder": True},
         {"dest": CACHES, "folder": True},
         # The door's user goes through it, to the folders with sockets that are for its group alone.
         {"dest": RUNS, "folder": True},
-        {"dest": STARTS, "folder": True, "owner": uid, "group": uid, "mode": "0750"},
+        {"dest": STARTS, "folder": True, "mode": "0750", **owned},
+        *({"dest": f"{STARTS}/{device}", "content": "", "mode": "0600", **owned} for device in devices),
     ]
 
 

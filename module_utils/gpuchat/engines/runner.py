@@ -84,16 +84,16 @@ def ensure(params: Params, check: bool) -> Result:
     if missing and not check:
         raise Refusal(f"found no plan for {', '.join(missing)}; wanted one for each engine; set plans to them")
     shared = engines.locks(wanted)
-    folders = _shared_folders(params, check) if wanted else UNTOUCHED
+    common = _ensure_common(shared, params, check) if wanted else UNTOUCHED
     results, prepared = _files(wanted, shared, images, params, check)
     gone = [_retire(name, wanted, params, check) for name in engines.retired(_names_on_host(), wanted)]
     if not wanted:
-        folders = _shared_folders(params, check)
+        common = _ensure_common(shared, params, check)
     if not check:
         _stop_for_others(prepared, shared)
         _start_all(prepared)
     services = [_predicted(one, check) for one in prepared]
-    whole = _together([*images.values(), folders, *results, *(result for result, _told in gone), *services])
+    whole = _together([*images.values(), common, *results, *(result for result, _told in gone), *services])
     return {
         **whole,
         "started": [one.engine.name for one in prepared if one.starts],
@@ -132,12 +132,12 @@ def _resolved(wanted: Sequence[Engine], params: Params) -> Result:
 # Files.
 
 
-def _shared_folders(params: Params, check: bool) -> Result:
-    """Ensure the folders in which those of the engines lie; they go with the last of them."""
+def _ensure_common(shared: Mapping[str, Sequence[str]], params: Params, check: bool) -> Result:
+    """Ensure what all engines have in common; it goes with the last of them."""
     given = {
         "name": engines.HOST_SET,
         "state": "present" if params["engines"] else "absent",
-        "files": [{**files_runner.USUAL, **entry} for entry in engines.shared_folders(params)],
+        "files": [{**files_runner.USUAL, **entry} for entry in engines.common_files(shared, params)],
         "validate": None,
         "validate_requires": [],
     }

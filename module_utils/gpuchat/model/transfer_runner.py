@@ -455,7 +455,7 @@ class Transfer:
             raise ServerRefusal(
                 f"{part.file.path} does not arrive: {_shown(part.url)} asks for {wait:.0f} s of patience, by {word}; "
                 f"wanted {transfer.LONGEST_WAIT:.0f} s at most; what is there stays, so run again after that, or set "
-                "endpoint to another"
+                "endpoints to another"
             )
         if part.attempts > transfer.ATTEMPTS:
             cure = connection_hint(word)

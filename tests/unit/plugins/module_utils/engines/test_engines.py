@@ -107,7 +107,7 @@ def test_the_image_of_an_engine(given, host, image):
 
 @pytest.mark.parametrize("image", ["me/vllm:edge", "r:5000/me/vllm"])
 def test_another_version_of_an_image_whose_tag_says_none_is_refused(image):
-    with pytest.raises(Refusal, match="found the version 0.30.1 of the model a.*set image"):
+    with pytest.raises(Refusal, match="found the version 0.30.1 of the model a.*an image of its own in gpuchat_models"):
         one_of(inventory("a", version="0.30.1"), image=image)
 
 
@@ -167,6 +167,11 @@ def test_one_that_shares_starts_in_turn():
     assert start in given["entrypoint"][2]
     assert f"{engines.STARTS}:/run/starts" in given["volumes"]
     assert given["files"][-1] == {"dest": "/etc/gpuchat/vllm/a/start.py", "content": engines.IN_TURN}
+
+
+def test_each_shared_device_has_a_file_to_lock():
+    names = [one["dest"] for one in engines.common_files({"a": ("0", "MIG-1/2"), "b": ("0",)}, params())]
+    assert names[-3:] == [engines.STARTS, f"{engines.STARTS}/0", f"{engines.STARTS}/MIG-1-2"]
 
 
 def test_no_secret_stands_in_what_everybody_may_read():

@@ -332,9 +332,12 @@ def test_the_only_engine_of_an_earlier_release_gives_way_to_the_new_ones(docker,
 
 
 def test_a_host_that_has_no_engine_any_more_keeps_nothing_of_them(two, params):
+    run(two, params("a", "b", devices={"a": ["0"], "b": ["0"]}))
+    assert os.listdir(engines.STARTS) == ["0"]
     assert [one["name"] for one in run(two, params())["retired"]] == ["a", "b"]
     assert not two.running
     assert not pathlib.Path(engines.FOLDERS).exists()
+    assert not pathlib.Path(engines.STARTS).exists()
     assert not run(two, params())["changed"]
 
 
