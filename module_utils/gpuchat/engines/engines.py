@@ -245,6 +245,9 @@ def common_files(shared: Mapping[str, Sequence[str]], params: Mapping[str, Any])
     uid = str(params["uid"])
     owned = {"owner": uid, "group": uid}
     devices = sorted({lock_file(device) for its in shared.values() for device in its})
+    locked: list[dict[str, object]] = [
+        {"dest": f"{STARTS}/{device}", "content": "", "mode": "0600", **owned} for device in devices
+    ]
     return [
         {"dest": posixpath.dirname(FOLDERS), "folder": True},
         {"dest": FOLDERS, "folder": True},
@@ -252,7 +255,7 @@ def common_files(shared: Mapping[str, Sequence[str]], params: Mapping[str, Any])
         # The door's user goes through it, to the folders with sockets that are for its group alone.
         {"dest": RUNS, "folder": True},
         {"dest": STARTS, "folder": True, "mode": "0750", **owned},
-        *({"dest": f"{STARTS}/{device}", "content": "", "mode": "0600", **owned} for device in devices),
+        *locked,
     ]
 
 

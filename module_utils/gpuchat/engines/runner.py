@@ -363,7 +363,7 @@ def _left_as_it_was(one: Prepared) -> str:
 
 
 def _stop(one: Prepared) -> None:
-    service_runner.ensure({**one.service, "state": "stopped", "health": None}, False)
+    service_runner.ensure({**one.service, "state": "absent", "health": None}, False)
 
 
 def _before(one: Prepared) -> dict[str, Any]:
