@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -189,7 +189,7 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
     if not isinstance(seen.get("config"), Mapping):
         raise Refusal(_why_unseen(name, str(params.get("unseen") or "")))
     files = [str(_mapping(one).get("path", one)) for one in _listed(seen.get("files"))]
-    repo = str(engine.get("repo") or os.path.basename(str(engine.get("path") or "").rstrip("/")) or name)
+    repo = str(engine.get("repo") or posixpath.basename(str(engine.get("path") or "").rstrip("/")) or name)
     tokenizer = data.get("tokenizer_config.json") or {}
     config = _mapping(seen["config"])
     found = tasks.found_in(config, files, repo)[0]

@@ -260,7 +260,7 @@ def test_a_reranker_that_was_published_as_a_chat_model_is_overridden():
 @pytest.mark.parametrize(
     ("name", "task", "words"),
     [
-        ("chat", "embed", "answers people; wanted one that makes vectors of texts.*set its task.*to chat or auto"),
+        ("chat", "rerank", "answers people; wanted one that ranks texts.*set its task.*to chat or auto"),
         ("bge", "chat", "makes vectors of texts; wanted one that answers people.*set its task.*to embed or auto"),
         ("rerank", "embed", "ranks texts; wanted one that makes vectors of texts.*to rerank or auto"),
         ("chat", "transcribe", "answers people; wanted one that writes down speech"),
@@ -270,6 +270,11 @@ def test_a_checkpoint_for_something_else_is_refused(name, task, words):
     found = host({"name": name, "task": task})
     with pytest.raises(Refusal, match=f"^{name} in gpuchat_models: the model {MODELS[name][0]} {words}"):
         raise Refusal(found.reason)
+
+
+def test_any_model_that_chats_makes_vectors_where_that_is_wished():
+    args = host({"name": "chat", "task": "embed"}).plans["chat"].args
+    assert (args["runner"], args["convert"]) == ("pooling", "embed")
 
 
 def test_a_classifier_is_for_nothing_that_is_served():
