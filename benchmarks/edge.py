@@ -142,7 +142,10 @@ def main() -> None:
         whole = sum(count == STREAM_CHUNKS for count in counts)
         print(f"{len(counts)} streams at once through the edge: {whole} whole")
     finally:
-        on(server, "systemctl stop stand-in; rm -f /root/engine.py /root/client.py; docker start gpuchat-vllm-gpuchat-demo")
+        on(
+            server,
+            "systemctl stop stand-in; rm -f /root/engine.py /root/client.py; docker start gpuchat-vllm-gpuchat-demo",
+        )
         play(inventory, "--tags", "edge")
 
 
