@@ -147,7 +147,10 @@ def plan_removal(found: Found, wishes: Wishes) -> Removal:
     roles.sort(key=lambda role: role == DOCKER)
     steps += [Step("packages", tuple(roles))] if roles else []
     steps += [Step("unhold", (role,)) for role in sorted(found.held) if found.held[role] and role not in roles]
-    steps += [Step("unmask", found.masked[role]) for role in sorted(found.masked) if found.masked[role]]
+    # A unit that was masked before its package came would start with the host where the package stays.
+    steps += [
+        Step("unmask", found.masked[role]) for role in sorted(found.masked) if found.masked[role] and role not in kept
+    ]
     steps += [
         Step("set", (name,))
         for name in found.sets

@@ -146,6 +146,15 @@ def test_a_hold_is_released_where_the_package_stays():
     assert ("unhold", "nvidia-container-toolkit") not in steps(WHOLE)
 
 
+@pytest.mark.parametrize(
+    ("change", "wishes", "is_unmasked"),
+    [({}, {}, True), ({}, {"packages": False}, False), ({"packages": {}}, {"packages": False}, True)],
+    ids=["its package goes", "a package of ours stays", "the package was there before"],
+)
+def test_a_unit_of_a_package_of_ours_stays_masked_as_long_as_the_package_stays(change, wishes, is_unmasked):
+    assert (("unmask", "nginx.service") in steps(replace(WHOLE, **change), **wishes)) is is_unmasked
+
+
 def test_data_goes_only_where_that_is_asked_for():
     assert "data" not in kinds(WHOLE)
     assert "data" in kinds(WHOLE, data=True)
