@@ -271,8 +271,8 @@ def faults(name: str, value: object) -> Iterator[str]:
         if name == "gpuchat_registry_map":
             yield from _registry_map(value)
     elif isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
-        for number, one in enumerate(value):
-            yield from faults(f"{name}[{number}]", one) if isinstance(one, Mapping) else ()
+        for place, one in enumerate(value):
+            yield from faults(f"{name}[{place}]", one) if isinstance(one, Mapping) else ()
     elif name in RANGES:
         low, high = RANGES[name]
         for number in value if isinstance(value, (list, tuple)) else [value]:
