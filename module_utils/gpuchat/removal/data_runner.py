@@ -147,7 +147,8 @@ def kept(data: Data, removed: bool, check: bool) -> list[dict[str, object]]:
     for kind, name in _items(data):
         measured = docker_runner.image_bytes(name) or 0 if kind == "image" else size(name)
         lines.append({"name": name, "reason": WHY, "bytes": measured})
-    return lines
+    pending = read({}, docker_is_ours=False).purge
+    return lines + [{"name": f"the configuration of {name}", "reason": WHY, "bytes": 0} for name in pending]
 
 
 def remove(data: Data, removal: Removal, check: bool) -> tuple[list[str], list[Stays]]:

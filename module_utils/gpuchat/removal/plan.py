@@ -56,6 +56,7 @@ class Found:
         packages: packages that runs installed and that are still there, by role.
         masked: units that runs have masked, by role.
         held: packages that runs hold, by role.
+        used: roles whose packages somebody else uses by now, each with the reason.
         others: containers of somebody else's.
         others_with_gpus: those of them that use GPUs.
         others_data: what Docker keeps that is neither ours nor can be had again: volumes, images that were built here.
@@ -76,6 +77,7 @@ class Found:
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     masked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    used: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     others_with_gpus: tuple[str, ...] = ()
     others_data: tuple[str, ...] = ()
@@ -178,6 +180,8 @@ def _kept_roles(found: Found, wishes: Wishes) -> dict[str, str]:
             kept[role] = "packages were to be kept (remove_packages is false)"
         elif role in DRIVER:
             kept[role] = "a kernel and its driver are for hands that can start the host without them"
+        elif role in found.used:
+            kept[role] = found.used[role]
         elif role == DOCKER and found.others:
             kept[role] = f"Docker runs somebody else's containers: {', '.join(sorted(found.others))}"
         elif role == TOOLKIT and found.others_with_gpus:

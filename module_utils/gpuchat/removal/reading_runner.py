@@ -25,6 +25,9 @@ LEFT_BY_CERTBOT = tuple(f"{CONFIGURATION}/edge/{name}" for name in ("acme.pem", 
 """What the hook of a renewal puts beside the edge's files."""
 
 STAMPS = "/var/lib/systemd/timers"
+NFTABLES = "nftables.service"
+LETSENCRYPT = "/etc/letsencrypt/live"
+"""Where certbot keeps certificates, but for ours."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def read(toolbox: str) -> Reading:
         packages=packages,
         masked={role: tuple(unit for unit in one.masked if _is_masked(unit)) for role, one in records.items()},
         held={role: one.held for role, one in records.items()},
+        used=_used(records),
         others=tuple(one.name for one in others),
         others_with_gpus=tuple(one.name for one in others if one.gpus),
         others_data=data.others,
@@ -96,6 +100,23 @@ def _packages(records: dict[str, Ours]) -> dict[str, tuple[str, ...]]:
         role: tuple(name for name in one.installed if name in there and (name in one.asked or name not in chosen))
         for role, one in wanted.items()
     }
+
+
+def _used(records: dict[str, Ours]) -> dict[str, str]:
+    """Return the roles whose packages somebody else uses by now: for services, or with files of their own."""
+    used = {
+        role: f"{unit} is not masked any more, so somebody uses it"
+        for role, one in records.items()
+        for unit in one.masked
+        if not _is_masked(unit)
+    }
+    rules = host.run(["systemctl", "is-enabled", NFTABLES])
+    if rules.stdout.strip().startswith("enabled"):
+        used["firewall"] = f"{NFTABLES} is enabled, which the stack does not do, so it holds somebody else's rules"
+    certificates = [name for name in _names(LETSENCRYPT) if os.path.isdir(os.path.join(LETSENCRYPT, name))]
+    if certificates:
+        used["edge-acme"] = f"certbot keeps somebody else's certificates: {', '.join(certificates)}"
+    return used
 
 
 def _is_masked(unit: str) -> bool:

@@ -139,7 +139,7 @@ def _leftover(run: Run, step: Step) -> dict[str, object]:
 
 def _set(run: Run, step: Step) -> dict[str, object]:
     run.gone |= set(files.owned_paths(host.read_json(files_runner.manifest_path(step.names[0]))))
-    given = {
+    given: dict[str, object] = {
         "name": step.names[0],
         "state": "absent",
         "files": [],

@@ -70,6 +70,7 @@ def place(tmp_path, state_directory, monkeypatch, commands):
     monkeypatch.setattr(reading_runner, "CONFIGURATION", str(etc))
     monkeypatch.setattr(reading_runner, "MEMBERSHIP", str(etc / "stack"))
     monkeypatch.setattr(reading_runner, "STAMPS", str(root / "stamps"))
+    monkeypatch.setattr(reading_runner, "LETSENCRYPT", str(root / "letsencrypt"))
     monkeypatch.setattr(reading_runner, "LEFT_BY_CERTBOT", (str(etc / "edge" / "acme.pem"),))
     monkeypatch.setattr(runner, "MEMBERSHIP", str(etc / "stack"))
     monkeypatch.setattr(runner, "LEFT_EMPTY", (str(root / "opt"),))
@@ -251,6 +252,26 @@ def test_a_package_that_came_along_and_was_asked_for_since_stays(stack):
     assert set(stack.system.there) == {"libx", "theirs"}
 
 
+def test_nginx_stays_where_somebody_has_unmasked_its_unit(stack):
+    (stack.units / "nginx.service").unlink()
+    done = runner.ensure(params(), check=False)
+    assert "nginx" in stack.system.there
+    assert any("nginx.service is not masked any more" in one["reason"] for one in done["kept"])
+
+
+@pytest.mark.parametrize(
+    ("role", "reason"), [("firewall", "somebody else's rules"), ("edge-acme", "somebody else's certificates: shop")]
+)
+def test_a_program_that_holds_somebody_elses_rules_or_certificates_stays(stack, commands, role, reason):
+    packages_runner.write_record(role, Ours(installed=("program",), asked=("program",)))
+    stack.system.there["program"] = ()
+    commands.answer("systemctl is-enabled nftables.service", "enabled\n")
+    (stack.root / "letsencrypt" / "shop").mkdir(parents=True)
+    done = runner.ensure(params(data=True), check=False)
+    assert "program" in stack.system.there
+    assert any(reason in one["reason"] for one in done["kept"])
+
+
 def test_packages_stay_where_that_is_asked_for(stack):
     done = runner.ensure(params(packages=False), check=False)
     assert set(stack.system.there) == {"nginx", "libx", "theirs"}
@@ -273,6 +294,46 @@ def test_somebody_elses_container_keeps_docker_and_ours_goes(stack, commands):
     done = runner.ensure(params(), check=False)
     assert "docker.io" in stack.system.there
     assert any("somebody else's containers: shop" in one["reason"] for one in done["kept"])
+
+
+def test_docker_goes_without_its_images_and_these_go_with_the_data(stack, commands, monkeypatch):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    images = stack.root / "docker"
+    images.mkdir()
+    (images / "layer").write_text("12345")
+    commands.answer("docker info --format {{.DockerRootDir}}", f"{images}\n")
+    known = {"dockerd": lambda: "docker.io" in stack.system.there}
+    monkeypatch.setattr(host, "program", lambda name: name if known.get(name, lambda: True)() else None)
+    done = runner.ensure(params(), check=False)
+    assert commands.that("docker.io") == ["remove docker.io"]
+    bytes_of = {one["name"]: one["bytes"] for one in done["kept"]}
+    assert (bytes_of[str(images)], bytes_of["the configuration of docker.io"]) == (5, 0)
+    assert runner.ensure(params(), check=False)["changed"] is False
+    done = runner.ensure(params(data=True), check=False)
+    assert commands.that("docker.io") == ["remove docker.io", "purge docker.io"]
+    assert not images.exists()
+    assert not stack.state.exists()
+    assert runner.ensure(params(data=True), check=False)["changed"] is False
+
+
+def test_docker_is_purged_at_once_where_the_data_goes_too_but_not_over_somebody_elses_volume(
+    stack, commands, monkeypatch
+):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    images = stack.root / "docker"
+    images.mkdir()
+    (images / "layer").write_text("12345")
+    commands.answer("docker info --format {{.DockerRootDir}}", f"{images}\n")
+    commands.answer("docker volume ls", f"shop\n{'0' * 64}\n")
+    there = lambda name: name != "dockerd" or "docker.io" in stack.system.there  # noqa: E731
+    monkeypatch.setattr(host, "program", lambda name: name if there(name) else None)
+    done = runner.ensure(params(data=True), check=False)
+    assert commands.that("docker.io") == ["remove docker.io"]
+    assert (images / "layer").exists()
+    reasons = {one["name"]: one["reason"] for one in done["kept"]}
+    assert reasons[str(images)] == "somebody else's are in it: volume shop"
 
 
 def test_a_docker_that_does_not_answer_stays_for_nobody_knows_what_it_runs(stack, commands):
