@@ -19,3 +19,16 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system impor
 )
 def test_workers_run_as_the_releases_user(os_release, user):
     assert (nginx.of(os_release).user, nginx.of(os_release).group) == (user, user)
+
+
+@pytest.mark.parametrize(
+    ("os_release", "folder"),
+    [
+        pytest.param('ID=debian\nVERSION_ID="12"\n', "/usr/lib/nginx/modules", id="Debian"),
+        pytest.param(
+            'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n', "/usr/lib64/nginx/modules", id="Rocky"
+        ),
+    ],
+)
+def test_the_module_for_perl_lies_where_the_release_has_modules(os_release, folder):
+    assert nginx.of(os_release).as_dict()["perl_module"] == f"{folder}/ngx_http_perl_module.so"

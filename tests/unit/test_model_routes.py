@@ -1,0 +1,170 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What doors and the edge tell nginx of models: which name goes where, by which key and which certificate."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import jinja2
+import pytest
+from ansible.plugins.filter import core
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
+
+TEMPLATES = pathlib.Path(__file__).resolve().parents[2] / "roles" / "nginx" / "templates"
+
+
+def route(number=1, **given):
+    upstream = {"servers": ["unix:/e.sock max_fails=0"], "scheme": "http", "certified_name": ""}
+    usual = {"number": number, "kind": "engine", "names": ["q"], "path": "/v1", "host": "", "authority": ""}
+    usual.update(rename={}, timeout=0, endpoint="")
+    return {**usual, **given, "upstream": {**upstream, **given.get("upstream", {})}}
+
+
+ENDPOINT = {
+    "kind": "endpoint",
+    "names": ["big"],
+    "path": "/api",
+    "host": "llm.example.com",
+    "endpoint": "lm-studio",
+    "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https"},
+}
+DOOR = {
+    "kind": "door",
+    "upstream": {"servers": ["10.0.0.5:8000"], "scheme": "https", "certified_name": "engine.internal"},
+}
+
+
+def rendered(template, *sites, headers=""):
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    environment.filters["regex_escape"] = core.regex_escape
+    text = TEMPLATES.joinpath(template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(
+        routed=[
+            {"routes": [route(number, **one) for number, one in enumerate(site, 1)], "gives_key": True}
+            for site in sites
+        ],
+        prefix="door_",
+        headers=headers,
+        paths=paths.describe(),
+        engine_requests=7,
+        authorities="/ca.crt",
+    )
+
+
+def location(*sites, name="door_1_route_1"):
+    """Return what stands in a location."""
+    found = re.search(rf"^location @{name} {{\n(.*?)^}}", rendered("models.j2", *sites), re.DOTALL | re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def matched(text, asked):
+    """Return where nginx would send who asks at a site for a model, by the map's patterns."""
+    rows = re.findall(r'^  "~(.*)" (@\S+);$', text, re.MULTILINE)
+    return [where for pattern, where in rows if re.search(pattern.replace("\\\\", "\\").replace("\\z", "\\Z"), asked)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ("door_1 q", ["@door_1_route_1"]),
+        ("door_1 alias", ["@door_1_route_1"]),
+        ("door_1 org/Q.1+x", ["@door_1_route_2"]),
+        ("door_1 org/Q.1xx", []),
+        ("door_1 org/Qx1+x", []),
+        ("door_1 Q", []),
+        ("door_1 q\n", []),
+        ("door_1 ", []),
+        ("door_2 q", ["@door_2_route_1"]),
+        ("door_2 alias", []),
+        ("xdoor_2 q", []),
+    ],
+)
+def test_a_name_leads_to_one_route_by_its_very_letters(asked, where):
+    text = rendered("routes.j2", [{"names": ["q", "alias"]}, {"names": ["org/Q.1+x"]}], [{"names": ["q"]}])
+    assert matched(text, asked) == where
+
+
+def test_each_route_has_an_upstream_and_a_location_of_its_own():
+    sites = ([{}, DOOR], [ENDPOINT])
+    upstreams = re.findall(r"^upstream (\S+) {", rendered("routes.j2", *sites), re.MULTILINE)
+    locations = re.findall(r"^location @(\S+_route_\S+) {", rendered("models.j2", *sites), re.MULTILINE)
+    assert upstreams == locations == ["door_1_route_1", "door_1_route_2", "door_2_route_1"]
+
+
+def test_no_route_asks_for_a_proof_again_or_holds_an_answer_back():
+    for one in ({}, DOOR, ENDPOINT):
+        text = location([one])
+        assert {"  auth_request off;", "  auth_basic off;", "  proxy_buffering off;"} <= set(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("one", "wanted", "unwanted"),
+    [
+        pytest.param(
+            {},
+            ["Authorization $engine_authorization", "limit_conn engines 7", 'set $gpuchat_engine "q"'],
+            "ssl",
+            id="engine",
+        ),
+        pytest.param(
+            DOOR,
+            [
+                'Authorization ""',
+                "proxy_ssl_name engine.internal",
+                "trusted_certificate hosts.crt",
+                "http_503 non_idempotent",
+            ],
+            "limit_conn",
+            id="door of another host",
+        ),
+        pytest.param(
+            ENDPOINT,
+            [
+                "Authorization $endpoint_key_lm_studio",
+                "Host llm.example.com",
+                "proxy_ssl_name llm.example.com",
+                "trusted_certificate /ca.crt",
+                "https://door_1_route_1/api$gpuchat_path$is_args$args",
+                "proxy_ignore_headers X-Accel-Redirect",
+            ],
+            "engine_authorization",
+            id="endpoint",
+        ),
+        pytest.param(
+            {**ENDPOINT, "authority": "endpoint-lm-studio.crt"},
+            ["trusted_certificate endpoint-lm-studio.crt"],
+            "/ca.crt",
+            id="own",
+        ),
+        pytest.param(
+            {**ENDPOINT, "timeout": 3},
+            ["proxy_connect_timeout 3s", "proxy_read_timeout 3s"],
+            "set_body",
+            id="short timeout",
+        ),
+        pytest.param(
+            {**ENDPOINT, "timeout": 90}, ["connect_timeout 5s", "read_timeout 90s"], "set_body", id="long timeout"
+        ),
+        pytest.param({**ENDPOINT, "rename": {"big": "x/Big"}}, ["set_body $gpuchat_body"], "timeout 0s", id="renamed"),
+        pytest.param({**ENDPOINT, "host": "fd00::1"}, ["Host [fd00::1]"], "Host fd00", id="an address"),
+        pytest.param({**ENDPOINT, "path": ""}, ["https://door_1_route_1$gpuchat_path"], "route_1/", id="no prefix"),
+    ],
+)
+def test_a_route_has_what_its_kind_needs(one, wanted, unwanted):
+    text = location([one])
+    assert [words for words in wanted if words not in text] == []
+    assert unwanted not in text
+
+
+def test_a_renamed_model_has_its_other_name_and_others_have_none():
+    text = rendered("routes.j2", [{**ENDPOINT, "rename": {"big": "vendor/Big-1"}}, {}])
+    assert re.findall(r'" "(\S+)";', text) == ["vendor/Big-1"]
+
+
+def test_faults_are_said_with_the_edges_headers():
+    text = rendered("models.j2", [], headers="headers.conf")
+    assert text.count("include headers.conf;") == text.count("location @model_") == len(paths.MODEL_ERRORS)
+    assert "include" not in rendered("models.j2", [])
