@@ -21,7 +21,7 @@ from ..system import files
 from . import docker_runner
 from .plan import Removal, Stays
 
-CACHE = "/var/cache/gpuchat"
+CACHE, MODELS = "/var/cache/gpuchat", "/srv/models"
 CONTAINERD = "/var/lib/containerd"
 MODEL_INSIDE = "/model"
 OWN_FOLDERS = ("files", "services", "packages")
@@ -64,6 +64,8 @@ def read(sets: Mapping[str, Mapping[str, object]], docker_is_ours: bool) -> Data
         if state is not None
     ]
     models = {one.folders[MODEL_INSIDE] for one in written if MODEL_INSIDE in one.folders}
+    # A model that the inventory names no more lies beside the others.
+    models |= {path for folder in {MODELS, *map(os.path.dirname, models)} for path in _fetched_below(folder)}
     folders = {docker_runner.root_folder(), CONTAINERD} - {""} if docker_is_ours else set()
     return Data(
         models=_with(kept, "models", models),
@@ -100,6 +102,14 @@ def _items(data: Data) -> list[tuple[str, str]]:
     if docker_runner.is_there():
         return found + [("image", one) for one in data.images if docker_runner.image_bytes(one) is not None]
     return found + [("docker", path) for path in data.folders if os.path.isdir(path) and os.listdir(path)]
+
+
+def _fetched_below(folder: str) -> list[str]:
+    try:
+        paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+    except OSError:
+        return []
+    return [path for path in paths if os.path.isdir(path) and Store(path).manifest() is not None]
 
 
 def _is_ours(path: str) -> bool:

@@ -76,6 +76,7 @@ def place(tmp_path, state_directory, monkeypatch, commands):
     monkeypatch.setattr(runner, "LEFT_EMPTY", (str(root / "opt"),))
     monkeypatch.setattr(docker_runner, "LEFT_EMPTY", ())
     monkeypatch.setattr(data_runner, "CACHE", str(cache))
+    monkeypatch.setattr(data_runner, "MODELS", str(root / "models"))
     monkeypatch.setattr(data_runner, "CONTAINERD", str(root / "containerd"))
     monkeypatch.setattr(packages_runner, "SYSTEMD_UNITS", str(units))
     monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}")
@@ -204,10 +205,25 @@ def test_a_model_that_its_owner_has_put_there_stays_and_is_told(stack):
     assert (stack.model / "weights").exists()
 
 
-def test_a_model_that_runs_have_fetched_goes_with_the_data_and_a_strangers_file_stays(stack):
+def fetched(model):
+    """Write what a download leaves beside a model's weights."""
     of = {"source": "path", "repo": "x", "revision": "", "include": [], "exclude": []}
     kept = {"format": FORMAT, "commit": "c", **of, "files": [{"path": "weights", "size": 8}]}
-    (stack.model / MANIFEST).write_text(json.dumps(kept))
+    (model / MANIFEST).write_text(json.dumps(kept))
+
+
+def test_a_model_that_no_engine_reads_any_more_is_found_beside_the_others(stack):
+    old = stack.root / "models" / "old"
+    old.mkdir()
+    (old / "weights").write_bytes(b"12345678")
+    fetched(old)
+    assert str(old) in {one["name"] for one in runner.ensure(params(), check=False)["kept"]}
+    runner.ensure(params(data=True), check=False)
+    assert not old.exists()
+
+
+def test_a_model_that_runs_have_fetched_goes_with_the_data_and_a_strangers_file_stays(stack):
+    fetched(stack.model)
     (stack.model / "stranger").write_text("x")
     runner.ensure(params(data=True), check=False)
     assert [one.name for one in stack.model.iterdir()] == ["stranger"]
