@@ -125,7 +125,7 @@ def _state_folders() -> list[str]:
     except FileNotFoundError:
         return []
     paths = [os.path.join(host.STATE_DIRECTORY, name) for name in names if name not in OWN_FOLDERS]
-    return [path for path in paths if os.path.isdir(path) and size(path) > 0]
+    return [path for path in paths if any(names for _folder, _folders, names in os.walk(path))]
 
 
 def is_left(data: Data) -> bool:
@@ -220,3 +220,10 @@ def remove_tree(path: str) -> None:
                 os.unlink(entry.path)
     with contextlib.suppress(OSError):
         os.rmdir(path)
+
+
+def remove_empty_below(top: str) -> None:
+    """Remove the empty folders below a folder of ours, and itself where it is empty then."""
+    for folder, _folders, _names in os.walk(top, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)

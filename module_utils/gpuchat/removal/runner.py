@@ -243,6 +243,9 @@ def _strays(run: Run, _step: Step) -> dict[str, object]:
     removed += [path for path in shared if _becomes_empty(run, path)]
     if not run.check:
         files_runner.forget_former(done)
+        # A set may have gone before those whose folders lie in its own.
+        for top in (os.path.dirname(MEMBERSHIP), host.STATE_DIRECTORY, data_runner.CACHE):
+            data_runner.remove_empty_below(top)
     return _gone(*removed) if removed else _nothing()
 
 

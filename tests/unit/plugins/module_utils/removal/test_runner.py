@@ -238,6 +238,14 @@ def test_a_socket_that_a_killed_engine_left_does_not_keep_its_folder(stack, monk
     assert not (stack.state / "vllm").exists()
 
 
+def test_of_a_host_of_an_earlier_release_no_empty_folder_is_left(stack):
+    write_set("all", entry(stack.etc / "vllm", folder=True))
+    write_set("small", entry(stack.etc / "vllm" / "small", folder=True), entry(stack.etc / "vllm" / "small" / "a", "x"))
+    os.unlink(files_runner.former_path())
+    runner.ensure(params(), check=False)
+    assert not stack.etc.exists()
+
+
 def test_a_removal_that_was_interrupted_is_finished_by_the_next(stack, monkeypatch):
     with monkeypatch.context() as patched:
 
