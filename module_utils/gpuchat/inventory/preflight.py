@@ -87,8 +87,12 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "plan_folder": {"type": "path"},
     "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
     "keys_client": {"type": "str"},
+    "remove_confirm": {"type": "str"},
+    "remove_host": {"type": "str"},
+    "remove_packages": {"type": "bool", "default": True},
+    "remove_data": {"type": "bool", "default": False},
 }
-"""Variables of playbooks/plan.yml and playbooks/keys.yml."""
+"""Variables of playbooks/plan.yml, playbooks/keys.yml and playbooks/remove.yml."""
 
 NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
@@ -165,7 +169,7 @@ class Specification:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        return (*(f"{role}_" for role, options in self.roles.items() if options and role != "stack"), "plan_", "keys_")
+        return (*(f"{role}_" for role, options in self.roles.items() if options and role != "stack"), "plan_", "keys_", "remove_")
 
     def default(self, name: str) -> object:
         return self.options.get(name, {}).get("default")

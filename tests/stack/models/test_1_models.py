@@ -56,7 +56,7 @@ def test_each_engine_is_its_own_and_says_so(stack: Stack) -> None:
     [
         pytest.param(hello("gpt-4o"), 404, id="a name that nobody has"),
         pytest.param(hello("GPUCHAT-DEMO"), 404, id="another spelling"),
-        pytest.param(hello(""), 404, id="an empty name"),
+        pytest.param(hello(""), 400, id="an empty name"),
         pytest.param('{"messages": []}', 400, id="no name"),
         pytest.param('{"model": 7, "messages": []}', 400, id="a number"),
         pytest.param('{"model": "gpuchat-demo", "model": "gpuchat-second", "messages": []}', 400, id="two names"),
