@@ -155,10 +155,11 @@ def test_a_run_with_a_limit_reads_the_plans_that_the_last_one_kept_or_is_refused
     folder = first.parent / ".gpuchat"
     assert rc != 0
     assert f"folder={folder} url=https://chat.example.com" in output
-    assert "found no plan of gpu1, which this run leaves out or does not reach" in output
+    assert "found no plan of q on gpu1, which this run leaves out or does not reach" in output
     assert f"nor kept in {folder}" in output
     (folder / "plans").mkdir(parents=True)
-    (folder / "plans" / "gpu1.json").write_text(json.dumps({"model": "q", "args": {"max-model-len": 4096}}))
+    kept = {"engines": {"q": {"task": "chat", "args": {"max-model-len": 4096}}}}
+    (folder / "plans" / "gpu1.json").write_text(json.dumps(kept))
     rc, output = play(look, "-i", first, "-i", second, "--limit", "front")
     assert rc == 0, output
     assert "context=4096" in output

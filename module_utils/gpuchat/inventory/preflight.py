@@ -169,7 +169,12 @@ class Specification:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        return (*(f"{role}_" for role, options in self.roles.items() if options and role != "stack"), "plan_", "keys_", "remove_")
+        return (
+            *(f"{role}_" for role, options in self.roles.items() if options and role != "stack"),
+            "plan_",
+            "keys_",
+            "remove_",
+        )
 
     def default(self, name: str) -> object:
         return self.options.get(name, {}).get("default")
@@ -350,20 +355,21 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
 
 
 def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
-    interfaces = [host for host in inventory.hosts(*STACK_GROUPS) if _interface(inventory, host) != NO_INTERFACE]
+    hosts = inventory.hosts(*STACK_GROUPS)
+    is_without_interface = bool(hosts) and all(_interface(inventory, host) == NO_INTERFACE for host in hosts)
     has_endpoints = any(inventory.variables.get(host, {}).get(endpoints.VARIABLE) for host in inventory.ours)
     may_be_empty = {
         "gpu": f", or name somebody else's servers in {endpoints.VARIABLE}",
         "chat": f", or set {INTERFACE} to {NO_INTERFACE} where programs alone use the models",
     }
     for group in STACK_GROUPS:
-        is_left_out = {"gpu": has_endpoints, "chat": not interfaces, "edge": False}[group]
+        is_left_out = {"gpu": has_endpoints, "chat": is_without_interface, "edge": False}[group]
         if GROUPS_OF[group] & parts and not inventory.groups.get(group) and not is_left_out:
             findings.fault(
                 f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
                 f"{may_be_empty.get(group, '')}"
             )
-    if inventory.groups.get("chat") and inventory.hosts(*STACK_GROUPS) and not interfaces:
+    if inventory.groups.get("chat") and is_without_interface:
         findings.fault(
             f"{INTERFACE} is {NO_INTERFACE} and the group chat has hosts; wanted none of them, for nothing would run "
             f"there; set {INTERFACE}, or take the hosts out of the group"
@@ -379,6 +385,8 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
     variables = _common(inventory, specification)
     given, others = variables.get(models.VARIABLE), variables.get(endpoints.VARIABLE)
     findings.add(models.faults(given, inventory.groups), (), "")
+    if not inventory.hosts(*STACK_GROUPS):
+        return  # said of the groups
     is_written = {name for host in inventory.ours for name in inventory.variables.get(host, {})}
     if parts & NEED_MODELS and not given and not others and not {models.VARIABLE, *FORMER} & is_written:
         findings.fault(
