@@ -38,9 +38,10 @@ def started(stack: Stack, host: str, model: str) -> str:
 def foreign(stack: Stack) -> Iterator[str]:
     """A vLLM on gpu1 that nobody of the stack has started, with a key and an API of its own."""
     serve = (
-        f"docker run --detach --name {FOREIGN} --network host --entrypoint vllm"
+        f"docker run --detach --name {FOREIGN} --network host --shm-size 1g --entrypoint vllm"
         " --volume /srv/models/gpuchat-demo:/model:ro --env HOME=/tmp --env OMP_NUM_THREADS=1"
         " --env VLLM_CPU_OMP_THREADS_BIND=nobind --env VLLM_CPU_KVCACHE_SPACE=1 --env VLLM_HOST_IP=127.0.0.1"
+        " --env GLOO_SOCKET_IFNAME=lo"
         f" $(docker inspect gpuchat-vllm-gpuchat-demo --format '{{{{.Config.Image}}}}')"
         f" serve /model --served-model-name theirs --host 172.31.80.11 --port {PORT} --api-key {KEY}"
         " --enforce-eager --max-model-len 2048 --max-num-seqs 2"
