@@ -49,8 +49,10 @@ def foreign(stack: Stack) -> Iterator[str]:
     stack.on("gpu1", serve)
     # Its owner lets the stack's host in; the stack's own packet filter leaves other ports to others.
     url = f"http://172.31.80.11:{PORT}"
-    look = f"curl -s -o /dev/null --max-time 5 {url}/health"
-    wait(lambda: stack.on("front", f"{look} && echo up || true").strip() == "up", 240, "somebody else's server")
+    look = (
+        f"python3 -c 'import urllib.request as ask; ask.urlopen(\"{url}/health\", timeout=5)' 2>&1 && echo up || true"
+    )
+    wait(lambda: stack.on("front", look).strip() == "up", 240, "somebody else's server")
     yield url
     stack.on("gpu1", f"docker rm --force {FOREIGN}")
 

@@ -30,7 +30,10 @@ def ran(name, args, check_mode=False):
     return control_runner.run(action, args), action._display.said
 
 
-SERVED = {"model": "q", "hosts": ["one"], "plans": {"one": {"max-model-len": 2048}}}
+SERVED = {
+    "models": [{"name": "q", "task": "auto", "hosts": ["one"]}],
+    "plans": {"one": {"q": {"task": "chat", "args": {"max-model-len": 2048}}}},
+}
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def folder(tmp_path):
 
 def test_its_result_is_the_modules_own(folder):
     result, said = ran("gpuchat_served", {**SERVED, "folder": folder}, check_mode=True)
-    assert (result["served"]["name"], result["served"]["context"]) == ("q", 2048)
+    assert [(one["name"], one["context"]) for one in result["served"]] == [("q", 2048)]
     assert said == []
 
 
@@ -54,7 +57,7 @@ def test_check_mode_reaches_it(folder, tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ({"folder": "/x"}, "missing required arguments: hosts, model"),
+        ({"folder": "/x"}, "missing required arguments: models"),
         ({**SERVED, "folder": "/x", "colour": 1}, "Unsupported parameters for (gpuchat_served) module: colour."),
         ({**SERVED, "folder": "/x", "plans": "none"}, "argument 'plans' is of type"),
     ],
@@ -66,7 +69,9 @@ def test_its_options_are_checked(args, said):
 
 
 def test_a_refusal_fails_the_task_in_the_modules_words():
-    result, _said = ran("gpuchat_vllm_plan", {"model_config": {}, "vllm_version": "0.32.0"})
+    engines = [{"name": "q", "path": "/srv/models/q"}]
+    given = {"engines": engines, "metadata": {"q": {"config": {}}}, "gpus": [], "vllm_version": "0.32.0"}
+    result, _said = ran("gpuchat_vllm_plan", given)
     assert result["failed"]
     assert "; wanted " in result["msg"]
 
@@ -86,5 +91,5 @@ def test_what_it_is_given_is_plain_data():
 def test_a_secret_option_stands_in_no_result(monkeypatch):
     runner = control_runner._read("gpuchat_verify").site_runner
     monkeypatch.setattr(runner, "ensure", lambda params, check: {"rows": [params["api_key"]]})
-    result, _said = ran("gpuchat_verify", {"site": {"domain": "c", "model": "m"}, "api_key": "s3cret-k3y"})
+    result, _said = ran("gpuchat_verify", {"site": {"domain": "c", "models": []}, "api_key": "s3cret-k3y"})
     assert "s3cret-k3y" not in to_text(result)
