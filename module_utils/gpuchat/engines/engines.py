@@ -216,16 +216,18 @@ def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:
 
 
 def locks(engines: Sequence[Engine]) -> dict[str, tuple[str, ...]]:
-    """Return the devices that each engine shares with another, by its name; ``all`` is shared with everybody."""
+    """Return the devices that each engine has locked while it starts, by its name; ``all`` are everybody's.
+
+    One that is alone on its device has it locked too, so that nothing of it changes when another one comes or goes.
+    """
     everything = sorted({place for engine in engines for place in engine.places} - {CPU})
     takes = {one.name: everything if ALL in one.places else list(one.places) for one in engines}
-    shared = {place for place in (*everything, CPU) if sum(place in its for its in takes.values()) > 1}
-    return {name: tuple(place for place in its if place in shared) for name, its in takes.items()}
+    return {name: tuple(its) for name, its in takes.items()}
 
 
-def shares_with(engine: Engine, others: Iterable[Engine], shared: Mapping[str, Sequence[str]]) -> bool:
+def shares_with(engine: Engine, others: Iterable[Engine], locked: Mapping[str, Sequence[str]]) -> bool:
     """Whether an engine holds memory of a device on which one of the others is to start."""
-    return any(one.name != engine.name and set(shared[one.name]) & set(shared[engine.name]) for one in others)
+    return any(one.name != engine.name and set(locked[one.name]) & set(locked[engine.name]) for one in others)
 
 
 def config(engine: Engine) -> str:
@@ -240,12 +242,12 @@ def lock_file(device: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", device)
 
 
-def common_files(shared: Mapping[str, Sequence[str]], params: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Return the folders in which those of the engines lie, and a file for each device that some of them share."""
+def common_files(locked: Mapping[str, Sequence[str]], params: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return the folders in which those of the engines lie, and a file for each device of theirs, to be locked."""
     uid = str(params["uid"])
     owned = {"owner": uid, "group": uid}
-    devices = sorted({lock_file(device) for its in shared.values() for device in its})
-    locked: list[dict[str, object]] = [
+    devices = sorted({lock_file(device) for its in locked.values() for device in its})
+    files: list[dict[str, object]] = [
         {"dest": f"{STARTS}/{device}", "content": "", "mode": "0600", **owned} for device in devices
     ]
     return [
@@ -255,21 +257,20 @@ def common_files(shared: Mapping[str, Sequence[str]], params: Mapping[str, Any])
         # The door's user goes through it, to the folders with sockets that are for its group alone.
         {"dest": RUNS, "folder": True},
         {"dest": STARTS, "folder": True, "mode": "0750", **owned},
-        *locked,
+        *files,
     ]
 
 
-def container(engine: Engine, shared: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
+def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return an engine as the one unit that `container_runner` ensures.
 
     Args:
-        shared: the devices on which it must start in turn with others.
+        devices: those that it has locked while it starts.
         params: what all engines of the host have in common.
     """
     uid = str(params["uid"])
-    in_turn = [{"dest": f"{engine.folder}/start.py", "content": IN_TURN}] if shared else []
-    names = " ".join(f"/run/starts/{lock_file(device)}" for device in shared)
-    first = f"python3 /etc/vllm/start.py {SOCKET} {engine.start_seconds} {names} -- " if shared else ""
+    names = " ".join(f"/run/starts/{lock_file(device)}" for device in devices)
+    first = f"python3 /etc/vllm/start.py {SOCKET} {engine.start_seconds} {names} -- "
     return {
         "name": engine.container,
         "state": "present",
@@ -287,7 +288,8 @@ def container(engine: Engine, shared: Sequence[str], params: Mapping[str, Any]) 
             f"{engine.folder}/api_key:/run/secrets/vllm_api_key:ro",
             f"{engine.cache}:/cache",
             f"{engine.run}:/run/vllm",
-            *([f"{engine.folder}/start.py:/etc/vllm/start.py:ro", f"{STARTS}:/run/starts"] if shared else []),
+            f"{engine.folder}/start.py:/etc/vllm/start.py:ro",
+            f"{STARTS}:/run/starts",
         ],
         "files": [
             {"dest": engine.cache, "folder": True, "owner": uid, "group": uid, "mode": "0750"},
@@ -300,7 +302,7 @@ def container(engine: Engine, shared: Sequence[str], params: Mapping[str, Any]) 
                 "owner": uid,
                 "mode": "0400",
             },
-            *in_turn,
+            {"dest": f"{engine.folder}/start.py", "content": IN_TURN},
         ],
         "tmpfs": ["/tmp:exec"],  # compiled kernels are loaded from there
         "shm_size": "16g",

@@ -83,14 +83,14 @@ def ensure(params: Params, check: bool) -> Result:
     missing = [engine.name for engine in wanted if not engine.planned]
     if missing and not check:
         raise Refusal(f"found no plan for {', '.join(missing)}; wanted one for each engine; set plans to them")
-    shared = engines.locks(wanted)
-    common = _ensure_common(shared, params, check) if wanted else UNTOUCHED
-    results, prepared = _files(wanted, shared, images, params, check)
+    locked = engines.locks(wanted)
+    common = _ensure_common(locked, params, check) if wanted else UNTOUCHED
+    results, prepared = _files(wanted, locked, images, params, check)
     gone = [_retire(name, wanted, params, check) for name in engines.retired(_names_on_host(), wanted)]
     if not wanted:
-        common = _ensure_common(shared, params, check)
+        common = _ensure_common(locked, params, check)
     if not check:
-        _stop_for_others(prepared, shared)
+        _stop_for_others(prepared, locked)
         _start_all(prepared)
     services = [_predicted(one, check) for one in prepared]
     whole = _together([*images.values(), common, *results, *(result for result, _told in gone), *services])
@@ -132,12 +132,12 @@ def _resolved(wanted: Sequence[Engine], params: Params) -> Result:
 # Files.
 
 
-def _ensure_common(shared: Mapping[str, Sequence[str]], params: Params, check: bool) -> Result:
+def _ensure_common(locked: Mapping[str, Sequence[str]], params: Params, check: bool) -> Result:
     """Ensure what all engines have in common; it goes with the last of them."""
     given = {
         "name": engines.HOST_SET,
         "state": "present" if params["engines"] else "absent",
-        "files": [{**files_runner.USUAL, **entry} for entry in engines.common_files(shared, params)],
+        "files": [{**files_runner.USUAL, **entry} for entry in engines.common_files(locked, params)],
         "validate": None,
         "validate_requires": [],
     }
@@ -146,7 +146,7 @@ def _ensure_common(shared: Mapping[str, Sequence[str]], params: Params, check: b
 
 def _files(
     wanted: Sequence[Engine],
-    shared: Mapping[str, Sequence[str]],
+    locked: Mapping[str, Sequence[str]],
     images: Mapping[str, Mapping[str, Any]],
     params: Params,
     check: bool,
@@ -157,7 +157,7 @@ def _files(
     restores: list[Callable[[], None]] = []
     try:
         for engine in wanted:
-            given = engines.container(engine, shared[engine.name], params)
+            given = engines.container(engine, locked[engine.name], params)
             own = container_runner.files_of(given, str(images[engine.image]["reference"]))
             restores.append(files_runner.snapshot(container_runner.set_of(given, own)))
             result = container_runner.ensure_files(given, own, check)
@@ -287,11 +287,11 @@ def _predicted(one: Prepared, check: bool) -> Result:
     return Plan(one.plan.differences, one.plan.actions, one.plan.reason, notes).result()
 
 
-def _stop_for_others(prepared: Sequence[Prepared], shared: Mapping[str, Sequence[str]]) -> None:
+def _stop_for_others(prepared: Sequence[Prepared], locked: Mapping[str, Sequence[str]]) -> None:
     """Stop engines that are about to start anew and whose memory another may need that starts before them."""
     starting = [one.engine for one in prepared if one.starts]
     for one in prepared:
-        if one.starts and one.before and engines.shares_with(one.engine, starting, shared):
+        if one.starts and one.before and engines.shares_with(one.engine, starting, locked):
             stop = Plan((), (Step("stop", str(one.before.get("supervisor"))),))
             service_runner.act(_wanted(one.service), stop, str(one.before.get("compose_file") or ""))
 

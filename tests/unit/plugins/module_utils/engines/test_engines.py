@@ -112,24 +112,23 @@ def test_another_version_of_an_image_whose_tag_says_none_is_refused(image):
 
 
 @pytest.mark.parametrize(
-    ("devices", "shared"),
+    ("devices", "locked"),
     [
-        ([["0"], ["1"]], [(), ()]),
-        ([["0"], ["0", "1"], ["2"]], [("0",), ("0",), ()]),
-        ([["all"], ["1"], ["0"]], [("0", "1"), ("1",), ("0",)]),
+        ([["0"], ["1"]], [("0",), ("1",)]),
+        ([["0"], ["0", "1"], ["2"]], [("0",), ("0", "1"), ("2",)]),
+        ([["all"], ["1"], ["0"]], [("0", "1", "all"), ("1",), ("0",)]),
         ([["all"], ["all"]], [("all",), ("all",)]),
-        ([["all"]], [()]),
+        ([["all"]], [("all",)]),
         ([[], []], [("cpu",), ("cpu",)]),
-        ([[]], [()]),
-        ([["0"], []], [(), ()]),
+        ([["0"], []], [("0",), ("cpu",)]),
     ],
-    ids=["a GPU for each", "one GPU shared", "all and some", "all twice", "alone", "the CPU", "the CPU alone", "both"],
+    ids=["a GPU for each", "one GPU shared", "all and some", "all twice", "alone", "the CPU", "both"],
 )
-def test_engines_wait_for_each_other_where_they_share_a_device(devices, shared):
+def test_engines_wait_for_each_other_where_they_share_a_device(devices, locked):
     names = [f"m{number}" for number in range(len(devices))]
     plans = {name: {"devices": its} for name, its in zip(names, devices, strict=True)}
     found = engines.locks(engines.joined(params(*map(inventory, names), plans=plans)))
-    assert [tuple(sorted(found[name])) for name in names] == shared
+    assert [tuple(sorted(found[name])) for name in names] == locked
 
 
 @pytest.mark.parametrize("planned", [[["0", "1"]], [0, 1]], ids=["by node", "of this host"])
@@ -146,21 +145,27 @@ def test_the_configuration_is_yaml_with_a_key_on_each_line():
     assert len(text.splitlines()) == 1 + 3 + 4
 
 
-def test_an_engine_alone_on_its_device_starts_at_once():
+def test_an_engine_has_its_gpus_and_its_files():
     engine = one_of(inventory("a"), plans={"a": {"devices": ["0", "GPU-1"]}})
-    given = engines.container(engine, (), params())
+    given = engines.container(engine, ("0", "GPU-1"), params())
     assert given["gpus"] == "0,GPU-1"
-    assert given["entrypoint"][2].endswith("exec vllm serve --config /etc/vllm/config.yaml\n")
-    assert not [volume for volume in given["volumes"] if "start" in volume]
     assert [one["dest"] for one in given["files"]] == [
         "/var/cache/gpuchat/vllm/a",
         "/var/lib/gpuchat/vllm/a",
         "/etc/gpuchat/vllm/a/config.yaml",
         "/etc/gpuchat/vllm/a/api_key",
+        "/etc/gpuchat/vllm/a/start.py",
     ]
 
 
-def test_one_that_shares_starts_in_turn():
+def test_nothing_of_an_engine_changes_when_another_comes_to_its_device():
+    plans = {"a": {"devices": ["0"]}, "b": {"devices": ["0"]}}
+    alone, beside = (engines.joined(params(*map(inventory, names), plans=plans)) for names in ("a", "ab"))
+    seen = [engines.container(some[0], engines.locks(some)["a"], params()) for some in (alone, beside)]
+    assert seen[0] == seen[1]
+
+
+def test_an_engine_starts_when_no_other_starts_on_its_devices():
     engine = one_of(inventory("a"), plans={"a": {"devices": ["MIG-1/2"]}}, start_seconds=90)
     given = engines.container(engine, ("MIG-1/2",), params())
     start = "exec python3 /etc/vllm/start.py /run/vllm/vllm.sock 90 /run/starts/MIG-1-2 -- vllm serve"
@@ -169,7 +174,7 @@ def test_one_that_shares_starts_in_turn():
     assert given["files"][-1] == {"dest": "/etc/gpuchat/vllm/a/start.py", "content": engines.IN_TURN}
 
 
-def test_each_shared_device_has_a_file_to_lock():
+def test_each_device_has_a_file_to_lock():
     names = [one["dest"] for one in engines.common_files({"a": ("0", "MIG-1/2"), "b": ("0",)}, params())]
     assert names[-3:] == [engines.STARTS, f"{engines.STARTS}/0", f"{engines.STARTS}/MIG-1-2"]
 

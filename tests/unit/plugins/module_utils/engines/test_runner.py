@@ -208,6 +208,8 @@ def test_a_new_engine_that_fails_is_stopped(docker, params):
     with pytest.raises(Unhealthy, match="(?s)^b: .*b is stopped, for none ran before it"):
         run(docker, params("a", "b", args={"b": {"bad-option": 1}}))
     assert set(docker.running) == {"gpuchat-vllm-a"}
+    run(docker, params("a"))  # takes away the file of its device
+    assert docker.acts == []
     assert not run(docker, params("a"))["changed"]
 
 
@@ -240,6 +242,8 @@ def test_where_files_of_one_are_not_valid_those_of_all_are_as_before(docker, par
     assert docker.acts == []
     assert "x:" not in configured("a") + configured("b")
     docker.bad_files = set()
+    run(docker, params("a", "b"))  # takes away the file of the third one's device
+    assert docker.acts == []
     assert not run(docker, params("a", "b"))["changed"]
 
 
