@@ -14,7 +14,6 @@ import argparse
 import datetime
 import os
 import pathlib
-import re
 import shutil
 import sys
 import time
@@ -24,23 +23,16 @@ from dataclasses import replace
 import fleet
 import yaml
 from gpuchat.inventory.models import read
-from gpuchat.inventory.types import TRUE
 from gpuchat.secret.membership import fingerprints, former_fingerprints
 from gpuchat.secret.plan import previous
+from gpuchat.survey import expectations
 from gpuchat.survey.findings import examine, usual_fingerprints
 from gpuchat.survey.page import page
 from gpuchat.survey.table import Survey, as_json, table
 from gpuchat.survey.types import Answer, Expected, Surveyed
 
 ROLES = fleet.ROOT / "roles"
-VARIABLES = (
-    *("gpuchat_models", "gpuchat_folder", "gpuchat_lock_file", "gpuchat_secrets_file", "gpuchat_accelerator"),
-    *("firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image", "lobechat_version", "lobechat_image"),
-    *("watchdog_enabled", "docker_version", "docker_source", "nvidia_container_toolkit_version"),
-    *("nvidia_driver_install", "nvidia_driver_branch"),
-)
-ENGINE_IMAGES = ("vllm_image", "vllm_cpu_image")
-IMAGES = {"gpuchat-lobechat": ("lobechat_image",)}
+VARIABLES = ("gpuchat_models", "gpuchat_folder", "gpuchat_lock_file", "gpuchat_secrets_file", *expectations.VARIABLES)
 SECONDS = 60
 STRANGE = "found an answer that is no reading; wanted what this survey's program says; look at the host's Python"
 
@@ -175,37 +167,7 @@ def _mapping(path: pathlib.Path) -> Mapping[str, object]:
 def expect(member: fleet.Member) -> Expected:
     """Return what a host should be by its inventory and the roles' defaults."""
     given = {**defaults(), **member.variables}
-    engines = _engines(member)
-    versions = {
-        "nvidia-container-toolkit": filled("nvidia_container_toolkit_version", given),
-        "docker.io": filled("docker_version", given),
-        "docker-ce": filled("docker_version", given),
-        "NVIDIA's driver": f"{filled('nvidia_driver_branch', given)}." if given.get("nvidia_driver_install") else "",
-    }
-    return Expected(
-        name=member.name,
-        groups=tuple(one for one in member.groups if one not in ("all", "ungrouped")),
-        images={
-            **{str(one["container"]): _images(one, given) for one in engines},
-            **{service: tuple(filled(one, given) for one in names) for service, names in IMAGES.items()},
-        },
-        engines={
-            str(one["container"]): {key: str(one[key]) for key in ("name", "repo", "revision", "path") if one[key]}
-            for one in engines
-        },
-        versions={name: version for name, version in versions.items() if version},
-        accelerator=str(given.get("gpuchat_accelerator") or "auto"),
-        firewall=given.get("firewall_state") != "absent",
-        watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,
-    )
-
-
-def _images(engine: Mapping[str, object], given: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the images of which an engine has one: its own, or the role's in its version."""
-    if engine["image"]:
-        return (str(engine["image"]),)
-    version = {"vllm_version": engine["version"]} if engine["version"] else {}
-    return tuple(filled(one, {**given, **version}) for one in ENGINE_IMAGES)
+    return expectations.expect(member.name, member.groups, given, _engines(member))
 
 
 def defaults() -> dict[str, object]:
@@ -214,11 +176,6 @@ def defaults() -> dict[str, object]:
     for path in sorted(ROLES.glob("*/defaults/main.yml")):
         found.update({name: value for name, value in _mapping(path).items() if name in VARIABLES})
     return found
-
-
-def filled(name: str, given: Mapping[str, object]) -> str:
-    """Return a variable with others in their places, as the roles' defaults name them: ``image:{{ version }}``."""
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: str(given.get(match[1], "")), str(given.get(name) or ""))
 
 
 if __name__ == "__main__":

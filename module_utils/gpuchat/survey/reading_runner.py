@@ -354,12 +354,12 @@ def _gpu() -> dict[str, object]:
     result: dict[str, Any] = {name: found[name] for name in kept}
     for gpu in result["gpus"]:
         for process in gpu["processes"] or ():
-            process["by"] = _owner(process["pid"])
+            process["by"] = owner(process["pid"])
     result["held_back"] = _held_back() if any(gpu["uuid"] for gpu in result["gpus"]) else {}
     return result
 
 
-def _owner(pid: int) -> str:
+def owner(pid: int) -> str:
     """Return whose a process is, by its control group: a container's id or a unit."""
     last = (_text(f"/proc/{pid}/cgroup").strip().splitlines() or [""])[-1].rpartition("/")[2]
     return last.replace("docker-", "").replace(".scope", "") if "docker-" in last else last
@@ -428,6 +428,9 @@ def _container(inspected: Mapping[str, Any]) -> dict[str, object]:
         "health": (state.get("Health") or {}).get("Status", ""),
         "restarts": inspected.get("RestartCount", 0),
         "seconds_up": _seconds_since(str(state.get("StartedAt") or "")),
+        "exit_code": state.get("ExitCode", 0),
+        "out_of_memory": bool(state.get("OOMKilled")),
+        "error": str(state.get("Error") or ""),
     }
 
 

@@ -47,7 +47,7 @@ def collect(given: Mapping[str, Any]) -> dict[str, object]:
     commands = _commands(int(given["lines"]))
     if not given["act"]:
         return {"commands": {name: " ".join(command) for name, command in commands.items()}}
-    secrets = _secrets()
+    secrets = secrets_here()
     files, left, cut = {}, LARGEST_TOGETHER, []
     texts = {"states/release.txt": host.os_release()}
     for name in (*texts, *commands):
@@ -90,7 +90,7 @@ def _said(command: Sequence[str]) -> str:
     return f"$ {' '.join(command)}\n{output.text}\n" + (f"(status {output.rc})\n" if output.rc else "")
 
 
-def _secrets() -> tuple[str, ...]:
+def secrets_here() -> tuple[str, ...]:
     """Return what stands in the stack's secret files: those that a run has written and not everybody may read."""
     secret: list[str] = [_text(path) for path in SECRET_PLACES]
     public: list[str] = []

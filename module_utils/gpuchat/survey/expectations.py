@@ -1,0 +1,64 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host should be, by the inventory's variables and the roles' defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from .types import INTERFACE, Expected
+
+VARIABLES = (
+    *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
+    *("lobechat_version", "lobechat_image", "watchdog_enabled", "docker_version", "docker_source"),
+    *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch"),
+)
+ENGINE_IMAGES = ("vllm_image", "vllm_cpu_image")
+IMAGES = {INTERFACE: ("lobechat_image",)}
+TRUE = ("true", "yes", "on", "1")
+MODEL = ("name", "repo", "revision", "path")
+
+
+def expect(
+    name: str, groups: Sequence[str], given: Mapping[str, object], engines: Sequence[Mapping[str, object]]
+) -> Expected:
+    """Return what a host should be.
+
+    Args:
+        groups: of the inventory, in which the host is.
+        given: the host's variables of the names above, with the roles' defaults for those that it does not set.
+        engines: as the inventory's models have them.
+    """
+    versions = {
+        "nvidia-container-toolkit": filled("nvidia_container_toolkit_version", given),
+        "docker.io": filled("docker_version", given),
+        "docker-ce": filled("docker_version", given),
+        "NVIDIA's driver": f"{filled('nvidia_driver_branch', given)}." if given.get("nvidia_driver_install") else "",
+    }
+    return Expected(
+        name=name,
+        groups=tuple(one for one in groups if one not in ("all", "ungrouped")),
+        images={
+            **{str(one["container"]): _images(one, given) for one in engines},
+            **{service: tuple(filled(one, given) for one in names) for service, names in IMAGES.items()},
+        },
+        engines={str(one["container"]): {key: str(one[key]) for key in MODEL if one.get(key)} for one in engines},
+        versions={package: version for package, version in versions.items() if version},
+        accelerator=str(given.get("gpuchat_accelerator") or "auto"),
+        firewall=given.get("firewall_state") != "absent",
+        watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,
+    )
+
+
+def _images(engine: Mapping[str, object], given: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the images of which an engine has one: its own, or the role's in its version."""
+    if engine.get("image"):
+        return (str(engine["image"]),)
+    version = {"vllm_version": engine["version"]} if engine.get("version") else {}
+    return tuple(filled(one, {**given, **version}) for one in ENGINE_IMAGES)
+
+
+def filled(name: str, given: Mapping[str, object]) -> str:
+    """Return a variable with others in their places, as the roles' defaults name them: ``image:{{ version }}``."""
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: str(given.get(match[1], "")), str(given.get(name) or ""))
