@@ -20,6 +20,9 @@ from .topology import EDGE, ENGINE, INTERFACE, LOOPBACK, Topology
 DOOR, ENDPOINT = "door", "endpoint"
 """What a route leads to beside an engine on the same host."""
 
+FAIL_SECONDS = 5
+"""How long one that failed is left alone where there is another."""
+
 ASKED_NAMES = {ENGINE: "engine.gpuchat.internal", INTERFACE: "interface.gpuchat.internal"}
 """The name for which a host that serves a kind is certified, whatever its address."""
 
@@ -41,7 +44,7 @@ class Upstream:
     @property
     def servers(self) -> tuple[str, ...]:
         """Return the places with nginx's word on failures: one that fails is left alone where there is another."""
-        failures = "max_fails=3 fail_timeout=5s" if len(self.places) > 1 else "max_fails=0"
+        failures = f"max_fails=3 fail_timeout={FAIL_SECONDS}s" if len(self.places) > 1 else "max_fails=0"
         return tuple(f"{place} {failures}" for place in self.places)
 
     def as_dict(self) -> dict[str, object]:

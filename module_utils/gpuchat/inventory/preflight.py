@@ -91,8 +91,9 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "remove_host": {"type": "str"},
     "remove_packages": {"type": "bool", "default": True},
     "remove_data": {"type": "bool", "default": False},
+    "upgrade_drain_seconds": {"type": "int", "default": 120},
 }
-"""Variables of playbooks/plan.yml, playbooks/keys.yml and playbooks/remove.yml."""
+"""Variables of playbooks/plan.yml, playbooks/keys.yml, playbooks/remove.yml and playbooks/upgrade.yml."""
 
 NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
