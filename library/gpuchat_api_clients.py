@@ -19,9 +19,10 @@ options:
     description: Address of the model API, ending in C(/v1).
     type: str
     required: true
-  model:
-    description: Name under which the model is served.
-    type: str
+  models:
+    description: What is served, each with C(name) and C(task).
+    type: list
+    elements: dict
     required: true
   authority:
     description: The private authority's certificate (PEM); empty for a public one.
@@ -58,6 +59,11 @@ options:
         description: The last day of its key, as C(2030-12-31), in UTC; empty for none.
         type: str
         default: ''
+      models:
+        description: Names of the models that it may use; empty for all.
+        type: list
+        elements: str
+        default: []
   folder:
     description: Where each client has a folder.
     type: path
@@ -89,7 +95,7 @@ EXAMPLES = r"""
 - name: Write what the program reports needs
   gpuchat.stack.gpuchat_api_clients:
     url: https://chat.example.com/v1
-    model: qwen3-8b
+    models: [{name: qwen3-8b, task: chat}]
     clients:
       - {name: reports, key: '{{ reports_key }}', rate: 5, streams: 4}
     folder: '{{ inventory_dir }}/.gpuchat/clients'
@@ -120,6 +126,7 @@ CLIENT = {
     "rate": {"type": "int", "required": True},
     "streams": {"type": "int", "required": True},
     "expires": {"type": "str", "default": ""},
+    "models": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -127,7 +134,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "required": True},
-            "model": {"type": "str", "required": True},
+            "models": {"type": "list", "elements": "dict", "required": True},
             "authority": {"type": "str", "default": ""},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "clients": {"type": "list", "elements": "dict", "default": [], "options": CLIENT},

@@ -121,7 +121,7 @@ def describe() -> dict[str, object]:
         "closed": list(CLOSED),
         "closed_examples": [*CLOSED, *BELOW_CLOSED],
         "errors": errors,
-        "model_errors": {
+        "routing_errors": {
             fault: {"status": status, "text": _model_error(code, message)}
             for fault, (status, code, message) in MODEL_ERRORS.items()
         },

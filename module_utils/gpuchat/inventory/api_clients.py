@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from ..core.names import did_you_mean
 from .types import show
 
 VARIABLE = "gpuchat_api_keys"
@@ -25,12 +26,14 @@ class ApiClient:
         rate: requests that it may make a second.
         streams: requests that it may have open at a time.
         expires: the last day of its key, as ``2030-12-31`` (UTC); empty for none.
+        models: those that it may use, each by one of its names; all where it is empty.
     """
 
     name: str
     rate: int
     streams: int
     expires: str = ""
+    models: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -44,6 +47,7 @@ def read(given: Sequence[Mapping[str, object]], rate: int, streams: int) -> tupl
             int(str(one.get("rate", rate))),
             int(str(one.get("streams", streams))),
             str(one.get("expires", "")),
+            tuple(map(str, one.get("models") or ())),  # type: ignore[call-overload]
         )
         for one in given
     )
@@ -78,6 +82,22 @@ def faults(given: object) -> Iterator[str]:
                 f"{variable}.expires is {show(expires)}; wanted the last day of the key, as 2030-12-31; set "
                 f"{variable}.expires to one, or take the line away"
             )
+
+
+def model_faults(given: object, known: Sequence[str]) -> Iterator[str]:
+    """Say which models of clients nobody serves.
+
+    Args:
+        known: every name under which one is served.
+    """
+    for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        names = one.get("models") if isinstance(one, Mapping) else None
+        for name in names if isinstance(names, (list, tuple)) else ():
+            if name not in known:
+                yield (
+                    f"{VARIABLE}[{number}].models holds {show(name)}, which is no model of the stack; wanted names of "
+                    f"such; set {VARIABLE}[{number}].models to some{did_you_mean(str(name), known)}"
+                )
 
 
 def _is_day(text: str) -> bool:

@@ -13,9 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .api_clients import ApiClient
 from .endpoints import Endpoint
 from .models import Model
 from .topology import EDGE, ENGINE, INTERFACE, LOOPBACK, Topology
+
+DOOR_FOLDER, EDGE_FOLDER = "/etc/gpuchat/door", "/etc/gpuchat/edge"
+"""Where nginx has its configuration."""
 
 DOOR, ENDPOINT = "door", "endpoint"
 """What a route leads to beside an engine on the same host."""
@@ -92,15 +96,22 @@ class Route:
         }
 
 
-def describe_routes(routes: Sequence[Route]) -> dict[str, object]:
-    """Return routes as plain data, and the answer to who asks which models there are."""
-    models = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "gpuchat"} for one in routes for name in one.names
-    ]
-    return {
-        "routes": [route.as_dict(number) for number, route in enumerate(routes, 1)],
-        "listing": json.dumps({"object": "list", "data": models}),
-    }
+def describe_routes(routes: Sequence[Route]) -> list[dict[str, object]]:
+    """Return routes as plain data, each with its number."""
+    return [route.as_dict(number) for number, route in enumerate(routes, 1)]
+
+
+def listing(dest: str, routes: Sequence[Route]) -> dict[str, str]:
+    """Return the file that is the answer to who asks which models there are."""
+    names = [name for one in routes for name in one.names]
+    models = [{"id": name, "object": "model", "created": 0, "owned_by": "gpuchat"} for name in names]
+    return {"dest": dest, "content": json.dumps({"object": "list", "data": models})}
+
+
+def granted(client: ApiClient, routes: Sequence[Route]) -> list[int]:
+    """Return the numbers of the routes that a client may use."""
+    wanted = set(client.models)
+    return [number for number, route in enumerate(routes, 1) if not wanted or wanted & set(route.names)]
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,7 @@ class Door:
             "address": self.address,
             "port": self.port,
             "upstream": self.upstream.as_dict() if self.upstream else {},
-            **describe_routes(self.routes),
+            "routes": describe_routes(self.routes),
             "addresses": list(self.addresses),
             "hosts": list(self.hosts),
             "gives_key": self.gives_key,
@@ -181,8 +192,13 @@ def routes_of_edge(topology: Topology, host: str) -> tuple[Route, ...]:
     return (*ours, *_to_endpoints(topology))
 
 
-def describe(topology: Topology) -> dict[str, object]:
-    """Return the topology and its doors as plain data for the roles."""
+def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str, object]:
+    """Return the topology and its doors as plain data for the roles.
+
+    Args:
+        clients: programs with a key of their own.
+    """
+    limited = [one for one in clients if one.models]
     described = topology.as_dict()
     hosts: dict[str, dict[str, Any]] = described["hosts"]  # type: ignore[assignment]
     for host, parts in hosts.items():
@@ -190,13 +206,28 @@ def describe(topology: Topology) -> dict[str, object]:
             interface, routes = interface_of_edge(topology, host), routes_of_edge(topology, host)
             upstreams = [one for one in (interface, *(route.upstream for route in routes)) if one]
             parts[EDGE].update(
-                describe_routes(routes),
+                routes=describe_routes(routes),
+                limited=[{"name": one.name, "routes": granted(one, routes)} for one in limited],
+                listings=[
+                    listing(f"{EDGE_FOLDER}/models.json", routes),
+                    *(
+                        listing(
+                            f"{EDGE_FOLDER}/models-{one.name}.json",
+                            [routes[number - 1] for number in granted(one, routes)],
+                        )
+                        for one in limited
+                    ),
+                ],
                 upstreams={INTERFACE: interface.as_dict()} if interface else {},
                 has_interface=bool(interface),
                 asks_other_hosts=any(one.certified_name for one in upstreams),
                 gives_key=any(route.kind == DOOR and not route.upstream.certified_name for route in routes),
             )
-        parts["doors"] = [door.as_dict() for door in doors(topology, host)]
+        here = doors(topology, host)
+        parts["doors"] = [door.as_dict() for door in here]
+        parts["listings"] = [
+            listing(f"{DOOR_FOLDER}/models-{number}.json", door.routes) for number, door in enumerate(here, 1)
+        ]
     return {**described, "certified_hosts": certified_hosts(topology)}
 
 

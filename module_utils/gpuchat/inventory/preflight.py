@@ -283,7 +283,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
         inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE))
     )
     return {
-        "topology": doors.describe(topology),
+        "topology": doors.describe(topology, clients(inventory, specification)),
         "packet_filter": openings.describe(topology, people(inventory, specification)),
     }
 
@@ -411,6 +411,8 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
                 "set another, or take one away"
             )
         asked.setdefault(name, variable)
+    keys = inventory.variables.get(next(iter(inventory.hosts("edge")), ""), {}).get(api_clients.VARIABLE)
+    findings.add(api_clients.model_faults(keys, list(asked)), (), "")
     for number, one in enumerate(entries):
         variable = f"{models.VARIABLE}[{number}]"
         _owned_in(f"{variable}.args", "vllm_args", one.get("args"), findings, "")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import openai_api
@@ -24,12 +24,27 @@ class Api:
 
     Attributes:
         url: ends in ``/v1``.
+        tasks: what each model does, by its name.
         authority: the certificate of the stack's own authority (PEM), empty for a public one.
     """
 
     url: str
-    model: str
+    tasks: Mapping[str, str]
     authority: str = ""
+
+    def models_of(self, client: Client) -> tuple[str, ...]:
+        """Return the models that a client may use, those that chat first."""
+        names = client.models or tuple(self.tasks)
+        return tuple(sorted(names, key=lambda name: self.tasks.get(name, "chat") != "chat"))
+
+    def question(self, client: Client) -> tuple[str, openai_api.Json]:
+        """Return the path and the body of a request that a client's key must get an answer to."""
+        name = self.models_of(client)[0]
+        return {
+            "chat": ("chat/completions", openai_api.chat(name, "hello")),
+            "embed": ("embeddings", openai_api.embedding(name, "hello")),
+            "rerank": ("rerank", openai_api.rerank(name, "hello")),
+        }.get(self.tasks.get(name, "chat"), ("models", {}))
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class Client:
         rate: requests a second.
         streams: requests open at a time.
         expires: the last day of its key, as ``2030-12-31`` (UTC); empty for none.
+        models: those that it may use; all where it is empty.
     """
 
     name: str
@@ -47,6 +63,7 @@ class Client:
     rate: int
     streams: int
     expires: str = ""
+    models: tuple[str, ...] = ()
 
     def has_ended(self, today: datetime.date) -> bool:
         return bool(self.expires) and datetime.date.fromisoformat(self.expires) < today
@@ -78,7 +95,7 @@ def _environment(api: Api, client: Client) -> str:
         f"# For {client.name}, to ask the model at {api.url}. Keep it secret.",
         f"OPENAI_BASE_URL={api.url}",
         f"OPENAI_API_KEY={client.key}",
-        f"OPENAI_MODEL={api.model}",
+        f"OPENAI_MODEL={api.models_of(client)[0]}",
     ]
     if api.authority:
         lines += [
@@ -93,7 +110,7 @@ def _json(api: Api, client: Client) -> str:
         "name": client.name,
         "base_url": api.url,
         "api_key": client.key,
-        "models": [api.model],
+        "models": list(api.models_of(client)),
         "ca_file": AUTHORITY_NAME if api.authority else None,
         "timeout": CONNECT_SECONDS,
         "max_retries": RETRIES,
@@ -106,10 +123,10 @@ def _json(api: Api, client: Client) -> str:
 
 def _curl(api: Api, client: Client) -> str:
     """Return settings of curl: the key stands in no command, which others could read."""
-    body = openai_api.chat(api.model, "hello")
+    path, body = api.question(client)
     settings = {
-        "url": f"{api.url}/chat/completions",
-        "data": json.dumps(body, ensure_ascii=False),
+        "url": f"{api.url}/{path}",
+        **({"data": json.dumps(body, ensure_ascii=False)} if body else {}),
         "connect-timeout": str(CONNECT_SECONDS),
         "retry": str(RETRIES),
     }

@@ -28,9 +28,11 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Refusal: files are wanted for a client that there is none of.
         Unhealthy: a key does not do what it should.
     """
-    api = Api(params["url"], params["model"], params["authority"] or "")
+    tasks = {str(one["name"]): str(one["task"]) for one in params["models"]}
+    api = Api(params["url"], tasks, params["authority"] or "")
     clients = [
-        Client(one["name"], one["key"], one["rate"], one["streams"], one["expires"]) for one in params["clients"]
+        Client(one["name"], one["key"], one["rate"], one["streams"], one["expires"], tuple(one["models"]))
+        for one in params["clients"]
     ]
     known = [one.name for one in clients]
     unknown = [name for name in params["write"] if name not in known]

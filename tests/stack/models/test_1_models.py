@@ -135,3 +135,17 @@ def test_no_engine_has_a_network(stack: Stack) -> None:
         )
         assert len(modes.splitlines()) == 2
         assert all(line.endswith(" none") for line in modes.splitlines())
+
+
+def test_a_client_that_is_limited_sees_and_reaches_its_models_alone(stack: Stack) -> None:
+    stack.must_play("-e", "keys_client=vectors", playbook="playbooks/keys.yml")
+    shown = json.loads((stack.inventory / ".gpuchat" / "clients" / "vectors" / "client.json").read_text())
+    its = ("--header", f"Authorization: Bearer {shown['api_key']}", *JSON)
+    assert shown["models"] == ["gpuchat-embed"]
+    listed = json.loads(stack.curl("/v1/models", *its, key=False)[1])
+    assert [one["id"] for one in listed["data"]] == ["gpuchat-embed"]
+    embed = json.dumps({"model": "gpuchat-embed", "input": "hello"})
+    assert stack.curl("/v1/embeddings", *its, "--data", embed, key=False)[0] == 200
+    for model in ("gpuchat-demo", "second", "nobody"):
+        assert stack.curl("/v1/chat/completions", *its, "--data", hello(model), key=False)[0] == 404
+    assert stack.ask()[0] == 200

@@ -256,6 +256,7 @@ def test_the_smallest_inventory_passes_and_every_default_does():
             ]
         },
         {"gpuchat_endpoints": [{"name": "lm", "url": "http://10.0.0.9:1234/v1/", "models": ["a", {"name": "b"}]}]},
+        {"gpuchat_api_keys": [{"name": "reports", "models": ["qwen"]}]},
         {"docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}]},
     ],
 )

@@ -34,20 +34,20 @@ def test_each_open_path_is_the_listing_or_leads_to_a_model():
 
 
 def test_an_unknown_model_is_said_as_openai_says_it():
-    said = describe()["model_errors"]["unknown"]
+    said = describe()["routing_errors"]["unknown"]
     error = json.loads(said["text"])["error"]
     assert (said["status"], error["code"], error["param"]) == (404, "model_not_found", "model")
 
 
 def test_each_fault_of_a_model_has_words_of_its_own():
-    said = describe()["model_errors"]
+    said = describe()["routing_errors"]
     assert set(said) == {"missing", "twice", "unknown", "compressed"}
     assert len({json.loads(one["text"])["error"]["message"] for one in said.values()}) == len(said)
 
 
 def test_what_nginx_says_by_itself_stands_in_single_quotes_in_its_configuration():
     told = describe()
-    of_models = [said["text"] for said in told["model_errors"].values()]
+    of_models = [said["text"] for said in told["routing_errors"].values()]
     for text in (*told["errors"].values(), *of_models, told["sign_in_again"], told["waiting"]):
         assert not {"'", "$", "\\"} & set(text)
 

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.api_clients import ApiClient
 
 from .layouts import topology
 
@@ -209,7 +211,19 @@ def test_somebody_elses_server_is_asked_by_its_own_name_and_paths():
         "authority": "endpoint-lm.crt",
         "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https", "certified_name": ""},
     }
-    assert '"id": "llama"' in described_edge["listing"]
+    assert '"id": "llama"' in described_edge["listings"][0]["content"]
+
+
+def test_a_client_that_is_limited_sees_and_reaches_its_models_alone():
+    one = topology("ab", "c", "c", TWO, [ENDPOINT])
+    clients = [ApiClient("all", 1, 1), ApiClient("some", 1, 1, models=("bge", "big"))]
+    edge = doors.describe(one, clients)["hosts"]["c"]["edge"]
+    assert edge["limited"] == [{"name": "some", "routes": [2, 4]}]
+    listed = {file["dest"]: [model["id"] for model in json.loads(file["content"])["data"]] for file in edge["listings"]}
+    assert listed == {
+        "/etc/gpuchat/edge/models.json": ["qwen", "bge", "llama", "big"],
+        "/etc/gpuchat/edge/models-some.json": ["bge", "big"],
+    }
 
 
 def test_an_edge_of_programs_alone_has_no_interface():

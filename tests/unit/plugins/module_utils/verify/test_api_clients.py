@@ -22,7 +22,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.api_u
 
 KEY = "sk-0a1b2c3d-" + "r" * 43
 TODAY = datetime.date(2030, 12, 31)
-API = Api("https://chat.example.com/v1", "qwen3-8b", "-----BEGIN CERTIFICATE-----\n")
+API = Api("https://chat.example.com/v1", {"bge": "embed", "qwen3-8b": "chat"}, "-----BEGIN CERTIFICATE-----\n")
 REPORTS = Client("reports", KEY, 5, 4)
 
 
@@ -77,16 +77,29 @@ def test_a_program_finds_address_key_authority_and_model_in_each_form():
         "CURL_CA_BUNDLE": "ca.crt",
     }
     content = json.loads(found["client.json"])
-    assert (content["base_url"], content["api_key"], content["models"]) == (API.url, KEY, ["qwen3-8b"])
+    assert (content["base_url"], content["api_key"], content["models"]) == (API.url, KEY, ["qwen3-8b", "bge"])
     assert (content["timeout"], content["max_retries"], content["ca_file"]) == (30, 3, "ca.crt")
     assert 'cacert = "ca.crt"' in found["client.curlrc"]
     assert found["ca.crt"] == API.authority
 
 
 def test_a_public_authority_needs_no_file():
-    found = files(Api(API.url, "q"), REPORTS)
+    found = files(Api(API.url, {"q": "chat"}), REPORTS)
     assert "ca.crt" not in found
     assert not [text for text in found.values() if "ca.crt" in text]
+
+
+@pytest.mark.parametrize(
+    ("models", "path", "body"),
+    [
+        ((), "chat/completions", {"model": "qwen3-8b"}),
+        (("bge",), "embeddings", {"model": "bge", "input": "hello"}),
+        (("an-alias",), "chat/completions", {"model": "an-alias"}),
+    ],
+)
+def test_a_client_is_tried_with_a_model_that_it_may_use(models, path, body):
+    asked, found = API.question(Client("one", KEY, 1, 1, models=models))
+    assert (asked, {key: found[key] for key in body}) == (path, body)
 
 
 @pytest.fixture
@@ -95,8 +108,9 @@ def ensure(tmp_path, monkeypatch):
 
     def called(*clients, write=(), check=False, **statuses):
         monkeypatch.setattr(api_clients_runner, "_ask", lambda _api, one, _resolve: (statuses.get(one.name, 200), ""))
-        keys = {"key": KEY, "rate": 5, "streams": 4, "expires": ""}
-        params = {"url": API.url, "model": "q", "authority": API.authority, "resolve": [], "folder": str(tmp_path)}
+        keys = {"key": KEY, "rate": 5, "streams": 4, "expires": "", "models": []}
+        params = {"url": API.url, "authority": API.authority, "resolve": [], "folder": str(tmp_path)}
+        params |= {"models": [{"name": "q", "task": "chat"}]}
         params |= {"usage": [], "clients": [{"name": name, **keys} for name in clients], "write": list(write)}
         return api_clients_runner.ensure(params, check)
 
