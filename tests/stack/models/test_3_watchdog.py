@@ -20,7 +20,7 @@ def started(stack: Stack) -> str:
 def test_an_engine_that_was_stopped_in_its_tracks_is_restarted(stack: Stack) -> None:
     stack.wait_for_answer()
     before = started(stack)
-    stack.on("gpu1", f"docker exec {CONTAINER} sh -c 'kill -STOP $(pgrep -f EngineCore || pgrep -f VLLM)'")
+    stack.on("gpu1", f"kill -STOP $(docker top {CONTAINER} -eo pid,args | awk '/EngineCore/ {{print $1}}')")
     end = time.monotonic() + WITHIN_SECONDS
     while started(stack) == before:
         assert time.monotonic() < end, stack.on("gpu1", "journalctl -u gpuchat-watchdog -n 30 --no-pager")
