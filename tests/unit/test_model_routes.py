@@ -159,6 +159,38 @@ def test_a_route_has_what_its_kind_needs(one, wanted, unwanted):
     assert unwanted not in text
 
 
+def closed(hosts, names):
+    """Return the location of an engine at a door that some hosts come to, while requests for models are refused."""
+    site = {"routes": [route()], "gives_key": True, "hosts": hosts}
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    text = environment.from_string(TEMPLATES.joinpath("models.j2").read_text(encoding="utf-8")).render(
+        routed=[site],
+        prefix="door_",
+        headers="",
+        paths=paths.describe(),
+        engine_requests=7,
+        authorities="",
+        closed=names,
+    )
+    found = re.search(r"^location @door_1_route_1 {\n(.*?)^}", text, re.DOTALL | re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names", "refused"),
+    [
+        pytest.param(["front"], ["q"], True, id="other hosts have others for it"),
+        pytest.param(["front"], ["other"], False, id="another model's engine starts anew"),
+        pytest.param(["front"], [], False, id="usually"),
+        pytest.param([], ["q"], False, id="this host's own parts have no other"),
+    ],
+)
+def test_a_door_refuses_what_other_hosts_are_to_ask_for_elsewhere(hosts, names, refused):
+    """Whatever stands behind `return` in a location is not done."""
+    assert ("  return 503;" in closed(hosts, names)) is refused
+
+
 def test_a_renamed_model_has_its_other_name_and_others_have_none():
     text = rendered("routes.j2", [{**ENDPOINT, "rename": {"big": "vendor/Big-1"}}, {}])
     assert re.findall(r'" "(\S+)";', text) == ["vendor/Big-1"]

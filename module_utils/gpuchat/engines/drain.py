@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether an engine still answers anybody, by the connections to its socket.
 
-Its own figures do not say: an answer may be made and yet be on its way to somebody slow, and one that was asked a moment
-ago is in none of them.
+Its own figures do not say: an answer may be made and yet be on its way to somebody slow, and one that was asked for a
+moment ago is in none of them.
 """
 
 from __future__ import annotations
