@@ -165,6 +165,14 @@ def test_check_mode_predicts_what_a_run_does_and_touches_nothing(docker, params,
     assert [one["before_header"] for one in run(docker, params("a", "b"))["diff"]] == predicted
 
 
+def test_check_mode_foretells_which_of_those_that_run_start_anew(docker, params):
+    run(docker, params("a", "b"))
+    changed = params("a", "b", args={"b": {"max-model-len": 9}})
+    assert run(docker, params("a", "b"), check=True)["started"] == []
+    assert (run(docker, changed, check=True)["started"], docker.acts) == (["b"], [])
+    assert run(docker, {**changed, "image": "v/other:1"}, check=True)["started"] == ["a", "b"]
+
+
 def test_engines_of_one_gpu_make_room_before_the_first_of_them_starts(docker, params):
     shared = {"a": ["0"], "b": ["0"], "c": ["1"]}
     run(docker, params("a", "b", "c", devices=shared))
