@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -81,19 +81,27 @@ class Stack:
         self, *words: str, playbook: str = "site.yml", record: pathlib.Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a playbook as the operator would; a callback may record each task and its arguments."""
-        command = [
-            str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
-            playbook,
-            "-i",
-            str(self.inventory),
-            *words,
-        ]
+        command, environment = self._playbook(words, playbook, record)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+
+    def start_play(self, log: pathlib.Path, *words: str, playbook: str = "site.yml") -> subprocess.Popen[bytes]:
+        """Start a playbook, in a process group of its own as in a terminal of its own; a file takes what it prints."""
+        command, environment = self._playbook(words, playbook, None)
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+
+    def _playbook(
+        self, words: Sequence[str], playbook: str, record: pathlib.Path | None
+    ) -> tuple[list[str], dict[str, str]]:
+        program = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
         environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_CONFIG"}
         environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "GPUCHAT_TASK_RECORD": str(record or "")}
         if record:
             environment |= {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "molecule" / "world" / "callback_plugins")}
             environment |= {"ANSIBLE_CALLBACKS_ENABLED": "task_record"}
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+        return [program, playbook, "-i", str(self.inventory), *words], environment
 
     def must_play(self, *words: str, playbook: str = "site.yml", record: pathlib.Path | None = None) -> str:
         done = self.play(*words, playbook=playbook, record=record)
