@@ -153,6 +153,7 @@ ARROWS = {
     "report": {"core"},
     "engines": {"core", "system", "docker", "model", "verify"},
     "survey": {"core", "system", "docker", "gpu", "model", "secret"},
+    "doctor": {"core", "system", "docker", "model", "vllm", "survey"},
     "removal": {"core", "system", "packages", "docker", "model"},
 }
 """What the files of a folder may import beside those of their own (CONTRIBUTING.md shows the same table)."""
