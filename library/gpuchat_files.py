@@ -73,7 +73,9 @@ options:
     type: list
     elements: str
   validate_requires:
-    description: Further programs that the validation needs; on a host that lacks one, check mode says so and goes on.
+    description:
+      - Further programs, or files by their paths, that the validation needs; on a host that lacks one, check mode says
+        so and goes on.
     type: list
     elements: str
     default: []

@@ -269,7 +269,7 @@ def _validate(
     """Run the validation on a staged copy of the whole set; return what could not be validated in check mode."""
     if not command:
         return ()
-    missing = ", ".join(name for name in programs if host.program(name) is None)
+    missing = ", ".join(name for name in programs if host.program(name) is None and not os.path.isfile(name))
     if missing:
         if check:
             return (f"the validation by {command[0]}: {missing} is not installed yet",)

@@ -163,8 +163,12 @@ def test_a_secret_that_the_validation_repeats_is_masked(tmp_path):
 
 @pytest.mark.parametrize(
     ("validate", "requires", "missing"),
-    [(["no-such-program", "-t"], [], "no-such-program"), (["/bin/true"], ["no-such-daemon"], "no-such-daemon")],
-    ids=["the program itself", "what it needs"],
+    [
+        (["no-such-program", "-t"], [], "no-such-program"),
+        (["/bin/true"], ["no-such-daemon"], "no-such-daemon"),
+        (["/bin/true"], ["/etc/passwd", "/no/such/module.so"], "/no/such/module.so"),
+    ],
+    ids=["the program itself", "another one", "a file"],
 )
 def test_a_validation_whose_program_is_missing_is_not_predicted_in_check_mode_and_refused_in_a_run(
     tmp_path, validate, requires, missing
