@@ -40,8 +40,8 @@ def wait(given: Sequence[Mapping[str, Any]], names: Sequence[str], seconds: floa
     if check:
         return {**result, "msg": f"requests are open: {quiet.words()}"}
     warning = (
-        f"requests are open after {waited:.0f} s: {quiet.words()}; they have until the engine's end, which "
-        "vllm_stop_seconds puts off, or are cut"
+        f"requests are open after {waited:.0f} s: {quiet.words()}; they are cut when the engine stops, and a longer "
+        "upgrade_drain_seconds would let them end"
     )
     return {**result, "msg": warning, "warnings": [warning]}
 
