@@ -27,6 +27,7 @@ ENDPOINT = {
     "names": ["big"],
     "path": "/api",
     "host": "llm.example.com",
+    "virtual_host": "llm.example.com",
     "endpoint": "lm-studio",
     "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https"},
 }
@@ -149,7 +150,9 @@ def test_no_route_asks_for_a_proof_again_or_holds_an_answer_back():
             {**ENDPOINT, "timeout": 90}, ["connect_timeout 5s", "read_timeout 90s"], "set_body", id="long timeout"
         ),
         pytest.param({**ENDPOINT, "rename": {"big": "x/Big"}}, ["set_body $gpuchat_body"], "timeout 0s", id="renamed"),
-        pytest.param({**ENDPOINT, "host": "fd00::1"}, ["Host [fd00::1]"], "Host fd00", id="an address"),
+        pytest.param(
+            {**ENDPOINT, "virtual_host": "[fd00::1]:8080"}, ["Host [fd00::1]:8080;"], "Host fd00", id="an address"
+        ),
         pytest.param({**ENDPOINT, "path": ""}, ["https://door_1_route_1$gpuchat_path"], "route_1/", id="no prefix"),
     ],
 )

@@ -66,7 +66,8 @@ class Route:
         prefix: the upstream's path that stands for ``/v1``.
         renamed: the upstream's own names, by those by which people ask, where they differ.
         timeout: seconds between two parts of an answer; 0 for the door's own.
-        host: the name of the upstream, for its certificate and its virtual host; empty where it is ours.
+        host: the name of the upstream, for its certificate; empty where it is ours.
+        virtual_host: the same as a request names it; empty where it is ours.
         endpoint: whose it is; empty where it is ours.
         authority: the file in the configuration's folder by which its certificate is known; empty for the system's.
     """
@@ -78,6 +79,7 @@ class Route:
     renamed: Mapping[str, str] = field(default_factory=dict)
     timeout: int = 0
     host: str = ""
+    virtual_host: str = ""
     endpoint: str = ""
     authority: str = ""
 
@@ -91,6 +93,7 @@ class Route:
             "rename": dict(self.renamed),
             "timeout": self.timeout,
             "host": self.host,
+            "virtual_host": self.virtual_host,
             "endpoint": self.endpoint,
             "authority": self.authority,
         }
@@ -296,6 +299,7 @@ def _to_endpoint(endpoint: Endpoint, name: str) -> Route:
         renamed={name: own} if own != name else {},
         timeout=endpoint.timeout,
         host=endpoint.host,
+        virtual_host=endpoint.virtual_host,
         endpoint=endpoint.name,
         authority=f"endpoint-{endpoint.name}.crt" if endpoint.authority_file else "",
     )

@@ -55,6 +55,12 @@ class Endpoint:
         return f"{self._part('host')}:{self._part('port') or PORTS[self.scheme]}"
 
     @property
+    def virtual_host(self) -> str:
+        """The server as a request names it: with its port where the address has one."""
+        port = self._part("port")
+        return self._part("host") + (f":{port}" if port else "")
+
+    @property
     def prefix(self) -> str:
         return self._part("path").rstrip("/")
 
@@ -134,6 +140,11 @@ def _url_faults(variable: str, url: str) -> Iterator[str]:
         yield (
             f"{variable}.url is {show(url)}; wanted an address such as http://10.0.0.9:1234/v1, without a name, a "
             f"password or a question mark in it; set {variable}.url to {right}"
+        )
+    elif re.match(r"https://(\[|[0-9.]+(:|/|$))", url):
+        yield (
+            f"{variable}.url is {show(url)}; wanted a name in place of the address, for nginx verifies no certificate "
+            f"of an address; set {variable}.url to one that begins with a name of that server, or with http://"
         )
 
 

@@ -122,6 +122,8 @@ OUT_OF_RANGE = {
     "gpuchat_endpoints": [
         [{"name": "lm", "url": "http://10.0.0.9:1234/v1"}],
         [{"name": "lm", "url": "10.0.0.9:1234", "models": ["a"]}],
+        [{"name": "lm", "url": "https://10.0.0.9:1234/v1", "models": ["a"]}],
+        [{"name": "lm", "url": "https://[fd00::1]/v1", "models": ["a"]}],
         [{"name": "lm", "url": "http://me:secret@10.0.0.9/v1", "models": ["a"]}],
         [{"name": "lm", "url": "http://10.0.0.9:1234/v1/chat/completions", "models": ["a"]}],
         [{"name": "lm", "url": "http://10.0.0.9/$x", "models": ["a"]}],

@@ -207,6 +207,7 @@ def test_somebody_elses_server_is_asked_by_its_own_name_and_paths():
         "rename": {"big": "vendor/Big-1"},
         "timeout": 30,
         "host": "llm.example.com",
+        "virtual_host": "llm.example.com",
         "endpoint": "lm",
         "authority": "endpoint-lm.crt",
         "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https", "certified_name": ""},

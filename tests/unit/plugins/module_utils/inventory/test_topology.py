@@ -202,14 +202,20 @@ def test_somebody_elses_models_are_named_beside_ours():
 
 
 @pytest.mark.parametrize(
-    ("url", "place", "prefix", "host"),
+    ("url", "place", "prefix", "host", "virtual_host"),
     [
-        ("http://10.0.0.9:1234/v1", "10.0.0.9:1234", "/v1", "10.0.0.9"),
-        ("https://llm.example.com/openai/v1/", "llm.example.com:443", "/openai/v1", "llm.example.com"),
-        ("http://[fd00::1]:8080", "[fd00::1]:8080", "", "fd00::1"),
-        ("http://box", "box:80", "", "box"),
+        ("http://10.0.0.9:1234/v1", "10.0.0.9:1234", "/v1", "10.0.0.9", "10.0.0.9:1234"),
+        (
+            "https://llm.example.com/openai/v1/",
+            "llm.example.com:443",
+            "/openai/v1",
+            "llm.example.com",
+            "llm.example.com",
+        ),
+        ("http://[fd00::1]:8080", "[fd00::1]:8080", "", "fd00::1", "[fd00::1]:8080"),
+        ("http://box", "box:80", "", "box", "box"),
     ],
 )
-def test_an_address_of_somebody_elses_server_is_read_as_nginx_takes_it(url, place, prefix, host):
+def test_an_address_of_somebody_elses_server_is_read_as_nginx_takes_it(url, place, prefix, host, virtual_host):
     (one,) = endpoints.read([{**LM, "url": url}])
-    assert (one.place, one.prefix, one.host) == (place, prefix, host)
+    assert (one.place, one.prefix, one.host, one.virtual_host) == (place, prefix, host, virtual_host)
