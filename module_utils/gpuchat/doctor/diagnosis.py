@@ -20,7 +20,7 @@ from .types import Cause, Examined, Located
 ORDER = (
     *("inventory", "host.unreachable", "host.python", "host.become", "host.silent", "host"),
     *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign", "gpu", "version.driver"),
-    *("memory", "name", "route", "mtu"),
+    *("memory", "name", "mtu"),
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
     *("certificate", "filter", "log.docker", "log"),
     *("record", "file", "docker.settings", "image.running"),
@@ -28,7 +28,7 @@ ORDER = (
     *("log.nginx.upstream_ended", "log.nginx.no_upstream"),
     *("service.absent", "service.failed", "service.stopped", "service.restarts"),
     *("docker.silent", "container", "engine", "gpu.container", "service.stale", "part"),
-    *("endpoint", "door.own", "door", "site"),
+    *("endpoint", "route", "door.own", "door", "site"),
     *("version", "image", "service", "gpu.held_back"),
 )
 """Beginnings of kinds, what explains others first; the longest that fits counts."""
@@ -234,7 +234,7 @@ def _explains_elsewhere(cause: Located, effect: Located) -> bool:
         return effect.kind.startswith(NO_TRUST)
     if cause.kind.startswith("filter."):
         return effect.kind == "door.filtered"
-    if effect.kind == "door.behind" and cause.subject == INTERFACE:
+    if effect.kind == "door.behind" and (cause.subject in (INTERFACE, "docker") or cause.subject.startswith(ENGINES)):
         return is_grave
     at_door = cause.subject == DOOR and cause.kind.startswith(("log.", "port.", "file.missing", *SYMPTOMS))
     return is_grave and (cause.kind.startswith("host.") or at_door)

@@ -1,0 +1,594 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One thing is broken in a stack that was well, and the first line of what is found is that thing, with its fix."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.diagnosis import (
+    WIDTH,
+    as_json,
+    message,
+    table,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types import Expected
+
+from ..survey.healthy import DAY, GIB, NOW
+from .stack import CHAT, ENGINE, HOSTS, Stack
+
+VLLM = "(EngineCore pid=71) ERROR "
+ENDED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+
+
+def test_nothing_is_found_in_a_stack_in_which_all_is_well():
+    diagnosis = Stack().diagnose()
+    assert diagnosis.causes == ()
+    assert diagnosis.severity == "ok"
+    assert table(diagnosis) == "3 hosts: nothing is wrong"
+
+
+def do(*steps):
+    """Return a fault made of several calls, each a method of the stack with its arguments."""
+
+    def plant(stack):
+        for name, *arguments in steps:
+            values = arguments.pop() if arguments and isinstance(arguments[-1], dict) else {}
+            getattr(stack, name)(*arguments, **values)
+
+    return plant
+
+
+def engine(*lines):
+    """An engine that ended with these words, so that people get errors."""
+    return do(("fail", "c", ENGINE, *lines))
+
+
+def put(host, value, *place, part="readings"):
+    def plant(stack):
+        there = getattr(stack, part)[host]
+        for key in place[:-1]:
+            there = there[key]
+        there[place[-1]] = value
+
+    return plant
+
+
+def both(*faults):
+    def plant(stack):
+        for fault in faults:
+            fault(stack)
+
+    return plant
+
+
+def gpu_state(state, reason):
+    return both(put("c", state, "gpu", "state"), put("c", reason, "gpu", "reason"))
+
+
+def no_docker(stack):
+    """Docker is down, and all that asks it says so."""
+    stack.stop("c", "docker", failed=False)
+    stack.readings["c"]["docker"].update(answers=False, said="Cannot connect to the Docker daemon", containers=[])
+    stack.stop("c", ENGINE, failed=False)
+    stack.door("a", "c", stage="done", status=503)
+
+
+def docker_missing(stack):
+    no_docker(stack)
+    stack.readings["c"]["docker"].update(installed=False, said="")
+
+
+def docker_settings(stack):
+    no_docker(stack)
+    stack.stop("c", "docker")
+    stack.log(
+        "c", "docker", "unable to configure the Docker daemon with file /etc/docker/daemon.json: invalid character"
+    )
+
+
+def full(host, path="/"):
+    return put(host, 0, "disks", path, "free_bytes")
+
+
+def file(host, name, path, word):
+    return put(host, {path: [word]}, "files", name, "drifted")
+
+
+def old_driver(stack):
+    stack.readings["c"]["gpu"].update(driver_version="470.57.02")
+    stack.readings["c"]["gpu"]["gpus"][0]["compute_capability"] = "9.0"
+    stack.fail("c", ENGINE, "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has")
+
+
+def foreign(stack):
+    who = {"pid": 9, "name": "python3", "memory_bytes": 40 * GIB, "by": "jupyter.service"}
+    stack.readings["c"]["gpu"]["gpus"][0]["processes"] = [who]
+    stack.fail("c", ENGINE, "ValueError: Free memory on device (38/80 GiB) is less than desired GPU memory utilization")
+
+
+def taken(host, port, by, program="apache2"):
+    def plant(stack):
+        stack.checks[host]["listeners"] = [
+            {"address": "0.0.0.0", "port": port, "pid": 3, "program": program, "by": by},
+        ]
+
+    return plant
+
+
+def unresolved(host, name, why):
+    problem = "Temporary failure in name resolution"
+    return put(host, {"for": why, "address": "", "problem": problem}, "name", name, part="checks")
+
+
+def without_container(host, name):
+    def plant(stack):
+        stack.stop(host, name)
+        found = stack.readings[host]["docker"]["containers"]
+        found[:] = [one for one in found if one["name"] != name]
+        stack.readings[host]["gpu"]["gpus"][0]["processes"] = []
+
+    return plant
+
+
+def model(**values):
+    return lambda stack: stack.readings["c"]["models"]["/srv/models/demo"].update(values)
+
+
+def certificate(host, days):
+    until = NOW.timestamp() + days * DAY
+    path = "/etc/gpuchat/door/host.crt"
+    return put(host, [{"path": path, "from": until - 800 * DAY, "until": until}], "certificates")
+
+
+def way(largest):
+    return put("a", {"mtu": 1500, "answers": True, "largest": largest}, "path", "10.0.0.3", part="checks")
+
+
+def xid(stack):
+    one = {"address": "0000:3b:00", "number": 79, "words": "GPU has fallen off the bus", "count": 1}
+    stack.readings["c"]["kernel log"] = [{**one, "grave": True, "of_program": False}]
+    stack.fail("c", ENGINE, "CUDA error: unspecified launch failure", ENDED)
+
+
+def killed(stack):
+    stack.fail("c", ENGINE, VLLM + "Worker proc VllmWorker-0 died unexpectedly, shutting down executor.", ENDED)
+    stack.container("c", ENGINE).update(out_of_memory=True, exit_code=137)
+
+
+def silent_site(status=502):
+    return put("a", {"status": status, "stage": "done", "said": ""}, "site", part="checks")
+
+
+def inventory(stack):
+    stack.inventory = ["gpuchat_domain is not set; wanted a name; set gpuchat_domain to it"]
+    stack.hosts = {}
+    stack.expected = {name: Expected(name) for name in stack.expected}
+
+
+# What is broken; where, and what kind of finding comes first; words of its fix; kinds that follow from it.
+PLANTED = {
+    "a wrong inventory": (inventory, "", "inventory.fault", "set gpuchat_domain", ()),
+    "a host that is off": (
+        both(
+            do(("lose", "c", "connect", "ssh: connect to host 10.0.0.3 port 22: Connection timed out")),
+            do(("door", "a", "c", {"stage": "timeout"}), ("door", "b", "c", {"stage": "timeout"})),
+            silent_site(),
+        ),
+        *("c", "host.unreachable", "start the host", ("door.filtered", "site.behind")),
+    ),
+    "a host whose key has changed": (
+        do(("lose", "c", "connect", "Host key verification failed.")),
+        *("c", "host.unreachable", "compare the host's key", ()),
+    ),
+    "a host that takes no key of ours": (
+        do(("lose", "c", "connect", "root@10.0.0.3: Permission denied (publickey).")),
+        *("c", "host.unreachable", "ansible_user", ()),
+    ),
+    "a host's name that no DNS knows": (
+        do(("lose", "c", "connect", "ssh: Could not resolve hostname gpu1: Name or service not known")),
+        *("c", "host.unreachable", "ansible_host", ()),
+    ),
+    "a password for sudo that is missing": (
+        do(("lose", "c", "run", "Missing sudo password")),
+        *("c", "host.become", "-K", ()),
+    ),
+    "no Python": (
+        do(("lose", "c", "run", "/bin/sh: 1: /usr/bin/python3: not found")),
+        *("c", "host.python", "Python 3.9", ()),
+    ),
+    "a host too full to be asked": (
+        do(("lose", "c", "run", "OSError: [Errno 28] No space left on device")),
+        *("c", "disk.full", "free the file system", ()),
+    ),
+    "a host of another stack": (
+        both(put("c", "ffff", "stack", "ca_certificate"), do(("door", "a", "c", {"stage": "certificate"}))),
+        *("c", "stack.other", "gpuchat_adopt_secrets", ("door.certificate",)),
+    ),
+    "a clock that is behind": (
+        do(
+            ("clock", "c", -900.0), ("door", "a", "c", {"stage": "certificate", "said": "certificate is not yet valid"})
+        ),
+        *("c", "clock.off", "chrony", ("door.certificate",)),
+    ),
+    "a full disk": (
+        both(full("c"), full("c", "/var/log"), engine("OSError: [Errno 28] No space left on device")),
+        *("c", "disk.full", "docker image prune", ("log.docker.disk_full", "service.failed")),
+    ),
+    "no inodes left": (
+        both(put("c", 10, "disks", "/", "free_inodes"), put("c", 10, "disks", "/var/log", "free_inodes")),
+        *("c", "disk.inodes", "many small files", ()),
+    ),
+    "a GPU that fell off the bus": (xid, "c", "gpu.xid", "restart the host", ("service.failed",)),
+    "a driver that is not loaded": (
+        both(gpu_state("no_driver", "an NVIDIA GPU without a working driver"), engine("Failed to infer device type")),
+        *("c", "gpu.no_driver", "nvidia-smi", ("log.vllm.no_device", "service.failed")),
+    ),
+    "no GPU": (
+        both(gpu_state("no_gpu", ""), engine("Failed to infer device type")),
+        *("c", "gpu.none", "lspci", ("log.vllm.no_device",)),
+    ),
+    "memory errors of a GPU": (
+        lambda stack: stack.readings["c"]["gpu"]["gpus"][0].update(ecc_errors={"corrected": 0, "uncorrected": 4}),
+        *("c", "gpu.ecc", "have the GPU replaced", ()),
+    ),
+    "somebody else on the GPU": (foreign, "c", "gpu.foreign", "stop it", ("log.vllm.memory_taken",)),
+    "a driver too old for the image": (
+        old_driver,
+        *("c", "version.driver", "driver", ("log.vllm.driver", "service.failed")),
+    ),
+    "an engine that the kernel killed": (killed, "c", "memory.out", "more memory", ("log.vllm.worker_died",)),
+    "a registry whose name does not resolve": (
+        both(
+            unresolved("c", "registry.example.com", f"registry of {ENGINE}"),
+            without_container("c", ENGINE),
+        ),
+        *("c", "name.registry", "gpuchat_registry_map", ("service.failed",)),
+    ),
+    "a hub whose name does not resolve": (
+        both(unresolved("c", "huggingface.co", f"hub of {ENGINE}"), model(missing=["model.safetensors"])),
+        *("c", "name.hub", "mirror", ("model.incomplete",)),
+    ),
+    "an endpoint whose name does not resolve": (
+        both(
+            unresolved("a", "studio.lan", "endpoint lmstudio"),
+            put("a", "name", *"endpoint lmstudio stage".split(), part="checks"),
+        ),
+        *("a", "name.endpoint", "gpuchat_endpoints", ()),
+    ),
+    "a resolver that says nothing": (
+        put("a", {"name studio.lan": "no answer within 20 s"}, "unanswered", part="checks"),
+        *("a", "name.silence", "resolv.conf", ()),
+    ),
+    "a domain that a directory cannot find": (
+        unresolved("a", "chat.example.com", "site"),
+        *("a", "name.site", "DNS", ()),
+    ),
+    "no route to a host": (
+        do(("door", "a", "c", {"stage": "route", "said": "[Errno 113] No route to host"})),
+        *("a", "route.none", "ip route get 10.0.0.3", ()),
+    ),
+    "a way that swallows large packets": (
+        both(way(1400), do(("door", "a", "c", {"stage": "handshake"}))),
+        *("a", "mtu.small", "1400", ("door.handshake",)),
+    ),
+    "a way that lets no TLS through, whatever its size": (
+        do(("door", "a", "c", {"stage": "handshake"})),
+        *("a", "door.handshake", "ping -M do", ()),
+    ),
+    "no Docker": (docker_missing, "c", "docker.missing", "site.yml", ("service.stopped",)),
+    "a stopped Docker": (
+        no_docker,
+        "c",
+        "service.stopped",
+        "journalctl -u docker",
+        ("docker.silent", "service.stopped"),
+    ),
+    "a Docker whose settings are broken": (
+        docker_settings,
+        *("c", "log.docker.daemon_settings", "daemon.json", ("service.failed", "docker.silent")),
+    ),
+    "a Docker that hangs": (
+        both(
+            put("c", {"docker": "no answer within 20 s"}, "unanswered"),
+            put("c", "no answer", "docker", "said"),
+            put("c", False, "docker", "answers"),
+        ),
+        *("c", "docker.silent", "journalctl -u docker", ("part.silent",)),
+    ),
+    "a certificate's file removed": (
+        both(
+            file("c", "door", "/etc/gpuchat/door/host.crt", "missing"),
+            do(
+                ("fail", "c", "gpuchat-door", 'nginx: [emerg] cannot load certificate "/etc/gpuchat/door/host.crt"'),
+                ("door", "a", "c", {"stage": "refused"}),
+            ),
+        ),
+        *("c", "file.missing", "site.yml", ("log.nginx.certificate", "service.failed", "door.refused")),
+    ),
+    "another web server on the edge's port": (
+        both(
+            taken("a", 443, "apache2.service"),
+            do(
+                (
+                    "fail",
+                    "a",
+                    "gpuchat-edge",
+                    "nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)",
+                )
+            ),
+            put("a", {"status": 0, "stage": "tls", "said": "wrong version"}, "site", part="checks"),
+        ),
+        *("a", "port.taken", "stop it", ("log.nginx.port_taken", "service.failed", "site.silent")),
+    ),
+    "a container on the door's port": (
+        taken("c", 8000, "docker.service", "docker-proxy"),
+        *("c", "port.taken", "move it elsewhere", ()),
+    ),
+    "an address of the door's that is gone": (
+        both(
+            do(
+                (
+                    "fail",
+                    "c",
+                    "gpuchat-door",
+                    "nginx: [emerg] bind() to 10.0.0.3:8000 failed (99: Cannot assign address)",
+                )
+            ),
+            do(("door", "a", "c", {"stage": "route", "said": "No route to host"})),
+        ),
+        *("c", "log.nginx.address_missing", "gpuchat_private_address", ("service.failed",)),
+    ),
+    "no model": (
+        both(model(there=False), engine("RuntimeError: Cannot find any model weights with `/model`", ENDED)),
+        *("c", "model.missing", "site.yml", ("log.vllm.no_weights", "service.failed")),
+    ),
+    "a file of the model removed": (
+        both(model(missing=["model-00002.safetensors"]), engine("Cannot find any model weights with `/model`")),
+        *("c", "model.incomplete", "fetches these again", ("log.vllm.no_weights",)),
+    ),
+    "a file of the model changed": (
+        model(changed=["config.json"]),
+        *("c", "model.changed", "fetches these again", ()),
+    ),
+    "a host's certificate at its end": (
+        both(certificate("c", -2), do(("door", "a", "c", {"stage": "certificate", "said": "certificate has expired"}))),
+        *("c", "certificate.over", "renew.yml", ("door.certificate",)),
+    ),
+    "a packet filter changed by hand": (
+        both(put("c", {"loaded": True, "same": False}, "packet filter"), do(("door", "a", "c", {"stage": "timeout"}))),
+        *("c", "filter.changed", "gpuchat-firewall", ("door.filtered",)),
+    ),
+    "no packet filter": (
+        put("c", {"loaded": False, "same": False}, "packet filter"),
+        *("c", "filter.missing", "gpuchat-firewall", ()),
+    ),
+    "a firewall between the hosts": (
+        do(("door", "a", "c", {"stage": "timeout"})),
+        *("a", "door.filtered", "firewalls between", ()),
+    ),
+    "weights that leave nothing for conversations": (
+        engine(VLLM + "ValueError: No available memory for the cache blocks. Try increasing", ENDED),
+        *("c", "log.vllm.no_cache", "more GPUs", ("service.failed",)),
+    ),
+    "a context that is too long": (
+        engine(VLLM + "ValueError: To serve at least one request with the models's max seq len (131072)", ENDED),
+        *("c", "log.vllm.context_too_long", "lower context", ("service.failed",)),
+    ),
+    "a flag of another version": (
+        engine("vllm serve: error: unrecognized arguments: --disable-log-requests"),
+        *("c", "log.vllm.unknown_flag", "args", ("service.failed",)),
+    ),
+    "a number of GPUs that does not divide": (
+        engine("ValueError: Total number of attention heads (28) must be divisible by tensor parallel size (8)."),
+        *("c", "log.vllm.heads", "gpus in gpuchat_models", ()),
+    ),
+    "a core that ended without a word": (
+        engine("INFO starting", ENDED),
+        *("c", "log.vllm.core_ended", "first traceback", ("service.failed",)),
+    ),
+    "a Docker without GPUs": (
+        engine('could not select device driver "nvidia" with capabilities: [[gpu]]'),
+        *("c", "log.docker.no_gpu_driver", "nvidia_container_toolkit", ("service.failed",)),
+    ),
+    "an engine that hangs": (
+        put("c", {"healthy": False, "said": "timed out", "models": []}, "engines", ENGINE),
+        *("c", "engine.silent", f"docker logs {ENGINE}", ()),
+    ),
+    "a container that is unhealthy": (
+        lambda stack: stack.container("b", CHAT).update(health="unhealthy"),
+        *("b", "container.unhealthy", f"docker logs {CHAT}", ()),
+    ),
+    "an engine that lost its GPUs": (
+        put("c", {"ok": False, "said": "Failed to initialize NVML: Unknown Error"}, "gpus", ENGINE, part="checks"),
+        *("c", "gpu.container", "deploys/restart.py", ()),
+    ),
+    "a driver upgraded without a restart": (
+        put(
+            "c",
+            {"ok": False, "said": "Failed to initialize NVML: Driver/library version mismatch"},
+            "gpus",
+            ENGINE,
+            part="checks",
+        ),
+        *("c", "gpu.container", "restart the host", ()),
+    ),
+    "a stopped door": (
+        do(
+            ("stop", "c", "gpuchat-door"),
+            ("door", "a", "c", {"stage": "refused"}),
+            ("door", "b", "c", {"stage": "refused"}),
+        ),
+        *("c", "service.failed", "journalctl -u gpuchat-door", ("door.refused",)),
+    ),
+    "an interface without its settings": (
+        both(
+            do(("fail", "b", CHAT, "Error: `KEY_VAULTS_SECRET` is not set"), ("door", "a", "b", {"status": 502})),
+            silent_site(),
+        ),
+        *("b", "log.chat.environment", "lobechat_environment", ("service.failed", "door.behind", "site.behind")),
+    ),
+    "an interface that stopped": (
+        both(do(("stop", "b", CHAT), ("door", "a", "b", {"status": 502})), silent_site()),
+        *("b", "service.failed", "site.yml", ("door.behind", "site.behind")),
+    ),
+    "an edge changed by hand": (
+        both(
+            file("a", "edge", "/etc/gpuchat/edge/site.conf", "content"),
+            do(("stop", "a", "gpuchat-edge")),
+            put("a", {"status": 0, "stage": "refused", "said": "refused"}, "site", part="checks"),
+        ),
+        *("a", "file.content", "put what shall stay into the inventory", ("service.failed", "site.silent")),
+    ),
+    "an edge that nginx does not understand": (
+        do(
+            (
+                "fail",
+                "a",
+                "gpuchat-edge",
+                'nginx: [emerg] unknown directive "proxi_pass" in /etc/gpuchat/edge/site.conf',
+            )
+        ),
+        *("a", "log.nginx.directive", "--tags door,edge", ("service.failed",)),
+    ),
+    "a host that the door does not know": (
+        do(("door", "a", "c", {"status": 403})),
+        *("a", "door.closed", "--tags door --limit c", ()),
+    ),
+    "a certificate of another authority": (
+        do(("door", "a", "c", {"status": 400})),
+        *("a", "door.stranger", "renew.yml", ()),
+    ),
+    "certificates of its own that are damaged": (
+        do(("door", "a", "c", {"stage": "own", "said": "/etc/gpuchat/edge/host.crt: NO_START_LINE"})),
+        *("a", "door.own", "renew.yml", ()),
+    ),
+    "a program that speaks no TLS in place of a door": (
+        do(("door", "a", "c", {"stage": "tls", "said": "WRONG_VERSION_NUMBER"})),
+        *("a", "door.tls", "who listens there", ()),
+    ),
+    "an endpoint that is off": (
+        put(
+            "a",
+            {"place": "studio.lan:1234", "stage": "timeout", "said": "timed out"},
+            *"endpoint lmstudio".split(),
+            part="checks",
+        ),
+        *("a", "endpoint.silent", "start that machine", ()),
+    ),
+    "a service that never came up": (
+        lambda stack: stack.readings["a"]["services"].pop("gpuchat-edge"),
+        *("a", "service.absent", "site.yml", ()),
+    ),
+    "a container of another image": (
+        lambda stack: stack.container("c", ENGINE).update(image="other:1"),
+        *("c", "image.running", "remove that container", ()),
+    ),
+    "an older package than planned": (
+        put("c", "1.0.0-1", "packages", "nvidia-container-toolkit"),
+        *("c", "version.planned", "site.yml", ()),
+    ),
+    "a certificate near its end": (certificate("a", 5), "a", "certificate.soon", "renew.yml", ()),
+    "a service that restarts again and again": (
+        both(
+            lambda stack: stack.container("c", ENGINE).update(restarts=9, seconds_up=4.0),
+            do(("log", "c", ENGINE, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", ENDED)),
+        ),
+        *("c", "log.vllm.out_of_memory", "nvidia-smi", ("service.restarts",)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_first_line_is_the_cause_with_its_fix(name):
+    plant, host, kind, fix, follow = PLANTED[name]
+    stack = Stack()
+    plant(stack)
+    diagnosis = stack.diagnose()
+    first = diagnosis.causes[0]
+    assert (first.found.host, first.found.kind) == (host, kind)
+    assert fix in f"{first.found.finding.text} {first.found.finding.fix}"
+    assert set(follow) <= {one.kind for one in first.explains}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_one_fault_is_one_cause(name):
+    plant, *_rest = PLANTED[name]
+    stack = Stack()
+    plant(stack)
+    assert len(stack.diagnose().causes) == 1
+
+
+def test_more_than_forty_faults_were_planted():
+    assert len(PLANTED) >= 40
+
+
+def test_faults_stand_before_warnings_and_a_cause_before_what_is_seen_of_it():
+    stack = Stack()
+    file("a", "edge", "/etc/gpuchat/edge/site.conf", "mode")(stack)
+    no_docker(stack)
+    model(changed=["config.json"])(stack)
+    kinds = [(cause.found.host, cause.found.kind) for cause in stack.diagnose().causes]
+    assert kinds == [("c", "model.changed"), ("c", "service.stopped"), ("a", "file.mode")]
+
+
+def test_two_engines_are_not_taken_for_one_another():
+    stack = Stack()
+    other = "gpuchat-vllm-demo-2"
+    for part in ("services", "engines"):
+        stack.readings["c"][part][other] = {**stack.readings["c"][part][ENGINE]}
+    engines = {**stack.expected["c"].engines, other: {"name": "demo-2", "path": "/srv/models/demo-2"}}
+    object.__setattr__(stack.expected["c"], "engines", engines)
+    stack.fail("c", ENGINE, "ValueError: No available memory for the cache blocks.")
+    stack.stop("c", other)
+    found = [(cause.found.kind, cause.found.subject) for cause in stack.diagnose().causes]
+    assert found == [("log.vllm.no_cache", ENGINE), ("service.failed", other)]
+
+
+def test_a_service_whose_words_nobody_knows_is_told_with_the_last_of_them():
+    stack = Stack()
+    stack.fail("c", ENGINE, "INFO begins", "SomeError: of a kind that is new", "INFO ends")
+    first = stack.diagnose().causes[0].found
+    assert (first.kind, first.line) == ("service.failed", "SomeError: of a kind that is new")
+    assert "it says:     SomeError: of a kind that is new" in table(stack.diagnose())
+
+
+def test_hosts_of_a_wrong_inventory_are_still_looked_at_by_what_runs_left_on_them():
+    stack = Stack()
+    inventory(stack)
+    stack.stop("a", "gpuchat-edge")
+    kinds = [cause.found.kind for cause in stack.diagnose().causes]
+    assert kinds[:2] == ["inventory.fault", "service.failed"]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_table_fits_a_terminal_and_names_cause_and_fix(name):
+    plant, host, _kind, _fix, _follow = PLANTED[name]
+    stack = Stack()
+    plant(stack)
+    diagnosis = stack.diagnose()
+    lines = table(diagnosis).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert lines[0].startswith(f"  1  {diagnosis.causes[0].found.finding.severity:<11}  {host or 'inventory'}: ")
+
+
+def test_the_failure_names_the_worst_and_what_to_do():
+    stack = Stack()
+    no_docker(stack)
+    said = message(stack.diagnose())
+    assert said.startswith("3 hosts: 1 cause; c: found docker stopped; wanted it running; see `journalctl -u docker`")
+
+
+def test_programs_read_the_same_as_people():
+    stack = Stack()
+    no_docker(stack)
+    read = json.loads(as_json(stack.diagnose(), NOW))
+    assert (read["at"], read["status"], read["hosts"]) == ("2026-11-28T12:00:00Z", 2, ["a", "b", "c"])
+    (cause,) = read["causes"]
+    assert (cause["host"], cause["kind"], cause["subject"]) == ("c", "service.stopped", "docker")
+    assert {one["kind"] for one in cause["explains"]} >= {"docker.silent", "service.stopped"}
+
+
+def test_the_stack_of_these_tests_is_the_topologys():
+    assert [door["kind"] for door in HOSTS["b"]["doors"]] == ["engine", "interface"]
