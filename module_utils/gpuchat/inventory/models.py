@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class Model:
     Attributes:
         name: the first name under which it is served.
         aliases: further ones.
+        adapters: names of LoRA adapters, which its engine serves beside it.
         hosts: each serves the whole of it, in the inventory's order.
         task: what it does, or ``auto`` where its checkpoint tells.
         given: the entry as it was written.
@@ -57,6 +59,7 @@ class Model:
     name: str
     hosts: tuple[str, ...]
     aliases: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
     task: str = "auto"
     given: Mapping[str, object] = field(default_factory=dict)
 
@@ -66,7 +69,8 @@ class Model:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.name, *self.aliases)
+        """Every name by which people ask its engine, its own first."""
+        return (self.name, *self.aliases, *self.adapters)
 
     @property
     def socket(self) -> str:
@@ -99,23 +103,45 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_SLUG].strip("-")
 
 
-def read(given: object, groups: Mapping[str, Sequence[str]]) -> tuple[Model, ...]:
+def read(given: object, groups: Mapping[str, Sequence[str]], args: object = None) -> tuple[Model, ...]:
     """Read a sound list.
 
     Args:
         groups: hosts by group of the inventory.
+        args: options of all engines, ``vllm_args``.
     """
     return tuple(
         Model(
             str(one["name"]),
             _hosts(one, groups),
             tuple(map(str, _sequence(one.get("aliases")))),
+            adapters(one.get("args")) or adapters(args),
             str(one.get("task", "auto")),
             one,
         )
         for one in _sequence(given)
         if isinstance(one, Mapping)
     )
+
+
+def adapters(args: object) -> tuple[str, ...]:
+    """Return the names of LoRA adapters in options of vLLM, whose ``lora-modules`` are NAME=PATH or JSON."""
+    options = (
+        {str(key).lstrip("-").replace("_", "-"): value for key, value in args.items()}
+        if isinstance(args, Mapping)
+        else {}
+    )
+    given = options.get("lora-modules") or ()
+    return tuple(filter(None, map(_adapter, given if isinstance(given, (list, tuple)) else [given])))
+
+
+def _adapter(given: object) -> str:
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            return ""
+    return str(given.get("name", "")) if isinstance(given, Mapping) else str(given).partition("=")[0].strip()
 
 
 def _hosts(entry: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

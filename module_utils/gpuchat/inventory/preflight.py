@@ -54,6 +54,7 @@ GROUPS_OF = {
 }
 """Which roles need a group to have a host."""
 
+ENGINE_ARGS = "vllm_args"
 INTERFACE = "gpuchat_interface"
 NO_INTERFACE = "none"
 FORMER = {
@@ -278,7 +279,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
         for host in inventory.hosts(*STACK_GROUPS)
     }
     common = _common(inventory, specification)
-    served = models.read(common.get(models.VARIABLE), inventory.groups)
+    served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
     topology = inventory_topology.derive(
         inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE))
     )
@@ -402,6 +403,10 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
     asked: dict[str, str] = {}
     named = [(str(one.get("name", "")), f"{models.VARIABLE}.name") for one in entries]
     named += [(str(name), f"{models.VARIABLE}.aliases") for one in entries for name in _sequence(one.get("aliases"))]
+    shared = models.adapters(variables.get(ENGINE_ARGS))
+    named += [
+        (name, f"{models.VARIABLE}.args") for one in entries for name in models.adapters(one.get("args")) or shared
+    ]
     if not any(True for _fault in endpoints.faults(others)):
         named += [(name, endpoints.VARIABLE) for name in endpoints.names(others)]
     for name, variable in named:
@@ -422,11 +427,11 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
 
 
 def _common(inventory: Inventory, specification: Specification) -> dict[str, object]:
-    """Return the models and endpoints as the first host has them, where they have no fault of type."""
+    """Return models, endpoints and options of all engines as the first host has them, where their types are right."""
     options = specification.options
     first = next(iter(inventory.hosts(*STACK_GROUPS) or inventory.ours), "")
     found = {}
-    for name in (models.VARIABLE, endpoints.VARIABLE):
+    for name in (models.VARIABLE, endpoints.VARIABLE, ENGINE_ARGS):
         value = inventory.variables.get(first, {}).get(name)
         if value is not None and name in options and not list(types.faults(name, options[name], value)):
             found[name] = value

@@ -219,3 +219,21 @@ def test_somebody_elses_models_are_named_beside_ours():
 def test_an_address_of_somebody_elses_server_is_read_as_nginx_takes_it(url, place, prefix, host, virtual_host):
     (one,) = endpoints.read([{**LM, "url": url}])
     assert (one.place, one.prefix, one.host, one.virtual_host) == (place, prefix, host, virtual_host)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_all", "names"),
+    [
+        pytest.param({"lora-modules": ["sql=/a", "poems=/b"]}, None, ("m", "sql", "poems"), id="names with paths"),
+        pytest.param({"lora_modules": "sql=/a"}, None, ("m", "sql"), id="one, in the other spelling"),
+        pytest.param({"lora-modules": ['{"name": "sql", "path": "/a"}']}, None, ("m", "sql"), id="JSON"),
+        pytest.param({"lora-modules": [{"name": "sql", "path": "/a"}]}, None, ("m", "sql"), id="a mapping"),
+        pytest.param({"lora-modules": ["{sql"]}, None, ("m",), id="no JSON"),
+        pytest.param({}, {"lora-modules": ["sql=/a"]}, ("m", "sql"), id="an option of all engines"),
+        pytest.param({"max-num-seqs": 8}, {}, ("m",), id="none"),
+    ],
+)
+def test_adapters_are_asked_by_names_of_their_own(own, of_all, names):
+    (model,) = models.read([{"name": "m", "args": own}], ONE, of_all)
+    assert model.names == names
+    assert model.engine("auto", "auto")["aliases"] == []
