@@ -36,6 +36,9 @@ IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, IP_MTU = 10, 3, 14
 
 SIZES = (8952, 4000, 1500, 1492, 1480, 1450, 1420, 1400, 1360, 1280, 576)
 SMALL = 128
+LARGEST = 65000
+"""The loopback names a size that no packet has."""
+
 ECHO_SECONDS = 0.5
 PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
 
@@ -154,13 +157,13 @@ def path_to(address: str) -> dict[str, object]:
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
         plain.connect((address, 9))
-        known = plain.getsockopt(socket.IPPROTO_IP, IP_MTU)
+        known = min(plain.getsockopt(socket.IPPROTO_IP, IP_MTU), LARGEST)
         if not _echo(address, SMALL):
             return {"mtu": known, "answers": False, "largest": 0}
         sizes = (known, *(size for size in SIZES if size < known))
         largest = next((size for size in sizes if _echo(address, size)), SMALL)
         # A way that says what it cannot carry has told the kernel by now, and TCP keeps to that.
-        return {"mtu": plain.getsockopt(socket.IPPROTO_IP, IP_MTU), "answers": True, "largest": largest}
+        return {"mtu": min(plain.getsockopt(socket.IPPROTO_IP, IP_MTU), LARGEST), "answers": True, "largest": largest}
 
 
 def _echo(address: str, size: int) -> bool:
