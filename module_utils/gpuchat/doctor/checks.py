@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import Refusal
 from ..docker.images import Image
-from ..survey.types import DOOR, EDGE, FAULT, UNREACHABLE, WARNING, Answer, Finding
+from ..survey.types import DOOR, EDGE, FAULT, UNREACHABLE, WARNING, Answer, Finding, is_bare
 from ..vllm import compatibility
 from ..vllm.devices import Device
 from . import messages, questions
@@ -59,6 +59,9 @@ def findings(host: Examined) -> Iterator[Located]:
     reading, checks = host.answer.reading, host.checks
     if host.answer.stage != "done":
         yield unheard(host.name, host.answer)
+        return
+    if is_bare(reading):  # what runs there will be looked at when something does
+        yield from _ports(host)
         return
     yield from _names(host.name, checks)
     yield from _doors(host.name, checks)

@@ -9,7 +9,7 @@ import json
 import re
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ..core.names import plain
 from ..survey.findings import examine
@@ -107,7 +107,9 @@ def of_host(host: Examined, now: datetime.datetime) -> list[Located]:
             is_symptom = finding.kind.startswith(SYMPTOMS)
             known = any(one.subject == subject and one.kind.startswith("log.") for one in own)
             line = checks.last_words(host, subject) if is_symptom and subject and not known else ""
-            own.append(Located(host.name, finding, subject, line=line))
+            # A host without anything is how a stack begins, for the survey; here it is why none works.
+            graver = replace(finding, severity=FAULT) if finding.kind == "host.bare" else finding
+            own.append(Located(host.name, graver, subject, line=line))
     return own
 
 
@@ -196,16 +198,15 @@ def _explains_here(cause: Located, effect: Located) -> bool:
         return is_container and effect.kind.startswith(SYMPTOMS)
     if kind.startswith("certificate."):
         return effect.kind.startswith(("site.", *NO_TRUST))
-    if kind.startswith(("door.", "endpoint.")):
-        return effect.kind.startswith("site.") and kind != "endpoint.silent"
-    return False
+    return kind.startswith(("door.", "route.")) and effect.kind == "site.behind"
 
 
 def _explains_service(cause: Located, effect: Located) -> bool:
     """Whether what is wrong with a service, or with what it needs, explains what else is seen of it."""
     same = bool(cause.subject) and cause.subject == effect.subject
     if effect.kind.startswith("site."):
-        is_down = cause.subject in (EDGE, INTERFACE, DOOR) and cause.finding.severity == FAULT
+        behind = (INTERFACE, DOOR) if effect.kind == "site.behind" else ()
+        is_down = cause.subject in (EDGE, *behind) and cause.finding.severity == FAULT
         return is_down and cause.kind.startswith((*SYMPTOMS, "log.", "port.", "file.missing", "memory."))
     if not same:
         return False
@@ -224,10 +225,9 @@ def _explains_service(cause: Located, effect: Located) -> bool:
 def _explains_elsewhere(cause: Located, effect: Located) -> bool:
     """Whether what is wrong with one host explains what another one sees of it."""
     is_grave = cause.finding.severity in (FAULT, UNREACHABLE)
-    if effect.kind.startswith("site."):
-        return is_grave and (
-            cause.kind.startswith("host.") or (cause.subject in (INTERFACE, DOOR) and cause.kind.startswith(SYMPTOMS))
-        )
+    if effect.kind == "site.behind":
+        is_behind = cause.subject in (INTERFACE, DOOR) and cause.kind.startswith(SYMPTOMS)
+        return is_grave and (cause.kind.startswith("host.") or is_behind)
     if not effect.kind.startswith(("door.", "mtu.", "route.")) or effect.peer != cause.host:
         return False
     if cause.kind in ("stack.other", "clock.off") or cause.kind.startswith("certificate."):

@@ -477,6 +477,17 @@ PLANTED = {
         ),
         *("a", "endpoint.silent", "start that machine", ()),
     ),
+    "a host on which nothing was set up": (
+        both(
+            lambda stack: stack.readings["c"].update(services={}, files={}, stack={}, engines={}, containers={}),
+            do(("door", "a", "c", {"stage": "refused"})),
+        ),
+        *("c", "host.bare", "run site.yml with --limit c", ("door.refused",)),
+    ),
+    "an edge whose port nobody serves": (
+        put("a", {"status": 0, "stage": "refused", "said": "Connection refused"}, "site", part="checks"),
+        *("a", "site.silent", "journalctl -u gpuchat-edge", ()),
+    ),
     "a service that never came up": (
         lambda stack: stack.readings["a"]["services"].pop("gpuchat-edge"),
         *("a", "service.absent", "site.yml", ()),
@@ -531,6 +542,14 @@ def test_faults_stand_before_warnings_and_a_cause_before_what_is_seen_of_it():
     model(changed=["config.json"])(stack)
     kinds = [(cause.found.host, cause.found.kind) for cause in stack.diagnose().causes]
     assert kinds == [("c", "model.changed"), ("c", "service.stopped"), ("a", "file.mode")]
+
+
+def test_an_edge_that_says_nothing_is_no_consequence_of_another_host():
+    stack = Stack()
+    stack.lose("c", "connect", "Connection timed out")
+    put("a", {"status": 0, "stage": "refused", "said": "Connection refused"}, "site", part="checks")(stack)
+    kinds = [(cause.found.host, cause.found.kind) for cause in stack.diagnose().causes]
+    assert kinds == [("c", "host.unreachable"), ("a", "site.silent")]
 
 
 def test_two_engines_are_not_taken_for_one_another():
