@@ -23,7 +23,7 @@ def test_nothing_but_ssh_the_edge_and_the_doors_listens_beyond_the_loopback(stac
 def test_a_killed_engine_comes_back_by_itself_and_the_edge_says_so_meanwhile(stack: Stack) -> None:
     stack.on("engine", "pkill -KILL -f '[v]llm serve'")
     seen: list[tuple[int, str]] = []
-    wait(lambda: seen.append(stack.curl("/v1/models")) is None and seen[-1][0] in (502, 503), 30, "the edge's word")
+    wait(lambda: seen.append(stack.ask()) is None and seen[-1][0] in (502, 503), 30, "the edge's word")
     assert json.loads(seen[-1][1])["error"]["type"] == "server_error"
     stack.wait_for_answer()
 

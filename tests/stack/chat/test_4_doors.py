@@ -94,7 +94,8 @@ def test_wrong_keys_are_slowed_and_the_right_one_is_not(stack: Stack) -> None:
 
 @pytest.mark.parametrize(("part", "tag"), [("edge", "gpuchat_edge"), ("engine", "gpuchat_door")])
 def test_a_request_is_logged_as_json_without_query_body_or_key(stack: Stack, part: str, tag: str) -> None:
-    data = ("--header", "Content-Type: application/json", "--data", '{"prompt": "whispered"}')
+    body = json.dumps({"model": stack.model, "prompt": "whispered"})
+    data = ("--header", "Content-Type: application/json", "--data", body)
     assert stack.curl("/v1/completions?hidden=word", *data)[0] == 200
     lines: list[dict[str, object]] = []
 
@@ -164,7 +165,7 @@ def raw(stack: Stack, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("request_bytes", RAW.values(), ids=RAW)
-def test_whatever_bytes_are_sent_nothing_but_the_five_paths_reaches_the_engine(
+def test_whatever_bytes_are_sent_nothing_but_the_apis_paths_reaches_the_engine(
     stack: Stack, request_bytes: bytes
 ) -> None:
     started = stack.on("engine", "date +%s").strip()

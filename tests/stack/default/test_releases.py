@@ -33,7 +33,7 @@ def test_the_installed_collection_finds_nothing_to_change_in_what_the_checkout_m
 
 
 WITHOUT_A_STACK = """
-systemctl disable --now gpuchat-edge gpuchat-door gpuchat-firewall
+systemctl disable --now gpuchat-edge gpuchat-door gpuchat-watchdog gpuchat-firewall
 docker rm --force gpuchat-vllm-gpuchat-demo gpuchat-lobechat
 docker network rm gpuchat-room
 DEBIAN_FRONTEND=noninteractive apt-get -qq remove nginx nftables

@@ -135,8 +135,9 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "the chat's page": chat_stopped,
     "/v1/models": api_answers("/v1/models", "{}"),
     "a completion": api_answers("/v1/chat/completions", "{}"),
-    "a stream arrives in pieces": edited("api.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
+    "a stream arrives in pieces": edited("models.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
     "a tool call": tool_parser_off,
+    "a model that nobody serves is refused": edited("models.conf", "'s/return 404/return 200/'"),
     "the API refuses without a key": let_in('""'),
     "the API refuses with a wrong key": let_in('"~^Bearer ."'),
     "the engine's other paths are closed": edited("api.conf", "'1s#^#location = /metrics { return 200; }\\n#'"),
@@ -162,13 +163,14 @@ TOGETHER: dict[tuple[str, ...], set[str]] = {
     ): {"the API refuses without a key", "the API refuses with a wrong key", "the rate limit"},
     (
         "a stream arrives in pieces",
+        "a model that nobody serves is refused",
         "the API refuses without a key",
         "the API refuses with a wrong key",
         "the chat's other server paths are closed",
         "a link with foreign settings is refused",
         "the rate limit",
     ): set(),
-    ("a completion",): {"a stream arrives in pieces", "a tool call"},
+    ("a completion",): {"a stream arrives in pieces", "a tool call", "a model that nobody serves is refused"},
 }
 
 
