@@ -49,9 +49,13 @@ RUNNING = (
     ("udo password", "host.become", "give the password: run with -K, or set it in a vault as ansible_become_password"),
     ("password is required", "host.become", "give the password: run with -K, or let the user use sudo without one"),
     ("not in the sudoers file", "host.become", "let the user use sudo, or name another by ansible_user"),
-    ("python", "host.python", "install Python 3.9 or newer there, or name it by ansible_python_interpreter"),
+    (
+        r"python[\d.]*'?:? (?:was )?not found|python[\d.]*: No such file|interpreter .* was not found|SyntaxError",
+        "host.python",
+        "install Python 3.9 or newer there, or name it by ansible_python_interpreter",
+    ),
 )
-"""What a module that could not run says, by kind, and what to do."""
+"""What a module that could not run says, as a pattern, its kind, and what to do."""
 
 
 def findings(host: Examined) -> Iterator[Located]:
@@ -82,7 +86,7 @@ def unheard(name: str, answer: Answer) -> Located:
         fix = next((fix for word, fix in CONNECTING if word in said), "see `ssh -v` to the host")
         return Located(name, Finding("host.unreachable", UNREACHABLE, f"no way into it: {said}", "an answer", fix))
     kind, fix = next(
-        ((kind, fix) for word, kind, fix in RUNNING if word in said),
+        ((kind, fix) for pattern, kind, fix in RUNNING if re.search(pattern, said)),
         ("host.silent", "try `ansible HOST -m ping -b`, and look at the host's Python"),
     )
     return Located(name, Finding(kind, FAULT, f"a host that could not be examined: {said}", "its answers", fix))
@@ -315,7 +319,11 @@ def _version(images: tuple[str, ...]) -> str:
 
 
 def _gpus(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
-    for service, one in (checks.get("gpus") or {}).items():
+    asked = {**(checks.get("gpus") or {})}
+    for part, problem in (checks.get("unanswered") or {}).items():
+        if part.startswith("gpus "):
+            asked[part.partition(" ")[2]] = {"ok": False, "said": f"nvidia-smi: {problem}"}
+    for service, one in asked.items():
         if one["ok"]:
             continue
         said = one["said"].splitlines()
@@ -348,6 +356,13 @@ def _logs(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
                 one.kind, one.severity, f"by the log of {service} {one.cause}", f"{service} well", one.fix
             )
             yield Located(name, finding, subject=service, line=known.line)
+
+
+def notes(host: Examined) -> Iterator[str]:
+    """Yield what could not be looked at, where that is no finding."""
+    for part, problem in (host.checks.get("unanswered") or {}).items():
+        if not part.startswith(("name ", "gpus ")):
+            yield f"{host.name}: {part.partition(' ')[0]} not looked at, for it gave {problem}"
 
 
 def last_words(host: Examined, service: str) -> str:

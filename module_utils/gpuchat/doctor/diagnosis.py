@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ..core.names import plain
 from ..survey.findings import examine
-from ..survey.types import DOOR, EDGE, ENGINES, FAULT, INTERFACE, SEVERITIES, UNREACHABLE, Finding, worst
+from ..survey.types import DOOR, EDGE, ENGINES, FAULT, INTERFACE, SEVERITIES, UNREACHABLE, Answer, Finding, worst
 from . import checks
 from .types import Cause, Examined, Located
 
@@ -45,6 +45,7 @@ FROM_OUTSIDE = ("door.", "mtu.", "site.")
 NO_TRUST = ("door.certificate", "door.stranger", "door.tls", "log.nginx.upstream_certificate")
 NAME_SIGNS = r"(?<![\w/.-]){}(?![\w/-])"
 
+STRANGE = "an answer that is no reading"
 WIDTH = 100
 SHOWN = 3
 """Findings that follow, in the table; all of them stand in doctor.json."""
@@ -87,11 +88,16 @@ def diagnose(
         now: the present time on the control node.
     """
     found = [Located("", Finding("inventory.fault", FAULT, sentence, "", "")) for sentence in inventory]
+    said = list(notes)
     for host in hosts:
-        found += of_host(host, now)
+        try:
+            found += of_host(host, now)
+            said += checks.notes(host)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # spoils no other host's
+            found.append(checks.unheard(host.name, Answer("run", {}, f"{STRANGE} ({type(error).__name__}: {error})")))
     order = {host.name: number for number, host in enumerate(hosts)}
     found.sort(key=lambda one: (rank(one), order.get(one.host, -1)))
-    return Diagnosis(tuple(in_order(found)), tuple(order), tuple(notes))
+    return Diagnosis(tuple(in_order(found)), tuple(order), tuple(said))
 
 
 def of_host(host: Examined, now: datetime.datetime) -> list[Located]:

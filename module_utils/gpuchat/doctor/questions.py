@@ -162,15 +162,16 @@ def is_bad(site: Mapping[str, Any]) -> bool:
 def _is_unwell(name: str, service: Mapping[str, Any], reading: Mapping[str, Any]) -> bool:
     its_container = container(reading, name)
     engine = (reading.get("engines") or {}).get(name)
+    starts = its_container.get("health") == "starting"  # its log may still hold words of before
     return (
         not service["running"]
         or its_container.get("status", "running") != "running"
-        or its_container.get("health", "healthy") not in ("healthy", "")
+        or its_container.get("health", "healthy") not in ("healthy", "starting", "")
         or any(
             one.get("restarts", 0) >= FEW_RESTARTS and one.get("seconds_up", JUST_NOW_SECONDS) < JUST_NOW_SECONDS
             for one in (service, its_container)
         )
-        or (name.startswith(ENGINES) and engine is not None and not engine["healthy"])
+        or (name.startswith(ENGINES) and engine is not None and not engine["healthy"] and not starts)
     )
 
 

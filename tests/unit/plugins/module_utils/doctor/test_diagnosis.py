@@ -198,6 +198,14 @@ PLANTED = {
         do(("lose", "c", "run", "/bin/sh: 1: /usr/bin/python3: not found")),
         *("c", "host.python", "Python 3.9", ()),
     ),
+    "no Python, in the words of a newer Ansible": (
+        do(("lose", "c", "run", "The module interpreter '/usr/bin/python3' was not found.")),
+        *("c", "host.python", "Python 3.9", ()),
+    ),
+    "a mistake of ours": (
+        do(("lose", "c", "run", "MODULE FAILURE: /usr/bin/python3 Traceback (most recent call last): KeyError")),
+        *("c", "host.silent", "ansible HOST -m ping", ()),
+    ),
     "a host too full to be asked": (
         do(("lose", "c", "run", "OSError: [Errno 28] No space left on device")),
         *("c", "disk.full", "free the file system", ()),
@@ -404,6 +412,10 @@ PLANTED = {
         put("c", {"ok": False, "said": "Failed to initialize NVML: Unknown Error"}, "gpus", ENGINE, part="checks"),
         *("c", "gpu.container", "deploys/restart.py", ()),
     ),
+    "a GPU that hangs": (
+        put("c", {f"gpus {ENGINE}": "no answer within 20 s"}, "unanswered", part="checks"),
+        *("c", "gpu.container", "deploys/restart.py", ()),
+    ),
     "a driver upgraded without a restart": (
         put(
             "c",
@@ -571,6 +583,21 @@ def test_a_service_whose_words_nobody_knows_is_told_with_the_last_of_them():
     first = stack.diagnose().causes[0].found
     assert (first.kind, first.line) == ("service.failed", "SomeError: of a kind that is new")
     assert "it says:     SomeError: of a kind that is new" in table(stack.diagnose())
+
+
+def test_what_could_not_be_looked_at_is_noted():
+    stack = Stack()
+    stack.checks["c"]["unanswered"] = {"logs": "no answer within 20 s"}
+    assert stack.diagnose().notes == ("c: logs not looked at, for it gave no answer within 20 s",)
+    assert "note: c: logs not looked at" in table(stack.diagnose())
+
+
+def test_an_answer_that_is_no_reading_spoils_no_other_hosts():
+    stack = Stack()
+    stack.readings["c"]["services"] = {"gpuchat-door": {}}
+    stack.stop("a", "gpuchat-edge")
+    found = [(cause.found.host, cause.found.kind) for cause in stack.diagnose().causes]
+    assert found == [("c", "host.silent"), ("a", "service.failed")]
 
 
 def test_hosts_of_a_wrong_inventory_are_still_looked_at_by_what_runs_left_on_them():

@@ -119,6 +119,13 @@ def test_no_log_is_read_of_what_is_well():
         assert unwell(HOSTS[host], stack.readings[host], stack.checks[host].get("site")) == {}
 
 
+def test_a_container_that_only_starts_is_left_to_it():
+    stack = Stack()
+    stack.container("c", ENGINE).update(health="starting")
+    stack.readings["c"]["engines"][ENGINE].update(healthy=False)
+    assert unwell(HOSTS["c"], stack.readings["c"]) == {}
+
+
 UNWELL = {
     "a unit that failed": (lambda stack: stack.stop("c", "gpuchat-door"), "c", {"gpuchat-door": "systemd"}),
     "a container that ended": (lambda stack: stack.stop("c", ENGINE), "c", {ENGINE: "compose"}),
