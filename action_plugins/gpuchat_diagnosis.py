@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         args = dict(self._task.args)
         preflight = task_vars.get("__gpuchat_preflight") or {}
-        secrets = task_vars.get("__gpuchat_secrets") or {}
+        secrets = _read_secrets(task_vars)
         known = preflight.get("topology") is not None
         args["topology"] = preflight.get("topology") or {}
         args["inventory"] = _inventory_faults(preflight, secrets)
@@ -64,6 +64,15 @@ class ActionModule(ActionBase):
         return result
 
 
+def _read_secrets(task_vars):
+    """Return the result of the task that read the secrets, which one host ran for all."""
+    for host in task_vars.get("ansible_play_hosts_all", ()):
+        found = task_vars["hostvars"][host].get("__gpuchat_secrets") or {}
+        if found and not found.get("skipped"):
+            return found
+    return {}
+
+
 def _inventory_faults(preflight, secrets):
     """Return what is wrong with the inventory, and with the file of secrets, a sentence each."""
     found = list(preflight.get("faults") or [])
@@ -71,7 +80,7 @@ def _inventory_faults(preflight, secrets):
         found.append(preflight.get("msg"))
     elif preflight.get("topology") is None and not found:
         found.append(preflight.get("msg") or "the inventory could not be checked; Ansible's own words stand above")
-    if secrets.get("msg") and "fingerprints" not in secrets and not secrets.get("skipped"):
+    if secrets.get("msg") and "fingerprints" not in secrets:
         found.append(secrets["msg"])
     return found
 

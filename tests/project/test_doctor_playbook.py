@@ -60,6 +60,16 @@ def test_a_wrong_inventory_stands_first_and_its_hosts_are_looked_at(tmp_path):
     assert "gpuchat_domain" in found["causes"][0]["found"]
 
 
+def test_secrets_that_cannot_be_read_end_nothing(tmp_path):
+    (tmp_path / ".gpuchat").mkdir()
+    (tmp_path / ".gpuchat" / "secrets.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    status, _said, found = examined(tmp_path)
+    assert status != 0
+    assert places(found)[0] == ("", "inventory.fault")
+    assert "cannot be decrypted" in found["causes"][0]["found"]
+    assert {"here", "gone"} <= {host for host, _kind in places(found)}
+
+
 def test_where_nothing_shall_fail_the_table_is_all(tmp_path):
     status, said, found = examined(tmp_path, "--limit", "here", "-e", "doctor_fail=never")
     assert (status, found["hosts"]) == (0, ["here"])

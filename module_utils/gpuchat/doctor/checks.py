@@ -49,6 +49,7 @@ RUNNING = (
     ("udo password", "host.become", "give the password: run with -K, or set it in a vault as ansible_become_password"),
     ("password is required", "host.become", "give the password: run with -K, or let the user use sudo without one"),
     ("not in the sudoers file", "host.become", "let the user use sudo, or name another by ansible_user"),
+    ("is undefined", "host.variable", "give that variable a value in the inventory"),
     (
         r"python[\d.]*'?:? (?:was )?not found|python[\d.]*: No such file|interpreter .* was not found|SyntaxError",
         "host.python",
@@ -87,7 +88,7 @@ def unheard(name: str, answer: Answer) -> Located:
         return Located(name, Finding("host.unreachable", UNREACHABLE, f"no way into it: {said}", "an answer", fix))
     kind, fix = next(
         ((kind, fix) for pattern, kind, fix in RUNNING if re.search(pattern, said)),
-        ("host.silent", "try `ansible HOST -m ping -b`, and look at the host's Python"),
+        ("host.silent", f"try `ansible {name} -m ping -b`, and look at the host's Python"),
     )
     return Located(name, Finding(kind, FAULT, f"a host that could not be examined: {said}", "its answers", fix))
 

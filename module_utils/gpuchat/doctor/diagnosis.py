@@ -18,7 +18,7 @@ from . import checks
 from .types import Cause, Examined, Located
 
 ORDER = (
-    *("inventory", "host.unreachable", "host.python", "host.become", "host.silent", "host"),
+    *("inventory", "host.unreachable", "host.python", "host.become", "host.variable", "host.silent", "host"),
     *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign", "gpu", "version.driver"),
     *("memory", "name", "mtu"),
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),

@@ -202,9 +202,13 @@ PLANTED = {
         do(("lose", "c", "run", "The module interpreter '/usr/bin/python3' was not found.")),
         *("c", "host.python", "Python 3.9", ()),
     ),
+    "a variable that is not there": (
+        do(("lose", "c", "run", "Error processing keyword 'become_pass': 'nowhere' is undefined")),
+        *("c", "host.variable", "in the inventory", ()),
+    ),
     "a mistake of ours": (
         do(("lose", "c", "run", "MODULE FAILURE: /usr/bin/python3 Traceback (most recent call last): KeyError")),
-        *("c", "host.silent", "ansible HOST -m ping", ()),
+        *("c", "host.silent", "ansible c -m ping", ()),
     ),
     "a host too full to be asked": (
         do(("lose", "c", "run", "OSError: [Errno 28] No space left on device")),
