@@ -10,8 +10,10 @@ import json
 import os
 import pathlib
 
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
 
 # By its path, for a checkout has no name by which its plugins could import it.
 _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
@@ -36,7 +38,8 @@ class ActionModule(ActionBase):
         seen = rows()  # in any case, so that no process is left
         if found.get("failed"):
             return found
-        result = control_runner.run(self, {**args, "vantage": "none", "final": True, "rows": found["rows"] + seen})
+        told = {"vantage": "none", "final": True, "rows": found["rows"] + seen, **_gathered(args, task_vars)}
+        result = control_runner.run(self, {**args, **told})
         table = result.pop("table", None)
         commands = result.pop("commands", None)
         for word in result.get("advice") or ():
@@ -45,6 +48,9 @@ class ActionModule(ActionBase):
             result.pop("rows")  # they stand in the table and in the report
             legend = "key.header holds one line, 'Authorization: Bearer ' and the api_key from the file of secrets"
             self._display.display(f"\nEach row by hand ({legend}):\n\n{commands}\n\nVerification:\n\n{table}\n")
+        page = next((path for path in result.get("reports") or () if path.endswith(".html")), None)
+        if page:
+            self._display.display(f"The report of this run: {page}\n")
         return result
 
     def _outside(self, args, outside, task_vars):
@@ -54,6 +60,33 @@ class ActionModule(ActionBase):
         if result.get("failed"):
             raise AnsibleActionFail(str(result.get("msg")))
         return result["rows"]
+
+
+def _gathered(args, task_vars):
+    """Return what the report's page shows beside the rows."""
+    hostvars, hosts = task_vars["hostvars"], (args.get("topology") or {}).get("hosts") or {}
+    known = {host: hostvars[host] for host in hosts if host in hostvars}
+    plans = {host: own.get("__vllm_plan") for host, own in known.items()}
+    return {
+        "addresses": {host: str(own.get("ansible_host") or "") for host, own in known.items()},
+        "plans": [
+            {"host": host, "models": plan["models"], "gpus": plan.get("gpus") or []}
+            for host, plan in plans.items()
+            if isinstance(plan, dict) and plan.get("models")
+        ],
+        "images": _recorded(args.get("lock_file")),
+        "versions": {"ansible-core": ansible_version},
+    }
+
+
+def _recorded(path):
+    """Return the digests that a lock file records; none where it cannot be read, which its own tasks say."""
+    try:
+        with open(path or "", encoding="utf-8") as file:
+            found = (yaml.safe_load(file) or {}).get("images") or {}
+        return {str(name): str(digest) for name, digest in found.items()}
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        return {}
 
 
 def _in_a_process(work):

@@ -133,8 +133,36 @@ options:
     type: bool
     default: false
   report_file:
-    description: Where the JSON report is written.
+    description:
+      - Where the JSON report is written, with O(final=true).
+      - Beside it, with the ends C(.html) and C(.xml) in place of C(.json), a page that needs nothing else and JUnit's XML.
     type: path
+  topology:
+    description: For the page, who serves what, as M(gpuchat.stack.gpuchat_preflight) returned it.
+    type: dict
+    default: {}
+  lock_file:
+    description: For the page, the file that records images' digests; read by the action plugin.
+    type: path
+  addresses:
+    description: For the page, the address of each host; set by the action plugin.
+    type: dict
+    default: {}
+  plans:
+    description:
+      - For the page, this run's plans of each host, with C(host), and C(models) and C(gpus) as
+        M(gpuchat.stack.gpuchat_vllm_plan) returned them; set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+  images:
+    description: For the page, the digest of each image; set by the action plugin.
+    type: dict
+    default: {}
+  versions:
+    description: For the page, the version of what made the run; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Asks nothing, and says so in RV(not_predicted).
@@ -143,7 +171,7 @@ attributes:
     description: There is never a difference.
     support: full
   idempotent:
-    description: Reads only, but for the report.
+    description: Reads only, but for the reports.
     support: full
 author: gpuchat contributors (@gpuchat)
 """
@@ -169,6 +197,11 @@ table:
   description: The rows as a table.
   type: str
   returned: where O(final=true)
+reports:
+  description: The paths of the reports that were written.
+  type: list
+  elements: str
+  returned: where O(final=true) and O(report_file) is given
 advice:
   description: What is to be done before a row fails.
   type: list
@@ -184,35 +217,37 @@ not_predicted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.report import run_page_runner
 from ..module_utils.gpuchat.verify import site_runner
+
+SITE = {
+    "domain": {"type": "str", "required": True},
+    "address": {"type": "str", "default": ""},
+    "models": {"type": "list", "elements": "dict", "required": True},
+    "has_interface": {"type": "bool", "default": True},
+    "http_port": {"type": "int", "default": 80},
+    "https_port": {"type": "int", "default": 443},
+    "question": {"type": "str", "default": "hello"},
+    "answer": {"type": "str", "default": ""},
+    "long_question": {"type": "str", "default": ""},
+    "rate": {"type": "int", "default": 10},
+    "burst": {"type": "int", "default": 40},
+    "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
+    "behind": {"type": "dict", "default": {}},
+    "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
+    "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
+    "plain": {"type": "bool", "default": False},
+    "asks_certificate": {"type": "bool", "default": False},
+    "asks_password": {"type": "bool", "default": False},
+    "asks_signin": {"type": "bool", "default": False},
+    "open_to_directory": {"type": "bool", "default": False},
+}
 
 
 def main() -> None:
-    site = {
-        "domain": {"type": "str", "required": True},
-        "address": {"type": "str", "default": ""},
-        "models": {"type": "list", "elements": "dict", "required": True},
-        "has_interface": {"type": "bool", "default": True},
-        "http_port": {"type": "int", "default": 80},
-        "https_port": {"type": "int", "default": 443},
-        "question": {"type": "str", "default": "hello"},
-        "answer": {"type": "str", "default": ""},
-        "long_question": {"type": "str", "default": ""},
-        "rate": {"type": "int", "default": 10},
-        "burst": {"type": "int", "default": 40},
-        "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
-        "behind": {"type": "dict", "default": {}},
-        "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
-        "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
-        "plain": {"type": "bool", "default": False},
-        "asks_certificate": {"type": "bool", "default": False},
-        "asks_password": {"type": "bool", "default": False},
-        "asks_signin": {"type": "bool", "default": False},
-        "open_to_directory": {"type": "bool", "default": False},
-    }
     module = AnsibleModule(
         argument_spec={
-            "site": {"type": "dict", "required": True, "options": site},
+            "site": {"type": "dict", "required": True, "options": SITE},
             "outside": {"type": "dict", "default": {}},
             "vantage": {"type": "str", "choices": ["inside", "outside", "none"], "default": "inside"},
             "authority": {"type": "str", "default": ""},
@@ -220,10 +255,16 @@ def main() -> None:
             "rows": {"type": "list", "elements": "dict", "default": []},
             "final": {"type": "bool", "default": False},
             "report_file": {"type": "path"},
+            "topology": {"type": "dict", "default": {}},
+            "lock_file": {"type": "path"},
+            "addresses": {"type": "dict", "default": {}},
+            "plans": {"type": "list", "elements": "dict", "default": []},
+            "images": {"type": "dict", "default": {}},
+            "versions": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
-    front.run(module, lambda: site_runner.ensure(module.params, module.check_mode))
+    front.run(module, lambda: site_runner.ensure(module.params, module.check_mode, run_page_runner.write))
 
 
 if __name__ == "__main__":

@@ -290,7 +290,7 @@ STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --text: #1c2128; --dim: #59636e; --line: #d5dae0;
   --weights: #3b5bdb; --work: #e8890c; --cache: #12865c; --others: #868e96; --free: #e6e9ed;
   --good: #0f7a4f; --bad: #c92a2a; }
-@media (prefers-color-scheme: dark) { :root { --page: #14171a; --card: #1d2125; --text: #e4e7ea; --dim: #9aa4ae;
+@media screen and (prefers-color-scheme: dark) { :root { --page: #14171a; --card: #1d2125; --text: #e4e7ea; --dim: #9aa4ae;
   --line: #363c43; --weights: #748ffc; --work: #f2a33c; --cache: #38b98a; --others: #868e96; --free: #30363c;
   --good: #4cc996; --bad: #ff8787; } }
 * { box-sizing: border-box; }
@@ -360,13 +360,28 @@ def _verdict(one: Planned) -> str:
 
 def _host_section(models: Sequence[Planned]) -> str:
     """Return a host: its only model, or what all of its models put on its GPUs and then each."""
-    gpus = models[0].gpus if len(models) > 1 else ()
-    if not gpus:
+    bars = _together(models)
+    if not bars:
         return "\n".join(map(_section, models))
     head = f"<header><h2>{escape(models[0].host)}</h2></header>"
-    bars = "\n".join(_bar(gpu, shared_parts(models, gpu), using(models, gpu)) for gpu in gpus)
-    about = f"<section>{head}<h3>Memory of each GPU</h3>\n{bars}\n{_kinds()}</section>"
+    about = f"<section>{head}<h3>Memory of each GPU</h3>\n{bars}</section>"
     return "\n".join([about, *(_section(one, has_bars=False) for one in models)])
+
+
+def memory(models: Sequence[Planned]) -> str:
+    """Return a bar for each GPU that the models of a host use, and what its colours mean; nothing without GPUs."""
+    return _together(models) or "\n".join(_alone(one.plan) for one in models if one.plan and one.plan["gpus"])
+
+
+def _together(models: Sequence[Planned]) -> str:
+    """Return a bar for each GPU of a host with the parts of its several models."""
+    gpus = models[0].gpus if len(models) > 1 else ()
+    bars = [_bar(gpu, shared_parts(models, gpu), using(models, gpu)) for gpu in gpus]
+    return "\n".join([*bars, _kinds()]) if bars else ""
+
+
+def _alone(plan: Mapping[str, Any]) -> str:
+    return "\n".join([*(_figure(plan, gpu) for gpu in plan["gpus"]), _key(plan)])
 
 
 def _kinds() -> str:
@@ -389,8 +404,7 @@ def _section(one: Planned, *, has_bars: bool = True) -> str:
 def _blocks(plan: Mapping[str, Any], *, has_bars: bool) -> Iterator[str]:
     if plan["gpus"] and has_bars:
         yield "<h3>Memory of each GPU</h3>"
-        yield from (_figure(plan, gpu) for gpu in plan["gpus"])
-        yield _key(plan)
+        yield _alone(plan)
     if plan["fits"] or plan["users"]:
         yield f"<h3>Users</h3><div>{escape(holds(plan))}</div>"
     if plan["estimate"]:

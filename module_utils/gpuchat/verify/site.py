@@ -36,6 +36,9 @@ FOREIGN_SETTINGS = (
 )
 """Links that would set up a person's chat, in several spellings."""
 
+CERTIFICATE, ENDS = "certificate and protocol", "ends on "
+"""The row that sees the certificate, and how it says when that ends."""
+
 SOON = datetime.timedelta(days=14)
 """How long before its end a certificate has to have been renewed."""
 
@@ -251,6 +254,11 @@ def _plainer(check: Check, seen: Seen) -> tuple[str, str] | None:
     return None
 
 
+def certificate_end(rows: Iterable[Row]) -> str:
+    """Return the day on which the site's certificate ends, in ISO form; nothing where no row has seen it."""
+    return next((one.detail[len(ENDS) :] for one in rows if one.name == CERTIFICATE and one.detail.startswith(ENDS)), "")
+
+
 def not_checked(check: Check, why: str) -> Row:
     return Row(check.name, check.vantage, NOT_CHECKED, why, shown(check.command))
 
@@ -283,13 +291,13 @@ def _certificate(site: Site) -> Check:
         return None if protocol else "found no TLS 1.2 or 1.3"
 
     return Check(
-        "certificate and protocol",
+        CERTIFICATE,
         INSIDE,
         site.curl("--verbose", "--head", "--output", "/dev/null", site.url + "/"),
         judge,
         "the certificate is not for this name, has ended, or comes from another authority; or nothing answers at all",
         "look at edge_tls, edge_certificate_file, gpuchat_domain and edge_extra_names, and run the playbook again",
-        note=lambda seen: f"ends on {found.end:%Y-%m-%d}" if (found := _life(seen)) else "",
+        note=lambda seen: f"{ENDS}{found.end:%Y-%m-%d}" if (found := _life(seen)) else "",
         warning=_ends_soon,
     )
 

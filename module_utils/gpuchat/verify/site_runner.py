@@ -31,12 +31,14 @@ from .site import (
     Row,
     Seen,
     Site,
+    certificate_end,
     checks,
     choose,
     commands,
     not_checked,
     row,
     rows_of,
+    shown,
     table,
 )
 
@@ -45,8 +47,16 @@ CHECKS_AT_ONCE = 4
 CONNECT_SECONDS = 1.0
 
 
-def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
+def ensure(
+    params: Mapping[str, object],
+    check: bool,
+    publish: Callable[[Mapping[str, object], Mapping[str, object], str], Sequence[str]] = lambda *_given: (),
+) -> dict[str, object]:
     """Make the checks of one vantage point and join them with rows made elsewhere; return the module's result.
+
+    Args:
+        publish: writes the report in further forms, from the options, the report, and what all commands begin with;
+            returns their paths.
 
     Raises:
         Unhealthy: with all rows, where one of them failed.
@@ -82,9 +92,11 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     }
     if params["report_file"]:
         open_rows = [one.name for one in rows if one.status == NOT_CHECKED]
-        report = {"url": site.url, "passed": not failed, "not_checked": open_rows, "warnings": warnings}
-        report["rows"] = result["rows"]
+        report: dict[str, object] = {"url": site.url, "passed": not failed, "not_checked": open_rows, "warnings": warnings}
+        report.update(rows=result["rows"], finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        report["certificate_end"] = certificate_end(rows)
         host.write_json(str(params["report_file"]), report, mode=0o644)
+        result["reports"] = [str(params["report_file"]), *publish(params, report, shown(site.curl()))]
     if failed:
         raise Unhealthy("the site does not do what was wanted; see the table", **result)
     return {**result, "msg": f"all {len(rows)} rows did not fail"}

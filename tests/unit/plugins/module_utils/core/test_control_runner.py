@@ -90,6 +90,6 @@ def test_what_it_is_given_is_plain_data():
 
 def test_a_secret_option_stands_in_no_result(monkeypatch):
     runner = control_runner._read("gpuchat_verify").site_runner
-    monkeypatch.setattr(runner, "ensure", lambda params, check: {"rows": [params["api_key"]]})
+    monkeypatch.setattr(runner, "ensure", lambda params, *_more: {"rows": [params["api_key"]]})
     result, _said = ran("gpuchat_verify", {"site": {"domain": "c", "models": []}, "api_key": "s3cret-k3y"})
     assert "s3cret-k3y" not in to_text(result)

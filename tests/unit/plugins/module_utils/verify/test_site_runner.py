@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import socket
 import stat
 
@@ -83,9 +84,44 @@ def test_all_rows_are_joined_in_their_order_and_reported(green, tmp_path, state_
     assert {one["status"] for one in result["rows"]} == {PASSED}
     assert [one["name"] for one in result["rows"]] == [check.name for check in checks(Site("c", "m"))]
     described = json.loads(report.read_text())
-    head = {"url": "https://chat.example.com", "passed": True, "not_checked": [], "warnings": []}
+    head = {"url": "https://chat.example.com", "passed": True, "not_checked": [], "warnings": [], "certificate_end": ""}
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", described.pop("finished"))
     assert described == {**head, "rows": result["rows"]}
     assert stat.S_IMODE(report.stat().st_mode) == 0o644
+
+
+def test_further_forms_of_the_report_get_what_its_json_holds_and_what_commands_begin_with(
+    green, tmp_path, state_directory
+):
+    given = []
+
+    def publish(params, report, common):
+        given.append((params["site"]["domain"], dict(report), common))
+        return ["page"]
+
+    report = tmp_path / "report.json"
+    result = site_runner.ensure(params(final=True, report_file=str(report)), False, publish)
+    ((domain, found, common),) = given
+    assert (domain, found) == ("chat.example.com", json.loads(report.read_text()))
+    assert all(one["command"].startswith((common, "nmap")) for one in found["rows"])
+    assert result["reports"] == [str(report), "page"]
+
+
+def test_further_forms_are_written_before_a_failed_row_ends_the_run(green, tmp_path, state_directory):
+    given = []
+    red = {"name": OUTSIDE_NAMES[0], "vantage": OUTSIDE, "status": FAILED, "detail": "x", "command": "c"}
+    with pytest.raises(Unhealthy):
+        site_runner.ensure(
+            params(rows=[red], final=True, report_file=str(tmp_path / "r.json")),
+            False,
+            lambda _params, report, _common: given.append(report["passed"]) or [],
+        )
+    assert given == [False]
+
+
+def test_in_check_mode_no_report_is_written(tmp_path):
+    site_runner.ensure(params(final=True, report_file=str(tmp_path / "r.json")), True, lambda *_given: 1 / 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):

@@ -1,0 +1,284 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run ends in, as people read it: a page for the browser; and as build servers read it: JUnit's XML."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from . import drawing, plan_page
+from .drawing import clean
+from .plan_page import Planned, by_host, holds, memory
+
+FAILED, NOT_CHECKED = "failed", "not checked"
+MARKS = {"passed": "✓", FAILED: "✗", NOT_CHECKED: "–"}
+VANTAGES = {"inside": "From an allowed network", "outside": "From outside of it"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What there is to report.
+
+    Attributes:
+        report: what the verification has found, as its JSON holds it: url, finished (in ISO form), certificate_end,
+            warnings and rows.
+        common: what the commands of all rows begin with.
+        served: each model with name, task, context and tool_calls.
+        topology: as gpuchat_preflight returns it; empty where it is not known.
+        addresses: at which the control node reaches each host.
+        planned: this run's plans; those of hosts that it left out are missing.
+        images: digests by image.
+        versions: of what made the run, by name.
+    """
+
+    report: Mapping[str, Any]
+    common: str = ""
+    served: Sequence[Mapping[str, Any]] = ()
+    topology: Mapping[str, Any] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    planned: Sequence[Planned] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        rows: Sequence[Mapping[str, Any]] = self.report["rows"]
+        return rows
+
+    def count(self, status: str) -> int:
+        return sum(row["status"] == status for row in self.rows)
+
+
+def verdict(run: Run) -> str:
+    """Return how the verification ended, in words."""
+    failed, left, every = run.count(FAILED), run.count(NOT_CHECKED), len(run.rows)
+    if failed:
+        words = f"{failed} of {every} checks failed"
+    elif left:
+        words = f"{every - left} of {every} checks passed"
+    else:
+        words = f"all {every} checks passed"
+    return f"{words}, {left} not checked" if left else words
+
+
+def ending(end: str, finished: str) -> str:
+    """Return when a certificate ends, and in how many days (both in ISO form)."""
+    days = (datetime.date.fromisoformat(end[:10]) - datetime.date.fromisoformat(finished[:10])).days
+    return f"{end[:10]}, in {days:,} day{'s' * (days != 1)}"
+
+
+# --- Build servers ---------------------------------------------------------------------------------------------------
+
+
+def junit(run: Run) -> str:
+    """Return the rows as JUnit's XML: one suite, a case for each row."""
+    counts = f'tests="{len(run.rows)}" failures="{run.count(FAILED)}" errors="0" skipped="{run.count(NOT_CHECKED)}"'
+    finished = _text(run.report["finished"]).rstrip("Z")
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<testsuites name="gpuchat" {counts}>\n'
+        f'<testsuite name="{_text(run.report["url"])}" {counts} timestamp="{finished}">\n'
+        + "\n".join(map(_case, run.rows))
+        + "\n</testsuite>\n</testsuites>\n"
+    )
+
+
+def _case(row: Mapping[str, Any]) -> str:
+    head = f'<testcase classname="{_text(row["vantage"])}" name="{_text(row["name"])}"'
+    command = f"<system-out>{_text(row['command'])}</system-out>"
+    if row["status"] == FAILED:
+        lines = (f"likely: {row['cause']}", f"do: {row['hint']}", f"see: {row['command']}")
+        said = "\n".join(map(_text, lines))
+        return f'{head}><failure message="{_text(row["detail"])}">{said}</failure>{command}</testcase>'
+    if row["status"] == NOT_CHECKED:
+        return f'{head}><skipped message="{_text(row["detail"])}"/>{command}</testcase>'
+    return f"{head}>{command}</testcase>"
+
+
+def _text(text: object) -> str:
+    """Return a text that is markup neither in HTML nor in XML, whatever it holds."""
+    return escape(clean(text))
+
+
+# --- The browser -----------------------------------------------------------------------------------------------------
+
+STYLE = (
+    plan_page.STYLE
+    + drawing.STYLE
+    + """
+:root { --chip: #e9edf6; --wait: #8a5a00; }
+@media screen and (prefers-color-scheme: dark) { :root { --chip: #2c333b; --wait: #e5b045; } }
+main { padding-top: 1.4rem; }
+h1 { margin: 0; overflow-wrap: anywhere; }
+section > h2 { margin-bottom: .8rem; }
+h4 { margin: 1.2rem 0 .3rem; font-size: 1rem; overflow-wrap: anywhere; }
+.head { border-top: 4px solid var(--good); } .head.bad { border-top-color: var(--bad); }
+.facts { display: flex; flex-wrap: wrap; gap: .8rem 2.4rem; margin: 1rem 0 0; }
+.facts div { min-width: 0; } .facts dt { color: var(--dim); font-size: .85rem; }
+.facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+.wait { color: var(--wait); }
+.note { border-left: 3px solid var(--wait); padding: .1rem 0 .1rem .8rem; margin: .8rem 0 0; overflow-wrap: anywhere; }
+.rows { list-style: none; margin: 0; padding: 0; }
+.rows li { display: grid; grid-template-columns: 1.5rem 1fr; padding: .5rem 0; border-top: 1px solid var(--line); }
+.rows li:first-child { border-top: 0; }
+.rows .mark { font-weight: 700; }
+.rows p { margin: 0; min-width: 0; overflow-wrap: anywhere; }
+.rows .name { display: flex; flex-wrap: wrap; gap: 0 .8rem; justify-content: space-between; }
+.rows .name span { color: var(--dim); }
+.rows code { grid-column: 2; } code { font: 12px/1.5 ui-monospace, monospace; color: var(--dim);
+  overflow-wrap: anywhere; }
+.rows .why { grid-column: 2; margin: .3rem 0; }
+td { overflow-wrap: anywhere; } td code { color: inherit; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+footer { color: var(--dim); font-size: .85rem; }
+@media (max-width: 40rem) {
+  main { padding: 1rem .6rem 2rem; } section { padding: 1rem; } h1 { font-size: 1.3rem; }
+  .wide { display: none; } .narrow { display: block; }
+  table.cards tr:first-child { display: none; }
+  table.cards tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
+  table.cards td { display: flex; gap: 1rem; justify-content: space-between; border: 0; padding: .1rem 0;
+    text-align: right; white-space: normal; }
+  table.cards td::before { content: attr(data-name); color: var(--dim); text-align: left; flex: none; }
+}
+@media print {
+  :root { color-scheme: light; --page: #fff; } body { font-size: 11px; } main { max-width: none; padding: 0; }
+  section { border-color: #999; padding: .8rem 1rem; margin-bottom: .8rem; } code { font-size: 9px; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h2, h3, h4 { break-after: avoid; } li, tr, figure, svg, .head { break-inside: avoid; }
+  .wide { display: block; } .narrow { display: none; }
+}
+"""
+)
+
+
+def page(run: Run) -> str:
+    """Return the report as one HTML page that needs nothing else."""
+    blocks = (_head(run), _drawn(run), _served(run), _verified(run), _memory(run), _versions(run))
+    body = "\n".join(block for block in blocks if block)
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{_text(run.report['url'])}: {verdict(run)}</title>\n<style>{STYLE}</style>\n<main>\n{body}\n"
+        "<footer>Made by gpuchat. It holds no secret: key.header in a command stands for a file of yours with the line "
+        "Authorization: Bearer and the api_key from the file of secrets.</footer>\n</main>\n</html>\n"
+    )
+
+
+def _section(title: str, *blocks: str) -> str:
+    """Return a part of the page; nothing where there is nothing in it."""
+    body = "\n".join(block for block in blocks if block)
+    return f"<section><h2>{title}</h2>\n{body}</section>" if body else ""
+
+
+def _head(run: Run) -> str:
+    report = run.report
+    is_bad, is_open = run.count(FAILED) > 0, run.count(NOT_CHECKED) > 0
+    colour = "unfit" if is_bad else "wait" if is_open else "fits"
+    finished = str(report["finished"])
+    facts = {
+        "Finished": f"{finished[:10]} {finished[11:16]} UTC",
+        "Certificate ends": ending(str(report["certificate_end"]), finished) if report.get("certificate_end") else "",
+        "Models": f"{len(run.served)}" if run.served else "",
+        "Hosts": f"{len(run.topology['hosts'])}" if run.topology else "",
+    }
+    cells = "".join(f"<div><dt>{name}<dd>{_text(value)}</div>" for name, value in facts.items() if value)
+    failed = "".join(
+        f'<p class="why"><b>{_text(row["name"])}</b>: {_text(row["detail"])}' for row in run.rows if row["status"] == FAILED
+    )
+    warnings = "".join(f'<p class="note">{_text(word)}' for word in report["warnings"])
+    return (
+        f'<section class="head{" bad" * is_bad}"><header><h1>{_text(report["url"])}</h1>'
+        f'<span class="verdict {colour}">{verdict(run)}</span></header>\n'
+        f'<dl class="facts">{cells}</dl>{failed}{warnings}</section>'
+    )
+
+
+def _drawn(run: Run) -> str:
+    if not run.topology:
+        return ""
+    one = drawing.scene(run.topology, run.addresses)
+    both = ((drawing.WIDE, "wide"), (drawing.NARROW, "narrow"))
+    return _section("Who asks whom", *(drawing.draw(one, width, kind) for width, kind in both))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of cells that are markup already, whose rows are cards where the page is narrow."""
+    if not rows:
+        return ""
+    lines = ["<tr>" + "".join(f"<th>{head}" for head in heads) + "</tr>"]
+    for row in rows:
+        cells = "".join(f'<td data-name="{head}">{cell}' for head, cell in zip(heads, row))
+        lines.append(f"<tr>{cells}</tr>")
+    return '<table class="cards">' + "\n".join(lines) + "</table>"
+
+
+def _served(run: Run) -> str:
+    where: dict[str, Sequence[str]] = {}
+    for one in run.topology.get("models") or ():
+        where[str(one["name"])] = one["hosts"] or [f"endpoint {one.get('endpoint')}"]
+    rows = [
+        (
+            f"<b>{_text(one['name'])}</b>",
+            _text(one.get("task") or ""),
+            f"{int(one['context']):,} tokens" if one.get("context") else "not known",
+            "yes" if one.get("tool_calls") else "no",
+            _text(", ".join(map(str, where.get(str(one["name"]), ())))),
+        )
+        for one in run.served
+    ]
+    return _section("Models", _table(("Name", "Task", "Context", "Tool calls", "Served by"), rows))
+
+
+def _verified(run: Run) -> str:
+    blocks = []
+    for vantage, title in VANTAGES.items():
+        rows = [_row(row, run.common) for row in run.rows if row["vantage"] == vantage]
+        if rows:
+            blocks.append(f'<h3>{title}</h3><ul class="rows">' + "\n".join(rows) + "</ul>")
+    common = f'<h3>What edge stands for in the commands</h3><pre>edge() {{ {_text(run.common)} "$@"; }}</pre>'
+    return _section("Verification", *blocks, common if run.common else "")
+
+
+def _row(row: Mapping[str, Any], common: str) -> str:
+    status = str(row["status"])
+    colour = {FAILED: "unfit", NOT_CHECKED: "wait"}.get(status, "fits")
+    said = [("found", row["detail"]), ("likely", row.get("cause")), ("do", row.get("hint"))] if status == FAILED else []
+    why = "<br>".join(f"{word}: {_text(text)}" for word, text in said if text)
+    command = str(row["command"])
+    short = command.replace(common, "edge", 1) if common else command
+    note = "failed" if status == FAILED else f"{status}: {row['detail']}" if status == NOT_CHECKED else row["detail"]
+    return (
+        f'<li><span class="mark {colour}" role="img" aria-label="{_text(status)}">{MARKS.get(status, "")}</span>'
+        f'<p class="name">{_text(row["name"])}<span>{_text(note)}</span></p>'
+        + (f'<p class="why">{why}</p>' if why else "")
+        + f"<code>{_text(short)}</code></li>"
+    )
+
+
+def _memory(run: Run) -> str:
+    return _section("Memory, as planned", *(block for models in by_host(run.planned) for block in _of_host(models)))
+
+
+def _of_host(models: Sequence[Planned]) -> Iterator[str]:
+    yield f"<h4>{_text(models[0].host)}</h4>"
+    yield memory(models)
+    lines = [
+        f"<li>{_text(one.model)}: {_text(holds(one.plan) if one.plan and one.plan['fits'] else one.why)}"
+        f"{', on the CPU' if one.plan and not one.plan['gpus'] else ''}"
+        for one in models
+    ]
+    yield "<ul>" + "".join(lines) + "</ul>"
+
+
+def _versions(run: Run) -> str:
+    engines = {
+        f"vLLM of {one.model} on {one.host}": str(one.plan["vllm_version"]) for one in run.planned if one.plan is not None
+    }
+    versions = [(_text(name), _text(version)) for name, version in {**run.versions, **engines}.items()]
+    images = [(f"<b>{_text(name)}</b>", f"<code>{_text(digest)}</code>") for name, digest in run.images.items()]
+    return _section("Versions", _table(("What", "Version"), versions), _table(("Image", "Digest"), images))

@@ -1,0 +1,40 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes a run's report for browsers and build servers, beside that for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core import host
+from .plan_page import Planned
+from .run_page import Run, junit, page
+
+JSON = ".json"
+
+
+def write(params: Mapping[str, Any], report: Mapping[str, Any], common: str) -> tuple[str, str]:
+    """Write both, with the name of the JSON report but for its end; return their paths.
+
+    Args:
+        params: of the module gpuchat_verify.
+        report: what its JSON report holds.
+        common: what the commands of all rows begin with.
+    """
+    run = Run(
+        report,
+        common,
+        served=params["site"]["models"],
+        topology=params["topology"],
+        addresses=params["addresses"],
+        planned=[one for entry in params["plans"] for one in Planned.read(entry)],
+        images=params["images"],
+        versions=params["versions"],
+    )
+    path = str(params["report_file"])
+    stem = path[: -len(JSON)] if path.endswith(JSON) else path
+    paths = (f"{stem}.html", f"{stem}.xml")
+    for where, text in zip(paths, (page(run), junit(run))):
+        host.write_atomically(where, text.encode(), 0o644)
+    return paths
