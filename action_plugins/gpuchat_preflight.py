@@ -37,6 +37,7 @@ ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
 LOGINS = "gpuchat_registry_logins"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
+ENDPOINT_PARTS = ("name", "url", "models", "upstream", "task", "timeout", "authority_file")
 
 
 class ActionModule(ActionBase):
@@ -183,21 +184,41 @@ def _without_secrets(name, value):
     """Return a value without the secrets that may be part of it: those of an environment, and passwords."""
     if name in ENVIRONMENTS and isinstance(value, dict):
         return dict.fromkeys(map(str, value), "")
-    if name == MODELS and isinstance(value, list):
-        return [_with(one, "environment", lambda part: _without_secrets(ENVIRONMENTS[0], part)) for one in value]
-    if name == ENDPOINTS and isinstance(value, list):
-        return [_with(one, "key", _plainness) for one in value]
+    if name == MODELS:
+        return _without_environments(value)
+    if name == ENDPOINTS:
+        return _without_keys(value)
     return _without_passwords(value) if name == LOGINS else value
 
 
-def _with(entry, key, change):
-    """Return an entry of a list with one of its values as it may be shown."""
-    return {**entry, key: change(entry[key])} if isinstance(entry, dict) and entry.get(key) else entry
+def _without_environments(value):
+    """Return models, however they were written, without the values of their environments."""
+    if isinstance(value, list):
+        return [_without_environments(one) for one in value]
+    if isinstance(value, dict):
+        return {
+            key: dict.fromkeys(map(str, one), "")
+            if key == "environment" and isinstance(one, dict)
+            else _without_environments(one)
+            for key, one in value.items()
+        }
+    return value
 
 
-def _plainness(key):
-    """Return a key in place of another that a header can hold, or that it cannot."""
-    return "secret" if HEADER.fullmatch(str(key)) else "(not plain)"
+def _without_keys(value, part=""):
+    """Return endpoints, however they were written, with nothing but what is no secret; one key is told from another."""
+    if isinstance(value, list):
+        return [_without_keys(one, part) for one in value]
+    if isinstance(value, dict):
+        return {key: _without_keys(one, key) for key, one in value.items()}
+    if value in (None, "") or isinstance(value, bool):
+        return value
+    if part == "key":
+        about = _about(value)
+        return f"secret-{about['mark']}" if about["is_plain"] else "(not plain)"
+    if part in ("", *ENDPOINT_PARTS):
+        return re.sub(r"//[^/@]*@", "//(secret)@", value) if isinstance(value, str) else value
+    return "(secret)"
 
 
 def _without_passwords(value, is_shown=False):

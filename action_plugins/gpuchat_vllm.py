@@ -20,7 +20,10 @@ class ActionModule(ActionBase):
         # What the inventory's check returns of an environment has no values, which may be secrets.
         models = self._templar.template(task_vars.get("gpuchat_models") or [])
         environments = {str(one["name"]): one.get("environment") or {} for one in models}
-        args["engines"] = [{**one, "environment": environments.get(one["name"], {})} for one in args["engines"]]
+        args["engines"] = [
+            {**one, "environment": environments.get(one["name"], one.get("environment") or {})}
+            for one in args["engines"]
+        ]
         args.pop("locked_digest", None)  # which engine has which image is for the module to say
         locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}
         args["locked_digests"] = locked

@@ -157,3 +157,18 @@ def token_request(challenge: str) -> str | None:
     query = "&".join(f"{key}={fields[key]}" for key in ("service", "scope") if key in fields)
     realm = fields.get("realm", "")
     return f"{realm}?{query}" if realm.startswith(("https://", "http://")) else None
+
+
+def in_version(image: str, common: str, version: str) -> str:
+    """Return an image in another version, which its tag holds; empty where the tag does not say the usual one.
+
+    Args:
+        common: the version that the tag holds.
+        version: the wanted one; empty for the usual one.
+    """
+    if version in ("", common):
+        return image
+    repository, _colon, tag = image.rpartition(":")
+    if not common or common not in tag or "/" in tag:
+        return ""
+    return f"{repository}:{tag.replace(common, version)}"

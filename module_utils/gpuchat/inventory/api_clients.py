@@ -92,6 +92,11 @@ def model_faults(given: object, known: Sequence[str]) -> Iterator[str]:
     """
     for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
         names = one.get("models") if isinstance(one, Mapping) else None
+        if isinstance(names, (list, tuple)) and not names:
+            yield (
+                f"{VARIABLE}[{number}].models is empty; wanted names of models; set {VARIABLE}[{number}].models to "
+                "some, or take the line away for all"
+            )
         for name in names if isinstance(names, (list, tuple)) else ():
             if name not in known:
                 yield (

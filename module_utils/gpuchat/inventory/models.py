@@ -19,6 +19,7 @@ REPO_NEEDED = ("huggingface", "modelscope")
 TASKS = ("auto", "chat", "embed", "rerank", "transcribe")
 MODELS_FOLDER = "/srv/models"
 GPU = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
+ADAPTERS = "lora-modules"
 LONGEST_SLUG = 40
 """Characters: a container's name, and a socket's path of at most 107, hold it."""
 
@@ -115,7 +116,7 @@ def read(given: object, groups: Mapping[str, Sequence[str]], args: object = None
             str(one["name"]),
             _hosts(one, groups),
             tuple(map(str, _sequence(one.get("aliases")))),
-            adapters(one.get("args")) or adapters(args),
+            _adapters(one, args),
             str(one.get("task", "auto")),
             one,
         )
@@ -124,15 +125,22 @@ def read(given: object, groups: Mapping[str, Sequence[str]], args: object = None
     )
 
 
+def _adapters(entry: Mapping[str, object], of_all: object) -> tuple[str, ...]:
+    """Return the adapters of an entry, whose own options go before those of all engines."""
+    own = entry.get("args")
+    has_own = isinstance(own, Mapping) and any(_option(key) == ADAPTERS for key in own)
+    return adapters(own if has_own else of_all)
+
+
 def adapters(args: object) -> tuple[str, ...]:
     """Return the names of LoRA adapters in options of vLLM, whose ``lora-modules`` are NAME=PATH or JSON."""
-    options = (
-        {str(key).lstrip("-").replace("_", "-"): value for key, value in args.items()}
-        if isinstance(args, Mapping)
-        else {}
-    )
-    given = options.get("lora-modules") or ()
+    options = {_option(key): value for key, value in args.items()} if isinstance(args, Mapping) else {}
+    given = options.get(ADAPTERS) or ()
     return tuple(filter(None, map(_adapter, given if isinstance(given, (list, tuple)) else [given])))
+
+
+def _option(key: object) -> str:
+    return str(key).lstrip("-").replace("_", "-")
 
 
 def _adapter(given: object) -> str:
@@ -146,7 +154,7 @@ def _adapter(given: object) -> str:
 
 def _hosts(entry: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     serving = tuple(dict.fromkeys(groups.get(GROUP, ())))
-    if not entry.get("hosts"):
+    if entry.get("hosts") is None:
         return serving
     named = {host for word in _words(entry["hosts"]) for host in (groups.get(word) or (word,))}
     return tuple(host for host in serving if host in named)
@@ -155,6 +163,7 @@ def _hosts(entry: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> 
 def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Say what is wrong with the list beyond its types and forms."""
     slugs: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for number, entry in enumerate(_sequence(given)):
         if not isinstance(entry, Mapping) or not entry.get("name"):
             continue
@@ -165,9 +174,27 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
                 f"that differ in letters and digits; set another {variable}.name"
             )
         slugs[slug(name)] = name
+        yield from _path_faults(variable, entry, folders)
         yield from _source_faults(variable, entry)
         yield from _host_faults(variable, entry, groups)
         yield from _gpu_faults(variable, entry.get("gpus", "auto"))
+
+
+def _path_faults(variable: str, entry: Mapping[str, object], folders: dict[str, str]) -> Iterator[str]:
+    """Find a folder that leads elsewhere, or lies in that of another model, which takes its place as a whole."""
+    path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry['name']}")
+    if {"", ".", ".."} & set(path.strip("/").split("/")):
+        yield (
+            f"{variable} has the folder {path}; wanted one without empty parts, . and ..; set {variable}.name or "
+            f"{variable}.path to such a one"
+        )
+    for other, its in folders.items():
+        if path != other and (f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")):
+            yield (
+                f"{variable} has the folder {path} and {its} the folder {other}; wanted folders apart, for each is "
+                f"exchanged as a whole; set {variable}.path to another"
+            )
+    folders.setdefault(path, variable)
 
 
 def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:
@@ -194,6 +221,11 @@ def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:
 
 def _host_faults(variable: str, entry: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
     serving = set(groups.get(GROUP, ()))
+    if entry.get("hosts") is not None and not _words(entry["hosts"]):
+        yield (
+            f"{variable}.hosts is empty; wanted hosts of the group {GROUP}; set {variable}.hosts to some, or take the "
+            "model away"
+        )
     for word in _words(entry.get("hosts")):
         hosts = groups.get(word) or ((word,) if word in groups.get("all", ()) else ())
         if not hosts:

@@ -349,8 +349,8 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _ports(inventory, specification, findings, host)
     _models(inventory, specification, wanted, findings)
     _addresses(inventory, wanted, findings)
+    _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
     if "edge" in wanted:
-        _same_everywhere(inventory, findings)
         _same_secret(inventory, findings)
     _probe_host(inventory, findings)
     return findings
@@ -400,6 +400,11 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
             f"{models.VARIABLE} is empty and {endpoints.VARIABLE} is not set; wanted one model or more; set one of them"
         )
     entries = [one for one in given if isinstance(one, Mapping)] if isinstance(given, (list, tuple)) else []
+    if entries and others and not inventory.groups.get(models.GROUP):
+        findings.fault(
+            f"{models.VARIABLE} names models, and the group {models.GROUP} is empty; wanted hosts that serve them; add "
+            f"some to that group, or take the models out of {models.VARIABLE}"
+        )
     asked: dict[str, str] = {}
     named = [(str(one.get("name", "")), f"{models.VARIABLE}.name") for one in entries]
     named += [(str(name), f"{models.VARIABLE}.aliases") for one in entries for name in _sequence(one.get("aliases"))]
@@ -751,10 +756,10 @@ PORTS = {
 """Variables that name a port on the hosts of a group."""
 
 
+SAME_MODELS = (models.VARIABLE, endpoints.VARIABLE)
 SAME_EVERYWHERE = (
     "gpuchat_domain",
-    models.VARIABLE,
-    endpoints.VARIABLE,
+    *SAME_MODELS,
     INTERFACE,
     "gpuchat_vllm_port",
     "gpuchat_lobechat_port",
@@ -764,8 +769,8 @@ SAME_EVERYWHERE = (
 """Variables that one host reads of another."""
 
 
-def _same_everywhere(inventory: Inventory, findings: Findings) -> None:
-    for name in SAME_EVERYWHERE:
+def _same_everywhere(inventory: Inventory, names: Iterable[str], findings: Findings) -> None:
+    for name in names:
         values = {repr(inventory.variables.get(host, {}).get(name)) for host in inventory.hosts(*STACK_GROUPS)}
         if len(values) > 1:
             found = ", ".join(sorted(values))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ..docker.images import in_version
 from .types import INTERFACE, Expected
 
 VARIABLES = (
@@ -55,8 +56,9 @@ def _images(engine: Mapping[str, object], given: Mapping[str, object]) -> tuple[
     """Return the images of which an engine has one: its own, or the role's in its version."""
     if engine.get("image"):
         return (str(engine["image"]),)
-    version = {"vllm_version": engine["version"]} if engine.get("version") else {}
-    return tuple(filled(one, {**given, **version}) for one in ENGINE_IMAGES)
+    common, own = str(given.get("vllm_version") or ""), str(engine.get("version") or "")
+    usual = [filled(one, given) for one in ENGINE_IMAGES]
+    return tuple(in_version(one, common, own) or one for one in usual)
 
 
 def filled(name: str, given: Mapping[str, object]) -> str:

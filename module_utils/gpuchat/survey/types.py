@@ -69,9 +69,8 @@ class Expected:
 
     @property
     def services(self) -> tuple[str, ...]:
-        groups = [group for group in self.groups if group != "gpu" or self.engines]
-        found = [*self.engines, *(one for group, some in SERVICES.items() if group in groups for one in some)]
-        found = [one for one in found if one != WATCHDOG or self.watchdog]
+        found = [*self.engines, *(one for group, some in SERVICES.items() if group in self.groups for one in some)]
+        found = [one for one in found if one != WATCHDOG or (self.watchdog and self.engines)]
         if {"gpu", "chat"} & set(self.groups):
             found.append("docker")
         return tuple(dict.fromkeys([*found, *([FILTER] if found and self.firewall else [])]))

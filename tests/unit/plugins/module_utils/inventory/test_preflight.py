@@ -28,6 +28,7 @@ SPECIFICATION = Specification(
             "gpuchat_allowed_networks": {"type": "list", "elements": "str", "required": True},
             "gpuchat_models": {"type": "list", "elements": "dict", "default": []},
             "gpuchat_endpoints": {"type": "list", "elements": "dict", "default": []},
+            "gpuchat_api_keys": {"type": "list", "elements": "dict", "default": []},
             "gpuchat_interface": {"type": "str", "choices": ["lobechat", "none"], "default": "lobechat"},
             "gpuchat_other_variables": {"type": "list", "elements": "str", "default": []},
             "gpuchat_private_address": {"type": "str", "default": ""},
@@ -91,6 +92,23 @@ def test_a_group_may_be_empty_where_that_is_meant(groups, variables):
     assert faults(groups=groups, **variables) == ()
 
 
+def test_models_without_a_host_that_serves_them_are_refused_beside_endpoints_too():
+    (word,) = faults(groups={"gpu": []}, gpuchat_endpoints=[ENDPOINT])
+    assert word.startswith("gpuchat_models names models, and the group gpu is empty; wanted hosts that serve them")
+
+
+@pytest.mark.parametrize("parts", [["plan"], ["vllm"]])
+def test_models_are_the_same_on_every_host_whatever_runs(parts):
+    two = {"gpu": ["one", "two"]}
+    (word,) = faults(groups=two, parts=parts, others={"gpuchat_models": [{"name": "other"}]})
+    assert word.startswith("gpuchat_models differs between hosts")
+
+
+def test_a_client_of_no_model_is_refused():
+    (word,) = faults(gpuchat_api_keys=[{"name": "reports", "models": []}])
+    assert word.startswith("gpuchat_api_keys[0].models is empty; wanted names of models")
+
+
 def test_an_interface_that_is_not_wanted_has_no_hosts():
     (word,) = faults(gpuchat_interface="none")
     assert word.startswith("gpuchat_interface is none and the group chat has hosts; wanted none of them")
@@ -126,6 +144,20 @@ def test_a_name_of_an_earlier_release_is_refused_with_the_one_of_today(name):
         ([{"name": "a", "args": {"uds": "/x"}}], "gpuchat_models[0].args holds uds; wanted it not to be set"),
         ([{"name": "a", "environment": {"VLLM_API_KEY": ""}}], "gpuchat_models[0].environment holds VLLM_API_KEY"),
         ([{"name": "llama"}], "llama stands twice, in gpuchat_models.name and gpuchat_endpoints"),
+        ([{"name": "a", "hosts": []}], "gpuchat_models[0].hosts is empty; wanted hosts of the group gpu"),
+        ([{"name": "a/../../etc"}], "gpuchat_models[0] has the folder /srv/models/a/../../etc; wanted one without"),
+        (
+            [{"name": "a"}, {"name": "a/b"}],
+            "gpuchat_models[1] has the folder /srv/models/a/b and gpuchat_models[0] the",
+        ),
+        (
+            [{"name": "a/b"}, {"name": "c", "path": "/srv/models/a"}],
+            "gpuchat_models[1] has the folder /srv/models/a and",
+        ),
+        (
+            [{"name": "a", "args": {"lora-modules": ["llama=/x"]}}],
+            "llama stands twice, in gpuchat_models.args and gpuchat",
+        ),
     ],
 )
 def test_models_that_cannot_be_served_beside_each_other_are_refused(models, begin):
