@@ -12,7 +12,10 @@ import pytest
 from ansible.plugins.filter import core
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 
-TEMPLATES = pathlib.Path(__file__).resolve().parents[2] / "roles" / "nginx" / "templates"
+ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+TEMPLATES = ROLES / "nginx" / "templates"
+ORDERS = "X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset"
+"""Headers by which an answer tells nginx what to do."""
 
 
 def route(number=1, **given):
@@ -129,7 +132,7 @@ def test_no_route_asks_for_a_proof_again_or_holds_an_answer_back():
                 "proxy_ssl_name llm.example.com",
                 "trusted_certificate /ca.crt",
                 "https://door_1_route_1/api$gpuchat_path$is_args$args",
-                "proxy_ignore_headers X-Accel-Redirect",
+                "proxy_hide_header Set-Cookie",
             ],
             "engine_authorization",
             id="endpoint",
@@ -203,3 +206,12 @@ def test_faults_are_said_with_the_edges_headers():
     text = rendered("models.j2", [], headers="headers.conf")
     assert text.count("include headers.conf;") == text.count("location @model_") == len(paths.MODEL_ERRORS)
     assert "include" not in rendered("models.j2", [])
+
+
+@pytest.mark.parametrize("role", ["door", "edge"])
+def test_nginx_takes_no_orders_from_what_answers(role):
+    """A second such line in a location would stand in place of the first."""
+    first = (ROLES / role / "templates" / "nginx.conf.j2").read_text(encoding="utf-8")
+    assert f"\n  proxy_ignore_headers {ORDERS};\n" in first
+    rest = [*ROLES.glob(f"{role}/templates/*"), *TEMPLATES.iterdir()]
+    assert sum(one.read_text(encoding="utf-8").count("proxy_ignore_headers") for one in rest) == 1
