@@ -212,7 +212,6 @@ def _models(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
     if "gpu" not in expected.groups:
         return
     services = reading.get("services") or {}
-    planned = {model["path"]: (name, model) for name, model in expected.engines.items()}
     for path, model in (reading.get("models") or {}).items():
         if not model["there"]:
             yield Finding("model.missing", FAULT, f"no model at {path}", "it", expected.again)
@@ -227,28 +226,28 @@ def _models(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
                     "the model as its manifest has it",
                     f"{expected.again}, which fetches these again",
                 )
-        if path not in planned:
-            continue
-        (name, wanted_model), commit = planned[path], model["commit"]
-        started = services.get(name, {}).get("commit", "")
-        if started and commit and started != commit:
-            yield Finding(
-                "model.stale",
-                WARNING,
-                f"{name} started with revision {started[:12]} of the model",
-                f"{commit[:12]}, which lies on the disk",
-                expected.again,
-            )
-        for key in ("repo", "revision"):
-            wanted, there = wanted_model.get(key, ""), model.get(key, "")
-            if commit and wanted and wanted != there:
-                yield Finding(
-                    "model.planned",
-                    WARNING,
-                    f"{key} {there or 'of the default branch'} at {path}",
-                    wanted,
-                    expected.again,
-                )
+        for name, wanted in ((name, one) for name, one in expected.engines.items() if one["path"] == path):
+            yield from _engines_model(expected, name, wanted, model, services.get(name, {}).get("commit", ""))
+
+
+def _engines_model(
+    expected: Expected, name: str, wanted: Mapping[str, str], model: Mapping[str, Any], started: str
+) -> Iterator[Finding]:
+    """Compare a model on the disk with the one that an engine is planned for, and started with."""
+    commit = model["commit"]
+    if started and commit and started != commit:
+        yield Finding(
+            "model.stale",
+            WARNING,
+            f"{name} started with revision {started[:12]} of the model",
+            f"{commit[:12]}, which lies on the disk",
+            expected.again,
+        )
+    for key in ("repo", "revision"):
+        planned, there = wanted.get(key, ""), model.get(key, "")
+        if commit and planned and planned != there:
+            found = f"{key} {there or 'of the default branch'} at {wanted['path']}"
+            yield Finding("model.planned", WARNING, found, planned, expected.again)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

@@ -285,6 +285,18 @@ def test_a_part_that_the_hosts_groups_do_not_ask_for_is_told():
     assert kinds(expected=replace(EXPECTED, groups=("chat", "gpu"))) == [("service.extra", "warning")]
 
 
+def test_a_gpu_host_without_a_model_has_its_door_and_nothing_more():
+    idle = replace(EXPECTED, groups=("gpu",), engines={})
+    assert idle.services == ("gpuchat-door", "docker", "gpuchat-firewall")
+
+
+def test_each_engine_of_one_folder_is_compared_with_it():
+    (path,) = {one["path"] for one in EXPECTED.engines.values()}
+    two = {**EXPECTED.engines, "gpuchat-vllm-other": {"name": "other", "repo": "example/other", "path": path}}
+    found = kinds(expected=replace(EXPECTED, engines=two))
+    assert ("model.planned", "warning") in found
+
+
 def test_a_former_secret_is_known_while_a_rotation_lasts():
     rotating = replace(EXPECTED, fingerprints={"ca_certificate": ("new", "1f1a")})
     assert kinds(expected=rotating) == []
