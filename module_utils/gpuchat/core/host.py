@@ -8,12 +8,14 @@ Everything here acts; what to do is decided by the pure modules beside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 import tempfile
 import time
@@ -27,6 +29,8 @@ from typing import Any
 from .errors import CommandFailed
 
 STATE_DIRECTORY = "/var/lib/gpuchat"
+LINKS = 40
+"""How many links may lead to one another, as the kernel has it."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +110,45 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=path)
 
 
+def behind(path: str) -> str | None:
+    """Return what a path stands for once links that root or we ourselves own are followed; None for another's link.
+
+    Who may write to a folder can put a link to anything there, and we would read or change that with our rights.
+    """
+    for _link in range(LINKS):
+        try:
+            status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        if not stat.S_ISLNK(status.st_mode):
+            return path
+        if status.st_uid not in (0, os.geteuid()):
+            return None
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
 def file_state(path: str, read: bool = True) -> FileState | None:
-    """Return a file or folder as it is, or None where there is none."""
+    """Return a file or folder as it is, or None where there is none.
+
+    A link of somebody else is not followed, and what is no regular file is not read: each is as an empty file.
+    """
+    place = behind(path)
     try:
-        status = os.stat(path)
+        status = os.lstat(path if place is None else place)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    is_folder = os.path.isdir(path)
-    content = None if is_folder or not read else pathlib.Path(path).read_bytes()
-    return FileState(content, status.st_mode & 0o7777, status.st_uid, status.st_gid)
+    content: bytes | None = None
+    if read and not stat.S_ISDIR(status.st_mode):
+        content = _read_regular(place) if place is not None and stat.S_ISREG(status.st_mode) else b""
+    return FileState(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+def _read_regular(path: str) -> bytes:
+    """Read a file that was a regular one a moment ago; what has come there since is neither followed nor waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else b""
 
 
 def os_release() -> str:

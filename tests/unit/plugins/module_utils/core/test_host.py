@@ -57,6 +57,58 @@ def test_a_path_is_read_as_it_is(tmp_path, there):
     assert state == wanted.get(there)
 
 
+@pytest.fixture
+def foreign(monkeypatch):
+    """Return what makes a link that is neither root's nor ours."""
+
+    def link(path, target):
+        path.symlink_to(target)
+        if os.getuid() == 0:
+            os.lchown(path, 12345, 12345)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+    return link
+
+
+def test_a_link_of_somebody_else_is_not_read(tmp_path, foreign):
+    (tmp_path / "key").write_text("hunter2")
+    foreign(tmp_path / "x", tmp_path / "key")
+    assert host.file_state(str(tmp_path / "x")).content == b""
+    (tmp_path / "mine").symlink_to(tmp_path / "x")
+    if os.getuid() == 0:
+        assert host.file_state(str(tmp_path / "mine")).content == b""
+
+
+def test_a_link_of_root_or_of_our_own_is_followed(tmp_path):
+    (tmp_path / "key").write_text("mine")
+    (tmp_path / "y").symlink_to("key")
+    (tmp_path / "x").symlink_to("y")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "moved").symlink_to(tmp_path / "folder")
+    assert host.file_state(str(tmp_path / "x")).content == b"mine"
+    assert host.file_state(str(tmp_path / "moved")).content is None
+    assert host.file_state(str(tmp_path / "x"), read=False).content is None
+
+
+def test_links_in_a_circle_end(tmp_path):
+    (tmp_path / "x").symlink_to("x")
+    with pytest.raises(OSError, match="symbolic links"):
+        host.file_state(str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("kind", ["a fifo", "a socket", "a link to endless zeros"])
+def test_what_is_no_regular_file_is_not_read(tmp_path, kind):
+    path = tmp_path / "x"
+    if kind == "a fifo":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        socket.socket(socket.AF_UNIX).bind(str(path))
+    else:
+        path.symlink_to("/dev/zero")
+    assert host.file_state(str(path)).content == b""
+
+
 def test_a_staged_file_has_its_final_mode_before_it_is_in_place(tmp_path):
     path = tmp_path / "new" / "key"
     staged = host.stage(str(path), b"hunter2", 0o400, os.getuid(), os.getgid())
