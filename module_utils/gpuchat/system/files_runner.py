@@ -94,6 +94,8 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     wanted = tuple(map(_wanted, params["files"])) if params["state"] == "present" else ()  # type: ignore[call-overload]
     manifest = host.read_json(manifest_path(name))
     paths = [file.path for file in wanted] + list(files.owned_paths(manifest))
+    for folder in (file for file in wanted if file.content is None):
+        _place_of(folder.path)
     current = {path: host.file_state(path) for path in paths}
     partial = bool(params.get("partial"))
     if partial and not manifest:
@@ -223,9 +225,30 @@ def _remove(path: str) -> None:
 
 
 def _make_folder(folder: files.WantedFile) -> None:
-    os.makedirs(folder.path, exist_ok=True)
-    os.chown(folder.path, folder.uid, folder.gid)
-    os.chmod(folder.path, folder.mode)
+    """Make a folder and give it its owner and mode; what has come there meanwhile, such as a link, is left alone."""
+    place = _place_of(folder.path)
+    os.makedirs(place, exist_ok=True)
+    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(handle, folder.uid, folder.gid)
+        os.fchmod(handle, folder.mode)
+    finally:
+        os.close(handle)
+
+
+def _place_of(path: str) -> str:
+    """Return where a folder lies: root may have moved it elsewhere by a link.
+
+    Raises:
+        Refusal: the link is somebody else's, who could so have any folder of the host.
+    """
+    place = host.behind(path)
+    if place is None:
+        raise Refusal(
+            f"found a link at {path} that belongs to the user {os.lstat(path).st_uid}; wanted a folder, or a link of "
+            "root; remove it, or set dest to another path"
+        )
+    return place
 
 
 def _wanted(entry: Mapping[str, object]) -> files.WantedFile:

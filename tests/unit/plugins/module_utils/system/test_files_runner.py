@@ -389,3 +389,50 @@ def test_a_file_that_an_earlier_release_wrote_is_not_taken_for_somebody_elses(tm
     files_runner.ensure(params(entry(ours, "two\n")), check=False)
     gone()
     assert not ours.exists()
+
+
+def linked(path, target, monkeypatch):
+    """Make a link that is neither root's nor ours."""
+    path.symlink_to(target)
+    if os.getuid() == 0:
+        os.lchown(path, 12345, 12345)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_link_of_somebody_else_where_a_folder_is_wanted_is_refused(tmp_path, monkeypatch, check):
+    secret = tmp_path / "etc"
+    secret.mkdir(mode=0o700)
+    linked(tmp_path / "x", secret, monkeypatch)
+    with pytest.raises(Refusal, match="found a link at .*/x that belongs to the user .*; wanted a folder"):
+        files_runner.ensure(params(entry(tmp_path / "x", folder=True, mode="0777")), check)
+    assert mode_of(secret) == "0o700"
+
+
+def test_a_link_that_comes_while_a_folder_is_made_is_not_followed(tmp_path, monkeypatch):
+    secret = tmp_path / "etc"
+    secret.mkdir(mode=0o700)
+
+    def makedirs(path, exist_ok):
+        os.symlink(secret, path)
+
+    monkeypatch.setattr(files_runner.os, "makedirs", makedirs)
+    with pytest.raises(OSError, match="x"):
+        files_runner._make_folder(files_runner.files.WantedFile(str(tmp_path / "x"), None, 0o777))
+    assert mode_of(secret) == "0o700"
+
+
+def test_a_folder_that_was_moved_by_a_link_of_ours_is_taken_where_it_is(tmp_path):
+    (tmp_path / "disk").mkdir(mode=0o700)
+    (tmp_path / "x").symlink_to(tmp_path / "disk")
+    files_runner.ensure(params(entry(tmp_path / "x", folder=True, mode="0750")), check=False)
+    assert (mode_of(tmp_path / "disk"), (tmp_path / "x").is_symlink()) == ("0o750", True)
+
+
+def test_a_link_of_somebody_else_where_a_file_is_wanted_gives_way_to_it(tmp_path, monkeypatch):
+    (tmp_path / "key").write_text("hunter2")
+    linked(tmp_path / "x", tmp_path / "key", monkeypatch)
+    result = files_runner.ensure(params(entry(tmp_path / "x", "one")), check=False)
+    assert "hunter2" not in str(result)
+    assert ((tmp_path / "x").read_text(), (tmp_path / "key").read_text()) == ("one", "hunter2")
