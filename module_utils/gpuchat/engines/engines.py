@@ -25,7 +25,7 @@ FOLDERS = "/etc/gpuchat/vllm"
 CACHES = "/var/cache/gpuchat/vllm"
 RUNS = "/var/lib/gpuchat/vllm"
 STARTS = f"{RUNS}/.start"
-"""Holds a file for each device that several engines share; whoever starts on it has it locked."""
+"""Holds a file for each device; whoever starts on it has it locked. An engine sees those of its own devices alone."""
 
 SOCKET = "/run/vllm/vllm.sock"
 USUAL_START_SECONDS = 600
@@ -99,7 +99,7 @@ def lives(process):
     return True
 
 
-locks = [open(name, "a") for name in sorted(names)]  # in one order, so that no two wait for each other
+locks = [open(name) for name in sorted(names)]  # in one order, so that no two wait for each other
 for one in locks:
     fcntl.flock(one, fcntl.LOCK_EX)
 engine = os.getpid()
@@ -256,7 +256,8 @@ def common_files(locked: Mapping[str, Sequence[str]], params: Mapping[str, Any])
         {"dest": CACHES, "folder": True},
         # The door's user goes through it, to the folders with sockets that are for its group alone.
         {"dest": RUNS, "folder": True},
-        {"dest": STARTS, "folder": True, "mode": "0750", **owned},
+        # It is root's, who reads what lies there: no engine is to put anything into it.
+        {"dest": STARTS, "folder": True},
         *files,
     ]
 
@@ -269,7 +270,8 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
         params: what all engines of the host have in common.
     """
     uid = str(params["uid"])
-    names = " ".join(f"/run/starts/{lock_file(device)}" for device in devices)
+    locks = list(dict.fromkeys(map(lock_file, devices)))
+    names = " ".join(f"/run/starts/{lock}" for lock in locks)
     first = f"python3 /etc/vllm/start.py {SOCKET} {engine.start_seconds} {names} -- "
     return {
         "name": engine.container,
@@ -289,7 +291,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
             f"{engine.cache}:/cache",
             f"{engine.run}:/run/vllm",
             f"{engine.folder}/start.py:/etc/vllm/start.py:ro",
-            f"{STARTS}:/run/starts",
+            *(f"{STARTS}/{lock}:/run/starts/{lock}:ro" for lock in locks),
         ],
         "files": [
             {"dest": engine.cache, "folder": True, "owner": uid, "group": uid, "mode": "0750"},

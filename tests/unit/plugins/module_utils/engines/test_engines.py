@@ -170,8 +170,22 @@ def test_an_engine_starts_when_no_other_starts_on_its_devices():
     given = engines.container(engine, ("MIG-1/2",), params())
     start = "exec python3 /etc/vllm/start.py /run/vllm/vllm.sock 90 /run/starts/MIG-1-2 -- vllm serve"
     assert start in given["entrypoint"][2]
-    assert f"{engines.STARTS}:/run/starts" in given["volumes"]
+    assert given["volumes"][-1] == f"{engines.STARTS}/MIG-1-2:/run/starts/MIG-1-2:ro"
     assert given["files"][-1] == {"dest": "/etc/gpuchat/vllm/a/start.py", "content": engines.IN_TURN}
+
+
+def test_an_engine_can_touch_no_lock_of_a_device_that_is_not_its_own_and_change_none():
+    plans = {"a": {"devices": ["0"]}, "b": {"devices": ["1"]}}
+    both = engines.joined(params(inventory("a"), inventory("b"), plans=plans))
+    locked = engines.locks(both)
+    seen = [one for one in engines.container(both[0], locked["a"], params())["volumes"] if engines.STARTS in one]
+    assert seen == [f"{engines.STARTS}/0:/run/starts/0:ro"]
+
+
+def test_the_folder_of_the_locks_is_roots():
+    common = engines.common_files({"a": ("0",)}, params())
+    (folder,) = [one for one in common if one["dest"] == engines.STARTS]
+    assert folder == {"dest": engines.STARTS, "folder": True}
 
 
 def test_each_device_has_a_file_to_lock():
@@ -193,6 +207,8 @@ class Engine:
     def __init__(self, folder, name, command, seconds=600):
         self.socket, self.started = folder / f"{name}.sock", folder / f"{name}.started"
         (folder / "start.py").write_text(engines.IN_TURN)
+        for device in "01":
+            (folder / device).touch(mode=0o400)
         line = f"import pathlib; pathlib.Path({str(self.started)!r}).touch(); {command}"
         words = [
             folder / "start.py",
