@@ -40,13 +40,17 @@ DOOR = {
 }
 
 
-def rendered(template, *sites, headers=""):
+def rendered(template, *sites, headers="", limited=()):
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
     environment.filters["regex_escape"] = core.regex_escape
     text = TEMPLATES.joinpath(template).read_text(encoding="utf-8")
     return environment.from_string(text).render(
         routed=[
-            {"routes": [route(number, **one) for number, one in enumerate(site, 1)], "gives_key": True}
+            {
+                "routes": [route(number, **one) for number, one in enumerate(site, 1)],
+                "gives_key": True,
+                "limited": list(limited),
+            }
             for site in sites
         ],
         prefix="door_",
@@ -66,7 +70,7 @@ def location(*sites, name="door_1_route_1"):
 
 def matched(text, asked):
     """Return where nginx would send who asks at a site for a model, by the map's patterns."""
-    rows = re.findall(r'^  "~(.*)" (@\S+);$', text, re.MULTILINE)
+    rows = re.findall(r'^  "~(.*)" (@\S+|\$gpuchat_known_route|"");$', text, re.MULTILINE)
     return [where for pattern, where in rows if re.search(pattern.replace("\\\\", "\\").replace("\\z", "\\Z"), asked)]
 
 
@@ -89,6 +93,30 @@ def matched(text, asked):
 def test_a_name_leads_to_one_route_by_its_very_letters(asked, where):
     text = rendered("routes.j2", [{"names": ["q", "alias"]}, {"names": ["org/Q.1+x"]}], [{"names": ["q"]}])
     assert matched(text, asked) == where
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_open"),
+    [
+        ("some q.1", True),
+        ("some law", True),
+        ("some trade", False),
+        ("some qx1", False),
+        ("some q.1\n", False),
+        ("some law x", False),
+        ("some ", False),
+        ("some-more law", True),
+        ("some-more trade", True),
+        ("other trade", False),
+        ("other law", True),
+    ],
+)
+def test_a_client_that_is_limited_asks_by_its_own_names_alone(asked, is_open):
+    """Of the patterns nginx takes the first that fits, and where none does, there is no limit."""
+    limited = [{"name": "some", "names": ["q.1", "law"]}, {"name": "other", "names": ["law"]}]
+    text = rendered("routes.j2", [{"names": ["q.1", "law", "trade"]}], limited=limited)
+    chosen = re.search(r'^map "\$api_client \$gpuchat_model" \$gpuchat_route {\n(.*?)^}', text, re.DOTALL | re.MULTILINE)
+    assert ([*matched(chosen[1], asked), "$gpuchat_known_route"][0] == "$gpuchat_known_route") is is_open
 
 
 def test_each_route_has_an_upstream_and_a_location_of_its_own():

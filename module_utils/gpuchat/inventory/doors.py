@@ -63,6 +63,7 @@ class Route:
     Attributes:
         kind: ``engine`` by its socket, ``door`` of a host, or ``endpoint`` of somebody else's.
         names: those by which people ask for it, the engine's own first.
+        adapters: those of the names that are a model each: who may use one may use no other name by that.
         prefix: the upstream's path that stands for ``/v1``.
         renamed: the upstream's own names, by those by which people ask, where they differ.
         timeout: seconds between two parts of an answer; 0 for the door's own.
@@ -82,6 +83,13 @@ class Route:
     virtual_host: str = ""
     endpoint: str = ""
     authority: str = ""
+    adapters: tuple[str, ...] = ()
+
+    def granted(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return the names by which one may ask who is given some: a model's and its aliases go together."""
+        together = set(self.names) - set(self.adapters)
+        given = set(wanted) | (together if together & set(wanted) else set())
+        return tuple(name for name in self.names if name in given)
 
     def as_dict(self, number: int) -> dict[str, object]:
         return {
@@ -104,17 +112,20 @@ def describe_routes(routes: Sequence[Route]) -> list[dict[str, object]]:
     return [route.as_dict(number) for number, route in enumerate(routes, 1)]
 
 
-def listing(dest: str, routes: Sequence[Route]) -> dict[str, str]:
+def names_of(routes: Sequence[Route]) -> list[str]:
+    """Return the names of all models."""
+    return [name for one in routes for name in one.names]
+
+
+def listing(dest: str, names: Sequence[str]) -> dict[str, str]:
     """Return the file that is the answer to who asks which models there are."""
-    names = [name for one in routes for name in one.names]
     models = [{"id": name, "object": "model", "created": 0, "owned_by": "gpuchat"} for name in names]
     return {"dest": dest, "content": json.dumps({"object": "list", "data": models})}
 
 
-def granted(client: ApiClient, routes: Sequence[Route]) -> list[int]:
-    """Return the numbers of the routes that a client may use."""
-    wanted = set(client.models)
-    return [number for number, route in enumerate(routes, 1) if not wanted or wanted & set(route.names)]
+def granted(client: ApiClient, routes: Sequence[Route]) -> list[str]:
+    """Return the names of the models that a client with limits may use."""
+    return [name for one in routes for name in one.granted(client.models)]
 
 
 @dataclass(frozen=True)
@@ -189,7 +200,7 @@ def routes_of_edge(topology: Topology, host: str) -> tuple[Route, ...]:
     engines = topology.of(ENGINE)
     if {one.host for one in engines} == {host}:
         behind = Upstream((f"{LOOPBACK}:{engines[0].port}",))
-        ours = tuple(Route(DOOR, model.names, behind) for model in topology.models if model.hosts)
+        ours = tuple(Route(DOOR, model.names, behind, adapters=model.adapters) for model in topology.models if model.hosts)
     else:
         ours = _to_hosts(topology)
     return (*ours, *_to_endpoints(topology))
@@ -210,16 +221,10 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
             upstreams = [one for one in (interface, *(route.upstream for route in routes)) if one]
             parts[EDGE].update(
                 routes=describe_routes(routes),
-                limited=[{"name": one.name, "routes": granted(one, routes)} for one in limited],
+                limited=[{"name": one.name, "names": granted(one, routes)} for one in limited],
                 listings=[
-                    listing(f"{EDGE_FOLDER}/models.json", routes),
-                    *(
-                        listing(
-                            f"{EDGE_FOLDER}/models-{one.name}.json",
-                            [routes[number - 1] for number in granted(one, routes)],
-                        )
-                        for one in limited
-                    ),
+                    listing(f"{EDGE_FOLDER}/models.json", names_of(routes)),
+                    *(listing(f"{EDGE_FOLDER}/models-{one.name}.json", granted(one, routes)) for one in limited),
                 ],
                 upstreams={INTERFACE: interface.as_dict()} if interface else {},
                 has_interface=bool(interface),
@@ -229,7 +234,7 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
         here = doors(topology, host)
         parts["doors"] = [door.as_dict() for door in here]
         parts["listings"] = [
-            listing(f"{DOOR_FOLDER}/models-{number}.json", door.routes) for number, door in enumerate(here, 1)
+            listing(f"{DOOR_FOLDER}/models-{number}.json", names_of(door.routes)) for number, door in enumerate(here, 1)
         ]
     return {**described, "certified_hosts": certified_hosts(topology)}
 
@@ -272,14 +277,19 @@ def _of_room(topology: Topology, host: str) -> tuple[Route, ...]:
 
 
 def _to_socket(model: Model) -> Route:
-    return Route(ENGINE, model.names, Upstream((f"unix:{model.socket}",)))
+    return Route(ENGINE, model.names, Upstream((f"unix:{model.socket}",)), adapters=model.adapters)
 
 
 def _to_hosts(topology: Topology) -> tuple[Route, ...]:
     """Return a route for each model, to the doors of all hosts that serve it."""
     places = {one.host: one.place for one in topology.of(ENGINE)}
     return tuple(
-        Route(DOOR, model.names, Upstream(tuple(places[host] for host in model.hosts), ASKED_NAMES[ENGINE]))
+        Route(
+            DOOR,
+            model.names,
+            Upstream(tuple(places[host] for host in model.hosts), ASKED_NAMES[ENGINE]),
+            adapters=model.adapters,
+        )
         for model in topology.models
         if model.hosts
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors
@@ -219,12 +220,34 @@ def test_a_client_that_is_limited_sees_and_reaches_its_models_alone():
     one = topology("ab", "c", "c", TWO, [ENDPOINT])
     clients = [ApiClient("all", 1, 1), ApiClient("some", 1, 1, models=("bge", "big"))]
     edge = doors.describe(one, clients)["hosts"]["c"]["edge"]
-    assert edge["limited"] == [{"name": "some", "routes": [2, 4]}]
+    assert edge["limited"] == [{"name": "some", "names": ["bge", "big"]}]
     listed = {file["dest"]: [model["id"] for model in json.loads(file["content"])["data"]] for file in edge["listings"]}
     assert listed == {
         "/etc/gpuchat/edge/models.json": ["qwen", "bge", "llama", "big"],
         "/etc/gpuchat/edge/models-some.json": ["bge", "big"],
     }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "granted"),
+    [
+        (["qwen"], ["qwen", "default"]),
+        (["default"], ["qwen", "default"]),
+        (["law"], ["law"]),
+        (["trade", "big"], ["trade", "big"]),
+        (["law", "default"], ["qwen", "default", "law"]),
+    ],
+)
+@pytest.mark.parametrize(("engines", "edge"), [("a", "a"), ("ab", "c")])
+def test_aliases_go_with_their_model_and_each_adapter_is_a_model_of_its_own(engines, edge, wanted, granted):
+    models = {"qwen": engines}
+    one = topology(engines, edge, edge, models, [ENDPOINT])
+    (model,) = one.models
+    one = replace(one, models=(replace(model, aliases=("default",), adapters=("law", "trade")),))
+    found = doors.describe(one, [ApiClient("some", 1, 1, models=tuple(wanted))])["hosts"][edge]["edge"]
+    assert found["limited"] == [{"name": "some", "names": granted}]
+    assert [model["id"] for model in json.loads(found["listings"][1]["content"])["data"]] == granted
+    assert len(json.loads(found["listings"][0]["content"])["data"]) == 6
 
 
 def test_an_edge_of_programs_alone_has_no_interface():
