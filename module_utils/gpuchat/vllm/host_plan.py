@@ -419,8 +419,8 @@ def _sharing(
     usual = {name: int(100 * min(1.0, _usual_share(plan)) + 0.5) for name, plan in alone.items()}
     shares, shortages = divide(places, needs, usual)
     for name, plan in alone.items():
-        if name not in shares:  # not even alone
-            plans[name] = plan
+        if name not in shares:  # not even alone, or with all of a GPU only just
+            plans[name] = _unfit(plan, _needs_all(name, places)) if plan.fits else plan
             continue
         others = {other: share for other, share in shares.items() if other != name}
         beside = tuple(
@@ -438,6 +438,19 @@ def _too_old(name: str, plan: VllmPlan) -> str:
     return (
         f"vLLM {plan.situation.version} takes what other models hold on a GPU for its own; wanted {since} or newer for "
         f"models that share a GPU; set version of the model {name} in gpuchat_models to that, or its gpus to others"
+    )
+
+
+def _needs_all(name: str, places: Places) -> str:
+    beside = {handle: names for handle, names in shared(places).items() if name in names}
+    each = " and ".join(
+        f"the GPU {one.handle} ({one.name}) with {' and '.join(other for other in beside[one.handle] if other != name)}"
+        for one in places[name]
+        if one.handle in beside
+    )
+    return (
+        f"it shares {each}, and serves what is wished for certain with no share of it; wanted a share that leaves room "
+        f"for others; set users or context of the model {name} in gpuchat_models lower, or its gpus to others"
     )
 
 
@@ -461,7 +474,9 @@ def _need(plan: VllmPlan) -> Need | None:
     if wishes.gpu_memory_utilization is not None:
         fixed = int(100 * wishes.gpu_memory_utilization + 0.5)
         return Need(fixed, fixed, beside)
-    least = _smallest_share(plan, _at_least(plan, wishes, 1))
+    least = None if wishes.users else _smallest_share(plan, _at_least(plan, wishes, 1))
+    if least is None:  # as on a GPU alone, those who say nothing of a length get what there is
+        least = _smallest_share(plan, wishes)
     if least is None:
         return None
     few = wishes.users or FEW.get(plan.situation.task, AUTO_TOGETHER)

@@ -8,9 +8,12 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_page import Planned, page, table
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import host_plan
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.host_plan import plan_host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_vllm_plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def decoder(architecture, hidden, inner, layers, heads, **more):
@@ -33,6 +36,7 @@ def decoder(architecture, hidden, inner, layers, heads, **more):
 CHAT = decoder("Qwen3ForCausalLM", 4096, 12288, 36, 32)
 SMALL = decoder("Qwen3ForCausalLM", 1024, 3072, 28, 16, tie_word_embeddings=True)
 LARGE = decoder("LlamaForCausalLM", 8192, 28672, 80, 64, model_type="llama", vocab_size=128256)
+AWQ = {**LARGE, "quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}}
 BGE = {
     "architectures": ["XLMRobertaModel"],
     "model_type": "xlm-roberta",
@@ -65,6 +69,7 @@ MODELS = {
     "chat": ("Qwen/Qwen3-8B", CHAT, 16_381_470_720, []),
     "small": ("Qwen/Qwen3-0.6B", SMALL, 1_503_300_000, []),
     "large": ("meta-llama/Llama-3.3-70B-Instruct", LARGE, 141_107_412_992, []),
+    "awq": ("casperhansen/llama-3.3-70b-instruct-awq", AWQ, 39_771_000_000, []),
     "bge": ("BAAI/bge-m3", BGE, 2_271_064_456, [{"path": "modules.json"}]),
     "vectors": ("Qwen/Qwen3-Embedding-0.6B", SMALL, 1_191_586_416, [{"path": "modules.json"}]),
     "rerank": ("BAAI/bge-reranker-v2-m3", RERANK, 2_271_071_852, []),
@@ -75,7 +80,7 @@ METADATA = {
     name: {"config": config, "weights_bytes": size, "files": files, "data": {}}
     for name, (_repo, config, size, files) in MODELS.items()
 }
-L40S, L4, RTX4090 = "NVIDIA L40S", "NVIDIA L4", "NVIDIA GeForce RTX 4090"
+L40S, L4, RTX4090, H100 = "NVIDIA L40S", "NVIDIA L4", "NVIDIA GeForce RTX 4090", "NVIDIA H100 80GB HBM3"
 
 
 def host(*engines, gpus=(L40S, 1), **more):
@@ -185,6 +190,78 @@ def test_budgets_that_do_not_fit_together_are_told_with_what_to_set():
 def test_versions_that_count_a_neighbour_as_their_own_share_nothing(version):
     found = host("chat", {"name": "small", "version": version}, vllm_version=version, on_unfit="report")
     assert "takes what other models hold on a GPU for its own; wanted 0.9.1 or newer" in found.reason
+
+
+def shares(found):
+    """Return what the plans that fit take of each GPU together, where there are several of them."""
+    taken = {}
+    for plan in found.plans.values():
+        for one in plan.as_dict()["devices"][0] if plan.fits else ():
+            taken.setdefault(one, []).append(plan.args["gpu-memory-utilization"])
+    return {one: sum(each) for one, each in taken.items() if len(each) > 1}
+
+
+ONE_GPU_EACH = {"tensor-parallel-size": 1}
+
+
+@pytest.mark.parametrize(
+    ("engines", "gpus", "version", "fits"),
+    [
+        ([{"name": "chat", "users": 20}, "bge"], (RTX4090, 1), "0.32.0", True),
+        (["rerank", {"name": "awq", "users": 5}], (L40S, 1), "0.32.0", False),
+        ([{"name": "chat", "users": 200}, {"name": "small", "users": 200}, "bge", "rerank"], (H100, 1), "0.20.0", None),
+        (
+            [
+                {"name": "chat", "users": 12, "args": ONE_GPU_EACH},
+                {"name": "small", "users": 50, "args": ONE_GPU_EACH},
+                {"name": "bge", "gpus": [1, 0]},
+            ],
+            (L4, 2),
+            "0.32.0",
+            None,
+        ),
+    ],
+    ids=["a chat of many users", "a model that fills the GPU", "four models", "GPUs that overlap"],
+)
+def test_users_without_a_context_share_a_gpu_with_others(engines, gpus, version, fits):
+    found = host(*engines, gpus=gpus, vllm_version=version, on_unfit="report")
+    assert all(each <= 0.95001 for each in shares(found).values())
+    assert fits in (None, found.fits), found.reason
+
+
+def test_a_chat_of_many_users_has_a_cache_in_bytes_beside_a_neighbour():
+    found = host({"name": "chat", "users": 20}, "bge", gpus=(RTX4090, 1)).plans["chat"]
+    assert found.users >= 20
+    assert found.args["kv-cache-memory-bytes"] > GIB
+
+
+def test_a_model_that_no_share_serves_for_certain_is_unfit_beside_others(monkeypatch):
+    monkeypatch.setattr(host_plan, "_smallest_share", lambda plan, _wishes: None if plan.situation.is_for_chat else 6)
+    found = host("rerank", "chat", on_unfit="report")
+    assert (found.plans["rerank"].fits, found.plans["chat"].fits) == (True, False)
+    assert "chat in gpuchat_models: it shares the GPU 0 (NVIDIA L40S) with rerank, and serves " in found.reason
+    assert "set users or context of the model chat in gpuchat_models lower, or its gpus to others" in found.reason
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["chat", "small", "awq", "bge", "rerank", "whisper"]),
+            st.sampled_from([{}, {"users": 5}, {"users": 40}, {"users": 4, "context": 4096}, {"context": 16384}]),
+            st.sampled_from([{}, {"gpus": [0]}, {"gpus": 1}, {"args": ONE_GPU_EACH}]),
+        ),
+        min_size=2,
+        max_size=4,
+        unique_by=lambda one: one[0],
+    ),
+    st.sampled_from([(L40S, 1), (RTX4090, 1), (L4, 2), (H100, 1)]),
+    st.sampled_from(["0.10.1.1", "0.20.0", "0.32.0"]),
+)
+def test_plans_that_fit_never_take_more_of_a_gpu_together_than_it_has(drawn, gpus, version):
+    engines = [{"name": name, **wish, **where} for name, wish, where in drawn]
+    found = host(*engines, gpus=gpus, vllm_version=version, on_unfit="report")
+    assert all(each <= 0.95001 for each in shares(found).values())
 
 
 def test_gpus_that_no_model_uses_are_told():
