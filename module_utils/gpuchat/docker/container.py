@@ -33,6 +33,7 @@ class Container:
         tmpfs: folders in memory, with their options.
         shm_size: size of /dev/shm (``16g``), or empty.
         network: the one that it is attached to.
+        environment_file: where its environment lies, instead of in a unit, whose words everybody may read.
         gpus: ``all``, GPUs by comma, or empty for none.
         health_command: succeeds in the container when it is healthy.
         start_seconds: how long it may take to become healthy.
@@ -49,6 +50,7 @@ class Container:
     tmpfs: tuple[str, ...] = ("/tmp",)
     shm_size: str = ""
     network: Network = ON_HOST
+    environment_file: str = ""
     gpus: str = ""
     health_command: tuple[str, ...] = ()
     start_seconds: int = 60
@@ -141,7 +143,10 @@ def systemd_unit(container: Container) -> str:
     words += [f"--ip {container.network.address}"] if container.network.is_ours else []
     words += [f"--user {_systemd(container.user)}", "--read-only", "--cap-drop ALL"]
     words += ["--security-opt no-new-privileges:true", "--init"]
-    words += [f"--env {_systemd(f'{name}={value}')}" for name, value in container.environment.items()]
+    if container.environment_file:
+        words.append(f"--env-file {_systemd(container.environment_file)}")
+    else:
+        words += [f"--env {_systemd(f'{name}={value}')}" for name, value in container.environment.items()]
     words += [f"--volume {_systemd(volume)}" for volume in container.volumes]
     words += [f"--tmpfs {_systemd(folder)}" for folder in container.tmpfs]
     words += [f"--shm-size {_systemd(container.shm_size)}"] if container.shm_size else []
@@ -171,6 +176,25 @@ ExecStop={docker} stop --time {container.stop_seconds} {container.name}
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def environment_path(folder: str) -> str:
+    return f"{folder}/environment"
+
+
+def environment_lines(container: Container) -> str:
+    """Return the environment as ``docker run --env-file`` reads it: each line is taken as it is.
+
+    Raises:
+        Refusal: a value has several lines.
+    """
+    for name, value in container.environment.items():
+        if "\n" in value or "\r" in value:
+            raise Refusal(
+                f"found a line break in the variable {name}; wanted a value of one line, for systemd's units read it "
+                "from a file; set environment anew, or gpuchat_supervisor to compose"
+            )
+    return HEAD + "".join(f"{name}={value}\n" for name, value in container.environment.items())
 
 
 def _devices(gpus: str) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 from ..core.change import merged
 from ..system import files_runner, service_runner
 from . import images_runner, network_runner
-from .container import Container, compose_path, compose_project, systemd_unit, unit_path
+from .container import (
+    Container,
+    compose_path,
+    compose_project,
+    environment_lines,
+    environment_path,
+    systemd_unit,
+    unit_path,
+)
 from .network import Network
 
 
@@ -42,7 +50,7 @@ def _network(params: Mapping[str, Any]) -> Network:
 
 def files_of(params: Mapping[str, Any], reference: str) -> list[Mapping[str, object]]:
     """Return a container's files, with the project or unit that runs an image by its digest."""
-    return [{"dest": params["folder"], "folder": True}, *params["files"], _own_file(params, reference)]
+    return [{"dest": params["folder"], "folder": True}, *params["files"], *_own_files(params, reference)]
 
 
 def digest_of(params: Mapping[str, Any], files: Mapping[str, object]) -> str:
@@ -50,7 +58,14 @@ def digest_of(params: Mapping[str, Any], files: Mapping[str, object]) -> str:
     return f"{files['digest']} {params['digest']}".strip()
 
 
-def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
+def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, object]]:
+    """Return the project, or the unit; where its environment may hold secrets, only root reads that.
+
+    A unit's own words are no secret, whatever its file's mode: systemd tells them to everybody, and so does the list of
+    processes. So its environment is a file beside it then.
+    """
+    secret = bool(params.get("secret_environment"))
+    by_unit = params["supervisor"] != "compose"
     container = Container(
         name=params["name"],
         image=reference,
@@ -62,14 +77,20 @@ def _own_file(params: Mapping[str, Any], reference: str) -> dict[str, object]:
         tmpfs=tuple(params["tmpfs"]),
         shm_size=params["shm_size"],
         network=_network(params),
+        environment_file=environment_path(params["folder"]) if secret and by_unit else "",
         gpus=params["gpus"],
         health_command=tuple(params["health_command"]),
         start_seconds=params["start_seconds"],
         stop_seconds=params["stop_seconds"],
     )
-    if params["supervisor"] == "compose":
-        return {"dest": compose_path(params["folder"]), "content": compose_project(container)}
-    return {"dest": unit_path(container.name), "content": systemd_unit(container)}
+    if by_unit:
+        unit = {"dest": unit_path(container.name), "content": systemd_unit(container)}
+        beside = {"dest": container.environment_file, "secret": True}
+        return [{**beside, "secret_content": environment_lines(container)}, unit] if secret else [unit]
+    project = {"dest": compose_path(params["folder"])}
+    if secret:
+        return [{**project, "secret_content": compose_project(container), "secret": True}]
+    return [{**project, "content": compose_project(container)}]
 
 
 def set_of(params: Mapping[str, Any], files: Iterable[Mapping[str, object]]) -> dict[str, Any]:

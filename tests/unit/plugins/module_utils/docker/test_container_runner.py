@@ -122,3 +122,29 @@ def test_an_absent_container_is_stopped_before_its_files_go(params, docker, tmp_
 
 def test_under_systemd_the_unit_lies_where_systemd_reads_it():
     assert container.unit_path("one") == "/etc/systemd/system/one.service"
+
+
+@pytest.mark.parametrize("supervisor", ["compose", "systemd"])
+def test_a_secret_of_the_environment_is_for_root_alone(params, supervisor):
+    given = params(supervisor=supervisor, environment={"HF_TOKEN": "hf_s3cret", "A": "b=c d"}, secret_environment=True)
+    own = container_runner.files_of(given, f"a/b@{DIGEST}")
+    (holds,) = [one for one in own if "hf_s3cret" in str(one)]
+    assert (holds["secret"], "hf_s3cret" in holds["secret_content"], "content" in holds) == (True, True, False)
+    entry = {**container_runner.files_runner.USUAL, **holds}
+    assert container_runner.files_runner._wanted(entry).mode == 0o600
+    if supervisor == "systemd":
+        unit = own[-1]["content"]
+        assert f'--env-file "{given["folder"]}/environment"' in unit
+        assert " --env " not in unit
+        assert holds["secret_content"].splitlines()[1:] == ["HF_TOKEN=hf_s3cret", "A=b=c d"]
+
+
+def test_a_secret_of_the_environment_is_in_no_difference(params, docker):
+    given = params(environment={"HF_TOKEN": "hf_s3cret"}, secret_environment=True)
+    assert "hf_s3cret" not in str(container_runner.ensure(given, check=False))
+
+
+def test_a_variable_of_several_lines_is_refused_where_it_would_be_cut(params):
+    given = params(supervisor="systemd", environment={"CERT": "a\nB=c"}, secret_environment=True)
+    with pytest.raises(Refusal, match="found a line break in the variable CERT"):
+        container_runner.files_of(given, f"a/b@{DIGEST}")
