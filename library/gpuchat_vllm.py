@@ -21,7 +21,8 @@ options:
   engines:
     description:
       - The engines. Each has C(name), C(aliases), C(container), C(folder), C(cache), C(run), C(socket_url) and C(path),
-        and may have C(version), C(image) and C(environment).
+        and may have C(version), C(image), C(environment) and C(source). The files of one whose source is C(path) are
+        never removed.
       - The preflight derives them from C(gpuchat_models).
     type: list
     elements: dict

@@ -27,6 +27,9 @@ RUNS = "/var/lib/gpuchat/vllm"
 STARTS = f"{RUNS}/.start"
 """Holds a file for each device; whoever starts on it has it locked. An engine sees those of its own devices alone."""
 
+THEIRS = "model_of_its_owner"
+"""A file beside an engine's own that says, when the inventory no longer does, whose its model's files are."""
+
 SOCKET = "/run/vllm/vllm.sock"
 USUAL_START_SECONDS = 600
 CPU = "cpu"
@@ -121,6 +124,8 @@ class Engine:
     Attributes:
         names: under which it serves its model, its own first.
         args: vLLM's configuration, by long names without dashes.
+        secret_environment: whether its environment has more than what is ours, such as somebody's token.
+        theirs: whether its model's folder is the owner's own, and nothing that was fetched.
         devices: GPUs by index or UUID, ``all``, or none for the CPU.
         commit: of the model's files; another one is a new start.
         tool_call: whether it is to call tools.
@@ -138,6 +143,8 @@ class Engine:
     image: str
     args: Mapping[str, object]
     environment: Mapping[str, str]
+    secret_environment: bool
+    theirs: bool
     devices: tuple[str, ...]
     start_seconds: int
     commit: str
@@ -159,12 +166,8 @@ def joined(params: Mapping[str, Any]) -> tuple[Engine, ...]:
 def _engine(given: Mapping[str, Any], params: Mapping[str, Any]) -> Engine:
     name = str(given["name"])
     plan, metadata = params["plans"].get(name) or {}, params["metadata"].get(name) or {}
-    environment = {
-        **ENVIRONMENT,
-        **(plan.get("env") or {}),
-        **params["environment"],
-        **(given.get("environment") or {}),
-    }
+    others = {**params["environment"], **(given.get("environment") or {})}
+    environment = {**ENVIRONMENT, **(plan.get("env") or {}), **others}
     seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
     return Engine(
         name=name,
@@ -178,6 +181,8 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any]) -> Engine:
         image=image_of(given, params),
         args=plan.get("args") or {},
         environment={key: str(value) for key, value in environment.items()},
+        secret_environment=bool(others),
+        theirs=given.get("source") == "path",
         devices=_devices(plan.get("devices") or ()) if params["on_gpu"] else (),
         start_seconds=int(seconds or USUAL_START_SECONDS),
         commit=str(metadata.get("commit") or ""),
@@ -284,6 +289,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
         "entrypoint": ["/bin/sh", "-c", START.format(first)],
         "command": [],
         "environment": engine.environment,
+        "secret_environment": engine.secret_environment,
         "volumes": [
             f"{engine.path}:/model:ro",
             f"{engine.folder}/config.yaml:/etc/vllm/config.yaml:ro",
@@ -305,6 +311,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
                 "mode": "0400",
             },
             {"dest": f"{engine.folder}/start.py", "content": IN_TURN},
+            *([{"dest": f"{engine.folder}/{THEIRS}", "content": ""}] if engine.theirs else []),
         ],
         "tmpfs": ["/tmp:exec"],  # compiled kernels are loaded from there
         "shm_size": "16g",
@@ -323,6 +330,7 @@ class Retired:
 
     Attributes:
         slug: its part of its paths; empty for the only engine of a host, before there could be several.
+        theirs: whether its model's folder is the owner's own.
     """
 
     container: str
@@ -330,6 +338,7 @@ class Retired:
     cache: str
     run: str
     model: str
+    theirs: bool = False
 
     @property
     def name(self) -> str:
@@ -342,13 +351,13 @@ def retired(names: Iterable[str], engines: Sequence[Engine]) -> list[str]:
     return sorted({name for name in names if CONTAINER.fullmatch(name)} - wanted)
 
 
-def described(name: str, written: Written | None) -> Retired:
+def described(name: str, written: Written | None, theirs: bool = False) -> Retired:
     """Return an engine by its name and what its project or unit says, where that is there still."""
     slug = name[len(NAME) + 1 :]
     folders = written.folders if written else {}
     usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/"), "/model": ""}
     found = {**usual, **folders}
-    return Retired(name, slug, found["/cache"], found["/run/vllm"], found["/model"])
+    return Retired(name, slug, found["/cache"], found["/run/vllm"], found["/model"], theirs)
 
 
 def may_go(path: str, root: str, used: Iterable[str]) -> bool:

@@ -18,6 +18,7 @@ from ..docker import container_runner, images_runner
 from ..docker.container import Written, compose_path, read_back
 from ..docker.images import DIGEST
 from ..model import runner as model_runner
+from ..model.files import Manifest
 from ..model.store_runner import Store
 from ..system import files, files_runner, restart_runner, service_runner
 from ..system.service import Step, WantedService, plan_service
@@ -188,7 +189,8 @@ def _names_on_host() -> list[str]:
 def _retire(name: str, wanted: Sequence[Engine], params: Params, check: bool) -> tuple[Result, dict[str, object]]:
     """Stop an engine and remove what is its own; return the result, and what is told of it."""
     manifest = host.read_json(files_runner.manifest_path(name))
-    one = engines.described(name, _written(name, files.owned_paths(manifest)))
+    owned = files.owned_paths(manifest)
+    one = engines.described(name, _written(name, owned), any(path.endswith(f"/{engines.THEIRS}") for path in owned))
     record = host.read_json(service_runner.record_path(name))
     supervisor = str(record.get("supervisor") or "compose")
     service = {"name": name, "supervisor": supervisor, "compose_file": "", "state": "absent", "health": None}
@@ -256,11 +258,16 @@ def _model(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
     if not place or place in used or not os.path.isdir(place):
         return []
     size = _size(place)
-    ours = Store(place).manifest() is not None
+    ours = not one.theirs and _fetched(Store(place).manifest())
     if not (params["prune"] and ours and engines.may_go(place, os.path.realpath(params["model_root"]), used)):
         return [(UNTOUCHED, one.model, size, False)]
     result = model_runner.ensure({"dest": place, "state": "absent", "lock_seconds": LOCK_SECONDS}, check)
     return [({**result, "msg": ""}, one.model, size, True)]
+
+
+def _fetched(record: Manifest | None) -> bool:
+    """Whether a model's record says that we have fetched it; an owner's copy may have one too."""
+    return record is not None and str(record.wanted.get("source") or "path") != "path"
 
 
 def _size(path: str) -> int:

@@ -201,6 +201,25 @@ def test_no_secret_stands_in_what_everybody_may_read():
     assert "k3y" not in str({**given, "files": []})
 
 
+@pytest.mark.parametrize(
+    ("given", "host", "secret"),
+    [({}, {}, False), ({"environment": {"HF_TOKEN": "t"}}, {}, True), ({}, {"environment": {"HF_TOKEN": "t"}}, True)],
+    ids=["ours alone", "of the model", "of the host"],
+)
+def test_an_environment_that_somebody_gives_may_hold_secrets(given, host, secret):
+    plans = {"a": {"env": {"VLLM_X": "1"}}}
+    engine = one_of(inventory("a", **given), plans=plans, **host)
+    assert engines.container(engine, (), params())["secret_environment"] is secret
+
+
+def test_beside_an_engine_stands_whether_its_model_is_its_owners():
+    dests = {
+        source: [one["dest"] for one in engines.container(one_of(inventory("a", source=source)), (), params())["files"]]
+        for source in ("path", "huggingface")
+    }
+    assert set(dests["path"]) - set(dests["huggingface"]) == {f"/etc/gpuchat/vllm/a/{engines.THEIRS}"}
+
+
 class Engine:
     """A process under start.py that answers on its socket when the test lets it."""
 

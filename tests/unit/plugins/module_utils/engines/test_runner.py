@@ -282,8 +282,9 @@ def two(docker, params, tmp_path):
         pathlib.Path(engines.CACHES, name, "kernel").write_bytes(b"0" * 10)
         pathlib.Path(engines.RUNS, name, "vllm.sock").touch()
     record = Manifest(
-        "c", dict.fromkeys(("source", "repo", "revision", "include", "exclude"), ""), (ModelFile("config.json", 2),)
-    )
+        "c", {**dict.fromkeys(("repo", "revision", "include", "exclude"), ""), "source": "huggingface"},
+        (ModelFile("config.json", 2),),
+    )  # fmt: skip
     (tmp_path / "models" / "b" / MANIFEST).write_text(record.text())
     return docker
 
@@ -317,6 +318,24 @@ def test_a_model_that_is_not_ours_stays_in_any_case(two, params, tmp_path):
         [f"{engines.CACHES}/a"],
         [f"{tmp_path}/models/a"],
     )
+
+
+def test_a_model_that_its_owner_copied_with_our_record_stays(two, params, tmp_path):
+    given = params("a", "b")
+    given["engines"][1]["source"] = "path"
+    run(two, given)
+    (told,) = run(two, params("a", prune=True))["retired"]
+    assert (told["removed"], [one["path"] for one in told["kept"]]) == (
+        [f"{engines.CACHES}/b"],
+        [f"{tmp_path}/models/b"],
+    )
+
+
+def test_a_model_whose_record_says_that_it_was_somebodys_folder_stays(two, params, tmp_path):
+    path = tmp_path / "models" / "b" / MANIFEST
+    path.write_text(path.read_text().replace("huggingface", "path"))
+    (told,) = run(two, params("a", prune=True))["retired"]
+    assert [one["path"] for one in told["kept"]] == [f"{tmp_path}/models/b"]
 
 
 def test_a_model_that_another_engine_uses_is_not_spoken_of(two, params, tmp_path):
