@@ -471,9 +471,12 @@ def _need(plan: VllmPlan) -> Need | None:
     budget, device = plan.evaluation.budget, plan.evaluation.candidate.weakest
     beside = max(CONTEXT_LEAST, context_bytes(device)) + (0 if budget.graphs_counted else budget.cuda_graphs)
     wishes, is_for_chat = plan.evaluation.wishes, plan.situation.is_for_chat
-    if wishes.gpu_memory_utilization is not None:
-        fixed = int(100 * wishes.gpu_memory_utilization + 0.5)
-        return Need(fixed, fixed, beside)
+    told = int(100 * (wishes.gpu_memory_utilization or 0) + 0.5)
+    if plan.fits and wishes.extra_args.get(FIXED_CACHE):
+        # vLLM takes a cache whose size it is told whatever its share (determine_available_memory of gpu_worker.py).
+        told = max(told, _taken(plan))
+    if told:
+        return Need(told, told, beside)
     least = None if wishes.users else _smallest_share(plan, _at_least(plan, wishes, 1))
     if least is None:  # as on a GPU alone, those who say nothing of a length get what there is
         least = _smallest_share(plan, wishes)
@@ -482,6 +485,14 @@ def _need(plan: VllmPlan) -> Need | None:
     few = wishes.users or FEW.get(plan.situation.task, AUTO_TOGETHER)
     wanted = _smallest_share(plan, _at_least(plan, wishes, few)) or least
     return Need(least, max(least, wanted), beside, takes_rest=is_for_chat)
+
+
+def _taken(plan: VllmPlan) -> int:
+    """Return the hundredths of a GPU that an engine fills whose cache has its size from the owner."""
+    budget = plan.evaluation.budget
+    graphs = budget.cuda_graphs * budget.graphs_counted
+    taken = budget.weights + budget.activations + budget.overhead + graphs + budget.kv_cache
+    return -(-100 * taken // budget.total)
 
 
 def _at_least(plan: VllmPlan, wishes: Wishes, users: int) -> Wishes:
@@ -530,7 +541,7 @@ def _shared_plan(
     """Plan one model on GPUs on which others have their shares."""
     more: dict[str, object] = dict(_layout(alone))
     if alone.evaluation.wishes.gpu_memory_utilization is None:
-        more["gpu_memory_utilization"] = shares[model.name] / 100
+        more["gpu_memory_utilization"] = min(1.0, shares[model.name] / 100)
     if shortages:
         # Each by itself with its least share, so that the budgets can be seen that are too much together.
         plan = model.plan(places[model.name], **more, on_unfit="report")

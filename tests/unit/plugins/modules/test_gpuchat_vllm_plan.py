@@ -87,7 +87,7 @@ def host(*engines, gpus=(L40S, 1), **more):
     named = [one if isinstance(one, dict) else {"name": one} for one in engines]
     return plan_host(
         {
-            "engines": [{"repo": MODELS[one["name"]][0], **one} for one in named],
+            "engines": [{"repo": MODELS.get(one["name"], [""])[0], **one} for one in named],
             "metadata": METADATA,
             "gpus": [{"name": gpus[0], "count": gpus[1]}] if gpus else [],
             "vllm_version": "0.32.0",
@@ -175,6 +175,19 @@ def test_a_share_that_the_owner_fixed_is_kept():
     found = host({"name": "small", "args": {"gpu-memory-utilization": 0.3}}, "chat")
     assert found.plans["small"].args["gpu-memory-utilization"] == 0.3
     assert found.plans["chat"].args["gpu-memory-utilization"] <= 0.65
+
+
+@pytest.mark.parametrize(("cache", "fits"), [(60, False), (25, False), (12, True)])
+@pytest.mark.parametrize("share", [{}, {"gpu-memory-utilization": 0.3}])
+def test_a_cache_whose_size_the_owner_fixed_counts_in_its_share(cache, fits, share):
+    args = {"args": {"kv-cache-memory-bytes": cache * GIB, **share}}
+    metadata = {"a": METADATA["small"], "b": METADATA["small"]}
+    engines = [{"name": name, "repo": MODELS["small"][0], **args} for name in metadata]
+    found = host(*engines, metadata=metadata, on_unfit="report")
+    assert found.fits == fits, found.reason
+    assert ("the models share the GPU 0 (NVIDIA L40S), need a " in found.reason) != fits
+    for plan in found.plans.values():
+        assert plan.args["kv-cache-memory-bytes"] == cache * GIB
 
 
 def test_budgets_that_do_not_fit_together_are_told_with_what_to_set():
