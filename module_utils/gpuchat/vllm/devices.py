@@ -175,6 +175,7 @@ def _capability(name: str, value: object) -> str:
 
 def _numbered(node: Sequence[Device]) -> tuple[Device, ...]:
     given = [device.index for device in node]
-    if min(given) < 0 or (len(set(given)) < len(given) and not all(device.is_slice for device in node)):
+    whole_ones = [device.index for device in node if not device.is_slice]  # slices share the number of their GPU
+    if min(given) < 0 or len(set(whole_ones)) < len(whole_ones):
         node = [replace(device, index=number) for number, device in enumerate(node)]
     return tuple(replace(device, handle=device.handle or str(device.index)) for device in node)

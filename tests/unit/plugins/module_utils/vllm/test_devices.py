@@ -63,6 +63,13 @@ def test_slices_take_their_gpus_place():
     ]
 
 
+def test_whole_gpus_beside_a_sliced_one_keep_the_drivers_numbers():
+    slices = [{"uuid": f"MIG-{n}", "name": None, "memory_bytes": 20 * GIB} for n in "ab"]
+    sliced = {"name": "NVIDIA A100-SXM4-80GB", "index": 0, "memory_bytes": 80 * GIB, "mig_devices": slices}
+    found = read_gpus([sliced, {**L40S, "index": 1}, {**L40S, "index": 2}])[0]
+    assert [(gpu.handle, gpu.index) for gpu in found] == [("MIG-a", 0), ("MIG-b", 0), ("1", 1), ("2", 2)]
+
+
 @pytest.mark.parametrize(
     ("gpus", "message"),
     [
