@@ -135,7 +135,7 @@ options:
   report_file:
     description:
       - Where the JSON report is written, with O(final=true).
-      - Beside it, with the ends C(.html) and C(.xml) in place of C(.json), a page that needs nothing else and JUnit's XML.
+      - Beside it, with C(.html) and C(.xml) in place of C(.json), a page that needs nothing else and JUnit's XML.
     type: path
   topology:
     description: For the page, who serves what, as M(gpuchat.stack.gpuchat_preflight) returned it.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Draws a stack's topology as SVG: a band for each layer, a box for each host in it, an arrow where one asks another.
 
-Each part of a layer asks each part of another, so that arrows from band to band say it all, whatever the number of hosts.
+Each part of a layer asks each part of another, so arrows from band to band say it all, whatever the number of hosts.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def scene(topology: Mapping[str, Any], addresses: Mapping[str, str]) -> Scene:
     there = {one.name for one in some}
     scheme = next((str(edge["scheme"]).upper() for edge in edges.values()), "HTTP")
     ways = (
-        Way("people", EDGE, f"{scheme}, with passwords or keys"),
+        Way("people", EDGE, scheme),
         Way(EDGE, INTERFACE, "pages and chats"),
         Way(EDGE, ENGINE, "model API"),
         Way(INTERFACE, ENGINE, "model API, by a door"),
@@ -219,7 +219,7 @@ def _passing(one: Scene) -> bool:
 
 
 def _said(band: Band) -> str:
-    return f"{band.title} on {', '.join(clean(box.title) for box in band.boxes)}"
+    return clean(f"{band.title} on {', '.join(box.title for box in band.boxes)}")
 
 
 def _band(band: Band, top: int, right: int) -> tuple[int, list[str]]:
@@ -228,7 +228,8 @@ def _band(band: Band, top: int, right: int) -> tuple[int, list[str]]:
     fitting = max(1, min(MOST, (room + GAP) // (190 + GAP)))
     in_row = min(fitting, len(band.boxes))
     size = (room - GAP * (in_row - 1)) / in_row
-    lines, level = [], top + HEAD
+    lines: list[str] = []
+    level = top + HEAD
     for first in range(0, len(band.boxes), in_row):
         row = band.boxes[first : first + in_row]
         height = max(box.height for box in row)

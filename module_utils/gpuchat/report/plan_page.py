@@ -290,9 +290,9 @@ STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --text: #1c2128; --dim: #59636e; --line: #d5dae0;
   --weights: #3b5bdb; --work: #e8890c; --cache: #12865c; --others: #868e96; --free: #e6e9ed;
   --good: #0f7a4f; --bad: #c92a2a; }
-@media screen and (prefers-color-scheme: dark) { :root { --page: #14171a; --card: #1d2125; --text: #e4e7ea; --dim: #9aa4ae;
-  --line: #363c43; --weights: #748ffc; --work: #f2a33c; --cache: #38b98a; --others: #868e96; --free: #30363c;
-  --good: #4cc996; --bad: #ff8787; } }
+@media screen and (prefers-color-scheme: dark) { :root { --page: #14171a; --card: #1d2125; --text: #e4e7ea;
+  --dim: #9aa4ae; --line: #363c43; --weights: #748ffc; --work: #f2a33c; --cache: #38b98a; --others: #868e96;
+  --free: #30363c; --good: #4cc996; --bad: #ff8787; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 64rem; margin: 0 auto; padding: 2rem 1rem 4rem; }

@@ -15,7 +15,7 @@ from .drawing import clean
 from .plan_page import Planned, by_host, holds, memory
 
 FAILED, NOT_CHECKED = "failed", "not checked"
-MARKS = {"passed": "✓", FAILED: "✗", NOT_CHECKED: "–"}
+MARKS = {"passed": "✓", FAILED: "✗", NOT_CHECKED: "○"}
 VANTAGES = {"inside": "From an allowed network", "outside": "From outside of it"}
 
 
@@ -123,7 +123,8 @@ h4 { margin: 1.2rem 0 .3rem; font-size: 1rem; overflow-wrap: anywhere; }
 .wait { color: var(--wait); }
 .note { border-left: 3px solid var(--wait); padding: .1rem 0 .1rem .8rem; margin: .8rem 0 0; overflow-wrap: anywhere; }
 .rows { list-style: none; margin: 0; padding: 0; }
-.rows li { display: grid; grid-template-columns: 1.5rem 1fr; padding: .5rem 0; border-top: 1px solid var(--line); }
+.rows li { display: grid; grid-template-columns: 1.5rem minmax(0, 1fr); padding: .5rem 0;
+  border-top: 1px solid var(--line); }
 .rows li:first-child { border-top: 0; }
 .rows .mark { font-weight: 700; }
 .rows p { margin: 0; min-width: 0; overflow-wrap: anywhere; }
@@ -132,24 +133,28 @@ h4 { margin: 1.2rem 0 .3rem; font-size: 1rem; overflow-wrap: anywhere; }
 .rows code { grid-column: 2; } code { font: 12px/1.5 ui-monospace, monospace; color: var(--dim);
   overflow-wrap: anywhere; }
 .rows .why { grid-column: 2; margin: .3rem 0; }
+.key + ul, table + table { margin-top: 1.1rem; }
+.drawing + p { margin: .8rem 0 0; }
 td { overflow-wrap: anywhere; } td code { color: inherit; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 footer { color: var(--dim); font-size: .85rem; }
 @media (max-width: 40rem) {
   main { padding: 1rem .6rem 2rem; } section { padding: 1rem; } h1 { font-size: 1.3rem; }
-  .wide { display: none; } .narrow { display: block; }
+  .wide { display: none; } .narrow { display: block; } .rows code { max-height: 4.5em; overflow-y: auto; }
   table.cards tr:first-child { display: none; }
   table.cards tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
+  table.cards tr:nth-child(2) { border-top: 0; }
   table.cards td { display: flex; gap: 1rem; justify-content: space-between; border: 0; padding: .1rem 0;
     text-align: right; white-space: normal; }
   table.cards td::before { content: attr(data-name); color: var(--dim); text-align: left; flex: none; }
 }
 @media print {
-  :root { color-scheme: light; --page: #fff; } body { font-size: 11px; } main { max-width: none; padding: 0; }
-  section { border-color: #999; padding: .8rem 1rem; margin-bottom: .8rem; } code { font-size: 9px; }
+  :root { color-scheme: light; --page: #fff; font-size: 12px; } body { font-size: 11px; }
+  main { max-width: none; padding: 0; }
+  section { border-color: #999; padding: .8rem 1rem; margin-bottom: .8rem; } code, pre { font-size: 9px; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2, h3, h4 { break-after: avoid; } li, tr, figure, svg, .head { break-inside: avoid; }
-  .wide { display: block; } .narrow { display: none; }
+  .wide { display: block; } .narrow { display: none; } .rows code { max-height: none; }
 }
 """
 )
@@ -158,7 +163,8 @@ footer { color: var(--dim); font-size: .85rem; }
 def page(run: Run) -> str:
     """Return the report as one HTML page that needs nothing else."""
     blocks = (_head(run), _drawn(run), _served(run), _verified(run), _memory(run), _versions(run))
-    body = "\n".join(block for block in blocks if block)
+    lines = "\n".join(block for block in blocks if block).split("\n")
+    body = "\n".join(map(clean, lines))  # what the bars say too
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -188,7 +194,9 @@ def _head(run: Run) -> str:
     }
     cells = "".join(f"<div><dt>{name}<dd>{_text(value)}</div>" for name, value in facts.items() if value)
     failed = "".join(
-        f'<p class="why"><b>{_text(row["name"])}</b>: {_text(row["detail"])}' for row in run.rows if row["status"] == FAILED
+        f'<p class="why"><b>{_text(row["name"])}</b>: {_text(row["detail"])}'
+        for row in run.rows
+        if row["status"] == FAILED
     )
     warnings = "".join(f'<p class="note">{_text(word)}' for word in report["warnings"])
     return (
@@ -203,7 +211,9 @@ def _drawn(run: Run) -> str:
         return ""
     one = drawing.scene(run.topology, run.addresses)
     both = ((drawing.WIDE, "wide"), (drawing.NARROW, "narrow"))
-    return _section("Who asks whom", *(drawing.draw(one, width, kind) for width, kind in both))
+    words = "Each box is a host's part of a layer; dashed is what is not the stack's."
+    drawn = (drawing.draw(one, width, kind) for width, kind in both)
+    return _section("Who asks whom", *drawn, f'<p class="dim">{words}</p>')
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -247,8 +257,8 @@ def _verified(run: Run) -> str:
 def _row(row: Mapping[str, Any], common: str) -> str:
     status = str(row["status"])
     colour = {FAILED: "unfit", NOT_CHECKED: "wait"}.get(status, "fits")
-    said = [("found", row["detail"]), ("likely", row.get("cause")), ("do", row.get("hint"))] if status == FAILED else []
-    why = "<br>".join(f"{word}: {_text(text)}" for word, text in said if text)
+    said = (("", row["detail"]), ("likely: ", row.get("cause")), ("do: ", row.get("hint"))) if status == FAILED else ()
+    why = "<br>".join(word + _text(text) for word, text in said if text)
     command = str(row["command"])
     short = command.replace(common, "edge", 1) if common else command
     note = "failed" if status == FAILED else f"{status}: {row['detail']}" if status == NOT_CHECKED else row["detail"]
@@ -268,7 +278,7 @@ def _of_host(models: Sequence[Planned]) -> Iterator[str]:
     yield f"<h4>{_text(models[0].host)}</h4>"
     yield memory(models)
     lines = [
-        f"<li>{_text(one.model)}: {_text(holds(one.plan) if one.plan and one.plan['fits'] else one.why)}"
+        f"<li><b>{_text(one.model)}</b>: {_text(holds(one.plan) if one.plan and one.plan['fits'] else one.why)}"
         f"{', on the CPU' if one.plan and not one.plan['gpus'] else ''}"
         for one in models
     ]
@@ -277,7 +287,9 @@ def _of_host(models: Sequence[Planned]) -> Iterator[str]:
 
 def _versions(run: Run) -> str:
     engines = {
-        f"vLLM of {one.model} on {one.host}": str(one.plan["vllm_version"]) for one in run.planned if one.plan is not None
+        f"vLLM of {one.model} on {one.host}": str(one.plan["vllm_version"])
+        for one in run.planned
+        if one.plan is not None
     }
     versions = [(_text(name), _text(version)) for name, version in {**run.versions, **engines}.items()]
     images = [(f"<b>{_text(name)}</b>", f"<code>{_text(digest)}</code>") for name, digest in run.images.items()]

@@ -33,7 +33,7 @@ def write(params: Mapping[str, Any], report: Mapping[str, Any], common: str) -> 
         versions=params["versions"],
     )
     path = str(params["report_file"])
-    stem = path[: -len(JSON)] if path.endswith(JSON) else path
+    stem = path.removesuffix(JSON)
     paths = (f"{stem}.html", f"{stem}.xml")
     for where, text in zip(paths, (page(run), junit(run))):
         host.write_atomically(where, text.encode(), 0o644)

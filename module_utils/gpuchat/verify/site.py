@@ -256,7 +256,8 @@ def _plainer(check: Check, seen: Seen) -> tuple[str, str] | None:
 
 def certificate_end(rows: Iterable[Row]) -> str:
     """Return the day on which the site's certificate ends, in ISO form; nothing where no row has seen it."""
-    return next((one.detail[len(ENDS) :] for one in rows if one.name == CERTIFICATE and one.detail.startswith(ENDS)), "")
+    said = next((one.detail for one in rows if one.name == CERTIFICATE), "")
+    return said[len(ENDS) :] if said.startswith(ENDS) else ""
 
 
 def not_checked(check: Check, why: str) -> Row:

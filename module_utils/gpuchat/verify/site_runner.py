@@ -92,9 +92,15 @@ def ensure(
     }
     if params["report_file"]:
         open_rows = [one.name for one in rows if one.status == NOT_CHECKED]
-        report: dict[str, object] = {"url": site.url, "passed": not failed, "not_checked": open_rows, "warnings": warnings}
-        report.update(rows=result["rows"], finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-        report["certificate_end"] = certificate_end(rows)
+        report: dict[str, object] = {
+            "url": site.url,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "passed": not failed,
+            "not_checked": open_rows,
+            "warnings": warnings,
+            "certificate_end": certificate_end(rows),
+            "rows": result["rows"],
+        }
         host.write_json(str(params["report_file"]), report, mode=0o644)
         result["reports"] = [str(params["report_file"]), *publish(params, report, shown(site.curl()))]
     if failed:

@@ -103,7 +103,8 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "files": (
             "door_requests",
             "edge_certificate_file",
-            "gpuchat_endpoints",
+            "edge_client_authority_file",
+            "edge_forward_auth_authority_file",
         ),
         "files.content": (
             "edge_acme_authority_file",
@@ -140,6 +141,20 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "registry_mirrors": (
             "gpuchat_registry_mirrors",
+        ),
+    },
+    "gpuchat_load": {
+        "address": (
+            "verify_address",
+        ),
+        "api_key": (
+            "gpuchat_api_key",
+        ),
+        "authority": (
+            "edge_acme_authority_file",
+        ),
+        "domain": (
+            "gpuchat_domain",
         ),
     },
     "gpuchat_membership": {
@@ -267,6 +282,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "authority": (
             "edge_acme_authority_file",
+        ),
+        "lock_file": (
+            "gpuchat_lock_file",
         ),
         "outside": (
             "gpuchat_probe_host",

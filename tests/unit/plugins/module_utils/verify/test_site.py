@@ -16,6 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site 
     Row,
     Seen,
     Site,
+    certificate_end,
     checks,
     choose,
     commands,
@@ -493,3 +494,13 @@ def test_the_end_of_the_certificate_is_shown_and_told_in_time(what, detail, warn
     made = row(CHECKS["certificate and protocol"], what)
     assert (made.status, made.detail, bool(made.warning)) == (PASSED, detail, warns)
     assert "playbooks/renew.yml" in made.warning or not warns
+
+
+@pytest.mark.parametrize(
+    ("detail", "status", "end"),
+    [("ends on 2030-01-16", PASSED, "2030-01-16"), ("", PASSED, ""), ("curl ended with 7", FAILED, "")],
+)
+def test_programs_are_told_the_end_of_the_certificate(detail, status, end):
+    other = Row("/v1/models", INSIDE, PASSED, "ends on 2031-01-16", "c")
+    assert certificate_end([other, Row("certificate and protocol", INSIDE, status, detail, "c")]) == end
+    assert certificate_end([other]) == ""
