@@ -115,7 +115,9 @@ def test_a_client_that_is_limited_asks_by_its_own_names_alone(asked, is_open):
     """Of the patterns nginx takes the first that fits, and where none does, there is no limit."""
     limited = [{"name": "some", "names": ["q.1", "law"]}, {"name": "other", "names": ["law"]}]
     text = rendered("routes.j2", [{"names": ["q.1", "law", "trade"]}], limited=limited)
-    chosen = re.search(r'^map "\$api_client \$gpuchat_model" \$gpuchat_route {\n(.*?)^}', text, re.DOTALL | re.MULTILINE)
+    chosen = re.search(
+        r'^map "\$api_client \$gpuchat_model" \$gpuchat_route {\n(.*?)^}', text, re.DOTALL | re.MULTILINE
+    )
     assert ([*matched(chosen[1], asked), "$gpuchat_known_route"][0] == "$gpuchat_known_route") is is_open
 
 
@@ -124,6 +126,12 @@ def test_each_route_has_an_upstream_and_a_location_of_its_own():
     upstreams = re.findall(r"^upstream (\S+) {", rendered("routes.j2", *sites), re.MULTILINE)
     locations = re.findall(r"^location @(\S+_route_\S+) {", rendered("models.j2", *sites), re.MULTILINE)
     assert upstreams == locations == ["door_1_route_1", "door_1_route_2", "door_2_route_1"]
+
+
+def test_who_answers_is_told_of_the_body_what_was_read():
+    for one in ({}, DOOR, ENDPOINT):
+        lines = set(location([one]).splitlines())
+        assert {'  proxy_set_header Content-Encoding "";', "  proxy_set_header Content-Type $content_type;"} <= lines
 
 
 def test_no_route_asks_for_a_proof_again_or_holds_an_answer_back():

@@ -86,6 +86,12 @@ ERRORS = {
 
 MODEL_ERRORS = {
     "missing": (400, None, "The body must be a JSON object, or a form, that names a model: GET /v1/models lists them."),
+    "type": (
+        400,
+        None,
+        "The body must be application/json in UTF-8, or at /v1/audio multipart/form-data with a boundary.",
+    ),
+    "spelled": (400, None, "The body has a key like model in another spelling; it must be model alone."),
     "twice": (400, None, "The body names its model more than once."),
     "unknown": (404, "model_not_found", "The model does not exist. GET /v1/models lists those that do."),
     "compressed": (415, None, "A compressed body is not read; send it as it is."),

@@ -200,7 +200,9 @@ def routes_of_edge(topology: Topology, host: str) -> tuple[Route, ...]:
     engines = topology.of(ENGINE)
     if {one.host for one in engines} == {host}:
         behind = Upstream((f"{LOOPBACK}:{engines[0].port}",))
-        ours = tuple(Route(DOOR, model.names, behind, adapters=model.adapters) for model in topology.models if model.hosts)
+        ours = tuple(
+            Route(DOOR, model.names, behind, adapters=model.adapters) for model in topology.models if model.hosts
+        )
     else:
         ours = _to_hosts(topology)
     return (*ours, *_to_endpoints(topology))

@@ -3,7 +3,10 @@
 #
 # Finds the model that a request names in its body, which nginx's own configuration cannot see, and sends the request to
 # the named location for it. It runs in nginx's workers, so it never recurses and copies no body but one that is renamed:
-# patterns capture nothing, for a capture copies the whole text.
+# patterns capture nothing of the body, for a capture copies the whole text.
+#
+# Whoever answers reads the body again, and somebody else's server in its own way: it may take keys of any case, comments,
+# or the first of two fields. A body of which two readers could find two models is refused, for a key may be limited to one.
 package gpuchat_model;
 
 use strict;
@@ -17,15 +20,28 @@ use constant {
 };
 
 # What is no model's name, but a reason why there is none.
-use constant {MISSING => 'missing', TWICE => 'twice', COMPLEX => 'complex'};
+use constant {MISSING => 'missing', TWICE => 'twice', SPELLED => 'spelled', TYPE => 'type', COMPLEX => 'complex'};
 
-my $MOST_STEPS   = 1_000_000;    # brackets and parts: below a second's work
+# Together below two seconds' work. Patterns go from mark to mark, which is a quote or a backslash: a body of 50 MB that is
+# an image has few, and 3,000,000 are 18 MB of text in which each letter is escaped.
+my $MOST_MARKS   = 3_000_000;
+my $MOST_STEPS   = 1_000_000;    # brackets
 my $MOST_KEYS    = 10_000;
+my $MOST_PARTS   = 1000;
+my $LONGEST_KEY  = 256;
+my $LONGEST_HEAD = 4096;         # of a part
 my $LONGEST_NAME = 4096;
 my $AT_A_TIME    = 30_000;       # older perls repeat a group no more than 32766 times
 
-my $STRING = qr/"(?:[^"\\]++|\\.){0,$AT_A_TIME}+"/s;
-my $PLAIN  = qr/(?:[^"\[\]{}]++|$STRING){1,$AT_A_TIME}+/s;
+my $INSIDE = qr/[^"\\]++|\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4})/;
+my $STRING = qr/"(?:$INSIDE){0,$AT_A_TIME}+"/;
+# No slash, hash or single quote, by which some readers begin a comment or a string.
+my $PLAIN  = qr/(?:[-+.,: \t\r\n0-9A-Za-z]++|$STRING){1,$AT_A_TIME}+/;
+my $SCALAR = qr/(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|true|false|null|NaN|-?Infinity)(?![^\s,}])/;
+
+my $JSON      = qr{\A\s*(?:application/json\s*(?:;\s*charset=(?:utf-?8|"utf-?8")\s*)?)?\z}i;
+my $FORM      = qr{\A\s*multipart/form-data\s*;\s*boundary=(?|"([A-Za-z0-9'()+_,./:=?-]{1,70})"|([A-Za-z0-9'+_.-]{1,70}))\s*\z}i;
+my $PARAMETER = qr{[ \t]*;[ \t]*(name|filename|filename\*)=(?|"([^"\\]*)"|([A-Za-z0-9!#\$%&'*+^_`|~.-]+))}i;
 
 # nginx's handler of a path that takes a model.
 sub route {
@@ -48,7 +64,7 @@ sub choose {
         close $handle;
     }
     return send_to($r, '@model_missing') if !defined $text;
-    my ($fault, $name, $start, $end) = find(\$text, $r->header_in('Content-Type'));
+    my ($fault, $name, $start, $end) = find(\$text, $r->header_in('Content-Type'), $r->uri);
     return TOO_LARGE if $fault eq COMPLEX;
     return send_to($r, "\@model_$fault") if $fault;
 
@@ -69,12 +85,25 @@ sub send_to {
     return DONE;
 }
 
-# Returns why a body names no model, or '', the name, and where it stands between its quotes. The body is a reference.
+# Returns why a body names no model, or '', the name, and where it stands between its quotes. The body is a reference. Only
+# what is said comes in forms.
 sub find {
-    my ($text, $type) = @_;
+    my ($text, $type, $path) = @_;
     $type = '' if !defined $type;
-    return find_in_form($text, $type) if $type =~ m{^\s*multipart/form-data\s*(?:;|$)}i;
+    return find_in_form($text, $type) if $path =~ m{\A/v1/audio/};
+    return TYPE if $type !~ $JSON;
+    return COMPLEX if ($$text =~ tr/"\\//) > $MOST_MARKS;
     return find_in_json($text);
+}
+
+# Whether some reader could take a name for "model": by letters of another case, or because it leaves out what it cannot
+# show, ends at a zero byte, or takes what follows for a place within.
+sub is_odd {
+    my ($name) = @_;
+    return 0 if $name eq 'model';
+    return 1 if $name =~ /\A\s*model\0/i;
+    $name =~ s/[^!-~]//g;
+    return $name =~ /\Amodel(?:[.\[]|\z)/i;
 }
 
 sub find_in_json {
@@ -88,7 +117,9 @@ sub find_in_json {
             return COMPLEX if ++$keys > $MOST_KEYS;
             my ($from, $to) = skip_string($text) or return MISSING;
             # Each letter of a key may be written as six.
-            my $is_model = $to - $from <= 30 && decoded(substr $$text, $from, $to - $from) eq 'model';
+            my $key = $to - $from <= $LONGEST_KEY ? decoded(substr $$text, $from, $to - $from) : '';
+            return SPELLED if is_odd($key);
+            my $is_model = $key eq 'model';
             $$text =~ /\G[ \t\r\n]*+:[ \t\r\n]*+/gc or return MISSING;
             $count += $is_model;
             if ($$text =~ /\G(?=")/gc) {
@@ -101,7 +132,7 @@ sub find_in_json {
                 return $fault if $fault;
             }
             else {
-                $$text =~ /\G[^\[\]{}",:\s]++/gc or return MISSING;
+                $$text =~ /\G$SCALAR/gc or return MISSING;
             }
             next if $$text =~ /\G[ \t\r\n]*+,[ \t\r\n]*+/gc;
             last if $$text =~ /\G[ \t\r\n]*+\}/gc;
@@ -118,7 +149,7 @@ sub skip_string {
     my ($text) = @_;
     $$text =~ /\G"/gc or return;
     my $from = pos $$text;
-    1 while $$text =~ /\G(?:[^"\\]++|\\.){1,$AT_A_TIME}+/gcs;
+    1 while $$text =~ /\G(?:$INSIDE){1,$AT_A_TIME}+/gc;
     my $to = pos $$text;
     return $$text =~ /\G"/gc ? ($from, $to) : ();
 }
@@ -169,40 +200,54 @@ sub utf8_of {
     return $character;
 }
 
-# A form's field "model", for audio comes in forms.
+# A form's field "model", for audio comes in forms. Boundaries stand nowhere but between parts, and each part has one name.
 sub find_in_form {
     my ($text, $type) = @_;
-    my @boundaries = $type =~ /;\s*boundary=(?:"([^"\\]{1,200})"|([^\s;"]{1,200}))\s*(?=;|$)/gi;
-    my ($boundary, @others) = grep { defined } @boundaries;
-    return MISSING if !defined $boundary || @others;
-
-    my ($count, $steps, $name, $start, $end) = (0, 0);
-    my $here = index $$text, "--$boundary";
-    return MISSING if $here < 0 || ($here > 0 && substr($$text, $here - 1, 1) ne "\n");
-    while (1) {
-        return COMPLEX if ++$steps > $MOST_STEPS;
-        $here += 2 + length $boundary;
-        last if substr($$text, $here, 2) eq '--';
+    return TYPE if $type !~ $FORM;
+    my $edge = "--$1";
+    my ($count, $parts, $here, $name, $start, $end) = (0, 0, length $edge);
+    return MISSING if substr($$text, 0, $here) ne $edge;
+    while (substr($$text, $here, 2) ne '--') {
+        return COMPLEX if ++$parts > $MOST_PARTS;
         return MISSING if substr($$text, $here, 2) ne "\r\n";
-        my $content = index $$text, "\r\n\r\n", $here;
-        return MISSING if $content < 0;
-        my $next = index $$text, "\r\n--$boundary", $content + 2;
-        return MISSING if $next < 0;
-        my $headers = substr $$text, $here, $content - $here;
-        $content += 4;
-        if ($headers =~ /\r\nContent-Disposition:[ \t]*form-data[ \t]*;([^\r\n]*)/i) {
-            my $parameters = $1;
-            if ($parameters =~ /(?:^|;)[ \t]*name[ \t]*=[ \t]*(?:"model"|model)[ \t]*(?=;|$)/i) {
-                ++$count;
-                my $length = $next - $content;
-                ($name, $start, $end) = (substr($$text, $content, $length), $content, $next)
-                    if $length > 0 && $length <= $LONGEST_NAME && $parameters !~ /;[ \t]*filename/i;
-            }
+        my $next = index $$text, $edge, $here;
+        my $content = 4 + index $$text, "\r\n\r\n", $here;
+        return MISSING if $next < 0 || $content < 4 || $content > $next - 2 || substr($$text, $next - 2, 2) ne "\r\n";
+        return MISSING if $content - $here > $LONGEST_HEAD;
+        my ($field, $is_file) = field_of(substr $$text, $here + 2, $content - $here - 6);
+        return MISSING if !defined $field;
+        return SPELLED if is_odd($field);
+        if ($field eq 'model') {
+            ++$count;
+            my $length = $next - 2 - $content;
+            ($name, $start, $end) = (substr($$text, $content, $length), $content, $next - 2)
+                if $length > 0 && $length <= $LONGEST_NAME && !$is_file;
         }
-        $here = $next + 2;
+        $here = $next + length $edge;
     }
+    return MISSING if $here + 2 < length $$text && substr($$text, $here + 2, 3) ne "\r\n";
     return TWICE if $count > 1;
     return defined $name ? ('', $name, $start, $end) : MISSING;
+}
+
+# The name of a part by its headers, and whether it is a file; nothing where readers could differ.
+sub field_of {
+    my ($headers) = @_;
+    my @dispositions;
+    for my $line (split /\r\n/, $headers, -1) {
+        $line =~ /\A([A-Za-z0-9-]+):([^\r\n\0]*)\z/ or return;
+        my ($header, $value) = (lc $1, $2);
+        push @dispositions, $value if $header eq 'content-disposition';
+        return if $header eq 'content-transfer-encoding' && $value !~ /\A\s*(?:7bit|8bit|binary)\s*\z/i;
+    }
+    return if @dispositions != 1 || $dispositions[0] !~ /\G[ \t]*form-data/gci;
+    my %given;
+    while ($dispositions[0] =~ /\G$PARAMETER/gc) {
+        return if exists $given{lc $1};
+        $given{lc $1} = $2;
+    }
+    return if $dispositions[0] !~ /\G[ \t]*\z/gc;
+    return ($given{name}, exists $given{filename} || exists $given{'filename*'});
 }
 
 1;

@@ -63,12 +63,22 @@ def test_each_engine_is_its_own_and_says_so(stack: Stack) -> None:
         pytest.param("[]", 400, id="no object"),
         pytest.param('{"model": "gpuchat-demo"', 400, id="half a body"),
         pytest.param('{"messages": [{"model": "gpuchat-demo"}]}', 400, id="a name further in"),
+        pytest.param('{"Model": "gpuchat-second", "model": "gpuchat-demo", "messages": []}', 400, id="another key too"),
+        pytest.param('{"model": "gpuchat-demo", "messages": [] /* */}', 400, id="a comment"),
     ],
 )
 def test_a_request_that_names_no_model_of_the_stacks_reaches_no_engine(stack: Stack, body: str, status: int) -> None:
     found, answer = post(stack, body)
     assert found == status, answer
     assert json.loads(answer)["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=edge", "application/json; charset=utf-7"])
+def test_a_body_of_another_type_reaches_no_engine(stack: Stack, kind: str) -> None:
+    words = ("--header", f"Content-Type: {kind}", "--data", hello("gpuchat-demo"))
+    status, answer = stack.curl("/v1/chat/completions", *words)
+    assert status == 400, answer
+    assert "application/json" in json.loads(answer)["error"]["message"]
 
 
 def test_a_name_is_read_as_json_writes_it(stack: Stack) -> None:

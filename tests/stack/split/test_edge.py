@@ -43,7 +43,8 @@ def test_a_port_that_is_taken_fails_the_run_with_nginxs_words_and_the_edge_serve
 def test_a_program_is_told_in_openais_form_when_to_ask_an_engine_again_that_is_not_there(stack: Stack) -> None:
     with undone(stack, "engine", "systemctl stop gpuchat-door", "systemctl start gpuchat-door"):
         body = json.dumps({"model": stack.model, "messages": [{"role": "user", "content": "hello"}]})
-        status, said = stack.curl("/v1/chat/completions", "--include", "--data", body)
+        words = ("--include", "--header", "Content-Type: application/json", "--data", body)
+        status, said = stack.curl("/v1/chat/completions", *words)
     assert status == 503
     assert "retry-after: 5" in said.lower()
     assert json.loads(said[said.index("{") :])["error"]["type"] == "server_error"
