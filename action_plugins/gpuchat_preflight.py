@@ -51,7 +51,8 @@ class ActionModule(ActionBase):
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": []})
-        prefixes = tuple(f"{role}_" for role in roles if role != "stack") + ("gpuchat_", "plan_", "keys_", "remove_")
+        prefixes = tuple(f"{role}_" for role in roles if role != "stack")
+        prefixes += ("gpuchat_", "plan_", "keys_", "load_", "remove_")
         for host in groups["all"]:
             given = self._given(host, task_vars, options)
             args["variables"][host], args["secrets"][host], args["others"][host] = {}, {}, []

@@ -74,6 +74,7 @@ for specification in SPECIFICATIONS:
         )
     )
 VARIABLES |= {"plan_fail", "plan_folder", "plan_gpus"}  # of playbooks/plan.yml
+VARIABLES |= {"load_model", "load_users", "load_seconds", "load_prompt_tokens", "load_answer_tokens", "load_trace"}
 WISHES = {
     *READERS,
     *MODEL_KEYS,

@@ -150,6 +150,7 @@ ARROWS = {
     "chat": {"core", "inventory"},
     "edge": {"core", "inventory"},
     "verify": {"core"},
+    "load": {"core"},
     "report": {"core"},
     "engines": {"core", "system", "docker", "model", "verify"},
     "survey": {"core", "system", "docker", "gpu", "model", "secret"},

@@ -250,6 +250,10 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "edge_api_burst": (0, 1_000_000),
     "edge_api_connections": (1, 65_535),  # limit_conn takes no more
     "firewall_undo_seconds": (5, 3600),
+    "load_users": (1, 500),
+    "load_seconds": (1, 3600),
+    "load_prompt_tokens": (1, 1_000_000),
+    "load_answer_tokens": (1, 1_000_000),
     "lobechat_uid": (1, 2**31 - 1),
     "model_workers": (1, 1024),
     "model_connections_per_file": (1, 1024),

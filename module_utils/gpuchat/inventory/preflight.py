@@ -88,13 +88,20 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "plan_folder": {"type": "path"},
     "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
     "keys_client": {"type": "str"},
+    "load_model": {"type": "str"},
+    "load_users": {"type": "int", "default": 4},
+    "load_seconds": {"type": "int"},
+    "load_prompt_tokens": {"type": "int", "default": 256},
+    "load_answer_tokens": {"type": "int", "default": 128},
+    "load_shared_prefix": {"type": "bool", "default": False},
+    "load_trace": {"type": "path"},
     "remove_confirm": {"type": "str"},
     "remove_host": {"type": "str"},
     "remove_packages": {"type": "bool", "default": True},
     "remove_data": {"type": "bool", "default": False},
     "upgrade_drain_seconds": {"type": "int", "default": 120},
 }
-"""Variables of playbooks/plan.yml, playbooks/keys.yml, playbooks/remove.yml and playbooks/upgrade.yml."""
+"""Variables of playbooks/plan.yml, keys.yml, load.yml, remove.yml and upgrade.yml beside it."""
 
 NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
@@ -175,6 +182,7 @@ class Specification:
             *(f"{role}_" for role, options in self.roles.items() if options and role != "stack"),
             "plan_",
             "keys_",
+            "load_",
             "remove_",
         )
 

@@ -217,7 +217,8 @@ def test_a_wrong_inventory_ends_in_a_message_of_our_own_form(name, variables):
 
 
 ANY_TEXT = {"verify_answer", "verify_long_question", "gpuchat_private_address", "gpuchat_probe_host", "plan_folder"}
-ANY_TEXT |= {"keys_client", "remove_confirm", "remove_host"}  # compared with what there is
+ANY_TEXT |= {"keys_client", "load_model", "remove_confirm", "remove_host"}  # compared with what there is
+ANY_TEXT |= {"load_trace"}  # read
 
 
 def test_each_text_has_a_form_or_any_will_do():
