@@ -39,6 +39,9 @@ ANSWER_SECONDS = 5.0
 SLACK = 30.0
 """Seconds by which a look may be late before it counts as if nobody had looked."""
 
+LONGEST_LINE = 10_000
+"""Characters of a figure's line beyond which it is none of vLLM's."""
+
 ANSWERED = "answered"
 SILENT = "silent"
 UNCLEAR = "unclear"
@@ -68,7 +71,7 @@ def figures_of(text: str) -> dict[str, float]:
     """Return the figures that move while an engine works, each over all of its parts, from what /metrics says."""
     found: dict[str, float] = {}
     for line in text.splitlines():
-        match = SAMPLE.fullmatch(line.strip()) if line.startswith("vllm:") else None
+        match = SAMPLE.fullmatch(line.strip()) if line.startswith("vllm:") and len(line) < LONGEST_LINE else None
         if match and match["name"] in FIGURES and not any(word in (match["labels"] or "") for word in NOT_THE_ENGINES):
             with contextlib.suppress(ValueError):
                 found[match["name"]] = found.get(match["name"], 0.0) + float(match["value"])
@@ -357,27 +360,49 @@ COMMAND_SECONDS = 10.0
 RESTART_SECONDS = 180.0
 STOP_SECONDS = 10
 """For a hung engine to end by itself, which says where it stands and frees what it shares; its answers are lost."""
+LONGEST_ANSWER = 4 << 20
+"""Bytes; the figures are a twentieth of it."""
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class TimedSocket(socket.socket):
+    """A Unix socket whose whole use has an end: a byte now and then prolongs nothing."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(socket.AF_UNIX)
+        self.end = time.monotonic() + seconds
+        self.settimeout(seconds)
+
+    def recv_into(self, *words: Any, **options: Any) -> int:
+        """Receive, which is all that is done after a request was sent."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.settimeout(left)
+        return super().recv_into(*words, **options)
 
 
 class SocketConnection(http.client.HTTPConnection):
     """Speaks HTTP over a Unix socket."""
 
     def __init__(self, path: str, timeout: float) -> None:
-        """Take the socket's path, and seconds for each step of an exchange."""
+        """Take the socket's path, and seconds for the whole exchange."""
         super().__init__("localhost", timeout=timeout)
         self.path = path
+        self.seconds = timeout
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
+        self.sock = TimedSocket(self.seconds)
         self.sock.connect(self.path)
 
 
 def ask(
     path: str, address: str, timeout: float, key: str = "", body: Mapping[str, Any] | None = None
 ) -> tuple[int, str]:
-    """Ask a server behind a socket; return status and text, the status 0 where no answer came."""
+    """Ask a server behind a socket; return status and text, the status 0 where no answer came.
+
+    Whatever runs in the container answers, so neither its lengths nor its patience are trusted.
+    """
     connection = SocketConnection(path, timeout)
     headers = {"Connection": "close"}
     if key:
@@ -389,8 +414,8 @@ def ask(
             text = json.dumps(body)
             connection.request("POST", address, text, {**headers, "Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        return answer.status, answer.read(LONGEST_ANSWER).decode(errors="replace")
+    except (OSError, http.client.HTTPException, ValueError, ArithmeticError, MemoryError) as error:
         return 0, str(error) or type(error).__name__
     finally:
         connection.close()
@@ -584,11 +609,18 @@ def _lasting(watch: Watch) -> dict[str, object]:
 
 
 def keep_watching(watcher: Watcher, ended: threading.Event) -> None:
-    """Look again and again; whatever ends that is said, so that systemd starts anew."""
+    """Look again and again; what goes wrong in a look ends that look alone, for others watch other engines."""
+    said = ""
     try:
         while not ended.is_set():
             begin = time.monotonic()
-            watcher.look()
+            try:
+                watcher.look()
+                said = ""
+            except Exception as error:  # noqa: BLE001 what it is cannot be known; it is said once, and looked at again
+                if said != repr(error):
+                    said = repr(error)
+                    say(f"{watcher.engine.name}: found {said[:500]} in a look at it; looking again")
             ended.wait(max(0.0, begin + watcher.limits.interval - time.monotonic()))
     finally:
         ended.set()

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -355,17 +358,96 @@ def test_the_whole_program_restarts_a_hung_engine(watchdog, toy):
     assert toy.acts() == ["docker restart -t 10 gpuchat-vllm-m"]
 
 
-def test_a_thread_that_fails_ends_the_program_so_that_systemd_starts_it_anew(watchdog):
-    class Broken:
-        limits = watchdog.Limits()
+class Broken:
+    """A watcher whose looks fail, until the last."""
 
-        def look(self):
-            raise ZeroDivisionError
+    def __init__(self, watchdog, toy, failures):
+        self.limits = watchdog.Limits(interval=0.01)
+        self.engine = watchdog.Engine(**toy.described())
+        self.failures = list(failures)
+        self.ended = watchdog.threading.Event()
 
-    ended = watchdog.threading.Event()
-    with pytest.raises(ZeroDivisionError):
-        watchdog.keep_watching(Broken(), ended)
-    assert ended.is_set()
+    def look(self):
+        if self.failures:
+            raise self.failures.pop(0)
+        self.ended.set()
+
+
+def test_what_goes_wrong_in_a_look_is_said_once_and_ends_that_look_alone(watchdog, toy, capsys):
+    broken = Broken(watchdog, toy, [MemoryError(), ZeroDivisionError("x"), ZeroDivisionError("x")])
+    watchdog.keep_watching(broken, broken.ended)
+    assert not broken.failures
+    assert capsys.readouterr().out.splitlines() == [
+        "m: found MemoryError() in a look at it; looking again",
+        "m: found ZeroDivisionError('x') in a look at it; looking again",
+    ]
+
+
+def test_a_thread_that_ends_ends_the_program_so_that_systemd_starts_it_anew(watchdog, toy):
+    broken = Broken(watchdog, toy, [SystemExit()])
+    with pytest.raises(SystemExit):
+        watchdog.keep_watching(broken, broken.ended)
+    assert broken.ended.is_set()
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Return what serves some bytes at a socket, then others again and again, each after some seconds."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "hostile.sock"))
+    listening.listen()
+    made = []
+
+    def serve(first, drip, seconds):
+        def answer():
+            with contextlib.suppress(OSError), listening.accept()[0] as asked:
+                made.append(asked)
+                asked.recv(1000)
+                asked.sendall(first)
+                while drip:
+                    time.sleep(seconds)
+                    asked.sendall(drip)
+
+        threading.Thread(target=answer, daemon=True).start()
+        return str(tmp_path / "hostile.sock")
+
+    yield serve
+    listening.close()
+    for asked in made:
+        asked.close()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000000\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999999999999999\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffffffff\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nx",
+        b"HTTP/1.1 " + b"9" * 5000 + b" OK\r\n\r\n",
+    ],
+    ids=["more than the memory", "more than a number", "a chunk without end", "less than nothing", "a long status"],
+)
+def test_no_length_that_an_engine_says_ends_the_watchdog(watchdog, hostile, first):
+    status, text = watchdog.ask(hostile(first, b"", 0), "/health", 5)
+    assert (status, text) == (200, "x") or (status == 0 and text)
+
+
+def test_no_more_is_read_of_an_answer_than_figures_take(watchdog, hostile):
+    status, text = watchdog.ask(hostile(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1_000_000, 0), "/metrics", 60)
+    assert (status, len(text)) == (200, 4 << 20)
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
+def test_a_byte_now_and_then_prolongs_no_exchange(watchdog, hostile, first):
+    begin = time.monotonic()
+    status, _text = watchdog.ask(hostile(first, b"x", 0.1), "/health", 0.6)
+    assert (status, time.monotonic() - begin < 3) == (0, True)
+
+
+def test_a_line_that_is_longer_than_any_figure_counts_as_none(watchdog):
+    name = "vllm:num_requests_running"
+    assert watchdog.figures_of(f"{name} 2\n{name} {'1' * 20_000}\n") == {name: 2.0}
 
 
 def test_the_program_needs_python_3_9_and_its_standard_library_alone(watchdog):
