@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..core import host
+from ..core.errors import Refusal
 from ..docker.container import compose_path, read_back
 from ..model.store_runner import Store
 from ..packages import runner as packages_runner
 from ..system import files
-from . import docker_runner
-from .plan import Removal, Stays
+from . import docker_runner, trees_runner
+from .plan import DATA_IN_PURGE, Removal, Stays
 
 CACHE, MODELS = "/var/cache/gpuchat", "/srv/models"
 CONTAINERD = "/var/lib/containerd"
+PROGRAMS = {"docker.io": "dockerd", "containerd": "containerd", "certbot": "certbot"}
+"""What keeps its data where the purge of one of `DATA_IN_PURGE` deletes it, from whatever package it comes."""
+
 MODEL_INSIDE = "/model"
 OWN_FOLDERS = ("files", "services", "packages")
 PATIENCE_SECONDS = 60.0
@@ -66,14 +69,25 @@ def read(sets: Mapping[str, Mapping[str, object]], docker_is_ours: bool) -> Data
     models = {one.folders[MODEL_INSIDE] for one in written if MODEL_INSIDE in one.folders}
     # A model that the inventory names no more lies beside the others.
     models |= {path for folder in {MODELS, *map(os.path.dirname, models)} for path in _fetched_below(folder)}
-    folders = {docker_runner.root_folder(), CONTAINERD} - {""} if docker_is_ours else set()
+    new = {docker_runner.root_folder(), CONTAINERD} - {""} if docker_is_ours else set()
+    folders, purge = _with(kept, "folders", new), _with(kept, "purge", set())
     return Data(
         models=_with(kept, "models", models),
         images=_with(kept, "images", {one.image for one in written if one.image}),
-        folders=_with(kept, "folders", folders),
-        purge=_with(kept, "purge", set()),
-        others=_with(kept, "others", set(docker_runner.images_built_here_and_volumes() if docker_is_ours else ())),
+        folders=folders,
+        purge=purge,
+        others=_others(_with(kept, "others", set()), folders, docker_is_ours) if folders or purge else (),
     )
+
+
+def _others(recorded: Collection[str], folders: Collection[str], docker_is_ours: bool) -> tuple[str, ...]:
+    """Return what is somebody else's by now: of volumes, the disk tells more than what was remembered of them."""
+    answered = docker_runner.images_built_here_and_volumes() if docker_is_ours else ()
+    found = set(answered) if docker_is_ours else {one for one in recorded if not one.startswith(docker_runner.VOLUME)}
+    # A purge deletes Docker's usual folder too, wherever it keeps its data now.
+    for folder in {*folders, *docker_runner.usual_folders()}:
+        found |= set(docker_runner.volumes_with_names(folder))
+    return tuple(sorted(found))
 
 
 def _with(kept: Mapping[str, object], name: str, more: set[str]) -> tuple[str, ...]:
@@ -101,7 +115,11 @@ def _items(data: Data) -> list[tuple[str, str]]:
     found += [("folder", path) for path in _state_folders()]
     if docker_runner.is_there():
         return found + [("image", one) for one in data.images if docker_runner.image_bytes(one) is not None]
-    return found + [("docker", path) for path in data.folders if os.path.isdir(path) and os.listdir(path)]
+    return found + [("docker", path) for path in data.folders if _own_entries(path)]
+
+
+def _own_entries(path: str) -> tuple[str, ...]:
+    return docker_runner.containerds_entries(path) if path == CONTAINERD else docker_runner.dockers_entries(path)
 
 
 def _fetched_below(folder: str) -> list[str]:
@@ -161,42 +179,107 @@ def kept(data: Data, removed: bool, check: bool) -> list[dict[str, object]]:
     return lines + [{"name": f"the configuration of {name}", "reason": WHY, "bytes": 0} for name in pending]
 
 
-def remove(data: Data, removal: Removal, check: bool) -> tuple[list[str], list[Stays]]:
-    """Remove the data; return what is gone, and what stays and why."""
+def remove(
+    data: Data, removal: Removal, check: bool, used: Mapping[str, str] | None = None
+) -> tuple[list[str], list[Stays]]:
+    """Remove the data; return what is gone, and what stays and why.
+
+    Args:
+        used: roles whose packages somebody else uses, each with the reason.
+    """
     gone: list[str] = []
     stays: list[Stays] = []
     for kind, name in _items(data):
-        reason = _keeps(kind, name, data, check)
+        removed, reason = _remove(kind, name, data, check)
         if reason:
             stays.append(Stays(name, reason))
-        else:
-            gone.append(name)
-    pending = [name for name in data.purge if removal.purged]
-    system = packages_runner.system_here() if pending else None
-    if system and not check:
+        if removed:
+            gone.append(f"{name}, but for what stays" if reason else name)
+    # This run has removed packages too, after the data was read.
+    waiting = sorted({*data.purge, *_with(host.read_json(record_path()), "purge", set())})
+    system = packages_runner.system_here() if waiting else None
+    # What somebody has installed again is theirs.
+    there = system.installed() if system else {}
+    waiting = [name for name in waiting if name not in there]
+    kept_back = {name: _unpurged(name, data, removal, used or {}) for name in waiting}
+    pending = [name for name in waiting if not kept_back[name]]
+    stays += [Stays(f"the configuration of {name}", why) for name, why in kept_back.items() if why]
+    if system and pending and not check:
         system.purge(pending)
     if not check and not docker_runner.is_there():
         docker_runner.tidy_after_packages()
     if not check:
         forget()
-        left = Data(data.models, others=data.others, folders=data.folders) if stays else Data()
-        remember(left)
+        names = {one.name for one in stays}
+        lists = ([name for name in of if name in names] for of in (data.models, data.images, data.folders))
+        models, images, folders = map(tuple, lists)
+        purge = tuple(name for name in waiting if name not in pending)
+        remember(Data(models, images, folders, purge, data.others if folders or purge else ()))
     return gone + [f"configuration of {name}" for name in pending], stays
 
 
-def _keeps(kind: str, name: str, data: Data, check: bool) -> str:
-    """Remove one of them, and return why it stays where it does."""
-    if kind == "docker" and data.others:
-        return f"somebody else's are in it: {', '.join(data.others)}"
-    if check:
-        return ""
-    if kind == "image":
-        return docker_runner.remove_image(name)
-    if kind == "model":
-        _remove_model(name)
-    else:
-        remove_tree(name)
+def _unpurged(name: str, data: Data, removal: Removal, used: Mapping[str, str]) -> str:
+    """Return why a removed package is not purged, for its purge deletes what others may use by now."""
+    if name != "certbot" and (data.others or not removal.purged):
+        return f"somebody else's data would go with it: {', '.join(data.others)}"
+    if name == "certbot" and "edge-acme" in used:
+        return used["edge-acme"]
+    program = PROGRAMS.get(name, "") if name in DATA_IN_PURGE else ""
+    if program and host.program(program):
+        return f"{program} is there from elsewhere, whose data would go with it"
     return ""
+
+
+def _stays(kind: str, name: str, data: Data) -> str:
+    """Return why something of ours is left alone."""
+    if kind == "image":
+        return ""
+    link = trees_runner.somebodys_link(name) if os.path.lexists(name) else ""
+    if link:
+        return link
+    if kind == "docker":
+        return _why_docker_stays(name, data)
+    network = trees_runner.network_of(os.path.realpath(name), trees_runner.mounts())
+    if network:
+        return f"it lies on a network's file system ({network}), so other hosts may use it; remove it where none does"
+    return _why_model_stays(os.path.realpath(name)) if kind == "model" else ""
+
+
+def _why_docker_stays(path: str, data: Data) -> str:
+    spaces = docker_runner.spaces_on_disk(path)
+    others = (*data.others, *(f"containerd's namespace {name}" for name in spaces))
+    if others:
+        return f"somebody else's are in it: {', '.join(others)}"
+    if path == CONTAINERD and host.program("containerd"):
+        return "containerd is there still, and keeps its data in it"
+    return ""
+
+
+def _why_model_stays(path: str) -> str:
+    if not os.path.isdir(path):
+        return ""
+    found, around = os.stat(path), os.stat(os.path.dirname(path))
+    # Its owner could put a link between our look and our removal, and write our record himself.
+    if found.st_uid in (0, os.geteuid(), around.st_uid):
+        return ""
+    return f"it belongs to another user ({found.st_uid})"
+
+
+def _remove(kind: str, name: str, data: Data, check: bool) -> tuple[bool, str]:
+    """Remove one of them, and return whether anything of it went, and why it or a part of it stays."""
+    reason = _stays(kind, name, data)
+    if reason or check:
+        return not reason, reason
+    if kind == "image":
+        reason = docker_runner.remove_image(name)
+        return not reason, reason
+    try:
+        if kind == "model":
+            _remove_model(name)
+            return True, ""
+        return trees_runner.remove_below(name, _own_entries(name) if kind == "docker" else None)
+    except (OSError, Refusal) as error:  # one that cannot go does not keep the rest
+        return False, str(error)
 
 
 def _remove_model(path: str) -> None:
@@ -208,22 +291,3 @@ def _remove_model(path: str) -> None:
         if manifest is not None:
             store.remove(manifest)
         store.tidy()
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder and all below it; where something is mounted at it, all but the folder."""
-    with os.scandir(path) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                os.unlink(entry.path)
-    with contextlib.suppress(OSError):
-        os.rmdir(path)
-
-
-def remove_empty_below(top: str) -> None:
-    """Remove the empty folders below a folder of ours, and itself where it is empty then."""
-    for folder, _folders, _names in os.walk(top, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)

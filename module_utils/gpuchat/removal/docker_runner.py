@@ -21,6 +21,20 @@ LEFT_EMPTY = (
 )
 """Folders that Docker and containerd make for themselves, the deepest first."""
 
+USUAL_FOLDER = "/var/lib/docker"
+ENTRIES = frozenset(
+    "aufs btrfs builder buildkit containerd containers devicemapper engine-id fuse-overlayfs image network overlay "
+    "overlay2 plugins rootfs runtimes swarm tmp trust vfs zfs".split()
+)
+"""What Docker makes in its folder, but for its volumes: somebody may have given it a folder that held more."""
+
+VOLUMES, VOLUMES_BOOK = "volumes", "volumes/metadata.db"
+VOLUME = "volume "
+NAMELESS = re.compile("[0-9a-f]{64}")
+OWN_SPACES = ("moby", "plugins.moby")
+"""Docker's namespaces in containerd."""
+
+TASKS = "io.containerd.runtime.v2.task"
 SILENT = "(Docker does not answer, so nobody knows)"
 
 
@@ -50,6 +64,18 @@ def containers() -> tuple[Running, ...]:
     ids = listed.stdout.split()
     shown = json.loads(host.run(["docker", "inspect", *ids]).stdout or "[]") if ids else []
     return tuple(Running(str(one["Name"]).lstrip("/"), _has_gpus(one.get("HostConfig") or {})) for one in shown)
+
+
+def spaces() -> tuple[str, ...]:
+    """Return containerd's namespaces in which somebody has containers or images beside Docker."""
+    listed = host.run(["ctr", "namespaces", "list", "--quiet"]) if is_there() else host.Output(127, "", "")
+    names = [name for name in listed.stdout.split() if name not in OWN_SPACES] if listed.rc == 0 else []
+    return tuple(f"containerd's namespace {name}" for name in names if _is_used(name))
+
+
+def _is_used(space: str) -> bool:
+    listed = [host.run(["ctr", "--namespace", space, kind, "list", "-q"]) for kind in ("containers", "images")]
+    return any(one.rc != 0 or one.stdout.strip() for one in listed)
 
 
 def _has_gpus(settings: dict[str, object]) -> bool:
@@ -88,11 +114,52 @@ def images_built_here_and_volumes() -> tuple[str, ...]:
     """
     if not is_there():
         return ()
-    volumes = host.run(["docker", "volume", "ls", "--quiet"]).stdout.split()
-    tagged = host.run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]).stdout.split()
-    images = [name for name in tagged if "<none>" not in name]
-    named = [name for name in volumes if not re.fullmatch("[0-9a-f]{64}", name)]
-    return (*(f"volume {name}" for name in named), *(f"image {name}" for name in images))
+    volumes = host.run(["docker", "volume", "ls", "--quiet"])
+    tagged = host.run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
+    if volumes.rc != 0 or tagged.rc != 0:
+        return (SILENT,)
+    images = [name for name in tagged.stdout.split() if "<none>" not in name]
+    named = [name for name in volumes.stdout.split() if not NAMELESS.fullmatch(name)]
+    return (*(f"{VOLUME}{name}" for name in named), *(f"image {name}" for name in images))
+
+
+def usual_folders() -> tuple[str, ...]:
+    """Return where Docker keeps its data by itself, also for users' namespaces."""
+    inner = [name for name in _listed(USUAL_FOLDER) if re.fullmatch(r"\d+\.\d+", name)]
+    return (USUAL_FOLDER, *(os.path.join(USUAL_FOLDER, name) for name in inner))
+
+
+def volumes_with_names(root: str) -> tuple[str, ...]:
+    """Return the volumes below Docker's folder that somebody has given a name, by the disk."""
+    place = os.path.join(root, VOLUMES)
+    names = [name for name in _listed(place) if not NAMELESS.fullmatch(name)]
+    return tuple(f"{VOLUME}{name}" for name in names if os.path.isdir(os.path.join(place, name)))
+
+
+def dockers_entries(root: str) -> tuple[str, ...]:
+    """Return Docker's own entries of its folder, the volumes last, by whose book it is known as Docker's."""
+    if not os.path.isfile(os.path.join(root, VOLUMES_BOOK)):
+        return ()
+    own = [name for name in (*sorted(ENTRIES), VOLUMES) if os.path.lexists(os.path.join(root, name))]
+    return tuple(name for name in own if not os.path.islink(os.path.join(root, name)))
+
+
+def containerds_entries(root: str) -> tuple[str, ...]:
+    """Return containerd's own entries of its folder."""
+    return tuple(name for name in _listed(root) if name.startswith("io.containerd.") or name == "tmpmounts")
+
+
+def spaces_on_disk(root: str) -> tuple[str, ...]:
+    """Return the namespaces below containerd's folder in which somebody else has run something."""
+    place = os.path.join(root, TASKS)
+    return tuple(name for name in _listed(place) if name not in OWN_SPACES and _listed(os.path.join(place, name)))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def image_bytes(reference: str) -> int | None:

@@ -15,6 +15,9 @@ from ..packages.plan import leaving, refuse_collateral
 from . import data_runner
 from .plan import purge_and_remove
 
+COPIES = {"/var/www/html/index.nginx-debian.html": "/usr/share/nginx/html/index.html"}
+"""Files that packages make as copies of theirs."""
+
 
 def remove(
     by_role: Mapping[str, Sequence[str]], purged: bool, check: bool
@@ -34,6 +37,8 @@ def remove(
     differences = tuple(Difference(f"package {name}", f"{versions[name].version}\n", "") for name in going)
     if going and not check:
         refuse_collateral(system.removed_with(going), names)
+        for role in by_role:
+            _leave_altered(role)
         _remove(system, going, purged)
         for role in by_role:
             _forget(role, going)
@@ -72,6 +77,14 @@ def _remove(system: packages_runner.System, going: Sequence[str], purged: bool) 
     left = [name for name in purge if name in there]
     if left:
         system.purge(left)
+
+
+def _leave_altered(role: str) -> None:
+    """Take out of the record what somebody has altered since; it can be told as long as the package is there."""
+    ours = packages_runner.read_record(role)
+    pairs = [(path, host.file_state(path), host.file_state(COPIES[path])) for path in ours.made if path in COPIES]
+    altered = [path for path, copy, first in pairs if copy and first and copy.content != first.content]
+    packages_runner.write_record(role, ours.less(made=altered))
 
 
 def _forget(role: str, going: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ def read(toolbox: str) -> Reading:
         masked={role: tuple(unit for unit in one.masked if _is_masked(unit)) for role, one in records.items()},
         held={role: one.held for role, one in records.items()},
         used=_used(records),
-        others=tuple(one.name for one in others),
+        others=(*(one.name for one in others), *docker_runner.spaces()),
         others_with_gpus=tuple(one.name for one in others if one.gpus),
         others_data=data.others,
         toolbox=not environment.occupied and bool(environment.target or environment.folders),

@@ -16,7 +16,7 @@ from ..core.errors import Refusal
 from ..docker import daemon_runner
 from ..packages import runner as packages_runner
 from ..system import files, files_runner, firewall, firewall_runner, service_runner, virtualenv_runner
-from . import data_runner, docker_runner, packages_removal_runner, reading_runner
+from . import data_runner, docker_runner, packages_removal_runner, reading_runner, trees_runner
 from .plan import Removal, Stays, Step, Wishes, plan_removal
 from .reading_runner import MEMBERSHIP, Reading
 
@@ -131,9 +131,13 @@ def _firewall(run: Run, _step: Step) -> dict[str, object]:
 
 def _leftover(run: Run, step: Step) -> dict[str, object]:
     there = [path for path in step.names if os.path.lexists(path)]
-    run.gone |= set(step.names)
+    run.gone |= set(there)
+    below = f"{host.STATE_DIRECTORY}/"
     for path in () if run.check else there:
-        os.unlink(path)
+        if path.startswith(below):  # among these are folders of the services' own accounts
+            trees_runner.unlink_socket(host.STATE_DIRECTORY, path)
+        else:
+            os.unlink(path)
     return _gone(*there)
 
 
@@ -208,7 +212,7 @@ def _unmask(run: Run, step: Step) -> dict[str, object]:
 
 
 def _data(run: Run, _step: Step) -> dict[str, object]:
-    removed, stays = data_runner.remove(run.reading.data, run.removal, run.check)
+    removed, stays = data_runner.remove(run.reading.data, run.removal, run.check, run.reading.found.used)
     run.stays += stays
     run.gone |= set(removed)
     return _gone(*removed)
@@ -226,11 +230,15 @@ def _strays(run: Run, _step: Step) -> dict[str, object]:
         before = former[path]
         if path in needed or any(one.startswith(f"{path}/") for one in needed) or path == host.STATE_DIRECTORY:
             continue
-        if before.is_folder and os.path.isdir(path):
+        is_new_link = os.path.islink(path) and not before.link and (before.is_folder or not before.there)
+        if is_new_link or trees_runner.led_astray(path):
+            # No run puts a link anywhere but in the place of one.
+            done.append(path)
+            run.stays.append(Stays(path, "no run has put the link there"))
+        elif before.is_folder and os.path.isdir(path):
             done.append(path)
             if not run.check:
-                os.chown(path, before.uid, before.gid)
-                os.chmod(path, before.mode)
+                trees_runner.give_back_folder(path, before.uid, before.gid, before.mode)
         elif os.path.isdir(path) and not os.path.islink(path):
             if _becomes_empty(run, path):
                 removed.append(path)
@@ -245,12 +253,14 @@ def _strays(run: Run, _step: Step) -> dict[str, object]:
         files_runner.forget_former(done)
         # A set may have gone before those whose folders lie in its own.
         for top in (os.path.dirname(MEMBERSHIP), host.STATE_DIRECTORY, data_runner.CACHE):
-            data_runner.remove_empty_below(top)
+            trees_runner.remove_empty_below(top)
     return _gone(*removed) if removed else _nothing()
 
 
 def _becomes_empty(run: Run, folder: str) -> bool:
     """Remove a folder that is empty, or will be, and say whether that is so."""
+    if os.path.ismount(folder) or os.path.islink(folder):
+        return False
     if set(os.listdir(folder)) - {os.path.basename(path) for path in run.gone if os.path.dirname(path) == folder}:
         return False
     run.gone.add(folder)
@@ -283,7 +293,8 @@ def _records(run: Run, _step: Step) -> dict[str, object]:
 
 def _membership(run: Run, _step: Step) -> dict[str, object]:
     if not run.check:
-        os.unlink(MEMBERSHIP)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(MEMBERSHIP)
         with contextlib.suppress(OSError):
             os.rmdir(os.path.dirname(MEMBERSHIP))
     left = reading_runner.unknown(run.gone | {MEMBERSHIP})

@@ -15,13 +15,16 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker import daemon_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import Container, systemd_unit
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import FORMAT, MANIFEST
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.store_runner import Store
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import runner as packages_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.plan import InstalledPackage, Ours
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.removal import (
     data_runner,
     docker_runner,
+    packages_removal_runner,
     reading_runner,
     runner,
+    trees_runner,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import files_runner, service_runner
 
@@ -75,6 +78,8 @@ def place(tmp_path, state_directory, monkeypatch, commands):
     monkeypatch.setattr(runner, "MEMBERSHIP", str(etc / "stack"))
     monkeypatch.setattr(runner, "LEFT_EMPTY", (str(root / "opt"),))
     monkeypatch.setattr(docker_runner, "LEFT_EMPTY", ())
+    monkeypatch.setattr(docker_runner, "USUAL_FOLDER", str(root / "usual"))
+    monkeypatch.setattr(trees_runner, "MOUNTS", str(root / "mounts"))
     monkeypatch.setattr(data_runner, "CACHE", str(cache))
     monkeypatch.setattr(data_runner, "MODELS", str(root / "models"))
     monkeypatch.setattr(data_runner, "CONTAINERD", str(root / "containerd"))
@@ -229,6 +234,103 @@ def test_a_model_that_runs_have_fetched_goes_with_the_data_and_a_strangers_file_
     assert [one.name for one in stack.model.iterdir()] == ["stranger"]
 
 
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "ceph", "lustre", "9p", "fuse.sshfs", "fuse.glusterfs", "ext4"])
+def test_a_model_on_a_networks_disk_stays_for_other_hosts_may_serve_it(stack, kind):
+    fetched(stack.model)
+    share = stack.root / "models"
+    (stack.root / "mounts").write_text(f"/dev/sda / ext4 rw 0 0\nfiler:/x {share} {kind} rw 0 0\n")
+    done = runner.ensure(params(data=True), check=False)
+    assert stack.model.exists() is (kind != "ext4")
+    if kind != "ext4":
+        assert f"({kind} at {share})" in reasons_of(done)[str(stack.model)]
+        again = runner.ensure(params(data=True), check=False)
+        assert again["kept"] == done["kept"]
+
+
+def test_a_model_that_another_run_holds_stays_and_the_rest_goes(stack, monkeypatch):
+    fetched(stack.model)
+    monkeypatch.setattr(data_runner, "PATIENCE_SECONDS", 0.0)
+    with Store(str(stack.model)).locked(0):
+        done = runner.ensure(params(data=True), check=False)
+    assert "another run" in reasons_of(done)[str(stack.model)]
+    assert not stack.cache.exists()
+    assert not stack.etc.exists()
+    runner.ensure(params(data=True), check=False)
+    assert not stack.model.exists()
+
+
+def test_somebodys_model_is_not_ours_by_a_record_that_he_may_have_written(stack, monkeypatch):
+    fetched(stack.model)
+    usual = os.stat
+    monkeypatch.setattr(data_runner.os, "stat", lambda path, **more: owned(usual(path, **more), path, stack.model))
+    done = runner.ensure(params(data=True), check=False)
+    assert reasons_of(done)[str(stack.model)] == "it belongs to another user (4711)"
+    assert (stack.model / "weights").exists()
+
+
+def owned(status, path, whose):
+    """Let a place belong to a stranger."""
+    return os.stat_result((*status[:4], 4711, *status[5:])) if str(path) == str(whose) else status
+
+
+def test_a_link_of_an_engines_leads_no_removal_out_of_its_folder(stack, monkeypatch):
+    mine = stack.root / "mine"
+    mine.mkdir()
+    (mine / "file").write_text("x")
+    (stack.state / "room").symlink_to(mine)
+    usual = os.lstat
+    monkeypatch.setattr(
+        trees_runner.os, "lstat", lambda path, **more: owned(usual(path, **more), path, stack.state / "room")
+    )
+    done = runner.ensure(params(data=True), check=False)
+    assert (mine / "file").exists()
+    assert "the user 4711" in reasons_of(done)[str(stack.state / "room")]
+
+
+def test_what_root_has_moved_elsewhere_goes_with_its_link(stack):
+    stack.cache.rename(stack.root / "big")
+    stack.cache.symlink_to(stack.root / "big")
+    runner.ensure(params(data=True), check=False)
+    assert not stack.cache.is_symlink()
+    assert not (stack.root / "big").exists()
+
+
+def test_a_disk_that_is_mounted_in_a_cache_is_not_entered(stack):
+    (stack.cache / "disk").mkdir()
+    (stack.cache / "disk" / "mine").write_text("x")
+    (stack.root / "mounts").write_text(f"/dev/sdb {stack.cache}/disk ext4 rw 0 0\n")
+    done = runner.ensure(params(data=True), check=False)
+    assert files_below(stack.cache) == ["disk/mine"]
+    assert reasons_of(done)[str(stack.cache)] == f"something is mounted at {stack.cache}/disk"
+
+
+def test_a_socket_whose_folder_became_a_link_meanwhile_takes_no_other_file(stack, monkeypatch):
+    theirs = stack.root / "run"
+    theirs.mkdir()
+    monkeypatch.chdir(theirs)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("docker.sock")
+    monkeypatch.chdir("/")
+    (stack.state / "vllm" / "small" / "deep").symlink_to(theirs)
+    assert trees_runner.unlink_socket(str(stack.state), f"{stack.state}/vllm/small/deep/docker.sock") is False
+    assert (theirs / "docker.sock").exists()
+
+
+def test_a_folder_that_became_a_link_gets_no_owner_back_through_it(stack):
+    mine = stack.root / "mine"
+    mine.mkdir(mode=0o750)
+    folder = stack.root / "theirs"
+    folder.mkdir(mode=0o777)
+    write_set("moved", entry(folder, folder=True, mode="0700"))
+    folder.rmdir()
+    folder.symlink_to(mine)
+    before = mine.stat().st_mode
+    done = runner.ensure(params(), check=False)
+    assert mine.stat().st_mode == before
+    assert folder.is_symlink()
+    assert reasons_of(done)[str(folder)] == "no run has put the link there"
+
+
 def test_a_socket_that_a_killed_engine_left_does_not_keep_its_folder(stack, monkeypatch):
     monkeypatch.chdir(stack.state / "vllm" / "small")
     with socket.socket(socket.AF_UNIX) as one:
@@ -320,12 +422,21 @@ def test_somebody_elses_container_keeps_docker_and_ours_goes(stack, commands):
     assert any("somebody else's containers: shop" in one["reason"] for one in done["kept"])
 
 
+def dockers_folder(path, *volumes):
+    """Make a folder as Docker makes its own, with a layer of an image and volumes."""
+    (path / "overlay2").mkdir(parents=True)
+    (path / "overlay2" / "layer").write_text("12345")
+    (path / "volumes").mkdir()
+    (path / "volumes" / "metadata.db").write_text("")
+    for name in volumes:
+        (path / "volumes" / name).mkdir()
+    return path
+
+
 def test_docker_goes_without_its_images_and_these_go_with_the_data(stack, commands, monkeypatch):
     packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
     stack.system.there["docker.io"] = ()
-    images = stack.root / "docker"
-    images.mkdir()
-    (images / "layer").write_text("12345")
+    images = dockers_folder(stack.root / "docker")
     commands.answer("docker info --format {{.DockerRootDir}}", f"{images}\n")
     known = {"dockerd": lambda: "docker.io" in stack.system.there}
     monkeypatch.setattr(host, "program", lambda name: name if known.get(name, lambda: True)() else None)
@@ -346,18 +457,160 @@ def test_docker_is_purged_at_once_where_the_data_goes_too_but_not_over_somebody_
 ):
     packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
     stack.system.there["docker.io"] = ()
-    images = stack.root / "docker"
-    images.mkdir()
-    (images / "layer").write_text("12345")
+    images = dockers_folder(stack.root / "docker")
     commands.answer("docker info --format {{.DockerRootDir}}", f"{images}\n")
     commands.answer("docker volume ls", f"shop\n{'0' * 64}\n")
     there = lambda name: name != "dockerd" or "docker.io" in stack.system.there  # noqa: E731
     monkeypatch.setattr(host, "program", lambda name: name if there(name) else None)
     done = runner.ensure(params(data=True), check=False)
     assert commands.that("docker.io") == ["remove docker.io"]
-    assert (images / "layer").exists()
+    assert (images / "overlay2" / "layer").exists()
     reasons = {one["name"]: one["reason"] for one in done["kept"]}
     assert reasons[str(images)] == "somebody else's are in it: volume shop"
+
+
+@pytest.fixture
+def gone(stack, monkeypatch):
+    """A host that Docker has left, and whose data has stayed."""
+    images = dockers_folder(stack.root / "docker", "0" * 64)
+    host.write_json(data_runner.record_path(), {"folders": [str(images), str(stack.root / "containerd")]})
+    stack.programs = {"systemctl", "nft"}
+    monkeypatch.setattr(host, "program", lambda name: name if name in stack.programs else None)
+    stack.images = images
+    return stack
+
+
+def reasons_of(done):
+    return {one["name"]: one["reason"] for one in done["kept"]}
+
+
+def test_of_a_folder_that_held_more_than_docker_only_dockers_own_goes(gone):
+    (gone.images / "photos").mkdir()
+    (gone.images / "photos" / "holiday").write_text("x")
+    runner.ensure(params(data=True), check=False)
+    assert files_below(gone.images) == ["photos/holiday"]
+    assert runner.ensure(params(data=True), check=False)["changed"] is False
+
+
+def test_a_folder_that_docker_has_never_kept_volumes_in_is_not_dockers(gone):
+    (gone.images / "volumes" / "metadata.db").unlink()
+    runner.ensure(params(data=True), check=False)
+    assert (gone.images / "overlay2" / "layer").exists()
+
+
+def test_an_entry_of_dockers_folder_that_leads_elsewhere_or_at_which_a_disk_is_mounted_stays(gone):
+    disk = gone.images / "containers"
+    disk.mkdir()
+    (disk / "mine").write_text("x")
+    (gone.root / "elsewhere").mkdir()
+    (gone.root / "elsewhere" / "mine").write_text("x")
+    (gone.images / "image").symlink_to(gone.root / "elsewhere")
+    (gone.root / "mounts").write_text(f"/dev/sdb {disk} ext4 rw 0 0\n")
+    done = runner.ensure(params(data=True), check=False)
+    assert reasons_of(done)[str(gone.images)] == f"something is mounted at {disk}"
+    assert (disk / "mine").exists()
+    assert (gone.images / "image").is_symlink()
+    assert (gone.root / "elsewhere" / "mine").exists()
+    assert not (gone.images / "overlay2").exists()
+
+
+def test_a_volume_with_a_name_that_came_later_keeps_dockers_folder(gone):
+    (gone.images / "volumes" / "shop").mkdir()
+    done = runner.ensure(params(data=True), check=False)
+    assert reasons_of(done)[str(gone.images)] == "somebody else's are in it: volume shop"
+    assert (gone.images / "overlay2" / "layer").exists()
+
+
+def test_a_volume_that_its_owner_has_removed_since_keeps_nothing(gone):
+    kept = host.read_json(data_runner.record_path())
+    host.write_json(data_runner.record_path(), {**kept, "others": ["volume shop"]})
+    runner.ensure(params(data=True), check=False)
+    assert not gone.images.exists()
+
+
+@pytest.mark.parametrize("by", ["its program", "a namespace"])
+def test_containerds_folder_stays_where_somebody_else_has_containerd(gone, by):
+    folder = gone.root / "containerd"
+    tasks = folder / "io.containerd.runtime.v2.task" / ("k8s.io" if by == "a namespace" else "moby") / "1"
+    tasks.mkdir(parents=True)
+    gone.programs |= {"containerd"} if by == "its program" else set()
+    done = runner.ensure(params(data=True), check=False)
+    assert ("containerd is there still" in reasons_of(done)[str(folder)]) is (by == "its program")
+    assert tasks.exists()
+
+
+def test_containerds_own_goes_where_nobody_has_it_any_more(gone):
+    folder = gone.root / "containerd"
+    (folder / "io.containerd.content.v1.content").mkdir(parents=True)
+    (folder / "mine").write_text("x")
+    runner.ensure(params(data=True), check=False)
+    assert files_below(folder) == ["mine"]
+
+
+def test_somebodys_containers_in_containerd_keep_docker_with_it(stack, commands):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    commands.answer("ctr namespaces list", "moby\nempty\nk8s.io\n")
+    commands.answer("ctr --namespace k8s.io containers", "1\n")
+    done = runner.ensure(params(data=True), check=False)
+    assert "docker.io" in stack.system.there
+    assert any("containers: containerd's namespace k8s.io" in reason for reason in reasons_of(done).values())
+
+
+def test_dockers_usual_folder_that_an_earlier_docker_has_left_is_not_purged(stack, commands, monkeypatch):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    dockers_folder(stack.root / "usual", "shop")
+    runner.ensure(params(data=True), check=False)
+    assert commands.that("docker.io") == ["remove docker.io"]
+
+
+def test_volumes_that_cannot_be_asked_for_count_as_somebodys(stack, commands):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    commands.answer("docker volume ls", rc=1)
+    runner.ensure(params(data=True), check=False)
+    assert commands.that("docker.io") == ["remove docker.io"]
+
+
+@pytest.mark.parametrize(
+    ("program", "again", "waits"),
+    [("dockerd", False, True), ("dockerd", True, False), ("nothing", False, False)],
+    ids=["another package's Docker", "the same package", "no Docker"],
+)
+def test_what_somebody_has_installed_since_is_not_purged(gone, commands, program, again, waits):
+    host.write_json(data_runner.record_path(), {"purge": ["docker.io"]})
+    gone.programs.add(program)
+    gone.system.there |= {"docker.io": ()} if again else {}
+    done = runner.ensure(params(data=True), check=False)
+    assert ("purge docker.io" in commands.made) is (not waits and not again)
+    assert ("the configuration of docker.io" in reasons_of(done)) is waits
+    assert ("docker.io" in (host.read_json(data_runner.record_path()).get("purge") or [])) is waits
+
+
+def test_what_could_not_be_purged_at_once_is_purged_when_nothing_speaks_against_it_any_more(
+    stack, commands, monkeypatch
+):
+    packages_runner.write_record("docker", Ours(installed=("docker.io",), asked=("docker.io",)))
+    stack.system.there["docker.io"] = ()
+    images = dockers_folder(stack.root / "docker", "shop")
+    commands.answer("docker info --format {{.DockerRootDir}}", f"{images}\n")
+    there = lambda name: name != "dockerd" or "docker.io" in stack.system.there  # noqa: E731
+    monkeypatch.setattr(host, "program", lambda name: name if there(name) else None)
+    runner.ensure(params(data=True), check=False)
+    assert commands.that("docker.io") == ["remove docker.io"]
+    (images / "volumes" / "shop").rmdir()
+    runner.ensure(params(data=True), check=False)
+    assert commands.that("docker.io") == ["remove docker.io", "purge docker.io"]
+    assert not images.exists()
+
+
+def test_an_image_that_somebodys_container_uses_is_remembered(stack, commands):
+    commands.answer("docker image inspect", "5")
+    commands.answer("docker image rm", rc=1, stderr="a container uses it")
+    done = runner.ensure(params(data=True), check=False)
+    assert reasons_of(done)[IMAGE] == "a container uses it"
+    assert host.read_json(data_runner.record_path())["images"] == [IMAGE]
 
 
 def test_a_docker_that_does_not_answer_stays_for_nobody_knows_what_it_runs(stack, commands):
@@ -402,6 +655,17 @@ def test_what_a_package_leaves_when_it_is_purged_goes_but_for_what_somebody_has_
     runner.ensure(params(), check=False)
     assert files_below(stack.root / "www") == ["mine"]
     assert not www.exists()
+
+
+@pytest.mark.parametrize(("text", "stays"), [("Welcome", False), ("my shop", True)])
+def test_a_first_page_that_somebody_has_altered_since_stays(stack, monkeypatch, text, stays):
+    page, first = stack.root / "index.html", stack.root / "first.html"
+    page.write_text(text)
+    first.write_text("Welcome")
+    monkeypatch.setattr(packages_removal_runner, "COPIES", {str(page): str(first)})
+    packages_runner.write_record("nginx", packages_runner.read_record("nginx").more(made=[str(page)]))
+    runner.ensure(params(), check=False)
+    assert page.exists() is stays
 
 
 def test_a_host_without_a_stack_is_left_alone(place, commands):
