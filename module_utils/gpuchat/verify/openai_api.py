@@ -95,9 +95,12 @@ def judge_embedding(answer: object) -> str | None:
 
 
 def judge_rerank(answer: object) -> str | None:
-    """Judge the answer to ``POST /v1/rerank``."""
-    if not _is_number(_first(answer, "results").get("relevance_score")):
+    """Judge the answer to ``POST /v1/rerank``, whose first document is the question itself."""
+    best = _first(answer, "results")
+    if not _is_number(best.get("relevance_score")):
         return f"found {_short(answer)}, wanted a score for each document"
+    if best.get("index") != 0:
+        return f"found {_short(answer)}, wanted the question itself, document 0, before something else"
     return None
 
 

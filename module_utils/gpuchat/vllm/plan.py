@@ -200,6 +200,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
         *family.notes,
         *_of_code(situation, args, params.get("tokenizer_config")),
         *(_of_parsers(args, family) if situation.is_for_chat else ()),
+        *tasks.warnings(situation.task, situation.config, situation.repo, judged, wishes.extra_args),
         *warnings(situation, wishes, evaluation),
     )
     return VllmPlan(

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..checkpoint.config import KvLayers, ModelFacts
 from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from . import flags, releases
+from .facts import rerankers
 
 TASKS = ("chat", "embed", "rerank", "transcribe")
 
@@ -44,9 +45,6 @@ OLD_WORDS = {"embed": "embed", "rerank": "score", "transcribe": "transcription"}
 
 CONVERTED = {"embed": "embed", "rerank": "classify"}
 """Values of ``--convert`` for a checkpoint whose architecture would chat."""
-
-ORIGINAL_RERANKER = re.compile(r"qwen3-?(vl-?)?reranker", re.IGNORECASE)
-"""Rerankers that are published as chat models and score by two tokens (vLLM's scoring.md says how)."""
 
 
 def _architectures(config: Mapping[str, object]) -> list[str]:
@@ -156,18 +154,57 @@ def arguments(task: str, config: Mapping[str, object], repo: str, version: str) 
     """Return the arguments of ``vllm serve`` by which a version serves a task."""
     if task not in OLD_WORDS:
         return {}
+    overrides = _overrides(task, config, repo)
+    found: dict[str, object] = {"hf-overrides": dict(overrides)} if overrides else {}
     if "runner" not in flags.known_flags(version):
-        return {"task": OLD_WORDS[task]}
-    if task not in CONVERTED:
-        return {}
-    found: dict[str, object] = {"runner": "pooling"}
-    kinds, names = releases.architectures(version), _architectures(config)
-    if task == "rerank" and ORIGINAL_RERANKER.search(repo) and names and names[0].endswith("ForCausalLM"):
-        found["hf-overrides"] = {
-            "architectures": [names[0].replace("ForCausalLM", "ForSequenceClassification")],
-            "classifier_from_token": ["no", "yes"],
-            "is_original_qwen3_reranker": True,
-        }
-    elif any(kinds.get(name) in ("text", "multimodal") for name in names):
-        found["convert"] = CONVERTED[task]
+        found["task"] = OLD_WORDS[task]
+    elif task in CONVERTED:
+        found["runner"] = "pooling"
+        if not overrides and _is_converted(config, version):
+            found["convert"] = CONVERTED[task]
     return found
+
+
+def _is_converted(config: Mapping[str, object], version: str) -> bool:
+    kinds = releases.architectures(version)
+    return any(kinds.get(name) in ("text", "multimodal") for name in _architectures(config))
+
+
+def _overrides(task: str, config: Mapping[str, object], repo: str) -> Mapping[str, object]:
+    if task != "rerank":
+        return {}
+    first = next(iter(_architectures(config)), "")
+    if first in rerankers.RENAMED:
+        return {"architectures": [rerankers.RENAMED[first]]}
+    known = _reranker(repo)
+    return known.overrides if known is not None and known.published == first else {}
+
+
+def _reranker(repo: str) -> rerankers.Reranker | None:
+    return next((one for one in rerankers.RERANKERS if one.names.search(repo)), None)
+
+
+def warnings(
+    task: str, config: Mapping[str, object], repo: str, version: str, wished: Mapping[str, object]
+) -> Iterator[str]:
+    """Yield what keeps a reranker's scores from being of use.
+
+    Args:
+        wished: arguments that the owner gives.
+    """
+    if task != "rerank":
+        return
+    known = _reranker(repo)
+    if known is not None and known.template and "chat-template" not in wished:
+        yield (
+            "the reranker was made with a template for question and text, without which its scores are of little use; "
+            f"set chat-template in args of the model in gpuchat_models to the text of {known.template} (in "
+            f"{rerankers.TEMPLATES} of vLLM's repository), or have those who ask write it around both"
+        )
+    is_overridden = any(name.startswith("hf-overrides") for name in wished) or bool(_overrides(task, config, repo))
+    if _is_converted(config, version) and not is_overridden:
+        yield (
+            f"the checkpoint is of a model that chats ({', '.join(_architectures(config))}), and gpuchat does not know "
+            "by which tokens or weights it scores; where it brings none that vLLM finds, its scores mean nothing; see "
+            "scoring.md of vLLM and set hf-overrides in args of the model in gpuchat_models as its page says"
+        )

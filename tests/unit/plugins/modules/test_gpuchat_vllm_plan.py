@@ -342,9 +342,81 @@ def test_no_reason_speaks_of_a_cache_that_a_model_does_not_have(gpus):
     assert "KV cache" not in told
 
 
-def test_a_reranker_that_was_published_as_a_chat_model_is_overridden():
-    args = host("scores").plans["scores"].args
-    assert json.loads(args["hf-overrides"])["architectures"] == ["Qwen3ForSequenceClassification"]
+def reranker(repo, architecture, **engine):
+    """Plan a reranker by its repository and architecture alone."""
+    config = {**SMALL, "architectures": [architecture], "id2label": {"0": "LABEL_0"}}
+    metadata = {"a": {"config": config, "weights_bytes": 1_191_588_280, "files": [], "data": {}}}
+    (plan,) = host({"name": "a", "repo": repo, **engine}, metadata=metadata).plans.values()
+    return plan
+
+
+def by_yes_and_no(architecture):
+    return {
+        "architectures": [architecture],
+        "classifier_from_token": ["no", "yes"],
+        "is_original_qwen3_reranker": True,
+    }
+
+
+GEMMA = {
+    "architectures": ["GemmaForSequenceClassification"],
+    "classifier_from_token": ["Yes"],
+    "method": "no_post_processing",
+}
+MXBAI = {
+    "architectures": ["Qwen2ForSequenceClassification"],
+    "classifier_from_token": ["0", "1"],
+    "method": "from_2_way_softmax",
+}
+GTE = {"architectures": ["GteNewForSequenceClassification"]}
+
+
+@pytest.mark.parametrize(
+    ("repo", "architecture", "overrides", "template"),
+    [
+        ("Qwen/Qwen3-Reranker-8B", "Qwen3ForCausalLM", by_yes_and_no("Qwen3ForSequenceClassification"), "qwen3_rer"),
+        (
+            "Qwen/Qwen3-VL-Reranker-2B",
+            "Qwen3VLForConditionalGeneration",
+            by_yes_and_no("Qwen3VLForSequenceClassification"),
+            "qwen3_vl_reranker.jinja",
+        ),
+        ("BAAI/bge-reranker-v2-gemma", "GemmaForCausalLM", GEMMA, "bge-reranker-v2-gemma.jinja"),
+        ("mixedbread-ai/mxbai-rerank-large-v2", "Qwen2ForCausalLM", MXBAI, "mxbai_rerank_v2.jinja"),
+        ("Alibaba-NLP/gte-multilingual-reranker-base", "NewForSequenceClassification", GTE, ""),
+        ("tomaarsen/Qwen3-Reranker-0.6B-seq-cls", "Qwen3ForSequenceClassification", None, "qwen3_reranker.jinja"),
+        ("BAAI/bge-reranker-v2-m3", "XLMRobertaForSequenceClassification", None, ""),
+    ],
+)
+def test_a_reranker_is_overridden_and_its_template_named_as_vllm_documents_it(repo, architecture, overrides, template):
+    plan = reranker(repo, architecture)
+    assert plan.fits, plan.reason
+    assert json.loads(plan.args.get("hf-overrides", "null")) == overrides
+    assert "convert" not in plan.args
+    assert [template for one in plan.warnings if template in one and "set chat-template in args" in one] == (
+        [template] if template else []
+    )
+    assert not any("does not know by which tokens" in one for one in plan.warnings)
+
+
+def test_a_version_without_runners_is_overridden_all_the_same():
+    args = reranker("Qwen/Qwen3-Reranker-8B", "Qwen3ForCausalLM", version="0.9.2").args
+    assert (args["task"], "runner" in args) == ("score", False)
+    assert json.loads(args["hf-overrides"]) == by_yes_and_no("Qwen3ForSequenceClassification")
+
+
+def test_a_template_that_the_owner_gives_is_asked_for_no_more():
+    given = reranker("Qwen/Qwen3-Reranker-8B", "Qwen3ForCausalLM", args={"chat_template": "{{ messages }}"})
+    assert not any("template" in one for one in given.warnings)
+
+
+def test_a_reranker_that_nobody_knows_is_told_about_until_it_is_overridden():
+    repo = "someone/new-reranker-4b"
+    plan = reranker(repo, "Qwen3ForCausalLM")
+    assert plan.args["convert"] == "classify"
+    assert any("does not know by which tokens or weights it scores" in one for one in plan.warnings)
+    overridden = reranker(repo, "Qwen3ForCausalLM", args={"hf-overrides": {"classifier_from_token": ["no", "yes"]}})
+    assert not any("by which tokens" in one for one in overridden.warnings)
 
 
 @pytest.mark.parametrize(

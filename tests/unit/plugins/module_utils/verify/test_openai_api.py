@@ -11,8 +11,10 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.opena
     judge_completion,
     judge_error,
     judge_models,
+    judge_rerank,
     judge_stream,
     judge_tool_call,
+    rerank,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +122,27 @@ def stream(*times, text=("He", "ll", "o!"), end="data: [DONE]"):
     first = (times[0], 'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}')
     lines = [first, *map(lambda at, part: (at, chunk(part)), times, text)]
     return [*lines, *([(times[-1], end)] if end else [])]
+
+
+def scored(*numbers):
+    return {"results": [{"index": number, "relevance_score": 0.9 - at / 2} for at, number in enumerate(numbers)]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (scored(0, 1), None),
+        (scored(1, 0), "wanted the question itself, document 0, before something else"),
+        ({"results": [{"relevance_score": 0.9}]}, "wanted the question itself"),
+        ({"results": [{"index": 0, "relevance_score": "high"}]}, "wanted a score for each document"),
+        ({"results": []}, "wanted a score for each document"),
+    ],
+    ids=["the question is best", "the question is last", "no number", "no score", "nothing"],
+)
+def test_scores_are_judged_by_the_question_that_is_among_the_documents(answer, word):
+    assert rerank("m", "who?")["documents"][0] == "who?"
+    found = judge_rerank(answer)
+    assert found is None if word is None else word in found
 
 
 @pytest.mark.parametrize(
