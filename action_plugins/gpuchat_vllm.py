@@ -24,6 +24,8 @@ class ActionModule(ActionBase):
             {**one, "environment": environments.get(one["name"], one.get("environment") or {})}
             for one in args["engines"]
         ]
+        # Another host may serve a model from the same folder, of a network file system.
+        args.setdefault("used_paths", [str(one.get("path") or f"/srv/models/{one['name']}") for one in models])
         args.pop("locked_digest", None)  # which engine has which image is for the module to say
         locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}
         args["locked_digests"] = locked

@@ -85,13 +85,21 @@ options:
   prune:
     description:
       - Remove the cache of an engine that is no longer wanted, and its model's files.
-      - Only files below O(model_root) that M(gpuchat.stack.gpuchat_model) has fetched and that no other engine uses.
+      - Only files below O(model_root) that M(gpuchat.stack.gpuchat_model) has fetched, and that no engine uses here or
+        may use elsewhere, by O(used_paths).
     type: bool
     default: false
   model_root:
     description: Folder below which models' files may be removed.
     type: path
     default: /srv/models
+  used_paths:
+    description:
+      - Models' folders that some host uses, this one or another; none of them is removed.
+      - Those of all entries of the variable C(gpuchat_models) where they are left out.
+    type: list
+    elements: path
+    default: []
   registry_map:
     description: Registry to use in place of the one in the name, by its name.
     type: dict
@@ -237,6 +245,7 @@ SPECIFICATION = {
     "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "compose"},
     "prune": {"type": "bool", "default": False},
     "model_root": {"type": "path", "default": "/srv/models"},
+    "used_paths": {"type": "list", "elements": "path", "default": []},
     **IMAGES,
     "locked_digests": FACTS,
     "state": {"type": "str", "choices": ["present", "resolved", "pulled"], "default": "present"},

@@ -258,6 +258,8 @@ def _model(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
     if not place or place in used or not os.path.isdir(place):
         return []
     size = _size(place)
+    # By another host, and from the same disk for all that is known here.
+    used += map(os.path.realpath, params["used_paths"])
     ours = not one.theirs and _fetched(Store(place).manifest())
     if not (params["prune"] and ours and engines.may_go(place, os.path.realpath(params["model_root"]), used)):
         return [(UNTOUCHED, one.model, size, False)]

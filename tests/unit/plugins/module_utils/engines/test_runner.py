@@ -115,8 +115,8 @@ def params(docker, tmp_path):
             "engines": given, "plans": plan, "metadata": {}, "version": "1", "image": "v/gpu:1", "cpu_image": "v/cpu:1",
             "on_gpu": True, "environment": {}, "start_seconds": 0, "stop_seconds": 1, "uid": os.getuid(),
             "door_group": str(os.getgid()), "api_key": "k3y", "supervisor": "compose", "prune": False,
-            "model_root": f"{tmp_path}/models", "registry_map": {}, "registry_mirrors": [], "registry_logins": [],
-            "insecure_registries": [], "lock_file": "lock.yml", "locked_digests": {}, "timeout": 60, "state": "present",
+            "model_root": f"{tmp_path}/models", "used_paths": [], "registry_map": {}, "registry_mirrors": [],
+            "registry_logins": [], "insecure_registries": [], "lock_file": "lock.yml", "locked_digests": {}, "timeout": 60, "state": "present",
         }  # fmt: skip
         return {**usual, **more}
 
@@ -318,6 +318,17 @@ def test_a_model_that_is_not_ours_stays_in_any_case(two, params, tmp_path):
         [f"{engines.CACHES}/a"],
         [f"{tmp_path}/models/a"],
     )
+
+
+@pytest.mark.parametrize("used", ["models/b", "link/b", "models/b/adapters"])
+def test_a_model_that_another_host_may_use_from_the_same_disk_stays_and_is_told(two, params, tmp_path, used):
+    (tmp_path / "link").symlink_to(tmp_path / "models")
+    (told,) = run(two, params("a", prune=True, used_paths=[f"{tmp_path}/{used}"]))["retired"]
+    assert (told["removed"], [one["path"] for one in told["kept"]]) == (
+        [f"{engines.CACHES}/b"],
+        [f"{tmp_path}/models/b"],
+    )
+    assert (tmp_path / "models" / "b" / "config.json").exists()
 
 
 def test_a_model_that_its_owner_copied_with_our_record_stays(two, params, tmp_path):
