@@ -304,7 +304,8 @@ def _single(model: _Model) -> VllmPlan:
     request = _request(model, there, 0)
     if request.fixed is not None:
         return model.plan(request.fixed)
-    return model.plan(assign([request], there[0] if there else (), lambda _name, _devices: WELL)[model.name])
+    places = assign([request], there[0] if there else (), lambda _name, devices: model.serves(devices))
+    return model.plan(places[model.name])
 
 
 def _request(model: _Model, there: Nodes, weights: int) -> Request:

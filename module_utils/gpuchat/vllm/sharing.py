@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.errors import Refusal
 from ..core.units import GIB
 from .devices import Device
 from .layout import UNIFIED_RESERVE
@@ -38,7 +37,7 @@ class Request:
     Attributes:
         weights: size of its weights (bytes); the largest model chooses first.
         fixed: GPUs that somebody named; None where the plan chooses.
-        count: how many the plan chooses; 0: as few as serve it.
+        count: how many the plan chooses, no more than there are; 0: as few as serve it.
     """
 
     name: str
@@ -54,9 +53,6 @@ def assign(requests: Sequence[Request], devices: Devices, serves: Serves) -> dic
         requests: in any order.
         devices: all that the host has.
         serves: how well a model is served on some GPUs that it has for itself.
-
-    Raises:
-        Refusal: a model wants more GPUs than there are.
     """
     found = {one.name: one.fixed for one in requests if one.fixed is not None}
     weights = {one.name: one.weights for one in requests}
@@ -64,26 +60,19 @@ def assign(requests: Sequence[Request], devices: Devices, serves: Serves) -> dic
     free = tuple(device for device in devices if device.handle not in taken)
     choosing = sorted((one for one in requests if one.fixed is None), key=lambda one: -one.weights)
     for number, one in enumerate(choosing):
-        if one.count > len(devices):
-            raise Refusal(
-                f"the model {one.name} wants {one.count} GPUs and the host has {len(devices)}; wanted no more than "
-                f"there are; set gpus of the model {one.name} in gpuchat_models to {len(devices)} or fewer"
-            )
         later = sum(max(1, other.count) for other in choosing[number + 1 :])
-        if free and one.count <= len(free):
-            found[one.name] = _from_free(one, free, later, serves)
-        else:
-            found[one.name] = _beside(one, devices, free, _room(devices, found, weights), serves)
+        own = _from_free(one, free, later, serves) if free and one.count <= len(free) else None
+        if own is None:  # not even all that are free serve it
+            own = _beside(one, devices, free, _room(devices, found, weights), serves)
+        found[one.name] = own or _nowhere(one, devices, free, later, _room(devices, found, weights))
         free = tuple(device for device in free if device not in found[one.name])
     return {one.name: found[one.name] for one in requests}
 
 
-def _from_free(one: Request, free: Devices, later: int, serves: Serves) -> Devices:
+def _from_free(one: Request, free: Devices, later: int, serves: Serves) -> Devices | None:
     """Return the smallest set of free GPUs that serves a model well, and leaves one to each of the others."""
-    if one.count:
-        return next(_sets(free, one.count))
     fair, barely = max(1, len(free) - later), None
-    for size in range(1, len(free) + 1):
+    for size in [one.count] if one.count else range(1, len(free) + 1):
         if size > fair and barely is not None:
             break
         for some in _sets(free, size):
@@ -91,7 +80,14 @@ def _from_free(one: Request, free: Devices, later: int, serves: Serves) -> Devic
             if how == WELL:
                 return some
             barely = barely or (some if how == BARELY else None)
-    return barely or list(_sets(free, fair))[-1]
+    return barely
+
+
+def _nowhere(one: Request, devices: Devices, free: Devices, later: int, room: Mapping[str, float]) -> Devices:
+    """Return GPUs for a model that none serve: those that harm others least."""
+    if free and one.count <= len(free):
+        return list(_sets(free, one.count or max(1, len(free) - later)))[-1]
+    return _in_order(_roomiest(devices, free, room)[: max(1, one.count)])
 
 
 def _sets(free: Devices, size: int) -> Iterator[Devices]:
@@ -128,14 +124,20 @@ def _room(devices: Devices, places: Places, weights: Mapping[str, int]) -> dict[
     return room
 
 
-def _beside(one: Request, devices: Devices, free: Devices, room: Mapping[str, float], serves: Serves) -> Devices:
-    """Return GPUs that a model shares with others: those with the most room."""
-    roomiest = sorted(devices, key=lambda device: (device not in free, -room[device.handle], device.index))
-    for size in range(1, len(devices) + 1) if not one.count else ():
-        some = _in_order(roomiest[:size])
-        if serves(one.name, some):
-            return some
-    return _in_order(roomiest[: max(1, one.count)])
+def _beside(one: Request, devices: Devices, free: Devices, room: Mapping[str, float], serves: Serves) -> Devices | None:
+    """Return GPUs that a model shares with others: those with the most room, and rather free ones."""
+    by_room = _roomiest(devices, (), room)
+    for size in [one.count] if one.count else range(1, len(devices) + 1):
+        for some in (_roomiest(devices, free, room)[:size], by_room[:size]):
+            # Rather nowhere than where it keeps others from being served too.
+            has_room = not free or one.weights / size <= min(room[device.handle] for device in some)
+            if has_room and serves(one.name, _in_order(some)):
+                return _in_order(some)
+    return None
+
+
+def _roomiest(devices: Devices, free: Devices, room: Mapping[str, float]) -> list[Device]:
+    return sorted(devices, key=lambda device: (device not in free, -room[device.handle], device.index))
 
 
 # --- Which share of a GPU --------------------------------------------------------------------------------------------

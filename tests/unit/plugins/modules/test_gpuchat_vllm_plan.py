@@ -84,12 +84,13 @@ L40S, L4, RTX4090, H100 = "NVIDIA L40S", "NVIDIA L4", "NVIDIA GeForce RTX 4090",
 
 
 def host(*engines, gpus=(L40S, 1), **more):
+    """Plan models by their names; `gpus` is a kind and a number, or a list as the module takes it."""
     named = [one if isinstance(one, dict) else {"name": one} for one in engines]
     return plan_host(
         {
             "engines": [{"repo": MODELS.get(one["name"], [""])[0], **one} for one in named],
             "metadata": METADATA,
-            "gpus": [{"name": gpus[0], "count": gpus[1]}] if gpus else [],
+            "gpus": gpus if isinstance(gpus, list) else [{"name": gpus[0], "count": gpus[1]}] if gpus else [],
             "vllm_version": "0.32.0",
             "cpu_kv_cache_bytes": 4 * GIB,
             "on_unfit": "fail",
@@ -149,6 +150,13 @@ def test_models_of_one_host_fit_on_its_gpus_together(engines, gpus, expected):
     for handle in {one for used in expected.values() for one in used[0]}:
         sharing = [name for name, used in expected.items() if handle in used[0]]
         assert sum(found.plans[name].args["gpu-memory-utilization"] for name in sharing) <= 0.95001
+
+
+@pytest.mark.parametrize("engines", [[{"name": "awq", "gpus": 1}], [{"name": "awq", "gpus": 1}, "bge"]])
+def test_a_count_takes_gpus_that_serve_the_model(engines):
+    found = host(*engines, gpus=[{"name": L4}, {"name": H100}])
+    assert found.fits, found.reason
+    assert devices(found)["awq"] == [["1"]]
 
 
 def test_engines_that_share_a_gpu_are_given_their_caches_in_bytes_where_the_version_can():
