@@ -206,15 +206,15 @@ def remove(
     stays += [Stays(f"the configuration of {name}", why) for name, why in kept_back.items() if why]
     if system and pending and not check:
         system.purge(pending)
-    if not check and not docker_runner.is_there():
+    if not check and data.folders:
         docker_runner.tidy_after_packages()
     if not check:
-        forget()
         names = {one.name for one in stays}
         lists = ([name for name in of if name in names] for of in (data.models, data.images, data.folders))
         models, images, folders = map(tuple, lists)
         purge = tuple(name for name in waiting if name not in pending)
-        remember(Data(models, images, folders, purge, data.others if folders or purge else ()))
+        left = Data(models, images, folders, purge, data.others if folders or purge else ())
+        remember(left) if left != Data() else forget()
     return gone + [f"configuration of {name}" for name in pending], stays
 
 

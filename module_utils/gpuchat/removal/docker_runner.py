@@ -137,8 +137,8 @@ def volumes_with_names(root: str) -> tuple[str, ...]:
 
 
 def dockers_entries(root: str) -> tuple[str, ...]:
-    """Return Docker's own entries of its folder, the volumes last, by whose book it is known as Docker's."""
-    if not os.path.isfile(os.path.join(root, VOLUMES_BOOK)):
+    """Return Docker's own entries of its folder, the volumes last, by whose book another than the usual is known."""
+    if root != USUAL_FOLDER and not os.path.isfile(os.path.join(root, VOLUMES_BOOK)):
         return ()
     own = [name for name in (*sorted(ENTRIES), VOLUMES) if os.path.lexists(os.path.join(root, name))]
     return tuple(name for name in own if not os.path.islink(os.path.join(root, name)))
@@ -177,7 +177,7 @@ def remove_image(reference: str) -> str:
 
 
 def tidy_after_packages() -> None:
-    """Remove the empty folders that Docker has made, once it is gone."""
-    for folder in LEFT_EMPTY if not is_there() else ():
+    """Remove the empty folders that Docker and containerd have made, once both are gone."""
+    for folder in () if is_there() or host.program("containerd") else LEFT_EMPTY:
         with contextlib.suppress(OSError):
             os.rmdir(folder)

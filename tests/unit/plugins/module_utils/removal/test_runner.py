@@ -498,6 +498,23 @@ def test_a_folder_that_docker_has_never_kept_volumes_in_is_not_dockers(gone):
     assert (gone.images / "overlay2" / "layer").exists()
 
 
+def test_dockers_usual_folder_is_known_without_its_book_as_a_purge_may_have_left_it(gone):
+    left = gone.root / "usual" / "overlay2"
+    left.mkdir(parents=True)
+    host.write_json(data_runner.record_path(), {"folders": [str(left.parent)]})
+    runner.ensure(params(data=True), check=False)
+    assert not left.parent.exists()
+
+
+def test_empty_folders_of_a_containerd_that_goes_on_stay(gone, monkeypatch):
+    folder = gone.root / "cni"
+    folder.mkdir()
+    monkeypatch.setattr(docker_runner, "LEFT_EMPTY", (str(folder),))
+    gone.programs.add("containerd")
+    runner.ensure(params(data=True), check=False)
+    assert folder.exists()
+
+
 def test_an_entry_of_dockers_folder_that_leads_elsewhere_or_at_which_a_disk_is_mounted_stays(gone):
     disk = gone.images / "containers"
     disk.mkdir()
