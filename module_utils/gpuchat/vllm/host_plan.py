@@ -21,6 +21,7 @@ from .memory import context_bytes
 from .options import AUTO
 from .plan import VllmPlan, plan_vllm
 from .sharing import BARELY, NOT_AT_ALL, WELL, Devices, Need, Places, Request, Shortage, assign, divide, shared
+from .situation import what_for
 from .wishes import DISTRIBUTED, STANDS_FOR, Wishes
 
 FOR_CHAT = ("enable-auto-tool-choice", "tool-call-parser", "reasoning-parser")
@@ -192,8 +193,9 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
     repo = str(engine.get("repo") or posixpath.basename(str(engine.get("path") or "").rstrip("/")) or name)
     tokenizer = data.get("tokenizer_config.json") or {}
     config = _mapping(seen["config"])
-    found = tasks.found_in(config, files, repo)[0]
-    is_for_chat = (found if task == "auto" else task) not in tasks.OLD_WORDS
+    version = engine.get("version") or params.get("vllm_version")
+    found = what_for(config, files, repo, str(version))
+    is_for_chat = (found[0] if task == "auto" else task) not in tasks.OLD_WORDS
     args = {**_common_args(params), **_spelled(engine.get("args"))}
     if not is_for_chat:
         own = _spelled(engine.get("args"))
@@ -211,7 +213,8 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
         "task": task,
         "driver_version": params.get("driver_version") or "",
         "cpu_kv_cache_bytes": params.get("cpu_kv_cache_bytes"),
-        "vllm_version": engine.get("version") or params.get("vllm_version"),
+        "vllm_version": version,
+        "found": found,
         "users": engine.get("users") or "auto",
         "context": engine.get("context") or "auto",
         "max_model_len": "auto" if has_length or str(length) == "0" else length,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..checkpoint import formats
@@ -112,8 +112,8 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     repo, tokenizer = str(params.get("repo") or ""), params.get("tokenizer_config")
     version = str(params["vllm_version"])
     number = behaves_like(version)
-    known = version if number >= OLDEST else ".".join(map(str, OLDEST))
-    found, does = tasks.found_in(config, _files(params), repo, known)
+    given = params.get("found")  # of one who had to know it before
+    found, does = given if isinstance(given, tuple) else what_for(config, _files(params), repo, version)
     task = str(params.get("task") or "any")
     task = (found or "any") if task == "auto" else task
     model = read_model(tasks.as_read(config), None if weights is None else int(str(weights)))
@@ -138,6 +138,16 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
         task=task,
         found=found,
     )
+
+
+def what_for(config: Mapping[str, object], files: Sequence[str], repo: str, version: str) -> tuple[str, str]:
+    """Return the task of a checkpoint by what a version serves, and what it does in words (``tasks.found_in``).
+
+    Raises:
+        Refusal: no version.
+    """
+    known = version if behaves_like(version) >= OLDEST else ".".join(map(str, OLDEST))
+    return tasks.found_in(config, files, repo, known)
 
 
 def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> Mapping[str, object]:

@@ -462,6 +462,16 @@ def test_users_and_context_of_conversations_say_nothing_of_texts_for_vectors(con
     assert found.plans["vectors"].args["max-model-len"] >= 8192
 
 
+@pytest.mark.parametrize("architecture", ["CLIPModel", "Gemma2Model", "LlamaBidirectionalModel", "JinaForRanking"])
+def test_a_model_that_its_version_knows_for_vectors_alone_is_asked_for_no_conversations(architecture):
+    seen = {**METADATA["small"], "config": {**SMALL, "architectures": [architecture]}}
+    engine = {"name": "a", "users": 500, "context": 512}
+    found = host(engine, "chat", metadata={**METADATA, "a": seen}, tool_call_parser="hermes")
+    assert found.plans["a"].situation.task == "embed"
+    assert "tool-call-parser" not in found.plans["a"].args
+    assert found.plans["a"].evaluation.wishes.users is None
+
+
 def test_what_the_owner_wants_of_chats_does_not_reach_other_models():
     found = host(
         {"name": "chat", "args": {"tool_call_parser": "qwen3_coder"}},
