@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+import signal
+import subprocess
+import time
 
 import jinja2
 import pytest
@@ -21,7 +25,7 @@ ORDERS = "X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering 
 def route(number=1, **given):
     upstream = {"servers": ["unix:/e.sock max_fails=0"], "scheme": "http", "certified_name": ""}
     usual = {"number": number, "kind": "engine", "names": ["q"], "path": "/v1", "host": "", "authority": ""}
-    usual.update(rename={}, timeout=0, endpoint="")
+    usual.update(rename={}, timeout=0, endpoint="", place="")
     return {**usual, **given, "upstream": {**upstream, **given.get("upstream", {})}}
 
 
@@ -32,6 +36,7 @@ ENDPOINT = {
     "host": "llm.example.com",
     "virtual_host": "llm.example.com",
     "endpoint": "lm-studio",
+    "place": "llm.example.com:443",
     "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https"},
 }
 DOOR = {
@@ -42,7 +47,7 @@ DOOR = {
 
 def rendered(template, *sites, headers="", limited=()):
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
-    environment.filters["regex_escape"] = core.regex_escape
+    environment.filters.update(regex_escape=core.regex_escape, flatten=core.flatten)
     text = TEMPLATES.joinpath(template).read_text(encoding="utf-8")
     return environment.from_string(text).render(
         routed=[
@@ -54,6 +59,7 @@ def rendered(template, *sites, headers="", limited=()):
             for site in sites
         ],
         prefix="door_",
+        run_folder="/run/gpuchat-door",
         headers=headers,
         paths=paths.describe(),
         engine_requests=7,
@@ -251,3 +257,76 @@ def test_nginx_takes_no_orders_from_what_answers(role):
     assert f"\n  proxy_ignore_headers {ORDERS};\n" in first
     rest = [*ROLES.glob(f"{role}/templates/*"), *TEMPLATES.iterdir()]
     assert sum(one.read_text(encoding="utf-8").count("proxy_ignore_headers") for one in rest) == 1
+
+
+def looking_up(folder, *words, **started):
+    """Return the start of the script that looks up the servers of two endpoints, with a host's names in a file."""
+    folder.joinpath("names").write_text(rendered("names.j2", [{}, ENDPOINT], [{**ENDPOINT, "place": "work:1234"}]))
+    getent = folder / "getent"
+    getent.write_text(f"#!/bin/sh\ngrep ' '\"$2\"'$' {folder}/known | cut -d' ' -f1,2\n")
+    getent.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "FOLDER": str(folder), "PAUSE": "0.1"}
+    return subprocess.Popen(["sh", str(folder / "names"), *words], env=environment, **started)
+
+
+def known(folder, *rows):
+    folder.joinpath("known").write_text("".join(f"{row}\n" for row in rows))
+
+
+def looked_up(folder):
+    return {one.name: one.read_text().splitlines() for one in folder.glob("*:*")}
+
+
+HERE = ["10.0.0.7 STREAM llm.example.com", "10.0.0.7 DGRAM llm.example.com", "fd00::7 STREAM llm.example.com"]
+
+
+def test_a_name_is_looked_up_for_nginx_and_one_that_is_unknown_stops_nothing(tmp_path):
+    known(tmp_path, *HERE, "fe80::7%eth0 STREAM llm.example.com")
+    assert looking_up(tmp_path).wait(20) == 0
+    found = {"llm.example.com:443.conf": ["server 10.0.0.7:443 max_fails=0;", "server [fd00::7]:443 max_fails=0;"]}
+    assert looked_up(tmp_path) == found
+    known(tmp_path, "10.0.0.8 STREAM work")
+    assert looking_up(tmp_path).wait(20) == 0
+    assert looked_up(tmp_path) == {**found, "work:1234.conf": ["server 10.0.0.8:1234 max_fails=0;"]}
+
+
+def test_a_name_that_was_unknown_is_looked_up_again_until_it_is_known(tmp_path):
+    """By one process: a newer one takes the place of the one before."""
+    known(tmp_path, *HERE)
+    assert looking_up(tmp_path).wait(20) == 0
+    with subprocess.Popen(["sleep", "60"]) as nginx:
+        before = looking_up(tmp_path, "watch", str(nginx.pid))
+        while not (tmp_path / "watch.pid").exists():
+            time.sleep(0.05)
+        after = looking_up(tmp_path, "watch", str(nginx.pid))
+        assert before.wait(20) == -signal.SIGTERM
+        assert (nginx.poll(), after.poll()) == (None, None)
+        known(tmp_path, "10.0.0.8 STREAM work")
+        assert after.wait(20) == 0
+        assert nginx.wait(20) == -signal.SIGHUP
+    assert (tmp_path / "work:1234.conf").exists()
+    assert not (tmp_path / "watch.pid").exists()
+
+
+def test_nginx_is_told_no_name_that_it_would_look_up_itself():
+    text = rendered("routes.j2", [ENDPOINT, {**ENDPOINT, "place": "", "upstream": {"servers": ["10.0.0.9:80"]}}])
+    assert re.findall(r"^  (?:server|include) (.*);$", text, re.MULTILINE) == [
+        "unix:/run/gpuchat-door/nobody.sock down",
+        "/run/gpuchat-door/llm.example.com:443.con[f]",
+        "10.0.0.9:80",
+    ]
+
+
+@pytest.mark.parametrize("role", ["door", "edge"])
+def test_names_are_looked_up_before_nginx_reads_them(role):
+    unit = (ROLES / role / "templates" / f"gpuchat-{role}.service.j2").read_text(encoding="utf-8")
+    lines = re.findall(r"^Exec(\w+)=.*?/(names(?: watch)?|nginx|reload)\b", unit, re.MULTILINE)
+    assert lines == [
+        ("StartPre", "names"),
+        ("Start", "nginx"),
+        ("StartPost", "names watch"),
+        ("Reload", "reload"),
+        ("Reload", "names watch"),
+    ]
+    reload = (TEMPLATES / "reload.j2").read_text(encoding="utf-8")
+    assert reload.index("/names") < reload.index("kill -HUP")

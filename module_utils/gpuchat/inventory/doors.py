@@ -9,6 +9,7 @@ one host that is the loopback; another host comes by TLS and shows a certificate
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,7 @@ class Route:
         virtual_host: the same as a request names it; empty where it is ours.
         endpoint: whose it is; empty where it is ours.
         authority: the file in the configuration's folder by which its certificate is known; empty for the system's.
+        place: the upstream with its port where it is known by a name that has to be looked up; else empty.
     """
 
     kind: str
@@ -84,6 +86,7 @@ class Route:
     endpoint: str = ""
     authority: str = ""
     adapters: tuple[str, ...] = ()
+    place: str = ""
 
     def granted(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the names by which one may ask who is given some: a model's and its aliases go together."""
@@ -104,6 +107,7 @@ class Route:
             "virtual_host": self.virtual_host,
             "endpoint": self.endpoint,
             "authority": self.authority,
+            "place": self.place,
         }
 
 
@@ -314,4 +318,5 @@ def _to_endpoint(endpoint: Endpoint, name: str) -> Route:
         virtual_host=endpoint.virtual_host,
         endpoint=endpoint.name,
         authority=f"endpoint-{endpoint.name}.crt" if endpoint.authority_file else "",
+        place="" if re.fullmatch(r"[0-9.]+|.*:.*", endpoint.host) else endpoint.place,
     )

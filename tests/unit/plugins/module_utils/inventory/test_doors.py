@@ -211,9 +211,24 @@ def test_somebody_elses_server_is_asked_by_its_own_name_and_paths():
         "virtual_host": "llm.example.com",
         "endpoint": "lm",
         "authority": "endpoint-lm.crt",
+        "place": "llm.example.com:443",
         "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https", "certified_name": ""},
     }
     assert '"id": "llama"' in described_edge["listings"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://10.0.0.9:1234/v1", ""),
+        ("http://[fd00::9]:1234/v1", ""),
+        ("http://workstation:1234/v1", "workstation:1234"),
+        ("https://10.example.com/v1", "10.example.com:443"),
+    ],
+)
+def test_a_server_is_looked_up_where_it_has_a_name(url, place):
+    routes = doors.routes_of_edge(topology("", "a", "a", {}, [{**ENDPOINT, "url": url}]), "a")
+    assert {one.place for one in routes} == {place}
 
 
 def test_a_client_that_is_limited_sees_and_reaches_its_models_alone():
