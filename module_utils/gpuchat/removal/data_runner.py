@@ -55,7 +55,7 @@ def record_path() -> str:
     return f"{host.STATE_DIRECTORY}/removal.json"
 
 
-def read(sets: Mapping[str, Mapping[str, object]], docker_is_ours: bool) -> Data:
+def read(sets: Mapping[str, Mapping[str, object]], docker_is_ours: bool, containerd_is_ours: bool = False) -> Data:
     """Read from the files of containers, from Docker, and from what an earlier removal has remembered."""
     kept = host.read_json(record_path())
     written = [
@@ -69,14 +69,16 @@ def read(sets: Mapping[str, Mapping[str, object]], docker_is_ours: bool) -> Data
     models = {one.folders[MODEL_INSIDE] for one in written if MODEL_INSIDE in one.folders}
     # A model that the inventory names no more lies beside the others.
     models |= {path for folder in {MODELS, *map(os.path.dirname, models)} for path in _fetched_below(folder)}
-    new = {docker_runner.root_folder(), CONTAINERD} - {""} if docker_is_ours else set()
+    new = {docker_runner.root_folder() if docker_is_ours else "", CONTAINERD if containerd_is_ours else ""} - {""}
     folders, purge = _with(kept, "folders", new), _with(kept, "purge", set())
     return Data(
         models=_with(kept, "models", models),
         images=_with(kept, "images", {one.image for one in written if one.image}),
         folders=folders,
         purge=purge,
-        others=_others(_with(kept, "others", set()), folders, docker_is_ours) if folders or purge else (),
+        others=_others(_with(kept, "others", set()), folders, docker_is_ours)
+        if docker_is_ours or folders or purge
+        else (),
     )
 
 
@@ -246,8 +248,9 @@ def _stays(kind: str, name: str, data: Data) -> str:
 
 
 def _why_docker_stays(path: str, data: Data) -> str:
-    spaces = docker_runner.spaces_on_disk(path)
-    others = (*data.others, *(f"containerd's namespace {name}" for name in spaces))
+    spaces = (f"containerd's namespace {name}" for name in docker_runner.spaces_on_disk(path))
+    # Packages have gone since the data was read, which takes its time.
+    others = sorted({*data.others, *docker_runner.volumes_with_names(path), *spaces})
     if others:
         return f"somebody else's are in it: {', '.join(others)}"
     if path == CONTAINERD and host.program("containerd"):

@@ -24,6 +24,9 @@ MEMBERSHIP = f"{CONFIGURATION}/stack"
 LEFT_BY_CERTBOT = tuple(f"{CONFIGURATION}/edge/{name}" for name in ("acme.pem", "acme.pem.new", "stapling.conf.new"))
 """What the hook of a renewal puts beside the edge's files."""
 
+CONTAINERD = {"containerd", "containerd.io"}
+"""Packages that bring containerd."""
+
 STAMPS = "/var/lib/systemd/timers"
 NFTABLES = "nftables.service"
 LETSENCRYPT = "/etc/letsencrypt/live"
@@ -54,7 +57,8 @@ def read(toolbox: str) -> Reading:
     records = {role: packages_runner.read_record(role) for role in packages_runner.record_names()}
     packages = _packages(records)
     environment = virtualenv_runner.look(toolbox)
-    data = data_runner.read(sets, docker_is_ours=bool(packages.get(DOCKER)))
+    installed = {name for names in packages.values() for name in names}
+    data = data_runner.read(sets, bool(packages.get(DOCKER)), bool(installed & CONTAINERD))
     there = os.path.isdir(host.STATE_DIRECTORY)
     found = Found(
         services=services,

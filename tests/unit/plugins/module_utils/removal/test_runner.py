@@ -556,6 +556,15 @@ def test_containerds_folder_stays_where_somebody_else_has_containerd(gone, by):
     assert tasks.exists()
 
 
+@pytest.mark.parametrize(("ours", "kept"), [(("docker.io",), False), (("docker.io", "containerd"), True)])
+def test_the_folder_of_a_containerd_that_was_there_before_is_none_of_ours(stack, ours, kept):
+    packages_runner.write_record("docker", Ours(installed=ours, asked=ours))
+    stack.system.there |= {"docker.io": (), "containerd": ()}
+    runner.ensure(params(), check=False)
+    folders = host.read_json(data_runner.record_path()).get("folders") or []
+    assert (str(stack.root / "containerd") in folders) is kept
+
+
 def test_containerds_own_goes_where_nobody_has_it_any_more(gone):
     folder = gone.root / "containerd"
     (folder / "io.containerd.content.v1.content").mkdir(parents=True)
