@@ -11,10 +11,11 @@ short_description: Ensure all vLLM engines of a host as one unit of state
 version_added: 0.1.0
 description:
   - Pulls the images of all engines by digest and writes the files of all before anything is stopped.
-  - Stops engines of earlier runs that are no longer wanted, and removes their files; their caches and models stay
-    unless O(prune).
+  - Stops engines of earlier runs that are no longer wanted, and removes their files once the others run; their caches
+    and models stay unless O(prune).
   - Starts what has changed, one engine after the other, and waits until each is healthy and gives right answers. Where
-    one does not come up, its earlier files come back and it runs again as before; the task fails and says so.
+    one does not come up, its earlier files come back and it runs again as before, and so does what was to go; the task
+    fails and says so.
   - Engines that share a GPU, or the CPU, wait for each other whenever they start, as after a reboot.
   - An engine has no network. It listens on a Unix socket in a folder that the door's group may enter.
 options:

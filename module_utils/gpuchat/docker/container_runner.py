@@ -84,10 +84,10 @@ def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, obje
         stop_seconds=params["stop_seconds"],
     )
     if by_unit:
-        unit = {"dest": unit_path(container.name), "content": systemd_unit(container)}
-        beside = {"dest": container.environment_file, "secret": True}
+        unit: dict[str, object] = {"dest": unit_path(container.name), "content": systemd_unit(container)}
+        beside: dict[str, object] = {"dest": container.environment_file, "secret": True}
         return [{**beside, "secret_content": environment_lines(container)}, unit] if secret else [unit]
-    project = {"dest": compose_path(params["folder"])}
+    project: dict[str, object] = {"dest": compose_path(params["folder"])}
     if secret:
         return [{**project, "secret_content": compose_project(container), "secret": True}]
     return [{**project, "content": compose_project(container)}]

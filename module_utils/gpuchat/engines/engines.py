@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import Refusal
-from ..docker.container import HEAD, Written
+from ..docker.container import HEAD, read_back
 
 NAME = "gpuchat-vllm"
 CONTAINER = re.compile(rf"{NAME}(-[a-z0-9][a-z0-9-]*)?")
@@ -331,6 +331,7 @@ class Retired:
     Attributes:
         slug: its part of its paths; empty for the only engine of a host, before there could be several.
         theirs: whether its model's folder is the owner's own.
+        places: what it takes memory of, as far as that is known.
     """
 
     container: str
@@ -339,6 +340,7 @@ class Retired:
     run: str
     model: str
     theirs: bool = False
+    places: tuple[str, ...] = (ALL,)
 
     @property
     def name(self) -> str:
@@ -351,13 +353,29 @@ def retired(names: Iterable[str], engines: Sequence[Engine]) -> list[str]:
     return sorted({name for name in names if CONTAINER.fullmatch(name)} - wanted)
 
 
-def described(name: str, written: Written | None, theirs: bool = False) -> Retired:
-    """Return an engine by its name and what its project or unit says, where that is there still."""
+def described(name: str, text: str, theirs: bool = False) -> Retired:
+    """Return an engine by its name and the text of its project or unit, empty where that is gone."""
     slug = name[len(NAME) + 1 :]
-    folders = written.folders if written else {}
+    folders = read_back(text).folders
     usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/"), "/model": ""}
     found = {**usual, **folders}
-    return Retired(name, slug, found["/cache"], found["/run/vllm"], found["/model"], theirs)
+    return Retired(name, slug, found["/cache"], found["/run/vllm"], found["/model"], theirs, _places(text))
+
+
+def _places(text: str) -> tuple[str, ...]:
+    """Return of which devices a project or a unit takes memory; ``all`` where it does not say."""
+    project, unit = re.search(r'"device_ids": (\[[^]]*\])', text), re.search(r'--gpus "\\"device=([^"\\]+)\\""', text)
+    if project:
+        return tuple(map(str, json.loads(project[1])))
+    if unit:
+        return tuple(unit[1].split(","))
+    return (CPU,) if text and not read_back(text).gpus else (ALL,)
+
+
+def share(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether two engines may take memory of the same device."""
+    one, other = set(some), set(others)
+    return bool(one & other or (ALL in one and other - {CPU}) or (ALL in other and one - {CPU}))
 
 
 def may_go(path: str, root: str, used: Iterable[str]) -> bool:

@@ -15,7 +15,7 @@ from ..core.change import Difference, Plan, merged
 from ..core.errors import Failure, Refusal, Unhealthy
 from ..core.units import human
 from ..docker import container_runner, images_runner
-from ..docker.container import Written, compose_path, read_back
+from ..docker.container import compose_path
 from ..docker.images import DIGEST
 from ..model import runner as model_runner
 from ..model.files import Manifest
@@ -63,11 +63,30 @@ class Prepared:
         return bool(self.before) and any(self.before.get(word) != self.service[word] for word in words)
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """An engine that the inventory names no more, as it was found.
+
+    Attributes:
+        service: what its service's runner takes to have it as it ran.
+        ran: whether it did.
+        stops: whether there is anything to stop.
+        told: the result of its service's end.
+    """
+
+    engine: Retired
+    service: Mapping[str, Any]
+    ran: bool
+    stops: bool
+    told: Result
+
+
 def ensure(params: Params, check: bool) -> Result:
     """Ensure the engines that a module's parameters describe, and return the module's result.
 
     All images are pulled and all files are written before anything is stopped. Then what the inventory names no more
-    goes, and what has changed starts, one after the other.
+    stops, for it may hold what others need, and what has changed starts, one after the other. Only when all that is
+    proven do files go.
 
     Raises:
         Refusal: an image cannot be resolved, or the files are not valid; what ran before runs on.
@@ -87,12 +106,14 @@ def ensure(params: Params, check: bool) -> Result:
     locked = engines.locks(wanted)
     common = _ensure_common(locked, params, check) if wanted else UNTOUCHED
     results, prepared = _files(wanted, locked, images, params, check)
-    gone = [_retire(name, wanted, params, check) for name in engines.retired(_names_on_host(), wanted)]
+    leaving = [_leaving(name) for name in engines.retired(_names_on_host(), wanted)]
+    if not check:
+        _change_places(leaving, prepared, locked)
+    gone = [_retire(one, wanted, params, check) for one in leaving]
     if not wanted:
         common = _ensure_common(locked, params, check)
     if not check:
-        _stop_for_others(prepared, locked)
-        _start_all(prepared)
+        _see_those_that_stay(prepared)
     services = [_predicted(one, check) for one in prepared]
     whole = _together([*images.values(), common, *results, *(result for result, _told in gone), *services])
     return {
@@ -176,7 +197,7 @@ def _files(
 
 
 def _wanted(service: Mapping[str, Any]) -> WantedService:
-    return WantedService(service["name"], service["supervisor"], "started", service["digest"])
+    return WantedService(service["name"], service["supervisor"], service["state"], service["digest"])
 
 
 # What is to go.
@@ -186,15 +207,71 @@ def _names_on_host() -> list[str]:
     return [*restart_runner.names(), *files_runner.manifests()]
 
 
-def _retire(name: str, wanted: Sequence[Engine], params: Params, check: bool) -> tuple[Result, dict[str, object]]:
-    """Stop an engine and remove what is its own; return the result, and what is told of it."""
-    manifest = host.read_json(files_runner.manifest_path(name))
-    owned = files.owned_paths(manifest)
-    one = engines.described(name, _written(name, owned), any(path.endswith(f"/{engines.THEIRS}") for path in owned))
+def _leaving(name: str) -> Leaving:
+    owned = files.owned_paths(host.read_json(files_runner.manifest_path(name)))
+    theirs = any(path.endswith(f"/{engines.THEIRS}") for path in owned)
     record = host.read_json(service_runner.record_path(name))
-    supervisor = str(record.get("supervisor") or "compose")
-    service = {"name": name, "supervisor": supervisor, "compose_file": "", "state": "absent", "health": None}
-    results = [service_runner.ensure({**service, "digest": "", "reload_digest": None, "adopt": False}, check)]
+    projects = [path for path in owned if path.endswith(compose_path(""))]
+    service = {
+        "name": name,
+        "supervisor": str(record.get("supervisor") or "compose"),
+        "compose_file": str(record.get("compose_file") or next(iter(projects), "")),
+        "state": "started",
+        "digest": str(record.get("digest") or ""),
+        "reload_digest": str(record.get("reload_digest") or ""),
+        "adopt": False,
+        "health": record.get("health") or None,
+    }
+    absent = {**service, "state": "absent", "health": None}
+    there = service_runner.read(_wanted(absent))
+    told = service_runner.ensure(absent, True)
+    engine = engines.described(name, _text(name, owned), theirs)
+    return Leaving(engine, service, there.running, there.running or there.enabled, told)
+
+
+def _change_places(leaving: Sequence[Leaving], prepared: Sequence[Prepared], locked: Mapping[str, Any]) -> None:
+    """Stop what is to go, and start what has changed; where that fails, what was to go runs again.
+
+    Raises:
+        Failure: the same that was raised, with a word of what runs again.
+    """
+    try:
+        for one in leaving:
+            if one.stops:
+                service_runner.act(_wanted(one.service), Plan((), (Step("stop", one.service["supervisor"]),)), "")
+        _stop_for_others(prepared, locked)
+        _start_all(prepared)
+    except Failure as error:
+        new = [one for one in prepared if one.starts and not one.before]
+        up = [one.engine for one in new if service_runner.read(_wanted(one.service)).running] if leaving else []
+        words = [
+            _stays(one, [engine for engine in up if engines.share(engine.places, one.engine.places)])
+            for one in leaving
+            if one.ran
+        ]
+        raise type(error)("; ".join([str(error), *words]), **error.result) from error
+
+
+def _stays(one: Leaving, instead: Sequence[Engine]) -> str:
+    """Let an engine run again whose end was too early, and say so."""
+    name = f"{one.engine.name}, which is to go,"
+    if instead:
+        return f"{name} is stopped, for {instead[0].name} has taken its device"
+    try:
+        files_runner.restore_folders(one.engine.container)
+        service_runner.ensure(one.service, False)
+    except Failure as error:
+        return f"{name} does not run again: {error}"
+    return f"{name} runs again"
+
+
+def _retire(
+    leaving: Leaving, wanted: Sequence[Engine], params: Params, check: bool
+) -> tuple[Result, dict[str, object]]:
+    """Forget an engine that is stopped and remove what is its own; return the result, and what is told of it."""
+    one, name = leaving.engine, leaving.engine.container
+    service_runner.ensure({**leaving.service, "state": "absent", "health": None}, check)
+    results = [leaving.told]
     _remove_sockets(one, wanted, check)
     given: dict[str, Any] = {"name": name, "state": "absent", "files": [], "validate": None, "validate_requires": []}
     results.append({**files_runner.ensure(given, check), "msg": ""})
@@ -213,12 +290,13 @@ def _retire(name: str, wanted: Sequence[Engine], params: Params, check: bool) ->
     return merged(*results), {"name": one.name, "kept": kept, "removed": removed}
 
 
-def _written(name: str, paths: Sequence[str]) -> Written | None:
+def _text(name: str, paths: Sequence[str]) -> str:
+    """Return an engine's project or unit, empty where there is none."""
     for path in (path for path in paths if path.endswith((compose_path(""), f"/{name}.service"))):
         there = host.file_state(path)
         if there is not None and there.content is not None:
-            return read_back(there.content.decode(errors="replace"))
-    return None
+            return there.content.decode(errors="replace")
+    return ""
 
 
 def _remove_sockets(one: Retired, wanted: Sequence[Engine], check: bool) -> None:
@@ -306,7 +384,7 @@ def _stop_for_others(prepared: Sequence[Prepared], locked: Mapping[str, Sequence
 
 
 def _start_all(prepared: Sequence[Prepared]) -> None:
-    """Start what has changed, one after the other, and see that the others are healthy.
+    """Start what has changed, one after the other.
 
     Raises:
         Unhealthy: one does not come up.
@@ -320,6 +398,14 @@ def _start_all(prepared: Sequence[Prepared]) -> None:
             later = starting[at + 1 :]
             words = [_undone(one), *(word for word in map(_left_as_it_was, later) if word)]
             raise Unhealthy(f"{one.engine.name}: {error}\n{'; '.join(words)}", **error.result) from error
+
+
+def _see_those_that_stay(prepared: Sequence[Prepared]) -> None:
+    """See that those which have not changed are healthy; what goes does not wait for them.
+
+    Raises:
+        Unhealthy: one is not.
+    """
     for one in prepared:
         if not one.starts:
             service_runner.ensure(one.service, False)

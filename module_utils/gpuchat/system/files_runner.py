@@ -151,6 +151,18 @@ def snapshot(params: Mapping[str, object]) -> Callable[[], None]:
     return restore
 
 
+def restore_folders(name: str) -> None:
+    """Give a set's folders the owner and mode that it recorded, where another set has changed them since.
+
+    Raises:
+        Refusal: in the place of one is somebody's link.
+    """
+    entries = host.read_json(manifest_path(name)).get("files")
+    for path, entry in sorted(entries.items()) if isinstance(entries, dict) else ():
+        if os.path.isdir(path):
+            _make_folder(files.WantedFile(path, None, int(entry["mode"], 8), entry["uid"], entry["gid"]))
+
+
 def apply(name: str, plan: Plan) -> None:
     """Perform a plan: folders, then every file staged, then renames, removals, and the manifest last.
 

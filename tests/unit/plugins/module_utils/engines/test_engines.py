@@ -13,7 +13,11 @@ import time
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import Written
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import (
+    Container,
+    compose_project,
+    systemd_unit,
+)
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines import engines
 
 
@@ -306,12 +310,33 @@ def test_only_engines_of_ours_that_nobody_wants_are_retired():
 
 
 def test_a_retired_engine_is_known_by_what_its_project_says():
-    written = Written("i@sha256:0", True, {"/model": "/data/m", "/cache": "/data/c", "/run/vllm": "/data/r"})
-    assert engines.described("gpuchat-vllm-b", written) == engines.Retired(
-        "gpuchat-vllm-b", "b", "/data/c", "/data/r", "/data/m"
+    text = '["/data/m:/model:ro", "/data/c:/cache", "/data/r:/run/vllm"]'
+    assert engines.described("gpuchat-vllm-b", text, True) == engines.Retired(
+        "gpuchat-vllm-b", "b", "/data/c", "/data/r", "/data/m", True, ("cpu",)
     )
-    usual = engines.described("gpuchat-vllm", None)
+    usual = engines.described("gpuchat-vllm", "")
     assert (usual.name, usual.cache, usual.run, usual.model) == ("gpuchat-vllm", engines.CACHES, engines.RUNS, "")
+
+
+@pytest.mark.parametrize("write", [compose_project, systemd_unit])
+@pytest.mark.parametrize(
+    ("gpus", "places"), [("0,GPU-1", ("0", "GPU-1")), ("2", ("2",)), ("all", ("all",)), ("", ("cpu",))]
+)
+def test_a_retired_engines_devices_are_those_of_its_project_or_unit(write, gpus, places):
+    text = write(Container(name="gpuchat-vllm-b", image="i", user="1:1", gpus=gpus))
+    assert engines.described("gpuchat-vllm-b", text).places == places
+
+
+def test_where_nothing_says_a_retired_engines_devices_it_may_have_any():
+    assert engines.described("gpuchat-vllm-b", "").places == ("all",)
+
+
+@pytest.mark.parametrize(
+    ("some", "others", "shared"),
+    [("0", "0", True), ("0", "1", False), ("all", "1", True), ("1", "all", True), ("all", "cpu", False)],
+)
+def test_two_engines_share_a_device_where_one_has_the_others_or_all(some, others, shared):
+    assert engines.share([some], [others]) is shared
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ def params(docker, tmp_path):
             "on_gpu": True, "environment": {}, "start_seconds": 0, "stop_seconds": 1, "uid": os.getuid(),
             "door_group": str(os.getgid()), "api_key": "k3y", "supervisor": "compose", "prune": False,
             "model_root": f"{tmp_path}/models", "used_paths": [], "registry_map": {}, "registry_mirrors": [],
-            "registry_logins": [], "insecure_registries": [], "lock_file": "lock.yml", "locked_digests": {}, "timeout": 60, "state": "present",
+            "registry_logins": [], "insecure_registries": [], "lock_file": "lock.yml", "locked_digests": {},
+            "timeout": 60, "state": "present",
         }  # fmt: skip
         return {**usual, **more}
 
@@ -371,6 +372,97 @@ def test_the_only_engine_of_an_earlier_release_gives_way_to_the_new_ones(docker,
     assert sorted(os.listdir(engines.RUNS)) == [".start", "a"]
     assert sorted(os.listdir(engines.CACHES)) == ["a"]
     assert not run(docker, params("a"))["changed"]
+
+
+@pytest.fixture
+def renamed(two, params, tmp_path):
+    """A model that serves under another name now, by another engine on the same device; what ran goes."""
+    given = params("a", "c", devices={"c": ["b"]}, prune=True)
+    given["engines"][1]["path"] = f"{tmp_path}/models/c"
+    return given
+
+
+def test_nothing_of_what_goes_is_removed_before_the_new_ones_are_proven(two, renamed, monkeypatch, tmp_path):
+    seen = []
+
+    def ensure(given, check):
+        places = (f"{engines.FOLDERS}/b/compose.yml", f"{engines.CACHES}/b/kernel", f"{tmp_path}/models/b/config.json")
+        seen.append([os.path.exists(path) for path in places])
+
+    monkeypatch.setattr(runner.endpoint_runner, "ensure", ensure)
+    result = run(two, renamed)
+    assert (two.acts, seen) == (["down gpuchat-vllm-b", "up gpuchat-vllm-c"], [[True] * 3])
+    assert result["retired"][0]["removed"] == [f"{engines.CACHES}/b", f"{tmp_path}/models/b"]
+    assert not pathlib.Path(engines.FOLDERS, "b").exists()
+    assert not run(two, renamed)["changed"]
+
+
+def test_what_goes_runs_again_where_the_new_one_fails(two, renamed, params, tmp_path):
+    two.broken = {'"c"'}
+    before = two.running["gpuchat-vllm-b"]
+    with pytest.raises(Unhealthy, match="c is stopped, for none ran before it; b, which is to go, runs again$"):
+        run(two, renamed)
+    assert two.acts == ["down gpuchat-vllm-b", "up gpuchat-vllm-c", "down gpuchat-vllm-c", "up gpuchat-vllm-b"]
+    assert two.running["gpuchat-vllm-b"] == before
+    assert (tmp_path / "models" / "b" / "config.json").exists()
+    assert pathlib.Path(engines.CACHES, "b", "kernel").exists()
+    run(two, params("a", "b"))  # takes away nothing that runs
+    assert two.acts == []
+    two.broken = set()
+    assert [one["name"] for one in run(two, renamed)["retired"]] == ["b"]
+
+
+def test_what_goes_runs_again_where_what_stays_does_not_start_anew(two, params):
+    two.broken = {"bad-option"}
+    with pytest.raises(Unhealthy, match="a that ran before runs again; b, which is to go, runs again"):
+        run(two, params("a", args={"a": {"bad-option": 1}}, prune=True))
+    assert set(two.running) == {"gpuchat-vllm-a", "gpuchat-vllm-b"}
+    assert pathlib.Path(engines.CACHES, "b", "kernel").exists()
+
+
+def test_what_goes_stays_stopped_where_a_new_one_runs_on_its_device(two, params):
+    two.broken = {'"d"'}
+    with pytest.raises(Unhealthy, match="b, which is to go, is stopped, for c has taken its device"):
+        run(two, params("a", "c", "d", devices={"c": ["b"]}))
+    assert set(two.running) == {"gpuchat-vllm-a", "gpuchat-vllm-c"}
+    assert pathlib.Path(engines.FOLDERS, "b").exists()
+
+
+def test_what_goes_and_did_not_run_is_not_started(two, renamed):
+    two.running.pop("gpuchat-vllm-b")
+    two.broken = {'"c"'}
+    with pytest.raises(Unhealthy, match="c is stopped, for none ran before it$"):
+        run(two, renamed)
+    assert set(two.running) == {"gpuchat-vllm-a"}
+
+
+def test_an_engine_that_stays_and_is_ill_keeps_nothing_that_goes(two, params):
+    two.broken = {'"a"'}
+    with pytest.raises(Unhealthy):
+        run(two, params("a"))
+    assert set(two.running) == {"gpuchat-vllm-a"}
+    assert not pathlib.Path(engines.FOLDERS, "b").exists()
+
+
+def test_the_only_engine_of_an_earlier_release_gets_its_folders_back_where_the_new_one_fails(docker, params):
+    old = params("a")
+    old["engines"][0].update(container="gpuchat-vllm", folder=engines.FOLDERS, cache=engines.CACHES, run=engines.RUNS)
+    old["engines"][0]["socket_url"] = "unix://gpuchat-vllm"
+    run(docker, old)
+    manifest = host.read_json(runner.files_runner.manifest_path("gpuchat-vllm"))
+    runner.files_runner.restore_folders("gpuchat-vllm")  # an earlier release has no set of common folders
+    docker.broken = {"bad-option"}
+    with pytest.raises(Unhealthy, match="gpuchat-vllm, which is to go, runs again"):
+        run(docker, params("a", args={"a": {"bad-option": 1}}))
+    for path in (engines.RUNS, engines.CACHES):
+        found = os.stat(path)
+        entry = manifest["files"][path]
+        assert (f"{found.st_mode & 0o7777:04o}", found.st_uid, found.st_gid) == (
+            entry["mode"],
+            entry["uid"],
+            entry["gid"],
+        )
+    assert set(docker.running) == {"gpuchat-vllm"}
 
 
 def test_a_host_that_has_no_engine_any_more_keeps_nothing_of_them(two, params):
