@@ -21,8 +21,8 @@ COPIES = {"/var/www/html/index.nginx-debian.html": "/usr/share/nginx/html/index.
 
 def remove(
     by_role: Mapping[str, Sequence[str]], purged: bool, check: bool
-) -> tuple[dict[str, object], dict[str, tuple[str, ...]]]:
-    """Remove packages; return the step's result, and for each package that stays those that need it.
+) -> tuple[dict[str, object], dict[str, tuple[str, ...]], dict[str, str]]:
+    """Remove packages; return the step's result, for each package that stays those that need it, and what else stays.
 
     Args:
         by_role: the packages that are there because of us, by role.
@@ -31,18 +31,19 @@ def remove(
     system = packages_runner.system_here()
     names = sorted({name for found in by_role.values() for name in found})
     if system is None or not names:
-        return Plan().result(), {}
+        return Plan().result(), {}, {}
     going, needed = leaving(names, _taken_along(system, names))
     versions = system.installed()
     differences = tuple(Difference(f"package {name}", f"{versions[name].version}\n", "") for name in going)
+    accounts: dict[str, str] = {}
     if going and not check:
         refuse_collateral(system.removed_with(going), names)
         for role in by_role:
             _leave_altered(role)
         _remove(system, going, purged)
         for role in by_role:
-            _forget(role, going)
-    return Plan(differences, going, "").result(), needed
+            accounts.update(_forget(role, going))
+    return Plan(differences, going, "").result(), needed, accounts
 
 
 def _taken_along(system: packages_runner.System, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -87,15 +88,20 @@ def _leave_altered(role: str) -> None:
     packages_runner.write_record(role, ours.less(made=altered))
 
 
-def _forget(role: str, going: Sequence[str]) -> None:
-    """Remove what came with packages beside their files once all of them are gone, and note what is left."""
+def _forget(role: str, going: Sequence[str]) -> dict[str, str]:
+    """Remove what came with packages beside their files once all of them are gone, and note what is left.
+
+    Returns the accounts that could not be removed, each with the reason.
+    """
+    stays: dict[str, str] = {}
     ours = packages_runner.read_record(role)
     left = ours.less(installed=going, asked=going, held=going)
     if not left.installed:
         users, groups = _lines(packages_runner.USERS), _lines(packages_runner.GROUPS)
         for name in left.users:
             if name in users:
-                host.run([host.program("userdel") or "userdel", name])
+                done = host.run([host.program("userdel") or "userdel", name])
+                stays.update({f"the account {name}": done.text} if done.rc != 0 else {})
         for name in left.groups:
             # One that somebody has joined since is somebody's.
             if name in groups and not groups[name].rpartition(":")[2].strip():
@@ -105,6 +111,7 @@ def _forget(role: str, going: Sequence[str]) -> None:
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
         left = left.less(users=left.users, groups=left.groups, made=left.made)
     packages_runner.write_record(role, left)
+    return stays
 
 
 def _lines(path: str) -> dict[str, str]:

@@ -184,11 +184,12 @@ def _claim(run: Run, step: Step, check: bool | None = None) -> dict[str, object]
 
 def _packages(run: Run, step: Step) -> dict[str, object]:
     names = {role: run.reading.found.packages[role] for role in step.names}
-    result, needed = packages_removal_runner.remove(names, run.removal.purged, run.check)
+    result, needed, accounts = packages_removal_runner.remove(names, run.removal.purged, run.check)
     run.stays += [
         Stays(f"the package {name}", f"it is needed by {', '.join(by)}, which is not the stack's")
         for name, by in needed.items()
     ]
+    run.stays += [Stays(name, f"it could not be removed: {why}") for name, why in accounts.items()]
     if run.removal.docker_goes and not run.check:
         docker_runner.tidy_after_packages()
     return result

@@ -671,6 +671,16 @@ def test_accounts_that_came_with_packages_go_but_a_group_that_somebody_has_joine
     assert [line for line in commands.made if "groupdel" in line] == ["/usr/bin/groupdel one"]
 
 
+def test_an_account_under_which_something_runs_still_is_told(stack, commands, monkeypatch):
+    users = stack.root / "passwd"
+    users.write_text("web:x:1:1::/:/bin/sh\n")
+    monkeypatch.setattr(packages_runner, "USERS", str(users))
+    commands.answer("/usr/bin/userdel", rc=8, stderr="user web is currently used by process 7")
+    packages_runner.write_record("nginx", packages_runner.read_record("nginx").more(users=["web"]))
+    done = runner.ensure(params(), check=False)
+    assert "used by process 7" in reasons_of(done)["the account web"]
+
+
 def test_what_a_package_leaves_when_it_is_purged_goes_but_for_what_somebody_has_put_beside_it(stack):
     www = stack.root / "www" / "html"
     www.mkdir(parents=True)
