@@ -475,12 +475,12 @@ def _need(plan: VllmPlan) -> Need | None:
     budget, device = plan.evaluation.budget, plan.evaluation.candidate.weakest
     beside = max(CONTEXT_LEAST, context_bytes(device)) + (0 if budget.graphs_counted else budget.cuda_graphs)
     wishes, is_for_chat = plan.evaluation.wishes, plan.situation.is_for_chat
-    told = int(100 * (wishes.gpu_memory_utilization or 0) + 0.5)
-    if plan.fits and wishes.extra_args.get(FIXED_CACHE):
+    told, flag = int(100 * (wishes.gpu_memory_utilization or 0) + 0.5), "gpu-memory-utilization"
+    if plan.fits and wishes.extra_args.get(FIXED_CACHE) and _taken(plan) > told:
         # vLLM takes a cache whose size it is told whatever its share (determine_available_memory of gpu_worker.py).
-        told = max(told, _taken(plan))
+        told, flag = _taken(plan), FIXED_CACHE
     if told:
-        return Need(told, told, beside)
+        return Need(told, told, beside, told=flag)
     least = None if wishes.users else _smallest_share(plan, _at_least(plan, wishes, 1))
     if least is None:  # as on a GPU alone, those who say nothing of a length get what there is
         least = _smallest_share(plan, wishes)

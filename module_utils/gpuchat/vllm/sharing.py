@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.units import GIB
 from .devices import Device
@@ -156,33 +156,51 @@ class Need:
         wanted: to serve a few conversations where nobody wishes how many.
         beside: what it takes outside its share (bytes).
         takes_rest: whether more is of use to it.
+        told: the flag by which its owner fixed it, or an empty text.
     """
 
     least: int
     wanted: int
     beside: int = 0
     takes_rest: bool = False
+    told: str = ""
 
 
 @dataclass(frozen=True)
 class Shortage:
-    """A GPU on which the least shares are more than there is."""
+    """A GPU on which the least shares are more than there is.
+
+    Attributes:
+        told: flags by which the owner fixed some of them, by the models' names.
+    """
 
     device: Device
     room: int
     least: Mapping[str, int]
-
-    @property
-    def names(self) -> str:
-        return " and ".join(self.least)
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         needs = " and ".join(f"{name} {share / 100:g}" for name, share in self.least.items())
         return (
             f"the models share the GPU {self.device.handle} ({self.device.name}), need {needs} of its memory, and "
-            f"{self.room / 100:g} are there; wanted budgets that fit together; set users or context of the models "
-            f"{self.names} in gpuchat_models lower, or gpus of one of them to another GPU"
+            f"{self.room / 100:g} are there; wanted budgets that fit together; {self._lower()}, or gpus of one of them "
+            "to another GPU"
         )
+
+    def _lower(self) -> str:
+        """Say what to set lower: what the owner fixed is not made smaller by fewer users."""
+        by_flag: dict[str, list[str]] = {}
+        for name in self.least:
+            by_flag.setdefault(self.told.get(name, ""), []).append(name)
+        each = []
+        for flag, names in by_flag.items():
+            models = f"the model{'s' * (len(names) > 1)} {' and '.join(names)} in gpuchat_models"
+            each.append(
+                f"{flag} in args of {models} (or in vllm_args, where it is for all)"
+                if flag
+                else f"users or context of {models}"
+            )
+        return f"set {', or '.join(each)} lower"
 
 
 def shared(places: Places) -> dict[str, list[str]]:
@@ -215,7 +233,8 @@ def divide(
         room = min(FULLEST, hundredths(device, sum(needs[name].beside for name in names)))
         left[handle] = min(room, *(most[name] for name in names)) - sum(least.values())
         if sum(least.values()) > room:
-            shortages.append(Shortage(device, room, least))
+            told = {name: needs[name].told for name in names}
+            shortages.append(Shortage(device, room, least, told))
     shares = {name: need.least for name, need in needs.items()}
 
     def spare(name: str) -> int:

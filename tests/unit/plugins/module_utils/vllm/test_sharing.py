@@ -141,6 +141,30 @@ def test_shares_that_are_too_many_are_named_with_what_to_set():
     assert "set users or context of the models a and b in gpuchat_models lower, or gpus of one" in str(shortage)
 
 
+FOR_ALL = "in gpuchat_models (or in vllm_args, where it is for all)"
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (("", ""), "set users or context of the models a and b in gpuchat_models lower, or gpus of one"),
+        (
+            ("gpu-memory-utilization", "gpu-memory-utilization"),
+            f"set gpu-memory-utilization in args of the models a and b {FOR_ALL} lower, or gpus of one",
+        ),
+        (
+            ("", "kv-cache-memory-bytes"),
+            f"context of the model a in gpuchat_models, or kv-cache-memory-bytes in args of the model b {FOR_ALL}",
+        ),
+    ],
+    ids=["nothing", "both", "one"],
+)
+def test_what_the_owner_fixed_is_named_where_shares_are_too_many(told, words):
+    needs = {"a": Need(60, 60, told=told[0]), "b": Need(60, 60, told=told[1])}
+    (shortage,) = divide({"a": ONE, "b": ONE}, needs, {"a": 90, "b": 90})[1]
+    assert words in str(shortage)
+
+
 def test_a_model_over_several_gpus_gets_what_its_fullest_gpu_has_left():
     needs = {"big": Need(50, 60, takes_rest=True), "small": Need(10, 10)}
     shares, shortages = divide({"big": TWO, "small": TWO[:1]}, needs, {"big": 90, "small": 90})
