@@ -275,7 +275,8 @@ def _check_task(situation: Situation, wished: str) -> None:
     """Refuse a model that is for something else."""
     names = situation.config.get("architectures")
     named = ", ".join(map(str, names)) if isinstance(names, (list, tuple)) else ""
-    tasks.check(wished, situation.found, situation.does or tasks.DOES["chat"], situation.repo or named)
+    does = situation.does or tasks.DOES["chat"]
+    tasks.check(wished, situation.found, does, situation.repo or named, situation.config)
 
 
 BILLIONS = re.compile(r"(?<![\w.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bt])(?![a-z])")

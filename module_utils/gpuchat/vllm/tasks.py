@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..checkpoint.config import KvLayers, ModelFacts
@@ -26,8 +26,23 @@ DOES: Mapping[str, str] = {
     "transcribe": "writes down speech",
 }
 
-TRANSCRIBES = re.compile(r"^Whisper|Asr(?=For|$)|ASR(?=For|$)")
+TRANSCRIBES = re.compile(
+    r"^Whisper|A[Ss][Rr]\d*(?=For(?!ced)|Realtime|$)|^Voxtral(Realtime|Streaming)|TranscribeDiarize"
+)
 """Architectures that turn speech into text and answer nobody."""
+
+TRANSCRIBES_TOO = frozenset(
+    {
+        "Gemma3nForConditionalGeneration",
+        "GraniteSpeechForConditionalGeneration",
+        "GraniteSpeechPlusForConditionalGeneration",
+        "MoonshotKimiaForCausalLM",
+        "Qwen3OmniMoeForConditionalGeneration",
+        "VoxtralForConditionalGeneration",
+    }
+)
+"""Architectures that chat, and of which vLLM takes speech to write down as well (its ``SupportsTranscription``; the
+table of transcription in docs/models/supported_models.md, and kimi_audio.py)."""
 
 ENCODERS = re.compile(
     r"Bert|Roberta|Deberta|MPNet|^(Gte\w*Model|New(Model|ForSequenceClassification)|BgeM3\w*|CLIPModel|SiglipModel)"
@@ -78,15 +93,18 @@ def _has_one_score(config: Mapping[str, object]) -> bool:
     return count == 1
 
 
-def check(wished: str, found: str, does: str, repo: str) -> None:
+def check(wished: str, found: str, does: str, repo: str, config: Mapping[str, object]) -> None:
     """Refuse a checkpoint that is for something else than is wished.
 
-    vLLM makes vectors with any model that chats; whether they are of use is for who wishes that to know.
+    vLLM makes vectors with any model that chats; whether they are of use is for who wishes that to know. Some that chat
+    write down speech as well.
 
     Raises:
         Refusal: with what it is for.
     """
     if (wished == found and found) or (wished, found) == ("embed", "chat"):
+        return
+    if (wished, found) == ("transcribe", "chat") and TRANSCRIBES_TOO.intersection(_architectures(config)):
         return
     if not found:
         raise Refusal(
@@ -100,8 +118,8 @@ def check(wished: str, found: str, does: str, repo: str) -> None:
         )
 
 
-def _any_of(words: object) -> str:
-    *some, last = list(words)  # type: ignore[call-overload]
+def _any_of(words: Iterable[str]) -> str:
+    *some, last = words
     return f"{', '.join(some)} or {last}"
 
 

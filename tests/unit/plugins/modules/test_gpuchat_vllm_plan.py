@@ -250,6 +250,11 @@ def test_users_without_a_context_share_a_gpu_with_others(engines, gpus, version,
     assert fits in (None, found.fits), found.reason
 
 
+def test_a_share_that_is_for_all_models_is_what_to_set_lower():
+    found = host("chat", "small", args={"gpu-memory-utilization": 0.9}, on_unfit="report")
+    assert "set gpu-memory-utilization in args of the models chat and small in gpuchat_models (or in vl" in found.reason
+
+
 def test_a_chat_of_many_users_has_a_cache_in_bytes_beside_a_neighbour():
     found = host({"name": "chat", "users": 20}, "bge", gpus=(RTX4090, 1)).plans["chat"]
     assert found.users >= 20
@@ -440,6 +445,39 @@ def test_a_checkpoint_for_something_else_is_refused(name, task, words):
     found = host({"name": name, "task": task})
     with pytest.raises(Refusal, match=f"^{name} in gpuchat_models: the model {MODELS[name][0]} {words}"):
         raise Refusal(found.reason)
+
+
+def speech(architecture, **engine):
+    metadata = {"a": {**METADATA["small"], "config": {**SMALL, "architectures": [architecture]}}}
+    return host({"name": "a", "repo": "someone/a", **engine}, metadata=metadata)
+
+
+@pytest.mark.parametrize("architecture", ["VoxtralForConditionalGeneration", "Gemma3nForConditionalGeneration"])
+def test_a_model_that_chats_and_hears_is_for_what_is_wished(architecture):
+    written = speech(architecture, task="transcribe").plans["a"]
+    assert (written.fits, written.situation.task) == (True, "transcribe"), written.reason
+    assert not {"runner", "tool-call-parser"} & {*written.args}
+    assert speech(architecture).plans["a"].situation.task == "chat"
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "Qwen3ASRForConditionalGeneration",
+        "Qwen3ASRRealtimeGeneration",
+        "FireRedASR2ForConditionalGeneration",
+        "FunASRForConditionalGeneration",
+        "GlmAsrForConditionalGeneration",
+        "MossTranscribeDiarizeForConditionalGeneration",
+        "VoxtralRealtimeGeneration",
+    ],
+)
+def test_a_model_that_only_writes_down_speech_does_not_chat(architecture):
+    assert speech(architecture).plans["a"].situation.task == "transcribe"
+
+
+def test_what_only_aligns_speech_with_words_is_not_served():
+    assert "classifies words" in speech("Qwen3ASRForcedAlignerForTokenClassification").reason
 
 
 def test_any_model_that_chats_makes_vectors_where_that_is_wished():
