@@ -225,13 +225,10 @@ def kept(runs: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapp
     return [*runs, new][-MOST_RUNS:]
 
 
-def last_like(runs: Sequence[Mapping[str, Any]], work: Mapping[str, object]) -> Mapping[str, Any] | None:
+def last_like(runs: Sequence[dict[str, Any]], work: Mapping[str, object]) -> dict[str, Any] | None:
     """Return the newest run that did the same work and had answers."""
-    for one in reversed(runs):
-        figures = one.get("figures")
-        if one.get("work") == work and isinstance(figures, dict) and figures.get("completed"):
-            return one
-    return None
+    fitting = [one for one in runs if one.get("work") == work and (one.get("figures") or {}).get("completed")]
+    return fitting[-1] if fitting else None
 
 
 ROWS = (

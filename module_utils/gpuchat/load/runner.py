@@ -586,7 +586,8 @@ class Load:
         except (*LOST, Broken, ValueError) as error:
             silence = time.monotonic() - connection.heard
             connection.close()
-            if silence > SILENCE_SECONDS or (self._is_over and not self.interrupted and silence > GRACE_SECONDS):
+            is_mute = connection.heard <= connection.sent and silence > GRACE_SECONDS and not self.interrupted
+            if silence > SILENCE_SECONDS or (self._is_over and is_mute):
                 word = f"found nothing said for {silence:.0f} s, wanted an answer"
                 return Request(FAILED, self._now(), status="silence", said=word)
             if self._is_over:

@@ -241,7 +241,7 @@ def _ask(line: str, where: str) -> Ask:
     if unknown:
         raise wrong(f"the name {plain(unknown[0])}", "at, prompt, prompt_tokens and answer_tokens alone")
     at = entry.get("at")
-    if not _is_number(at) or not 0 <= at < math.inf:
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 <= at <= 1e9:
         raise wrong(f"at: {_short(at)}", "the seconds since the start")
     prompt, tokens, answer = entry.get("prompt"), entry.get("prompt_tokens"), entry.get("answer_tokens")
     if (prompt is None) == (tokens is None):
@@ -251,11 +251,7 @@ def _ask(line: str, where: str) -> Ask:
     for name, value in (("prompt_tokens", tokens), ("answer_tokens", answer)):
         if (name == "answer_tokens" or value is not None) and not _is_count(value):
             raise wrong(f"{name}: {_short(value)}", f"{name} as a whole number from 1 to {MOST_TOKENS}")
-    return Ask(float(at), int(answer), prompt or "", int(tokens or 0))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Ask(float(at), int(answer or 0), prompt or "", int(tokens or 0))
 
 
 def _is_count(value: object) -> bool:
