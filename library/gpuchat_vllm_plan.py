@@ -27,7 +27,10 @@ options:
         of a host may have all GPUs, and each of several as few as serve it.
       - C(users) are conversations to be held at once, each with C(context) tokens, where questions, answers and
         instructions count.
-      - C(version) of vLLM is O(vllm_version) where it is empty. C(args) are merged over O(args).
+      - C(version) of vLLM is O(vllm_version) where it is empty; where there is an C(image) then, a note says so.
+      - C(args) are merged over O(args).
+      - C(own) lists which of its keys the entry in the inventory has itself. C(users) and C(context) count for models
+        that chat alone, and a note tells where another one has them.
     type: list
     elements: dict
     required: true

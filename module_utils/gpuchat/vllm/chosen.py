@@ -16,6 +16,11 @@ NAME = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
 Gpu = Mapping[str, object]
 
 
+def is_all(wish: object) -> bool:
+    """Whether somebody asks for all GPUs, or for none in particular."""
+    return wish in ALL or wish == ["all"]
+
+
 def choose(gpus: object, wanted: object) -> object:
     """Return the GPUs that are wanted, or all of them.
 
@@ -26,7 +31,7 @@ def choose(gpus: object, wanted: object) -> object:
     Raises:
         Refusal: a wish that cannot be read, or a GPU that the host does not have.
     """
-    if wanted in ALL or wanted == ["all"]:
+    if is_all(wanted):
         return gpus
     names = _names(wanted)
     if not isinstance(gpus, (list, tuple)) or any(isinstance(one, (list, tuple)) for one in gpus):

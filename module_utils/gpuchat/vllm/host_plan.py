@@ -278,7 +278,27 @@ def plan_host(params: Mapping[str, object]) -> HostPlan:
         plans = _on_gpus(models, refusals, params.get("gpus"))
     seen = read_gpus(params.get("gpus") or []) if plans else ()
     devices = tuple(device for node in seen for device in node)
-    return HostPlan(names, {name: plans[name] for name in names if name in plans}, refusals, devices)
+    in_order = {name: _with_notes(plans[name], models[name]) for name in names if name in plans}
+    return HostPlan(names, in_order, refusals, devices)
+
+
+def _with_notes(plan: VllmPlan, model: _Model) -> VllmPlan:
+    """Return a plan that says also what of the model's entry counts for nothing, or is taken on trust."""
+    notes = []
+    image, version = model.engine.get("image"), plan.situation.version
+    if image and not model.engine.get("version"):
+        notes.append(
+            f"it has an image of its own, {image}, and is planned for vLLM {version}, as all are; where it holds "
+            "another, set version of the model in gpuchat_models to that"
+        )
+    own = [name for name in ("users", "context") if name in _listed(model.engine.get("own"))]
+    if own and not plan.situation.is_for_chat:
+        notes.append(
+            f"{' and '.join(own)} of it speak{'s' * (len(own) == 1)} of conversations and count{'s' * (len(own) == 1)} "
+            "for nothing, as it holds none; set max-num-seqs or max-model-len in args of the model in gpuchat_models "
+            "where something is to be fixed"
+        )
+    return replace(plan, warnings=(*plan.warnings, *notes)) if notes else plan
 
 
 @dataclass
@@ -301,7 +321,7 @@ class _Hearing:
 def _single(model: _Model) -> VllmPlan:
     """Plan the only model of a host, which may have all GPUs."""
     wish = model.engine.get("gpus")
-    if wish in (*AUTO, *chosen.ALL, ["all"]):
+    if wish in AUTO or chosen.is_all(wish):
         return model.plan(None)
     there = read_gpus(model.params["gpus"])
     request = _request(model, there, 0)
@@ -331,7 +351,7 @@ def _request(model: _Model, there: Nodes, weights: int) -> Request:
             "gpus is 0; wanted auto, all, a count from 1, or a list of indices or UUIDs; for the first GPU set gpus to "
             "[0]"
         )
-    if wish in chosen.ALL or wish == ["all"]:
+    if chosen.is_all(wish):
         return Request(model.name, weights, there[0] if there else ())
     named = read_gpus(chosen.choose(model.params["gpus"], wish))
     return Request(model.name, weights, named[0] if named else ())

@@ -510,6 +510,27 @@ def test_a_model_that_its_version_knows_for_vectors_alone_is_asked_for_no_conver
     assert found.plans["a"].evaluation.wishes.users is None
 
 
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ({"name": "bge", "users": 5, "own": ["users"]}, "users of it speaks of conversations and counts for nothing"),
+        (
+            {"name": "whisper", "users": 5, "context": 512, "own": ["context", "users"]},
+            "users and context of it speak of conversations and count for nothing",
+        ),
+        ({"name": "bge", "users": 5, "context": 512}, ""),
+        ({"name": "chat", "users": 5, "own": ["users"]}, ""),
+        ({"name": "chat", "image": "registry/vllm:mine"}, "an image of its own, registry/vllm:mine, and is planned"),
+        ({"name": "chat", "image": "registry/vllm:mine", "version": "0.32.0"}, ""),
+    ],
+)
+def test_what_counts_for_nothing_or_is_taken_on_trust_is_told(engine, words):
+    (plan,) = host(engine).plans.values()
+    told = [one for one in plan.warnings if "for nothing" in one or "image of its own" in one]
+    assert len(told) == bool(words)
+    assert words in "".join(told)
+
+
 def test_what_the_owner_wants_of_chats_does_not_reach_other_models():
     found = host(
         {"name": "chat", "args": {"tool_call_parser": "qwen3_coder"}},
