@@ -27,7 +27,7 @@ RUNS = "/var/lib/gpuchat/vllm"
 STARTS = f"{RUNS}/.start"
 """Holds a file for each device; whoever starts on it has it locked. An engine sees those of its own devices alone."""
 
-THEIRS = "model_of_its_owner"
+THEIRS = "not-fetched"
 """A file beside an engine's own that says, when the inventory no longer does, whose its model's files are."""
 
 SOCKET = "/run/vllm/vllm.sock"
