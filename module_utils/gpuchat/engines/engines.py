@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.errors import Refusal
 from ..docker.container import HEAD, read_back
+from ..docker.images import in_version
 
 NAME = "gpuchat-vllm"
 CONTAINER = re.compile(rf"{NAME}(-[a-z0-9][a-z0-9-]*)?")
@@ -208,16 +209,14 @@ def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:
         return str(given["image"])
     usual = str(params["image"] if params["on_gpu"] else params["cpu_image"])
     version, common = str(given.get("version") or ""), str(params["version"])
-    if version in ("", common):
-        return usual
-    repository, _colon, tag = usual.rpartition(":")
-    if not common or common not in tag or "/" in tag:
+    image = in_version(usual, common, version)
+    if not image:
         raise Refusal(
             f"found the version {version} of the model {given['name']}, and the image {usual}, whose tag does not hold "
             f"the version {common}; wanted to know the image of that version; give the model an image of its own in "
             "gpuchat_models"
         )
-    return f"{repository}:{tag.replace(common, version)}"
+    return image
 
 
 def locks(engines: Sequence[Engine]) -> dict[str, tuple[str, ...]]:

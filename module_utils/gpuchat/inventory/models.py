@@ -79,7 +79,10 @@ class Model:
         return f"{SOCKETS}/{self.slug}/vllm.sock"
 
     def engine(self, users: object, context: object) -> dict[str, object]:
-        """Return all that roles have to know of its engine, with the host's own numbers where the entry has none."""
+        """Return all that roles have to know of its engine, with the host's own numbers where the entry has none.
+
+        ``own`` are the names that the entry itself gives.
+        """
         given = {key: value for key, value in self.given.items() if key != "hosts"}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in DEFAULTS.items()}
         return {
@@ -88,6 +91,7 @@ class Model:
             "users": users,
             "context": context,
             **given,
+            "own": sorted(given),
             "aliases": list(self.aliases),
             "slug": self.slug,
             "container": CONTAINER + self.slug,

@@ -99,7 +99,7 @@ def judge_rerank(answer: object) -> str | None:
     best = _first(answer, "results")
     if not _is_number(best.get("relevance_score")):
         return f"found {_short(answer)}, wanted a score for each document"
-    if best.get("index", 0) != 0:
+    if best.get("index") != 0:
         return f"found {_short(answer)}, wanted the question itself, document 0, before something else"
     return None
 

@@ -153,6 +153,7 @@ def test_an_engine_is_all_that_its_host_has_to_know_of_a_model():
         "task": "auto",
         "gpus": "auto",
         "users": 4,
+        "own": ["aliases", "name", "source", "users"],
         "context": "8192",
         "path": "/srv/models/Qwen/Qwen3-8B",
         "source": "http",

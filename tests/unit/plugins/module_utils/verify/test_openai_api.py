@@ -133,7 +133,7 @@ def scored(*numbers):
     [
         (scored(0, 1), None),
         (scored(1, 0), "wanted the question itself, document 0, before something else"),
-        ({"results": [{"relevance_score": 0.9}]}, None),
+        ({"results": [{"relevance_score": 0.9}]}, "wanted the question itself"),
         ({"results": [{"index": 0, "relevance_score": "high"}]}, "wanted a score for each document"),
         ({"results": []}, "wanted a score for each document"),
     ],

@@ -105,7 +105,7 @@ def test_the_first_model_that_chats_is_asked_most_and_each_other_one_once():
     [
         ("bge", "embeddings", {"data": [{"embedding": [0.5]}]}, {"data": []}),
         ("llama", "chat/completions", {"choices": [{"message": {"content": "hi"}}]}, {"choices": []}),
-        ("sort", "rerank", {"results": [{"relevance_score": 0.5}]}, {"results": []}),
+        ("sort", "rerank", {"results": [{"index": 0, "relevance_score": 0.5}]}, {"results": []}),
         ("whisper", "models", {"object": "list", "data": [{"id": "whisper"}]}, {"object": "list", "data": []}),
     ],
 )
