@@ -48,7 +48,7 @@ options:
     type: int
     default: 40
   models:
-    description: What is served, each with C(name), C(aliases), C(task), C(hosts) and C(endpoint).
+    description: What is served, each with C(name), C(task), C(hosts) and C(endpoint).
     type: list
     elements: dict
     required: true
@@ -57,6 +57,11 @@ options:
     type: list
     elements: dict
     required: true
+  names:
+    description: Lists of all names by which an engine is asked, its model's own first.
+    type: list
+    elements: list
+    default: []
   model:
     description: The name or alias of the model that is asked; empty for the first that chats.
     type: str
@@ -164,6 +169,7 @@ SPECIFICATION = {
     "burst": {"type": "int", "default": 40},
     "models": {"type": "list", "elements": "dict", "required": True},
     "served": {"type": "list", "elements": "dict", "required": True},
+    "names": {"type": "list", "elements": "list", "default": []},
     "model": {"type": "str", "default": ""},
     "users": {"type": "int", "default": 4},
     "seconds": {"type": "int"},

@@ -97,7 +97,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Refusal: the load cannot be made.
         Unhealthy: nothing was answered.
     """
-    target = work.choose(params["models"], params["served"], str(params["model"] or ""))
+    target = work.choose(params["models"], params["served"], str(params["model"] or ""), params["names"])
     trace = _trace(params["trace"]) if params.get("trace") else ()
     wish = work.wish(params, trace, target)
     if check:

@@ -123,13 +123,19 @@ class Target:
     context: int | None = None
 
 
-def choose(models: Sequence[Mapping[str, object]], served: Sequence[Mapping[str, object]], wanted: str) -> Target:
+def choose(
+    models: Sequence[Mapping[str, object]],
+    served: Sequence[Mapping[str, object]],
+    wanted: str,
+    names: Sequence[Sequence[object]] = (),
+) -> Target:
     """Return the model that is asked: the one of a name or alias, or the first that chats.
 
     Args:
         models: those of the topology.
         served: what each does, and how much it holds.
         wanted: empty for the first that chats.
+        names: all names of each engine, its model's own first.
 
     Raises:
         Refusal: there is none, or it does not chat.
@@ -137,16 +143,17 @@ def choose(models: Sequence[Mapping[str, object]], served: Sequence[Mapping[str,
     about = {str(one["name"]): one for one in served}
     tasks = {str(one["name"]): str(about.get(str(one["name"]), one).get("task")) for one in models}
     chatting = [name for name, task in tasks.items() if task == CHAT]
-    names = {str(alias): one for one in models for alias in _strings(one.get("aliases"))}
-    names.update({str(one["name"]): one for one in models})
+    own = {str(one["name"]): one for one in models}
+    known = {str(alias): own[str(one[0])] for one in names for alias in one if str(one[0]) in own}
+    known.update(own)
     if not chatting:
         raise Refusal(
             "found no model that chats; wanted one, for a load measures streamed answers; put one into gpuchat_models"
         )
-    found = names.get(wanted or chatting[0])
+    found = known.get(wanted or chatting[0])
     if found is None:
         raise Refusal(
-            f"found no model {plain(wanted)}; wanted one of {', '.join(chatting)}{did_you_mean(wanted, names)}; "
+            f"found no model {plain(wanted)}; wanted one of {', '.join(chatting)}{did_you_mean(wanted, known)}; "
             "set load_model to one of them"
         )
     name = str(found["name"])

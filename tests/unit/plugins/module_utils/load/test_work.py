@@ -11,15 +11,16 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.load import 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.load.work import Ask, Event, Scale, Target
 
 MODELS = [
-    {"name": "vectors", "aliases": [], "task": "embed", "hosts": ["a"], "endpoint": ""},
-    {"name": "qwen", "aliases": ["default"], "task": "auto", "hosts": ["a", "b"], "endpoint": ""},
-    {"name": "theirs", "aliases": [], "task": "chat", "hosts": [], "endpoint": "lmstudio"},
+    {"name": "vectors", "task": "embed", "hosts": ["a"], "endpoint": ""},
+    {"name": "qwen", "task": "auto", "hosts": ["a", "b"], "endpoint": ""},
+    {"name": "theirs", "task": "chat", "hosts": [], "endpoint": "lmstudio"},
 ]
 SERVED = [
     {"name": "vectors", "task": "embed", "context": 512},
     {"name": "qwen", "task": "chat", "context": 4096},
     {"name": "theirs", "task": "chat", "context": None},
 ]
+NAMES = [["qwen", "default"], ["vectors"], ["theirs"]]
 QWEN = Target("qwen", "qwen", ("a", "b"), "", 4096)
 OPTIONS = {"users": 4, "seconds": None, "prompt_tokens": 256, "answer_tokens": 128, "shared_prefix": False}
 
@@ -34,7 +35,7 @@ OPTIONS = {"users": 4, "seconds": None, "prompt_tokens": 256, "answer_tokens": 1
     ],
 )
 def test_a_model_is_chosen(name, target):
-    assert work.choose(MODELS, SERVED, name) == target
+    assert work.choose(MODELS, SERVED, name, NAMES) == target
 
 
 @pytest.mark.parametrize(
