@@ -419,7 +419,7 @@ def _verify(engine: Engine) -> None:
         "api_key_file": f"{engine.folder}/api_key",
         "question": "hello",
         "answer": "",
-        "stream": True,
+        "stream": False,  # no proxy on the way could collect it, and a busy machine hands a short one on at once
         "tool_call": engine.tool_call,
         "timeout": ANSWER_SECONDS,
         "task": engine.task,

@@ -295,8 +295,8 @@ def _with_notes(plan: VllmPlan, model: _Model) -> VllmPlan:
     if own and not plan.situation.is_for_chat:
         notes.append(
             f"{' and '.join(own)} of it speak{'s' * (len(own) == 1)} of conversations and count{'s' * (len(own) == 1)} "
-            "for nothing, as it holds none; set max-num-seqs or max-model-len in args of the model in gpuchat_models "
-            "where something is to be fixed"
+            "for nothing, as it holds none; where something is to be fixed, give args of the model in gpuchat_models "
+            "max-num-seqs or max-model-len"
         )
     return replace(plan, warnings=(*plan.warnings, *notes)) if notes else plan
 

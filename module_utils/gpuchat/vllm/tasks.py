@@ -216,7 +216,7 @@ def warnings(
     if known is not None and known.template and "chat-template" not in wished:
         yield (
             "the reranker was made with a template for question and text, without which its scores are of little use; "
-            f"set chat-template in args of the model in gpuchat_models to the text of {known.template} (in "
+            f"give args of the model in gpuchat_models a chat-template, the text of {known.template} (in "
             f"{rerankers.TEMPLATES} of vLLM's repository), or have those who ask write it around both"
         )
     is_overridden = any(name.startswith("hf-overrides") for name in wished) or bool(_overrides(task, config, repo))
@@ -224,5 +224,5 @@ def warnings(
         yield (
             f"the checkpoint is of a model that chats ({', '.join(_architectures(config))}), and gpuchat does not know "
             "by which tokens or weights it scores; where it brings none that vLLM finds, its scores mean nothing; see "
-            "scoring.md of vLLM and set hf-overrides in args of the model in gpuchat_models as its page says"
+            "scoring.md of vLLM, and give args of the model in gpuchat_models the hf-overrides of its page"
         )

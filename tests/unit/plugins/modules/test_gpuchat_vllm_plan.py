@@ -406,7 +406,7 @@ def test_a_reranker_is_overridden_and_its_template_named_as_vllm_documents_it(re
     assert plan.fits, plan.reason
     assert json.loads(plan.args.get("hf-overrides", "null")) == overrides
     assert "convert" not in plan.args
-    assert [template for one in plan.warnings if template in one and "set chat-template in args" in one] == (
+    assert [template for one in plan.warnings if template in one and "a chat-template, the text of" in one] == (
         [template] if template else []
     )
     assert not any("does not know by which tokens" in one for one in plan.warnings)
