@@ -90,7 +90,7 @@ notes:
   returned: always
 file:
   description: Where all of it is written.
-  type: path
+  type: str
   returned: always
 """
 
