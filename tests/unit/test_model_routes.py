@@ -294,7 +294,7 @@ def test_a_name_that_was_unknown_is_looked_up_again_until_it_is_known(tmp_path):
     """By one process: a newer one takes the place of the one before."""
     known(tmp_path, *HERE)
     assert looking_up(tmp_path).wait(20) == 0
-    with subprocess.Popen(["sleep", "60"]) as nginx:
+    with subprocess.Popen(["env", "--default-signal=HUP", "sleep", "60"]) as nginx:  # whatever started the tests
         before = looking_up(tmp_path, "watch", str(nginx.pid))
         while not (tmp_path / "watch.pid").exists():
             time.sleep(0.05)
