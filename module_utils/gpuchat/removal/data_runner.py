@@ -22,7 +22,7 @@ from . import docker_runner, trees_runner
 from .plan import DATA_IN_PURGE, Removal, Stays
 
 CACHE, MODELS = "/var/cache/gpuchat", "/srv/models"
-CONTAINERD = "/var/lib/containerd"
+CONTAINERD = docker_runner.CONTAINERD
 PROGRAMS = {"docker.io": "dockerd", "containerd": "containerd", "certbot": "certbot"}
 """What keeps its data where the purge of one of `DATA_IN_PURGE` deletes it, from whatever package it comes."""
 

@@ -34,6 +34,10 @@ NAMELESS = re.compile("[0-9a-f]{64}")
 OWN_SPACES = ("moby", "plugins.moby")
 """Docker's namespaces in containerd."""
 
+CONTAINERD = "/var/lib/containerd"
+OPTIONAL = "opt"
+"""Where containerd puts programs that somebody has it install."""
+
 TASKS = "io.containerd.runtime.v2.task"
 SILENT = "(Docker does not answer, so nobody knows)"
 
@@ -66,8 +70,13 @@ def containers() -> tuple[Running, ...]:
     return tuple(Running(str(one["Name"]).lstrip("/"), _has_gpus(one.get("HostConfig") or {})) for one in shown)
 
 
-def spaces() -> tuple[str, ...]:
-    """Return containerd's namespaces in which somebody has containers or images beside Docker."""
+def spaces(check: bool) -> tuple[str, ...]:
+    """Return containerd's namespaces in which somebody has containers or images beside Docker.
+
+    containerd writes a file when it is asked for the first time, so check mode looks at what has run alone.
+    """
+    if check:
+        return tuple(f"containerd's namespace {name}" for name in spaces_on_disk(CONTAINERD))
     listed = host.run(["ctr", "namespaces", "list", "--quiet"]) if is_there() else host.Output(127, "", "")
     names = [name for name in listed.stdout.split() if name not in OWN_SPACES] if listed.rc == 0 else []
     return tuple(f"containerd's namespace {name}" for name in names if _is_used(name))
@@ -146,7 +155,10 @@ def dockers_entries(root: str) -> tuple[str, ...]:
 
 def containerds_entries(root: str) -> tuple[str, ...]:
     """Return containerd's own entries of its folder."""
-    return tuple(name for name in _listed(root) if name.startswith("io.containerd.") or name == "tmpmounts")
+    own = [name for name in _listed(root) if name.startswith("io.containerd.") or name == "tmpmounts"]
+    optional = os.path.join(root, OPTIONAL)
+    is_empty = not any(files for _folder, _folders, files in os.walk(optional))
+    return (*own, *([OPTIONAL] if os.path.isdir(optional) and not os.path.islink(optional) and is_empty else []))
 
 
 def spaces_on_disk(root: str) -> tuple[str, ...]:

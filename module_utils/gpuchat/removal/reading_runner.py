@@ -46,7 +46,7 @@ class Reading:
     toolbox: str
 
 
-def read(toolbox: str) -> Reading:
+def read(toolbox: str, check: bool) -> Reading:
     """Read this host; what cannot be asked, because its program is not there, counts as not there."""
     sets = files_runner.manifests()
     services = tuple(restart_runner.names())
@@ -72,7 +72,7 @@ def read(toolbox: str) -> Reading:
         masked={role: tuple(unit for unit in one.masked if _is_masked(unit)) for role, one in records.items()},
         held={role: one.held for role, one in records.items()},
         used=_used(records),
-        others=(*(one.name for one in others), *docker_runner.spaces()),
+        others=(*(one.name for one in others), *docker_runner.spaces(check)),
         others_with_gpus=tuple(one.name for one in others if one.gpus),
         others_data=data.others,
         toolbox=not environment.occupied and bool(environment.target or environment.folders),

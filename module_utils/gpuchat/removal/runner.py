@@ -57,7 +57,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
             "--check --diff, and set confirm (remove_confirm) to yes"
         )
     wishes = Wishes(bool(params["packages"]), bool(params["data"]))
-    reading = reading_runner.read(str(params["toolbox"]))
+    reading = reading_runner.read(str(params["toolbox"]), check)
     removal = plan_removal(reading.found, wishes)
     run = Run(reading, removal, wishes, check, stays=list(removal.stays))
     for step in removal.steps:

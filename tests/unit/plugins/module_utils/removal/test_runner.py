@@ -713,3 +713,18 @@ def test_a_host_without_a_stack_is_left_alone(place, commands):
         "kept": [],
     }
     assert commands.that("stop", "rm", "purge") == []
+
+
+def test_containerds_folder_for_programs_goes_where_nobody_has_installed_one(tmp_path):
+    (tmp_path / "io.containerd.metadata.v1.bolt").mkdir()
+    (tmp_path / "opt" / "bin").mkdir(parents=True)
+    assert docker_runner.containerds_entries(str(tmp_path)) == ("io.containerd.metadata.v1.bolt", "opt")
+    (tmp_path / "opt" / "bin" / "tool").write_text("")
+    assert docker_runner.containerds_entries(str(tmp_path)) == ("io.containerd.metadata.v1.bolt",)
+
+
+def test_check_mode_asks_containerd_nothing_for_it_would_write_a_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(docker_runner, "CONTAINERD", str(tmp_path))
+    monkeypatch.setattr(docker_runner.host, "run", lambda *_args: pytest.fail("it was asked"))
+    (tmp_path / docker_runner.TASKS / "k8s.io" / "pod").mkdir(parents=True)
+    assert docker_runner.spaces(check=True) == ("containerd's namespace k8s.io",)
