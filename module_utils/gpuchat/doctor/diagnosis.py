@@ -17,6 +17,9 @@ from ..survey.types import DOOR, EDGE, ENGINES, FAULT, INTERFACE, SEVERITIES, UN
 from . import checks
 from .types import Cause, Examined, Located
 
+OF_OTHERS = tuple(f"log.nginx.{one}" for one in ("upstream_refuses", "no_socket", "upstream_ended", "no_upstream"))
+"""What nginx's log says of what is behind it, which is no reason for nginx itself to be down."""
+
 ORDER = (
     *("inventory", "host.unreachable", "host.python", "host.become", "host.variable", "host.silent", "host"),
     *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign", "gpu", "version.driver"),
@@ -24,9 +27,9 @@ ORDER = (
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
     *("certificate", "filter", "log.docker", "log"),
     *("record", "file", "docker.settings", "image.running"),
-    *("log.vllm.core_ended", "log.vllm.waiting", "log.nginx.upstream_refuses", "log.nginx.no_socket"),
-    *("log.nginx.upstream_ended", "log.nginx.no_upstream"),
+    *("log.vllm.core_ended", "log.vllm.waiting"),
     *("service.absent", "service.failed", "service.stopped", "service.restarts"),
+    *OF_OTHERS,
     *("docker.silent", "container", "engine", "gpu.container", "service.stale", "part"),
     *("endpoint", "route", "door.own", "door", "site"),
     *("version", "image", "service", "gpu.held_back"),
@@ -216,6 +219,8 @@ def _explains_service(cause: Located, effect: Located) -> bool:
         return is_down and cause.kind.startswith((*SYMPTOMS, "log.", "port.", "file.missing", "memory."))
     if not same:
         return False
+    if effect.kind in OF_OTHERS and cause.kind.startswith(SYMPTOMS):
+        return True
     if effect.kind.startswith("log."):
         return cause.kind.startswith(("file.missing", "port.", "memory.", "name.", "model.")) or (
             cause.kind.startswith("log.") and rank(cause) < rank(effect)
@@ -225,7 +230,7 @@ def _explains_service(cause: Located, effect: Located) -> bool:
     if effect.kind.startswith("part."):
         return cause.kind.startswith((*SYMPTOMS, "log."))
     causing = ("file.", "record.", "port.", "log.", "model.", "memory.", "name.", "image.running", *SYMPTOMS)
-    return effect.kind.startswith(SYMPTOMS) and cause.kind.startswith(causing)
+    return effect.kind.startswith(SYMPTOMS) and cause.kind.startswith(causing) and cause.kind not in OF_OTHERS
 
 
 def _explains_elsewhere(cause: Located, effect: Located) -> bool:

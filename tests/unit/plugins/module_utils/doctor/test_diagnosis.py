@@ -22,6 +22,9 @@ VLLM = "(EngineCore pid=71) ERROR "
 ENDED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 
 
+NO_SOCKET = "[crit] 3#3: *1 connect() to unix:/var/lib/gpuchat/vllm/m/vllm.sock failed (2: No such file or directory)"
+
+
 def test_nothing_is_found_in_a_stack_in_which_all_is_well():
     diagnosis = Stack().diagnose()
     assert diagnosis.causes == ()
@@ -432,6 +435,15 @@ PLANTED = {
     ),
     "a stopped door": (
         do(
+            ("stop", "c", "gpuchat-door"),
+            ("door", "a", "c", {"stage": "refused"}),
+            ("door", "b", "c", {"stage": "refused"}),
+        ),
+        *("c", "service.failed", "journalctl -u gpuchat-door", ("door.refused",)),
+    ),
+    "a stopped door that has once found no engine": (
+        do(
+            ("log", "c", "gpuchat-door", NO_SOCKET),
             ("stop", "c", "gpuchat-door"),
             ("door", "a", "c", {"stage": "refused"}),
             ("door", "b", "c", {"stage": "refused"}),
