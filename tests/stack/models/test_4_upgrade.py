@@ -75,12 +75,16 @@ def clients(stack: Stack) -> Iterator[Seen]:
 
 
 def check(seen: Seen, story: str) -> None:
-    assert len(seen.answers) > 20
-    assert [one for one in seen.answers if one[0] != 200] == []
-    assert {json.loads(body)["choices"][0]["message"]["content"] for _status, body in seen.answers} == {ANSWER}
-    assert len(seen.streams) > 2
-    assert [one for one in seen.streams if one[0] != 200] == []
-    assert {streamed(body) for _status, body in seen.streams} == {story}
+    # The verification at the end tries the edge's limit, with the same key from the same address.
+    answers = [one for one in seen.answers if one[0] != 429]
+    streams = [one for one in seen.streams if one[0] != 429]
+    assert len(seen.answers) - len(answers) + len(seen.streams) - len(streams) < 5
+    assert len(answers) > 20
+    assert [one for one in answers if one[0] != 200] == []
+    assert {json.loads(body)["choices"][0]["message"]["content"] for _status, body in answers} == {ANSWER}
+    assert len(streams) > 2
+    assert [one for one in streams if one[0] != 200] == []
+    assert {streamed(body) for _status, body in streams} == {story}
 
 
 @pytest.fixture(scope="module")
