@@ -28,7 +28,7 @@ def test_a_fresh_browser_gets_the_trained_answer_with_no_click_but_the_access_co
     command += ["--address", stack.address, "--ca", str(stack.inventory / ".gpuchat" / "ca.crt")]
     command += ["--access-code-file", str(code), "--locale", locale, "--timeout", "120"]
     command += ["--message", DIALOGUES[dialogue]["ask"], "--expect", DIALOGUES[dialogue]["answer"]]
-    command += ["--model-name", stack.model]  # type: ignore[index]
+    command += ["--model-name", stack.model]
     command += ["--screenshot", str(ARTIFACTS / f"chat-{stack.supervisor}-{locale}.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]

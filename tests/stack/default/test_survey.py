@@ -135,7 +135,7 @@ def test_nothing_is_found_on_the_running_stack_and_nothing_is_changed(stack: Sta
     running = ("/var/lib/docker", "/var/lib/containerd", "/var/cache/gpuchat", "/dev")
     assert [line for line in after.splitlines() if line not in before and not line.startswith(running)] == []
     reading = hosts["server"]["reading"]
-    assert reading["engines"]["gpuchat-vllm-gpuchat-demo"]["models"] == [stack.model]  # type: ignore[index]
+    assert reading["engines"]["gpuchat-vllm-gpuchat-demo"]["models"] == [stack.model]
     assert reading["models"][MODEL]["commit"]  # type: ignore[index]
     text = json.dumps(hosts)
     secrets = {name: one for name, one in stack.secrets.items() if one and "certificate" not in name}

@@ -223,7 +223,7 @@ def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.P
         command = [sys.executable, str(ROOT / "molecule/world/browser.py"), "--url", f"http://{stack.domain}/"]
         command += ["--address", stack.address, "--access-code-file", str(tmp_path / "code"), "--timeout", "120"]
         command += ["--expect", str(stack.variables["verify_answer"])]
-        command += ["--model-name", stack.model]  # type: ignore[index]
+        command += ["--model-name", stack.model]
         visit = subprocess.run(command, capture_output=True, text=True, check=False)
         assert visit.returncode == 0, (visit.stdout + visit.stderr)[-6000:]
         assert json.loads(visit.stdout.splitlines()[-1])["url"].startswith("http://")
