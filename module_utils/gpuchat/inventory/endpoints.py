@@ -15,6 +15,7 @@ NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,31}")
 URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9._~/-]*)?"
 )
+TASKS = ("chat", "embed", "rerank", "transcribe")
 PORTS = {"http": 80, "https": 443}
 PLAIN_KEY = re.compile(r"[A-Za-z0-9._~+/=-]*")
 TIMEOUTS = (1, 3600)
@@ -161,7 +162,7 @@ def _model_faults(variable: str, models: object) -> Iterator[str]:
             text = str(model.get(part) or ("" if part == "name" else "x"))
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", text):
                 yield f"{where}.{part} is {show(text)}; wanted letters, digits and . _ : / @ + -; set it to those"
-        if str(model.get("task", "chat")) not in ("chat", "embed", "rerank", "transcribe"):
+        if str(model.get("task", "chat")) not in TASKS:
             yield f"{where}.task is {show(model['task'])}; wanted chat, embed, rerank or transcribe; set it to one"
 
 

@@ -16,7 +16,6 @@ from .types import show
 VARIABLE = "gpuchat_models"
 GROUP = "gpu"
 REPO_NEEDED = ("huggingface", "modelscope")
-TASKS = ("auto", "chat", "embed", "rerank", "transcribe")
 MODELS_FOLDER = "/srv/models"
 GPU = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
 ADAPTERS = "lora-modules"
