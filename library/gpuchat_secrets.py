@@ -10,7 +10,7 @@ module: gpuchat_secrets
 short_description: Make the stack's secrets once, on the control node
 version_added: 0.1.0
 description:
-  - Keeps keys, the access code and the private certificate authority in one file beside the inventory.
+  - Keeps keys, passwords and the private certificate authority in one file beside the inventory.
     Whatever is in the file already is kept; only what is missing is made.
   - The file may be encrypted with ansible-vault; it stays encrypted with the same secret, under the vault id in its
     header.
@@ -51,10 +51,11 @@ options:
     default: {}
   rotate:
     description:
-      - What to make anew though it is there, V(api_key), V(vllm_api_key), V(lobechat_access_code), V(certificate),
-        V(authority), V(hosts_authority), V(host_certificates), or a client's key as V(api_key/NAME).
-      - Of keys of the model API, V(lobechat_access_code) and V(hosts_authority) the old one is kept beside the new one,
-        and valid.
+      - What to make anew though it is there, V(api_key), V(vllm_api_key), V(postgresql_lobehub_password),
+        V(postgresql_open_webui_password), V(object_store_access_key), V(object_store_secret_key), V(certificate),
+        V(authority), V(hosts_authority), V(host_certificates), V(room_certificate), or a client's key as
+        V(api_key/NAME).
+      - Of keys of the model API and V(hosts_authority) the old one is kept beside the new one, and valid.
     type: list
     elements: str
     default: []
@@ -71,6 +72,11 @@ options:
     description: Make certificates anew before they end; where it is false, RV(endings) names those that are to be.
     type: bool
     default: true
+  site_names:
+    description: Names for which the door in the chat's room has a certificate that nobody but the chat's server trusts.
+    type: list
+    elements: str
+    default: []
   known:
     description: The secrets that are there; set by the action plugin.
     type: dict
@@ -150,6 +156,7 @@ def main() -> None:
             "retire": {"type": "list", "elements": "str", "default": []},
             "temporary": {"type": "bool", "default": False},
             "renew": {"type": "bool", "default": True},
+            "site_names": {"type": "list", "elements": "str", "default": []},
             "known": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 
-IDENTIFYING = ("api_key", "ca_certificate", "hosts_ca_certificate", "lobechat_access_code", "vllm_api_key")
+IDENTIFYING = ("api_key", "ca_certificate", "hosts_ca_certificate", "lobehub_key_vaults_secret", "vllm_api_key")
 """Secrets that stay as they are from run to run, unless somebody changes them on purpose."""
 
 

@@ -31,13 +31,39 @@ class Make:
     host: str = ""
 
 
-TOKENS = {"api_key": 32, "vllm_api_key": 32, "lobechat_access_code": 12}
+TOKENS = {
+    "api_key": 32,
+    "vllm_api_key": 32,
+    "admin_password": 12,
+    "postgresql_lobehub_password": 24,
+    "postgresql_open_webui_password": 24,
+    "lobehub_auth_secret": 32,
+    "lobehub_key_vaults_secret": 32,
+    "open_webui_secret_key": 32,
+    "object_store_access_key": 15,
+    "object_store_secret_key": 30,
+    "backup_password": 32,
+}
 """Random secrets by name, with their length in bytes before encoding."""
+
+STANDARD_BASE64 = frozenset({"lobehub_key_vaults_secret"})
+"""Of these, what is encoded with + and / and padded, for who reads it decodes it so."""
+
+SIGNING_KEY = "lobehub_jwks_key"
+"""A JSON Web Key Set with one private RS256 key (RFC 7517), in base64."""
 
 FORM = re.compile(r"[A-Za-z0-9._~+/=-]+")
 """What stands in headers and files of ours without any quoting (RFC 6750, b64token)."""
 
-LEAST_LENGTH = {"api_key": 16, "vllm_api_key": 16, "lobechat_access_code": 8}
+LEAST_LENGTH = {
+    "admin_password": 8,
+    "lobehub_auth_secret": 32,
+    "lobehub_key_vaults_secret": 24,
+    "object_store_access_key": 8,
+}
+"""Characters, where it is not the usual."""
+
+USUAL_LENGTH = 16
 
 
 def wrong_token(name: str, value: object) -> str:
@@ -46,8 +72,9 @@ def wrong_token(name: str, value: object) -> str:
         return f"{name} is no text, for YAML reads it as something else; wanted one; set it in quotes"
     if not FORM.fullmatch(value):
         return f"{name} holds other characters than letters, digits and . _ ~ + / = -; wanted none; set another one"
-    if len(value) < LEAST_LENGTH[name]:
-        return f"{name} has {len(value)} characters; wanted {LEAST_LENGTH[name]} or more; set a longer one"
+    least = LEAST_LENGTH.get(name, USUAL_LENGTH)
+    if len(value) < least:
+        return f"{name} has {len(value)} characters; wanted {least} or more; set a longer one"
     return ""
 
 
@@ -58,6 +85,9 @@ HOSTS_AUTHORITY = "hosts_authority"
 
 TEMPORARY = "temporary"
 """A certificate that nobody trusts, with which an edge starts until a directory has given it one."""
+
+ROOM_CERTIFICATE = "room_certificate"
+"""By which the chat's own server knows the door in its room, that answers for the site there; nobody else trusts it."""
 
 HOST_CERTIFICATE = "host_certificate"
 HOST_DOMAIN = "gpuchat.internal"
@@ -128,12 +158,27 @@ class Retire:
 
 
 HOST_CERTIFICATES = "host_certificates"
-ROTATED = (*TOKENS, CERTIFICATE, AUTHORITY, HOSTS_AUTHORITY, HOST_CERTIFICATES)
+KEPT = {
+    "lobehub_key_vaults_secret": "what people have stored under it could not be read any more",
+    "lobehub_auth_secret": "it would sign everybody out, and their devices",
+    "open_webui_secret_key": "it would sign everybody out, and what is stored under it could not be read any more",
+    "backup_password": "the backups that are there are encrypted by it",
+    "admin_password": "it is the administrator's own once it is used; playbooks/account.yml gives another",
+}
+"""What is never made anew, and why."""
+
+ROTATED = (
+    *(name for name in TOKENS if name not in KEPT),
+    CERTIFICATE,
+    AUTHORITY,
+    HOSTS_AUTHORITY,
+    HOST_CERTIFICATES,
+    ROOM_CERTIFICATE,
+)
 """What can be made anew on demand, beside the keys of clients."""
 
 OVERLAPPING = {
     "api_key": "api_key",
-    "lobechat_access_code": "lobechat_access_code",
     HOSTS_AUTHORITY: "hosts_ca_certificate",
 }
 """Of these, what stays valid beside the new one until it is retired, by the name of its entry."""
@@ -157,6 +202,9 @@ def unknown_rotation(rotate: Sequence[str], retire: Sequence[str], clients: Sequ
         ("retire", retire, (*OVERLAPPING, *entries)),
     ):
         wrong = [name for name in names if name not in known]
+        kept = [f"{name}, for {KEPT[name]}" for name in wrong if name in KEPT]
+        if kept:
+            return f"found {'; '.join(kept)}; wanted it to stay as it is; take it out of {option}"
         if wrong:
             return f"found {', '.join(wrong)} in {option}; wanted some of {', '.join(known)}; set {option} to them"
     return ""
@@ -176,6 +224,8 @@ def plan_secrets(
     retire: Sequence[str] = (),
     temporary: bool = False,
     renew: bool = True,
+    site_names: Sequence[str] = (),
+    room_certificate: Certificate | None = None,
 ) -> Plan:
     """Decide which secrets to make; what is there is never changed, but for a certificate that no longer serves.
 
@@ -192,6 +242,8 @@ def plan_secrets(
         retire: of what to forget the predecessor, which is valid until then.
         temporary: whether an edge starts without a certificate.
         renew: whether a certificate is made anew before it ends; a run that gives hosts nothing leaves that alone.
+        site_names: names at which the chat's own server asks for the site; none where nothing needs them.
+        room_certificate: the certificate for them that is there.
     """
 
     def serves(one: Certificate | None, wanted: Sequence[str]) -> bool:
@@ -199,6 +251,10 @@ def plan_secrets(
 
     tokens = [*TOKENS, *map(api_keys.entry, clients)]
     names = [name for name in tokens if not known.get(name) or name in rotate]
+    if not known.get(SIGNING_KEY):
+        names.append(SIGNING_KEY)
+    if site_names and (ROOM_CERTIFICATE in rotate or not serves(room_certificate, site_names)):
+        names.append(ROOM_CERTIFICATE)
     if tls_names:
         if not known.get("ca_certificate") or AUTHORITY in rotate:
             names += [AUTHORITY, CERTIFICATE]

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import ipaddress
+import json
 import secrets as random_source
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,7 @@ from typing import Any
 with contextlib.suppress(ImportError):  # looked at by ansible-test, which has no cryptography
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..core.errors import Refusal
@@ -30,6 +32,9 @@ from .plan import (
     HOST_DOMAIN,
     HOST_NAME,
     HOSTS_AUTHORITY,
+    ROOM_CERTIFICATE,
+    SIGNING_KEY,
+    STANDARD_BASE64,
     TEMPORARY,
     TOKENS,
     Certificate,
@@ -77,6 +82,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
+    site_names = [_plain(name) for name in params["site_names"]]  # type: ignore[attr-defined]
     site_certificate = _read(known, "tls_certificate")
     host_certificates = {host: _read(known, host_entries(host)[0]) for host in hosts}
     plan = plan_secrets(
@@ -92,6 +98,8 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         retire=retire,
         temporary=bool(params["temporary"]),
         renew=bool(params["renew"]),
+        site_names=site_names,
+        room_certificate=_read(known, "room_certificate"),
     )
     for action in plan.actions:
         if isinstance(action, Retire):
@@ -100,7 +108,8 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
             entry = overlapping(list(last_days)).get(action.name, "")
             if known.get(entry):
                 known[previous(entry)] = known[entry]
-            known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else names, now))
+            wanted = {ROOM_CERTIFICATE: site_names}.get(action.name, names)
+            known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else wanted, now))
     result = plan.result()
     result["known"] = known
     nameless = [name for name in api_keys.owners(known) if api_keys.id_of(known[name]) == api_keys.NO_ID]
@@ -153,8 +162,14 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
     name = make.name
     if name == api_keys.OWNER or name.startswith(api_keys.CLIENT_PREFIX):
         return {name: _api_key(known)}
+    if name in STANDARD_BASE64:
+        return {name: base64.b64encode(random_source.token_bytes(TOKENS[name])).decode()}
     if name in TOKENS:
         return {name: random_source.token_urlsafe(TOKENS[name])}
+    if name == SIGNING_KEY:
+        return {name: _signing_key()}
+    if name == ROOM_CERTIFICATE:
+        return dict(zip(("room_key", "room_certificate"), _by_itself("gpuchat room", now, CERTIFICATE_LIFE, names)))
     if name == AUTHORITY:
         return dict(
             zip(("ca_key", "ca_certificate"), _authority(f"gpuchat authority of {names[0]}", now, *may_sign(names)))
@@ -163,7 +178,8 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
         made = _certificate(known, "ca", names[0], names, now)
         return dict(zip(("tls_key", "tls_certificate"), made))
     if name == TEMPORARY:
-        return dict(zip(("temporary_key", "temporary_certificate"), _temporary(now)))
+        made = _by_itself("gpuchat before its first certificate", now, AUTHORITY_LIFE)
+        return dict(zip(("temporary_key", "temporary_certificate"), made))
     if name == HOSTS_AUTHORITY:
         made = _authority("gpuchat authority of hosts", now, [HOST_DOMAIN], [])
         return dict(zip(("hosts_ca_key", "hosts_ca_certificate"), made))
@@ -181,13 +197,32 @@ def _api_key(known: Mapping[str, str]) -> str:
     return api_keys.compose(key_id, random_source.token_urlsafe(api_keys.SECRET_BYTES))
 
 
-def _temporary(now: datetime.datetime) -> tuple[str, str]:
+def _by_itself(
+    common_name: str, now: datetime.datetime, life: datetime.timedelta, names: Sequence[str] = ()
+) -> tuple[str, str]:
     """Return a key, and a certificate by itself that may sign nothing."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gpuchat before its first certificate")])
-    builder = _builder(subject, subject, key, now, AUTHORITY_LIFE)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    builder = _builder(subject, subject, key, now, life)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
     return _pem_key(key), _pem(builder.sign(key, hashes.SHA256()))
+
+
+def _signing_key() -> str:
+    """Return a set of one RS256 key in the form of RFC 7518 (6.3), in base64."""
+    numbers = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_numbers()
+    public = numbers.public_numbers
+    members = {"n": public.n, "e": public.e, "d": numbers.d, "p": numbers.p, "q": numbers.q}
+    members.update(dp=numbers.dmp1, dq=numbers.dmq1, qi=numbers.iqmp)
+    key = {name: _base64url(value.to_bytes((value.bit_length() + 7) // 8, "big")) for name, value in members.items()}
+    key.update(kty="RSA", alg="RS256", use="sig", kid=random_source.token_hex(8))
+    return base64.b64encode(json.dumps({"keys": [key]}).encode()).decode()
+
+
+def _base64url(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 def _authority(

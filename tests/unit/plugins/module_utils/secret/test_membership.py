@@ -10,7 +10,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.membe
     former_fingerprints,
 )
 
-KNOWN = {"api_key": "a", "vllm_api_key": "b", "lobechat_access_code": "c", "ca_certificate": "d", "tls_key": "e"}
+KNOWN = {"api_key": "a", "vllm_api_key": "b", "lobehub_key_vaults_secret": "c", "ca_certificate": "d", "tls_key": "e"}
 
 
 def ensure(folder, known=None, given=(), adopt=False, check=False, former=None):
@@ -25,7 +25,7 @@ def ensure(folder, known=None, given=(), adopt=False, check=False, former=None):
 
 
 def test_a_digest_is_no_secret_and_a_secret_that_a_variable_gives_has_none():
-    assert set(fingerprints(KNOWN)) == {"api_key", "ca_certificate", "lobechat_access_code", "vllm_api_key"}
+    assert set(fingerprints(KNOWN)) == {"api_key", "ca_certificate", "lobehub_key_vaults_secret", "vllm_api_key"}
     assert not set(fingerprints(KNOWN).values()) & set(KNOWN.values())
     assert "api_key" not in fingerprints(KNOWN, ["api_key"])
 
@@ -39,7 +39,7 @@ def test_a_host_joins_once_and_keeps_the_file_to_root(tmp_path):
 
 
 @pytest.mark.parametrize("check", [False, True])
-@pytest.mark.parametrize("name", ["api_key", "vllm_api_key", "lobechat_access_code", "ca_certificate"])
+@pytest.mark.parametrize("name", ["api_key", "vllm_api_key", "lobehub_key_vaults_secret", "ca_certificate"])
 def test_a_run_with_another_secret_is_refused_before_anything_changes(tmp_path, name, check):
     ensure(tmp_path)
     before = (tmp_path / "etc" / "stack").read_text()

@@ -6,19 +6,23 @@ import datetime
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan import (
+    KEPT,
     RENEW_BEFORE,
+    SIGNING_KEY,
     TOKENS,
     Certificate,
     Make,
     plan_secrets,
     renewals,
+    unknown_rotation,
     wrong_token,
 )
 
 UTC = datetime.timezone(datetime.timedelta())
 NOW = datetime.datetime(2030, 1, 1, tzinfo=UTC)
 DAY = datetime.timedelta(days=1)
-ALL_TOKENS = dict.fromkeys(TOKENS, "x")
+MADE_ALONE = (*TOKENS, SIGNING_KEY)
+ALL_TOKENS = dict.fromkeys(MADE_ALONE, "x")
 AUTHORITY = {"ca_key": "x", "ca_certificate": "x", "tls_key": "x"}
 
 
@@ -29,12 +33,16 @@ def certificate(*names, left=RENEW_BEFORE):
 @pytest.mark.parametrize(
     ("known", "tls_names", "there", "made"),
     [
-        pytest.param({}, ["a"], None, [*TOKENS, "authority", "certificate"], id="first run"),
-        pytest.param({}, [], None, [*TOKENS], id="first run, the owner provides a certificate"),
+        pytest.param({}, ["a"], None, [*MADE_ALONE, "authority", "certificate"], id="first run"),
+        pytest.param({}, [], None, [*MADE_ALONE], id="first run, the owner provides a certificate"),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], certificate("a"), [], id="all is there"),
         pytest.param({**ALL_TOKENS, "api_key": ""}, [], None, ["api_key"], id="an empty secret is none"),
         pytest.param(
-            {"api_key": "mine"}, [], None, [name for name in TOKENS if name != "api_key"], id="what the user set stays"
+            {"api_key": "mine"},
+            [],
+            None,
+            [name for name in MADE_ALONE if name != "api_key"],
+            id="what the user set stays",
         ),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a"], None, ["certificate"], id="no certificate yet"),
         pytest.param({**ALL_TOKENS, **AUTHORITY}, ["a", "b"], certificate("a"), ["certificate"], id="a further name"),
@@ -128,6 +136,28 @@ def test_a_run_that_gives_hosts_nothing_renews_nothing_for_its_age_alone():
     assert made(old) == (Make("certificate"),)
     assert made(old, renew=False) == ()
     assert made(certificate("b"), renew=False) == (Make("certificate"),)
+
+
+@pytest.mark.parametrize(
+    ("there", "names", "rotate", "made"),
+    [
+        pytest.param(None, [], [], [], id="nothing asks for the site in a room"),
+        pytest.param(None, ["a"], [], ["room_certificate"], id="it is missing"),
+        pytest.param(certificate("a"), ["a"], [], [], id="it is there"),
+        pytest.param(certificate("a"), ["a", "b"], [], ["room_certificate"], id="a further name"),
+        pytest.param(certificate("a"), ["a"], ["room_certificate"], ["room_certificate"], id="it is rotated"),
+    ],
+)
+def test_the_door_in_the_chats_room_has_a_certificate_for_the_sites_names(there, names, rotate, made):
+    plan = plan_secrets(
+        ALL_TOKENS, tls_names=[], certificate=None, now=NOW, site_names=names, room_certificate=there, rotate=rotate
+    )
+    assert plan.actions == tuple(map(Make, made))
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_would_take_something_from_people_is_never_made_anew(name):
+    assert unknown_rotation([name], []).startswith(f"found {name}, for {KEPT[name]}; wanted it to stay as it is")
 
 
 def test_certificates_to_be_renewed_are_named_the_first_to_end_first():

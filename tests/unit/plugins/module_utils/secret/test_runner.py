@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
 import datetime
 import ipaddress
+import json
 import pathlib
 import re
 import subprocess
@@ -26,7 +28,14 @@ NOW = datetime.datetime.now(UTC)
 
 def ensure(known=None, tls_names=NAMES, hosts=None, **more):
     given = {"known": known or {}, "tls_names": tls_names, "hosts": hosts or {}, "rotate": [], "retire": []}
-    given |= {"forget": False, "clients": [], "given_api_key": None, "temporary": False, "renew": True}
+    given |= {
+        "forget": False,
+        "clients": [],
+        "given_api_key": None,
+        "temporary": False,
+        "renew": True,
+        "site_names": [],
+    }
     return runner.ensure({**given, **more})
 
 
@@ -40,17 +49,35 @@ def pem(known, name):
 
 
 def test_the_first_run_makes_all_secrets(made):
-    names = {*TOKENS, "ca_key", "ca_certificate", "tls_key", "tls_certificate"}
+    names = {*TOKENS, "lobehub_jwks_key", "ca_key", "ca_certificate", "tls_key", "tls_certificate"}
     assert made["changed"] is True
     assert set(made["known"]) == names
     assert len(set(made["known"].values())) == len(names)
 
 
-@pytest.mark.parametrize(("name", "length"), [("api_key", 55), ("vllm_api_key", 43), ("lobechat_access_code", 16)])
+@pytest.mark.parametrize(("name", "length"), [("api_key", 55), ("vllm_api_key", 43), ("admin_password", 16)])
 def test_a_token_is_long_enough_and_fit_for_a_header(made, name, length):
     token = made["known"][name]
     assert len(token) == length
     assert token.replace("-", "").replace("_", "").isalnum()
+
+
+def test_secrets_of_the_chat_have_the_forms_that_it_decodes(made):
+    assert len(base64.b64decode(made["known"]["lobehub_key_vaults_secret"], validate=True)) == 32
+    (key,) = json.loads(base64.b64decode(made["known"]["lobehub_jwks_key"], validate=True))["keys"]
+    assert (key["kty"], key["alg"], key["use"]) == ("RSA", "RS256", "sig")
+    numbers = {name: int.from_bytes(base64.urlsafe_b64decode(key[name] + "=="), "big") for name in "nedpq"}
+    assert numbers["p"] * numbers["q"] == numbers["n"]
+    assert pow(pow(7, numbers["e"], numbers["n"]), numbers["d"], numbers["n"]) == 7
+
+
+def test_the_rooms_certificate_is_its_own_authority_and_for_the_sites_names():
+    known = ensure(site_names=NAMES)["known"]
+    certificate = pem(known, "room_certificate")
+    certificate.verify_directly_issued_by(certificate)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [NAMES[0]]
+    assert ensure(known, site_names=NAMES)["changed"] is False
 
 
 def test_no_value_stands_in_the_diff(made):
@@ -173,7 +200,7 @@ def test_a_damaged_entry_is_named_and_not_shown(made, name, text):
 
 
 def test_an_owner_who_brings_a_certificate_gets_no_authority():
-    assert set(ensure(tls_names=[])["known"]) == set(TOKENS)
+    assert set(ensure(tls_names=[])["known"]) == {*TOKENS, "lobehub_jwks_key"}
 
 
 def server_chain(known, name, names):
@@ -259,7 +286,7 @@ def test_a_stack_of_one_host_gets_none(made):
     ("rotated", "entries"),
     [
         ("api_key", {"api_key", "api_key_previous"}),
-        ("lobechat_access_code", {"lobechat_access_code", "lobechat_access_code_previous"}),
+        ("postgresql_lobehub_password", {"postgresql_lobehub_password"}),
         ("vllm_api_key", {"vllm_api_key"}),
         ("certificate", CERTIFICATE),
         ("authority", CERTIFICATE | {"ca_key", "ca_certificate"}),
@@ -284,7 +311,7 @@ def test_certificates_of_the_old_authority_of_hosts_are_trusted_until_it_is_reti
 
 
 def test_what_is_retired_is_gone_and_the_rest_stays(made):
-    rotated = ensure(made["known"], rotate=["api_key", "lobechat_access_code"])["known"]
+    rotated = ensure(made["known"], rotate=["api_key", "vllm_api_key"])["known"]
     retired = ensure(rotated, retire=["api_key"])
     assert set(rotated) - set(retired["known"]) == {"api_key_previous"}
     assert retired["changed"] is True
