@@ -177,6 +177,10 @@ options:
       address:
         description: The container's address in it.
         type: str
+  extra_hosts:
+    description: Addresses of names that the container resolves so whatever a name server says, by name.
+    type: dict
+    default: {}
   gpus:
     description: NVIDIA GPUs that it gets, V(all), or indices or UUIDs by comma; empty for none.
     type: str
@@ -296,6 +300,7 @@ SPECIFICATION = {
     "tmpfs": {**WORDS, "default": ["/tmp"]},
     "shm_size": {"type": "str", "default": ""},
     "network": {"type": "dict", "options": network_runner.OPTIONS},
+    "extra_hosts": {"type": "dict", "default": {}},
     "gpus": {"type": "str", "default": ""},
     "health_command": WORDS,
     "start_seconds": {"type": "int", "default": 60},

@@ -7,6 +7,7 @@ Both run it alike: with a read-only root, no capabilities, and no new privileges
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from .network import ON_HOST, Network
 
 HEAD = "# Made by gpuchat; changes are lost in the next run.\n"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 STOP_MARGIN_SECONDS = 15
 """How much longer systemd waits than Docker does."""
 
@@ -33,6 +35,7 @@ class Container:
         tmpfs: folders in memory, with their options.
         shm_size: size of /dev/shm (``16g``), or empty.
         network: the one that it is attached to.
+        extra_hosts: addresses of names that its resolver would not find, or find elsewhere, by name.
         environment_file: where its environment lies, instead of in a unit, whose words everybody may read.
         gpus: ``all``, GPUs by comma, or empty for none.
         health_command: succeeds in the container when it is healthy.
@@ -50,6 +53,7 @@ class Container:
     tmpfs: tuple[str, ...] = ("/tmp",)
     shm_size: str = ""
     network: Network = ON_HOST
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
     environment_file: str = ""
     gpus: str = ""
     health_command: tuple[str, ...] = ()
@@ -66,6 +70,19 @@ class Container:
             raise Refusal(
                 f"found the variable {wrong[0]!r} in environment; wanted a name without =; set environment anew"
             )
+        odd = [f"{name}: {address}" for name, address in self.extra_hosts.items() if not _is_host(name, address)]
+        if odd:
+            raise Refusal(
+                f"found {odd[0]!r} in extra_hosts; wanted a host's name and its address; set extra_hosts anew"
+            )
+
+
+def _is_host(name: str, address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return HOST.fullmatch(name) is not None
 
 
 def compose_path(folder: str) -> str:
@@ -98,6 +115,8 @@ def compose_project(container: Container) -> str:
     service["environment"] = dict(container.environment)
     service["volumes"] = list(container.volumes)
     service["tmpfs"] = list(container.tmpfs)
+    if container.extra_hosts:
+        service["extra_hosts"] = [f"{name}:{address}" for name, address in container.extra_hosts.items()]
     if container.shm_size:
         service["shm_size"] = container.shm_size
     if container.gpus:
@@ -141,6 +160,7 @@ def systemd_unit(container: Container) -> str:
     words = [f"ExecStart={docker} run --rm --name {container.name}", "--log-driver none"]
     words += [f"--network {_systemd(container.network.name)}"]
     words += [f"--ip {container.network.address}"] if container.network.is_ours else []
+    words += [f"--add-host {_systemd(f'{name}:{address}')}" for name, address in container.extra_hosts.items()]
     words += [f"--user {_systemd(container.user)}", "--read-only", "--cap-drop ALL"]
     words += ["--security-opt no-new-privileges:true", "--init"]
     if container.environment_file:

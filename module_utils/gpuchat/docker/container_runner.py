@@ -77,6 +77,7 @@ def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, obje
         tmpfs=tuple(params["tmpfs"]),
         shm_size=params["shm_size"],
         network=_network(params),
+        extra_hosts={str(name): str(address) for name, address in (params.get("extra_hosts") or {}).items()},
         environment_file=environment_path(params["folder"]) if secret and by_unit else "",
         gpus=params["gpus"],
         health_command=tuple(params["health_command"]),

@@ -54,8 +54,10 @@ def test_a_container_is_confined_whatever_it_is():
 
 
 def test_a_plain_container_says_nothing_that_nobody_set():
-    assert not {"entrypoint", "command", "shm_size", "deploy", "healthcheck"} & set(service(PLAIN))
-    assert not [word for word in ("--env", "--gpus", "--shm-size", "--entrypoint") if word in systemd_unit(PLAIN)]
+    assert not {"entrypoint", "command", "shm_size", "deploy", "healthcheck", "extra_hosts"} & set(service(PLAIN))
+    assert not [
+        word for word in ("--env", "--gpus", "--shm-size", "--entrypoint", "--add-host") if word in systemd_unit(PLAIN)
+    ]
 
 
 def test_compose_gets_each_value_with_its_dollars_doubled():
@@ -115,6 +117,20 @@ def test_a_name_that_no_unit_or_project_may_have_is_refused(name):
 def test_a_variable_without_a_proper_name_is_refused(name):
     with pytest.raises(Refusal, match="environment"):
         Container("one", IMAGE, "1:2", environment={name: "x"})
+
+
+def test_a_name_gets_the_address_that_it_is_given():
+    one = replace(PLAIN, extra_hosts={"chat.example.com": "172.16.255.249"})
+    assert service(one)["extra_hosts"] == ["chat.example.com:172.16.255.249"]
+    assert '--add-host "chat.example.com:172.16.255.249"' in systemd_unit(one)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("a b", "10.0.0.1"), ("", "10.0.0.1"), ("a:b", "10.0.0.1"), ("a", "chat"), ("a", "")]
+)
+def test_a_name_with_no_address_behind_it_is_refused(name, address):
+    with pytest.raises(Refusal, match="set extra_hosts"):
+        replace(PLAIN, extra_hosts={name: address})
 
 
 @pytest.mark.parametrize("write", [compose_project, systemd_unit])
