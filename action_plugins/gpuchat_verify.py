@@ -30,6 +30,8 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         if "gpuchat_api_key" in task_vars:  # not by the task's own arguments, which callbacks may record
             args.setdefault("api_key", self._templar.template(task_vars["gpuchat_api_key"]))
+        if "gpuchat_admin_password" in task_vars and args["site"].get("admin_email"):
+            args.setdefault("admin_password", self._templar.template(task_vars["gpuchat_admin_password"]))
         outside = args.pop("outside", None)
         if self._task.check_mode:
             return control_runner.run(self, args)
@@ -46,7 +48,10 @@ class ActionModule(ActionBase):
             self._display.warning(word)
         if table:
             result.pop("rows")  # they stand in the table and in the report
-            legend = "key.header holds one line, 'Authorization: Bearer ' and the api_key from the file of secrets"
+            legend = (
+                "key.header holds one line, 'Authorization: Bearer ' and the api_key from the file of secrets; "
+                "account.json the administrator's email and password"
+            )
             self._display.display(f"\nEach row by hand ({legend}):\n\n{commands}\n\nVerification:\n\n{table}\n")
         page = next((path for path in result.get("reports") or () if path.endswith(".html")), None)
         if page:

@@ -32,10 +32,11 @@ options:
         type: list
         elements: dict
         required: true
-      has_interface:
-        description: Whether people chat here, and not programs alone.
-        type: bool
-        default: true
+      interface:
+        description: What people chat with here; V(none) where programs alone use the models.
+        type: str
+        choices: [lobehub, open_webui, none]
+        default: lobehub
       http_port:
         description: Port of plain HTTP.
         type: int
@@ -82,7 +83,20 @@ options:
         description: Paths of the chat's own server that nobody may reach, as they are sent.
         type: list
         elements: str
-        default: [webapi/proxy, api/auth]
+        default: []
+      guarded_chat_paths:
+        description: Paths of the chat's own server that those alone reach who are signed in, as they are sent.
+        type: list
+        elements: str
+        default: []
+      signup_open:
+        description: Whether everybody makes themselves an account.
+        type: bool
+        default: false
+      admin_email:
+        description: The e-mail address by which the administrator signs in; empty to sign nobody in.
+        type: str
+        default: ''
       plain:
         description: Whether people are served by plain HTTP alone.
         type: bool
@@ -122,6 +136,11 @@ options:
     default: ''
   api_key:
     description: The key of the model API; the variable C(gpuchat_api_key) where it is left out inside.
+    type: str
+  admin_password:
+    description:
+      - The administrator's password; the variable C(gpuchat_admin_password) where it is left out inside and
+        O(site.admin_email) is given.
     type: str
   rows:
     description: Rows made at another vantage point; set by the action plugin.
@@ -224,7 +243,7 @@ SITE = {
     "domain": {"type": "str", "required": True},
     "address": {"type": "str", "default": ""},
     "models": {"type": "list", "elements": "dict", "required": True},
-    "has_interface": {"type": "bool", "default": True},
+    "interface": {"type": "str", "choices": ["lobehub", "open_webui", "none"], "default": "lobehub"},
     "http_port": {"type": "int", "default": 80},
     "https_port": {"type": "int", "default": 443},
     "question": {"type": "str", "default": "hello"},
@@ -235,7 +254,10 @@ SITE = {
     "open_ports": {"type": "list", "elements": "int", "default": [22, 80, 443]},
     "behind": {"type": "dict", "default": {}},
     "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
-    "closed_chat_paths": {"type": "list", "elements": "str", "default": ["webapi/proxy", "api/auth"]},
+    "closed_chat_paths": {"type": "list", "elements": "str", "default": []},
+    "guarded_chat_paths": {"type": "list", "elements": "str", "default": []},
+    "signup_open": {"type": "bool", "default": False},
+    "admin_email": {"type": "str", "default": ""},
     "plain": {"type": "bool", "default": False},
     "asks_certificate": {"type": "bool", "default": False},
     "asks_password": {"type": "bool", "default": False},
@@ -252,6 +274,7 @@ def main() -> None:
             "vantage": {"type": "str", "choices": ["inside", "outside", "none"], "default": "inside"},
             "authority": {"type": "str", "default": ""},
             "api_key": {"type": "str", "no_log": True},
+            "admin_password": {"type": "str", "no_log": True},
             "rows": {"type": "list", "elements": "dict", "default": []},
             "final": {"type": "bool", "default": False},
             "report_file": {"type": "path"},

@@ -130,16 +130,30 @@ def judge_stream(lines: Sequence[tuple[float, str]], started: float, expected: s
         expected: the whole text, or empty for any.
     """
     events = [(at, line[6:]) for at, line in lines if line.startswith("data: ")]
-    if not events or events[-1][1].strip() != "[DONE]":
+    text, arrivals, is_whole = text_and_arrivals(lines)
+    if not is_whole:
         last = _short(lines[-1][1]) if lines else "nothing"
         return f"found {len(events)} events and no closing [DONE], wanted a whole stream; last: {last}"
+    if not text.strip() or (expected and text.strip() != expected.strip()):
+        return f"found the streamed text {text!r}, wanted {expected or 'an answer'!r}"
+    return judge_arrivals(arrivals, started)
+
+
+def text_and_arrivals(lines: Sequence[tuple[float, str]]) -> tuple[str, list[float], bool]:
+    """Return the text of a stream, when its pieces arrived, and whether it came to its end."""
+    events = [(at, line[6:]) for at, line in lines if line.startswith("data: ")]
+    if not events or events[-1][1].strip() != "[DONE]":
+        return "", [], False
     text, arrivals = "", []
     for at, data in events[:-1]:
         text += _delta(data, "content")
         if any(_delta(data, key) for key in ("content", "reasoning", "reasoning_content")):
             arrivals.append(at)
-    if not text.strip() or (expected and text.strip() != expected.strip()):
-        return f"found the streamed text {text!r}, wanted {expected or 'an answer'!r}"
+    return text, arrivals, True
+
+
+def judge_arrivals(arrivals: Sequence[float], started: float) -> str | None:
+    """Judge whether the pieces of an answer arrived apart in time, as where nothing on the way collects them."""
     spread, whole = arrivals[-1] - arrivals[0], arrivals[-1] - started
     apart = 1 + sum(later - earlier > APART_SECONDS for earlier, later in zip(arrivals, arrivals[1:]))
     if apart < max(3, len(arrivals) / CHUNKS_PER_ARRIVAL) or spread < STREAM_SPREAD * whole:

@@ -12,14 +12,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from ..core.errors import Refusal
-from . import openai_api
+from . import openai_api, rooms
 
 INSIDE, OUTSIDE = "inside", "outside"
 PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 AUTHORITY_FILE, KEY_FILE, WRONG_KEY_FILE = "{authority}", "{key}", "{wrong_key}"
+ACCOUNT_FILE, SESSION_FILE = "{account}", "{session}"
 """Places in a command that stand for files which the runner makes and an operator brings."""
 
-SHOWN_FILES = {AUTHORITY_FILE: "gpuchat-ca.crt", KEY_FILE: "key.header", WRONG_KEY_FILE: "wrong-key.header"}
+SHOWN_FILES = {
+    AUTHORITY_FILE: "gpuchat-ca.crt",
+    KEY_FILE: "key.header",
+    WRONG_KEY_FILE: "wrong-key.header",
+    ACCOUNT_FILE: "account.json",
+    SESSION_FILE: "session.cookies",
+}
 
 NAME_IS_UNKNOWN, NOT_CONNECTED = 6, 7
 """Exit statuses of curl."""
@@ -27,14 +34,8 @@ NAME_IS_UNKNOWN, NOT_CONNECTED = 6, 7
 REFUSED = "refused"
 """What a scan says, beside the open ports, where the host refused another."""
 
-FOREIGN_SETTINGS = (
-    "?settings=%7B%7D",
-    "chat?settings=%7B%7D",
-    "chat?session=inbox&Settings=%7B%7D",
-    "chat?%73ettings=%7B%7D",
-    "settings?active=llm&setting%73=%7B%7D",
-)
-"""Links that would set up a person's chat, in several spellings."""
+SIGN_IN = "a person signs in"
+"""The row on which those of a person who is signed in hang."""
 
 CERTIFICATE, ENDS = "certificate and protocol", "ends on "
 """The row that sees the certificate, and how it says when that ends."""
@@ -54,7 +55,7 @@ class Site:
         model: the one that people meet first; empty where none chats.
         others: what each further model does, by name.
         authority: whether the certificate comes from a private authority.
-        has_interface: whether people chat here, and not programs alone.
+        interface: what people chat with here, a key of ``rooms.ROOMS``; empty for programs alone.
         answer: the exact answer to ``question``; empty for any.
         tool_call: whether the model was asked to call tools.
         rate: requests a second that one address may make to the API.
@@ -63,6 +64,9 @@ class Site:
         behind: hosts of the stack without an edge, each with the address at which the control node reaches it.
         closed_paths: paths of the engine that nobody may reach.
         closed_chat_paths: paths of the chat's own server that nobody may reach, as they are sent.
+        guarded_chat_paths: paths of it that those alone reach who are signed in.
+        signup_open: whether everybody makes themselves an account.
+        admin_email: by which the administrator signs in; empty to sign nobody in.
         plain: whether there is no TLS, and people are served by plain HTTP.
         open_to_directory: whether everybody reaches the port of plain HTTP, for an ACME directory's one path.
         asks_certificate: whether people show one before they see the chat; nobody shows one here.
@@ -75,7 +79,7 @@ class Site:
     address: str = ""
     others: Mapping[str, str] = field(default_factory=dict)
     authority: bool = True
-    has_interface: bool = True
+    interface: str = rooms.LOBEHUB
     http_port: int = 80
     https_port: int = 443
     question: str = "hello"
@@ -87,12 +91,25 @@ class Site:
     open_ports: tuple[int, ...] = (22, 80, 443)
     behind: Mapping[str, str] = field(default_factory=dict)
     closed_paths: tuple[str, ...] = ("metrics", "health")
-    closed_chat_paths: tuple[str, ...] = ("webapi/proxy", "api/auth")
+    closed_chat_paths: tuple[str, ...] = ()
+    guarded_chat_paths: tuple[str, ...] = ()
+    signup_open: bool = False
+    admin_email: str = ""
     plain: bool = False
     open_to_directory: bool = False
     asks_certificate: bool = False
     asks_password: bool = False
     asks_signin: bool = False
+
+    @property
+    def room(self) -> rooms.Room | None:
+        """The interface; None where there is none."""
+        return rooms.ROOMS.get(self.interface)
+
+    @property
+    def is_asked_before(self) -> bool:
+        """Whether the edge itself wants something of people before they see the interface."""
+        return self.asks_certificate or self.asks_password or self.asks_signin
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,6 +181,7 @@ class Check:
     Attributes:
         attempts: how often the command is made until it passes, where a busy machine can spoil one.
         alone: others beside it would spoil it, or it them; it is made after all that are not.
+        needs: the row that has to pass before it can be made; empty for none.
         note: what the operator is to know of one that passed.
         warning: what the operator is to do before it fails.
     """
@@ -176,6 +194,7 @@ class Check:
     hint: str
     attempts: int = 1
     alone: bool = False
+    needs: str = ""
     note: Callable[[Seen], str] = lambda _seen: ""
     warning: Callable[[Seen], str] = lambda _seen: ""
 
@@ -267,7 +286,7 @@ def not_checked(check: Check, why: str) -> Row:
 def checks(site: Site) -> tuple[Check, ...]:
     """Return every row's check, in the order in which they are made; the rate limit's comes last, for it uses it up."""
     rows = [_unprotected(site)] if site.plain else [_certificate(site), _redirect(site)]
-    rows += [_page(site)] if site.has_interface else []
+    rows += [_page(site, site.room)] if site.room else []
     rows.append(_models(site))
     rows += [_completion(site), _stream(site)] if site.model else []
     rows += [_tool_call(site)] if site.model and site.tool_call else []
@@ -275,7 +294,8 @@ def checks(site: Site) -> tuple[Check, ...]:
     rows.append(_unknown(site))
     rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
     rows.append(_engine_paths(site))
-    rows += [_chat_paths(site), _settings(site)] if site.has_interface else []
+    rows += _closed_room(site, site.room) if site.room else []
+    rows += _signed_in(site, site.room) if site.room and site.admin_email and not site.is_asked_before else []
     rows.append(_foreign(site))
     rows += [_foreign_plain(site)] if site.open_to_directory else []
     rows.append(_ports(site))
@@ -376,7 +396,7 @@ def _redirect(site: Site) -> Check:
     )
 
 
-def _page(site: Site) -> Check:
+def _page(site: Site, room: rooms.Room) -> Check:
     shown_first = {
         "a certificate": site.asks_certificate,
         "a password": site.asks_password,
@@ -385,7 +405,7 @@ def _page(site: Site) -> Check:
     asked = " and ".join(name for name, is_asked in shown_first.items() if is_asked)
     refused = (403,) if site.asks_certificate else (302, 401) if site.asks_signin else (401,)
     # A page that redirects nobody by itself, where the answer may be a redirect to the owner's server.
-    words = (site.url + "/favicon.ico",) if site.asks_signin else ("--location", site.url + "/")
+    words = (site.url + "/favicon.ico",) if site.asks_signin else ("--location", f"{site.url}/{room.page}")
 
     def judge(seen: Seen) -> str | None:
         if asked:
@@ -396,13 +416,19 @@ def _page(site: Site) -> Check:
         return f"found status {seen.status} and {len(seen.body)} characters of {seen.content_type}, wanted a page"
 
     return Check(
-        "the chat's page",
+        "the sign-in page",
         INSIDE,
         site.curl("--write-out", STATUS_TAIL, *words),
         judge,
-        f"the edge does not ask for {asked}" if asked else "the chat interface is not running",
-        CHANGED_EDGE if asked else "look at its log on the chat host (docker logs or journalctl -u gpuchat-lobechat)",
+        f"the edge does not ask for {asked}" if asked else f"{room.name} is not running, or not its database",
+        CHANGED_EDGE if asked else _its_log(room),
         note=lambda _seen: f"people show {asked} first" if asked else "",
+    )
+
+
+def _its_log(room: rooms.Room) -> str:
+    return (
+        f"look at its log on the chat host (docker logs or journalctl -u {room.service}), and run playbooks/doctor.yml"
     )
 
 
@@ -530,35 +556,169 @@ def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
     )
 
 
-def _closed(site: Site, name: str, paths: Sequence[str], words: tuple[str, ...], cause: str) -> Check:
-    """Return the check that each of some paths is no path of the site, exactly as it is written."""
-    wanted = "403" if site.asks_certificate else "404"
+def _refused(
+    site: Site,
+    name: str,
+    paths: Sequence[str],
+    words: tuple[str, ...] = (),
+    cause: str = "",
+    wanted: Sequence[int] = (404,),
+    needs: str = "",
+) -> Check:
+    """Return the check that each of some paths is refused by one of some statuses, exactly as it is written."""
+    fitting = (403,) if site.asks_certificate else wanted
+    word = " or ".join(map(str, fitting))
 
     def judge(seen: Seen) -> str | None:
         statuses = seen.stdout.split()
         if len(statuses) != len(paths):
             return f"found {len(statuses)} answers, wanted {len(paths)}"
-        wrong = [f"{status} for {path}" for path, status in zip(paths, statuses) if status != wanted]
-        return f"found {', '.join(wrong)}, wanted {wanted} for each" if wrong else None
+        wrong = [f"{status} for {path}" for path, status in zip(paths, statuses) if status not in map(str, fitting)]
+        return f"found {', '.join(wrong)}, wanted {word} for each" if wrong else None
 
     asked = site.curl(*words, "--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}\\n")
-    return Check(name, INSIDE, (*asked, f"{site.url}/{{{','.join(paths)}}}"), judge, cause, CHANGED_EDGE)
+    # curl reads braces, brackets and commas as a list of its own.
+    each = ",".join(re.sub(r"([\\{}\[\],])", r"\\\1", path) for path in paths)
+    url = f"{site.url}/{{{each}}}"
+    return Check(name, INSIDE, (*asked, url), judge, cause, CHANGED_EDGE, needs=needs, alone=bool(needs))
 
 
 def _engine_paths(site: Site) -> Check:
     key = ("--header", f"@{KEY_FILE}")
     cause = "the edge hands on more than the paths of the API"
-    return _closed(site, "the engine's other paths are closed", site.closed_paths, key, cause)
+    return _refused(site, "the engine's other paths are closed", site.closed_paths, key, cause)
 
 
-def _chat_paths(site: Site) -> Check:
+JSON_BODY = ("--header", "Content-Type: application/json")
+
+
+def _closed_room(site: Site, room: rooms.Room) -> list[Check]:
+    """Return what people cannot do who are not signed in."""
+    unasked = (401, 302) if site.asks_signin else (401,)
     cause = "the edge hands on more of the chat's own server than its page asks for"
-    return _closed(site, "the chat's other server paths are closed", site.closed_chat_paths, (), cause)
+    found = [
+        _refused(site, "the chat's other server paths are closed", site.closed_chat_paths, (), cause),
+        _refused(
+            site,
+            "the chat's server answers nobody who is not signed in",
+            site.guarded_chat_paths or (room.session,),
+            (),
+            "the edge does not ask for the session",
+            unasked,
+        ),
+    ]
+    if not site.closed_chat_paths:
+        found.pop(0)
+    if room.forged:
+        body = (*JSON_BODY, "--data", json.dumps(rooms.question(site.model, site.question, 16), ensure_ascii=False))
+        cause = "the edge hands on a header that the chat's server believes of everybody (CVE-2026-39411)"
+        name = "a forged header does not stand for a session"
+        found.append(_refused(site, name, (room.chat,), ("--header", room.forged, *body), cause, unasked))
+    if room.files:
+        # Of the object store's own a 403, without a signature.
+        unread = (*unasked, 403, 404)
+        cause = "the object store is open to everybody who knows a file's name"
+        found.append(_refused(site, "a stranger reads no file", (room.files,), (), cause, unread))
+    if not site.signup_open:
+        cause = "the edge lets everybody make an account, though gpuchat_signup is closed"
+        name = "nobody makes an account by themselves"
+        found.append(_refused(site, name, room.sign_up, (*JSON_BODY, "--data", "{}"), cause))
+    return found
 
 
-def _settings(site: Site) -> Check:
-    cause = "the edge lets a link change where a person's chats are sent"
-    return _closed(site, "a link with foreign settings is refused", FOREIGN_SETTINGS, (), cause)
+def _signed_in(site: Site, room: rooms.Room) -> list[Check]:
+    """Return what a person does who is signed in, one after the other: the interface limits how often one signs in."""
+    session = ("--cookie", SESSION_FILE, "--header", f"Origin: {site.url}")
+    closed = (*room.attacks, *(path for path in site.closed_chat_paths if path not in room.attacks))
+    cause = "the edge hands on more of the chat's own server to those who are signed in"
+    asked = [_person_asks(site, room, session)] if site.model else []
+    forged = [_forged(site, room, session)] if site.model and room.forged else []
+    return [
+        _sign_in(site, room),
+        *asked,
+        *forged,
+        _refused(site, "signed in, the same paths stay closed", closed, session, cause, needs=SIGN_IN),
+        _sign_out(site, room, session),
+    ]
+
+
+def _status(seen: Seen) -> str | None:
+    return None if seen.status == 200 else f"found status {seen.status}, wanted 200"
+
+
+def _sign_in(site: Site, room: rooms.Room) -> Check:
+    return Check(
+        SIGN_IN,
+        INSIDE,
+        site.curl(
+            *(*JSON_BODY, "--header", f"Origin: {site.url}", "--data", f"@{ACCOUNT_FILE}"),
+            *("--cookie-jar", SESSION_FILE, "--output", "/dev/null", "--write-out", STATUS_TAIL),
+            f"{site.url}/{room.sign_in}",
+        ),
+        _status,
+        f"the account {site.admin_email} is not there, or has another password by now; with 429, too many have tried",
+        "set gpuchat_admin_password to its present one, or reset it by playbooks/account.yml; where nobody signs in by "
+        "password, set verify_sign_in to false",
+        alone=True,
+    )
+
+
+def _person_asks(site: Site, room: rooms.Room, session: tuple[str, ...]) -> Check:
+    body = rooms.question(site.model, site.long_question or site.question)
+    return Check(
+        "a signed-in person gets an answer in pieces",
+        INSIDE,
+        site.curl(
+            *("--http1.1", "--no-buffer", *session, *JSON_BODY),
+            *("--data", json.dumps(body, ensure_ascii=False), f"{site.url}/{room.chat}"),
+        ),
+        lambda seen: rooms.judge_stream(site.interface, [line for line in seen.lines if line[1]], seen.started),
+        f"{room.name} does not reach the model, or a proxy on the way collects the answer before it hands it on",
+        _its_log(room),
+        attempts=openai_api.STREAM_ATTEMPTS,
+        alone=True,
+        needs=SIGN_IN,
+    )
+
+
+def _forged(site: Site, room: rooms.Room, session: tuple[str, ...]) -> Check:
+    def judge(seen: Seen) -> str | None:
+        text, _arrivals, is_whole = rooms.text_and_arrivals(site.interface, list(seen.lines[:-1]))
+        if seen.status != 200 or not is_whole or not text.strip():
+            said = seen.body[:300]
+            return f"found status {seen.status} and {said!r}, wanted the model's answer, as without the header"
+        return None
+
+    body = rooms.question(site.model, site.question, max_tokens=16)
+    return Check(
+        "a person's own address and key count for nothing",
+        INSIDE,
+        site.curl(
+            *(*session, "--header", room.forged, *JSON_BODY, "--data", json.dumps(body, ensure_ascii=False)),
+            *("--write-out", STATUS_TAIL, f"{site.url}/{room.chat}"),
+        ),
+        judge,
+        "the edge hands on a header by which a person sends the chat's server elsewhere, or in another's name",
+        CHANGED_EDGE,
+        alone=True,
+        needs=SIGN_IN,
+    )
+
+
+def _sign_out(site: Site, room: rooms.Room, session: tuple[str, ...]) -> Check:
+    return Check(
+        "the person signs out",
+        INSIDE,
+        site.curl(
+            *(*session, "--cookie-jar", SESSION_FILE, *JSON_BODY, "--data", "{}"),
+            *("--output", "/dev/null", "--write-out", STATUS_TAIL, f"{site.url}/{room.sign_out}"),
+        ),
+        _status,
+        "the edge does not hand on the path by which people sign out",
+        CHANGED_EDGE,
+        alone=True,
+        needs=SIGN_IN,
+    )
 
 
 def _foreign(site: Site) -> Check:

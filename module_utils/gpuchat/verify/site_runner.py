@@ -21,11 +21,14 @@ from typing import cast
 from ..core import host
 from ..core.errors import Unhealthy
 from .site import (
+    ACCOUNT_FILE,
     AUTHORITY_FILE,
     FAILED,
     KEY_FILE,
     NOT_CHECKED,
+    PASSED,
     REFUSED,
+    SESSION_FILE,
     WRONG_KEY_FILE,
     Check,
     Row,
@@ -41,6 +44,9 @@ from .site import (
     shown,
     table,
 )
+
+LISTS = ("open_ports", "closed_paths", "closed_chat_paths", "guarded_chat_paths")
+"""Options of the site that are lists."""
 
 CONNECTIONS_AT_ONCE = 500
 CHECKS_AT_ONCE = 4
@@ -67,16 +73,19 @@ def ensure(
     given = params["site"]
     if not isinstance(given, dict):
         raise TypeError("site")
-    tuples = {name: tuple(given[name]) for name in ("open_ports", "closed_paths", "closed_chat_paths")}
+    tuples = {name: tuple(given[name]) for name in LISTS}
     more = {name: value for name, value in given.items() if name != "models"}
     site = Site(**{**more, **tuples, **choose(given["models"]), "authority": bool(params["authority"])})
     wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
-        places = _files(folder, str(params["authority"] or ""), str(params["api_key"] or ""))
+        account = json.dumps({"email": site.admin_email, "password": str(params["admin_password"] or "")})
+        places = _files(folder, str(params["authority"] or ""), str(params["api_key"] or ""), account)
         with ThreadPoolExecutor(CHECKS_AT_ONCE) as pool:
             beside = [check for check in wanted if not check.alone]
             made = dict(zip([check.name for check in beside], pool.map(lambda check: _made(check, places), beside)))
-        made.update({check.name: _made(check, places) for check in wanted if check.alone})
+        for one in (each for each in wanted if each.alone):
+            hinders = one.needs and made[one.needs].status != PASSED
+            made[one.name] = not_checked(one, f"it needs that {one.needs}") if hinders else _made(one, places)
     made.update({one.name: one for one in elsewhere})
     if not params["final"]:
         return {"changed": False, "rows": [asdict(one) for one in made.values()]}
@@ -117,17 +126,19 @@ def _made(check: Check, places: Mapping[str, str]) -> Row:
     return made
 
 
-def _files(folder: str, authority: str, api_key: str) -> dict[str, str]:
-    """Write what curl reads from files, so that no key stands in a command; return their paths by place."""
+def _files(folder: str, authority: str, api_key: str, account: str) -> dict[str, str]:
+    """Write what curl reads from files, so that no secret stands in a command; return their paths by place."""
     texts = {
         AUTHORITY_FILE: authority,
         KEY_FILE: f"Authorization: Bearer {api_key}\n",
         WRONG_KEY_FILE: "Authorization: Bearer wrong\n",
+        ACCOUNT_FILE: account,
+        SESSION_FILE: "",
     }
     places = {}
     for number, (place, text) in enumerate(texts.items()):
         places[place] = os.path.join(folder, str(number))
-        with open(places[place], "w", encoding="utf-8") as file:
+        with open(os.open(places[place], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
     return places
 

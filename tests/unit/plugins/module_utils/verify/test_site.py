@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import rooms
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site import (
     FAILED,
-    FOREIGN_SETTINGS,
     INSIDE,
     NOT_CHECKED,
     OUTSIDE,
     PASSED,
+    SHOWN_FILES,
     Row,
     Seen,
     Site,
@@ -26,7 +28,10 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site 
     table,
 )
 
-SITE = Site("chat.example.com", "qwen", answer="Hello!", address="10.0.0.1")
+CLOSED = ("webapi/proxy", "trpc/lambda/user.getUserState,aiProvider.create")
+GUARDED = ("webapi/models/vllm", "trpc/lambda/user.getUserState")
+ROOM = {"closed_chat_paths": CLOSED, "guarded_chat_paths": GUARDED, "admin_email": "admin@chat.example.com"}
+SITE = Site("chat.example.com", "qwen", answer="Hello!", address="10.0.0.1", **ROOM)
 CHECKS = {check.name: check for check in checks(SITE)}
 
 
@@ -67,7 +72,7 @@ def test_the_rows_come_in_their_order_and_the_rate_limit_last():
     assert [(check.name, check.vantage) for check in checks(SITE)] == [
         ("certificate and protocol", INSIDE),
         ("plain HTTP is redirected", INSIDE),
-        ("the chat's page", INSIDE),
+        ("the sign-in page", INSIDE),
         ("/v1/models", INSIDE),
         ("a completion", INSIDE),
         ("a stream arrives in pieces", INSIDE),
@@ -77,7 +82,15 @@ def test_the_rows_come_in_their_order_and_the_rate_limit_last():
         ("the API refuses with a wrong key", INSIDE),
         ("the engine's other paths are closed", INSIDE),
         ("the chat's other server paths are closed", INSIDE),
-        ("a link with foreign settings is refused", INSIDE),
+        ("the chat's server answers nobody who is not signed in", INSIDE),
+        ("a forged header does not stand for a session", INSIDE),
+        ("a stranger reads no file", INSIDE),
+        ("nobody makes an account by themselves", INSIDE),
+        ("a person signs in", INSIDE),
+        ("a signed-in person gets an answer in pieces", INSIDE),
+        ("a person's own address and key count for nothing", INSIDE),
+        ("signed in, the same paths stay closed", INSIDE),
+        ("the person signs out", INSIDE),
         ("a foreign address is refused", OUTSIDE),
         ("no other port is open", OUTSIDE),
         ("the rate limit", INSIDE),
@@ -119,7 +132,21 @@ def test_a_further_model_is_asked_as_befits_what_it_does(name, path, right, wron
 @pytest.mark.parametrize(
     ("options", "missing"),
     [
-        pytest.param({"model": "m", "has_interface": False}, {"the chat's page"}, id="programs alone"),
+        pytest.param(
+            {"model": "m", "interface": "none", "admin_email": "a@b.c"},
+            {"the sign-in page", "a person signs in", "nobody makes an account by themselves"},
+            id="programs alone",
+        ),
+        pytest.param({"model": "m", "interface": "open_webui"}, {"a stranger reads no file"}, id="no object store"),
+        pytest.param({"model": "m"}, {"a person signs in", "the person signs out"}, id="nobody signs in by password"),
+        pytest.param(
+            {"model": "m", "admin_email": "a@b.c", "asks_certificate": True},
+            {"a person signs in", "the person signs out"},
+            id="the edge asks for a certificate first",
+        ),
+        pytest.param(
+            {"model": "m", "signup_open": True}, {"nobody makes an account by themselves"}, id="sign-up is open"
+        ),
         pytest.param(choose(SERVED[:1]), {"a completion", "a tool call"}, id="no model that chats"),
     ],
 )
@@ -128,7 +155,7 @@ def test_what_is_not_there_is_not_asked_for(options, missing):
 
 
 def test_a_model_without_tools_has_no_row_for_them():
-    without = [check.name for check in checks(Site("c", "m", tool_call=False))]
+    without = [check.name for check in checks(Site("c", "m", tool_call=False, **ROOM))]
     assert without == [name for name in CHECKS if name != "a tool call"]
 
 
@@ -147,6 +174,16 @@ def api(value, status=200):
 def streamed(*times):
     chunks = [(at, 'data: {"choices": [{"delta": {"content": "x"}}]}') for at in times]
     return Seen(0, 0.0, [line for chunk in chunks for line in (chunk, (chunk[0], ""))] + [(times[-1], "data: [DONE]")])
+
+
+def said(*pieces, end="stop", status=""):
+    """Return a stream of LobeHub's: events with an identifier, a kind and a JSON text."""
+    lines = []
+    for at, text in pieces:
+        lines += [(at, "id: 1"), (at, "event: text"), (at, f"data: {json.dumps(text)}"), (at, "")]
+    last = pieces[-1][0] if pieces else 0.5
+    lines += [(last, "id: 1"), (last, f"event: {end}"), (last, 'data: "end"'), (last, "")]
+    return Seen(0, 0.0, lines + ([(last, status)] if status else []))
 
 
 def message(**content):
@@ -181,7 +218,7 @@ REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: 
         ("certificate and protocol", seen(stderr="* SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n")),
         ("certificate and protocol", seen(stderr="* SSL connection using TLSv1.2 / ECDHE-ECDSA-AES256-GCM-SHA384\n")),
         ("plain HTTP is redirected", seen("301 https://chat.example.com/")),
-        ("the chat's page", page("<html>" + "x" * 1000)),
+        ("the sign-in page", page("<html>" + "x" * 1000)),
         ("/v1/models", api(MODELS)),
         ("a completion", message(content="Hello!")),
         ("a stream arrives in pieces", streamed(0.2, 0.5, 0.8)),
@@ -191,7 +228,16 @@ REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: 
         ("the API refuses with a wrong key", error(401)),
         ("the engine's other paths are closed", statuses(404, 404)),
         ("the chat's other server paths are closed", statuses(404, 404)),
-        ("a link with foreign settings is refused", statuses(*[404] * len(FOREIGN_SETTINGS))),
+        ("the chat's server answers nobody who is not signed in", statuses(401, 401)),
+        ("a forged header does not stand for a session", statuses(401)),
+        ("a stranger reads no file", statuses(401)),
+        ("a stranger reads no file", statuses(403)),
+        ("nobody makes an account by themselves", statuses(404, 404)),
+        ("a person signs in", page("", 200, "application/json")),
+        ("a signed-in person gets an answer in pieces", said((0.2, "a"), (0.5, "b"), (0.8, "c"))),
+        ("a person's own address and key count for nothing", said((0.2, "a"), status="200 text/event-stream")),
+        ("signed in, the same paths stay closed", statuses(*[404] * 6)),
+        ("the person signs out", page("", 200, "application/json")),
         ("a foreign address is refused", page("<html>Forbidden</html>", 403)),
         ("no other port is open", statuses(22, 80, 443)),
         ("no other port is open", statuses(443)),
@@ -232,13 +278,13 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
             id="it leads elsewhere",
         ),
         pytest.param(
-            "the chat's page",
+            "the sign-in page",
             page("Bad Gateway", 502),
             "found status 502 and 11 characters of text/html; charset=utf-8, wanted a page",
             id="chat down",
         ),
         pytest.param(
-            "the chat's page",
+            "the sign-in page",
             page("x" * 2000, kind="application/json"),
             "found status 200 and 2000 characters of application/json, wanted a page",
             id="no page",
@@ -288,15 +334,70 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
         pytest.param(
             "the chat's other server paths are closed",
             statuses(404, 400),
-            "found 400 for api/auth, wanted 404 for each",
+            f"found 400 for {CLOSED[1]}, wanted 404 for each",
             id="the chat's server answers",
         ),
         pytest.param(
-            "a link with foreign settings is refused",
-            statuses(302, *[404] * (len(FOREIGN_SETTINGS) - 1)),
-            f"found 302 for {FOREIGN_SETTINGS[0]}, wanted 404 for each",
-            id="a link is followed",
+            "the chat's server answers nobody who is not signed in",
+            statuses(401, 200),
+            f"found 200 for {GUARDED[1]}, wanted 401 for each",
+            id="no session is asked for",
         ),
+        pytest.param(
+            "a forged header does not stand for a session",
+            statuses(200),
+            "found 200 for webapi/chat/vllm, wanted 401 for each",
+            id="the server believes a header",
+        ),
+        pytest.param(
+            "a stranger reads no file",
+            statuses(200),
+            "found 200 for gpuchat-files/x, wanted 401 or 403 or 404 for each",
+            id="files are open",
+        ),
+        pytest.param(
+            "nobody makes an account by themselves",
+            statuses(422, 404),
+            "found 422 for api/auth/sign-up/email, wanted 404 for each",
+            id="sign-up is open",
+        ),
+        pytest.param(
+            "a person signs in",
+            page("", 401, "application/json"),
+            "found status 401, wanted 200",
+            id="another password",
+        ),
+        pytest.param(
+            "a signed-in person gets an answer in pieces",
+            seen('{"errorType": "InvalidProviderAPIKey"}'),
+            'found no end of the answer, wanted a whole stream; last: {"errorType": "InvalidProviderAPIKey"}',
+            id="the interface does not reach the model",
+        ),
+        pytest.param(
+            "a signed-in person gets an answer in pieces",
+            said((0.2, "a"), (0.5, "b"), end="error"),
+            'found no end of the answer, wanted a whole stream; last: data: "end"',
+            id="the stream breaks off",
+        ),
+        pytest.param(
+            "a signed-in person gets an answer in pieces",
+            said((0.9, "a"), (0.9, "b"), (0.9, "c")),
+            "found 3 chunks in 1 arrivals within 0 ms of 900 ms, wanted chunks that arrive apart in time",
+            id="a proxy collects the answer",
+        ),
+        pytest.param(
+            "a person's own address and key count for nothing",
+            page("no route to 127.0.0.1:9", 500),
+            "found status 500 and 'no route to 127.0.0.1:9', wanted the model's answer, as without the header",
+            id="the server goes where it is told",
+        ),
+        pytest.param(
+            "signed in, the same paths stay closed",
+            statuses(*[404] * 3, 200, 404, 404),
+            "found 200 for webapi/chat/openai, wanted 404 for each",
+            id="another provider is open",
+        ),
+        pytest.param("the person signs out", page("", 404), "found status 404, wanted 200", id="no way to sign out"),
         pytest.param(
             "a foreign address is refused",
             page("<html>", 200),
@@ -358,7 +459,7 @@ def test_no_row_is_green_where_the_site_is_down(name, answer):
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_a_shown_command_has_no_placeholder_left_and_can_be_typed(check):
     text = shown(check.command)
-    assert not [place for place in ("{authority}", "{key}", "{wrong_key}") if place in text]
+    assert not [place for place in SHOWN_FILES if place in text]
     assert "\n" not in text
     assert shlex.split(text)[0] in ("curl", "nmap")
 
@@ -374,8 +475,52 @@ def test_a_shown_command_asks_the_same_as_the_one_that_was_run():
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_a_command_takes_its_key_from_a_file(check):
     headers = [check.command[at + 1] for at, word in enumerate(check.command) if word == "--header"]
-    assert set(headers) <= {"@{key}", "@{wrong_key}", "Content-Type: application/json"}
+    forged = rooms.ROOMS["lobehub"].forged
+    plain = {"Content-Type: application/json", "Origin: https://chat.example.com", forged}
+    assert set(headers) <= {"@{key}", "@{wrong_key}", *plain}
     assert not any("authorization" in word.lower() or "bearer" in word.lower() for word in check.command)
+
+
+def test_a_person_signs_in_once_by_a_password_from_a_file_and_all_that_needs_it_comes_between():
+    rows = [check for check in checks(SITE) if check.needs or check.name == "a person signs in"]
+    assert [check.name for check in rows if "@{account}" in check.command] == ["a person signs in"]
+    assert (rows[0].attempts, rows[0].needs, rows[-1].name) == (1, "", "the person signs out")
+    assert all(check.alone for check in rows)
+    assert all("{session}" in check.command for check in rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "chat"),
+    [("lobehub", "signin", "webapi/chat/vllm"), ("open_webui", "auth", "api/chat/completions")],
+)
+def test_each_interface_is_asked_by_its_own_paths(kind, page, chat):
+    named = {check.name: check.command[-1] for check in checks(Site("c", "m", interface=kind, **ROOM))}
+    assert named["the sign-in page"] == f"https://c/{page}"
+    assert named["a signed-in person gets an answer in pieces"] == f"https://c/{chat}"
+
+
+def test_open_webui_streams_as_the_model_itself():
+    named = {check.name: check for check in checks(Site("c", "m", interface="open_webui", **ROOM))}
+    assert named["a signed-in person gets an answer in pieces"].judge(streamed(0.2, 0.5, 0.8)) is None
+
+
+def test_what_people_think_aloud_arrives_in_pieces_too():
+    lines = [(0.1, "event: reasoning"), (0.1, 'data: "hm"'), (0.2, "event: text"), (0.2, "data: null")]
+    lines += [(0.3, "event: text"), (0.3, 'data: "a"'), (0.4, "event: stop"), (0.4, 'data: "stop"')]
+    assert rooms.text_and_arrivals("lobehub", lines) == ("a", [0.1, 0.3], True)
+
+
+def test_the_header_that_anybody_can_write_is_the_one_that_the_server_reads():
+    name, said_of = rooms.ROOMS["lobehub"].forged.split(": ")
+    word = "LobeHub \u00b7 LobeHub".encode()
+    plain = bytes(one ^ word[at % len(word)] for at, one in enumerate(base64.b64decode(said_of)))
+    assert (name, json.loads(plain)["userId"]) == ("X-lobe-chat-auth", "nobody")
+    assert rooms._hidden({}) == "NxI="
+
+
+def test_a_path_with_signs_that_curl_reads_as_a_list_is_asked_as_it_is():
+    command = CHECKS["the chat's other server paths are closed"].command
+    assert command[-1] == "https://chat.example.com/{webapi/proxy,trpc/lambda/user.getUserState\\,aiProvider.create}"
 
 
 def test_the_rate_limit_is_asked_more_often_than_it_lets_through():

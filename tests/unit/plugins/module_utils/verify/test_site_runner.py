@@ -39,10 +39,13 @@ SITE = {
     "behind": {},
     "closed_paths": ["metrics", "health"],
     "closed_chat_paths": ["webapi/proxy"],
+    "guarded_chat_paths": ["webapi/models/vllm"],
+    "admin_email": "admin@chat.example.com",
 }
-INSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == INSIDE]
+WANTED = Site("c", "m", closed_chat_paths=("webapi/proxy",), admin_email="admin@chat.example.com")
+INSIDE_NAMES = [check.name for check in checks(WANTED) if check.vantage == INSIDE]
 PORTS = next(check for check in checks(Site("nowhere.example.com", "m")) if check.name == "no other port is open")
-OUTSIDE_NAMES = [check.name for check in checks(Site("c", "m")) if check.vantage == OUTSIDE]
+OUTSIDE_NAMES = [check.name for check in checks(WANTED) if check.vantage == OUTSIDE]
 
 
 def params(**more):
@@ -51,6 +54,7 @@ def params(**more):
         "vantage": "inside",
         "authority": "PEM",
         "api_key": "s3cret-k3y",
+        "admin_password": "s3cret-w0rd",
         "rows": [],
         "final": False,
         "report_file": None,
@@ -82,7 +86,7 @@ def test_all_rows_are_joined_in_their_order_and_reported(green, tmp_path, state_
     report = tmp_path / "report.json"
     result = site_runner.ensure(params(rows=outside, final=True, report_file=str(report)), check=False)
     assert {one["status"] for one in result["rows"]} == {PASSED}
-    assert [one["name"] for one in result["rows"]] == [check.name for check in checks(Site("c", "m"))]
+    assert [one["name"] for one in result["rows"]] == [check.name for check in checks(WANTED)]
     described = json.loads(report.read_text())
     head = {"url": "https://chat.example.com", "passed": True, "not_checked": [], "warnings": [], "certificate_end": ""}
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", described.pop("finished"))
@@ -128,7 +132,7 @@ def test_without_a_probe_host_its_rows_are_not_checked_and_never_green(green):
     result = site_runner.ensure(params(final=True), check=False)
     open_rows = [(one["name"], one["detail"]) for one in result["rows"] if one["status"] == NOT_CHECKED]
     assert open_rows == [(name, "gpuchat_probe_host is not set") for name in OUTSIDE_NAMES]
-    assert result["msg"] == "all 16 rows did not fail"
+    assert result["msg"] == f"all {len(checks(WANTED))} rows did not fail"
 
 
 def test_one_failed_row_fails_the_whole(green):
@@ -152,12 +156,29 @@ def test_a_row_that_no_run_returned_is_refused(green, row):
         site_runner.ensure(params(rows=[row], final=True), check=False)
 
 
+def test_where_nobody_can_sign_in_what_needs_it_is_not_asked(monkeypatch):
+    asked = []
+
+    def see(check, places):
+        asked.append(check.name)
+        return Seen(0, 0.0, [(1.0, "401 application/json")])
+
+    monkeypatch.setattr(site_runner, "_see", see)
+    rows = {one["name"]: one for one in site_runner.ensure(params(), check=False)["rows"]}
+    needing = [check.name for check in checks(WANTED) if check.needs]
+    assert rows["a person signs in"]["status"] == FAILED
+    assert {rows[name]["status"] for name in needing} == {NOT_CHECKED}
+    assert {rows[name]["detail"] for name in needing} == {"it needs that a person signs in"}
+    assert asked.count("a person signs in") == 1
+    assert not set(needing) & set(asked)
+
+
 def test_in_check_mode_nothing_is_asked():
     assert site_runner.ensure(params(final=True), check=True)["not_predicted"]
 
 
 def test_no_key_stands_in_the_result(green):
-    assert "s3cret-k3y" not in json.dumps(site_runner.ensure(params(final=True), check=False))
+    assert "s3cret" not in json.dumps(site_runner.ensure(params(final=True), check=False))
 
 
 def look(*command):
@@ -180,16 +201,19 @@ def test_a_missing_program_is_reported():
 
 
 def test_the_key_is_kept_in_a_file_that_only_its_owner_reaches_and_that_is_gone_afterwards(monkeypatch):
-    kept = []
+    kept, accounts = [], []
 
     def see(check, places):
         path = pathlib.Path(places["{key}"])
-        kept.append((path, path.read_text(), stat.S_IMODE(path.parent.stat().st_mode)))
+        kept.append((path, path.read_text(), *(stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path))))
+        accounts.append(json.loads(pathlib.Path(places["{account}"]).read_text()))
+        assert stat.S_IMODE(pathlib.Path(places["{session}"]).stat().st_mode) == 0o600
         return Seen(0, 0.0, [])
 
     monkeypatch.setattr(site_runner, "_see", see)
     site_runner.ensure(params(), check=False)
-    assert {entry[1:] for entry in kept} == {("Authorization: Bearer s3cret-k3y\n", 0o700)}
+    assert {entry[1:] for entry in kept} == {("Authorization: Bearer s3cret-k3y\n", 0o700, 0o600)}
+    assert accounts[0] == {"email": "admin@chat.example.com", "password": "s3cret-w0rd"}
     assert not any(path.exists() for path, *_rest in kept)
 
 
