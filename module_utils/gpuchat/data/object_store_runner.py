@@ -1,0 +1,146 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the object store's bucket, and tries by itself what it lets whom do."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ..core import host
+from ..core.change import Plan
+from ..core.errors import Unhealthy
+from . import object_store
+from .object_store import Found, Keys, Tried
+
+UNREADY = (0, 500, 502, 503, 504)
+CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket, and who asks for it."""
+
+    url: str
+    name: str
+    keys: Keys
+
+    def address(self, path: str = "") -> str:
+        return f"{self.url.rstrip('/')}/{quote(self.name)}{'/' + quote(path) if path else ''}"
+
+    def ask(self, method: str, query: str = "", path: str = "", body: bytes = b"") -> host.Response:
+        """Make a request in the name of the keys' owner."""
+        url = self.address(path) + (f"?{query}" if query else "")
+        headers = object_store.signed(method, url, self.keys, _now(), body)
+        return _http(method, url, headers, body if method == "PUT" else None)
+
+    def presigned(self, method: str, path: str) -> str:
+        return object_store.presigned(method, self.address(path), self.keys, _now(), object_store.PROBE_SECONDS)
+
+
+def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
+    """Make sure that a bucket is there, is private and answers as a chat needs it; return the module's result.
+
+    Args:
+        params: the module's options.
+        check: whether to predict only.
+    """
+    keys = Keys(params["access_key"], params["secret_key"], params["region"])
+    bucket = Bucket(params["url"], params["name"], keys)
+    found, waited = _look(bucket), ""
+    if not check and found.bucket in UNREADY:
+        waited = host.wait_for(lambda: _missing(bucket), params["timeout"], 1) or ""
+        found = _look(bucket)
+    if found.bucket in UNREADY:
+        if check:
+            notes = (f"whether {bucket.name} is there: nothing answers at {bucket.url}",)
+            return {**Plan(notes=notes).result(), "unsafe": []}
+        raise Unhealthy(
+            f"found {waited or found.said} at {bucket.url} after {params['timeout']} s; wanted an object store that "
+            "answers; look at `docker logs gpuchat-object-store`, or set timeout to more"
+        )
+    plan = object_store.decide(bucket.name, found)
+    if check:
+        return {
+            **plan.result(),
+            "not_predicted": ["what the bucket lets whom do: check mode puts nothing"],
+            "unsafe": [],
+        }
+    for action in plan.actions:
+        _act(bucket, str(action))
+    return {**plan.result(), **_judged(bucket, params["on_unsafe"])}
+
+
+def _missing(bucket: Bucket) -> str | None:
+    found = _look(bucket)
+    return (found.said or f"the status {found.bucket}") if found.bucket in UNREADY else None
+
+
+def _look(bucket: Bucket) -> Found:
+    answer = bucket.ask("GET", "location")  # a HEAD's refusal has no words
+    if answer.status != 200:
+        return Found(answer.status, said=_words(answer))
+    return Found(answer.status, bucket.ask("GET", "policy").status)
+
+
+def _act(bucket: Bucket, action: str) -> None:
+    answer = bucket.ask("PUT") if action == "create" else bucket.ask("DELETE", "policy")
+    if not 200 <= answer.status < 300:
+        raise Unhealthy(
+            f"found {_words(answer) or answer.status} when the bucket {bucket.name} was to be "
+            f"{'made' if action == 'create' else 'closed'}; wanted that done; look at `docker logs gpuchat-object-store`"
+        )
+
+
+def _judged(bucket: Bucket, on_unsafe: str) -> dict[str, object]:
+    tried = _try(bucket)
+    faults, unsafe = object_store.faults(tried), object_store.unsafe(tried)
+    if faults:
+        raise Unhealthy(f"found that {'; '.join(faults)}, in the bucket {bucket.name}; wanted files that come and go")
+    if not unsafe:
+        return {"unsafe": []}
+    words = f"{'; '.join(unsafe)}, in the bucket {bucket.name}"
+    if on_unsafe == "fail":
+        raise Unhealthy(
+            f"found that {words}; wanted a store that refuses whoever has no signature; set on_unsafe to warn where "
+            "something in front of it does so",
+            unsafe=unsafe,
+        )
+    return {"unsafe": unsafe, "warnings": [f"{words}: whoever reaches the store can read and change all files"]}
+
+
+def _try(bucket: Bucket) -> Tried:
+    path = f"{object_store.PROBE}-{secrets.token_hex(8)}"
+    body = secrets.token_bytes(64)
+    try:
+        put = _http("PUT", bucket.presigned("PUT", path), {}, body)
+        got = _http("GET", bucket.presigned("GET", path), {})
+        unsigned = _http("GET", bucket.address(path), {})
+        forged = _http("GET", object_store.with_wrong_signature(bucket.presigned("GET", path)), {})
+        forged_put = _http("PUT", object_store.with_wrong_signature(bucket.presigned("PUT", path)), {}, b"forged")
+    finally:
+        removed = bucket.ask("DELETE", path=path)
+    missing = bucket.ask("HEAD", path=path)
+    return Tried(
+        *(put.status, got.status, got.body == body, unsigned.status, forged.status, forged_put.status),
+        *(missing.status, removed.status),
+    )
+
+
+def _http(method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> host.Response:
+    kind = {"content-type": "application/octet-stream"} if body is not None else {}
+    return host.http(url, method, {**kind, **headers}, body, direct=True)
+
+
+def _words(answer: host.Response) -> str:
+    code = CODE.search(answer.body.decode(errors="replace"))
+    return code[1] if code else answer.error
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
