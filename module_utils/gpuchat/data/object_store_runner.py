@@ -8,7 +8,7 @@ import datetime
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -66,11 +66,8 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         )
     plan = object_store.decide(bucket.name, found)
     if check:
-        return {
-            **plan.result(),
-            "not_predicted": ["what the bucket lets whom do: check mode puts nothing"],
-            "unsafe": [],
-        }
+        notes = ("what the bucket lets whom do: check mode puts nothing",)
+        return {**replace(plan, notes=notes).result(), "unsafe": []}
     for action in plan.actions:
         _act(bucket, str(action))
     return {**plan.result(), **_judged(bucket, params["on_unsafe"])}
@@ -93,7 +90,7 @@ def _act(bucket: Bucket, action: str) -> None:
     if not 200 <= answer.status < 300:
         raise Unhealthy(
             f"found {_words(answer) or answer.status} when the bucket {bucket.name} was to be "
-            f"{'made' if action == 'create' else 'closed'}; wanted that done; look at `docker logs gpuchat-object-store`"
+            f"{'made' if action == 'create' else 'closed'}; wanted that done; `docker logs gpuchat-object-store` has more"
         )
 
 

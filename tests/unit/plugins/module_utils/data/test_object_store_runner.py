@@ -64,7 +64,7 @@ class Store:
         at = headers.get("x-amz-date") or query.get("X-Amz-Date", [""])[0]
         if not at:
             return False
-        when = datetime.datetime.strptime(at, "%Y%m%dT%H%M%SZ")
+        when = datetime.datetime.strptime(f"{at}+0000", "%Y%m%dT%H%M%SZ%z")
         if "authorization" in headers:
             return headers["authorization"] == object_store.signed(method, url, KEYS, when, body)["authorization"]
         return url == object_store.presigned(method, url.partition("?")[0], KEYS, when, object_store.PROBE_SECONDS)
