@@ -33,7 +33,7 @@ FILES = {
     "edge_forward_auth_authority_file": "certificates in PEM form",
 }
 PASSWORDS = "edge_password_file"
-ENVIRONMENTS = ("vllm_environment", "lobechat_environment")
+ENVIRONMENTS = ("vllm_environment", "lobehub_environment", "open_webui_environment")
 LOGINS = "gpuchat_registry_logins"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": []})
         prefixes = tuple(f"{role}_" for role in roles if role != "stack")
-        prefixes += ("gpuchat_", "plan_", "keys_", "load_", "remove_")
+        prefixes += ("gpuchat_", "lobechat_", "plan_", "keys_", "load_", "remove_", "restore_", "account_", "history_")
         for host in groups["all"]:
             given = self._given(host, task_vars, options)
             args["variables"][host], args["secrets"][host], args["others"][host] = {}, {}, []

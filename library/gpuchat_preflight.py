@@ -131,6 +131,14 @@ packet_filter:
   description: What each host lets in from beyond its loopback, by host.
   type: dict
   returned: success
+chat:
+  description: What people chat with in which version, and who may sign up.
+  type: dict
+  returned: success
+room:
+  description: The chat's own paths, those that need a session, and those that are closed.
+  type: dict
+  returned: success
 paths:
   description: Paths of the engine that are handed on, those that are closed, and what nginx says by itself.
   type: dict
@@ -162,6 +170,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.chat import room
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
@@ -206,13 +215,15 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     if found:
         raise Refusal(preflight.message(found), faults=found)
     clients = preflight.clients(inventory, specification)
+    derived = preflight.derive(inventory, specification)
     return {
         "changed": False,
         "faults": [],
         "parts": parts,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
         "given_secrets": preflight.given_secrets(inventory),
-        **preflight.derive(inventory, specification),
+        **derived,
+        "room": room.describe(**derived["chat"]),
         "api_clients": [one.as_dict() for one in clients],
         "api_limits": limits.api(clients),
         "paths": paths.describe(),

@@ -59,8 +59,12 @@ served:
   type: list
   elements: dict
   returned: success
-lobechat:
-  description: The settings that LobeChat takes over in a new browser, and the mark of a browser that has them.
+lobehub:
+  description: What follows from the models for LobeHub, as RV(lobehub.environment).
+  type: dict
+  returned: success
+open_webui:
+  description: What follows from the models for Open WebUI, as RV(open_webui.environment).
   type: dict
   returned: success
 not_predicted:
@@ -74,7 +78,7 @@ from collections.abc import Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.chat.lobechat import wire
+from ..module_utils.gpuchat.chat import lobehub, open_webui
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.inventory import served_runner
 
@@ -87,7 +91,8 @@ SPECIFICATION = {
 
 def work(params: Mapping[str, object], check_mode: bool) -> Mapping[str, object]:
     served, result = served_runner.ensure(params, check_mode)
-    return {"served": [one.as_dict() for one in served], "lobechat": wire(served).as_dict(), **result}
+    chats = {"lobehub": lobehub.wire(served).as_dict(), "open_webui": open_webui.wire(served).as_dict()}
+    return {"served": [one.as_dict() for one in served], **chats, **result}
 
 
 def main() -> None:

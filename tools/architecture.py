@@ -69,7 +69,7 @@ class Scene:
 
 WHAT_RUNS = {
     "edge": ("nginx", "the edge"),
-    "interface": ("LobeChat", "the interface"),
+    "interface": ("LobeHub", "the interface"),
     "engine": ("vLLM", "the engine, its door"),
 }
 """The kinds of services in the order of their columns."""

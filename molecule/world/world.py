@@ -31,7 +31,7 @@ PACKAGES = "gpuchat-world-packages"
 HUB = "gpuchat-world-hub"
 SERVERS = {"registry.world": REGISTRY, "packages.world": PACKAGES, "hub.world": HUB}
 MADE = f"{engine.LABEL}.made"
-SERVED_IMAGES = ("vllm", "lobechat")
+SERVED_IMAGES = ("vllm", "lobehub", "object_store", "open_webui")
 SMALL_IMAGE = ("debian:trixie", "docker.io/library/debian:trixie-slim")
 
 # What systemd, Docker inside, and a firewall need; --privileged is not to be had on every machine.
@@ -126,7 +126,8 @@ Your private chat is up.
 
   open         https://{address}/   (or https://{hosts["gpuchat_domain"]}/, with {address} for it in your hosts file)
   authority    import {os.path.relpath(world.folder)}/.gpuchat/ca.crt into the browser, or accept its warning
-  access code  {secrets["lobechat_access_code"]}
+  sign in as   admin@{hosts["gpuchat_domain"]}
+  password     {secrets["admin_password"]}
   say          hello
 
   again        .venv/bin/ansible-playbook site.yml -i inventory

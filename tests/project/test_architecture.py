@@ -54,4 +54,4 @@ def test_each_connection_goes_to_the_right_and_meets_both_of_its_parts(scene):
 
 def test_the_engine_of_a_host_behind_listens_on_its_private_address():
     notes = {part.title: part.notes for part in SCENES["Several hosts"].parts}
-    assert (notes["vLLM"][-1], notes["LobeChat"][-1]) == ("10.0.1.5:8000", "172.16.255.250:3210")
+    assert (notes["vLLM"][-1], notes["LobeHub"][-1]) == ("10.0.1.5:8000", "172.16.255.250:3210")

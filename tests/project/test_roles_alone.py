@@ -16,6 +16,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/tasks/main.yml") if "stack" not in path.parts)
+OF_THE_CHAT = ("backup", "lobehub", "object_store", "open_webui", "postgresql")
+"""Roles of the group chat, which has one host."""
 UNDEFINED = re.compile(r"is undefined|has no attribute|Traceback|Finalization of task args|Unexpected failure")
 CONFIG = {
     "architectures": ["Qwen3ForCausalLM"],
@@ -54,10 +56,10 @@ def output(tmp_path_factory):
     }
     groups = {
         "gpu": ["on_vllm", "on_model", "on_door", "on_watchdog"],
-        "chat": ["on_lobechat"],
+        "chat": ["on_chat"],
         "edge": ["on_edge", "on_firewall", "on_nginx", "on_verify"],
     }
-    groups["others"] = [f"on_{role}" for role in ROLES]
+    groups["others"] = [f"on_{role}" for role in ROLES if role not in OF_THE_CHAT]
     children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": variables, "children": children}}))
     kept = {"engines": {"q": {"task": "chat", "args": {"max-model-len": 2048}}}}
@@ -65,8 +67,13 @@ def output(tmp_path_factory):
     for host in groups["gpu"]:
         (folder / ".gpuchat" / "plans" / f"{host}.json").write_text(json.dumps(kept))
     plays = [
-        # One host's failure would end the run.
-        {"hosts": f"on_{role}", "gather_facts": False, "ignore_errors": True, "roles": [f"gpuchat.stack.{role}"]}
+        {
+            "name": f"on_{role}",
+            "hosts": "on_chat" if role in OF_THE_CHAT else f"on_{role}",
+            "gather_facts": False,
+            "ignore_errors": True,  # one host's failure would end the run
+            "roles": [f"gpuchat.stack.{role}"],
+        }
         for role in ROLES
     ]
     (folder / "alone.yml").write_text(yaml.safe_dump(plays))

@@ -96,7 +96,7 @@ WRONG = {
     "model_token": {"hunter2": "hunter2"},
     "vllm_args": {"host": "0.0.0.0"},
     "vllm_version": "v0.32.0",
-    "lobechat_uid": "{{ nothing }}",
+    "lobehub_uid": "{{ nothing }}",
     "vllm_arg": {},
     "plan_gpu": [],
     "modeltoken": "x",

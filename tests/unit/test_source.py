@@ -65,6 +65,9 @@ ACTING = {
     "time",
     "urllib",
 }
+PURE = {"urllib.parse"}
+"""Parts of such a package that touch nothing."""
+
 MAY_IMPORT = {
     "core/control_runner": {"ansible"},  # on the control node
     "gpu/readings_runner": {"pynvml"},
@@ -90,7 +93,7 @@ def imported(path):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
             yield from taken_from(path, node)
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and node.module not in PURE:
             yield node.module.partition(".")[0]
 
 
@@ -148,6 +151,7 @@ ARROWS = {
     "inventory": {"core"},
     "secret": {"core"},
     "chat": {"core", "inventory"},
+    "data": {"core", "system", "docker"},
     "edge": {"core", "inventory"},
     "verify": {"core"},
     "load": {"core"},

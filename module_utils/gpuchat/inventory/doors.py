@@ -17,7 +17,7 @@ from typing import Any
 from .api_clients import ApiClient
 from .endpoints import Endpoint
 from .models import Model
-from .topology import EDGE, ENGINE, INTERFACE, LOOPBACK, Topology
+from .topology import EDGE, ENGINE, FILES, INTERFACE, LOOPBACK, Topology
 
 DOOR_FOLDER, EDGE_FOLDER = "/etc/gpuchat/door", "/etc/gpuchat/edge"
 """Where nginx has its configuration."""
@@ -138,9 +138,11 @@ class Door:
 
     Attributes:
         upstream: the interface; None for models, which have routes.
+        files: the object store beside the interface; None where there is none.
         addresses: who may come in, by address; all where it is empty.
         hosts: who may come in, by the certificate of a host of the stack; plain HTTP where it is empty.
         gives_key: whether the door shows the engine its key; else those who come in must know it.
+        tls: whether it answers for the site in the interface's room, by a certificate that the interface alone trusts.
     """
 
     kind: str
@@ -151,6 +153,8 @@ class Door:
     addresses: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     gives_key: bool = False
+    files: Upstream | None = None
+    tls: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -158,6 +162,8 @@ class Door:
             "address": self.address,
             "port": self.port,
             "upstream": self.upstream.as_dict() if self.upstream else {},
+            "files": self.files.as_dict() if self.files else {},
+            "tls": self.tls,
             "routes": describe_routes(self.routes),
             "addresses": list(self.addresses),
             "hosts": list(self.hosts),
@@ -182,11 +188,28 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
         found += (
             [Door(ENGINE, room.gateway, interface.model_port, None, routes, asks, gives_key=True)] if routes else []
         )
+        behind = Upstream((f"{room.address}:{interface.port}",))
+        files = Upstream((room.files_place,)) if topology.has_files else None
+        files_door = door_of_files(topology, host)
+        found += [files_door] if files_door and host not in edges else []
         hosts = _of_other_hosts(topology, INTERFACE, host, edges)
         if hosts:
-            behind = Upstream((f"{room.address}:{interface.port}",))
-            found.append(Door(INTERFACE, interface.address, interface.port, behind, hosts=hosts))
+            found.append(Door(INTERFACE, interface.address, interface.port, behind, hosts=hosts, files=files))
     return tuple(found)
+
+
+def door_of_files(topology: Topology, host: str) -> Door | None:
+    """Return where an interface finds its own files and links, at the site's own address; None without an object store.
+
+    An edge on the same host has that port, and answers there itself.
+    """
+    site, room = topology.site, topology.rooms.get(host)
+    if not topology.has_files or not site or not room:
+        return None
+    (interface,) = [one for one in topology.of(INTERFACE) if one.host == host]
+    behind, files = Upstream((f"{room.address}:{interface.port}",)), Upstream((room.files_place,))
+    is_tls = site.scheme == "https"
+    return Door(FILES, room.gateway, site.port, behind, addresses=(room.address,), files=files, tls=is_tls)
 
 
 def interface_of_edge(topology: Topology, host: str) -> Upstream | None:
@@ -197,6 +220,15 @@ def interface_of_edge(topology: Topology, host: str) -> Upstream | None:
     if {one.host for one in services} == {host}:
         return Upstream((f"{topology.rooms[host].address}:{services[0].port}",))
     return Upstream(tuple(one.place for one in services), ASKED_NAMES[INTERFACE])
+
+
+def files_of_edge(topology: Topology, host: str) -> Upstream | None:
+    """Return the object store that the edge of a host asks, on another host by the interface's door; None without."""
+    if not topology.has_files:
+        return None
+    if {one.host for one in topology.of(INTERFACE)} == {host}:
+        return Upstream((topology.rooms[host].files_place,))
+    return interface_of_edge(topology, host)
 
 
 def routes_of_edge(topology: Topology, host: str) -> tuple[Route, ...]:
@@ -224,6 +256,8 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
     for host, parts in hosts.items():
         if EDGE in parts:
             interface, routes = interface_of_edge(topology, host), routes_of_edge(topology, host)
+            behind = {INTERFACE: interface, FILES: files_of_edge(topology, host)}
+            files_door = door_of_files(topology, host)
             upstreams = [one for one in (interface, *(route.upstream for route in routes)) if one]
             parts[EDGE].update(
                 routes=describe_routes(routes),
@@ -232,8 +266,9 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
                     listing(f"{EDGE_FOLDER}/models.json", names_of(routes)),
                     *(listing(f"{EDGE_FOLDER}/models-{one.name}.json", granted(one, routes)) for one in limited),
                 ],
-                upstreams={INTERFACE: interface.as_dict()} if interface else {},
+                upstreams={kind: one.as_dict() for kind, one in behind.items() if one},
                 has_interface=bool(interface),
+                files_door=files_door.as_dict() if files_door else {},
                 asks_other_hosts=any(one.certified_name for one in upstreams),
                 gives_key=any(route.kind == DOOR and not route.upstream.certified_name for route in routes),
             )

@@ -129,6 +129,7 @@ VERSION_PATTERN = Form(
     _without_v,
     may_be_empty=True,
 )
+EMAIL = Form(_matches(r"[^\s@,]+@[^\s@,]+"), "an address of electronic mail", "admin@example.com")
 FLAGS = Form(
     _matches(r"\s*([+-][a-z_]+\s*(,\s*[+-][a-z_]+\s*)*)?"),
     "flags such as -market,+changelog",
@@ -196,9 +197,7 @@ FORMS: Mapping[str, Form] = {
         "https://acme-v02.api.letsencrypt.org/directory",
         _with_scheme,
     ),
-    "edge_acme_email": Form(
-        _matches(r"[^\s@,]+@[^\s@,]+"), "an address of electronic mail", "admin@example.com", may_be_empty=True
-    ),
+    "edge_acme_email": Form(EMAIL.is_right, EMAIL.wanted, EMAIL.example, may_be_empty=True),
     "edge_acme_eab_kid": Form(
         _matches(r"[A-Za-z0-9._~+/=:-]+"), "the key's id, as the directory's owner gave it", "kid-1", may_be_empty=True
     ),
@@ -206,9 +205,16 @@ FORMS: Mapping[str, Form] = {
     "door_stream_timeout": TIME,
     "edge_body_limit": SIZE,
     "edge_stream_timeout": TIME,
-    "lobechat_version": Form(VERSION.is_right, "a version such as 1.143.3, without a v", "1.143.3", _without_v),
-    "lobechat_image": IMAGE,
-    "lobechat_feature_flags": FLAGS,
+    "gpuchat_admin_email": EMAIL,
+    "gpuchat_signup_emails": Form(
+        _matches(r"([^\s@,]+@)?[^\s@,]+\.[^\s@,]+"), "an address of electronic mail or its domain", "example.com"
+    ),
+    "lobehub_version": Form(VERSION.is_right, "a version such as 2.2.19, without a v", "2.2.19", _without_v),
+    "lobehub_image": IMAGE,
+    "lobehub_feature_flags": FLAGS,
+    "open_webui_version": Form(VERSION.is_right, "a version such as 0.12.4, without a v", "0.12.4", _without_v),
+    "open_webui_image": IMAGE,
+    "object_store_image": IMAGE,
     "model_token_for": URL_OR_NONE,
     "model_rate_limit": RATE,
     "nvidia_driver_branch": Form(_matches(r"[0-9]{3,4}"), "a branch such as 580", "580"),
@@ -240,7 +246,7 @@ FORMS: Mapping[str, Form] = {
 PORT = (1, 65535)
 RANGES: Mapping[str, tuple[int, int]] = {
     "gpuchat_vllm_port": PORT,
-    "gpuchat_lobechat_port": PORT,
+    "gpuchat_interface_port": PORT,
     "docker_minimum_free_gib": (0, 1_000_000),
     "docker_log_max_files": (1, 1000),
     "edge_http_port": PORT,
@@ -254,8 +260,10 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "load_seconds": (1, 3600),
     "load_prompt_tokens": (1, 1_000_000),
     "load_answer_tokens": (1, 1_000_000),
-    "lobechat_uid": (1, 2**31 - 1),
+    "lobehub_uid": (1, 2**31 - 1),
     "model_workers": (1, 1024),
+    "object_store_uid": (1, 2**31 - 1),
+    "open_webui_uid": (1, 2**31 - 1),
     "model_connections_per_file": (1, 1024),
     "verify_open_ports": PORT,
     "vllm_max_model_len": (0, 10**9),

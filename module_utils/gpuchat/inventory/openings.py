@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..core.opening import Opening
-from .doors import Door, doors
+from .doors import Door, door_of_files, doors
 from .topology import EDGE, ROOM, Topology
 
 CONNECTIONS_PER_PERSON = 10
@@ -21,7 +21,9 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     Args:
         people: how many use the chat.
     """
-    found = [_of_door(topology, door, host) for door in doors(topology, host) if door.hosts or door.addresses]
+    here, files_door = doors(topology, host), door_of_files(topology, host)
+    here += (files_door,) if files_door and files_door not in here else ()  # one that the edge holds itself
+    found = [_of_door(topology, door, host) for door in here if door.hosts or door.addresses]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
         site = topology.sites[host]
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)

@@ -20,15 +20,19 @@ from .types import show
 STACK_PREFIX = "gpuchat_"
 STACK_GROUPS = ("gpu", "chat", "edge")
 ALL_PARTS = (
+    "backup",
     "docker",
     "door",
     "edge",
     "firewall",
-    "lobechat",
+    "lobehub",
     "model",
     "nginx",
     "nvidia_container_toolkit",
     "nvidia_driver",
+    "object_store",
+    "open_webui",
+    "postgresql",
     "toolbox",
     "verify",
     "vllm",
@@ -39,37 +43,52 @@ ALL_PARTS = (
 PLAN = "plan"
 """Stands for a plan that changes no host."""
 
-WITH_SECRETS = frozenset({"door", "edge", "lobechat", "verify", "vllm"})
+CHATS = frozenset(inventory_topology.INTERFACES)
+WITH_SECRETS = frozenset({"backup", "door", "edge", "object_store", "postgresql", "verify", "vllm", *CHATS})
 GIVEN_BY = {
     "gpuchat_api_key": "api_key",
     "gpuchat_vllm_api_key": "vllm_api_key",
-    "lobechat_access_code": "lobechat_access_code",
+    "gpuchat_admin_password": "admin_password",
+    "lobehub_auth_secret": "lobehub_auth_secret",
+    "lobehub_key_vaults_secret": "lobehub_key_vaults_secret",
+    "lobehub_jwks_key": "lobehub_jwks_key",
+    "open_webui_secret_key": "open_webui_secret_key",
+    "object_store_access_key": "object_store_access_key",
+    "object_store_secret_key": "object_store_secret_key",
+    "backup_password": "backup_password",
 }
 """The secret that the stack makes where nobody gives it by a variable."""
 
 GROUPS_OF = {
-    "gpu": {"door", "edge", "lobechat", PLAN, "verify", "vllm"},
-    "chat": {"edge", "lobechat"},
-    "edge": {"lobechat", "verify"},
+    "gpu": {"door", "edge", PLAN, "verify", "vllm", *CHATS},
+    "chat": {"edge", "postgresql", *CHATS},
+    "edge": {"verify", *CHATS},
 }
 """Which roles need a group to have a host."""
 
 ENGINE_ARGS = "vllm_args"
 INTERFACE = "gpuchat_interface"
-NO_INTERFACE = "none"
+NO_INTERFACE = inventory_topology.NO_INTERFACE
 FORMER = {
     "gpuchat_model": (models.VARIABLE, "a list; its entry is the mapping that gpuchat_model was"),
     "vllm_gpus": (models.VARIABLE, "gpus of the model there"),
+    "gpuchat_lobechat_port": ("gpuchat_interface_port", "to the same port"),
+    "lobechat_version": (INTERFACE, "to lobehub or open_webui, for LobeChat 1 gets no fixes any more"),
+    "lobechat_image": (INTERFACE, "to lobehub or open_webui, for LobeChat 1 gets no fixes any more"),
+    "lobechat_environment": (INTERFACE, "to lobehub or open_webui, which have environments of their own"),
+    "lobechat_feature_flags": (INTERFACE, "to lobehub, which has lobehub_feature_flags"),
+    "lobechat_access_code": (INTERFACE, "to lobehub or open_webui, in which people have accounts"),
+    "lobechat_uid": (INTERFACE, "to lobehub or open_webui, which have a user id each"),
 }
 """Names of earlier releases: by what they are replaced, and how."""
 
 REQUIRED = {
-    "gpuchat_domain": {"edge", "lobechat", "verify"},
+    "gpuchat_domain": {"edge", "verify", *CHATS},
     "gpuchat_allowed_networks": {"edge", "firewall"},
 }
 """Variables without which a role cannot run."""
 
-NEED_MODELS = frozenset({"edge", "lobechat", "model", PLAN, "verify", "vllm"})
+NEED_MODELS = frozenset({"edge", "model", PLAN, "verify", "vllm", *CHATS})
 
 EXAMPLES: Mapping[str, object] = {
     "gpuchat_domain": "chat.example.com",
@@ -266,7 +285,7 @@ SETTINGS = (
     *people_known.SETTINGS,
     "gpuchat_private_address",
     "gpuchat_vllm_port",
-    "gpuchat_lobechat_port",
+    "gpuchat_interface_port",
     "gpuchat_room_network",
     "gpuchat_users",
     "gpuchat_context",
@@ -288,13 +307,24 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     }
     common = _common(inventory, specification)
     served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
+    chosen = _chat(inventory, specification)
     topology = inventory_topology.derive(
-        inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE))
+        inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE)), chosen["kind"]
     )
     return {
         "topology": doors.describe(topology, clients(inventory, specification)),
+        "chat": chosen,
         "packet_filter": openings.describe(topology, people(inventory, specification)),
     }
+
+
+def _chat(inventory: Inventory, specification: Specification) -> dict[str, str]:
+    """Return what people chat with, in which version, and who may sign up, as the chat's host has it."""
+    first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
+    names = (INTERFACE, "gpuchat_signup", *(f"{one}_version" for one in inventory_topology.INTERFACES))
+    given = specification.settings(inventory.variables.get(first, {}), *names)
+    kind = str(given[INTERFACE])
+    return {"kind": kind, "version": str(given.get(f"{kind}_version", "")), "signup": str(given["gpuchat_signup"])}
 
 
 def people(inventory: Inventory, specification: Specification) -> int | None:
@@ -379,6 +409,12 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
                 f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
                 f"{may_be_empty.get(group, '')}"
             )
+    chats = tuple(dict.fromkeys(inventory.groups.get("chat", ())))
+    if len(chats) > 1 and not is_without_interface:
+        findings.fault(
+            f"the group chat has {len(chats)} hosts ({', '.join(chats)}); wanted one, for accounts and history are "
+            "kept on it; leave one of them under chat: hosts:"
+        )
     if inventory.groups.get("chat") and is_without_interface:
         findings.fault(
             f"{INTERFACE} is {NO_INTERFACE} and the group chat has hosts; wanted none of them, for nothing would run "
@@ -532,7 +568,13 @@ HEADER_SECRETS = frozenset(GIVEN_BY)
 """Secrets that stand in headers and files of ours without any quoting."""
 
 
-LEAST_LENGTH = {"gpuchat_api_key": 16, "gpuchat_vllm_api_key": 16, "lobechat_access_code": 8}
+LEAST_LENGTH = {
+    "gpuchat_admin_password": 8,
+    "lobehub_auth_secret": 32,
+    "lobehub_key_vaults_secret": 24,
+    "object_store_access_key": 8,
+}
+USUAL_LENGTH = 16
 """Characters; wrong keys are slowed to two a second from one address."""
 
 
@@ -553,9 +595,10 @@ def _secrets(secrets: Mapping[str, Secret], findings: Findings, host: str) -> No
             findings.fault(
                 f"{name} holds other characters than letters, digits and . _ ~ + / = -; set another {name}", host
             )
-        elif name in HEADER_SECRETS and secret.length < LEAST_LENGTH[name]:
+        elif name in HEADER_SECRETS and secret.length < LEAST_LENGTH.get(name, USUAL_LENGTH):
             findings.fault(
-                f"{name} has {secret.length} characters, which can be guessed; wanted {LEAST_LENGTH[name]} or more; "
+                f"{name} has {secret.length} characters, which can be guessed; wanted "
+                f"{LEAST_LENGTH.get(name, USUAL_LENGTH)} or more; "
                 f"set {name} to such a one, or take the line away and one is made",
                 host,
             )
@@ -692,11 +735,24 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "api-key": "gpuchat_vllm_api_key",
     },
     "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_api_key"},
-    "lobechat_environment": {
-        "ACCESS_CODE": "lobechat_access_code",
+    "lobehub_environment": {
         "APP_URL": "gpuchat_domain",
-        "FEATURE_FLAGS": "lobechat_feature_flags",
-        "PORT": "gpuchat_lobechat_port",
+        "AUTH_ALLOWED_EMAILS": "gpuchat_signup_emails",
+        "AUTH_SECRET": "lobehub_auth_secret",
+        "FEATURE_FLAGS": "lobehub_feature_flags",
+        "JWKS_KEY": "lobehub_jwks_key",
+        "KEY_VAULTS_SECRET": "lobehub_key_vaults_secret",
+        "PORT": "gpuchat_interface_port",
+        "S3_ACCESS_KEY_ID": "object_store_access_key",
+        "S3_SECRET_ACCESS_KEY": "object_store_secret_key",
+    },
+    "open_webui_environment": {
+        "ENABLE_SIGNUP": "gpuchat_signup",
+        "PORT": "gpuchat_interface_port",
+        "WEBUI_ADMIN_EMAIL": "gpuchat_admin_email",
+        "WEBUI_ADMIN_PASSWORD": "gpuchat_admin_password",
+        "WEBUI_SECRET_KEY": "open_webui_secret_key",
+        "WEBUI_URL": "gpuchat_domain",
     },
 }
 """What a role sets by a variable of its own."""
@@ -716,10 +772,24 @@ CLOSED: Mapping[str, Mapping[str, str]] = {
         "allow-credentials": "the edge alone answers browsers",
         "allowed-origins": "the edge alone answers browsers",
     },
-    "lobechat_environment": {
+    "lobehub_environment": {
+        "DATABASE_URL": "the role makes the database",
         "HOSTNAME": "it is reached in its room alone",
+        "INTERNAL_APP_URL": "it asks itself in its container",
+        "S3_BUCKET": "the role makes the bucket",
+        "S3_ENDPOINT": "browsers reach the object store through the edge",
         "VLLM_API_KEY": "the door in its room holds the key",
         "VLLM_PROXY_URL": "it follows from the inventory's groups and addresses",
+    },
+    "open_webui_environment": {
+        "DATABASE_URL": "the role makes the database",
+        "HOST": "it is reached in its room alone",
+        "OPENAI_API_BASE_URL": "it follows from the inventory's groups and addresses",
+        "OPENAI_API_BASE_URLS": "it follows from the inventory's groups and addresses",
+        "OPENAI_API_KEY": "the door in its room holds the key",
+        "OPENAI_API_KEYS": "the door in its room holds the key",
+        "PGVECTOR_DB_URL": "the role makes the database",
+        "ENABLE_PERSISTENT_CONFIG": "what the inventory says would lose against what the database holds",
     },
 }
 """What a role does not let be set, and why."""
@@ -758,7 +828,7 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
 
 PORTS = {
     "gpu": ("gpuchat_vllm_port",),
-    "chat": ("gpuchat_lobechat_port",),
+    "chat": ("gpuchat_interface_port",),
     "edge": ("edge_http_port", "edge_https_port"),
 }
 """Variables that name a port on the hosts of a group."""
@@ -769,8 +839,9 @@ SAME_EVERYWHERE = (
     "gpuchat_domain",
     *SAME_MODELS,
     INTERFACE,
+    "gpuchat_signup",
     "gpuchat_vllm_port",
-    "gpuchat_lobechat_port",
+    "gpuchat_interface_port",
     "gpuchat_supervisor",
     "gpuchat_api_keys",
 )
@@ -811,7 +882,7 @@ def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) 
                 "gpuchat_private_address to it, such as 10.0.0.5",
                 host,
             )
-    if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", "lobechat"}:
+    if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", *CHATS}:
         return
     for host in inventory.hosts("gpu", "chat"):
         address = inventory.variables.get(host, {}).get("gpuchat_private_address")

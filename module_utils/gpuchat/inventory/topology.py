@@ -16,13 +16,25 @@ from .models import Model
 LOOPBACK = "127.0.0.1"
 PEOPLE = "people"
 ENGINE, INTERFACE, EDGE = "engine", "interface", "edge"
+FILES = "files"
+"""The object store beside the interface, which has its own door in the room."""
+
 GROUPS = {ENGINE: "gpu", INTERFACE: "chat", EDGE: "edge"}
 """The group of the inventory whose hosts serve a kind."""
 
 ROOM = "gpuchat-room"
 """Name of the interface's network, and of the host's interface in it."""
 
-PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_lobechat_port", EDGE: "edge_https_port"}
+LOBEHUB, OPEN_WEBUI, NO_INTERFACE = "lobehub", "open_webui", "none"
+INTERFACES = (LOBEHUB, OPEN_WEBUI)
+"""What people chat with: the role that runs it."""
+
+KEEP_FILES_APART = frozenset({LOBEHUB})
+"""Which of them keep people's files in an object store."""
+
+BUCKET, FILES_PORT = "gpuchat-files", 9000
+
+PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_interface_port", EDGE: "edge_https_port"}
 
 CERTIFICATES = {
     tls.SELFSIGNED: ("tls.crt", "tls.key", "ca.crt"),
@@ -64,20 +76,32 @@ class Room:
     Attributes:
         gateway: the host's address in it.
         address: the interface's.
+        files_address: the object store's.
     """
 
     subnet: str
     gateway: str
     address: str
+    files_address: str
 
     @classmethod
     def of(cls, subnet: str) -> Room:
-        """Return the room in a network of at least two addresses."""
+        """Return the room in a network of at least three addresses."""
         hosts = ipaddress.IPv4Network(subnet).hosts()
-        return cls(subnet, str(next(hosts)), str(next(hosts)))
+        return cls(subnet, str(next(hosts)), str(next(hosts)), str(next(hosts)))
 
-    def as_dict(self) -> dict[str, str]:
-        return {"name": ROOM, "subnet": self.subnet, "bridge": ROOM, "address": self.address}
+    @property
+    def files_place(self) -> str:
+        return f"{self.files_address}:{FILES_PORT}"
+
+    def of_interface(self) -> dict[str, str]:
+        return self._network(self.address)
+
+    def of_files(self) -> dict[str, str]:
+        return self._network(self.files_address)
+
+    def _network(self, address: str) -> dict[str, str]:
+        return {"name": ROOM, "subnet": self.subnet, "bridge": ROOM, "address": address}
 
 
 @dataclass(frozen=True)
@@ -167,6 +191,7 @@ class Topology:
         models: what the stack's engines serve.
         endpoints: model servers of somebody else's.
         conversations: how many each host holds of a model that does not say, and how long, as the inventory has it.
+        interface: what people chat with.
     """
 
     services: tuple[Service, ...]
@@ -176,6 +201,17 @@ class Topology:
     models: tuple[Model, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     conversations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    interface: str = LOBEHUB
+
+    @property
+    def has_files(self) -> bool:
+        """Whether an object store stands beside the interface."""
+        return bool(self.of(INTERFACE)) and self.interface in KEEP_FILES_APART
+
+    @property
+    def site(self) -> Site | None:
+        """What people see at the first edge, whose address the interface takes for its own."""
+        return next(iter(self.sites.values()), None)
 
     def of(self, kind: str) -> tuple[Service, ...]:
         return tuple(service for service in self.services if service.kind == kind)
@@ -205,7 +241,7 @@ class Topology:
         for host, described in hosts.items():
             users, context = self.conversations.get(host, ("auto", "auto"))
             described["engines"] = [model.engine(users, context) for model in self.models_of(host)]
-        site = next(iter(self.sites.values()), None)
+        site = self.site
         own = [name for one in self.sites.values() if one.own_authority for name in one.names]
         return {
             "url": site.url if site else "",
@@ -221,6 +257,7 @@ class Topology:
             "edges": [service.host for service in self.of(EDGE)],
             "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),
+            "room_names": list(site.names) if site and self.has_files else [],
             "needs_temporary_certificate": any(one.tls == tls.ACME for one in self.sites.values()),
             "hosts": hosts,
             "links": [link.as_dict() for link in self.links],
@@ -229,12 +266,7 @@ class Topology:
     def _describe(self, service: Service) -> dict[str, object]:
         described: dict[str, object] = {"address": service.address, "port": service.port}
         if service.kind == INTERFACE:
-            room = self.rooms[service.host]
-            described.update(
-                url=f"http://{room.address}:{service.port}/",
-                engine_url=f"http://{room.gateway}:{service.model_port}/v1",
-                room=room.as_dict(),
-            )
+            described.update(self._describe_interface(service))
         elif service.kind == EDGE:
             site = self.sites[service.host]
             described.update(
@@ -247,6 +279,7 @@ class Topology:
                 scheme=site.scheme,
                 tls=site.tls,
                 challenge=site.challenge,
+                interface=self.interface if self.of(INTERFACE) else "",
                 own_authority=site.own_authority,
                 is_open_to_directory=site.is_open_to_directory,
                 # A browser that has seen a private authority's certificate may have to do without it one day.
@@ -261,18 +294,37 @@ class Topology:
             )
         return described
 
+    def _describe_interface(self, service: Service) -> dict[str, object]:
+        room, site = self.rooms[service.host], self.site
+        files: dict[str, object] = {"address": room.files_address, "port": FILES_PORT, "bucket": BUCKET}
+        files.update(url=f"http://{room.files_place}", room=room.of_files())
+        return {
+            "kind": self.interface,
+            "url": f"http://{room.address}:{service.port}/",
+            "engine_url": f"http://{room.gateway}:{service.model_port}/v1",
+            "gateway": room.gateway,
+            "room": room.of_interface(),
+            "files": files if self.has_files else {},
+            "site_url": site.url if site else "",
+            "site_port": site.port if site else 0,
+            "site_scheme": site.scheme if site else "",
+            "names": list(site.names) if site else [],
+        }
+
 
 def derive(
     groups: Mapping[str, Sequence[str]],
     settings: Mapping[str, Mapping[str, object]],
     models: Sequence[Model] = (),
     endpoints: Sequence[Endpoint] = (),
+    interface: str = LOBEHUB,
 ) -> Topology:
     """Derive the stack's topology.
 
     Args:
         groups: hosts by group of the inventory.
         settings: each host's settings, checked and with their defaults.
+        interface: what people chat with.
     """
     hosts = dict.fromkeys(host for group in GROUPS.values() for host in groups.get(group, ()))
     private = {host: str(settings[host].get("gpuchat_private_address") or "") for host in hosts}
@@ -297,7 +349,7 @@ def derive(
         host: (str(one.get("gpuchat_users") or "auto"), str(one.get("gpuchat_context") or "auto"))
         for host, one in settings.items()
     }
-    return Topology(tuple(services), sites, rooms, private, tuple(models), tuple(endpoints), conversations)
+    return Topology(tuple(services), sites, rooms, private, tuple(models), tuple(endpoints), conversations, interface)
 
 
 def _site(settings: Mapping[str, object]) -> Site:

@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 EDGE, INTERFACE, ENGINE = "edge", "interface", "engine"
+INTERFACES = {"lobehub": "LobeHub", "open_webui": "Open WebUI"}
 WIDE, NARROW = 920, 340
 """Widths of a drawing for a page on a screen or on paper, and for a phone."""
 
@@ -96,12 +97,13 @@ def scene(topology: Mapping[str, Any], addresses: Mapping[str, str]) -> Scene:
     hosts: Mapping[str, Mapping[str, Any]] = topology["hosts"]
     edges = {host: parts[EDGE] for host, parts in hosts.items() if EDGE in parts}
     is_one = len(hosts) == 1
+    kinds = dict.fromkeys(str(parts[INTERFACE]["kind"]) for parts in hosts.values() if INTERFACE in parts)
     bands = [
         Band("people", "Who may ask", _people(edges)),
         Band(EDGE, "Edge: nginx", tuple(_box(host, _at_edge(edge), addresses) for host, edge in edges.items())),
         Band(
             INTERFACE,
-            "Interface: LobeChat",
+            f"Interface: {', '.join(INTERFACES[one] for one in kinds)}",
             tuple(
                 _box(host, ["in its room" if is_one else _place(parts[INTERFACE])], addresses)
                 for host, parts in hosts.items()

@@ -12,7 +12,7 @@ SETTINGS = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.1.0.0/16", "fd00::/8"],
     "gpuchat_vllm_port": 8000,
-    "gpuchat_lobechat_port": 3210,
+    "gpuchat_interface_port": 3210,
     "gpuchat_room_network": "172.16.255.248/29",
     "edge_http_port": 80,
     "edge_https_port": 443,

@@ -72,6 +72,7 @@ def described(one, host):
             "b",
             [
                 ("engine", GATEWAY, 8000, ("10.0.0.3:8000",), (INTERFACE,), True),
+                ("files", GATEWAY, 443, (f"{INTERFACE}:3210",), (INTERFACE,), False),
                 ("interface", "10.0.0.2", 3210, (f"{INTERFACE}:3210",), ("a",), False),
             ],
             id="an interface of its own: by the certificate of the edge",
@@ -84,6 +85,37 @@ def described(one, host):
 )  # fmt: skip
 def test_a_host_has_the_doors_that_others_need(groups, host, wanted):
     assert described(topology(*groups), host) == wanted
+
+
+@pytest.mark.parametrize(
+    ("groups", "interface", "found"),
+    [
+        pytest.param(("c", "b", "a"), "lobehub", {"b": "a door of its own"}, id="no edge on that host"),
+        pytest.param(("c", "a", "a"), "lobehub", {"a": "by the edge"}, id="an edge there has the port already"),
+        pytest.param(("c", "b", "a"), "open_webui", {}, id="an interface that keeps files itself"),
+    ],
+)
+def test_an_interface_finds_its_files_at_the_sites_own_address(groups, interface, found):
+    one = replace(topology(*groups), interface=interface)
+    here = doors.describe(one)["hosts"]
+    seen = {host: "a door of its own" for host in here if any(door["kind"] == "files" for door in here[host]["doors"])}
+    seen |= {host: "by the edge" for host in here if here[host].get("edge", {}).get("files_door")}
+    assert seen == found
+    for host in found:
+        door = doors.door_of_files(one, host)
+        assert (door.address, door.port, door.tls, door.files.places) == (GATEWAY, 443, True, ("172.16.255.251:9000",))
+
+
+@pytest.mark.parametrize(
+    ("groups", "places", "certified"),
+    [
+        (("c", "a", "a"), ("172.16.255.251:9000",), ""),
+        (("c", "b", "a"), ("10.0.0.2:3210",), "interface.gpuchat.internal"),
+    ],
+)
+def test_the_edge_asks_the_object_store_of_another_host_by_the_interfaces_door(groups, places, certified):
+    found = doors.files_of_edge(topology(*groups), "a")
+    assert (found.places, found.certified_name) == (places, certified)
 
 
 @pytest.mark.parametrize(

@@ -27,21 +27,25 @@ def shown(one, host, people=0):
 
 
 ROOM = ((8000,), (), "172.16.255.249", "gpuchat-room", 0)
+FILES = ((443,), (), "172.16.255.249", "gpuchat-room", 0)
 
 
 @pytest.mark.parametrize(
     ("groups", "host", "wanted"),
     [
-        pytest.param(("a", "a", "a"), "a", [ROOM, ((80, 443), OFFICE, "", "", 1000)], id="one host"),
-        pytest.param(("b", "a", "a"), "a", [ROOM, ((80, 443), OFFICE, "", "", 1000)], id="the host in front"),
+        pytest.param(("a", "a", "a"), "a", [ROOM, FILES, ((80, 443), OFFICE, "", "", 1000)], id="one host"),
+        pytest.param(("b", "a", "a"), "a", [ROOM, FILES, ((80, 443), OFFICE, "", "", 1000)], id="the host in front"),
         pytest.param(("b", "a", "a"), "b", [((8000,), ("10.0.0.1",), "10.0.0.2", "", 0)], id="the host behind"),
         pytest.param(
-            ("c", "b", "a"), "b", [ROOM, ((3210,), ("10.0.0.1",), "10.0.0.2", "", 0)], id="an interface of its own"
+            ("c", "b", "a"),
+            "b",
+            [ROOM, FILES, ((3210,), ("10.0.0.1",), "10.0.0.2", "", 0)],
+            id="an interface of its own",
         ),
         pytest.param(
             ("ab", "a", "a"),
             "a",
-            [((8000,), (), "10.0.0.1", "", 0), ROOM, ((80, 443), OFFICE, "", "", 1000)],
+            [((8000,), (), "10.0.0.1", "", 0), ROOM, FILES, ((80, 443), OFFICE, "", "", 1000)],
             id="a door that its own host alone asks by TLS",
         ),
     ],
@@ -90,4 +94,4 @@ EVERYBODY = ((80,), (), "", "", 1000)
 )
 def test_an_edge_is_open_to_everybody_for_a_directory_alone(settings, wanted):
     one = stack({"a": {**SETTINGS, **settings}}, gpu="a")
-    assert shown(one, "a")[1:] == wanted
+    assert shown(one, "a")[2:] == wanted

@@ -29,12 +29,17 @@ SPECIFICATION = Specification(
             "gpuchat_models": {"type": "list", "elements": "dict", "default": []},
             "gpuchat_endpoints": {"type": "list", "elements": "dict", "default": []},
             "gpuchat_api_keys": {"type": "list", "elements": "dict", "default": []},
-            "gpuchat_interface": {"type": "str", "choices": ["lobechat", "none"], "default": "lobechat"},
+            "gpuchat_interface": {
+                "type": "str",
+                "choices": ["lobehub", "open_webui", "none"],
+                "default": "lobehub",
+            },
+            "gpuchat_signup": {"type": "str", "choices": ["closed", "open"], "default": "closed"},
             "gpuchat_other_variables": {"type": "list", "elements": "str", "default": []},
             "gpuchat_private_address": {"type": "str", "default": ""},
             "gpuchat_probe_host": {"type": "str", "default": ""},
             "gpuchat_vllm_port": {"type": "int", "default": 8000},
-            "gpuchat_lobechat_port": {"type": "int", "default": 3210},
+            "gpuchat_interface_port": {"type": "int", "default": 3210},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
         "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
@@ -282,7 +287,7 @@ def test_a_text_in_place_of_a_list_of_networks_is_a_fault():
     [
         pytest.param(
             {"gpuchat_vllm_port": 3210},
-            "gpuchat_vllm_port and gpuchat_lobechat_port are both 3210; set one of them to another port",
+            "gpuchat_vllm_port and gpuchat_interface_port are both 3210; set one of them to another port",
             id="beside a default",
         ),
         pytest.param(

@@ -33,17 +33,26 @@ def described(groups, host, kind, **more):
 
 def test_on_one_host_the_engines_door_is_on_the_loopback_and_the_interface_in_its_room():
     assert described(ONE, "one", "engine") == {"address": "127.0.0.1", "port": 8000}
+    network = {"name": "gpuchat-room", "subnet": "172.16.255.248/29", "bridge": "gpuchat-room"}
     assert described(ONE, "one", "interface") == {
+        "kind": "lobehub",
         "address": "172.16.255.250",
         "port": 3210,
         "url": "http://172.16.255.250:3210/",
         "engine_url": "http://172.16.255.249:8000/v1",
-        "room": {
-            "name": "gpuchat-room",
-            "subnet": "172.16.255.248/29",
-            "bridge": "gpuchat-room",
-            "address": "172.16.255.250",
+        "gateway": "172.16.255.249",
+        "room": {**network, "address": "172.16.255.250"},
+        "files": {
+            "address": "172.16.255.251",
+            "port": 9000,
+            "bucket": "gpuchat-files",
+            "url": "http://172.16.255.251:9000",
+            "room": {**network, "address": "172.16.255.251"},
         },
+        "site_url": "https://chat.example.com",
+        "site_port": 443,
+        "site_scheme": "https",
+        "names": ["chat.example.com"],
     }
 
 
@@ -98,6 +107,7 @@ def test_parts_that_nobody_has_are_left_out():
         "edges": [],
         "behind": ["one"],
         "certified_names": [],
+        "room_names": [],
         "needs_temporary_certificate": False,
         "hosts": {"one": {"engine": described(ONE, "one", "engine"), "engines": described(ONE, "one", "engines")}},
         "links": [],

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 EDGE = {"scheme": "https", "names": ["chat.example.com"], "ports": [80, 443]}
 EDGE["access"] = {"chat": ["10.0.0.0/8"], "api": ["10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12"], "proxies": []}
-INTERFACE = {"address": "10.0.1.6", "port": 3210}
+INTERFACE = {"kind": "lobehub", "address": "10.0.1.6", "port": 3210}
 TOPOLOGY = {
     "hosts": {
         "front": {"edge": EDGE, "interface": INTERFACE, "engines": []},
