@@ -90,7 +90,7 @@ def _act(bucket: Bucket, action: str) -> None:
     if not 200 <= answer.status < 300:
         raise Unhealthy(
             f"found {_words(answer) or answer.status} when the bucket {bucket.name} was to be "
-            f"{'made' if action == 'create' else 'closed'}; wanted that done; `docker logs gpuchat-object-store` has more"
+            f"{'made' if action == 'create' else 'closed'}; wanted that done; see `docker logs gpuchat-object-store`"
         )
 
 
