@@ -1,0 +1,322 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""People's accounts, as the rows of the interface's own tables.
+
+Neither interface makes an account without a mail server or an open sign-up, so the rows are written as it would write
+them. Who is there already keeps what they have: a password is the person's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.errors import Refusal
+
+LOBEHUB = "lobehub"
+OPEN_WEBUI = "open_webui"
+DATABASES = {LOBEHUB: "lobehub", OPEN_WEBUI: "open_webui"}
+FINISHED = 1
+"""The version of LobeHub's first steps that a new account has behind it."""
+
+EMAIL = re.compile(r"[^\s@,<>\"\\]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z]{2,}")
+LONGEST_BYTES = 72
+"""bcrypt takes no more of a password, which Open WebUI refuses then."""
+
+PASSWORD_LENGTH = range(8, 65)
+"""What LobeHub takes as a password, in characters."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account as it is wanted.
+
+    Attributes:
+        password_hash: as the interface stores it; empty where the person is to choose a password by a link.
+        token: the one-time link's, or empty.
+        hours: how long the link is good.
+        reset: an account that is there gets this password or link, and is signed out.
+    """
+
+    interface: str
+    email: str
+    name: str = ""
+    administrator: bool = False
+    password_hash: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    hours: int = 72
+    reset: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a database says.
+
+    Attributes:
+        ready: the interface has made its tables.
+        id: the account's, or empty.
+        administrator: its role is that of one.
+        guarded: provider addresses cannot be stored (LobeHub).
+    """
+
+    ready: bool
+    id: str = ""
+    administrator: bool = False
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Random names for new rows."""
+
+    user: str
+    account: str
+    verification: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in words without a secret and as SQL that holds some."""
+
+    words: tuple[str, ...] = ()
+    statements: tuple[str, ...] = field(default=(), repr=False)
+    created: bool = False
+
+
+# --- hashes
+
+
+def scrypt_hash(password: str, salt: bytes) -> str:
+    """Return a password as Better Auth keeps it (``hashPassword`` in its crypto): the salt is used as its hex text."""
+    text = salt.hex()
+    plain = unicodedata.normalize("NFKC", password).encode()
+    key = hashlib.scrypt(plain, salt=text.encode(), n=16384, r=16, p=1, dklen=64, maxmem=64 * 1024 * 1024)
+    return f"{text}:{key.hex()}"
+
+
+BCRYPT64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def bcrypt_setting(salt: bytes, cost: int = 12) -> str:
+    """Return what crypt(3) makes a bcrypt hash with: the cost and 16 bytes of salt, in bcrypt's own base64."""
+    bits = "".join(f"{byte:08b}" for byte in salt[:16]) + "0000"
+    letters = "".join(BCRYPT64[int(bits[at : at + 6], 2)] for at in range(0, 132, 6))
+    return f"$2b${cost:02}${letters}"
+
+
+def check(interface: str, email: str, password: str) -> None:
+    """Refuse what the interface would refuse at the sign-in page, or never match.
+
+    Raises:
+        Refusal: the address or the password is none that somebody can sign in with.
+    """
+    if not EMAIL.fullmatch(email):
+        raise Refusal(f"found the address {email!r}; wanted one such as admin@example.com; set email")
+    if password and interface == LOBEHUB and len(password) not in PASSWORD_LENGTH:
+        raise Refusal(
+            f"found a password of {len(password)} characters; wanted 8 to 64, which LobeHub takes; set password"
+        )
+    if len(password.encode()) > LONGEST_BYTES and interface == OPEN_WEBUI:
+        raise Refusal(f"found a password of more than {LONGEST_BYTES} bytes, which bcrypt does not take; set password")
+
+
+# --- SQL
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL, with ``standard_conforming_strings`` on.
+
+    Raises:
+        Refusal: it holds a zero byte.
+    """
+    if "\0" in text:
+        raise Refusal("found a zero byte in a text for the database; wanted a text without; set email and name anew")
+    return "'" + text.replace("'", "''") + "'"
+
+
+TABLES = {
+    LOBEHUB: ("users", "accounts", "verifications", "auth_sessions", "ai_providers"),
+    OPEN_WEBUI: ("user", "auth"),
+}
+"""What an interface has made once its migrations are through."""
+
+
+def tables_query(interface: str) -> str:
+    """Return the question whether the interface's tables are there: ``t`` or ``f``."""
+    names = ", ".join(literal(name) for name in TABLES[interface])
+    return (
+        f"SELECT count(*) = {len(TABLES[interface])} FROM information_schema.tables "
+        f"WHERE table_schema = 'public' AND table_name IN ({names});"
+    )
+
+
+def account_query(account: Account) -> str:
+    """Return the question whose answer `found_of` reads."""
+    users = "public.users" if account.interface == LOBEHUB else 'public."user"'
+    guarded = (
+        f"EXISTS (SELECT FROM pg_trigger WHERE tgname = {literal(GUARD)} AND tgrelid = 'public.ai_providers'::regclass)"
+        if account.interface == LOBEHUB
+        else "true"
+    )
+    return (
+        f"SELECT json_build_object('guarded', {guarded}, 'user', (SELECT json_build_object('id', id, 'role', role) "
+        f"FROM {users} WHERE lower(email) = {literal(account.email.lower())} LIMIT 1));"
+    )
+
+
+def found_of(answer: str) -> Found:
+    """Return what the answer to `account_query` says."""
+    told: Mapping[str, object] = json.loads(answer)
+    user = told.get("user")
+    row: Mapping[str, object] = user if isinstance(user, Mapping) else {}
+    return Found(
+        ready=True,
+        id=str(row.get("id") or ""),
+        administrator=row.get("role") == "admin",
+        guarded=bool(told.get("guarded")),
+    )
+
+
+def plan(account: Account, found: Found, ids: Ids, now: str) -> Plan:
+    """Return what makes the database hold the account.
+
+    Args:
+        now: the time, as JavaScript's ``toISOString`` writes it.
+    """
+    parts = (_lobehub if account.interface == LOBEHUB else _open_webui)(account, found, ids, now)
+    words = tuple(word for word, _statements in parts)
+    return Plan(words, tuple(one for _word, several in parts for one in several), created=not found.id)
+
+
+Parts = Sequence["tuple[str, Sequence[str]]"]
+
+
+def _lobehub(account: Account, found: Found, ids: Ids, now: str) -> Parts:
+    parts: list[tuple[str, Sequence[str]]] = []
+    if not found.guarded:
+        parts.append(("provider addresses cannot be stored by people any more", GUARD_STATEMENTS))
+    user = found.id or ids.user
+    if not found.id:
+        parts.append((f"account {account.email}", [_lobehub_user(account, user, now)]))
+    if account.administrator and not found.administrator:
+        parts.append(
+            (
+                f"{account.email} is an administrator",
+                [f"UPDATE public.users SET role = 'admin' WHERE id = {literal(user)};"],
+            )
+        )
+    if not found.id or account.reset:
+        if account.password_hash:
+            parts.append((f"password of {account.email}", _lobehub_password(account, user, ids)))
+        if account.token:
+            parts.append((f"one-time link for {account.email}", _lobehub_link(account, user, ids)))
+    return parts
+
+
+def _lobehub_user(account: Account, user: str, now: str) -> str:
+    onboarding = json.dumps({"version": FINISHED, "finishedAt": now})
+    values = [literal(user), literal(account.email.lower()), literal(account.email.lower()), literal(_name(account))]
+    return (
+        "INSERT INTO public.users (id, email, normalized_email, full_name, email_verified, onboarding) "
+        f"VALUES ({', '.join(values)}, true, {literal(onboarding)}::jsonb);"
+    )
+
+
+def _lobehub_password(account: Account, user: str, ids: Ids) -> Sequence[str]:
+    """Return the statements for a password; whoever is signed in with another is signed out."""
+    person, secret = literal(user), literal(account.password_hash)
+    mine = f"user_id = {person} AND provider_id = 'credential'"
+    return [
+        f"UPDATE public.accounts SET password = {secret}, updated_at = {UTC} WHERE {mine};",
+        (
+            "INSERT INTO public.accounts (id, account_id, provider_id, user_id, password, created_at, updated_at) "
+            f"SELECT {literal(ids.account)}, {person}, 'credential', {person}, {secret}, {UTC}, {UTC} "
+            f"WHERE NOT EXISTS (SELECT FROM public.accounts WHERE {mine});"
+        ),
+        f"DELETE FROM public.auth_sessions WHERE user_id = {person};",
+    ]
+
+
+def _lobehub_link(account: Account, user: str, ids: Ids) -> Sequence[str]:
+    """Return the statements for a link at which the person chooses a password; one that was made before is void."""
+    person = literal(user)
+    return [
+        f"DELETE FROM public.verifications WHERE value = {person} AND identifier LIKE 'reset-password:%';",
+        (
+            "INSERT INTO public.verifications (id, identifier, value, expires_at, created_at, updated_at) "
+            f"VALUES ({literal(ids.verification)}, {literal('reset-password:' + account.token)}, {person}, "
+            f"{UTC} + interval '{int(account.hours)} hours', {UTC}, {UTC});"
+        ),
+        f"DELETE FROM public.auth_sessions WHERE user_id = {person};",
+    ]
+
+
+def _open_webui(account: Account, found: Found, ids: Ids, _now: str) -> Parts:
+    parts: list[tuple[str, Sequence[str]]] = []
+    user = found.id or ids.user
+    role = "admin" if account.administrator else "user"
+    if not found.id:
+        picture = f"/api/v1/users/{user}/profile/image"
+        values = [
+            literal(user),
+            literal(account.email.lower()),
+            literal(_name(account)),
+            literal(role),
+            literal(picture),
+        ]
+        insert = (
+            'INSERT INTO public."user" '
+            "(id, email, name, role, profile_image_url, last_active_at, created_at, updated_at) "
+            f"VALUES ({', '.join(values)}, {EPOCH}, {EPOCH}, {EPOCH});"
+        )
+        parts.append((f"account {account.email}", [insert]))
+    elif account.administrator and not found.administrator:
+        update = f"UPDATE public.\"user\" SET role = 'admin', updated_at = {EPOCH} WHERE id = {literal(user)};"
+        parts.append((f"{account.email} is an administrator", [update]))
+    if not found.id or (account.reset and account.password_hash):
+        parts.append((f"password of {account.email}", _open_webui_password(account, user)))
+    return parts
+
+
+def _open_webui_password(account: Account, user: str) -> Sequence[str]:
+    person, secret = literal(user), literal(account.password_hash)
+    return [
+        f"UPDATE public.auth SET password = {secret}, active = true WHERE id = {person};",
+        (
+            "INSERT INTO public.auth (id, email, password, active) "
+            f"SELECT {person}, {literal(account.email.lower())}, {secret}, true "
+            f"WHERE NOT EXISTS (SELECT FROM public.auth WHERE id = {person});"
+        ),
+    ]
+
+
+def _name(account: Account) -> str:
+    return account.name or account.email.partition("@")[0]
+
+
+UTC = "(now() AT TIME ZONE 'UTC')"
+EPOCH = "extract(epoch FROM now())::bigint"
+
+GUARD = "gpuchat_no_provider_address"
+GUARD_STATEMENTS = (
+    # The address of a provider and its key are in this one column, and the server's own key goes wherever the address
+    # says. A trigger and not a constraint: what else a row holds may change, and an import does not fail as a whole.
+    f"""CREATE OR REPLACE FUNCTION public.{GUARD}() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    RETURN jsonb_populate_record(NEW, '{{"key_vaults": null}}');
+END $guard$;""",
+    f"DROP TRIGGER IF EXISTS {GUARD} ON public.ai_providers;",
+    (
+        f"CREATE TRIGGER {GUARD} BEFORE INSERT OR UPDATE ON public.ai_providers "
+        f"FOR EACH ROW EXECUTE FUNCTION public.{GUARD}();"
+    ),
+)
+
+
+def script(statements: Sequence[str]) -> str:
+    """Return statements that all happen, or none."""
+    return "\n".join(["BEGIN;", *statements, "COMMIT;"]) + "\n"
