@@ -43,7 +43,8 @@ CHECK_SECONDS = 7 * 86400.0
 CHECKED_SHARE = "5%"
 DRILLED_SHARE = "10%"
 """Of a repository that lies elsewhere; one on a disk here is read whole."""
-HEALTH_SECONDS = 180.0
+HEALTH_SECONDS = 900.0
+"""As long as an interface may take to bring a database of an earlier version up to date."""
 SPARE_BYTES = 512 * 1024**2
 """What stays free on the database's disk at least: PostgreSQL ends where it cannot write."""
 SLACK_NS = 1_000_000_000
@@ -53,7 +54,15 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 NOT_LOADED = re.compile(r"\d+; \d+ \d+ (?:EXTENSION - |COMMENT - EXTENSION )")
 """Entries of a dump that need a superuser; extensions are made before the rest is loaded as the database's owner."""
 
-NO_REPOSITORY = ("unable to open config file", "is there a repository at the following location", "does not exist")
+NO_REPOSITORY = (
+    "unable to open config file",
+    "is there a repository at the following location",
+    "repository does not exist",
+)
+GONE = (
+    "no repository is there any more; mount its disk, or set backup_target to where it is; to begin a new one, remove "
+    "/var/lib/gpuchat/backup/status.json first"
+)
 WRONG_PASSWORD = ("wrong password or no key found",)
 LOCKED = ("repository is already locked", "unable to create lock")
 DAMAGED = (
@@ -141,7 +150,10 @@ def explained(said: str, target: str) -> str:
         (LOCKED, "another run holds it; wait for its end, or run `restic unlock` where there is none"),
         (UNREACHABLE, "its server is not reached; check the address, and for sftp the keys and known_hosts of root"),
         (DENIED, "its server lets nobody in; check backup_secret_environment, or the rights of its folder"),
-        (NO_REPOSITORY, "no repository is there; set backup_target to where it was, or mount its disk"),
+        (
+            NO_REPOSITORY,
+            GONE,
+        ),
         (
             DAMAGED,
             "it is damaged: parts are missing or changed; set backup_target to a new place and keep this one apart",
@@ -217,10 +229,10 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_cata
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e');
 """
 DATABASE = """
-SELECT json_build_object('owner', pg_get_userbyid(datdba), 'provider', datlocprovider, 'collate', datcollate,
+SELECT json_build_object('owner', pg_get_userbyid(datdba), 'provider', to_json(d)->>'datlocprovider', 'collate', datcollate,
 'ctype', datctype, 'bytes', pg_database_size(oid), 'server', current_setting('server_version_num')::int,
 'extensions', (SELECT coalesce(json_agg(extname ORDER BY oid), '[]') FROM pg_extension WHERE extname <> 'plpgsql'))
-FROM pg_database WHERE datname = current_database();
+FROM pg_database d WHERE datname = current_database();
 """
 ROW = "gpuchat_row"
 
@@ -310,12 +322,12 @@ def check_manifest(manifest: Mapping[str, Any], known: Settings) -> None:
         raise Trouble(
             f"found a manifest of format {manifest.get('format')!r}; wanted {FORMAT}; take the gpuchat that made it"
         )
-    if manifest["kind"] != known.kind:
+    if manifest.get("kind") != known.kind:
         raise Trouble(
             f"found a backup of {manifest['kind']}; wanted one of {known.kind}; set gpuchat_interface to "
             f"{manifest['kind']} and run site.yml first"
         )
-    if version_numbers(manifest["version"]) > version_numbers(known.version):
+    if known.version and version_numbers(manifest["version"]) > version_numbers(known.version):
         raise Trouble(
             f"found a backup of {known.kind} {manifest['version']}, which is newer than {known.version} here; wanted "
             f"the same or a later one; set {known.kind}_version and run site.yml first"
@@ -341,6 +353,7 @@ def run(
 ) -> Done:
     """Run a command, as another user where one is named, and return what it left."""
     own = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+    own["DOCKER_CONFIG"] = "/nonexistent"  # root's own may name another server
     options: dict[str, Any] = {}
     if user and os.geteuid() == 0:
         entry = pwd.getpwnam(user)
@@ -589,6 +602,13 @@ def want_space(path: str, wanted: float, what: str) -> None:
         )
 
 
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """Takes a redirect as an answer: it may lead to the site's own name."""
+
+    def redirect_request(self, *_given: Any) -> None:
+        return None
+
+
 class Work:
     """One action, by one process at a time."""
 
@@ -737,8 +757,9 @@ class Work:
         server.ask(
             "postgres",
             f"CREATE DATABASE {quoted(name)} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8'{locale};"
-            f"REVOKE CONNECT ON DATABASE {quoted(name)} FROM PUBLIC;",
+            f"REVOKE ALL ON DATABASE {quoted(name)} FROM PUBLIC;",
         )
+        server.ask(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
         for extension in database["extensions"]:
             server.ask(name, f"CREATE EXTENSION IF NOT EXISTS {quoted(extension)} CASCADE;")
         restore = server.program("pg_restore")
@@ -873,7 +894,7 @@ class Work:
         if not self.known.url:
             return
         end, word = time.monotonic() + HEALTH_SECONDS, ""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), Unmoved())
         while time.monotonic() < end:
             try:
                 with opener.open(self.known.url, timeout=10):
