@@ -22,7 +22,8 @@ _SPEC.loader.exec_module(control_runner)
 GROUPS = ("gpu", "chat", "edge")
 VARIABLES = (
     *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
-    *("lobechat_version", "lobechat_image", "watchdog_enabled", "docker_version", "docker_source"),
+    *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
+    *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
     *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch"),
 )
 """What says what a host should be, and holds no secret; survey/expectations.py has the same list."""

@@ -13,7 +13,20 @@ from dataclasses import asdict, dataclass, replace
 
 from ..core.names import plain
 from ..survey.findings import examine
-from ..survey.types import DOOR, EDGE, ENGINES, FAULT, INTERFACE, SEVERITIES, UNREACHABLE, Answer, Finding, worst
+from ..survey.types import (
+    DOOR,
+    EDGE,
+    ENGINES,
+    FAULT,
+    INTERFACES,
+    KEEPERS,
+    OBJECT_STORE,
+    SEVERITIES,
+    UNREACHABLE,
+    Answer,
+    Finding,
+    worst,
+)
 from . import checks
 from .types import Cause, Examined, Located
 
@@ -27,7 +40,8 @@ ORDER = (
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
     *("certificate", "filter", "log.docker", "log"),
     *("record", "file", "docker.settings", "image.running"),
-    *("log.vllm.core_ended", "log.vllm.waiting"),
+    *("log.vllm.core_ended", "log.vllm.waiting", "log.chat.no_database", "log.lobehub.migration"),
+    *("log.open_webui.migration", "log.postgresql.database_starts"),
     *("service.absent", "service.failed", "service.stopped", "service.restarts"),
     *OF_OTHERS,
     *("docker.silent", "container", "engine", "gpu.container", "service.stale", "part"),
@@ -41,6 +55,9 @@ SYMPTOMS = (
     *("container.", "engine.", "gpu.container"),
 )
 """What is seen of a service that does not run, whatever the cause."""
+
+NO_DATABASE = ("log.chat.no_database", "log.lobehub.migration", "log.open_webui.migration")
+"""What an interface says of a database that it does not reach or cannot use."""
 
 GPU_FAULTS = ("gpu.", "version.driver")
 UNLIKE_GPU_FAULTS = ("gpu.container", "gpu.held_back")
@@ -151,8 +168,8 @@ def _names(word: str, text: str) -> bool:
 
 
 def rank(one: Located) -> int:
-    """Return where a finding's kind stands among all; that of Docker itself explains its containers."""
-    if one.kind.startswith("service.") and one.subject == "docker":
+    """Return where a finding's kind stands among all; that of Docker or a database explains what is built on it."""
+    if one.kind.startswith("service.") and one.subject in ("docker", *KEEPERS):
         return ORDER.index("log")
     fitting = [kind for kind in ORDER if one.kind == kind or one.kind.startswith(f"{kind}.")]
     return ORDER.index(max(fitting, key=len)) if fitting else len(ORDER)
@@ -188,13 +205,14 @@ def explains(cause: Located, effect: Located) -> bool:
 def _explains_here(cause: Located, effect: Located) -> bool:
     """Whether what is wrong with a host as a whole explains what is wrong with a part of it."""
     kind, by_engine = cause.kind, effect.subject.startswith(ENGINES)
-    is_container = by_engine or effect.subject == INTERFACE
+    is_container = by_engine or effect.subject in (*INTERFACES, OBJECT_STORE)
     if kind == "stack.other":
         return effect.kind.startswith(("file.", "door.", "service.", "image.", "model."))
     if kind == "clock.off":
         return effect.kind.startswith(("certificate.", *NO_TRUST))
     if kind.startswith("disk.") and cause.finding.severity == FAULT:
         is_of_disk = effect.kind in ("log.docker.disk_full", "log.postgresql.database_disk", "model.incomplete")
+        is_of_disk = is_of_disk or effect.kind.startswith(NO_DATABASE)
         return is_of_disk or effect.kind.startswith((*SYMPTOMS, "docker.silent", "record."))
     if kind.startswith(GPU_FAULTS) and not kind.startswith(UNLIKE_GPU_FAULTS):
         is_of_gpu = effect.kind.startswith((*GPU_FAULTS, "log.vllm.", "log.docker.", *SYMPTOMS))
@@ -214,9 +232,12 @@ def _explains_service(cause: Located, effect: Located) -> bool:
     """Whether what is wrong with a service, or with what it needs, explains what else is seen of it."""
     same = bool(cause.subject) and cause.subject == effect.subject
     if effect.kind.startswith("site."):
-        behind = (INTERFACE, DOOR) if effect.kind == "site.behind" else ()
+        behind = (*INTERFACES, *KEEPERS, DOOR) if effect.kind == "site.behind" else ()
         is_down = cause.subject in (EDGE, *behind) and cause.finding.severity == FAULT
         return is_down and cause.kind.startswith((*SYMPTOMS, "log.", "port.", "file.missing", "memory."))
+    if cause.subject in KEEPERS and effect.subject in INTERFACES:
+        is_down = cause.finding.severity == FAULT and cause.kind.startswith((*SYMPTOMS, "log.", "file.missing"))
+        return is_down and effect.kind.startswith((*SYMPTOMS, *NO_DATABASE, "log.postgresql."))
     if not same:
         return False
     if effect.kind in OF_OTHERS and cause.kind.startswith(SYMPTOMS):
@@ -237,7 +258,7 @@ def _explains_elsewhere(cause: Located, effect: Located) -> bool:
     """Whether what is wrong with one host explains what another one sees of it."""
     is_grave = cause.finding.severity in (FAULT, UNREACHABLE)
     if effect.kind == "site.behind":
-        is_behind = cause.subject in (INTERFACE, DOOR) and cause.kind.startswith(SYMPTOMS)
+        is_behind = cause.subject in (*INTERFACES, *KEEPERS, DOOR) and cause.kind.startswith(SYMPTOMS)
         return is_grave and (cause.kind.startswith("host.") or is_behind)
     if not effect.kind.startswith(("door.", "mtu.", "route.")) or effect.peer != cause.host:
         return False
@@ -245,7 +266,8 @@ def _explains_elsewhere(cause: Located, effect: Located) -> bool:
         return effect.kind.startswith(NO_TRUST)
     if cause.kind.startswith("filter."):
         return effect.kind == "door.filtered"
-    if effect.kind == "door.behind" and (cause.subject in (INTERFACE, "docker") or cause.subject.startswith(ENGINES)):
+    behind = (*INTERFACES, *KEEPERS, "docker")
+    if effect.kind == "door.behind" and (cause.subject in behind or cause.subject.startswith(ENGINES)):
         return is_grave
     at_door = cause.subject == DOOR and cause.kind.startswith(("log.", "port.", "file.missing", *SYMPTOMS))
     return is_grave and (cause.kind.startswith("host.") or at_door)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What known messages in the logs mean, and what to do about them.
 
-Each row's source stands above it: a file of vLLM 0.33 (vllm), of Docker's moby, of NVIDIA's toolkit, of LobeChat 1.143;
-the strings of Debian's nginx 1.26.3 and PostgreSQL 17; a thread of an issue tracker; or what people are known to meet.
+Each row's source stands above it: a file of vLLM 0.33 (vllm), of Docker's moby, of NVIDIA's toolkit, of LobeHub 2.1.26,
+of Open WebUI 0.12.4; the strings of Debian's nginx 1.26.3 and PostgreSQL 17; a thread of an issue tracker; or what
+people are known to meet.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..survey.types import ENGINES, FAULT, INTERFACE, WARNING
+from ..survey import types as parts
+from ..survey.types import ENGINES, FAULT, WARNING
 
-VLLM, DOCKER, NGINX, POSTGRESQL, CHAT = "vllm", "docker", "nginx", "postgresql", "chat"
+VLLM, DOCKER, NGINX, POSTGRESQL = "vllm", "docker", "nginx", "postgresql"
+CHAT, LOBEHUB, OPEN_WEBUI = "chat", "lobehub", "open_webui"
+"""Of either interface, and of one."""
+
 BEGINNINGS = ("vLLM API server version", "start worker process", "start worker processes")
 """Lines with which a program says that it starts anew, by a part of them."""
 
@@ -322,7 +327,7 @@ MESSAGES = (
     Message(
         "disk_full",
         DOCKER,
-        r"(?i)^(?!.*could not extend file).*no space left on device",
+        r"(?i)^(?!.*could not (?:extend|write to) file).*no space left on device",
         "a full file system",
         "remove what is not needed, also below /var/lib/containerd (`docker image prune`), or mount a larger one",
     ),
@@ -504,7 +509,7 @@ MESSAGES = (
     Message(
         "clients",
         POSTGRESQL,
-        r"too many clients|connection slots are reserved",
+        r"too many clients|connection slots are reserved|too many connections for (?:role|database)",
         "more connections than the database allows",
         "restart what leaves its connections open, or raise max_connections",
     ),
@@ -512,9 +517,9 @@ MESSAGES = (
     Message(
         "database_disk",
         POSTGRESQL,
-        r"could not extend file",
+        r"could not (?:extend|write to) file",
         "a database whose disk is full",
-        "free space on its file system, or mount a larger one",
+        "free space on the file system of /var/lib/gpuchat/postgresql, or mount a larger one",
     ),
     # postgres, in src/backend/commands/extension.c
     Message(
@@ -522,7 +527,7 @@ MESSAGES = (
         POSTGRESQL,
         r"extension \S+ is not available|could not open extension control file",
         "a database without an extension that the interface needs",
-        "install the package of pgvector or pg_search for this version of PostgreSQL",
+        "run site.yml with --tags postgresql, which installs pgvector; pg_search needs a repository of its own",
     ),
     # postgres, in src/backend/utils/init/miscinit.c
     Message(
@@ -530,7 +535,42 @@ MESSAGES = (
         POSTGRESQL,
         r"database files are incompatible with server",
         "a database that another major version wrote",
-        "start the former version, dump all with it, and restore the dump into the new one",
+        "run playbooks/upgrade_postgresql.yml, which brings the data to the new version and keeps the former one",
+    ),
+    # postgres, in src/backend/utils/init/miscinit.c
+    Message(
+        "database_folder",
+        POSTGRESQL,
+        r"data directory \S+ has (?:invalid permissions|wrong ownership)",
+        "a database's folder whose owner or mode was changed",
+        "run site.yml with --tags postgresql, which gives them back",
+    ),
+    # postgres, in src/backend/utils/init/miscinit.c
+    Message(
+        "database_runs",
+        POSTGRESQL,
+        r"Is another (?:postmaster|postgres) .*(?:already running|running in data directory)|"
+        r"lock file \S+ already exists",
+        "a second PostgreSQL on the same data, or what one that was killed has left",
+        "see with `pgrep --list-full postgres` who runs it, and stop what is not gpuchat-postgresql",
+    ),
+    # postgres, in src/backend/access/transam/xlogrecovery.c
+    Message(
+        "checkpoint",
+        POSTGRESQL,
+        r"could not locate (?:a valid|required) checkpoint record",
+        "a database whose log of changes is damaged or was brought back in part",
+        "run playbooks/restore.yml with the last backup; keep the damaged folder until that has worked",
+    ),
+    # postgres, in src/backend/tcop/backend_startup.c
+    Message(
+        "database_starts",
+        POSTGRESQL,
+        r"the database system is (?:starting up|shutting down|in recovery mode)",
+        "a database that is just starting or stopping",
+        "wait a minute; where it stays so, see `journalctl -u gpuchat-postgresql`",
+        WARNING,
+        is_consequence=True,
     ),
     # postgres, in src/backend/utils/init/postinit.c
     Message(
@@ -553,51 +593,118 @@ MESSAGES = (
     Message(
         "page",
         POSTGRESQL,
-        r"invalid page in block",
+        r"invalid page in block|page verification failed",
         "a damaged database: the disk lost what was written",
-        "look at the disk (`smartctl -a`), and restore the last backup",
+        "look at the disk (`smartctl -a`), and run playbooks/restore.yml with the last backup",
     ),
-    # lobe-chat, in packages/database/src/core, scripts/migrateServerDB, src/envs/app.ts
+    # LobeHub, in packages/database/src/core/web-server.ts, src/server/modules/KeyVaultsEncrypt, scripts/migrateServerDB
     Message(
         "environment",
-        CHAT,
-        r"KEY_VAULTS_SECRET. is not set|DATABASE_URL. is not set|APP_URL. is required"
-        r"|(?:KEY_VAULTS_SECRET|DATABASE_URL) is not set|APP_URL is required",
-        "a chat interface without a setting that it needs",
-        "run site.yml, which writes its environment anew; compare lobechat_environment",
+        LOBEHUB,
+        r"KEY_VAULTS_SECRET. is not set|DATABASE_URL. is not set|(?:KEY_VAULTS_SECRET|DATABASE_URL) is not set",
+        "a LobeHub without a setting that it needs",
+        "run site.yml with --tags lobehub, which writes its environment anew; compare lobehub_environment",
     ),
-    # lobe-chat, in scripts/migrateServerDB/errorHint.js
+    # LobeHub, in scripts/migrateServerDB/errorHint.js
     Message(
         "pgvector",
-        CHAT,
-        r"pgvector extension not found",
+        LOBEHUB,
+        r"pgvector. extension not found",
         "a database without pgvector",
-        "install the package of pgvector for this version of PostgreSQL",
+        "run site.yml with --tags postgresql, which installs the package of pgvector for its version of PostgreSQL",
     ),
-    # lobe-chat, in packages/model-runtime/src/types/error.ts
+    # LobeHub, in scripts/migrateServerDB/docker.cjs and scripts/serverLauncher/startServer.js
+    Message(
+        "migration",
+        LOBEHUB,
+        r"Database migrate failed\. Please check|Error during DB migration",
+        "a LobeHub whose database could not be brought to its version, and stays as it was; the lines below say why",
+        "read on in its log; set lobehub_version back to the former one meanwhile",
+        is_consequence=True,
+    ),
+    # LobeHub, in scripts/_shared/checkDeprecatedAuth.js
+    Message(
+        "former_variables",
+        LOBEHUB,
+        r"Detected deprecated environment variables",
+        "a LobeHub that is given variables of LobeChat 1, with which it does not start",
+        "take the ones that its log names out of lobehub_environment and lobehub_secret_environment",
+    ),
+    # LobeHub, in src/server/modules/S3
+    Message(
+        "object_store",
+        LOBEHUB,
+        r"S3 environment variables are not set completely|S3 bucket is not set",
+        "a LobeHub that does not know where files are kept",
+        "run site.yml with --tags object_store,lobehub; take S3_ variables out of lobehub_environment",
+    ),
+    # LobeHub, in src/libs/better-auth/sso
+    Message(
+        "sign_in",
+        LOBEHUB,
+        r"\[Better-Auth\] (?:(?:Unknown|Duplicate) SSO provider|\S+ (?:SSO provider environment variables are not set"
+        r"|OAuth enabled but missing credentials))",
+        "a LobeHub with a way to sign in that is unknown or incomplete, so that nobody comes in",
+        "correct AUTH_SSO_PROVIDERS and its variables in lobehub_environment and lobehub_secret_environment",
+    ),
+    # LobeHub, in packages/types/src/agentRuntime.ts
     Message(
         "engine_key",
-        CHAT,
+        LOBEHUB,
         r"InvalidProviderAPIKey",
-        "a chat interface whose key the engine does not know",
-        "run site.yml, which gives both the same key",
+        "an interface whose questions the model's door refuses",
+        "run site.yml with --tags door,lobehub: its door adds the engine's key",
     ),
-    # lobe-chat, in packages/model-runtime/src/types/error.ts
+    # LobeHub, in packages/types/src/agentRuntime.ts
     Message(
         "unknown_name",
-        CHAT,
+        LOBEHUB,
         r"\bModelNotFound\b",
         "a chat interface that asks for a model by a name that nobody serves",
         "run site.yml, which tells it the names of gpuchat_models",
     ),
-    # lobe-chat, in packages/model-runtime/src/types/error.ts
+    # LobeHub, in packages/types/src/agentRuntime.ts
     Message(
         "context",
-        CHAT,
+        LOBEHUB,
         r"ExceededContextWindow",
         "conversations that are longer than the model's context",
         "raise context of the model in gpuchat_models, if the GPUs hold it",
         WARNING,
+    ),
+    # open_webui, in env.py
+    Message(
+        "secret_key",
+        OPEN_WEBUI,
+        r"WEBUI_SECRET_KEY is not set",
+        "an Open WebUI without its secret key",
+        "run site.yml with --tags open_webui, which gives it the one of the secrets",
+    ),
+    # open_webui, in config.py
+    Message(
+        "migration",
+        OPEN_WEBUI,
+        r"Error running migrations:",
+        "an Open WebUI whose database could not be brought to its version",
+        "read on in its log; set open_webui_version back to the former one meanwhile",
+        is_consequence=True,
+    ),
+    # SQLite, in src/main.c (sqlite3ErrStr)
+    Message(
+        "locked",
+        OPEN_WEBUI,
+        r"sqlite3\.OperationalError\S* database is locked",
+        "an Open WebUI that keeps its data in SQLite, which two programs write at once",
+        "take DATABASE_URL out of open_webui_environment, so that it uses the stack's PostgreSQL",
+    ),
+    # Node, in lib/net.js; libpq, in src/interfaces/libpq/fe-connect.c
+    Message(
+        "no_database",
+        CHAT,
+        r"connect (?:ENOENT|ECONNREFUSED|EACCES) \S*\.s\.PGSQL|connection to server on socket \S+ failed: (?!FATAL)",
+        "an interface that does not reach its database",
+        "see `journalctl -u gpuchat-postgresql`, then run site.yml with --tags postgresql",
+        is_consequence=True,
     ),
     # Node, in lib/net.js
     Message(
@@ -612,7 +719,14 @@ MESSAGES = (
 COMMON = (DOCKER,)
 """Whose messages may stand in any log: a disk is full, or a container does not start."""
 
-OWN = {"gpuchat-edge": (NGINX,), "gpuchat-door": (NGINX,), "docker": (DOCKER,), INTERFACE: (CHAT, POSTGRESQL)}
+OWN = {
+    parts.EDGE: (NGINX,),
+    parts.DOOR: (NGINX,),
+    "docker": (DOCKER,),
+    parts.POSTGRESQL: (POSTGRESQL,),
+    parts.LOBEHUB: (LOBEHUB, CHAT, POSTGRESQL),
+    parts.OPEN_WEBUI: (OPEN_WEBUI, CHAT, POSTGRESQL),
+}
 
 
 def recognise(service: str, lines: Sequence[str]) -> Recognised | None:

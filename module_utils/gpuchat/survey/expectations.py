@@ -8,15 +8,16 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..docker.images import in_version
-from .types import INTERFACE, Expected
+from .types import LOBEHUB, OBJECT_STORE, OPEN_WEBUI, Expected
 
 VARIABLES = (
     *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
-    *("lobechat_version", "lobechat_image", "watchdog_enabled", "docker_version", "docker_source"),
+    *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
+    *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
     *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch"),
 )
 ENGINE_IMAGES = ("vllm_image", "vllm_cpu_image")
-IMAGES = {INTERFACE: ("lobechat_image",)}
+IMAGES = {LOBEHUB: ("lobehub_image",), OPEN_WEBUI: ("open_webui_image",), OBJECT_STORE: ("object_store_image",)}
 TRUE = ("true", "yes", "on", "1")
 MODEL = ("name", "repo", "revision", "path")
 
@@ -46,6 +47,7 @@ def expect(
         },
         engines={str(one["container"]): {key: str(one[key]) for key in MODEL if one.get(key)} for one in engines},
         versions={package: version for package, version in versions.items() if version},
+        interface=str(given.get("gpuchat_interface") or ""),
         accelerator=str(given.get("gpuchat_accelerator") or "auto"),
         firewall=given.get("firewall_state") != "absent",
         watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..secret.certificates import WARN_BEFORE
-from .types import ENGINES, FAULT, FILTER, SERVICES, WARNING, Expected, Finding, container
+from .types import ENGINES, EVERY_SERVICE, FAULT, FILTER, OF_A_CHAT, WARNING, Expected, Finding, container
 
 FEW_RESTARTS = 3
 JUST_NOW_SECONDS = 3600
@@ -101,9 +101,9 @@ def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
     for name in expected.services:
         if name not in services and name not in unheard:
             yield Finding("service.absent", FAULT, f"no {name}", "it, by the host's groups", expected.again)
-    every = {one for some in SERVICES.values() for one in some}
     for name, one in services.items():
-        is_ours = name in every or name.startswith(ENGINES)
+        is_ours = name in EVERY_SERVICE or name.startswith(ENGINES)
+        is_ours = is_ours and bool(expected.interface or name not in OF_A_CHAT)
         if is_ours and name not in expected.services and expected.services:
             yield Finding(
                 "service.extra",

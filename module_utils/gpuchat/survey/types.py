@@ -12,15 +12,26 @@ OK, WARNING, FAULT, UNREACHABLE = "ok", "warning", "fault", "unreachable"
 SEVERITIES = (OK, WARNING, FAULT, UNREACHABLE)
 """From the best to the worst; their places are the exit statuses of the survey."""
 
-INTERFACE, EDGE, DOOR, FILTER, WATCHDOG = (
-    f"gpuchat-{one}" for one in ("lobechat", "edge", "door", "firewall", "watchdog")
+LOBEHUB, OPEN_WEBUI, OBJECT_STORE, POSTGRESQL, EDGE, DOOR, FILTER, WATCHDOG = (
+    f"gpuchat-{one}"
+    for one in ("lobehub", "open-webui", "object-store", "postgresql", "edge", "door", "firewall", "watchdog")
 )
+INTERFACES = (LOBEHUB, OPEN_WEBUI)
+KEEPERS = (POSTGRESQL, OBJECT_STORE)
+"""What keeps what people have said and given, without which their interface does not work."""
+
 ENGINES = "gpuchat-vllm"
 """How the names of engines begin; one of an earlier release, which had a single one, has no more than that."""
 
-SERVICES = {"gpu": (DOOR, WATCHDOG), "chat": (INTERFACE, DOOR), "edge": (EDGE,)}
+SERVICES = {"gpu": (DOOR, WATCHDOG), "chat": (DOOR,), "edge": (EDGE,)}
 """What runs on the hosts of a group of the inventory; engines follow from its models, Docker and the packet filter are
 shared."""
+
+CHAT = {"lobehub": (POSTGRESQL, OBJECT_STORE, LOBEHUB), "open_webui": (POSTGRESQL, OPEN_WEBUI)}
+"""What runs beside on those of the group chat, by ``gpuchat_interface``."""
+
+OF_A_CHAT = frozenset(one for some in CHAT.values() for one in some)
+EVERY_SERVICE = frozenset(one for some in SERVICES.values() for one in some) | OF_A_CHAT
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class Expected:
         engines: name, repo, revision and path of the model of each engine, as far as the inventory says.
         fingerprints: digests by which a host of this stack knows it, by secret.
         versions: beginnings of packages' versions that the inventory pins.
+        interface: as ``gpuchat_interface`` has it; empty where that is not known.
     """
 
     name: str
@@ -64,12 +76,14 @@ class Expected:
     fingerprints: Mapping[str, Collection[str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     accelerator: str = "auto"
+    interface: str = "lobehub"
     firewall: bool = True
     watchdog: bool = True
 
     @property
     def services(self) -> tuple[str, ...]:
-        found = [*self.engines, *(one for group, some in SERVICES.items() if group in self.groups for one in some)]
+        found = [*self.engines, *(CHAT.get(self.interface, ()) if "chat" in self.groups else ())]
+        found += [one for group, some in SERVICES.items() if group in self.groups for one in some]
         found = [one for one in found if one != WATCHDOG or (self.watchdog and self.engines)]
         if {"gpu", "chat"} & set(self.groups):
             found.append("docker")

@@ -47,12 +47,15 @@ def test_each_variable_that_is_asked_for_exists_and_holds_no_secret():
 def test_the_planned_images_are_the_roles_defaults_with_the_inventorys_versions():
     models = [{"name": "demo"}, {"name": "old", "version": "0.31.0"}, {"name": "own", "image": "mine:8"}]
     plain = survey.expect(member(gpuchat_models=models))
-    pinned = survey.expect(member(gpuchat_models=models, vllm_version="9.9.9", lobechat_image="mine:7"))
+    pinned = survey.expect(member(gpuchat_models=models, vllm_version="9.9.9", lobehub_image="mine:7"))
     assert re.fullmatch(r"vllm/vllm-openai:v\d+\.\d+\.\d+", plain.images["gpuchat-vllm-demo"][0])
     assert pinned.images["gpuchat-vllm-demo"] == ("vllm/vllm-openai:v9.9.9", "vllm/vllm-openai-cpu:v9.9.9")
     assert pinned.images["gpuchat-vllm-old"] == ("vllm/vllm-openai:v0.31.0", "vllm/vllm-openai-cpu:v0.31.0")
     assert pinned.images["gpuchat-vllm-own"] == ("mine:8",)
-    assert pinned.images["gpuchat-lobechat"] == ("mine:7",)
+    assert pinned.images["gpuchat-lobehub"] == ("mine:7",)
+    (store,) = plain.images["gpuchat-object-store"]
+    assert re.fullmatch(r"rustfs/rustfs:\d\S+", store)
+    assert plain.interface == "lobehub"
 
 
 def test_the_model_lies_where_the_role_puts_it():

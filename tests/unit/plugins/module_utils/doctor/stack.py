@@ -16,14 +16,19 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types
 from ..inventory.layouts import topology
 from ..survey.healthy import EXPECTED, NOW, READING
 
-ENGINE, CHAT = "gpuchat-vllm-demo", "gpuchat-lobechat"
+ENGINE, CHAT = "gpuchat-vllm-demo", "gpuchat-lobehub"
+DATABASE, STORE = "gpuchat-postgresql", "gpuchat-object-store"
 GROUPS = {"a": ("edge",), "b": ("chat",), "c": ("gpu",)}
 SERVICES = {
     "a": ("gpuchat-edge", "gpuchat-firewall"),
-    "b": ("docker", CHAT, "gpuchat-door", "gpuchat-firewall"),
+    "b": ("docker", CHAT, DATABASE, STORE, "gpuchat-door", "gpuchat-firewall"),
     "c": ("docker", ENGINE, "gpuchat-door", "gpuchat-firewall", "gpuchat-watchdog"),
 }
-FILES = {"a": ("edge", "firewall"), "b": (CHAT, "door", "firewall"), "c": (ENGINE, "door", "firewall")}
+FILES = {
+    "a": ("edge", "firewall"),
+    "b": (CHAT, STORE, "postgresql", "door", "firewall"),
+    "c": (ENGINE, "door", "firewall"),
+}
 ENDPOINT = {"name": "lmstudio", "url": "http://studio.lan:1234/v1", "models": ["llama"]}
 HOSTS = describe(topology("c", "b", "a", models={"demo": "c"}, endpoints=[ENDPOINT]))["hosts"]
 

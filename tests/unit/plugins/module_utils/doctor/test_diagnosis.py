@@ -16,12 +16,13 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.diagn
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types import Expected
 
 from ..survey.healthy import DAY, GIB, NOW
-from .stack import CHAT, ENGINE, HOSTS, Stack
+from .stack import CHAT, DATABASE, ENGINE, HOSTS, STORE, Stack
 
 VLLM = "(EngineCore pid=71) ERROR "
 ENDED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 
 
+NO_DATABASE = "Error: connect ENOENT /run/postgresql/.s.PGSQL.5432"
 NO_SOCKET = "[crit] 3#3: *1 connect() to unix:/var/lib/gpuchat/vllm/m/vllm.sock failed (2: No such file or directory)"
 
 
@@ -455,7 +456,47 @@ PLANTED = {
             do(("fail", "b", CHAT, "Error: `KEY_VAULTS_SECRET` is not set"), ("door", "a", "b", {"status": 502})),
             silent_site(),
         ),
-        *("b", "log.chat.environment", "lobechat_environment", ("service.failed", "door.behind", "site.behind")),
+        *("b", "log.lobehub.environment", "lobehub_environment", ("service.failed", "door.behind", "site.behind")),
+    ),
+    "a database that stopped": (
+        both(
+            do(
+                ("stop", "b", DATABASE),
+                ("fail", "b", CHAT, NO_DATABASE, "Error during DB migration:"),
+                ("door", "a", "b", {"status": 502}),
+            ),
+            silent_site(),
+        ),
+        *("b", "service.failed", f"journalctl -u {DATABASE}"),
+        ("log.chat.no_database", "container.unhealthy", "door.behind", "site.behind"),
+    ),
+    "a database whose disk is full": (
+        do(
+            ("fail", "b", DATABASE, 'PANIC:  could not write to file "pg_wal/xlogtemp.71": No space left on device'),
+            ("fail", "b", CHAT, NO_DATABASE),
+            ("door", "a", "b", {"status": 502}),
+        ),
+        *("b", "log.postgresql.database_disk", "/var/lib/gpuchat/postgresql"),
+        ("service.failed", "log.chat.no_database", "door.behind"),
+    ),
+    "a database of another version": (
+        do(
+            ("fail", "b", DATABASE, "FATAL:  database files are incompatible with server"),
+            ("fail", "b", CHAT, NO_DATABASE),
+        ),
+        *("b", "log.postgresql.database_version", "playbooks/upgrade_postgresql.yml", ("log.chat.no_database",)),
+    ),
+    "a migration that failed": (
+        do(("fail", "b", CHAT, "Database migrate failed. Please check your database is valid", "error: column exists")),
+        *("b", "log.lobehub.migration", "lobehub_version", ("service.failed",)),
+    ),
+    "an interface that knows no place for files": (
+        do(("fail", "b", CHAT, "Error: S3 environment variables are not set completely, please check your env")),
+        *("b", "log.lobehub.object_store", "lobehub_environment", ("service.failed",)),
+    ),
+    "an object store that stopped": (
+        do(("stop", "b", STORE)),
+        *("b", "service.failed", f"docker logs {STORE}", ()),
     ),
     "an interface that stopped": (
         both(do(("stop", "b", CHAT), ("door", "a", "b", {"status": 502})), silent_site()),
@@ -653,4 +694,4 @@ def test_programs_read_the_same_as_people():
 
 
 def test_the_stack_of_these_tests_is_the_topologys():
-    assert [door["kind"] for door in HOSTS["b"]["doors"]] == ["engine", "interface"]
+    assert [door["kind"] for door in HOSTS["b"]["doors"]] == ["engine", "files", "interface"]

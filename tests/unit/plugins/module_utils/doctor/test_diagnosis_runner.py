@@ -18,7 +18,11 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey impor
 from .stack import ENGINE, GROUPS, HOSTS, Stack
 
 ROOT = pathlib.Path(__file__).resolve().parents[5]
-IMAGES = {"vllm_image": "vllm/vllm-openai:v{{ vllm_version }}", "vllm_version": "0.32.0"}
+IMAGES = {
+    "vllm_image": "vllm/vllm-openai:v{{ vllm_version }}",
+    "vllm_version": "0.32.0",
+    "gpuchat_interface": "lobehub",
+}
 
 
 def params(folder, stack=None, **more):

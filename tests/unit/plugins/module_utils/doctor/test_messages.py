@@ -76,10 +76,10 @@ LINES = {
     "docker.port_allocated": "driver failed programming external connectivity on endpoint web: Bind for "
     "0.0.0.0:80 failed: "
     "port is already allocated",
-    "docker.chains": "driver failed programming external connectivity on endpoint gpuchat-lobechat: Unable to enable "
+    "docker.chains": "driver failed programming external connectivity on endpoint gpuchat-lobehub: Unable to enable "
     "DIRECT ACCESS FILTERING - DROP rule: iptables: No chain/target/match by that name",
     "docker.networks": "failed to create network: all predefined address pools have been fully subnetted",
-    "docker.name_in_use": 'Conflict. The container name "/gpuchat-lobechat" is already in use by container "4f".',
+    "docker.name_in_use": 'Conflict. The container name "/gpuchat-lobehub" is already in use by container "4f".',
     "docker.disk_full": "failed to register layer: write /usr/lib/libcuda.so: no space left on device",
     "docker.too_many_pulls": "toomanyrequests: You have reached your unauthenticated pull rate limit.",
     "docker.registry_authority": 'Get "https://hub.lan/v2/": tls: failed to verify: x509: certificate signed by '
@@ -109,21 +109,33 @@ LINES = {
     "nginx.upstream_name": 'nginx: [emerg] host not found in upstream "studio.lan:1234" in '
     "/etc/gpuchat/edge/routes.conf:4",
     "nginx.directive": 'nginx: [emerg] unknown directive "proxi_pass" in /etc/gpuchat/edge/site.conf:12',
-    "postgresql.password": 'FATAL:  password authentication failed for user "lobechat"',
-    "postgresql.not_let_in": 'FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "lobechat", no encryption',
+    "postgresql.password": 'FATAL:  password authentication failed for user "lobehub"',
+    "postgresql.not_let_in": 'FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "lobehub", no encryption',
     "postgresql.clients": "FATAL:  sorry, too many clients already",
     "postgresql.database_disk": 'ERROR:  could not extend file "base/16384/2619": No space left on device',
     "postgresql.extension": 'ERROR:  extension "vector" is not available',
     "postgresql.database_version": "FATAL:  database files are incompatible with server",
-    "postgresql.collation": 'WARNING:  database "lobechat" has a collation version mismatch',
+    "postgresql.database_folder": 'FATAL:  data directory "/var/lib/gpuchat/postgresql/17" has invalid permissions',
+    "postgresql.database_runs": 'FATAL:  lock file "postmaster.pid" already exists',
+    "postgresql.checkpoint": "PANIC:  could not locate a valid checkpoint record at 0/1528B60",
+    "postgresql.database_starts": "FATAL:  the database system is starting up",
+    "postgresql.collation": 'WARNING:  database "lobehub" has a collation version mismatch',
     "postgresql.shared_memory": 'ERROR:  could not resize shared memory segment "/PostgreSQL.1" to 8388608 '
     "bytes: No space",
     "postgresql.page": "ERROR:  invalid page in block 7 of relation base/16384/2619",
-    "chat.environment": "Error: `KEY_VAULTS_SECRET` is not set, please set it in your environment variables.",
-    "chat.pgvector": "pgvector extension not found, please check if your Postgres installed pgvector extension.",
-    "chat.engine_key": "Route: [vllm] InvalidProviderAPIKey: { error: { status: 401 } }",
-    "chat.unknown_name": "Route: [vllm] ModelNotFound: { error: { status: 404 } }",
-    "chat.context": "Route: [vllm] ExceededContextWindow: { error: { status: 400 } }",
+    "lobehub.environment": "Error: `KEY_VAULTS_SECRET` is not set, please set it in your environment variables.",
+    "lobehub.pgvector": "Database migrate failed due to `pgvector` extension not found. Please install the extension",
+    "lobehub.migration": "Database migrate failed. Please check your database is valid.",
+    "lobehub.former_variables": "Detected deprecated environment variables:",
+    "lobehub.object_store": "Error: S3 environment variables are not set completely, please check your env",
+    "lobehub.sign_in": "Error: [Better-Auth] Unknown SSO provider: keycloack",
+    "lobehub.engine_key": "Route: [vllm] InvalidProviderAPIKey: { error: { status: 401 } }",
+    "lobehub.unknown_name": "Route: [vllm] ModelNotFound: { error: { status: 404 } }",
+    "lobehub.context": "Route: [vllm] ExceededContextWindow: { error: { status: 400 } }",
+    "open_webui.secret_key": "WEBUI_SECRET_KEY is not set. It is a hard requirement when authentication is enabled.",
+    "open_webui.migration": "ERROR | open_webui.config:run_migrations:78 - Error running migrations: no revision",
+    "open_webui.locked": "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked",
+    "chat.no_database": "Error: connect ENOENT /run/postgresql/.s.PGSQL.5432",
     "chat.address": "Error: listen EADDRINUSE: address already in use 0.0.0.0:3210",
 }
 FURTHER = {
@@ -142,9 +154,23 @@ FURTHER = {
     "postgresql.clients": "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
     "postgresql.extension": "ERROR:  could not open extension control file "
     '"/usr/share/postgresql/17/extension/vector.control"',
-    "chat.environment": "Error: APP_URL is required in server mode",
+    "postgresql.database_disk": 'PANIC:  could not write to file "pg_wal/xlogtemp.71": No space left on device',
+    "postgresql.page": "WARNING:  page verification failed, calculated checksum 37 but expected 512",
+    "postgresql.password": 'connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: FATAL:  password '
+    'authentication failed for user "open_webui"',
+    "lobehub.environment": "Error: DATABASE_URL is not set, please set it in your environment variables.",
+    "lobehub.migration": "Error during DB migration:",
+    "lobehub.object_store": "Error: S3 bucket is not set, please check your env",
+    "lobehub.sign_in": "Error: [Better-Auth] logto OAuth enabled but missing credentials",
+    "chat.no_database": 'connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: No such file',
 }
-WHERE = {"vllm": "gpuchat-vllm-demo", "docker": "docker", "nginx": "gpuchat-edge"}
+WHERE = {
+    "vllm": "gpuchat-vllm-demo",
+    "docker": "docker",
+    "nginx": "gpuchat-edge",
+    "postgresql": "gpuchat-postgresql",
+    "open_webui": "gpuchat-open-webui",
+}
 
 
 def names_in(line):
@@ -167,7 +193,7 @@ def test_a_message_has_other_forms(name):
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_message_is_recognised_in_the_log_of_its_service(name):
-    service = WHERE.get(name.partition(".")[0], "gpuchat-lobechat")
+    service = WHERE.get(name.partition(".")[0], "gpuchat-lobehub")
     found = recognise(service, ["INFO it begins", LINES[name], "INFO it ends"])
     assert found
     assert (found.message.kind, found.line) == (f"log.{name}", LINES[name][:LONGEST])

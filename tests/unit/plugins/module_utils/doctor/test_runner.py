@@ -26,6 +26,7 @@ OPTIONS = {
     "rotate": [],
     "retire": [],
     "tls_names": [],
+    "site_names": [],
     "forget": False,
     "temporary": False,
     "renew": True,

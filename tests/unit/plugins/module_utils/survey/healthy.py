@@ -13,7 +13,8 @@ NOW = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
 DAY = 86400
 GIB = 2**30
 ENGINE_IMAGE = "registry.example.com/vllm/vllm-openai@sha256:" + "a" * 64
-INTERFACE_IMAGE = "docker.io/lobehub/lobe-chat@sha256:" + "b" * 64
+INTERFACE_IMAGE = "docker.io/lobehub/lobehub@sha256:" + "b" * 64
+STORE_IMAGE = "docker.io/rustfs/rustfs@sha256:" + "c" * 64
 COMMIT = "ac3c3c5ed8466b06f5d4661e9c806d6ed3c50601"
 UUID = "GPU-11111111-2222-3333-4444-555555555555"
 
@@ -86,11 +87,18 @@ READING = {
         "runtimes": ["nvidia", "runc"],
         "default_runtime": "runc",
         "containers": [
-            _container("gpuchat-lobechat", "2", INTERFACE_IMAGE),
+            _container("gpuchat-lobehub", "2", INTERFACE_IMAGE),
             _container("gpuchat-vllm-demo", "1", ENGINE_IMAGE),
+            _container("gpuchat-object-store", "3", STORE_IMAGE),
         ],
     },
-    "files": {name: _files() for name in ("door", "edge", "firewall", "gpuchat-lobechat", "gpuchat-vllm-demo")},
+    "files": {
+        name: _files()
+        for name in (
+            *("door", "edge", "firewall", "gpuchat-lobehub", "gpuchat-object-store", "gpuchat-vllm-demo"),
+            "postgresql",
+        )
+    },
     "daemon.json": {"/etc/docker/daemon.json": []},
     "certificates": [
         {"path": "/etc/gpuchat/edge/tls.crt", "from": NOW.timestamp() - DAY, "until": NOW.timestamp() + 800 * DAY}
@@ -102,7 +110,9 @@ READING = {
         "gpuchat-door": _service(),
         "gpuchat-edge": _service(),
         "gpuchat-firewall": _service(),
-        "gpuchat-lobechat": _service("compose"),
+        "gpuchat-lobehub": _service("compose"),
+        "gpuchat-object-store": _service("compose"),
+        "gpuchat-postgresql": _service(),
         "gpuchat-vllm-demo": _service("compose", COMMIT),
         "gpuchat-watchdog": _service(),
     },
@@ -127,7 +137,8 @@ READING = {
         "/srv/models/demo": _disk(2, 8 * 10**12, 2 * 10**12),
     },
     "containers": {
-        "gpuchat-lobechat": {"image": INTERFACE_IMAGE, "gpus": False},
+        "gpuchat-object-store": {"image": STORE_IMAGE, "gpus": False},
+        "gpuchat-lobehub": {"image": INTERFACE_IMAGE, "gpus": False},
         "gpuchat-vllm-demo": {"image": ENGINE_IMAGE, "gpus": True},
     },
     "unanswered": {},
@@ -139,9 +150,14 @@ EXPECTED = Expected(
     groups=("chat", "edge", "gpu"),
     images={
         "gpuchat-vllm-demo": ("vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"),
-        "gpuchat-lobechat": ("lobehub/lobe-chat:1.143.3",),
+        "gpuchat-lobehub": ("lobehub/lobehub:2.1.48",),
+        "gpuchat-object-store": ("rustfs/rustfs:1.0.0",),
     },
-    lock={"vllm/vllm-openai:v0.32.0": "sha256:" + "a" * 64, "lobehub/lobe-chat:1.143.3": "sha256:" + "b" * 64},
+    lock={
+        "vllm/vllm-openai:v0.32.0": "sha256:" + "a" * 64,
+        "lobehub/lobehub:2.1.48": "sha256:" + "b" * 64,
+        "rustfs/rustfs:1.0.0": "sha256:" + "c" * 64,
+    },
     engines={"gpuchat-vllm-demo": {"name": "demo", "repo": "example/demo", "path": "/srv/models/demo"}},
     fingerprints={"api_key": ("5f0c",), "ca_certificate": ("1f1a",), "vllm_api_key": ("8587",)},
     versions={"nvidia-container-toolkit": "1.20.0-1"},

@@ -272,7 +272,7 @@ def test_a_folder_that_several_sets_share_is_told_once():
 
 
 def test_an_image_that_the_inventory_names_and_no_run_has_resolved_is_another_version_than_planned():
-    newer = replace(EXPECTED, images={"gpuchat-lobechat": ("lobehub/lobe-chat:2.0.0",)})
+    newer = replace(EXPECTED, images={"gpuchat-lobehub": ("lobehub/lobehub:2.2.0",)})
     (one,) = found(expected=newer).findings
     assert (one.kind, "which no run has resolved yet" in one.wanted) == ("image.planned", True)
 
@@ -283,6 +283,29 @@ def test_images_are_not_compared_without_a_lock():
 
 def test_a_part_that_the_hosts_groups_do_not_ask_for_is_told():
     assert kinds(expected=replace(EXPECTED, groups=("chat", "gpu"))) == [("service.extra", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("interface", "extra"),
+    [
+        ("open_webui", {"gpuchat-lobehub", "gpuchat-object-store"}),
+        ("none", {"gpuchat-lobehub", "gpuchat-object-store", "gpuchat-postgresql"}),
+    ],
+)
+def test_parts_of_an_interface_that_is_not_chosen_any_more_are_told(interface, extra):
+    told = [
+        one.found.split(",")[0]
+        for one in found(expected=replace(EXPECTED, interface=interface)).findings
+        if one.kind == "service.extra"
+    ]
+    assert set(told) == extra
+
+
+def test_a_chat_that_keeps_has_its_database_and_lobehub_its_files():
+    chat = replace(EXPECTED, groups=("chat",), engines={})
+    assert chat.services[:4] == ("gpuchat-postgresql", "gpuchat-object-store", "gpuchat-lobehub", "gpuchat-door")
+    other = replace(chat, interface="open_webui")
+    assert other.services[:3] == ("gpuchat-postgresql", "gpuchat-open-webui", "gpuchat-door")
 
 
 def test_a_gpu_host_without_a_model_has_its_door_and_nothing_more():

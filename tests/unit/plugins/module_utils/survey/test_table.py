@@ -48,7 +48,7 @@ def test_a_row_says_what_a_host_is_and_runs():
     assert cells(WELL, NOW) == {
         "host": "gpu01",
         "state": "ok",
-        "runs": "7/7",
+        "runs": "9/9",
         "gpus": "1x H100 72/80G",
         "model": "demo@ac3c3c5e",
         "disk": "2.00 TB free",
