@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+from interfaces import interface_of
 from running import Stack, wait
 
 
@@ -32,13 +33,13 @@ def test_the_stack_answers_again_after_docker_was_restarted(stack: Stack) -> Non
     for host in stack.hosts:
         stack.on(host, "systemctl restart docker")
     stack.wait_for_answer()
-    wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
+    wait(lambda: stack.curl(interface_of(stack).page, key=False)[0] == 200, 120, "the chat's page")
 
 
 def test_the_stack_answers_again_after_its_hosts_were_restarted(stack: Stack) -> None:
     stack.restart(*stack.hosts)
     stack.wait_for_answer(300)
-    wait(lambda: stack.curl("/chat", key=False)[0] in (200, 302), 60, "the chat's page")
+    wait(lambda: stack.curl(interface_of(stack).page, key=False)[0] == 200, 120, "the chat's page")
     for host in stack.hosts:
         assert "reject with tcp reset" in stack.on(host, "nft list table inet gpuchat")
     assert "changed=0" in stack.must_play()

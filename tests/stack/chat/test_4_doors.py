@@ -4,67 +4,123 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
+import pathlib
 import re
 import socket
 import ssl
 import subprocess
-import urllib.parse
+from collections.abc import Sequence
 
 import pytest
+from interfaces import interface_of, sign_in
 from running import Stack, wait
 
-NO_CODE = base64.b64encode(bytes(a ^ b for a, b in zip(b"{}", b"Lo", strict=True))).decode()
-"""LobeChat's header of somebody without an access code: empty JSON under the key in the page's own script."""
+FORGED = {"X-lobe-chat-auth": "NxI=", "X-lobe-trace": "x", "X-Forwarded-User": "admin", "Remote-User": "admin"}
+"""Headers by which strangers were somebody: LobeHub's own of CVE-2026-39411 is empty JSON under a public key."""
 
-PLUGIN = {"api": [{"name": "x", "url": "http://127.0.0.1:8000/invocations"}], "identifier": "x", "meta": {}}
-FOREIGN = urllib.parse.quote(json.dumps({"languageModel": {"vllm": {"endpoint": "https://evil.example.com"}}}))
+PROVIDER = {"json": {"id": "vllm", "value": {"keyVaults": {"baseURL": "http://203.0.113.9/v1"}}}}
+PLUGIN = {"manifest": {"api": [{"name": "x", "url": "http://127.0.0.1:8000/invocations"}], "identifier": "x"}}
+QUESTION = {"model": "gpuchat-demo", "messages": [{"role": "user", "content": "hello"}], "stream": False}
 
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "wanted"),
-    [
-        pytest.param("POST", "/webapi/plugin/gateway", json.dumps({"manifest": PLUGIN}), 404, id="the plugin gateway"),
-        pytest.param("PUT", "/webapi/proxy", "http://169.254.169.254/latest/api/token", 404, id="the proxy"),
-        pytest.param("POST", "/WEBAPI/proxy", "http://127.0.0.1:8000/pause", 404, id="the proxy in capitals"),
-        pytest.param("POST", "//webapi//proxy", "x", 404, id="the proxy with more slashes"),
-        pytest.param("POST", "/chat/../webapi/proxy", "x", 404, id="the proxy by way of the chat"),
-        pytest.param("POST", "/chat/%2e%2e/webapi/proxy", "x", 404, id="the proxy by way of the chat, encoded"),
-        pytest.param("POST", "/webapi/chat/openai", "{}", 404, id="another provider"),
-        pytest.param("POST", "/webapi/chat/vllm/", "{}", 404, id="the provider with a slash"),
-        pytest.param("POST", "/webapi/models/ollama/pull", "{}", 404, id="a pull"),
-        pytest.param("POST", "/trpc/tools/mcp.listTools", "{}", 404, id="an MCP server of the client's"),
-        pytest.param("GET", "/trpc/lambda/config.getGlobalConfig,market.getMcpList?batch=1", "", 404, id="a batch"),
-        pytest.param("GET", "/api/auth/session", "", 404, id="a login that is not used"),
-        pytest.param("GET", "/oidc/auth", "", 404, id="another login that is not used"),
-        pytest.param(
-            "GET",
-            "/_next/image?url=%2Ftrpc%2Ftools%2Fmcp.listTools&w=64&q=75",
-            "",
-            404,
-            id="asked by itself",
-        ),
-        pytest.param("GET", "/_NEXT//image?url=%2Fapi%2Fauth%2Fsession&w=64&q=75", "", 404, id="the same in capitals"),
-        pytest.param("POST", "/chat", "x", 405, id="an action of a page"),
-        pytest.param("PUT", "/", "x", 405, id="a page that is written"),
-        pytest.param("GET", f"/?settings={FOREIGN}", "", 404, id="a link with settings"),
-        pytest.param("GET", f"/chat?session=inbox&settings={FOREIGN}", "", 404, id="a link into the chat"),
-        pytest.param("GET", f"/chat?%73ettings={FOREIGN}", "", 404, id="a link in another spelling"),
-        pytest.param("GET", f"/settings?SETTINGS={FOREIGN}", "", 404, id="a link in capitals"),
-        pytest.param("GET", f"/en-US__0__light/chat?settings={FOREIGN}", "", 404, id="a link to the page itself"),
-        pytest.param("GET", "/chat?session=inbox", "", 200, id="the chat itself"),
-        pytest.param("GET", "/trpc/lambda/config.getGlobalConfig?batch=1", "", 200, id="what the page asks"),
+OF_STRANGERS: dict[str, list[tuple[str, str, object, int]]] = {
+    "lobehub": [
+        ("GET", "/signin", None, 200),
+        ("GET", "/api/auth/get-session", None, 200),
+        ("POST", "/webapi/chat/vllm", QUESTION, 401),
+        ("POST", "/webapi/chat/openai", QUESTION, 404),
+        ("POST", "/WEBAPI/chat/openai", QUESTION, 404),
+        ("POST", "//webapi//plugin//gateway", PLUGIN, 404),
+        ("POST", "/webapi/plugin/gateway", PLUGIN, 404),
+        ("POST", "/signin/..%2fwebapi/proxy", "http://169.254.169.254/", 404),
+        ("POST", "/webapi/tts/openai", {}, 404),
+        ("POST", "/webapi/create-image/comfyui", {}, 404),
+        ("GET", "/trpc/lambda/user.getUserState?batch=1&input=%7B%7D", None, 401),
+        ("POST", "/trpc/tools/mcp.listTools", {}, 404),
+        ("GET", "/trpc/lambda/user.getUserState,market.getMcpList?batch=1", None, 404),
+        ("POST", "/trpc/lambda/aiProvider.updateAiProviderConfig?batch=1", {"0": PROVIDER}, 404),
+        ("POST", "/api/auth/sign-up/email", {"email": "a@example.com", "password": "long enough", "name": "a"}, 404),
+        ("POST", "/api/auth/admin/set-user-password", {}, 404),
+        ("POST", "/api/webhooks/memory-extraction", {}, 404),
+        ("POST", "/api/workflows/memory-user-memory/process-users", {}, 404),
+        ("GET", "/oidc/auth", None, 404),
+        ("GET", "/market/oidc/callback", None, 404),
+        ("GET", "/_next/image?url=%2Fapi%2Fauth%2Fget-session&w=64&q=75", None, 404),
+        ("GET", "/agent/inbox?message=send+this", None, 404),
+        ("GET", "/agent/inbox?%6dessage=send+this", None, 404),
+        ("GET", "/gpuchat-files/files/a.txt", None, 404),
+        ("PUT", "/gpuchat-files/files/a.txt?X-Amz-Signature=x", "text", 401),
+        ("DELETE", "/gpuchat-files/files/a.txt?X-Amz-Signature=x", None, 405),
     ],
-)
-def test_a_request_gets_what_a_person_needs_and_nothing_else(
-    stack: Stack, method: str, path: str, body: str, wanted: int
+    "open_webui": [
+        ("GET", "/auth", None, 200),
+        ("GET", "/api/config", None, 200),
+        ("POST", "/api/chat/completions", QUESTION, 401),
+        ("GET", "/api/models", None, 401),
+        ("GET", "/ws/socket.io/?EIO=4&transport=websocket", None, 401),
+        ("POST", "/api/v1/auths/signup", {"email": "a@example.com", "password": "long enough", "name": "a"}, 404),
+        ("POST", "/api/v1/auths/add", {}, 404),
+        ("GET", "/openai/models", None, 404),
+        ("GET", "/OpenAI/models", None, 404),
+        ("POST", "/api/v1/retrieval/process/web", {"url": "http://169.254.169.254/"}, 404),
+        ("POST", "/api/v1/functions/create", {}, 404),
+        ("POST", "/api/v1/utils/code/execute", {}, 404),
+        ("GET", "/api/v1/utils/db/download", None, 404),
+        ("GET", "/openapi.json", None, 404),
+    ],
+}
+"""What somebody without a session asks, and gets."""
+
+OF_PEOPLE: dict[str, list[tuple[str, str, object, int]]] = {
+    "lobehub": [
+        ("POST", "/webapi/chat/vllm", QUESTION, 200),
+        ("POST", "/webapi/chat/openai", QUESTION, 404),
+        ("POST", "/webapi/plugin/gateway", PLUGIN, 404),
+        ("POST", "/trpc/lambda/aiProvider.updateAiProviderConfig?batch=1", {"0": PROVIDER}, 404),
+        ("POST", "/trpc/lambda/apiKey.createApiKey?batch=1", {}, 404),
+        ("POST", "/trpc/tools/mcp.listTools", {}, 404),
+        ("POST", "/trpc/tools/search.crawlPages?batch=1", {}, 404),
+        ("POST", "/api/auth/admin/set-user-password", {}, 404),
+        ("POST", "/trpc/async/file.parseFileToChunks", {}, 404),
+        ("GET", "/gpuchat-files/files/a.txt", None, 404),
+    ],
+    "open_webui": [
+        ("GET", "/api/models", None, 200),
+        ("GET", "/openai/models", None, 404),
+        ("POST", "/api/v1/retrieval/process/web", {"url": "http://169.254.169.254/"}, 404),
+        ("POST", "/api/v1/functions/create", {}, 404),
+        ("POST", "/api/v1/configs/import", {}, 404),
+        ("GET", "/api/v1/utils/db/download", None, 404),
+        ("POST", "/api/v1/utils/code/execute", {}, 404),
+    ],
+}
+"""What somebody who has signed in asks, and gets: nobody is sent anywhere by them."""
+
+
+def answers(
+    stack: Stack, asked: Sequence[tuple[str, str, object, int]], *words: str
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Ask everything; return what was answered, and what was wanted, where these differ."""
+    found = {}
+    for method, path, body, wanted in asked:
+        data = body if isinstance(body, str) else json.dumps(body)
+        sent = ("--header", "Content-Type: application/json", "--data", data) if body is not None else ()
+        headers = [word for name, value in FORGED.items() for word in ("--header", f"{name}: {value}")]
+        status, _body = stack.curl(path, "--path-as-is", "--request", method, *headers, *sent, *words, key=False)
+        if status != wanted:
+            found[method, path] = (status, wanted)
+    return found
+
+
+def test_somebody_without_a_session_gets_the_way_in_and_nothing_else(stack: Stack) -> None:
+    assert answers(stack, OF_STRANGERS[stack.interface]) == {}
+
+
+def test_somebody_with_a_session_gets_what_the_page_needs_and_nothing_else(
+    stack: Stack, tmp_path: pathlib.Path
 ) -> None:
-    known = "LOBE_THEME_NEUTRAL_COLOR=mauve"  # a browser that has been led to the settings already
-    words = ("--path-as-is", "--request", method, "--cookie", known, "--header", f"X-lobe-chat-auth: {NO_CODE}")
-    status, _body = stack.curl(path, *words, *(("--data", body) if body else ()), key=False)
-    assert status == wanted
+    assert answers(stack, OF_PEOPLE[stack.interface], *sign_in(stack, tmp_path)) == {}
 
 
 def many(stack: Stack, count: int, path: str, *words: str) -> list[str]:
@@ -76,10 +132,10 @@ def many(stack: Stack, count: int, path: str, *words: str) -> list[str]:
 
 
 def test_a_hundred_people_behind_one_address_ask_twice_at_once_and_none_is_sent_away(stack: Stack) -> None:
-    words = ("--header", "Content-Type: application/json", "--data", "{}", "--header", f"X-lobe-chat-auth: {NO_CODE}")
-    statuses = many(stack, 200, "/webapi/chat/vllm", *words)
+    words = ("--header", "Content-Type: application/json", "--data", "{}")
+    statuses = many(stack, 200, interface_of(stack).guarded[1], *words)
     assert len(statuses) >= 199
-    assert set(statuses) == {"401"}  # LobeChat's own answer to somebody without a code
+    assert set(statuses) == {"401"}  # nobody has signed in
 
 
 def test_wrong_keys_are_slowed_and_the_right_one_is_not(stack: Stack) -> None:

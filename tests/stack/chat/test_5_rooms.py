@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import base64
-import itertools
-import json
 from collections.abc import Iterator
 
 import pytest
+from interfaces import ask_from_the_room, interface_of
 from running import Stack, wait
 
 PORT = 18080
@@ -61,51 +59,27 @@ def asked(stack: Stack) -> str:
     )
 
 
-def shown(payload: dict[str, str]) -> str:
-    """Return LobeChat's header for what a client says of itself: under a key that stands in the page's own script."""
-    key = itertools.cycle("LobeHub · LobeHub".encode())
-    return base64.b64encode(bytes(a ^ b for a, b in zip(json.dumps(payload).encode(), key, strict=False))).decode()
-
-
-@pytest.mark.parametrize("code", [False, True], ids=["without the access code", "with it"])
-def test_the_interface_asks_no_address_that_a_client_names(listening: Stack, code: bool) -> None:
+def test_from_inside_the_interface_nothing_is_reached_but_the_paths_of_its_models(listening: Stack) -> None:
     stack = listening
-    known = {"accessCode": stack.secrets["lobechat_access_code"]} if code else {}
-    question = {"model": "x", "messages": [{"role": "user", "content": "hello"}], "stream": False}
-    for where, address in addresses(stack).items():
-        header = shown({**known, "apiKey": "mine", "baseURL": f"http://{address}:{PORT}/v1"})
-        words = ("--header", f"X-lobe-chat-auth: {header}", "--header", "Content-Type: application/json")
-        stack.curl("/webapi/chat/vllm", *words, "--data", json.dumps(question), key=False)
-        assert asked(stack) == "", where
-
-
-def from_the_room(stack: Stack, url: str) -> str:
-    """Ask an address from inside the interface's container; return the status, or how it failed."""
-    script = (
-        f"fetch('{url}', {{signal: AbortSignal.timeout(3000)}})"
-        ".then(a => console.log(a.status), e => console.log((e.cause ?? e).code ?? e.name))"
-    )
-    return stack.on("interface", f'docker exec gpuchat-lobechat /bin/node -e "{script}"').strip()
-
-
-def test_from_inside_the_interface_nothing_is_reached_but_the_engines_five_paths(listening: Stack) -> None:
-    stack = listening
-    reached = {where: from_the_room(stack, f"http://{address}:{PORT}/") for where, address in addresses(stack).items()}
-    assert not [where for where, status in reached.items() if status.isdigit()], reached
+    places = addresses(stack)
+    found = dict(zip(places, ask_from_the_room(stack, [(one, PORT, "/") for one in places.values()]), strict=True))
+    assert not [where for where, status in found.items() if status.isdigit()], found
     assert asked(stack) == ""
     gateway = stack.on("interface", GATEWAY).strip()
-    ports = {port: from_the_room(stack, f"http://{gateway}:{port}/") for port in (22, 80, 443, 3210, 8001)}
+    closed = (22, 80, 3210, 8001, 5432)
+    ports = dict(zip(closed, ask_from_the_room(stack, [(gateway, port, "/") for port in closed]), strict=True))
     assert not [port for port, status in ports.items() if status.isdigit()], ports
-    assert from_the_room(stack, f"http://{gateway}:8000/v1/models") == "200"
-    for path in ("invocations", "pause", "metrics", "health", "tokenize", "v1", "v1/models/", "docs"):
-        assert from_the_room(stack, f"http://{gateway}:8000/{path}") == "404", path
+    paths = ("v1/models", "invocations", "pause", "metrics", "health", "tokenize", "v1", "v1/models/", "docs")
+    assert ask_from_the_room(stack, [(gateway, 8000, f"/{path}") for path in paths]) == ["200", *["404"] * 8]
 
 
 def test_the_interface_knows_no_key_of_the_engine(stack: Stack) -> None:
-    everything = stack.on("interface", "docker exec gpuchat-lobechat /bin/node -e 'console.log(process.env)'")
-    everything += stack.on("interface", "docker inspect gpuchat-lobechat; cat /etc/gpuchat/lobechat/*")
-    assert stack.secrets["lobechat_access_code"] in everything
+    here = interface_of(stack)
+    pid = stack.on("interface", f"docker inspect {here.container} --format '{{{{.State.Pid}}}}'").strip()
+    everything = stack.on("interface", f"cat /proc/{pid}/environ {here.folder}/*; docker inspect {here.container}")
+    assert stack.secrets[f"postgresql_{stack.interface}_password"] in everything
     assert stack.secrets["vllm_api_key"] not in everything
+    assert stack.secrets["api_key"] not in everything
 
 
 def test_the_engine_has_no_network_and_no_port(stack: Stack) -> None:

@@ -33,10 +33,10 @@ def test_the_installed_collection_finds_nothing_to_change_in_what_the_checkout_m
 
 
 WITHOUT_A_STACK = """
-systemctl disable --now gpuchat-edge gpuchat-door gpuchat-watchdog gpuchat-firewall
-docker rm --force gpuchat-vllm-gpuchat-demo gpuchat-lobechat
+systemctl disable --now gpuchat-edge gpuchat-door gpuchat-watchdog gpuchat-firewall gpuchat-postgresql
+docker rm --force gpuchat-vllm-gpuchat-demo gpuchat-lobehub gpuchat-object-store
 docker network rm gpuchat-room
-DEBIAN_FRONTEND=noninteractive apt-get -qq remove nginx nftables
+DEBIAN_FRONTEND=noninteractive apt-get -qq remove nginx nftables postgresql-17
 rm -r /etc/gpuchat /etc/systemd/system/gpuchat-*.service /var/lib/gpuchat/files /var/lib/gpuchat/services
 systemctl daemon-reload
 """

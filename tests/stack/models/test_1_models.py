@@ -128,7 +128,7 @@ def test_while_one_host_has_none_the_other_answers(stack: Stack) -> None:
 
 
 def test_the_interface_finds_every_model_at_its_door_and_no_other_path(stack: Stack) -> None:
-    here = "docker exec gpuchat-lobechat /bin/node -e"
+    here = "docker exec gpuchat-lobehub /bin/node -e"
     look = "fetch(process.env.VLLM_PROXY_URL + '/models').then(a => a.json())"
     look += ".then(a => console.log(a.data.map(m => m.id).join()))"
     assert stack.on("interface", f'{here} "{look}"').strip().split(",") == NAMES

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 from running import Stack
 
-CHAT, API = "/chat?session=inbox", "/v1/models"
+CHAT, API = "/auth?from=inbox", "/v1/models"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def test_behind_the_proxy_each_is_who_the_proxy_says(
 ) -> None:
     words = [office.address(name) for name in said.split(", ")] if said else []
     header = ("--header", f"X-Forwarded-For: {', '.join(words)}") if words else ()
-    known = ("--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve")
+    known = ("--cookie", "theme=dark")
     assert (stack.curl(CHAT, *header, *known, key=False)[0], stack.curl(API, *header)[0]) == (chat, api)
     last = json.loads(stack.on("edge", "journalctl --output cat --identifier gpuchat_edge --lines 1"))
     assert last["from"] == (words[-1] if words else office.address("proxy"))
@@ -80,7 +80,7 @@ def test_whoever_is_no_proxy_is_who_it_is_whatever_it_says(stack: Stack, office:
     header = f"--header 'Authorization: Bearer {stack.secrets['api_key']}'"
     forged = f"--header 'X-Forwarded-For: {office.address('colleague')}'"
     asked = f"curl -sk -o /dev/null -w '%{{http_code}}' {resolve} {forged}"
-    known = "--cookie LOBE_THEME_NEUTRAL_COLOR=mauve"
+    known = "--cookie theme=dark"
     assert stack.on("probe", f"{asked} {known} 'https://{stack.domain}{CHAT}'") == "200"
     assert stack.on("probe", f"{asked} {header} https://{stack.domain}{API}") == "403"
 
@@ -123,7 +123,7 @@ def openssl(folder: pathlib.Path, *words: str) -> str:
 def test_people_show_a_certificate_and_a_password_where_that_is_asked_for(
     stack: Stack, people: pathlib.Path, certificate: str, password: str, status: int
 ) -> None:
-    words = ["--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve"]
+    words = ["--cookie", "theme=dark"]
     words += (
         ["--cert", str(people / f"{certificate}.crt"), "--key", str(people / f"{certificate}.key")]
         if certificate
@@ -151,7 +151,7 @@ def test_a_browser_that_has_shown_its_password_is_known_and_others_are_slowed(
     stack: Stack, people: pathlib.Path
 ) -> None:
     shown = ("--cert", str(people / "of-ours.crt"), "--key", str(people / "of-ours.key"))
-    jar = ("--cookie-jar", str(people / "jar"), "--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve")
+    jar = ("--cookie-jar", str(people / "jar"), "--cookie", "theme=dark")
     assert stack.curl(CHAT, *shown, "--user", f"{NAME}:{PASSWORD}", *jar, key=False)[0] == 200
     token = (people / "jar").read_text().split("gpuchat_person\t")[1].split()[0]
 
@@ -160,8 +160,8 @@ def test_a_browser_that_has_shown_its_password_is_known_and_others_are_slowed(
         _status, said = stack.curl(f"{CHAT}&n=[1-4]", *shown, "--user", f"{NAME}:{password}", *words, key=False)
         return sum(float(line.split()[0]) for line in said.splitlines() if " " in line)
 
-    known = f"LOBE_THEME_NEUTRAL_COLOR=mauve; gpuchat_person={token}"
-    assert seconds("wrong", "LOBE_THEME_NEUTRAL_COLOR=mauve") > 1 > seconds(PASSWORD, known)
+    known = f"theme=dark; gpuchat_person={token}"
+    assert seconds("wrong", "theme=dark") > 1 > seconds(PASSWORD, known)
 
 
 def test_passwords_stand_in_a_file_that_the_edge_alone_reads(stack: Stack, people: pathlib.Path) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from interfaces import ask_from_the_room
 from running import Stack, wait
 
 TABLE = "nft --json list tables"
@@ -38,8 +39,8 @@ def flushed(stack: Stack) -> Iterator[Stack]:
     stack.on("edge", "iptables-save >/root/iptables")
     yield stack
     stack.on("edge", "iptables-restore </root/iptables && systemctl restart docker")
-    known = ("--cookie", "LOBE_THEME_NEUTRAL_COLOR=mauve")
-    wait(lambda: stack.curl("/chat?session=inbox", *known, key=False)[0] == 200, 60, "the chat's page")
+    known = ("--cookie", "theme=dark")
+    wait(lambda: stack.curl("/auth?from=inbox", *known, key=False)[0] == 200, 60, "the chat's page")
 
 
 def test_the_table_stays_whatever_becomes_of_the_distributions_own_rules(flushed: Stack) -> None:
@@ -87,8 +88,5 @@ def test_beside_another_firewall_people_get_in_and_the_interface_reaches_its_doo
     wait(lambda: stack.curl("/v1/models")[0] == 0, 10, "the other firewall to close the edge")
     stack.must_play("--tags", "firewall")
     assert stack.curl("/v1/models")[0] == 200
-    ask = (
-        "fetch('http://172.16.255.249:8000/v1/models').then(a => console.log(a.status), e => console.log(e.cause.code))"
-    )
-    assert stack.on("interface", f'docker exec gpuchat-lobechat /bin/node -e "{ask}"').strip() == "200"
+    assert ask_from_the_room(stack, [("172.16.255.249", 8000, "/v1/models")]) == ["200"]
     assert "changed=0" in stack.must_play("--tags", "firewall")

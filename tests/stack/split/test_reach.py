@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 import yaml
+from interfaces import interface_of
 from running import Stack
 
 TABLE = pathlib.Path(__file__).with_name("reach.yml")
@@ -99,7 +100,7 @@ def request(stack: Stack, row: Row) -> list[object]:
     if row.credential in keys:
         headers["Authorization"] = f"Bearer {keys[row.credential]}"
     if row.credential == "a cookie":
-        headers["Cookie"] = "LOBE_THEME_NEUTRAL_COLOR=mauve"
+        headers["Cookie"] = "token=of-somebody-elses"
     certificates = {
         "the host's certificate": "/etc/gpuchat/door/host",
         "the edge's certificate": "/etc/gpuchat/edge/tls",
@@ -124,7 +125,7 @@ def answers(stack: Stack) -> dict[Row, object]:
     where = {
         "outside": ("probe", []),
         "front": ("edge", []),
-        "interface": ("interface", inside(stack, "interface", "gpuchat-lobechat")),
+        "interface": ("interface", inside(stack, "interface", interface_of(stack).container)),
         "engine": ("engine", inside(stack, "engine", "gpuchat-vllm-gpuchat-demo")),
         "gpu1": ("engine", ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]),
     }
