@@ -65,8 +65,6 @@ def test_no_secret_stands_in_the_arguments_of_a_task(stack: Stack, output: str, 
     tasks = [json.loads(line) for line in record.read_text().splitlines()]
     with_secrets = {"gpuchat_files", "gpuchat_container", "gpuchat_postgresql", "gpuchat_verify"}
     assert with_secrets <= {str(one["action"]) for one in tasks}
-        str(one["action"]) for one in tasks
-    }
     found = {(one["task"], name) for one in tasks for name, word in words(stack).items() if word in one["args"]}
     assert found == set()
 

@@ -8,7 +8,9 @@ import re
 
 from running import Stack
 
-LEFT_BY_SYSTEMD = "ls /etc/systemd/system/gpuchat-vllm-gpuchat-demo.service /etc/systemd/system/gpuchat-open-webui.service 2>/dev/null"
+LEFT_BY_SYSTEMD = (
+    "cd /etc/systemd/system && ls gpuchat-vllm-gpuchat-demo.service gpuchat-open-webui.service 2>/dev/null"
+)
 CONTAINERS = {"engine": "gpuchat-vllm-gpuchat-demo", "interface": "gpuchat-open-webui"}
 PROJECTS = "docker ps --filter label=com.docker.compose.project --format '{{.Names}}' | sort"
 
