@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -148,6 +149,26 @@ def _state_folders() -> list[str]:
     return [path for path in paths if any(names for _folder, _folders, names in os.walk(path))]
 
 
+def owners() -> frozenset[str]:
+    """Return the accounts whose what services have kept is, which nobody else's number may become."""
+    found = set()
+    for folder in _state_folders():
+        for path in (folder, *(os.path.join(folder, name) for name in os.listdir(folder))):
+            with contextlib.suppress(OSError, KeyError):
+                found.add(pwd.getpwuid(os.lstat(path).st_uid).pw_name)
+    return frozenset(found)
+
+
+def _holds_backups(path: str) -> bool:
+    """Tell whether somebody's backups lie in a folder or a little below, by what restic puts into a repository."""
+    for folder, folders, names in os.walk(path):
+        if "config" in names and {"data", "keys", "snapshots"} <= set(folders):
+            return True
+        if os.path.relpath(folder, path).count("/") >= 1:
+            folders.clear()
+    return False
+
+
 def is_left(data: Data) -> bool:
     return bool(_items(data) or data.purge)
 
@@ -244,6 +265,8 @@ def _stays(kind: str, name: str, data: Data) -> str:
     network = trees_runner.network_of(os.path.realpath(name), trees_runner.mounts())
     if network:
         return f"it lies on a network's file system ({network}), so other hosts may use it; remove it where none does"
+    if kind == "folder" and _holds_backups(os.path.realpath(name)):
+        return "backups lie in it, which no removal takes away; remove them by hand where nobody needs them"
     return _why_model_stays(os.path.realpath(name)) if kind == "model" else ""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..core import host
 from ..core.change import Difference, Plan
@@ -20,13 +20,14 @@ COPIES = {"/var/www/html/index.nginx-debian.html": "/usr/share/nginx/html/index.
 
 
 def remove(
-    by_role: Mapping[str, Sequence[str]], purged: bool, check: bool
+    by_role: Mapping[str, Sequence[str]], purged: bool, check: bool, keeps: Collection[str] = ()
 ) -> tuple[dict[str, object], dict[str, tuple[str, ...]], dict[str, str]]:
     """Remove packages; return the step's result, for each package that stays those that need it, and what else stays.
 
     Args:
         by_role: the packages that are there because of us, by role.
         purged: also those whose purge deletes data.
+        keeps: accounts whose files stay.
     """
     system = packages_runner.system_here()
     names = sorted({name for found in by_role.values() for name in found})
@@ -42,7 +43,7 @@ def remove(
             _leave_altered(role)
         _remove(system, going, purged)
         for role in by_role:
-            accounts.update(_forget(role, going))
+            accounts.update(forget(role, going, keeps))
     return Plan(differences, going, "").result(), needed, accounts
 
 
@@ -88,28 +89,33 @@ def _leave_altered(role: str) -> None:
     packages_runner.write_record(role, ours.less(made=altered))
 
 
-def _forget(role: str, going: Sequence[str]) -> dict[str, str]:
+def forget(role: str, going: Sequence[str], keeps: Collection[str]) -> dict[str, str]:
     """Remove what came with packages beside their files once all of them are gone, and note what is left.
 
-    Returns the accounts that could not be removed, each with the reason.
+    An account whose files stay keeps its name, for the next one to be made would be given its number, and them with it.
+    Returns the accounts that stay, each with the reason.
     """
     stays: dict[str, str] = {}
     ours = packages_runner.read_record(role)
     left = ours.less(installed=going, asked=going, held=going)
     if not left.installed:
         users, groups = _lines(packages_runner.USERS), _lines(packages_runner.GROUPS)
+        kept = [name for name in left.users if name in keeps and name in users]
+        stays.update({f"the account {name}": "files of its own stay (remove_data is false)" for name in kept})
         for name in left.users:
-            if name in users:
+            if name in users and name not in kept:
                 done = host.run([host.program("userdel") or "userdel", name])
-                stays.update({f"the account {name}": done.text} if done.rc != 0 else {})
-        for name in left.groups:
+                why = f"it could not be removed: {done.text}"
+                stays.update({f"the account {name}": why} if done.rc != 0 else {})
+        for name in (one for one in left.groups if one not in kept):
             # One that somebody has joined since is somebody's.
             if name in groups and not groups[name].rpartition(":")[2].strip():
                 host.run([host.program("groupdel") or "groupdel", name])
         for path in sorted(left.made, key=len, reverse=True):
             with contextlib.suppress(OSError):  # a folder in which somebody has put something since
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
-        left = left.less(users=left.users, groups=left.groups, made=left.made)
+        gone = [name for name in left.users if name not in kept]
+        left = left.less(users=gone, groups=[name for name in left.groups if name not in kept], made=left.made)
     packages_runner.write_record(role, left)
     return stays
 

@@ -24,6 +24,9 @@ DRIVER = ("nvidia-driver", "nvidia-driver-headers")
 ENTRANCES = (f"{OURS}edge", f"{OURS}acme", f"{OURS}door")
 STARTERS = (".timer", ".path", ".socket")
 WATCH, ENGINE = "watch", f"{OURS}vllm"
+KEEPERS = (f"{OURS}postgresql", f"{OURS}object-store")
+"""What keeps what people have said and given; it ends after the interface that writes there."""
+
 DATA_IN_PURGE = ("docker.io", "containerd", "certbot")
 """Packages of Debian's whose purge deletes what their program has kept: images and volumes, certificates."""
 
@@ -210,7 +213,7 @@ def _rank(name: str) -> int:
         return 1  # or it would start again what stops next
     if name.startswith(ENTRANCES):
         return 0
-    return 3 if name.startswith(ENGINE) else 2
+    return 4 if name.startswith(ENGINE) else 3 if name in KEEPERS else 2
 
 
 def purge_and_remove(names: Collection[str], purged: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -32,6 +32,9 @@ NFTABLES = "nftables.service"
 LETSENCRYPT = "/etc/letsencrypt/live"
 """Where certbot keeps certificates, but for ours."""
 
+CLUSTERS = "/etc/postgresql"
+"""Where Debian's PostgreSQL has what it keeps, a folder of each version with one of each cluster; ours is elsewhere."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -120,6 +123,14 @@ def _used(records: dict[str, Ours]) -> dict[str, str]:
     certificates = [name for name in _names(LETSENCRYPT) if os.path.isdir(os.path.join(LETSENCRYPT, name))]
     if certificates:
         used["edge-acme"] = f"certbot keeps somebody else's certificates: {', '.join(certificates)}"
+    clusters = [
+        f"{version}/{name}"
+        for version in _names(CLUSTERS)
+        for name in _names(os.path.join(CLUSTERS, version))
+        if os.path.exists(os.path.join(CLUSTERS, version, name, "postgresql.conf"))
+    ]
+    if clusters:
+        used["postgresql"] = f"PostgreSQL keeps somebody else's databases: {', '.join(clusters)}"
     return used
 
 
@@ -142,7 +153,7 @@ def _leftovers() -> tuple[str, ...]:
 def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

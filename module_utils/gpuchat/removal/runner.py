@@ -184,15 +184,21 @@ def _claim(run: Run, step: Step, check: bool | None = None) -> dict[str, object]
 
 def _packages(run: Run, step: Step) -> dict[str, object]:
     names = {role: run.reading.found.packages[role] for role in step.names}
-    result, needed, accounts = packages_removal_runner.remove(names, run.removal.purged, run.check)
+    keeps = _keeps(run)
+    result, needed, accounts = packages_removal_runner.remove(names, run.removal.purged, run.check, keeps)
     run.stays += [
         Stays(f"the package {name}", f"it is needed by {', '.join(by)}, which is not the stack's")
         for name, by in needed.items()
     ]
-    run.stays += [Stays(name, f"it could not be removed: {why}") for name, why in accounts.items()]
+    run.stays += [Stays(name, why) for name, why in accounts.items()]
     if run.removal.docker_goes and not run.check:
         docker_runner.tidy_after_packages()
     return result
+
+
+def _keeps(run: Run) -> frozenset[str]:
+    """Return the accounts whose files stay."""
+    return frozenset() if run.wishes.data else data_runner.owners()
 
 
 def _unhold(run: Run, step: Step) -> dict[str, object]:
@@ -283,6 +289,12 @@ def _records(run: Run, _step: Step) -> dict[str, object]:
         ours = packages_runner.read_record(role)
         if set(ours.installed) & set(there):
             continue
+        if ours.users:  # whose files had stayed
+            kept = packages_removal_runner.forget(role, ours.installed, _keeps(run))
+            told = {one.name for one in run.stays}
+            run.stays += [Stays(name, reason) for name, reason in kept.items() if name not in told]
+            if packages_runner.read_record(role).users:
+                continue
         packages_runner.forget_record(role)
         why = "it made way for the stack; install it anew where it is wanted"
         run.stays += [Stays(f"the package {one} is not there", why) for one in ours.made_way]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
 import types
 
@@ -74,6 +75,7 @@ def place(tmp_path, state_directory, monkeypatch, commands):
     monkeypatch.setattr(reading_runner, "MEMBERSHIP", str(etc / "stack"))
     monkeypatch.setattr(reading_runner, "STAMPS", str(root / "stamps"))
     monkeypatch.setattr(reading_runner, "LETSENCRYPT", str(root / "letsencrypt"))
+    monkeypatch.setattr(reading_runner, "CLUSTERS", str(root / "clusters"))
     monkeypatch.setattr(reading_runner, "LEFT_BY_CERTBOT", (str(etc / "edge" / "acme.pem"),))
     monkeypatch.setattr(runner, "MEMBERSHIP", str(etc / "stack"))
     monkeypatch.setattr(runner, "LEFT_EMPTY", (str(root / "opt"),))
@@ -386,13 +388,20 @@ def test_nginx_stays_where_somebody_has_unmasked_its_unit(stack):
 
 
 @pytest.mark.parametrize(
-    ("role", "reason"), [("firewall", "somebody else's rules"), ("edge-acme", "somebody else's certificates: shop")]
+    ("role", "reason"),
+    [
+        ("firewall", "somebody else's rules"),
+        ("edge-acme", "somebody else's certificates: shop"),
+        ("postgresql", "somebody else's databases: 17/main"),
+    ],
 )
-def test_a_program_that_holds_somebody_elses_rules_or_certificates_stays(stack, commands, role, reason):
+def test_a_program_that_holds_what_is_somebody_elses_stays(stack, commands, role, reason):
     packages_runner.write_record(role, Ours(installed=("program",), asked=("program",)))
     stack.system.there["program"] = ()
     commands.answer("systemctl is-enabled nftables.service", "enabled\n")
     (stack.root / "letsencrypt" / "shop").mkdir(parents=True)
+    (stack.root / "clusters" / "17" / "main").mkdir(parents=True)
+    (stack.root / "clusters" / "17" / "main" / "postgresql.conf").write_text("")
     done = runner.ensure(params(data=True), check=False)
     assert "program" in stack.system.there
     assert any(reason in one["reason"] for one in done["kept"])
@@ -679,6 +688,58 @@ def test_an_account_under_which_something_runs_still_is_told(stack, commands, mo
     packages_runner.write_record("nginx", packages_runner.read_record("nginx").more(users=["web"]))
     done = runner.ensure(params(), check=False)
     assert "used by process 7" in reasons_of(done)["the account web"]
+
+
+@pytest.fixture
+def database(stack, commands, monkeypatch):
+    """What people have said, in a database whose account came with its package."""
+    me = pwd.getpwuid(os.getuid()).pw_name
+    users, groups = stack.root / "passwd", stack.root / "group"
+    users.write_text(f"{me}:x:1:1::/:/bin/sh\n")
+    groups.write_text(f"{me}:x:1:\n")
+    monkeypatch.setattr(packages_runner, "USERS", str(users))
+    monkeypatch.setattr(packages_runner, "GROUPS", str(groups))
+    record = Ours(installed=("postgresql-17",), asked=("postgresql-17",), users=(me,), groups=(me,))
+    packages_runner.write_record("postgresql", record)
+    stack.system.there["postgresql-17"] = ()
+    folder = stack.state / "postgresql" / "17"
+    folder.mkdir(parents=True)
+    (folder / "PG_VERSION").write_text("17")
+    return types.SimpleNamespace(account=me, folder=folder)
+
+
+def test_what_people_said_stays_with_the_account_that_it_belongs_to(stack, database, commands):
+    done = runner.ensure(params(), check=False)
+    assert "postgresql-17" not in stack.system.there
+    assert (database.folder / "PG_VERSION").exists()
+    assert commands.that("userdel", "groupdel") == []
+    reasons = reasons_of(done)
+    assert reasons[f"the account {database.account}"] == "files of its own stay (remove_data is false)"
+    assert "data is kept" in reasons[str(stack.state / "postgresql")]
+
+
+def test_what_people_said_goes_later_with_its_account_where_that_is_asked_for(stack, database, commands):
+    runner.ensure(params(), check=False)
+    (stack.units / "nginx.service").unlink()
+    again = runner.ensure(params(), check=False)
+    assert again["changed"] is False
+    assert f"the account {database.account}" in reasons_of(again)
+    runner.ensure(params(data=True), check=False)
+    assert not stack.state.exists()
+    assert [line.split()[0] for line in commands.made if "userdel" in line or "groupdel" in line] == [
+        "/usr/bin/userdel",
+        "/usr/bin/groupdel",
+    ]
+
+
+def test_backups_below_our_folder_stay_whatever_is_asked_for(stack, database):
+    for name in ("data", "keys", "snapshots"):
+        (stack.state / "backups" / "chat" / name).mkdir(parents=True)
+    (stack.state / "backups" / "chat" / "config").write_text("sealed")
+    done = runner.ensure(params(data=True), check=False)
+    assert (stack.state / "backups" / "chat" / "config").read_text() == "sealed"
+    assert "no removal takes away" in reasons_of(done)[str(stack.state / "backups")]
+    assert not database.folder.exists()
 
 
 def test_what_a_package_leaves_when_it_is_purged_goes_but_for_what_somebody_has_put_beside_it(stack):
