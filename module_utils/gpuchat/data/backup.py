@@ -48,8 +48,8 @@ def refuse_unwanted(action: str, confirm: str, domain: str) -> None:
     """
     if action == "restore" and (not domain or confirm != domain):
         raise Refusal(
-            f"found the confirmation {confirm!r}; wanted {domain}, for a backup takes the place of what people have said "
-            f"there since; set confirm (-e restore_confirm={domain})"
+            f"found the confirmation {confirm!r}; wanted {domain}, for a backup takes the place of what people have "
+            f"said there since; set confirm (-e restore_confirm={domain})"
         )
 
 

@@ -229,8 +229,9 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_cata
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e');
 """
 DATABASE = """
-SELECT json_build_object('owner', pg_get_userbyid(datdba), 'provider', to_json(d)->>'datlocprovider', 'collate', datcollate,
-'ctype', datctype, 'bytes', pg_database_size(oid), 'server', current_setting('server_version_num')::int,
+SELECT json_build_object('owner', pg_get_userbyid(datdba), 'provider', to_json(d)->>'datlocprovider',
+'collate', datcollate, 'ctype', datctype, 'bytes', pg_database_size(oid),
+'server', current_setting('server_version_num')::int,
 'extensions', (SELECT coalesce(json_agg(extname ORDER BY oid), '[]') FROM pg_extension WHERE extname <> 'plpgsql'))
 FROM pg_database d WHERE datname = current_database();
 """

@@ -1,0 +1,48 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of the role backup, by its path: it is no part of the package."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import sys
+
+import pytest
+
+PROGRAM = pathlib.Path(__file__).resolve().parents[3] / "roles" / "backup" / "files" / "gpuchat_backup.py"
+
+
+@pytest.fixture(scope="session")
+def program():
+    specification = importlib.util.spec_from_file_location("gpuchat_backup_program", PROGRAM)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["gpuchat_backup_program"] = module  # where dataclasses look their annotations up
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Return what backup.json holds, for folders of this test."""
+    for name in ("state", "files", "folder"):
+        (tmp_path / name).mkdir()
+    return {
+        "target": "/srv/backup",
+        "domain": "chat.example.com",
+        "kind": "lobehub",
+        "version": "2.1.48",
+        "database": "lobehub",
+        "files": str(tmp_path / "files"),
+        "containers": ["gpuchat-lobehub", "gpuchat-object-store"],
+        "supervisor": "compose",
+        "url": "",
+        "keep": {"daily": 7, "weekly": 5},
+        "state": str(tmp_path / "state"),
+        "folder": str(tmp_path / "folder"),
+    }
+
+
+@pytest.fixture
+def settings(program, given):
+    return program.settings_of(given)
