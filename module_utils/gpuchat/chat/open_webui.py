@@ -21,6 +21,9 @@ EMBED = "embed"
 RERANK = "rerank"
 TRANSCRIBE = "transcribe"
 
+TOOLS_CONTEXT = 16384
+"""Tokens that a model holds at least to be given Open WebUI's own tools: their descriptions alone take some 3000."""
+
 LOWEST = "0.12.4"
 """Below it are holes that were closed in it."""
 
@@ -92,13 +95,17 @@ class Wiring:
 
 def wire(served: Sequence[Served]) -> Wiring:
     """Return what follows from the models that are served, the first of which people meet."""
-    chats = _names(served, CHAT)
+    talking = [one for one in served if one.task == CHAT]
+    chats = [one.name for one in talking]
     first = chats[:1]
+    # For all models or none: an engine that has no parser of tool calls refuses a request that has tools in it.
+    tools = all(one.tool_calls and (one.context or 0) >= TOOLS_CONTEXT for one in talking)
     environment = {
         # With the names given, nothing else that the engines serve is offered for talking to.
         "OPENAI_API_CONFIGS": json.dumps({"0": {"enable": bool(chats), "model_ids": chats}}),
         "DEFAULT_MODELS": "".join(first),
         "TASK_MODEL_EXTERNAL": "".join(first),
+        "DEFAULT_MODEL_PARAMS": json.dumps({"function_calling": "native" if tools else "legacy"}),
         **_documents(_names(served, EMBED), _names(served, RERANK)),
         **_speech(_names(served, TRANSCRIBE)),
     }
@@ -118,6 +125,7 @@ def _documents(embeds: Sequence[str], reranks: Sequence[str]) -> dict[str, str]:
         "BYPASS_EMBEDDING_AND_RETRIEVAL": str(not embeds),
         # What it remembers of a person is found by embeddings.
         "ENABLE_MEMORIES": str(bool(embeds)),
+        "USER_PERMISSIONS_WORKSPACE_KNOWLEDGE_ACCESS": str(bool(embeds)),
         "RAG_RERANKING_ENGINE": "external",
         "RAG_RERANKING_MODEL": "".join(reranks[:1]) if ranked else "",
         "ENABLE_RAG_HYBRID_SEARCH": str(ranked),
