@@ -85,9 +85,11 @@ options:
         elements: str
         default: []
       guarded_chat_paths:
-        description: Paths of the chat's own server that those alone reach who are signed in, as they are sent.
+        description:
+          - Paths of the chat's own server that those alone reach who are signed in, each with C(method) and C(path) as they
+            are sent.
         type: list
-        elements: str
+        elements: dict
         default: []
       signup_open:
         description: Whether everybody makes themselves an account.
@@ -255,7 +257,7 @@ SITE = {
     "behind": {"type": "dict", "default": {}},
     "closed_paths": {"type": "list", "elements": "str", "default": ["metrics", "health"]},
     "closed_chat_paths": {"type": "list", "elements": "str", "default": []},
-    "guarded_chat_paths": {"type": "list", "elements": "str", "default": []},
+    "guarded_chat_paths": {"type": "list", "elements": "dict", "default": []},
     "signup_open": {"type": "bool", "default": False},
     "admin_email": {"type": "str", "default": ""},
     "plain": {"type": "bool", "default": False},

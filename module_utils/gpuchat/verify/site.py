@@ -64,7 +64,7 @@ class Site:
         behind: hosts of the stack without an edge, each with the address at which the control node reaches it.
         closed_paths: paths of the engine that nobody may reach.
         closed_chat_paths: paths of the chat's own server that nobody may reach, as they are sent.
-        guarded_chat_paths: paths of it that those alone reach who are signed in.
+        guarded_chat_paths: paths of it that those alone reach who are signed in, by the method that they take.
         signup_open: whether everybody makes themselves an account.
         admin_email: by which the administrator signs in; empty to sign nobody in.
         plain: whether there is no TLS, and people are served by plain HTTP.
@@ -92,7 +92,7 @@ class Site:
     behind: Mapping[str, str] = field(default_factory=dict)
     closed_paths: tuple[str, ...] = ("metrics", "health")
     closed_chat_paths: tuple[str, ...] = ()
-    guarded_chat_paths: tuple[str, ...] = ()
+    guarded_chat_paths: Mapping[str, Sequence[str]] = field(default_factory=dict)
     signup_open: bool = False
     admin_email: str = ""
     plain: bool = False
@@ -221,6 +221,15 @@ def choose(models: Sequence[Mapping[str, object]]) -> dict[str, object]:
         "tool_call": bool(first.get("tool_calls")),
         "others": {str(one["name"]): str(one["task"]) for one in models if one is not first},
     }
+
+
+def by_method(examples: Iterable[Mapping[str, object]]) -> dict[str, tuple[str, ...]]:
+    """Return paths with ``method`` and ``path`` by their methods."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in examples:
+        method = str(one["method"])
+        found[method] = (*found.get(method, ()), str(one["path"]))
+    return found
 
 
 def rows_of(entries: Iterable[Mapping[str, object]]) -> tuple[Row, ...]:
@@ -405,7 +414,7 @@ def _page(site: Site, room: rooms.Room) -> Check:
     asked = " and ".join(name for name, is_asked in shown_first.items() if is_asked)
     refused = (403,) if site.asks_certificate else (302, 401) if site.asks_signin else (401,)
     # A page that redirects nobody by itself, where the answer may be a redirect to the owner's server.
-    words = (site.url + "/favicon.ico",) if site.asks_signin else ("--location", f"{site.url}/{room.page}")
+    words = (site.url + "/manifest.json",) if site.asks_signin else ("--location", f"{site.url}/{room.page}")
 
     def judge(seen: Seen) -> str | None:
         if asked:
@@ -559,28 +568,37 @@ def _key(site: Site, how: str, words: tuple[str, ...]) -> Check:
 def _refused(
     site: Site,
     name: str,
-    paths: Sequence[str],
+    paths: Sequence[str] | Mapping[str, Sequence[str]],
     words: tuple[str, ...] = (),
     cause: str = "",
     wanted: Sequence[int] = (404,),
     needs: str = "",
 ) -> Check:
-    """Return the check that each of some paths is refused by one of some statuses, exactly as it is written."""
+    """Return the check that each of some paths is refused by one of some statuses, exactly as it is written.
+
+    Args:
+        paths: by method, where they are not all asked in the same way.
+    """
+    by_method = paths if isinstance(paths, Mapping) else {"": paths}
+    asked = [path for some in by_method.values() for path in some]
     fitting = (403,) if site.asks_certificate else wanted
     word = " or ".join(map(str, fitting))
 
     def judge(seen: Seen) -> str | None:
         statuses = seen.stdout.split()
-        if len(statuses) != len(paths):
-            return f"found {len(statuses)} answers, wanted {len(paths)}"
-        wrong = [f"{status} for {path}" for path, status in zip(paths, statuses) if status not in map(str, fitting)]
+        if len(statuses) != len(asked):
+            return f"found {len(statuses)} answers, wanted {len(asked)}"
+        wrong = [f"{status} for {path}" for path, status in zip(asked, statuses) if status not in map(str, fitting)]
         return f"found {', '.join(wrong)}, wanted {word} for each" if wrong else None
 
-    asked = site.curl(*words, "--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}\\n")
-    # curl reads braces, brackets and commas as a list of its own.
-    each = ",".join(re.sub(r"([\\{}\[\],])", r"\\\1", path) for path in paths)
-    url = f"{site.url}/{{{each}}}"
-    return Check(name, INSIDE, (*asked, url), judge, cause, CHANGED_EDGE, needs=needs, alone=bool(needs))
+    command: tuple[str, ...] = ()
+    for method, some in by_method.items():
+        how = (*JSON_BODY, "--data", "{}") if method == "POST" else ()
+        once = site.curl(*words, *how, "--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}\\n")
+        # curl reads braces, brackets and commas as a list of its own.
+        each = ",".join(re.sub(r"([\\{}\[\],])", r"\\\1", path) for path in some)
+        command += (*(("--next", *once[1:]) if command else once), f"{site.url}/{{{each}}}")
+    return Check(name, INSIDE, command, judge, cause, CHANGED_EDGE, needs=needs, alone=bool(needs))
 
 
 def _engine_paths(site: Site) -> Check:

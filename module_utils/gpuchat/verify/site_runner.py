@@ -34,6 +34,7 @@ from .site import (
     Row,
     Seen,
     Site,
+    by_method,
     certificate_end,
     checks,
     choose,
@@ -45,7 +46,7 @@ from .site import (
     table,
 )
 
-LISTS = ("open_ports", "closed_paths", "closed_chat_paths", "guarded_chat_paths")
+LISTS = ("open_ports", "closed_paths", "closed_chat_paths")
 """Options of the site that are lists."""
 
 CONNECTIONS_AT_ONCE = 500
@@ -74,8 +75,10 @@ def ensure(
     if not isinstance(given, dict):
         raise TypeError("site")
     tuples = {name: tuple(given[name]) for name in LISTS}
+    guarded = by_method(given["guarded_chat_paths"])
     more = {name: value for name, value in given.items() if name != "models"}
-    site = Site(**{**more, **tuples, **choose(given["models"]), "authority": bool(params["authority"])})
+    more.update(tuples, guarded_chat_paths=guarded, authority=bool(params["authority"]))
+    site = Site(**{**more, **choose(given["models"])})
     wanted = [check for check in checks(site) if check.vantage == params["vantage"]]
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
         account = json.dumps({"email": site.admin_email, "password": str(params["admin_password"] or "")})

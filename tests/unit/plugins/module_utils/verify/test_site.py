@@ -18,6 +18,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site 
     Row,
     Seen,
     Site,
+    by_method,
     certificate_end,
     checks,
     choose,
@@ -29,7 +30,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.site 
 )
 
 CLOSED = ("webapi/proxy", "trpc/lambda/user.getUserState,aiProvider.create")
-GUARDED = ("webapi/models/vllm", "trpc/lambda/user.getUserState")
+GUARDED = {"GET": ("webapi/models/vllm",), "POST": ("trpc/lambda/aiChat.sendMessageInServer",)}
 ROOM = {"closed_chat_paths": CLOSED, "guarded_chat_paths": GUARDED, "admin_email": "admin@chat.example.com"}
 SITE = Site("chat.example.com", "qwen", answer="Hello!", address="10.0.0.1", **ROOM)
 CHECKS = {check.name: check for check in checks(SITE)}
@@ -340,7 +341,7 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
         pytest.param(
             "the chat's server answers nobody who is not signed in",
             statuses(401, 200),
-            f"found 200 for {GUARDED[1]}, wanted 401 for each",
+            "found 200 for trpc/lambda/aiChat.sendMessageInServer, wanted 401 for each",
             id="no session is asked for",
         ),
         pytest.param(
@@ -516,6 +517,21 @@ def test_the_header_that_anybody_can_write_is_the_one_that_the_server_reads():
     plain = bytes(one ^ word[at % len(word)] for at, one in enumerate(base64.b64decode(said_of)))
     assert (name, json.loads(plain)["userId"]) == ("X-lobe-chat-auth", "nobody")
     assert rooms._hidden({}) == "NxI="
+
+
+def test_what_is_for_people_who_are_signed_in_is_asked_by_the_method_that_it_takes():
+    command = " ".join(CHECKS["the chat's server answers nobody who is not signed in"].command)
+    first, second = command.split(" --next ")
+    assert "--data" not in first
+    assert "--data {}" in second
+    assert first.endswith("/{webapi/models/vllm}")
+    assert second.endswith("/{trpc/lambda/aiChat.sendMessageInServer}")
+
+
+def test_examples_are_sorted_by_their_methods():
+    examples = [("GET", "a"), ("POST", "b"), ("GET", "c")]
+    found = by_method({"method": method, "path": path} for method, path in examples)
+    assert found == {"GET": ("a", "c"), "POST": ("b",)}
 
 
 def test_a_path_with_signs_that_curl_reads_as_a_list_is_asked_as_it_is():

@@ -39,7 +39,7 @@ SITE = {
     "behind": {},
     "closed_paths": ["metrics", "health"],
     "closed_chat_paths": ["webapi/proxy"],
-    "guarded_chat_paths": ["webapi/models/vllm"],
+    "guarded_chat_paths": [{"method": "GET", "path": "webapi/models/vllm"}],
     "admin_email": "admin@chat.example.com",
 }
 WANTED = Site("c", "m", closed_chat_paths=("webapi/proxy",), admin_email="admin@chat.example.com")
