@@ -355,6 +355,13 @@ def verdict(status: int, answer: object) -> str:
     return f"the status {status}" + (f" ({words[:500]})" if words else "")
 
 
+def way_out(status: int) -> str:
+    """Return what to do about an answer with which LobeHub has not taken a part."""
+    if status == 401:
+        return "set auth_secret to the one with which LobeHub runs"
+    return "look at `docker logs gpuchat-lobehub`, and run it again, which sends what is missing"
+
+
 def cookies(token: str, secret: str) -> str:
     """Return the cookies of a session, as LobeHub signs them; their names depend on how the site is served."""
     values = {SESSION_COOKIE: _signed(token, secret), FORGET_COOKIE: _signed("true", secret)}
@@ -424,7 +431,7 @@ def end(token: str) -> str:
 def order(history: History, there: There) -> str:
     """Return the SQL that gives back what LobeHub's import loses where it comes in parts.
 
-    Which message answers one of another part, and when a conversation was last changed.
+    Which message answers one of another part, and when what is new was last changed.
     """
     parents = [{"c": child, "p": parent} for child, parent in history.parents().items()]
     user = literal(there.user)
@@ -434,7 +441,7 @@ def order(history: History, there: There) -> str:
         f"WHERE m.client_id = x.c AND m.user_id = {user} AND m.parent_id IS NULL;"
     )
     statements = ["SET standard_conforming_strings = on;", "BEGIN;", answers]
-    for table in ("sessionGroups", "sessions", "topics"):
+    for table in TABLES:
         new = [
             {"c": row["id"], "t": row["updatedAt"]}
             for row in history.rows[table]

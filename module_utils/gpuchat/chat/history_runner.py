@@ -74,7 +74,7 @@ def _send(
             if wrong:
                 raise Unhealthy(
                     f"found {wrong} from LobeHub at part {number} of {len(batches)} of the history; wanted it taken; "
-                    "look at `docker logs gpuchat-lobehub`, and run it again, which sends what is missing"
+                    f"{history.way_out(answer.status)}"
                 )
     finally:
         database.say(history.end(token))
