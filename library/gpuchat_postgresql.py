@@ -23,7 +23,7 @@ options:
       - >-
         V(upgraded) brings the data to the version that the host's release has, and leaves the server stopped.
         Where that fails, the one of before runs again.
-      - V(reverted) takes an upgrade back, and leaves the server stopped; what was written since is kept beside.
+      - V(reverted) takes an upgrade back to O(major), and leaves the server stopped; what was written since stays.
     type: str
     choices: [cluster, databases, upgraded, reverted]
     required: true
@@ -40,7 +40,7 @@ options:
     type: path
     default: /etc/gpuchat/postgresql/pg_hba.conf
   major:
-    description: The major version to run; V(auto) is that of the host's release.
+    description: The major version to run, V(auto) for that of the host's release; for V(reverted) that of before.
     type: str
     default: auto
   settings:

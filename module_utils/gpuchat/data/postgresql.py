@@ -19,7 +19,7 @@ from ..core.errors import Refusal
 from ..core.units import GIB, gib
 from ..system.release import Release
 
-MAJORS: Mapping[str, str] = {"debian-12": "15", "debian-13": "17", "ubuntu-24.04": "16"}
+MAJORS: Mapping[str, str] = {"debian-13": "17", "ubuntu-24.04": "16"}
 """The major version of each release whose own packages have pgvector; the role's table of packages agrees."""
 
 OLDEST_MAJOR = 15
@@ -318,7 +318,9 @@ def settings_for(memory_bytes: int) -> dict[str, str]:
         "log_timezone": "UTC",
         "lc_messages": "C",
         "log_line_prefix": "%q%u@%d ",
-        # What people write is in statements, their parameters and the details of errors, and a log keeps none of it.
+        # What people write is in statements, their parameters, and errors that quote a value. A log keeps none of it:
+        # who has asked is told of the error, and what is the server's own trouble is still written down.
+        "log_min_messages": "log",
         "log_statement": "none",
         "log_min_duration_statement": "-1",
         "log_min_error_statement": "panic",
@@ -356,6 +358,7 @@ def configuration(
     own = {
         "data_directory": places.data,
         "hba_file": hba_file,
+        "ident_file": f"{places.data}/pg_ident.conf",
         "listen_addresses": "",
         "unix_socket_directories": places.sockets,
         "password_encryption": "scram-sha-256",
@@ -428,7 +431,7 @@ def check_databases(wanted: Sequence[Database]) -> None:
                 )
         if not PASSWORD.fullmatch(one.password):
             raise Refusal(
-                f"found a password of {one.owner} that is shorter than 12 characters or not of ASCII's printable ones "
+                f"found a password of {one.owner} of fewer than 12 characters or not of ASCII's printable ones "
                 "alone; wanted one that all clients read alike; set databases[].password to such a one"
             )
     for what, names in (("name", [one.name for one in wanted]), ("owner", [one.owner for one in wanted])):
@@ -612,23 +615,40 @@ def plan_upgrade(kept: Sequence[str], new: str, root: str) -> Plan:
     return Plan((difference,), (Step("upgrade", f"{old} {new}"),), f"upgrade the data from PostgreSQL {old} to {new}")
 
 
-def plan_revert(kept: Sequence[str], former: Sequence[str], root: str) -> Plan:
+def plan_revert(old: str, kept: Sequence[str], former: Sequence[str], root: str) -> Plan:
     """Decide how the data of before an upgrade come back; what was written since then is kept beside them.
+
+    Args:
+        old: the version of before.
+        kept: the versions of the data that are there.
+        former: the versions of the data that upgrades have put aside.
+        root: the folder above all versions.
 
     Raises:
         Refusal: nothing is left of before.
     """
-    old = max(former, key=int, default="")
-    newer = [one for one in kept if old and int(one) > int(old)]
-    if old in kept or (not old and len(kept) == 1):
-        return Plan(reason="no upgrade is to be taken back")
-    if not old:
+    if old in kept:
+        return Plan(reason=f"the data are in the form of PostgreSQL {old}")
+    if old not in former:
         raise Refusal(
-            f"found no folder {root}/VERSION{FORMER_SUFFIX}; wanted the data of before an upgrade; "
-            "restore a backup instead"
+            f"found no folder {root}/{old}{FORMER_SUFFIX}; wanted the data of before an upgrade; set major to the version of "
+            "before, or restore a backup"
         )
+    newer = [one for one in kept if int(one) > int(old)]
     difference = Difference(f"cluster {root}", f"PostgreSQL {', '.join(newer) or '(none)'}\n", f"PostgreSQL {old}\n")
     return Plan((difference,), (Step("revert", " ".join([old, *newer])),), f"go back to the data of PostgreSQL {old}")
+
+
+def refuse_places_in_use(paths: Sequence[str]) -> None:
+    """Refuse an upgrade whose folders hold something already.
+
+    Raises:
+        Refusal: there are some.
+    """
+    if paths:
+        raise Refusal(
+            f"found files in {' and '.join(paths)}; wanted to put the data of this upgrade there; move them elsewhere"
+        )
 
 
 def updates(database: str, told: Mapping[str, Any], available: Mapping[str, str]) -> list[Statement]:

@@ -22,8 +22,9 @@ from ..system.service import WantedService
 from . import postgresql
 from .postgresql import Database, Places, Server, Statement, Step
 
-PROGRAM_FOLDERS = ("/usr/lib/postgresql", "/usr")
-"""Debian has each version's programs in a folder of its own below the first; PostgreSQL's own RPMs below the second."""
+DEBIANS = "/usr/lib/postgresql"
+PROGRAM_FOLDERS = (DEBIANS, "/usr")
+"""Debian has a folder for each version's programs in the first; PostgreSQL's own RPMs in the second."""
 
 ONE_VERSION = "/usr/bin"
 SALT_BYTES = 16
@@ -110,7 +111,7 @@ def _listed(folder: str) -> list[str]:
 
 def _places(params: Mapping[str, Any], major: str, programs: Mapping[str, str], data: str = "") -> Places:
     root = str(params["root"])
-    usual = f"{PROGRAM_FOLDERS[0]}/{major}/bin"
+    usual = f"{DEBIANS}/{major}/bin"
     return Places(major, programs.get(major, usual), data or f"{root}/{major}", str(params["sockets"]))
 
 
@@ -230,7 +231,7 @@ class Psql:
     def missing(self) -> str | None:
         """Return what is missing for an answer, or None."""
         output = as_server([*self._command, "-d", "postgres"], "SELECT 1;", timeout=10)
-        return None if output.rc == 0 else output.text.strip().splitlines()[-1] if output.text.strip() else "no answer"
+        return None if output.rc == 0 else (output.text.splitlines() or ["no words"])[0]
 
     def server(self, databases: Sequence[str]) -> Server:
         """Return what the server holds, in detail for some databases."""
@@ -306,6 +307,8 @@ def _upgrade(params: Mapping[str, Any], old: str, new: str, programs: Mapping[st
     before = _places(params, old, programs)
     work = f"{root}/upgrade"
     after = _places(params, new, programs, f"{work}/data")
+    former, final = f"{before.data}{postgresql.FORMER_SUFFIX}", f"{root}/{new}"
+    postgresql.refuse_places_in_use([path for path in (former, final) if _holds_something(path)])
     _refuse_small(root, before.data)
     running = _is_running()
     if running:
@@ -323,8 +326,12 @@ def _upgrade(params: Mapping[str, Any], old: str, new: str, programs: Mapping[st
                     f"{done.text[-6000:]}"
                 )
             _settle(after, work)
-            os.rename(after.data, f"{root}/{new}")
-            os.rename(before.data, f"{before.data}{postgresql.FORMER_SUFFIX}")
+            os.rename(before.data, former)
+            try:
+                os.rename(after.data, final)
+            except OSError:
+                os.rename(former, before.data)
+                raise
     except BaseException:
         if running:
             host.run(["systemctl", "start", postgresql.UNIT])
@@ -374,12 +381,12 @@ def _refuse_small(root: str, data: str) -> None:
 
 
 def _reverted(params: Mapping[str, Any], check: bool) -> dict[str, object]:
-    root = str(params["root"])
+    root, old = str(params["root"]), str(params["major"])
     kept = versions_in(root)
-    plan = postgresql.plan_revert(kept, versions_in(root, postgresql.FORMER_SUFFIX), root)
+    plan = postgresql.plan_revert(old, kept, versions_in(root, postgresql.FORMER_SUFFIX), root)
     if not plan.changed:
-        return {**plan.result(), "major": max(kept, key=int, default="")}
-    old, *newer = [word for step in plan.actions if isinstance(step, Step) for word in step.name.split()]
+        return {**plan.result(), "major": old}
+    _old, *newer = [word for step in plan.actions if isinstance(step, Step) for word in step.name.split()]
     if not check:
         if _is_running():
             host.must(["systemctl", "stop", postgresql.UNIT])
