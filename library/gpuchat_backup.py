@@ -102,7 +102,7 @@ kept:
   description: The names under which the C(database) and the folder of C(files) that were there before are kept.
   type: dict
   returned: when action is restore, not in check mode
-stack_files:
+brought:
   description: The files of the control node's own folder.
   type: list
   elements: str

@@ -76,7 +76,7 @@ def words(action: str, told: Mapping[str, Any]) -> str:
     """Say in one sentence what an action has brought."""
     snapshot = str(told.get("snapshot", ""))[:8]
     if action == "stack":
-        return f"brought {', '.join(told['stack_files'])} of snapshot {snapshot}"
+        return f"brought {', '.join(told['brought'])} of snapshot {snapshot}"
     held = f"{told['rows']} rows and {told['files']} files"
     if action == "run":
         return (

@@ -927,7 +927,7 @@ class Work:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(f"{place}{inside}", target)
         os.chmod(target, 0o700)
-        return {"snapshot": str(snapshot["id"]), "stack_files": sorted(os.listdir(target))}
+        return {"snapshot": str(snapshot["id"]), "brought": sorted(os.listdir(target))}
 
 
 def act(words: Sequence[str]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def test_what_is_kept_is_said_in_restics_words(program):
     [
         ("Fatal: wrong password or no key found", "set backup_password"),
         (
-            "Fatal: repository does not exist: unable to open config file: stat /srv/backup/config: no such file\nIs there a repository at the following location?",
+            "Fatal: repository does not exist: unable to open config file: stat /srv: no such file\nIs there one?",
             "mount its disk",
         ),
         ("Fatal: unable to open config file: dial tcp: connect: connection refused", "its server is not reached"),

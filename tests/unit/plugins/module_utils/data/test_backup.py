@@ -92,7 +92,7 @@ def test_a_failure_is_told_in_the_programs_words(rc, stdout, stderr, word):
         ("run", {}, "made snapshot abababab with 5 rows and 2 files in 1.5 s; 1 kB were added of 2.0 MB"),
         ("drill", {"moved": 0}, "snapshot abababab is good: 5 rows and 2 files came back as they were, in 1.5 s"),
         ("restore", {"kept": {}}, "restored snapshot abababab with 5 rows and 2 files in 1.5 s"),
-        ("stack", {"stack_files": ["ca.crt", "secrets.yml"]}, "brought ca.crt, secrets.yml of snapshot abababab"),
+        ("stack", {"brought": ["ca.crt", "secrets.yml"]}, "brought ca.crt, secrets.yml of snapshot abababab"),
     ],
 )
 def test_what_was_done_is_told_in_a_sentence(action, more, words):
