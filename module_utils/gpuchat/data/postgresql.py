@@ -631,8 +631,8 @@ def plan_revert(old: str, kept: Sequence[str], former: Sequence[str], root: str)
         return Plan(reason=f"the data are in the form of PostgreSQL {old}")
     if old not in former:
         raise Refusal(
-            f"found no folder {root}/{old}{FORMER_SUFFIX}; wanted the data of before an upgrade; set major to the version of "
-            "before, or restore a backup"
+            f"found no folder {root}/{old}{FORMER_SUFFIX}; wanted the data of before an upgrade; set major to the "
+            "version of before, or restore a backup"
         )
     newer = [one for one in kept if int(one) > int(old)]
     difference = Difference(f"cluster {root}", f"PostgreSQL {', '.join(newer) or '(none)'}\n", f"PostgreSQL {old}\n")

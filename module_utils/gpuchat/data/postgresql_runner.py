@@ -30,6 +30,7 @@ ONE_VERSION = "/usr/bin"
 SALT_BYTES = 16
 SQL_SECONDS = 600
 UPGRADE_SECONDS = 24 * 3600
+REPORT_CHARACTERS = 2000
 SERVICE = WantedService(postgresql.UNIT, "systemd", "started")
 DATABASE_OPTIONS: dict[str, dict[str, object]] = {
     "name": {"type": "str", "required": True},
@@ -317,13 +318,12 @@ def _upgrade(params: Mapping[str, Any], old: str, new: str, programs: Mapping[st
         with _scratch(work):
             _make_folder(after.data, postgresql.CLOSED_FOLDER)
             _must_as_server(postgresql.initdb_command(after))
-            # Its own logs, which say why it has failed, lie in the new data folder.
             upgrade = postgresql.upgrade_command(before, after, work)
             done = as_server(upgrade, timeout=UPGRADE_SECONDS, folder=work)
             if done.rc != 0:
                 raise CommandFailed(
                     f"`{' '.join(upgrade)}` ended with status {done.rc}, and PostgreSQL {old} runs on with its data:\n"
-                    f"{done.text[-6000:]}"
+                    f"{done.text[-6000:]}{_reports(after.data)}"
                 )
             _settle(after, work)
             os.rename(before.data, former)
@@ -336,6 +336,16 @@ def _upgrade(params: Mapping[str, Any], old: str, new: str, programs: Mapping[st
         if running:
             host.run(["systemctl", "start", postgresql.UNIT])
         raise
+
+
+def _reports(data: str) -> str:
+    """Return what pg_upgrade has written of what stands in its way, by name; that goes with the new data."""
+    texts: list[str] = []
+    for folder, _folders_there, names in os.walk(f"{data}/pg_upgrade_output.d"):
+        for name in sorted(name for name in names if name.endswith(".txt")):
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                texts.append(f"\n{name}:\n{file.read(REPORT_CHARACTERS)}")
+    return "".join(texts)
 
 
 def _settle(places: Places, sockets: str) -> None:

@@ -227,6 +227,23 @@ def test_where_an_upgrade_fails_the_old_one_runs_again(place, programs, commands
     ]
 
 
+def test_what_stands_in_the_way_of_an_upgrade_is_named(place, programs):
+    cluster(place, "15")
+
+    def stand_in(command, *given, **more):
+        if command[0].endswith("pg_upgrade"):
+            folder = place / "data" / "upgrade" / "data" / "pg_upgrade_output.d" / "today"
+            folder.mkdir(parents=True)
+            (folder / "loadable_libraries.txt").write_text("could not load library vector")
+            return host.Output(1, "Failure, exiting", "")
+        return programs(command, *given, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(postgresql_runner, "as_server", stand_in)
+        with pytest.raises(CommandFailed, match="could not load library vector"):
+            run(place, "upgraded")
+
+
 def test_an_upgrade_without_the_old_programs_stops_nothing(place, commands):
     cluster(place, "15")
     (place / "lib" / "15" / "bin" / "postgres").unlink()
