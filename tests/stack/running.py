@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import time
@@ -44,6 +45,15 @@ class Stack:
         return str(self.variables["gpuchat_models"][0]["name"])  # type: ignore[index]
 
     @property
+    def interface(self) -> str:
+        """What people chat with."""
+        return str(self.variables.get("gpuchat_interface", "lobehub"))
+
+    @property
+    def admin_email(self) -> str:
+        return str(self.variables.get("gpuchat_admin_email", f"admin@{self.domain}"))
+
+    @property
     def domain(self) -> str:
         return str(self.variables["gpuchat_domain"])
 
@@ -71,6 +81,12 @@ class Stack:
         )
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def sql(self, database: str, statement: str) -> list[str]:
+        """Ask a database of the stack as its own administrator; return the rows, their columns joined by ``|``."""
+        socket = "/var/lib/gpuchat/postgresql/socket"
+        command = f"cd / && runuser -u postgres -- psql -h {socket} -d {database} -XAtqc {shlex.quote(statement)}"
+        return self.on("interface", command).splitlines()
 
     def restart(self, *hosts: str) -> None:
         """Restart hosts of the world, as a power button would have it."""
