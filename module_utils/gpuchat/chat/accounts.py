@@ -285,7 +285,11 @@ def _open_webui(account: Account, found: Found, ids: Ids, _now: str) -> Parts:
 def _open_webui_password(account: Account, user: str) -> Sequence[str]:
     person, secret = literal(user), literal(account.password_hash)
     return [
-        f"UPDATE public.auth SET password = {secret}, active = true WHERE id = {person};",
+        # Another stamp ends the sessions that are open.
+        (
+            f"UPDATE public.auth SET password = {secret}, active = true, session_stamp = gen_random_uuid()::text "
+            f"WHERE id = {person};"
+        ),
         (
             "INSERT INTO public.auth (id, email, password, active) "
             f"SELECT {person}, {literal(account.email.lower())}, {secret}, true "
