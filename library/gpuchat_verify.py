@@ -86,8 +86,7 @@ options:
         default: []
       guarded_chat_paths:
         description:
-          - Paths of the chat's own server that those alone reach who are signed in, each with C(method) and C(path) as they
-            are sent.
+          - Paths of the chat's own server that those alone reach who are signed in, each with C(method) and C(path).
         type: list
         elements: dict
         default: []

@@ -634,7 +634,7 @@ MESSAGES = (
     Message(
         "object_store",
         LOBEHUB,
-        r"S3 environment variables are not set completely|S3 bucket is not set",
+        r"S3 environment variables are not set|S3 bucket is not set",
         "a LobeHub that does not know where files are kept",
         "run site.yml with --tags object_store,lobehub; take S3_ variables out of lobehub_environment",
     ),

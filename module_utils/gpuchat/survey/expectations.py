@@ -14,7 +14,7 @@ VARIABLES = (
     *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
     *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
     *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
-    *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch"),
+    *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch", "backup_max_age_hours"),
 )
 ENGINE_IMAGES = ("vllm_image", "vllm_cpu_image")
 IMAGES = {LOBEHUB: ("lobehub_image",), OPEN_WEBUI: ("open_webui_image",), OBJECT_STORE: ("object_store_image",)}
@@ -48,6 +48,7 @@ def expect(
         engines={str(one["container"]): {key: str(one[key]) for key in MODEL if one.get(key)} for one in engines},
         versions={package: version for package, version in versions.items() if version},
         interface=str(given.get("gpuchat_interface") or ""),
+        backup_hours=_number(given.get("backup_max_age_hours"), Expected.backup_hours),
         accelerator=str(given.get("gpuchat_accelerator") or "auto"),
         firewall=given.get("firewall_state") != "absent",
         watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,
@@ -61,6 +62,14 @@ def _images(engine: Mapping[str, object], given: Mapping[str, object]) -> tuple[
     common, own = str(given.get("vllm_version") or ""), str(engine.get("version") or "")
     usual = [filled(one, given) for one in ENGINE_IMAGES]
     return tuple(in_version(one, common, own) or one for one in usual)
+
+
+def _number(value: object, otherwise: float) -> float:
+    """Return a number that an inventory has; one that is none is for the preflight to tell."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return otherwise
 
 
 def filled(name: str, given: Mapping[str, object]) -> str:

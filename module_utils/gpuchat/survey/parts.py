@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..data import backup
 from ..secret.certificates import WARN_BEFORE
 from .types import ENGINES, EVERY_SERVICE, FAULT, FILTER, OF_A_CHAT, WARNING, Expected, Finding, container
 
@@ -28,6 +29,7 @@ def findings(expected: Expected, reading: Mapping[str, Any], now: datetime.datet
     yield from _models(expected, reading)
     yield from _versions(expected, reading)
     yield from _certificates(reading, now)
+    yield from _backup(expected, reading, now)
 
 
 def _membership(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
@@ -248,6 +250,16 @@ def _engines_model(
         if commit and planned and planned != there:
             found = f"{key} {there or 'of the default branch'} at {wanted['path']}"
             yield Finding("model.planned", WARNING, found, planned, expected.again)
+
+
+def _backup(expected: Expected, reading: Mapping[str, Any], now: datetime.datetime) -> Iterator[Finding]:
+    """Tell of backups that are made no more, or that a drill has found bad."""
+    if reading.get("backup") is None:
+        return
+    one = backup.age_finding(reading["backup"], now.timestamp(), expected.backup_hours)
+    if one.level != backup.GOOD:
+        fix = "see `journalctl -u gpuchat-backup`, then run playbooks/backup.yml"
+        yield Finding(f"backup.{one.kind}", one.level, one.message.replace("found ", "", 1), "", fix)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

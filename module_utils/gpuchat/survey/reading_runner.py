@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core import front, host
+from ..data import backup
 from ..docker import daemon_former_runner, daemon_runner
 from ..docker.container import Written, compose_path, read_back, unit_path
 from ..docker.daemon import Record
@@ -34,6 +35,9 @@ from ..secret.validity import first_in
 from ..system import files, firewall, firewall_runner, service_runner
 from ..system.release import Release
 from ..system.service import Step, WantedService, plan_service
+
+BACKUP_SET = "backup"
+"""The files of a host that makes backups; without a target for them there are none."""
 
 SECONDS = 20
 """How long one thing may take; nvidia-smi without its persistence mode, and Docker with many containers, are slow."""
@@ -74,6 +78,8 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
         "certificates": lambda: _certificates(sets),
         "stack": _stack,
     }
+    if BACKUP_SET in sets:
+        parts["backup"] = lambda: host.read_json(backup.STATUS)
     if "firewall" in sets:
         parts["packet filter"] = _packet_filter
     for name, record in services.items():

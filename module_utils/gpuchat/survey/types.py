@@ -66,6 +66,7 @@ class Expected:
         fingerprints: digests by which a host of this stack knows it, by secret.
         versions: beginnings of packages' versions that the inventory pins.
         interface: as ``gpuchat_interface`` has it; empty where that is not known.
+        backup_hours: how old the newest backup may be, where backups are made.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Expected:
     versions: Mapping[str, str] = field(default_factory=dict)
     accelerator: str = "auto"
     interface: str = "lobehub"
+    backup_hours: float = 36.0
     firewall: bool = True
     watchdog: bool = True
 

@@ -66,6 +66,11 @@ def test_the_model_lies_where_the_role_puts_it():
     assert survey.expect(member(groups=("edge",), gpuchat_models=given)).engines == {}
 
 
+@pytest.mark.parametrize(("given", "hours"), [(12, 12.0), ("48", 48.0), ("often", 36.0), ("", 36.0)])
+def test_how_old_a_backup_may_be_is_the_inventorys_word_where_it_is_a_number(given, hours):
+    assert survey.expect(member(backup_max_age_hours=given)).backup_hours == hours
+
+
 @pytest.mark.parametrize("given", [None, "demo", [1], [{"repo": "a/b"}]])
 def test_a_list_of_models_that_cannot_be_read_spoils_no_survey(given):
     assert survey.expect(member(gpuchat_models=given)).engines == {}

@@ -308,6 +308,23 @@ def test_a_chat_that_keeps_has_its_database_and_lobehub_its_files():
     assert other.services[:3] == ("gpuchat-postgresql", "gpuchat-open-webui", "gpuchat-door")
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ({"success": {"time": NOW.timestamp() - 3600}}, []),
+        ({}, [("backup.none", "fault")]),
+        ({"success": {"time": NOW.timestamp() - 40 * 3600}}, [("backup.old", "fault")]),
+        (
+            {"success": {"time": NOW.timestamp() - 3600}, "failure": {"message": "no space"}},
+            [("backup.failed", "warning")],
+        ),
+    ],
+    ids=["of last night", "none yet", "of the day before", "the last one failed"],
+)
+def test_backups_are_looked_at_where_they_are_made(status, kind):
+    assert kinds(lambda reading: reading.update(backup=status)) == kind
+
+
 def test_a_gpu_host_without_a_model_has_its_door_and_nothing_more():
     idle = replace(EXPECTED, groups=("gpu",), engines={})
     assert idle.services == ("gpuchat-door", "docker", "gpuchat-firewall")
