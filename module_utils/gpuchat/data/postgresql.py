@@ -150,7 +150,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Step:
-    """One act of the runner on a cluster: folder (path), initdb (path), upgrade, or revert (versions)."""
+    """One act of the runner on a cluster: search or folder (path), initdb (path), upgrade or revert (versions)."""
 
     act: str
     name: str
@@ -215,7 +215,12 @@ def refuse_without_programs(major: str, installed: Sequence[str]) -> None:
 
 
 def plan_cluster(
-    root: str, places: Places, folders: Mapping[str, tuple[int, bool]], has_data: bool, holds_other: bool = False
+    root: str,
+    places: Places,
+    folders: Mapping[str, tuple[int, bool]],
+    has_data: bool,
+    holds_other: bool = False,
+    closed_parent: str = "",
 ) -> Plan:
     """Decide what makes an empty cluster's folders, and the cluster.
 
@@ -225,6 +230,7 @@ def plan_cluster(
         folders: mode, and whether it is the server's own user's, of each folder that is there.
         has_data: a cluster of this version is there; it is never made anew.
         holds_other: the data folder holds something that is no cluster.
+        closed_parent: the folder above all, where others than root do not get through it.
 
     Raises:
         Refusal: something else is where the data are to be.
@@ -240,6 +246,9 @@ def plan_cluster(
         Difference(f"folder {step.name}", _folder_words(folders.get(step.name)), _folder_words((step.mode, True)))
         for step in steps
     ]
+    if closed_parent:
+        steps.insert(0, Step("search", closed_parent))
+        shown.insert(0, Difference(f"folder {closed_parent}", "root's alone\n", "the server gets through it\n"))
     if not has_data:
         steps.append(Step("initdb", places.data))
         shown.append(Difference(f"cluster {places.data}", "", f"PostgreSQL {places.major or '(its version)'}, empty\n"))

@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -62,9 +63,12 @@ def _cluster(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     made = postgresql.configuration(_memory(), places, version, str(params["hba_file"]), params["settings"])
     with_data = bool(major) and major in kept
     other = bool(major) and not with_data and _holds_something(places.data)
-    plan = postgresql.plan_cluster(root, places, _folders([root, places.sockets, places.data]), with_data, other)
+    folders = _folders([root, places.sockets, places.data])
+    plan = postgresql.plan_cluster(root, places, folders, with_data, other, _closed(os.path.dirname(root)))
     for step in () if check else plan.actions:
-        if isinstance(step, Step) and step.act == "folder":
+        if isinstance(step, Step) and step.act == "search":
+            os.chmod(step.name, stat.S_IMODE(os.stat(step.name).st_mode) | 0o011)
+        elif isinstance(step, Step) and step.act == "folder":
             _make_folder(step.name, step.mode)
         elif isinstance(step, Step):
             _initdb(places)
@@ -135,6 +139,12 @@ def _folders(paths: Sequence[str]) -> dict[str, tuple[int, bool]]:
         states = {path: host.file_state(path, read=False) for path in paths}
         return {path: (state.mode, state.uid == user) for path, state in states.items() if state}
     return {}
+
+
+def _closed(parent: str) -> str:
+    """Return a folder again where only root gets through it, as where root's umask is a strict one."""
+    state = host.file_state(parent, read=False)
+    return parent if state and not state.mode & 0o001 else ""
 
 
 def _account() -> pwd.struct_passwd:

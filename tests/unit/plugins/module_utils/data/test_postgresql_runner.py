@@ -120,6 +120,15 @@ def test_a_cluster_is_made_once(place, programs):
     assert programs.names() == ["initdb"]
 
 
+def test_a_folder_above_that_is_roots_alone_lets_the_server_through(place):
+    place.chmod(0o700)
+    (place / "state").mkdir(0o700)
+    given = {"root": str(place / "state" / "postgresql"), "sockets": str(place / "state" / "postgresql" / "socket")}
+    assert f"folder {place}/state" in [one["before_header"] for one in run(place, "cluster", **given)["diff"]]
+    assert oct((place / "state").stat().st_mode & 0o777) == "0o711"
+    assert not run(place, "cluster", **given)["changed"]
+
+
 def test_half_a_cluster_is_not_left_in_the_way(place, programs):
     programs.failing["initdb"] = "no space"
     with pytest.raises(CommandFailed, match="no space"):
