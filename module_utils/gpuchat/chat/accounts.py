@@ -305,7 +305,7 @@ def _name(account: Account) -> str:
 UTC = "(now() AT TIME ZONE 'UTC')"
 EPOCH = "extract(epoch FROM now())::bigint"
 
-GUARD = "gpuchat_no_provider_address"
+GUARD = "keep_no_provider_address"
 GUARD_STATEMENTS = (
     # The address of a provider and its key are in this one column, and the server's own key goes wherever the address
     # says. A trigger and not a constraint: what else a row holds may change, and an import does not fail as a whole.
