@@ -22,6 +22,7 @@ import pathlib
 import pwd
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -87,6 +88,10 @@ DENIED = ("access denied", "permission denied", "invalidaccesskeyid", "signature
 
 class Trouble(Exception):
     """What ends an action; the text is for people."""
+
+
+class Ended(Trouble):
+    """What a signal ends; that says nothing of a backup."""
 
 
 @dataclass(frozen=True)
@@ -780,6 +785,8 @@ class Work:
         began = time.time()
         try:
             result = self._drilled(began)
+        except Ended:
+            raise
         except (Trouble, OSError) as error:
             self.note(drill={"time": began, "good": False, "message": str(error)})
             raise
@@ -952,7 +959,14 @@ def act(words: Sequence[str]) -> dict[str, Any]:
     raise Trouble(usage)
 
 
+def ended(_signal: int, _frame: object) -> None:
+    """Let a signal end things in order: a scratch goes, and what was there before runs again."""
+    raise Ended("found a signal that ended it; wanted it to end by itself; run it again")
+
+
 def main() -> int:
+    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(one, ended)
     try:
         result = act(sys.argv[1:])
     except (Trouble, OSError, ValueError) as error:

@@ -145,6 +145,20 @@ def test_a_failure_is_noted_beside_the_last_success(program, settings, monkeypat
     assert os.stat(work.status_path).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(("error", "noted"), [("Trouble", {"good": False}), ("Ended", {})])
+def test_a_drill_that_a_signal_ended_says_nothing_of_the_backup(program, settings, monkeypatch, error, noted):
+    work = program.Work(settings)
+
+    def fail(_began):
+        raise getattr(program, error)("no")
+
+    monkeypatch.setattr(work, "_drilled", fail)
+    with pytest.raises(program.Trouble):
+        work.drill()
+    found = program.read_json(work.status_path).get("drill") or {}
+    assert {key: found[key] for key in ("good",) if key in found} == noted
+
+
 ABSENT = (10, "", "Fatal: repository does not exist: unable to open config file")
 
 
@@ -249,6 +263,15 @@ def test_units_are_stopped_by_systemd_where_it_runs_them(program, given, command
     assert [one for one in commands.words() if " cat " not in one] == ["systemctl stop gpuchat-lobehub.service"]
 
 
+def test_a_signal_in_the_middle_brings_back_what_was_there(program, settings, commands, restored, monkeypatch):
+    server, (place, manifest) = Server("lobehub"), restored
+    work = program.Work(settings)
+    monkeypatch.setattr(work, "_wait_until_well", lambda: program.ended(15, None))
+    with pytest.raises(program.Trouble, match="signal"):
+        work._swapped(server, manifest, place, "lobehub_restored")
+    assert content(settings) == "of today"
+
+
 def test_too_little_space_is_told_before_anything_is_written(program, tmp_path):
     with pytest.raises(program.Trouble, match="free space"):
         program.want_space(str(tmp_path), 1e18, "the dump of the database")
@@ -257,6 +280,7 @@ def test_too_little_space_is_told_before_anything_is_written(program, tmp_path):
 def test_the_last_line_is_the_result(program, given, tmp_path, capsys, monkeypatch):
     path = tmp_path / "backup.json"
     path.write_text(json.dumps(given))
+    monkeypatch.setattr(program.signal, "signal", lambda *_given: None)
     for words, code in (([str(path), "--check"], 0), ([str(path), "dance"], 1), ([str(tmp_path / "none"), "run"], 1)):
         monkeypatch.setattr(sys, "argv", ["gpuchat_backup.py", *words])
         assert program.main() == code
