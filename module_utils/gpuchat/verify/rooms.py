@@ -30,6 +30,7 @@ class Room:
         attacks: are refused to people who are signed in too, beside what is closed to everybody.
         files: a person's file, which nobody else reads; empty where there is no such path.
         forged: a header that the interface's own server believes of whoever sends it; empty where there is none.
+        spoiled: the same in a form that it cannot read, so that its answer shows whether it was handed on.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Room:
     attacks: tuple[str, ...] = ()
     files: str = ""
     forged: str = ""
+    spoiled: str = ""
 
 
 def _hidden(claims: Mapping[str, str], word: str = "LobeHub \u00b7 LobeHub") -> str:
@@ -73,6 +75,7 @@ ROOMS: Mapping[str, Room] = {
         ),
         files="gpuchat-files/x",
         forged=f"X-lobe-chat-auth: {_hidden(NOBODYS_PLACE)}",
+        spoiled="X-lobe-chat-auth: eA==",
     ),
     OPEN_WEBUI: Room(
         name="Open WebUI",

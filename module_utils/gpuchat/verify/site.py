@@ -650,7 +650,7 @@ def _signed_in(site: Site, room: rooms.Room) -> list[Check]:
     closed = (*room.attacks, *(path for path in site.closed_chat_paths if path not in room.attacks))
     cause = "the edge hands on more of the chat's own server to those who are signed in"
     asked = [_person_asks(site, room, session)] if site.model else []
-    forged = [_forged(site, room, session)] if site.model and room.forged else []
+    forged = [_spoiled(site, room, session)] if site.model and room.spoiled else []
     return [
         _sign_in(site, room),
         *asked,
@@ -699,20 +699,20 @@ def _person_asks(site: Site, room: rooms.Room, session: tuple[str, ...]) -> Chec
     )
 
 
-def _forged(site: Site, room: rooms.Room, session: tuple[str, ...]) -> Check:
+def _spoiled(site: Site, room: rooms.Room, session: tuple[str, ...]) -> Check:
     def judge(seen: Seen) -> str | None:
         text, _arrivals, is_whole = rooms.text_and_arrivals(site.interface, list(seen.lines[:-1]))
         if seen.status != 200 or not is_whole or not text.strip():
             said = seen.body[:300]
-            return f"found status {seen.status} and {said!r}, wanted the model's answer, as without the header"
+            return f"found status {seen.status} and {said!r}, wanted the model's answer, as without it"
         return None
 
     body = rooms.question(site.model, site.question, max_tokens=16)
     return Check(
-        "a person's own address and key count for nothing",
+        "a header of the person's own changes nothing",
         INSIDE,
         site.curl(
-            *(*session, "--header", room.forged, *JSON_BODY, "--data", json.dumps(body, ensure_ascii=False)),
+            *(*session, "--header", room.spoiled, *JSON_BODY, "--data", json.dumps(body, ensure_ascii=False)),
             *("--write-out", STATUS_TAIL, f"{site.url}/{room.chat}"),
         ),
         judge,

@@ -28,6 +28,12 @@ class Broken:
 BROKEN = (
     Broken("service.stopped", "gpuchat-door", "systemctl stop gpuchat-door", "systemctl start gpuchat-door"),
     Broken(
+        "service.stopped",
+        "gpuchat-postgresql",
+        "systemctl stop gpuchat-postgresql",
+        "systemctl start gpuchat-postgresql",
+    ),
+    Broken(
         "port.taken",
         "squatter.service",
         f"systemctl stop gpuchat-edge && {SQUATTER} && sleep 1 && ! systemctl start gpuchat-edge",
@@ -55,7 +61,7 @@ def test_nothing_is_wrong_with_a_stack_that_is_well_and_nothing_is_changed(stack
     assert "changed=1" not in said
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.kind)
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda one: f"{one.kind} {one.named}")
 def test_what_was_broken_is_the_first_cause(stack: Stack, broken: Broken) -> None:
     stack.on("server", broken.come)
     try:

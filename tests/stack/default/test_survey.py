@@ -23,11 +23,11 @@ STATE = "/var/lib/gpuchat"
 MODEL = "/srv/models/gpuchat-demo"
 CACHE = "/var/cache/gpuchat"
 LIST_OF_FILES = (ROOT / "molecule" / "world" / "list-of-files.sh").read_text()
-REMOVE = "docker rm --force gpuchat-lobechat"
-COMPOSE = "docker compose --project-name gpuchat-lobechat --file /etc/gpuchat/lobechat/compose.yml"
+REMOVE = "docker rm --force gpuchat-object-store"
+COMPOSE = "docker compose --project-name gpuchat-object-store --file /etc/gpuchat/object-store/compose.yml"
 OTHER_CONTAINER = (
-    f"other=$(docker images --quiet | head -n 1) && {REMOVE} && docker run --detach --name gpuchat-lobechat "
-    "--label com.docker.compose.project=gpuchat-lobechat --network none --entrypoint /bin/sh $other -c 'sleep 1000'"
+    f"other=$(docker images --quiet | head -n 1) && {REMOVE} && docker run --detach --name gpuchat-object-store "
+    "--label com.docker.compose.project=gpuchat-object-store --network none --entrypoint /bin/sh $other -c 'sleep 1000'"
 )
 
 
@@ -65,7 +65,7 @@ PLANTS = (
         f'sed -i \'s/"digest": "..../&0000/\' {STATE}/services/gpuchat-vllm-gpuchat-demo.json',
         "",
     ),
-    Plant("image.running", "gpuchat-lobechat", OTHER_CONTAINER, f"{REMOVE}; {COMPOSE} up --detach"),
+    Plant("image.running", "gpuchat-object-store", OTHER_CONTAINER, f"{REMOVE}; {COMPOSE} up --detach"),
     Plant("stack.other", "ca_certificate", "sed -i 's/^ca_certificate .*/ca_certificate ffff/' /etc/gpuchat/stack", ""),
     Plant(
         "filter.changed",
@@ -87,6 +87,9 @@ PLANTS = (
         f"umount {CACHE}",
     ),
 )
+KEEPERS = (f"{STATE}/postgresql", f"{STATE}/object-store")
+"""Where others write all the time."""
+
 KEPT = f"{EDGE} {STATE}/services {STATE}/files /etc/gpuchat/stack /etc/docker/daemon.json {MODEL}"
 
 
@@ -132,7 +135,7 @@ def test_nothing_is_found_on_the_running_stack_and_nothing_is_changed(stack: Sta
     assert {name: findings(host) for name, host in hosts.items()} == {"server": [], "probe": []}
     assert status == 0
     after = stack.on("server", LIST_OF_FILES)
-    running = ("/var/lib/docker", "/var/lib/containerd", "/var/cache/gpuchat", "/dev")
+    running = ("/var/lib/docker", "/var/lib/containerd", "/var/cache/gpuchat", "/dev", *KEEPERS)
     assert [line for line in after.splitlines() if line not in before and not line.startswith(running)] == []
     reading = hosts["server"]["reading"]
     assert reading["engines"]["gpuchat-vllm-gpuchat-demo"]["models"] == [stack.model]
@@ -152,7 +155,7 @@ def test_each_thing_that_is_planted_is_found_and_nothing_is_left_when_it_is_gone
         assert missing == [], found
         known = {plant.kind for plant in PLANTS} | {"image.planned", "model.stale"}
         assert [one for one in found if one[0] not in known] == []
-        assert len([kind for kind, _text in found if kind == "image.planned"]) == 2
+        assert len([kind for kind, _text in found if kind == "image.planned"]) == 3
         assert (status, findings(hosts["probe"])) == (2, [])
     stack.wait_for_answer()
     status, hosts = survey(stack)

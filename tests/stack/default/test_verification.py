@@ -59,12 +59,12 @@ def foreign_certificate(stack: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def chat_stopped(stack: Stack) -> Iterator[None]:
-    stack.on("server", "docker stop gpuchat-lobechat")
+    stack.on("server", "docker stop gpuchat-lobehub")
     try:
         yield
     finally:
-        stack.on("server", "docker start gpuchat-lobechat")
-        wait(lambda: stack.curl("/", key=False)[0] == 302, 60, "the chat's page")
+        stack.on("server", "docker start gpuchat-lobehub")
+        wait(lambda: stack.curl("/signin", key=False)[0] == 200, 120, "the sign-in page")
 
 
 @contextlib.contextmanager
@@ -129,10 +129,20 @@ def api_answers(path: str, body: str) -> Callable[[Stack], contextlib.AbstractCo
     return edited("api.conf", f"'s#location = {path} {{#&\\n  return 200 \"{body}\";#'")
 
 
+def chat_answers(path: str, does: str) -> Callable[[Stack], contextlib.AbstractContextManager[None]]:
+    """Let the edge itself answer at a path of the chat's."""
+    return edited("chat.conf", f"'1s#^#location = /{path} {{ {does} }}\\n#'")
+
+
+CLOSED, GUARDED = "the chat's other server paths are closed", "the chat's server answers nobody who is not signed in"
+STILL_CLOSED, FORGED = "signed in, the same paths stay closed", "a forged header does not stand for a session"
+STREAM, HEADER = "a signed-in person gets an answer in pieces", "a header of the person's own changes nothing"
+SIGN_IN, SIGN_OUT = "a person signs in", "the person signs out"
+
 FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = {
     "certificate and protocol": foreign_certificate,
     "plain HTTP is redirected": edited("servers.conf", "'s/return 301.*/return 200 hello;/'"),
-    "the chat's page": chat_stopped,
+    "the sign-in page": chat_stopped,
     "/v1/models": api_answers("/v1/models", "{}"),
     "a completion": api_answers("/v1/chat/completions", "{}"),
     "a stream arrives in pieces": edited("models.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
@@ -141,8 +151,16 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "the API refuses without a key": let_in('""'),
     "the API refuses with a wrong key": let_in('"~^Bearer ."'),
     "the engine's other paths are closed": edited("api.conf", "'1s#^#location = /metrics { return 200; }\\n#'"),
-    "the chat's other server paths are closed": edited("chat.conf", "'/^location ~/,/^}/d'"),
-    "a link with foreign settings is refused": edited("chat.conf", "'/^if (.lobechat_foreign/,/^}/d'"),
+    CLOSED: chat_answers("image", "return 200;"),
+    GUARDED: edited("room.conf", "'/auth_request .*session/d'"),
+    FORGED: chat_answers("webapi/chat/vllm", "return 200;"),
+    "a stranger reads no file": chat_answers("gpuchat-files/x", "return 200;"),
+    "nobody makes an account by themselves": chat_answers("api/auth/sign-up/email", "return 200;"),
+    SIGN_IN: chat_answers("api/auth/sign-in/email", "return 401;"),
+    STREAM: edited("chat.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
+    HEADER: edited("room-maps.conf", "'s/\"NxI=\"/$http_x_lobe_chat_auth/'"),
+    STILL_CLOSED: chat_answers("oidc/token", 'if ($http_cookie = "") { return 404; } return 200;'),
+    SIGN_OUT: chat_answers("api/auth/sign-out", "return 404;"),
     "a foreign address is refused": foreigners_let_in,
     "no other port is open": port_opened,
     "the rate limit": edited("api.conf", "'/limit_/d'"),
@@ -155,21 +173,30 @@ TOGETHER: dict[tuple[str, ...], set[str]] = {
     ("certificate and protocol", "no other port is open"): set(FAULTS),  # nobody trusts the site any more
     (
         "plain HTTP is redirected",
-        "the chat's page",
+        "the sign-in page",
         "/v1/models",
         "a tool call",
         "the engine's other paths are closed",
         "a foreign address is refused",
-    ): {"the API refuses without a key", "the API refuses with a wrong key", "the rate limit"},
+    ): {
+        *("the API refuses without a key", "the API refuses with a wrong key", "the rate limit"),
+        *(GUARDED, FORGED, "a stranger reads no file", SIGN_IN),  # for nobody says who is signed in
+    },
     (
         "a stream arrives in pieces",
         "a model that nobody serves is refused",
         "the API refuses without a key",
         "the API refuses with a wrong key",
-        "the chat's other server paths are closed",
-        "a link with foreign settings is refused",
+        CLOSED,
+        "a stranger reads no file",
+        "nobody makes an account by themselves",
+        STREAM,
+        SIGN_OUT,
         "the rate limit",
-    ): set(),
+    ): {GUARDED, STILL_CLOSED},
+    (GUARDED, STILL_CLOSED): {FORGED},
+    (FORGED, SIGN_IN): {GUARDED},
+    (HEADER,): {STREAM},
     ("a completion",): {"a stream arrives in pieces", "a tool call", "a model that nobody serves is refused"},
 }
 

@@ -11,6 +11,7 @@ from running import ROOT, Stack
 
 STATE = (ROOT / "molecule" / "world" / "state-of-host.sh").read_text()
 SHOP = "shop"
+SAID = "ls /var/lib/gpuchat/postgresql/*/PG_VERSION"
 CONFIRMED = ("-e", "remove_confirm=yes")
 PACKAGES_STAY = ("-e", "remove_packages=false")
 DATA_GOES = ("-e", "remove_data=true")
@@ -84,6 +85,7 @@ def test_the_host_by_its_name_is_left_by_all_that_runs_and_keeps_packages_and_da
     assert stack.on("server", "ls /etc/gpuchat", check=False) == ""
     assert stack.on("server", "ls /etc/docker/daemon.json*", check=False) == ""
     assert stack.on("server", "ls /srv/models").strip()
+    assert stack.on("server", SAID).strip()
     assert images(stack)
     assert not changed(stack, remove(stack, *PACKAGES_STAY))
 
@@ -95,6 +97,9 @@ def test_docker_stays_with_somebody_elses_container_and_other_packages_go(stack:
     packages = stack.on("server", "dpkg-query --show --showformat '${Package} '").split()
     assert "docker.io" in packages
     assert {"nginx", "nftables"} & set(packages) == set()
+    assert not [name for name in packages if name.startswith("postgresql-")]
+    # What people said is still whose it was, and nobody else is given that account's number.
+    assert stack.on("server", f"stat --format %U $({SAID})").split() == ["postgres"]
 
 
 def test_with_its_data_and_packages_the_host_is_as_it_was_before_the_first_run(stack: Stack, shop: str) -> None:
@@ -103,6 +108,7 @@ def test_with_its_data_and_packages_the_host_is_as_it_was_before_the_first_run(s
     before, after = bare(stack), state(stack)
     assert sorted(after - before) == []
     assert sorted(before - after) == []
+    assert stack.on("server", "getent passwd postgres", check=False) == ""
     assert stack.on("server", "ls -A /srv/models /var/cache/gpuchat /var/lib/gpuchat", check=False) == ""
 
 

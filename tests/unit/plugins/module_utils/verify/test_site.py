@@ -89,7 +89,7 @@ def test_the_rows_come_in_their_order_and_the_rate_limit_last():
         ("nobody makes an account by themselves", INSIDE),
         ("a person signs in", INSIDE),
         ("a signed-in person gets an answer in pieces", INSIDE),
-        ("a person's own address and key count for nothing", INSIDE),
+        ("a header of the person's own changes nothing", INSIDE),
         ("signed in, the same paths stay closed", INSIDE),
         ("the person signs out", INSIDE),
         ("a foreign address is refused", OUTSIDE),
@@ -236,7 +236,7 @@ REFUSED = "curl: (7) Failed to connect to chat.example.com port 443 after 1 ms: 
         ("nobody makes an account by themselves", statuses(404, 404)),
         ("a person signs in", page("", 200, "application/json")),
         ("a signed-in person gets an answer in pieces", said((0.2, "a"), (0.5, "b"), (0.8, "c"))),
-        ("a person's own address and key count for nothing", said((0.2, "a"), status="200 text/event-stream")),
+        ("a header of the person's own changes nothing", said((0.2, "a"), status="200 text/event-stream")),
         ("signed in, the same paths stay closed", statuses(*[404] * 6)),
         ("the person signs out", page("", 200, "application/json")),
         ("a foreign address is refused", page("<html>Forbidden</html>", 403)),
@@ -387,9 +387,9 @@ def test_a_row_is_green_where_the_site_does_what_was_wanted(name, answer):
             id="a proxy collects the answer",
         ),
         pytest.param(
-            "a person's own address and key count for nothing",
+            "a header of the person's own changes nothing",
             page("no route to 127.0.0.1:9", 500),
-            "found status 500 and 'no route to 127.0.0.1:9', wanted the model's answer, as without the header",
+            "found status 500 and 'no route to 127.0.0.1:9', wanted the model's answer, as without it",
             id="the server goes where it is told",
         ),
         pytest.param(
@@ -476,8 +476,8 @@ def test_a_shown_command_asks_the_same_as_the_one_that_was_run():
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_a_command_takes_its_key_from_a_file(check):
     headers = [check.command[at + 1] for at, word in enumerate(check.command) if word == "--header"]
-    forged = rooms.ROOMS["lobehub"].forged
-    plain = {"Content-Type: application/json", "Origin: https://chat.example.com", forged}
+    room = rooms.ROOMS["lobehub"]
+    plain = {"Content-Type: application/json", "Origin: https://chat.example.com", room.forged, room.spoiled}
     assert set(headers) <= {"@{key}", "@{wrong_key}", *plain}
     assert not any("authorization" in word.lower() or "bearer" in word.lower() for word in check.command)
 
