@@ -108,13 +108,18 @@ def bcrypt_setting(salt: bytes, cost: int = 12) -> str:
     return f"$2b${cost:02}${letters}"
 
 
+def is_email(email: str) -> bool:
+    """Return whether LobeHub takes an address at its sign-in page: one at a bare host or a number is none there."""
+    return EMAIL.fullmatch(email) is not None
+
+
 def check(interface: str, email: str, password: str) -> None:
     """Refuse what the interface would refuse at the sign-in page, or never match.
 
     Raises:
         Refusal: the address or the password is none that somebody can sign in with.
     """
-    if not EMAIL.fullmatch(email):
+    if not is_email(email):
         raise Refusal(f"found the address {email!r}; wanted one such as admin@example.com; set email")
     if password and interface == LOBEHUB and len(password) not in PASSWORD_LENGTH:
         raise Refusal(

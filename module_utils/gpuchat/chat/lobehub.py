@@ -245,6 +245,28 @@ def sign_in_faults(environment: Mapping[str, object], secret_names: Iterable[str
     return found
 
 
+def faults(
+    version: str,
+    accept_known_holes: bool,
+    environment: Mapping[str, object],
+    secret_names: Sequence[str],
+    secrets: Mapping[str, str],
+) -> list[str]:
+    """Return all that speaks against what somebody has set for LobeHub.
+
+    Args:
+        secret_names: the names in ``lobehub_secret_environment``.
+        secrets: those that somebody brings, by the names of LobeHub's variables.
+    """
+    return [
+        *version_faults(version, accept_known_holes),
+        *unknown_settings(version, environment),
+        *unknown_settings(version, secret_names, "lobehub_secret_environment"),
+        *sign_in_faults(environment, secret_names),
+        *published_secrets(secrets),
+    ]
+
+
 SECRETS: Mapping[str, str] = {
     "AUTH_SECRET": "lobehub_auth_secret",
     "KEY_VAULTS_SECRET": "lobehub_key_vaults_secret",

@@ -93,8 +93,8 @@ def test_each_variable_that_the_role_and_the_wiring_set_is_one_that_the_version_
 def test_what_the_role_sets_cannot_be_set_beside_it():
     told = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
     free = {
-        "AGENTS_INDEX_URL", "CRAWLER_IMPLS", "LLM_VISION_IMAGE_USE_BASE64", "MARKET_BASE_URL", "NEXT_TELEMETRY_DISABLED",
-        "PLUGINS_INDEX_URL", "TELEMETRY_DISABLED",
+        "AGENTS_INDEX_URL", "CRAWLER_IMPLS", "LLM_VISION_IMAGE_USE_BASE64", "MARKET_BASE_URL",
+        "NEXT_TELEMETRY_DISABLED", "PLUGINS_INDEX_URL", "TELEMETRY_DISABLED",
     }  # fmt: skip
     names = {*told["_lobehub_environment"], *told["_lobehub_secret_environment"]}
     assert names - free <= {*lobehub.OWNED, *lobehub.CLOSED}
@@ -201,3 +201,10 @@ def test_upstreams_published_examples_are_no_secrets(monkeypatch):
     (fault,) = lobehub.published_secrets({"JWKS_KEY": key})
     assert "lobehub_jwks_key" in fault
     assert published not in fault
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    found = lobehub.faults(READ_WHOLE, False, {"ACCESS_CODE": "x"}, ["MADE_UP"], {"AUTH_SECRET": "of our own"})
+    assert [word in fault for word, fault in zip(("CVE", "ACCESS_CODE", "MADE_UP"), found, strict=True)] == [True] * 3
+    assert found[2].startswith("lobehub_secret_environment")
+    assert lobehub.faults(NEWEST, False, {"SMTP_HOST": "mail"}, ["SMTP_PASS"], {}) == []
