@@ -33,6 +33,11 @@ FILES = {
     "edge_forward_auth_authority_file": "certificates in PEM form",
 }
 PASSWORDS = "edge_password_file"
+CHAT_SECRETS = {
+    "lobehub_auth_secret": "AUTH_SECRET",
+    "lobehub_key_vaults_secret": "KEY_VAULTS_SECRET",
+    "lobehub_jwks_key": "JWKS_KEY",
+}
 ENVIRONMENTS = ("vllm_environment", "lobehub_environment", "open_webui_environment")
 LOGINS = "gpuchat_registry_logins"
 MODELS = "gpuchat_models"
@@ -50,7 +55,7 @@ class ActionModule(ActionBase):
         groups = {name: list(map(str, hosts)) for name, hosts in task_vars["groups"].items()}
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
-        args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": []})
+        args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": [], "chat_secrets": {}})
         prefixes = tuple(f"{role}_" for role in roles if role != "stack")
         prefixes += ("gpuchat_", "lobechat_", "plan_", "keys_", "load_", "remove_", "restore_", "account_", "history_")
         for host in groups["all"]:
@@ -67,6 +72,8 @@ class ActionModule(ActionBase):
                     continue
                 if options.get(name, {}).get("no_log"):
                     args["secrets"][host][name] = _about(value)
+                    if name in CHAT_SECRETS and host in groups.get("chat", []):
+                        args["chat_secrets"][CHAT_SECRETS[name]] = str(value)
                 else:
                     args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
@@ -177,6 +184,7 @@ def _about(value):
         "is_empty": value in (None, ""),
         "is_plain": bool(HEADER.fullmatch(str(value))),
         "length": len(str(value)),
+        "names": sorted(map(str, value)) if isinstance(value, dict) else [],
         "mark": hashlib.blake2b(str(value).encode(), key=MARK, digest_size=8).hexdigest(),
     }
 

@@ -71,6 +71,10 @@ options:
     description: Names in the file of passwords, by host of the edge; set by the action plugin.
     type: dict
     default: {}
+  chat_secrets:
+    description: Secrets of the chat that variables give, by the chat's own names for them; set by the action plugin.
+    type: dict
+    default: {}
   endpoint_problems:
     description: Why authorities of somebody else's servers cannot be read; set by the action plugin.
     type: list
@@ -170,7 +174,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.chat import room
+from ..module_utils.gpuchat.chat import room, settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
@@ -191,6 +195,7 @@ SPECIFICATION = {
     "certificate_keys": {"type": "dict", "default": {}, "no_log": True},
     "files": {"type": "dict", "default": {}},
     "people": {"type": "dict", "default": {}},
+    "chat_secrets": {"type": "dict", "default": {}, "no_log": True},
     "endpoint_problems": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -209,6 +214,10 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     for host, names in params["people"].items() if "edge" in parts else ():
         findings.add(people.name_faults(names), (), host)
     findings.add(params["endpoint_problems"], (), "")
+    chosen = preflight.chat(inventory, specification)
+    if chosen["kind"] in parts:
+        given = preflight.chat_settings(inventory)
+        findings.add(settings.faults(chosen["kind"], chosen["version"], *given, params["chat_secrets"]), (), "")
     for warning in preflight.describe(findings.warnings, inventory.ours):
         warn(warning)
     found = preflight.describe(findings.faults, inventory.ours)
@@ -223,7 +232,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
         "given_secrets": preflight.given_secrets(inventory),
         **derived,
-        "room": room.describe(**derived["chat"]),
+        "room": room.describe(**chosen),
         "api_clients": [one.as_dict() for one in clients],
         "api_limits": limits.api(clients),
         "paths": paths.describe(),

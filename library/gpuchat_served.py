@@ -23,6 +23,15 @@ options:
     description: The folder for a run's own files, in which plans are kept.
     type: path
     required: true
+  interface:
+    description: What people chat with.
+    type: str
+    choices: [lobehub, open_webui, none]
+    default: none
+  version:
+    description: Its version.
+    type: str
+    default: ''
   plans:
     description: This run's plans, by host and model; set by the action plugin.
     type: dict
@@ -60,13 +69,13 @@ served:
   elements: dict
   returned: success
 lobehub:
-  description: What follows from the models for LobeHub, as RV(lobehub.environment).
+  description: What follows from the models for LobeHub, its C(environment) among it.
   type: dict
-  returned: success
+  returned: where people chat with it
 open_webui:
-  description: What follows from the models for Open WebUI, as RV(open_webui.environment).
+  description: What follows from the models for Open WebUI, its C(environment) among it.
   type: dict
-  returned: success
+  returned: where people chat with it
 not_predicted:
   description: What check mode cannot know.
   type: list
@@ -74,25 +83,33 @@ not_predicted:
   returned: in check mode, where GPUs are not known yet
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.chat import lobehub, open_webui
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.inventory import served_runner
+from ..module_utils.gpuchat.inventory.topology import INTERFACES, LOBEHUB, NO_INTERFACE, OPEN_WEBUI
 
 SPECIFICATION = {
     "models": {"type": "list", "elements": "dict", "required": True},
     "folder": {"type": "path", "required": True},
+    "interface": {"type": "str", "choices": [*INTERFACES, NO_INTERFACE], "default": NO_INTERFACE},
+    "version": {"type": "str", "default": ""},
     "plans": {"type": "dict", "default": {}},
 }
 
 
 def work(params: Mapping[str, object], check_mode: bool) -> Mapping[str, object]:
     served, result = served_runner.ensure(params, check_mode)
-    chats = {"lobehub": lobehub.wire(served).as_dict(), "open_webui": open_webui.wire(served).as_dict()}
-    return {"served": [one.as_dict() for one in served], **chats, **result}
+    kind, version = str(params["interface"]), str(params["version"])
+    chats: dict[str, Callable[[], dict[str, object]]] = {
+        LOBEHUB: lambda: lobehub.wire(served, version).as_dict(),
+        OPEN_WEBUI: lambda: open_webui.wire(served).as_dict(),
+    }
+    chat = {kind: chats[kind]()} if kind in chats else {}
+    return {"served": [one.as_dict() for one in served], **chat, **result}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins import module_utils, modules
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import FORMER
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan import SIGNING_KEY, TOKENS
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import READERS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -19,9 +20,9 @@ UTILS = pathlib.Path(module_utils.__path__[0])
 LIBRARY = pathlib.Path(modules.__path__[0])
 SPECIFICATIONS = sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
 ROLES = [path.parents[1].name for path in SPECIFICATIONS]
-SECRETS = {"api_key", "vllm_api_key", "admin_password"}
+SECRETS = {*TOKENS, SIGNING_KEY}
 CONFIG_JSON = {"model_max_length", "model_type"}  # keys of a model's config.json
-OPENAIS_OWN = {"model_not_found"}
+OPENAIS_OWN = {"model_not_found", "model_ids"}  # the second is Open WebUI's
 ANSIBLES_OWN = {"ansible_python_interpreter"}
 MODEL_KEYS = {"args", "context", "gpus", "path", "repo", "task", "users", "version"}  # of gpuchat_models
 NO_NAMES = {"a", "an", "another", "by", "it", "its", "one", "the", "them", "in", "must", "up", "what"}
@@ -75,6 +76,7 @@ for specification in SPECIFICATIONS:
     )
 VARIABLES |= {"plan_fail", "plan_folder", "plan_gpus"}  # of playbooks/plan.yml
 VARIABLES |= {"load_model", "load_users", "load_seconds", "load_prompt_tokens", "load_answer_tokens", "load_trace"}
+VARIABLES |= {"account_email", "account_name", "history_email", "history_file", "restore_confirm", "restore_snapshot"}
 WISHES = {
     *READERS,
     *MODEL_KEYS,

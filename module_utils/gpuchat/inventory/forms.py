@@ -205,7 +205,20 @@ FORMS: Mapping[str, Form] = {
     "door_stream_timeout": TIME,
     "edge_body_limit": SIZE,
     "edge_stream_timeout": TIME,
+    "account_email": EMAIL,
     "gpuchat_admin_email": EMAIL,
+    "history_email": EMAIL,
+    "backup_target": Form(
+        _matches(r"/\S*|sftp:\S+|s3:\S+|rest:\S+|rclone:\S+"),
+        "a path that begins with /, or a repository as restic names it, such as sftp:USER@HOST:/PATH or s3:URL/BUCKET",
+        "/srv/backup",
+        may_be_empty=True,
+    ),
+    "backup_at": Form(_matches(r"[0-9A-Za-z*,:./~ -]+"), "a time, or what OnCalendar of systemd takes", "03:00"),
+    "postgresql_major": Form(_matches(r"auto|[0-9]{2}"), "auto, or a number such as 17", "17"),
+    "object_store_version": Form(
+        _matches(r"[0-9][0-9A-Za-z.+-]*"), "a version such as 1.0.0-rc.3, without a v", "1.0.0-rc.3", _without_v
+    ),
     "gpuchat_signup_emails": Form(
         _matches(r"([^\s@,]+@)?[^\s@,]+\.[^\s@,]+"), "an address of electronic mail or its domain", "example.com"
     ),

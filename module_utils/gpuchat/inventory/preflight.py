@@ -106,6 +106,11 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "plan_gpus": {"type": "list", "elements": "dict"},
     "plan_folder": {"type": "path"},
     "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
+    "account_administrator": {"type": "bool", "default": False},
+    "account_email": {"type": "str"},
+    "account_name": {"type": "str"},
+    "history_email": {"type": "str"},
+    "history_file": {"type": "path"},
     "keys_client": {"type": "str"},
     "load_model": {"type": "str"},
     "load_users": {"type": "int", "default": 4},
@@ -118,9 +123,12 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "remove_host": {"type": "str"},
     "remove_packages": {"type": "bool", "default": True},
     "remove_data": {"type": "bool", "default": False},
+    "restore_confirm": {"type": "str"},
+    "restore_snapshot": {"type": "str", "default": "latest"},
+    "restore_stack_folder": {"type": "path"},
     "upgrade_drain_seconds": {"type": "int", "default": 120},
 }
-"""Variables of playbooks/plan.yml, keys.yml, load.yml, remove.yml and upgrade.yml beside it."""
+"""Variables of playbooks, whose names begin as theirs do."""
 
 NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
@@ -140,6 +148,7 @@ class Secret:
 
     Attributes:
         mark: the same for the same secret, within one run.
+        names: of the variables in it, where it is an environment.
     """
 
     kind: str
@@ -147,6 +156,7 @@ class Secret:
     is_plain: bool = True
     length: int = 43
     mark: str = ""
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -199,10 +209,13 @@ class Specification:
     def prefixes(self) -> tuple[str, ...]:
         return (
             *(f"{role}_" for role, options in self.roles.items() if options and role != "stack"),
-            "plan_",
+            "account_",
+            "history_",
             "keys_",
             "load_",
+            "plan_",
             "remove_",
+            "restore_",
         )
 
     def default(self, name: str) -> object:
@@ -307,7 +320,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     }
     common = _common(inventory, specification)
     served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
-    chosen = _chat(inventory, specification)
+    chosen = chat(inventory, specification)
     topology = inventory_topology.derive(
         inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE)), chosen["kind"]
     )
@@ -318,7 +331,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     }
 
 
-def _chat(inventory: Inventory, specification: Specification) -> dict[str, str]:
+def chat(inventory: Inventory, specification: Specification) -> dict[str, str]:
     """Return what people chat with, in which version, and who may sign up, as the chat's host has it."""
     first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
     names = (INTERFACE, "gpuchat_signup", *(f"{one}_version" for one in inventory_topology.INTERFACES))
@@ -343,6 +356,13 @@ def clients(inventory: Inventory, specification: Specification) -> tuple[api_cli
     settings = specification.settings(inventory.variables.get(host, {}), *wanted)
     rate, streams = (int(str(settings.get(name, 1))) for name in wanted[1:])
     return api_clients.read(settings.get(api_clients.VARIABLE) or (), rate, streams)  # type: ignore[arg-type]
+
+
+def chat_settings(inventory: Inventory) -> tuple[Mapping[str, object], dict[str, Sequence[str]]]:
+    """Return the variables of the chat's host, and of each secret environment the names in it."""
+    first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
+    names = {name: secret.names for name, secret in inventory.secrets.get(first, {}).items() if secret.names}
+    return inventory.variables.get(first, {}), names
 
 
 def given_secrets(inventory: Inventory) -> dict[str, list[str]]:
@@ -373,7 +393,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         names.check(host, findings)
         _required(inventory, specification, wanted, findings, host)
         sound = _values(variables, specification, findings, host)
-        _secrets(inventory.secrets.get(host, {}), findings, host)
+        _secrets(inventory.secrets.get(host, {}), specification, findings, host)
         _access(sound, findings, host)
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
             _edge(inventory, specification, sound, findings, host)
@@ -578,8 +598,12 @@ USUAL_LENGTH = 16
 """Characters; wrong keys are slowed to two a second from one address."""
 
 
-def _secrets(secrets: Mapping[str, Secret], findings: Findings, host: str) -> None:
+def _secrets(secrets: Mapping[str, Secret], specification: Specification, findings: Findings, host: str) -> None:
     for name, secret in secrets.items():
+        if specification.options.get(name, {}).get("type") == "dict":
+            if secret.kind != "dict":
+                findings.fault(f"{name} is no mapping; wanted one; set {name} to names with their values", host)
+            continue
         if secret.kind == "int" and name in HEADER_SECRETS:
             findings.fault(
                 f"{name} is a number, whose digits YAML may have changed; wanted a text; set {name} to it in quotes",
@@ -735,25 +759,6 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "api-key": "gpuchat_vllm_api_key",
     },
     "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_api_key"},
-    "lobehub_environment": {
-        "APP_URL": "gpuchat_domain",
-        "AUTH_ALLOWED_EMAILS": "gpuchat_signup_emails",
-        "AUTH_SECRET": "lobehub_auth_secret",
-        "FEATURE_FLAGS": "lobehub_feature_flags",
-        "JWKS_KEY": "lobehub_jwks_key",
-        "KEY_VAULTS_SECRET": "lobehub_key_vaults_secret",
-        "PORT": "gpuchat_interface_port",
-        "S3_ACCESS_KEY_ID": "object_store_access_key",
-        "S3_SECRET_ACCESS_KEY": "object_store_secret_key",
-    },
-    "open_webui_environment": {
-        "ENABLE_SIGNUP": "gpuchat_signup",
-        "PORT": "gpuchat_interface_port",
-        "WEBUI_ADMIN_EMAIL": "gpuchat_admin_email",
-        "WEBUI_ADMIN_PASSWORD": "gpuchat_admin_password",
-        "WEBUI_SECRET_KEY": "open_webui_secret_key",
-        "WEBUI_URL": "gpuchat_domain",
-    },
 }
 """What a role sets by a variable of its own."""
 
@@ -771,25 +776,6 @@ CLOSED: Mapping[str, Mapping[str, str]] = {
         "root-path": "the edge and the chat reach the engine at its root",
         "allow-credentials": "the edge alone answers browsers",
         "allowed-origins": "the edge alone answers browsers",
-    },
-    "lobehub_environment": {
-        "DATABASE_URL": "the role makes the database",
-        "HOSTNAME": "it is reached in its room alone",
-        "INTERNAL_APP_URL": "it asks itself in its container",
-        "S3_BUCKET": "the role makes the bucket",
-        "S3_ENDPOINT": "browsers reach the object store through the edge",
-        "VLLM_API_KEY": "the door in its room holds the key",
-        "VLLM_PROXY_URL": "it follows from the inventory's groups and addresses",
-    },
-    "open_webui_environment": {
-        "DATABASE_URL": "the role makes the database",
-        "HOST": "it is reached in its room alone",
-        "OPENAI_API_BASE_URL": "it follows from the inventory's groups and addresses",
-        "OPENAI_API_BASE_URLS": "it follows from the inventory's groups and addresses",
-        "OPENAI_API_KEY": "the door in its room holds the key",
-        "OPENAI_API_KEYS": "the door in its room holds the key",
-        "PGVECTOR_DB_URL": "the role makes the database",
-        "ENABLE_PERSISTENT_CONFIG": "what the inventory says would lose against what the database holds",
     },
 }
 """What a role does not let be set, and why."""

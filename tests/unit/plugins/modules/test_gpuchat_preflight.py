@@ -43,6 +43,7 @@ EMPTY = {
     "files": {},
     "people": {},
     "endpoint_problems": [],
+    "chat_secrets": {},
 }
 
 
@@ -160,8 +161,6 @@ OUT_OF_RANGE = {
     "vllm_version": ["v0.32.0", "newest"],
     "vllm_args": [{"host": "0.0.0.0"}, {"served-model-name": "x"}, {"uds": "/x"}],
     "vllm_environment": [{"VLLM_API_KEY": "x"}],
-    "lobehub_environment": [{"PORT": "1"}, {"VLLM_PROXY_URL": "x"}],
-    "open_webui_environment": [{"PORT": "1"}, {"DATABASE_URL": "x"}],
     "plan_gpus": [["NVIDIA L40S"]],
     "toolbox_trusted_hosts": [["http://m"]],
     "verify_question": ["  "],
@@ -219,7 +218,8 @@ def test_a_wrong_inventory_ends_in_a_message_of_our_own_form(name, variables):
 
 ANY_TEXT = {"verify_answer", "verify_long_question", "gpuchat_private_address", "gpuchat_probe_host", "plan_folder"}
 ANY_TEXT |= {"keys_client", "load_model", "remove_confirm", "remove_host"}  # compared with what there is
-ANY_TEXT |= {"load_trace"}  # read
+ANY_TEXT |= {"load_trace", "history_file", "restore_stack_folder"}  # read or made
+ANY_TEXT |= {"account_name", "restore_confirm", "restore_snapshot"}
 
 
 def test_each_text_has_a_form_or_any_will_do():

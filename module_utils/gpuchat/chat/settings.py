@@ -1,0 +1,66 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the settings of what people chat with, found before any host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..inventory.topology import LOBEHUB, OPEN_WEBUI
+from . import lobehub, open_webui
+
+
+def faults(
+    kind: str,
+    version: str,
+    given: Mapping[str, object],
+    secret_names: Mapping[str, Sequence[str]],
+    secrets: Mapping[str, str],
+) -> list[str]:
+    """Return what is wrong, a sentence each.
+
+    Args:
+        given: the inventory's variables of the chat's host, but for secrets.
+        secret_names: of each variable that holds a secret environment the names in it.
+        secrets: those that a variable gives, by LobeHub's own names for them.
+    """
+    if kind == LOBEHUB:
+        return _of_lobehub(version, given, secret_names, secrets)
+    if kind == OPEN_WEBUI:
+        return _of_open_webui(version, given, secret_names)
+    return []
+
+
+def _of_lobehub(
+    version: str, given: Mapping[str, object], secret_names: Mapping[str, Sequence[str]], secrets: Mapping[str, str]
+) -> list[str]:
+    open_, hidden = "lobehub_environment", "lobehub_secret_environment"
+    environment, names = _mapping(given.get(open_)), secret_names.get(hidden, ())
+    return [
+        *lobehub.version_faults(version, bool(given.get("lobehub_accept_known_holes"))),
+        *lobehub.unknown_settings(version, environment, open_),
+        *lobehub.unknown_settings(version, names, hidden),
+        *lobehub.sign_in_faults(environment, names),
+        *lobehub.published_secrets(secrets),
+    ]
+
+
+def _of_open_webui(
+    version: str, given: Mapping[str, object], secret_names: Mapping[str, Sequence[str]]
+) -> list[str]:
+    open_, hidden = "open_webui_environment", "open_webui_secret_environment"
+    found = [
+        *open_webui.version_faults(version),
+        *open_webui.unknown_settings(version, _mapping(given.get(open_)), open_),
+        *open_webui.unknown_settings(version, secret_names.get(hidden, ()), hidden),
+    ]
+    if given.get("gpuchat_signup_emails"):
+        found.append(
+            "gpuchat_signup_emails is set, and Open WebUI lets everybody sign up or nobody; wanted no such list; take "
+            "it away, or set gpuchat_interface to lobehub"
+        )
+    return found
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
