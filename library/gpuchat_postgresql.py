@@ -43,6 +43,11 @@ options:
     description: The major version to run, V(auto) for that of the host's release; for V(reverted) that of before.
     type: str
     default: auto
+  upgraded:
+    description: >-
+      In check mode, data of an older version count as upgraded, for V(cluster): the task before would have done it.
+    type: bool
+    default: false
   settings:
     description: Settings of C(postgresql.conf) that win over those that suit the host, for V(cluster).
     type: dict
@@ -159,6 +164,7 @@ def main() -> None:
             "sockets": {"type": "path", "default": "/var/lib/gpuchat/postgresql/socket"},
             "hba_file": {"type": "path", "default": "/etc/gpuchat/postgresql/pg_hba.conf"},
             "major": {"type": "str", "default": "auto"},
+            "upgraded": {"type": "bool", "default": False},
             "settings": {"type": "dict", "default": {}},
             "databases": {
                 "type": "list",

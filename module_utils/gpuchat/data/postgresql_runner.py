@@ -55,6 +55,8 @@ def _cluster(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     root = str(params["root"])
     programs = installed()
     kept = versions_in(root)
+    if check and params["upgraded"] and kept:
+        kept = [postgresql.newest(str(params["major"]), _release(), list(programs))]
     major = postgresql.major_for(str(params["major"]), _release(), kept, list(programs))
     if not check:
         postgresql.refuse_without_programs(major, list(programs))

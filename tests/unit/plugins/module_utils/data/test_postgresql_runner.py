@@ -75,7 +75,7 @@ def place(tmp_path, monkeypatch, commands, programs):
 
 
 def params(place, state, **given):
-    usual = {"hba_file": "/etc/hba", "major": "auto", "settings": {}, "databases": [], "timeout": 0}
+    usual = {"hba_file": "/etc/hba", "major": "auto", "upgraded": False, "settings": {}, "databases": [], "timeout": 0}
     return {**usual, "state": state, "root": str(place / "data"), "sockets": str(place / "data" / "socket"), **given}
 
 
@@ -209,6 +209,15 @@ def test_check_mode_predicts_an_upgrade(place, programs):
     result = run(place, "upgraded", check=True)
     assert (result["changed"], result["from"], result["to"]) == (True, "15", "17")
     assert programs.made == []
+
+
+def test_check_mode_predicts_what_comes_after_an_upgrade(place):
+    cluster(place, "15")
+    result = run(place, "cluster", check=True, upgraded=True)
+    assert (result["major"], result["data"]) == ("17", str(place / "data" / "17"))
+    assert "cluster" not in str(result["diff"])
+    with pytest.raises(Refusal, match="run playbooks/upgrade_postgresql"):
+        run(place, "cluster", upgraded=True)
 
 
 def test_an_upgrade_copies_the_data_and_keeps_those_of_before(place, programs, commands):
