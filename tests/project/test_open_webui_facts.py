@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tool that makes the table of Open WebUI finds each variable that a package reads, and writes what it has found."""
+"""The tool that makes the table of Open WebUI finds all that a package reads, and writes what it has found."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # As in upstream's image: /app/backend (working folder, start.sh, the package), /app/build (the page), /app/package.json
 # and /app/CHANGELOG.md, port 8080. Not as there:
 # - it is upstream's slim edition: no torch, no models, and so no embeddings, no speech and no reader of PDF or office
-#   files of its own;
+#   files of its own, and no packages for Python in a browser;
 # - Python lies in /opt/open-webui instead of /usr/local;
 # - the page comes without its source maps, and the changelog holds the last versions only: every start parses it.
 set -eu
@@ -45,7 +45,7 @@ import zipfile
 wheel, versions = sys.argv[1], int(sys.argv[2])
 with zipfile.ZipFile(wheel) as packed:
     for name in packed.namelist():
-        if name.startswith("open_webui/") and not name.endswith((".map", "/CHANGELOG.md")):
+        if name.startswith("open_webui/") and not name.endswith((".map", ".whl", "/CHANGELOG.md")):
             packed.extract(name, "/app/backend")
     changelog = packed.read("open_webui/CHANGELOG.md").decode()
     for name in packed.namelist():
