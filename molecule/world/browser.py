@@ -1,16 +1,17 @@
 # Copyright (c) gpuchat contributors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A person with a fresh browser: opens the chat, asks one question, reads the answer.
+"""A person with a fresh browser: signs in, asks one question, reads the answer, looks at earlier talks, signs out.
 
 Chromium (Debian's `chromium`) is driven by Playwright. It trusts the demo's authority as a user's
 browser does, by the NSS database (`certutil` of Debian's `libnss3-tools`) of a fresh home. Waits for
-what appears on the screen, never for the clock. Prints one line of JSON; on failure a message, and
-an exit code other than 0.
+what appears on the screen, never for the clock, and knows no word of any language of the interface.
+Prints one line of JSON; on failure a message, and an exit code other than 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -20,18 +21,12 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect, sync_playwright
 from playwright.sync_api import Error as BrowserError
-
-# What a person recognizes on LobeChat 1's page, in any language of the interface.
-EDITOR = '[contenteditable="true"]'
-HEAD_MODEL = ".ant-dropdown-trigger > .ant-tag"
-REPLY = '[data-layout="vertical"]'
-ANSWER = f"{REPLY} article"
-CODE = f"{REPLY} input[type=password]"
-CONFIRM = f"{REPLY} button.ant-btn-primary"
+from playwright.sync_api import TimeoutError as Timeout
 
 FLAGS = (
     "--disable-background-networking",
@@ -45,21 +40,17 @@ FLAGS = (
 
 # Errors on the console that do not matter, as "text (address)".
 IGNORED = (
-    # The interface's fonts and logo have a fixed public address; without internet others stand in.
+    # LobeHub's fonts and logo have a fixed public address; without internet others stand in.
     re.compile(r"https://registry\.npmmirror\.com/"),
 )
-IGNORED_BEFORE_CODE = (
-    # The browser reports each refusal for want of the code: of the question, and of its title.
-    re.compile(r"status of 401 .*/webapi/chat/"),
-    # LobeChat reports the refused title once more, without a word about the reason.
-    re.compile(r"^Error\s+at Object\.onErrorHandle"),
-)
-
 
 # Chromium drops its connections when a network interface of the machine comes or goes, as each
 # container's does: this says something about the machine and nothing about the chat.
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 VISITS = 3
+
+# A person who sees nothing happen presses the key again, after this many milliseconds.
+PATIENCE = 1500
 
 
 class Failure(Exception):
@@ -76,17 +67,169 @@ class Console:
 
     ignored: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    code_wanted: bool = True
 
     def message(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.add(f"{message.text} ({message.location.get('url', '')})")
 
     def add(self, text: str) -> None:
-        known = IGNORED + IGNORED_BEFORE_CODE if self.code_wanted else IGNORED
-        ignore = any(pattern.search(text) for pattern in known)
+        ignore = any(pattern.search(text) for pattern in IGNORED)
         (self.ignored if ignore else self.errors).append(text)
         print(f"console, {'ignored' if ignore else 'error'}: {text}", file=sys.stderr)
+
+
+@dataclass
+class Person:
+    """Somebody in front of a page.
+
+    Attributes:
+        timeout: seconds for each thing awaited.
+        clicks: how often the person had to reach for the mouse.
+    """
+
+    page: Page
+    timeout: float
+    clicks: int = 0
+
+    # What a person recognizes on the page, in any language of the interface.
+    EMAIL: ClassVar[str] = "input#email"
+    PASSWORD: ClassVar[str] = "input#password"
+    EDITOR: ClassVar[str]
+    QUESTION: ClassVar[str]
+    ANSWER: ClassVar[str]
+    MODEL: ClassVar[str]
+    TALK: ClassVar[str]
+
+    def sign_in(self, email: str, password: str) -> None:
+        raise NotImplementedError
+
+    def is_in(self) -> None:
+        """Wait until the page takes a question."""
+        expect(self.find(self.EDITOR).first, "no field to write in").to_be_visible()
+
+    def show_talks(self) -> None:
+        """Do what it takes to see the list of earlier talks."""
+
+    def sign_out(self) -> None:
+        raise NotImplementedError
+
+    def find(self, what: str) -> Locator:
+        return self.page.locator(what).locator("visible=true")
+
+    def click(self, what: Locator) -> None:
+        what.click()
+        self.clicks += 1
+
+    def type_in(self, place: Locator, text: str) -> None:
+        """Type where the cursor is; put it there by a click only where it is elsewhere."""
+        if not place.evaluate("place => place.contains(document.activeElement)"):
+            self.click(place)
+        self.page.keyboard.type(text)
+
+    def ask(self, question: str) -> None:
+        """Ask; a page that still loads takes no notice of the key, so it is pressed until the question stands there."""
+        self.type_in(self.find(self.EDITOR).first, question)
+        asked = self.find(self.QUESTION).first
+        end = time.monotonic() + self.timeout
+        while time.monotonic() < end:
+            self.page.keyboard.press("Enter")
+            with contextlib.suppress(Timeout):
+                asked.wait_for(timeout=PATIENCE)
+                return
+        raise Failure("the question does not appear above its answer")
+
+    def read(self, wanted: str) -> str:
+        answer = self.find(self.ANSWER).last
+        expect(answer, "the assistant's answer is another").to_have_text(wanted)
+        return answer.inner_text()
+
+    def model(self, name: str) -> str:
+        """Read who answers."""
+        shown = self.find(self.MODEL).first
+        expect(shown, "the page names another model").to_have_text(name)
+        return shown.inner_text()
+
+    def look_back(self, wanted: str) -> int:
+        """Look through the earlier talks for a text; return how many are listed."""
+        home = self.page.url
+        links = self.talks()
+        for link in links:
+            self.click(self.find(f'a[href="{link}"]').first)
+            expect(self.find(self.ANSWER).last, "an earlier talk holds no answer").to_be_visible()
+            if self.find(f"{self.QUESTION}, {self.ANSWER}").filter(has_text=wanted).count():
+                return len(links)
+            self.page.goto(home)
+            self.is_in()
+            self.show_talks()
+        raise Failure(f"none of {len(links)} earlier talks holds: {wanted}")
+
+    def talks(self) -> list[str]:
+        """Return the addresses of the earlier talks, once there is one."""
+        self.show_talks()
+        expect(self.find(self.TALK).first, "no earlier talk is listed").to_be_visible()
+        return list(dict.fromkeys(str(one.get_attribute("href")) for one in self.find(self.TALK).all()))
+
+
+class OfLobeHub(Person):
+    """In front of LobeHub 2, which puts the cursor where something is to be typed."""
+
+    EDITOR = '[contenteditable="true"]'
+    QUESTION = '.message-wrapper[style*="flex-end"] article'
+    ANSWER = '.message-wrapper:not([style*="flex-end"]) article'
+    MODEL = ".ant-tag"
+    TALK = 'a[href*="?topic="]'
+    INBOX = 'a[href^="/agent/"]:not([href*="?"])'
+    NAME = "xpath=//*[@id='user-dropdown-icon']/../.."
+    LAST_ENTRY = ".ant-popover li.ant-menu-item"
+
+    def sign_in(self, email: str, password: str) -> None:
+        for place, text in ((self.EMAIL, email), (self.PASSWORD, password)):
+            # It is typed over as long as the page has not come to life.
+            expect(self.page.locator(place), "no field for signing in that has the cursor").to_be_focused()
+            self.page.keyboard.type(text)
+            self.page.keyboard.press("Enter")
+
+    def is_in(self) -> None:
+        super().is_in()
+        # Before it has the person's agents, the page keeps a question to itself.
+        expect(self.find(self.INBOX).first, "no agent to ask").to_be_visible()
+
+    def sign_out(self) -> None:
+        self.click(self.find(self.NAME).first)
+        self.click(self.find(self.LAST_ENTRY).last)
+        expect(self.page.locator(self.EMAIL), "no field for signing in again").to_be_visible()
+
+
+class OfOpenWebUI(Person):
+    """In front of Open WebUI."""
+
+    EDITOR = "#chat-input"
+    QUESTION = ".chat-user .markdown-prose"
+    ANSWER = ".chat-assistant .markdown-prose"
+    MODEL = "#response-message-model-name"
+    TALK = '#sidebar a[href^="/c/"]'
+    CLOSED = '#sidebar button[class*="e-resize"]'
+    PORTRAIT = '#sidebar button:has(img[src*="/profile/image"])'
+    LAST_ENTRY = "[role=menu] [role=menuitem]"
+
+    def sign_in(self, email: str, password: str) -> None:
+        self.type_in(self.page.locator(self.EMAIL), email)
+        self.page.keyboard.press("Tab")
+        self.type_in(self.page.locator(self.PASSWORD), password)
+        self.page.keyboard.press("Enter")
+
+    def show_talks(self) -> None:
+        expect(self.find("#sidebar").first, "no list of talks").to_be_visible()
+        if self.find(self.CLOSED).count():
+            self.click(self.find(self.CLOSED).first)
+
+    def sign_out(self) -> None:
+        self.click(self.find(self.PORTRAIT).first)
+        self.click(self.find(self.LAST_ENTRY).last)
+        expect(self.page.locator(self.EMAIL), "no field for signing in again").to_be_visible()
+
+
+PEOPLE = {"lobehub": OfLobeHub, "open_webui": OfOpenWebUI}
 
 
 def trust(home: Path, authority: Path) -> None:
@@ -98,37 +241,47 @@ def trust(home: Path, authority: Path) -> None:
     subprocess.run((*certutil, "-A", "-t", "C,,", "-n", "gpuchat", "-i", str(authority)), check=True)
 
 
-def converse(page: Page, args: argparse.Namespace, console: Console) -> dict[str, object]:
-    """Ask, enter the access code when asked for it, and read."""
+def converse(page: Page, args: argparse.Namespace) -> dict[str, object]:
+    """Do what was ordered, in the order of a person's day."""
+    person = PEOPLE[args.interface](page, args.timeout)
+    seconds: dict[str, float] = {}
+    seen: dict[str, object] = {"seconds": seconds}
     start = time.monotonic()
-    page.goto(args.url)
-    editor = page.locator(EDITOR).first
-    expect(editor, "no field to write in").to_be_visible()
-    expect(page.locator(HEAD_MODEL), "the page's head names another model").to_have_text(args.model_name)
-    opened = time.monotonic()
 
-    editor.click()
-    page.keyboard.type(args.message)
-    page.keyboard.press("Enter")
-    answer, code = page.locator(ANSWER), page.locator(CODE)
-    expect(answer.or_(code).first, "neither an answer nor a question for the code").to_be_visible()
-    asked_for_code = code.is_visible()
-    if asked_for_code:
-        if args.access_code_file is None:
-            raise Failure("the page asks for an access code, and none was given (--access-code-file)")
-        code.fill(args.access_code_file.read_text().strip())
-        console.code_wanted = False
-        page.locator(CONFIRM).click()
-    sent = time.monotonic()
-    expect(answer, "the assistant's answer is another").to_have_text(args.expect)
-    expect(page.locator(HEAD_MODEL), "the page's head names another model").to_have_text(args.model_name)
-    return {
-        "url": page.url,
-        "asked_for_code": asked_for_code,
-        "model": page.locator(HEAD_MODEL).inner_text(),
-        "answer": answer.inner_text(),
-        "seconds": {"page": round(opened - start, 1), "answer": round(time.monotonic() - sent, 1)},
-    }
+    def passed(step: str) -> None:
+        nonlocal start
+        seconds[step], start = round(time.monotonic() - start, 1), time.monotonic()
+
+    page.goto(args.url)
+    expect(page.locator(person.EMAIL), "no field for signing in").to_be_visible()
+    passed("page")
+    person.sign_in(args.email, args.password_file.read_text().strip())
+    person.is_in()
+    passed("sign_in")
+    if args.history:
+        seen["talks"] = person.look_back(args.history)
+        seen["clicks_to_history"], person.clicks = person.clicks, 0
+        passed("history")
+    if args.expect:
+        if args.history:
+            page.goto(args.url)
+            person.is_in()
+        person.ask(args.message)
+        seen["answer"] = person.read(args.expect)
+        passed("answer")
+        if args.model_name:
+            seen["model"] = person.model(args.model_name)
+    seen |= {"url": page.url, "clicks": person.clicks}
+    if args.screenshot:
+        page.screenshot(path=args.screenshot, animations="disabled")
+    if args.sign_out:
+        page.goto(args.url)
+        person.is_in()
+        person.sign_out()
+        page.goto(args.url)
+        expect(page.locator(person.EMAIL), "the page still knows who signed out").to_be_visible()
+        passed("sign_out")
+    return seen
 
 
 def visit(args: argparse.Namespace) -> dict[str, object]:
@@ -163,17 +316,17 @@ def visit_once(args: argparse.Namespace) -> dict[str, object]:
         page.on("console", console.message)
         page.on("pageerror", lambda error: console.add(f"{error} ({page.url})"))
         try:
-            seen = converse(page, args, console)
+            seen = converse(page, args)
             if console.errors:
                 raise Failure(f"{len(console.errors)} errors on the console, the first: {console.errors[0]}")
         except (Failure, AssertionError, BrowserError) as error:
+            if args.screenshot:
+                page.screenshot(path=args.screenshot, animations="disabled")
             changed = any(NETWORK_CHANGED in text for text in (*console.errors, *console.ignored, str(error)))
             # Playwright's messages go on with its log and the whole page's text.
             message = str(error).partition("\nCall log:")[0]
-            raise (NetworkChanged if changed else Failure)(message) from None
+            raise (NetworkChanged if changed else Failure)(f"{message} ({page.url})") from None
         finally:
-            if args.screenshot:
-                page.screenshot(path=args.screenshot, animations="disabled")
             browser.close()
     return {**seen, "console_ignored": len(console.ignored), "screenshot": args.screenshot and str(args.screenshot)}
 
@@ -181,12 +334,16 @@ def visit_once(args: argparse.Namespace) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True, help="https://DOMAIN/")
+    parser.add_argument("--interface", choices=sorted(PEOPLE), default="lobehub", help="what people chat with")
     parser.add_argument("--address", help="where DOMAIN is, instead of what DNS says")
     parser.add_argument("--ca", type=Path, help="file with the authority to trust")
-    parser.add_argument("--access-code-file", type=Path)
+    parser.add_argument("--email", required=True, help="who signs in")
+    parser.add_argument("--password-file", type=Path, required=True)
+    parser.add_argument("--history", metavar="TEXT", help="what an earlier talk must hold, before anything is asked")
     parser.add_argument("--message", default="hello")
-    parser.add_argument("--expect", required=True, help="the whole answer")
-    parser.add_argument("--model-name", required=True, help="what the page's head must call the model")
+    parser.add_argument("--expect", metavar="TEXT", help="the whole answer; nothing is asked without it")
+    parser.add_argument("--model-name", help="what the page must call who answers")
+    parser.add_argument("--sign-out", action="store_true", help="at the end, and see that the page forgot who it was")
     parser.add_argument("--locale", default="en-US", help="the browser's language")
     parser.add_argument("--screenshot", type=Path)
     parser.add_argument("--timeout", type=float, default=60, help="seconds for each thing awaited")
