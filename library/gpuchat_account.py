@@ -14,7 +14,8 @@ description:
     database server's socket, as its user C(postgres). Neither a mail server nor an open sign-up is needed.
   - An account that is there is not changed unless O(reset) says so, for its password is the person's own; only its role
     becomes that of an administrator where O(administrator) is true.
-  - With LobeHub it also ensures that people can store no provider address, to which the server's key would be sent.
+  - With LobeHub it also ensures that people can store no provider address, to which the server's key would be sent, and
+    that who signs up starts with a chat and not with LobeHub's first questions.
 options:
   interface:
     description: The interface in whose database the account is.

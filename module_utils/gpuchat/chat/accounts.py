@@ -61,12 +61,14 @@ class Found:
         id: the account's, or empty.
         administrator: its role is that of one.
         guarded: provider addresses cannot be stored (LobeHub).
+        started: who signs up has the first steps behind them (LobeHub).
     """
 
     ready: bool
     id: str = ""
     administrator: bool = False
     guarded: bool = False
+    started: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,15 @@ def account_query(account: Account) -> str:
         if account.interface == LOBEHUB
         else "true"
     )
+    started = (
+        "EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'users' "
+        "AND column_name = 'onboarding' AND column_default IS NOT NULL)"
+        if account.interface == LOBEHUB
+        else "true"
+    )
     return (
-        f"SELECT json_build_object('guarded', {guarded}, 'user', (SELECT json_build_object('id', id, 'role', role) "
-        f"FROM {users} WHERE lower(email) = {literal(account.email.lower())} LIMIT 1));"
+        f"SELECT json_build_object('guarded', {guarded}, 'started', {started}, 'user', "
+        f"(SELECT json_build_object('id', id, 'role', role) FROM {users} WHERE lower(email) = {literal(account.email.lower())} LIMIT 1));"
     )
 
 
@@ -183,6 +191,7 @@ def found_of(answer: str) -> Found:
         id=str(row.get("id") or ""),
         administrator=row.get("role") == "admin",
         guarded=bool(told.get("guarded")),
+        started=bool(told.get("started")),
     )
 
 
@@ -204,6 +213,8 @@ def _lobehub(account: Account, found: Found, ids: Ids, now: str) -> Parts:
     parts: list[tuple[str, Sequence[str]]] = []
     if not found.guarded:
         parts.append(("provider addresses cannot be stored by people any more", GUARD_STATEMENTS))
+    if not found.started:
+        parts.append(("who signs up starts with a chat and not with questions", [START_STATEMENT]))
     user = found.id or ids.user
     if not found.id:
         parts.append((f"account {account.email}", [_lobehub_user(account, user, now)]))
@@ -323,6 +334,11 @@ END $guard$;""",
         f"CREATE TRIGGER {GUARD} BEFORE INSERT OR UPDATE ON public.ai_providers "
         f"FOR EACH ROW EXECUTE FUNCTION public.{GUARD}();"
     ),
+)
+
+START_STATEMENT = (
+    "ALTER TABLE public.users ALTER COLUMN onboarding SET DEFAULT jsonb_build_object("
+    f"'version', {FINISHED}, 'finishedAt', to_char({UTC}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'));"
 )
 
 

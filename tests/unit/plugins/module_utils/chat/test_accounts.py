@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 IDS = Ids("user_new", "account1", "verification1")
 NOW = "2026-11-29T10:00:00.000Z"
-THERE = Found(True, "user_old", guarded=True)
-NOBODY = Found(True, guarded=True)
+THERE = Found(True, "user_old", guarded=True, started=True)
+NOBODY = Found(True, guarded=True, started=True)
 HASH = "salt:key"
 
 
@@ -99,8 +99,10 @@ def test_an_administrator_becomes_one_and_stays_one(interface):
     wanted = ada(interface, administrator=True, password_hash=HASH)
     assert any("'admin'" in one for one in plan(wanted, NOBODY).statements)
     assert plan(wanted, THERE).words == ("Ada@Example.com is an administrator",)
-    assert plan(wanted, Found(True, "user_old", administrator=True, guarded=True)).statements == ()
-    assert plan(ada(interface), Found(True, "user_old", administrator=True, guarded=True)).statements == ()
+    assert plan(wanted, Found(True, "user_old", administrator=True, guarded=True, started=True)).statements == ()
+    assert (
+        plan(ada(interface), Found(True, "user_old", administrator=True, guarded=True, started=True)).statements == ()
+    )
 
 
 def test_open_webui_gets_a_row_with_its_role_and_one_with_its_password():
@@ -110,10 +112,17 @@ def test_open_webui_gets_a_row_with_its_role_and_one_with_its_password():
 
 
 def test_provider_addresses_cannot_be_stored_from_the_first_account_on():
-    made = plan(ada(), Found(True, "user_old"))
+    made = plan(ada(), Found(True, "user_old", started=True))
     assert made.words == ("provider addresses cannot be stored by people any more",)
     assert made.statements == accounts.GUARD_STATEMENTS
     assert "key_vaults" in made.statements[0]
+
+
+def test_who_signs_up_later_starts_with_a_chat():
+    made = plan(ada(), Found(True, "user_old", guarded=True))
+    assert made.statements == (accounts.START_STATEMENT,)
+    assert "finishedAt" in accounts.START_STATEMENT
+    assert plan(ada("open_webui"), Found(True, "user_old")).statements == ()
 
 
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
@@ -173,9 +182,12 @@ def test_questions_name_the_tables_and_the_address():
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        ('{"guarded": true, "user": null}', NOBODY),
-        ('{"guarded": false, "user": {"id": "u", "role": null}}', Found(True, "u")),
-        ('{"guarded": true, "user": {"id": "u", "role": "admin"}}', Found(True, "u", administrator=True, guarded=True)),
+        ('{"guarded": true, "started": true, "user": null}', NOBODY),
+        ('{"guarded": false, "started": false, "user": {"id": "u", "role": null}}', Found(True, "u")),
+        (
+            '{"guarded": true, "started": true, "user": {"id": "u", "role": "admin"}}',
+            Found(True, "u", administrator=True, guarded=True, started=True),
+        ),
     ],
 )
 def test_an_answer_is_read(answer, found):
