@@ -177,7 +177,8 @@ def account_query(account: Account) -> str:
     )
     return (
         f"SELECT json_build_object('guarded', {guarded}, 'started', {started}, 'user', "
-        f"(SELECT json_build_object('id', id, 'role', role) FROM {users} WHERE lower(email) = {literal(account.email.lower())} LIMIT 1));"
+        f"(SELECT json_build_object('id', id, 'role', role) FROM {users} "
+        f"WHERE lower(email) = {literal(account.email.lower())} LIMIT 1));"
     )
 
 
