@@ -55,7 +55,8 @@ def _cluster(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     root = str(params["root"])
     programs = installed()
     kept = versions_in(root)
-    if check and params["upgraded"] and kept:
+    after_upgrade = check and params["upgraded"] and bool(kept)
+    if after_upgrade:
         kept = [postgresql.newest(str(params["major"]), _release(), list(programs))]
     major = postgresql.major_for(str(params["major"]), _release(), kept, list(programs))
     if not check:
@@ -66,6 +67,8 @@ def _cluster(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     with_data = bool(major) and major in kept
     other = bool(major) and not with_data and _holds_something(places.data)
     folders = _folders([root, places.sockets, places.data])
+    if after_upgrade:
+        folders[places.data] = (postgresql.CLOSED_FOLDER, True)
     plan = postgresql.plan_cluster(root, places, folders, with_data, other, _closed(os.path.dirname(root)))
     for step in () if check else plan.actions:
         if isinstance(step, Step) and step.act == "search":
