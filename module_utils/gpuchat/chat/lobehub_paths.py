@@ -1,0 +1,314 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of LobeHub 2 may be asked from outside.
+
+Read in the source of 2.1.26, the only version that is published as source on npm. Later versions have further pages
+and paths, of which those that their own pages load are listed as far as they are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .ways import NO_SIGN_UP, OPEN, STRIPPED, Arguments, ClosedPage, Header, Room, Way, words
+
+FILES = "gpuchat-files"
+"""The bucket, and so the first word of the files' addresses."""
+
+PROVIDER = "vllm"
+NOBODY = "NxI="
+"""LobeHub's form of the empty object, for a request for a model must have such a header. Before 2.1.48 LobeHub takes
+whoever the header names for its user (CVE-2026-39411): so it names nobody, and the provider is the environment's. Later
+versions take the user from the session. What is asked and answered is stored by other requests, by the session."""
+
+READ_VERSION = (2, 1, 26)
+"""The version whose pages were read."""
+
+PAGES = (
+    "agent",
+    "chat",
+    "group",
+    "login",
+    "me",
+    "memory",
+    "onboarding",
+    "page",
+    "profile",
+    "reset-password",
+    "resource",
+    "settings",
+    "signin",
+    "auth-error",
+)
+NEW_ACCOUNT_PAGES = ("signup", "verify-email")
+
+STATIC = ("_next/static", "avatars", "icons", "images", "og", "screenshots", "videos")
+NEW_STATIC = ("_spa[a-z-]*",)
+"""Where later versions keep what their pages load."""
+STATIC_FILES = (
+    r"apple-touch-icon\.png",
+    r"favicon[A-Za-z0-9-]*\.(ico|png|svg)",
+    r"manifest\.(webmanifest|json)",
+    r"not-compatible\.html",
+    r"robots\.txt",
+    r"sw\.js",
+    r"swe-worker-[A-Za-z0-9]+\.js",
+)
+
+OPEN_PROCEDURES = (r"config\.getGlobalConfig",)
+"""What the page for signing in asks for itself."""
+
+ROUTERS = (
+    "agent",
+    "aiAgent",
+    "aiChat",
+    "aiModel",
+    "chunk",
+    "config",
+    "document",
+    "exporter",
+    "file",
+    "group",
+    "home",
+    "importer",
+    "knowledgeBase",
+    "message",
+    "notebook",
+    "search",
+    "session",
+    "sessionGroup",
+    "thread",
+    "topic",
+    "upload",
+    "usage",
+    "user",
+    "userMemories",
+    "userMemory",
+)
+"""Procedures of these are open but for those refused below. The rest sends requests where a person wants (``market``,
+``klavis``, ``comfyui``, ``generationTopic``), makes keys (``apiKey``), shows talks to strangers (``share``), or is not
+for people."""
+
+READ_PROCEDURES = (
+    r"aiProvider\.getAiProviderById",
+    r"aiProvider\.getAiProviderList",
+    r"aiProvider\.getAiProviderRuntimeState",
+    r"plugin\.getPlugins",
+    r"plugin\.removeAllPlugins",
+    r"plugin\.removePlugin",
+)
+"""Of routers whose writing is refused: a provider's address gets the server's key, the server asks a plugin's."""
+
+REFUSED_PROCEDURES = (
+    r"agent\.checkByMarketIdentifier",
+    r"topic\.enableSharing",
+    r"topic\.updateShareVisibility",
+    r"userMemories\.reEmbedMemories",
+    r"userMemory\.requestMemoryFromChatTopic",
+)
+TOOL_SERVERS = (r"mcp\.[A-Za-z]+",)
+TOOL_PLUGINS = (r"plugin\.createOrInstallPlugin", r"plugin\.createPlugin", r"plugin\.updatePlugin")
+WEB_SEARCH = (r"search\.[A-Za-z]+",)
+
+COOKIES = (
+    *(
+        f"{prefix}{name}"
+        for prefix in ("", "__Secure-")
+        for name in (
+            r"better-auth\.session_token",
+            r"better-auth\.session_data",
+            r"better-auth\.session_data\.0",
+            r"better-auth\.session_data\.1",
+            r"better-auth\.dont_remember",
+            r"better-auth\.state",
+        )
+    ),
+    "LOBE_LOCALE",
+    "LOBE_THEME_APPEARANCE",
+    "LOBE_THEME_NEUTRAL_COLOR",
+    "LOBE_THEME_PRIMARY_COLOR",
+)
+
+SENDS_AT_ONCE = r"(?is)^/(agent|group).*[?&](message|[^=&]*[%+][^=&]*)(=|&|$)"
+"""``message`` on these pages is sent as it is by whoever follows the link; a name in another spelling may be it."""
+
+LEADS_ON = r"(?is)^/(login|reset-password|signin|signup|verify-email).*[?].*(message|%25|%[46][1-9a-f]|%[57][0-9a])"
+"""The page for signing in goes on to a link that it was given, without asking the edge: such a one is dropped, and so
+is one with letters in a spelling that no browser makes."""
+
+SIGNED_OUT = {"json": {"message": "UNAUTHORIZED", "code": -32001, "data": {"code": "UNAUTHORIZED", "httpStatus": 401}}}
+"""As LobeHub's own page wants it, which then leads to the page for signing in."""
+
+CLOSED_EXAMPLES = (
+    "_next/image?url=%2Fwebapi%2Fproxy&w=64&q=75",
+    "_next/data/x/agent.json",
+    "api/agent",
+    "api/agent/run",
+    "api/auth/admin/create-user",
+    "api/auth/email-otp/send-verification-otp",
+    "api/auth/resolve-username",
+    "api/auth/sign-in/magic-link",
+    "api/desktop/latest",
+    "api/dev/memory-user-memory/benchmark-locomo",
+    "api/webhooks/memory-extraction",
+    "api/workflows/memory-user-memory/pipelines/chat-topic/process-users",
+    "community",
+    "image",
+    "market/agent/own",
+    "oidc/token",
+    "share/t/x",
+    "trpc/async/file.parseFileToChunks",
+    "trpc/mobile/topic.getTopics",
+    "trpc/tools/mcp.listTools",
+    "trpc/tools/market.callCodeInterpreterTool",
+    "trpc/tools/search.crawlPages",
+    "trpc/lambda/aiProvider.updateAiProviderConfig",
+    "trpc/lambda/aiProvider.createAiProvider",
+    "trpc/lambda/apiKey.createApiKey",
+    "trpc/lambda/comfyui.createImage",
+    "trpc/lambda/generationTopic.updateTopicCover",
+    "trpc/lambda/klavis.createServerInstance",
+    "trpc/lambda/market.getMcpList",
+    "trpc/lambda/market.agent.publishAgent",
+    "trpc/lambda/plugin.createPlugin",
+    "trpc/lambda/share.getSharedTopic",
+    "trpc/lambda/user.getUserState,aiProvider.updateAiProviderConfig",
+    "trpc/lambda/user.getUserState%2CaiProvider.updateAiProviderConfig",
+    "trpc/lambda/config.getGlobalConfig,market.getMcpList",
+    "trpc/lambda/%61iProvider.updateAiProviderConfig",
+    "webapi/chat/openai",
+    "webapi/chat/vllm/x",
+    "webapi/create-image/comfyui",
+    "webapi/models/ollama",
+    "webapi/models/vllm/pull",
+    "webapi/plugin/gateway",
+    "webapi/proxy",
+    "webapi/revalidate",
+    "webapi/stt/openai",
+    "webapi/trace",
+    "webapi/tts/edge",
+    "WebAPI/proxy",
+    "%77ebapi/proxy",
+    "agent/..%2fwebapi/proxy",
+    "agent/x?message=hello",
+    "agent/x?%6dessage=hello",
+    "group/x?y=1&message=hello",
+)
+GUARDED_EXAMPLES = (
+    ("GET", "trpc/lambda/user.getUserState"),
+    ("GET", "trpc/lambda/config.getGlobalConfig,user.getUserState"),
+    ("POST", "trpc/lambda/aiChat.sendMessageInServer"),
+    ("POST", "webapi/chat/vllm"),
+    ("GET", "webapi/models/vllm"),
+    ("GET", "webapi/user/avatar/x/y.png"),
+    ("GET", "f/x"),
+    ("GET", f"{FILES}/x?X-Amz-Signature={'0' * 64}"),
+    ("POST", "api/auth/change-password"),
+)
+
+
+def room(
+    version: str, signup: str, sso: Sequence[str] = (), mail: bool = False, tools: bool = False, search: bool = False
+) -> Room:
+    """Return what the edge hands on to LobeHub.
+
+    Args:
+        version: such as ``2.1.48``.
+        signup: ``open`` where people make accounts by themselves.
+        sso: ids of the sign-in services, as in ``AUTH_SSO_PROVIDERS``.
+        mail: whether it sends e-mail, by which a forgotten password is set.
+        tools: whether the owner named tool servers (MCP).
+        search: whether there is a search engine of the owner's.
+    """
+    is_open = signup == OPEN
+    numbers = _numbers(version)
+    tool_patterns = (*(TOOL_SERVERS if tools else ()), *(WEB_SEARCH if search else ()))
+    return Room(
+        kind="lobehub",
+        version=version,
+        ways=(
+            Way(_any(f"({words(_static(numbers))}/.+|{words(STATIC_FILES)})"), is_static=True),
+            Way(
+                _any(f"({words(PAGES + (NEW_ACCOUNT_PAGES if is_open else ()))}(/.*)?)?"),
+                is_page=True,
+            ),
+            Way(_any(r"api/(version|auth/get-session)")),
+            Way(_any(rf"trpc/lambda/{words(OPEN_PROCEDURES)}")),
+            Way(_any(f"api/auth/{words(_sign_in(is_open, sso, mail))}"), "POST", signs_in=True),
+            Way(_any("api/auth/sign-out"), "POST"),
+            *_links(is_open, sso, mail),
+            Way(_any("api/auth/(change-password)"), "POST", session=True, signs_in=True),
+            Way(_any("api/auth/update-user"), "POST", session=True),
+            Way(_any("api/auth/list-accounts"), session=True),
+            *([Way(_any("api/auth/(unlink-account|link-social|oauth2/link)"), "POST", session=True)] if sso else []),
+            Way(_any(f"webapi/chat/{PROVIDER}"), "POST", session=True, asks_model=True),
+            Way(_any(f"webapi/models/{PROVIDER}"), session=True),
+            Way(_any("webapi/user/avatar/[^/]+/[^/]+"), session=True, is_sandboxed=True),
+            Way(_any("f/[A-Za-z0-9_-]+"), session=True),
+            Way(_batch("lambda", _procedures(tools)), "GET|POST", session=True),
+            *([Way(_batch("tools", words(tool_patterns)), "GET|POST", session=True)] if tool_patterns else []),
+            Way(_any(f"{FILES}/.+"), "GET|HEAD|PUT", session=True, is_file=True, is_sandboxed=True),
+        ),
+        session_path="/trpc/lambda/user.getUserRegistrationDuration",
+        sign_in="/signin",
+        cookies=COOKIES,
+        session_cookie=r"(__Secure-)?better-auth\.session_token",
+        headers=(Header("X-lobe-chat-auth", NOBODY, f"^/webapi/(chat|models)/{PROVIDER}$"),),
+        stripped=(*STRIPPED, "Oidc-Auth", "X-oauth-authorized", "lobe-auth-dev-backend-api"),
+        arguments=(Arguments(SENDS_AT_ONCE), Arguments(LEADS_ON, "/signin")),
+        closed_pages=() if is_open else (ClosedPage("^/(signup|verify-email)(/.*)?$", NO_SIGN_UP),),
+        signed_out=SIGNED_OUT,
+        closed_examples=(
+            *(
+                CLOSED_EXAMPLES
+                if not (tools or search)
+                else (one for one in CLOSED_EXAMPLES if "trpc/tools" not in one)
+            ),
+            *(() if is_open else ("signup", "api/auth/sign-up/email")),
+        ),
+        guarded_examples=GUARDED_EXAMPLES,
+    )
+
+
+def _any(pattern: str) -> str:
+    return f"^/{pattern}$"
+
+
+def _static(numbers: tuple[int, ...]) -> tuple[str, ...]:
+    return (*STATIC, *(NEW_STATIC if numbers > READ_VERSION else ()))
+
+
+def _sign_in(is_open: bool, sso: Sequence[str], mail: bool) -> tuple[str, ...]:
+    return (
+        "check-user",
+        "reset-password",
+        "sign-in/email",
+        *(("sign-up/email",) if is_open else ()),
+        *(("send-verification-email",) if is_open and mail else ()),
+        *(("request-password-reset",) if mail else ()),
+        *(("sign-in/oauth2", "sign-in/social") if sso else ()),
+    )
+
+
+def _links(is_open: bool, sso: Sequence[str], mail: bool) -> list[Way]:
+    """Return the ways of links that come from e-mails and from services for signing in."""
+    ids = words(sorted(sso))
+    return [
+        *([Way(_any("api/auth/reset-password/[A-Za-z0-9_-]+"), signs_in=True)] if mail else []),
+        *([Way(_any("api/auth/verify-email"), signs_in=True)] if is_open and mail else []),
+        *([Way(_any(f"api/auth/(oauth2/)?callback/{ids}"), "GET|HEAD|POST", signs_in=True)] if sso else []),
+    ]
+
+
+def _procedures(tools: bool) -> str:
+    whole = (rf"{words(ROUTERS)}\.[A-Za-z]+", *READ_PROCEDURES, *(TOOL_PLUGINS if tools else ()))
+    return rf"(?!{words(REFUSED_PROCEDURES)}(,|$)){words(whole)}"
+
+
+def _batch(router: str, procedure: str) -> str:
+    """Return the pattern of a path that names one procedure or several, each of which must be open."""
+    return f"^/trpc/{router}/{procedure}(,{procedure})*$"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(one) for one in version.split("-", maxsplit=1)[0].split(".") if one.isdigit())

@@ -1,0 +1,198 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The form of what of an interface may be asked from outside: by whom, by which methods, and what is handed on with it.
+
+An interface is never trusted: the edge hands on what is listed here and nothing else, and asks for the session itself
+wherever a path is for people who are signed in. Patterns are nginx's, and meet a path that is decoded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+READ = "GET|HEAD"
+CLOSED, OPEN = "closed", "open"
+"""Whether people may make an account by themselves (``gpuchat_signup``)."""
+
+SIGNATURE = "(^|&)X-Amz-Signature=[0-9a-f]{64}(&|$)"
+"""What an address that the interface made for one of its files ends in."""
+
+STRIPPED = (
+    "Forwarded",
+    "Remote-Email",
+    "Remote-Groups",
+    "Remote-Name",
+    "Remote-User",
+    "X-Api-Key",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Server",
+    "X-Forwarded-User",
+    "X-Middleware-Subrequest",
+    "X-User-Email",
+    "X-User-Name",
+    "X-Webauth-User",
+)
+"""Headers by which a server in front says who somebody is, or where: nobody else may."""
+
+NO_SIGN_UP = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>No account</title>
+<body style="font-family: sans-serif; max-width: 30em; margin: 20vh auto; padding: 0 1em">
+<p>There is no account of that name, and nobody can make one here. Ask whoever runs this chat for one.</p>
+<p lang="zh">没有该账号。此处不开放注册。请向管理员申请。</p>
+<p><a href="/">Sign in</a></p>
+"""
+"""What people see who are led to a page for new accounts; it stands in single quotes in nginx's configuration."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Paths that are handed on in one manner.
+
+    Attributes:
+        pattern: of the whole decoded path.
+        methods: separated by ``|``.
+        session: whether one must be signed in.
+        is_page: whether people look at what comes back, so that they see a page where it fails.
+        is_static: a file that is the same for everybody; not limited.
+        signs_in: whether a password or an account can be guessed by it.
+        asks_model: whether a model's time is used.
+        is_socket: whether the connection is kept for a web socket.
+        is_file: whether the object store answers, to signed addresses alone.
+        is_sandboxed: whether people may have made what comes back, so that nothing in it may run as the chat.
+    """
+
+    pattern: str
+    methods: str = READ
+    session: bool = False
+    is_page: bool = False
+    is_static: bool = False
+    signs_in: bool = False
+    asks_model: bool = False
+    is_socket: bool = False
+    is_file: bool = False
+    is_sandboxed: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is only read, so that nothing is sent with it."""
+        return self.methods == READ
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header that the edge gives a request, whatever came with it.
+
+    Attributes:
+        pattern: of the paths; to all others the header is not handed on.
+    """
+
+    name: str
+    value: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Links that would make a person's browser act by itself.
+
+    Attributes:
+        pattern: of the decoded path, a question mark, and the arguments as they came.
+        instead: where one is led; empty where the link is refused.
+    """
+
+    pattern: str
+    instead: str = ""
+
+
+@dataclass(frozen=True)
+class ClosedPage:
+    """A page that an interface leads to though it is closed, and what people see instead."""
+
+    pattern: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """An interface as the edge sees it.
+
+    Attributes:
+        ways: in the order in which they are tried.
+        session_path: what is asked with a request's cookies: 200 with a session, 401 without.
+        sign_in: the page at which people sign in.
+        cookies: names of those that are the interface's own, as patterns.
+        session_cookie: the one among them that tells sessions apart, as a pattern.
+        headers: what the edge adds.
+        stripped: what it takes away.
+        signed_out: what the page itself understands where a session is missing: more keys of the answer's JSON object.
+        uses_authorization: whether its page sends a header Authorization of its own.
+        closed_examples: for the verification to ask for with and without a session: 404.
+        guarded_examples: method and path of what answers 401 without a session.
+    """
+
+    kind: str
+    version: str
+    ways: tuple[Way, ...]
+    session_path: str
+    sign_in: str
+    cookies: tuple[str, ...]
+    session_cookie: str
+    closed_examples: tuple[str, ...]
+    guarded_examples: tuple[tuple[str, str], ...]
+    headers: tuple[Header, ...] = ()
+    stripped: tuple[str, ...] = STRIPPED
+    arguments: tuple[Arguments, ...] = ()
+    closed_pages: tuple[ClosedPage, ...] = ()
+    signed_out: Mapping[str, object] | None = None
+    uses_authorization: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "ways": [{**asdict(one), "is_read": one.is_read} for one in self.ways],
+            "has_files": any(one.is_file for one in self.ways),
+            "sockets": [one.pattern for one in self.ways if one.is_socket],
+            "session_path": self.session_path,
+            "sign_in": self.sign_in,
+            "cookies": list(self.cookies),
+            "session_cookie": self.session_cookie,
+            "headers": [asdict(one) for one in self.headers],
+            "stripped": list(self.stripped),
+            "arguments": [asdict(one) for one in self.arguments],
+            "closed_pages": [asdict(one) for one in self.closed_pages],
+            "signed_out": _signed_out(self.signed_out or {}),
+            "uses_authorization": self.uses_authorization,
+            "odd_path": ODD_PATH,
+            "signature": SIGNATURE,
+            "closed_examples": list(self.closed_examples),
+            "guarded_examples": [{"method": method, "path": path} for method, path in self.guarded_examples],
+            "limits": {"session_rate": 2, "session_burst": 20, "session_answers": 8, "sign_in_rate": 5},
+        }
+
+
+ODD_PATH = r"(?i)^[^?]*(//|\\|%2f|%5c|%2e|%00|/\.\.?(/|\?|$))"
+"""A request's path as it came, where nginx and what is behind it could read it in two ways: nginx decodes what it
+compares, and hands on what came."""
+
+
+def words(names: Sequence[str]) -> str:
+    """Return the pattern of any of some words, each a pattern."""
+    return f"({'|'.join(names)})"
+
+
+def _signed_out(more: Mapping[str, object]) -> str:
+    error = {"type": "authentication_error", "message": "Sign in again: load this page anew.", "code": 401}
+    return json.dumps({"error": {**error, **more}})

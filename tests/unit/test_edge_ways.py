@@ -1,0 +1,551 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a real nginx with the edge's own templates hands on to an interface, and what it refuses."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from typing import NamedTuple
+
+import jinja2
+import pytest
+from ansible.plugins.filter import core, urlsplit
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
+
+ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+TEMPLATES = "nginx servers site api chat room room-maps handed-on headers keys stapling".split()
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+KINDS = {"lobehub": "2.1.26", "open_webui": "0.12.4"}
+SESSION = {"lobehub": "better-auth.session_token=good.signature", "open_webui": "token=good"}
+SIGNATURE = "X-Amz-Signature=" + "0a" * 32
+TYPES = "".join(f"{kind}_temp_path {kind};" for kind in "client_body proxy fastcgi scgi uwsgi".split()) + "#"
+"""In place of what nginx's package has in folders of the system."""
+OWN = "http://chat.example.com"
+
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+
+class Asked(NamedTuple):
+    """A request that reached what stands behind the edge."""
+
+    method: str
+    path: str
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Behind(http.server.ThreadingHTTPServer):
+    """What stands behind the edge: it writes down what it is asked, and knows one session."""
+
+    daemon_threads = True
+
+    def __init__(self, session_path=""):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.asked: list[Asked] = []
+        self.session_path = session_path
+        self.session_status = 0
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def answered(self):
+        """Return what was asked beside the session."""
+        return [one for one in self.asked if one.path != self.session_path]
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append(Asked(self.command, self.path, self.headers, body))
+        status = 200
+        if self.path == self.server.session_path and self.command == "GET":
+            status = self.server.session_status or (200 if "good" in (self.headers["Cookie"] or "") else 401)
+        if self.headers["Upgrade"] == "websocket":
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.end_headers()
+            self.wfile.write(b"frame")
+            self.close_connection = True
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.send_header("Content-Security-Policy", "default-src *")
+        self.send_header("Set-Cookie", "theirs=1")
+        self.end_headers()
+        self.wfile.write(b"ok" if self.command != "HEAD" else b"")
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
+
+    def log_message(self, *_):
+        pass
+
+
+def rendered(name, **variables):
+    environment = jinja2.Environment(
+        trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    environment.filters.update(
+        bool=core.to_bool,
+        regex_escape=core.regex_escape,
+        hash=core.get_hash,
+        urlsplit=urlsplit.FilterModule().filters()["urlsplit"],
+    )
+    text = (ROLES / name).read_text(encoding="utf-8")
+    return environment.from_string(text).render(**variables)
+
+
+def variables(folder, port, described, interface="", files="", **site):
+    """Return what the edge's templates are given."""
+    networks = ["127.0.0.0/8"]
+    usual = {
+        "names": ["chat.example.com", "further.example.com"],
+        "scheme": "http",
+        "port_in_url": "",
+        "url": OWN,
+        "tls": "none",
+        "routes": [],
+        "limited": [],
+        "listings": [],
+        "access": {"chat": networks, "api": networks, "proxies": []},
+        "asks_certificate": False,
+        "asks_password": False,
+        "forward_auth": None,
+        "strict_transport": False,
+        "own_authority": False,
+        "is_open_to_directory": False,
+        "gives_key": False,
+        "has_interface": bool(described),
+        "files_door": {},
+        "upstreams": {
+            kind: {"servers": [f"{place} max_fails=0"], "scheme": "http", "certified_name": ""}
+            for kind, place in (("interface", interface), ("files", files))
+            if place
+        },
+    }
+    told = paths.describe()
+    return {
+        "_gpuchat_nginx": {"user": "root", "group": "root", "perl_module": "perl.so", "authorities": "/ca.crt"},
+        "_gpuchat_preflight": {"stapling": []},
+        "inventory_hostname": "edge",
+        "gpuchat_vllm_api_key": "engine",
+        "edge_http_port": port,
+        "edge_https_port": port,
+        "edge_ipv6": False,
+        "edge_body_limit": "1m",
+        "edge_stream_timeout": "30m",
+        "edge_api_rate": 10,
+        "edge_api_burst": 40,
+        "edge_api_connections": 40,
+        "_edge_site": {**usual, **site},
+        "_edge_paths": told,
+        "_edge_room": described,
+        "_edge_bucket": "gpuchat-files",
+        "_edge_socket": str(folder / "room.sock"),
+        "_edge_folder": str(folder),
+        "_edge_api_keys": [],
+        "_edge_api_limits": {"rate": [], "streams": []},
+        "_edge_chat_limits": {"rate": 1000, "burst": 2000, "connections": 100, "newcomers": 10},
+        "_edge_password_lines": site.pop("password_lines", []),
+        "_edge_content_policy": "default-src 'self'",
+    }
+
+
+def write(folder, given):
+    """Write the edge's configuration."""
+    for name in TEMPLATES:
+        text = rendered(f"edge/templates/{name}.conf.j2", **given)
+        # Nothing here is routed by nginx's perl, which is a package of its own.
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
+        for packaged, ours in (
+            ("access_log syslog", "access_log off; #"),
+            ("include /etc/nginx/mime.types", TYPES),
+        ):
+            text = text.replace(packaged, ours)
+        (folder / f"{name}.conf").write_text(text, encoding="utf-8")
+    (folder / "models.json").write_text("{}", encoding="utf-8")
+
+
+def nginx(folder, *more):
+    return subprocess.run(
+        [
+            NGINX,
+            "-e",
+            folder / "error.log",
+            "-p",
+            folder,
+            "-c",
+            folder / "nginx.conf",
+            "-g",
+            f"pid {folder}/pid;",
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Edge:
+    """A running edge in front of an interface and an object store that write down what they are asked."""
+
+    def __init__(self, folder, kind, signup="closed", **site):
+        self.described = room.describe(kind, KINDS.get(kind, ""), signup)
+        self.folder, self.kind, self.port = folder, kind, free_port()
+        self.interface = Behind(self.described.get("session_path", ""))
+        self.files = Behind()
+        places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
+        write(folder, variables(folder, self.port, self.described, *places, **site))
+        started = nginx(folder)
+        assert started.returncode == 0, started.stderr
+
+    def ask(self, method, path, session=False, body=None, host="chat.example.com", **headers):
+        """Return the status, the headers and the body of an answer; what is asked was written down before."""
+        self.interface.asked.clear()
+        self.files.asked.clear()
+        told = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        if session:
+            told["Cookie"] = "; ".join(filter(None, (told.get("Cookie"), SESSION[self.kind])))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path, body=body, headers=told)
+        answer = connection.getresponse()
+        # What follows a change of the protocol has no end.
+        text = b"" if answer.status == 101 else answer.read()
+        connection.close()
+        return answer.status, answer.headers, text
+
+    def stop(self):
+        os.kill(int((self.folder / "pid").read_text()), signal.SIGTERM)
+        for one in (self.interface, self.files):
+            one.shutdown()
+            one.server_close()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def edge(request):
+    # The address of a Unix socket is short.
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder:
+        pathlib.Path(folder).chmod(0o755)
+        running = Edge(pathlib.Path(folder), request.param)
+        yield running
+        running.stop()
+
+
+def only(edge, kind):
+    if edge.kind != kind:
+        pytest.skip(f"it is about {kind}")
+
+
+CLOSED = [
+    (kind, path)
+    for kind, version in KINDS.items()
+    for path in room.describe(kind, version, "closed")["closed_examples"]
+]
+GUARDED = [
+    (kind, one["method"], one["path"])
+    for kind, version in KINDS.items()
+    for one in room.describe(kind, version, "closed")["guarded_examples"]
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize("session", [False, True], ids=["out", "in"])
+@pytest.mark.parametrize(("kind", "path"), CLOSED)
+def test_what_is_not_for_people_is_refused_whoever_asks(edge, kind, path, session):
+    only(edge, kind)
+    for method in ("GET", "POST"):
+        status, _headers, _text = edge.ask(method, f"/{path}", session)
+        assert status == 404
+        assert not edge.interface.asked
+
+
+@needs_nginx
+@pytest.mark.parametrize(("kind", "method", "path"), GUARDED)
+def test_what_is_behind_signing_in_is_asked_for_the_session_first(edge, kind, method, path):
+    only(edge, kind)
+    status, headers, text = edge.ask(method, f"/{path}")
+    assert (status, headers["Content-Type"]) == (401, "application/json")
+    assert b"authentication_error" in text
+    assert not edge.interface.answered
+    assert not edge.files.asked
+    assert edge.ask(method, f"/{path}", session=True)[0] == 200
+    asked = [*edge.interface.answered, *edge.files.asked]
+    # Where the session's own path is asked, it is asked twice.
+    assert [one.path for one in asked or edge.interface.asked[1:]] == [f"/{path}"]
+
+
+OPENED = [
+    ("lobehub", "GET", "/", 200),
+    ("lobehub", "GET", "/signin?callbackUrl=https%3A%2F%2Fchat.example.com%2Fagent%2Fx%3Ftopic%3D1", 200),
+    ("lobehub", "GET", "/signin?callbackUrl=%2Fagent%2Fx%3F%6dessage%3Dhi", 302),
+    ("lobehub", "GET", "/signin?callbackUrl=%2Fagent%2Fx%3Fmessage%3Dhi", 302),
+    ("lobehub", "GET", "/signin?callbackUrl=%2Fagent%2Fx%3F%256dessage%3Dhi", 302),
+    ("lobehub", "GET", "/agent/agt_x?topic=tpc_y&thread=z", 200),
+    ("lobehub", "GET", "/agent/x?messageId=y", 200),
+    ("lobehub", "GET", "/agent/x?MESSAGE=y", 404),
+    ("lobehub", "GET", "/agent/%3F?message=y", 404),
+    ("lobehub", "GET", "/agent/x??message=y", 404),
+    ("lobehub", "POST", "/agent/x", 405),
+    ("lobehub", "GET", "/settings/common", 200),
+    ("lobehub", "GET", "/_next/static/chunks/a.js", 200),
+    ("lobehub", "POST", "/_next/static/chunks/a.js", 405),
+    ("lobehub", "GET", "/_next/static/../image?url=x", 404),
+    ("lobehub", "GET", "/_next/static/%2e%2e/image?url=x", 404),
+    ("lobehub", "GET", "/manifest.webmanifest", 200),
+    ("lobehub", "GET", "/trpc/lambda/config.getGlobalConfig?input=x", 200),
+    ("lobehub", "GET", "/api/version", 200),
+    ("lobehub", "GET", "/api/auth/get-session", 200),
+    ("lobehub", "POST", "/api/auth/sign-in/email", 200),
+    ("lobehub", "POST", "/api/auth/check-user", 200),
+    ("lobehub", "POST", "/api/auth/sign-up/email", 404),
+    ("lobehub", "GET", "/signup?email=x", 404),
+    ("lobehub", "DELETE", "/api/auth/sign-out", 405),
+    ("open_webui", "GET", "/", 200),
+    ("open_webui", "GET", "/auth?redirect=%2Fc%2Fx", 200),
+    ("open_webui", "GET", "/auth?redirect=%2F%3Fq%3Dhello", 302),
+    ("open_webui", "GET", "/?models=m", 200),
+    ("open_webui", "GET", "/c/x?models=m", 200),
+    ("open_webui", "GET", "/home?x=1&Q=hello", 404),
+    ("open_webui", "GET", "/_app/immutable/entry/start.js", 200),
+    ("open_webui", "GET", "/api/config", 200),
+    ("open_webui", "POST", "/api/v1/auths/signin", 200),
+    ("open_webui", "POST", "/api/v1/auths/signup", 404),
+    ("open_webui", "GET", "/admin/settings", 404),
+    ("open_webui", "GET", "/watch?v=x", 404),
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize(("kind", "method", "path", "status"), OPENED)
+def test_pages_and_signing_in_need_no_session(edge, kind, method, path, status):
+    only(edge, kind)
+    assert edge.ask(method, path)[0] == status
+    assert len(edge.interface.asked) == (status == 200)
+
+
+BATCHES = [
+    ("user.getUserState", 200),
+    ("user.getUserState,topic.getTopics,message.getMessages", 200),
+    ("user.getUserState%2Ctopic.getTopics", 200),
+    ("topic.getTopics,", 404),
+    (",topic.getTopics", 404),
+    ("topic.getTopics,market.getMcpList", 404),
+    ("aiProvider.getAiProviderRuntimeState", 200),
+    ("aiProvider.updateAiProviderConfig", 404),
+    ("topic.getTopics,aiProvider.toggleProviderEnabled", 404),
+    ("topic.enableSharing", 404),
+    ("topic.enableSharing,topic.getTopics", 404),
+    ("topic.getTopics,topic.enableSharing", 404),
+    ("topic.enableSharingX", 200),
+    ("agent.x.y", 404),
+    ("healthcheck", 404),
+    ("agent%2EgetAgentConfig", 404),
+    ("%61gent.getAgentConfig", 200),
+    ("agent.getAgentConfig/x", 404),
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize(("names", "status"), BATCHES)
+def test_each_procedure_of_a_batch_must_be_open(edge, names, status):
+    only(edge, "lobehub")
+    for method in ("GET", "POST"):
+        assert edge.ask(method, f"/trpc/lambda/{names}?batch=1", session=True)[0] == status
+        assert len(edge.interface.answered) == (status == 200)
+
+
+@needs_nginx
+def test_nobody_says_to_lobehub_who_they_are(edge):
+    only(edge, "lobehub")
+    for header in ("", "anything", "eyJ1c2VySWQiOiJib2IifQ=="):
+        assert edge.ask("POST", "/webapi/chat/vllm", True, b"{}", X_lobe_chat_auth=header, Oidc_Auth="x")[0] == 200
+        (asked,) = edge.interface.answered
+        assert asked.headers.get_all("X-lobe-chat-auth") == ["NxI="]
+        assert "Oidc-Auth" not in asked.headers
+        assert asked.body == b"{}"
+    edge.ask("GET", "/trpc/lambda/user.getUserState", True, X_lobe_chat_auth="anything")
+    assert "X-lobe-chat-auth" not in edge.interface.answered[0].headers
+
+
+@needs_nginx
+def test_headers_of_a_server_in_front_are_nobody_elses(edge):
+    forged = dict.fromkeys(("Remote-User", "X-Forwarded-Email", "X-User-Email", "X-Api-Key"), "admin@example.com")
+    forged.update({"X-Forwarded-For": "10.9.9.9", "X-Real-IP": "10.9.9.9", "Authorization": "Bearer x"})
+    for _kind, method, path in [one for one in GUARDED if one[0] == edge.kind][:2] + [("", "GET", "/".lstrip("/"))]:
+        edge.ask(method, f"/{path}", True, **forged)
+        for asked in edge.interface.asked:
+            assert asked.headers["X-Forwarded-For"] == "127.0.0.1"
+            assert asked.headers["X-Forwarded-Proto"] == "http"
+            assert asked.headers["X-Forwarded-Host"] == "chat.example.com"
+            for name in ("Remote-User", "X-Forwarded-Email", "X-User-Email", "X-Api-Key", "Authorization"):
+                assert name not in asked.headers
+
+
+@needs_nginx
+def test_the_interface_sees_its_own_cookies_alone(edge):
+    kept = {"lobehub": "LOBE_LOCALE=de-DE; ", "open_webui": ""}[edge.kind]
+    path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
+    edge.ask(
+        "GET",
+        path,
+        True,
+        Cookie=f"{kept}wiki=secret; xtoken=secret; gpuchat_person=secret; better-auth.session_tokenX=secret",
+    )
+    assert len(edge.interface.asked) == 2
+    for asked in edge.interface.asked:
+        shown = {one.strip() for one in asked.headers["Cookie"].split(";") if one.strip()}
+        assert shown == {SESSION[edge.kind], *filter(None, [kept.rstrip("; ")])}
+
+
+@needs_nginx
+@pytest.mark.parametrize("status", [500, 503, 404, 429])
+def test_nobody_is_let_in_where_the_interface_cannot_say_who_is_signed_in(edge, status):
+    path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
+    edge.interface.session_status = status
+    try:
+        assert edge.ask("GET", path, True)[0] == 503
+        assert not edge.interface.answered
+    finally:
+        edge.interface.session_status = 0
+
+
+SOCKETS = [
+    (OWN, True, 101),
+    ("http://further.example.com", True, 101),
+    (OWN, False, 401),
+    ("http://evil.example.com", True, 403),
+    ("https://chat.example.com", True, 403),
+    ("http://chat.example.com.evil.com", True, 403),
+    ("null", True, 403),
+    (None, True, 403),
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize(("origin", "session", "status"), SOCKETS)
+def test_a_web_socket_needs_a_session_and_the_sites_own_origin(edge, origin, session, status):
+    only(edge, "open_webui")
+    more = {"Origin": origin} if origin else {}
+    path = "/ws/socket.io/?EIO=4&transport=websocket"
+    assert edge.ask("GET", path, session, Upgrade="websocket", Connection="Upgrade", **more)[0] == status
+    assert len(edge.interface.answered) == (status == 101)
+
+
+@needs_nginx
+def test_no_other_path_becomes_a_web_socket(edge):
+    guarded = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
+    for path, session in ((guarded, True), ("/", False)):
+        assert edge.ask("GET", path, session, Upgrade="websocket", Connection="Upgrade", Origin=OWN)[0] == 200
+        assert "Upgrade" not in edge.interface.asked[-1].headers
+
+
+FILES = [
+    ("GET", f"/gpuchat-files/a/b.png?X-Amz-Date=1&{SIGNATURE}", True, 200),
+    ("PUT", f"/gpuchat-files/a/b.png?{SIGNATURE}", True, 200),
+    ("GET", f"/gpuchat-files/a/b.png?{SIGNATURE}", False, 401),
+    ("GET", "/gpuchat-files/a/b.png", True, 404),
+    ("GET", "/gpuchat-files/a/b.png?X-Amz-Signature=", True, 404),
+    ("GET", f"/gpuchat-files/?{SIGNATURE}", True, 404),
+    ("GET", f"/gpuchat-filesx/a?{SIGNATURE}", True, 404),
+    ("DELETE", f"/gpuchat-files/a?{SIGNATURE}", True, 405),
+    ("POST", f"/gpuchat-files/a?{SIGNATURE}", True, 405),
+    ("GET", f"/gpuchat-files/../rustfs/admin?{SIGNATURE}", True, 404),
+    ("GET", f"/gpuchat-files/..%2frustfs/admin?{SIGNATURE}", True, 404),
+    ("GET", f"/rustfs/admin?{SIGNATURE}", True, 404),
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize(("method", "path", "session", "status"), FILES)
+def test_a_file_is_for_those_who_are_signed_in_by_a_signed_address(edge, method, path, session, status):
+    only(edge, "lobehub")
+    body = b"x" * 1000 if method == "PUT" else None
+    found, headers, _text = edge.ask(
+        method, path, session, body, "chat.example.com:8443", X_Amz_Copy_Source="/other", Content_Type="image/png"
+    )
+    assert found == status
+    assert len(edge.files.asked) == (status == 200)
+    for asked in edge.files.asked:
+        assert (asked.path, asked.body) == (path, body or b"")
+        assert asked.headers["Host"] == "chat.example.com:8443"
+        assert asked.headers["Content-Type"] == "image/png"
+        assert not {"Cookie", "X-Amz-Copy-Source", "Authorization"} & set(asked.headers)
+        assert headers.get_all("Content-Security-Policy") == ["sandbox"]
+        assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
+        assert "Set-Cookie" not in headers
+
+
+@needs_nginx
+def test_a_large_body_is_refused_before_the_interface_sees_it(edge):
+    method, path = {"lobehub": ("POST", "/webapi/chat/vllm"), "open_webui": ("POST", "/api/v1/files/")}[edge.kind]
+    assert edge.ask(method, path, True, b"x" * 900_000)[0] == 200
+    assert edge.ask(method, path, True, b"x" * 1_100_000)[0] == 413
+    assert not edge.interface.asked
+
+
+@needs_nginx
+def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
+    path = {"lobehub": "/api/auth/sign-in/email", "open_webui": "/api/v1/auths/signin"}[edge.kind]
+    found = [edge.ask("POST", path)[0] for _ in range(20)]
+    assert found[-1] == 429
+    assert 200 in found or found.count(429) == 20
+    assert edge.ask("GET", "/")[0] == 200
+
+
+@needs_nginx
+def test_a_socket_that_was_left_behind_is_taken_at_a_reload(edge):
+    done = nginx(edge.folder, "-s", "reload")
+    assert done.returncode == 0, done.stderr
+    time.sleep(0.5)
+    path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
+    assert edge.ask("GET", path, True)[0] == 200
+    assert nginx(edge.folder, "-t").returncode == 0
+
+
+FORWARD = {
+    "url": "http://127.0.0.1:9/verify",
+    "place": "127.0.0.1:9",
+    "host": "127.0.0.1",
+    "is_tls": False,
+    "authority": "",
+    "signin": "",
+    "headers": [{"name": "Remote-User", "variable": "upstream_http_remote_user"}],
+}
+LAYOUTS = [
+    {},
+    {"asks_password": True, "password_lines": ["bob:$2y$05$x"]},
+    {"forward_auth": FORWARD},
+    {"strict_transport": True},
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize("site", LAYOUTS, ids=["open", "password", "forward", "strict"])
+@pytest.mark.parametrize("signup", ["closed", "open"])
+@pytest.mark.parametrize("kind", [*KINDS, "none"])
+def test_nginx_takes_each_layout(kind, signup, site):
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        folder, site = pathlib.Path(name), dict(site)
+        described = room.describe(kind, KINDS.get(kind, ""), signup)
+        behind = [("127.0.0.1:9" if described else ""), ("127.0.0.1:9" if kind == "lobehub" else "")]
+        write(folder, variables(folder, free_port(), described, *behind, **site))
+        done = nginx(folder, "-t")
+        assert done.returncode == 0, done.stderr
