@@ -44,6 +44,8 @@ CHECK_SECONDS = 7 * 86400.0
 CHECKED_SHARE = "5%"
 DRILLED_SHARE = "10%"
 """Of a repository that lies elsewhere; one on a disk here is read whole."""
+OPEN_SECONDS = 60.0
+"""Within which a repository opens; restic itself tries for a quarter of an hour, for a missing bucket too."""
 HEALTH_SECONDS = 900.0
 """As long as an interface may take to bring a database of an earlier version up to date."""
 SPARE_BYTES = 512 * 1024**2
@@ -82,8 +84,16 @@ DAMAGED = (
     "size does not match",
     "unexpected file size",
 )
-UNREACHABLE = ("connection refused", "no such host", "i/o timeout", "host key verification", "network is unreachable")
-DENIED = ("access denied", "permission denied", "invalidaccesskeyid", "signaturedoesnotmatch")
+NO_ANSWER = "no answer within"
+UNREACHABLE = (
+    "connection refused",
+    "no such host",
+    "i/o timeout",
+    "host key verification",
+    "network is unreachable",
+    NO_ANSWER,
+)
+DENIED = ("access denied", "permission denied", "invalidaccesskeyid", "signaturedoesnotmatch", "no credentials found")
 
 
 class Trouble(Exception):
@@ -355,7 +365,11 @@ class Done:
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, user: str = "", text: str | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    user: str = "",
+    text: str | None = None,
+    seconds: float | None = None,
 ) -> Done:
     """Run a command, as another user where one is named, and return what it left."""
     own = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
@@ -373,10 +387,14 @@ def run(
             input=(text or "").encode(),
             cwd="/",
             check=False,
+            timeout=seconds,
             **options,
         )
     except FileNotFoundError:
         return Done(127, "", f"{command[0]}: not found")
+    except subprocess.TimeoutExpired as expired:
+        said = (expired.stdout or b"") + (expired.stderr or b"")
+        return Done(124, "", f"{said.decode(errors='replace')}\n{NO_ANSWER} {seconds:.0f} s")
     return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
@@ -487,8 +505,8 @@ class Restic:
             **{str(name): str(value) for name, value in given.items()},
         }
 
-    def run(self, *words: str) -> Done:
-        return run(["restic", *words], self.environment)
+    def run(self, *words: str, seconds: float | None = None) -> Done:
+        return run(["restic", *words], self.environment, seconds=seconds)
 
     def must(self, *words: str) -> str:
         done = self.run(*words)
@@ -498,15 +516,17 @@ class Restic:
 
     def open(self, make: bool) -> None:
         """See that the repository is there and opens; make it where it may be new."""
-        done = self.run("cat", "config")
+        done = self.run("cat", "config", seconds=OPEN_SECONDS)
         said = f"{done.out}\n{done.err}"
         if done.rc == 0:
             self.run("unlock")  # only the locks of runs that are gone
         elif done.rc == 127:
             raise Trouble("found no restic on this host; wanted it; run site.yml")
-        elif make and is_absent(said):
+        elif make and (is_absent(said) or (done.rc == 124 and self.known.target.startswith("s3:"))):
             say(f"makes a new repository at {self.known.target}")
-            self.must("init")
+            made = self.run("init", seconds=OPEN_SECONDS)  # with its bucket; it leaves one that is there as it is
+            if made.rc != 0:
+                raise Trouble(explained(f"{made.out}\n{made.err}", self.known.target))
         else:
             raise Trouble(explained(said, self.known.target))
 

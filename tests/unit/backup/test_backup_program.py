@@ -23,7 +23,7 @@ def commands(program, monkeypatch):
             self.ran = []
             self.answers = {}
 
-        def __call__(self, command, environment=None, user="", text=None):
+        def __call__(self, command, environment=None, user="", text=None, seconds=None):
             self.ran.append(list(command))
             line = " ".join(command)
             for start, answer in self.answers.items():
@@ -166,6 +166,22 @@ def test_a_repository_is_made_where_there_was_none(program, settings, commands):
     commands.answers = {"restic cat": ABSENT}
     program.Restic(settings).open(make=True)
     assert commands.words() == ["restic cat config", "restic init"]
+
+
+def test_a_bucket_that_restic_waits_for_is_made(program, given, commands):
+    commands.answers = {"restic cat": (124, "", "no answer within 60 s")}
+    program.Restic(program.settings_of({**given, "target": "s3:http://s3.example.com/one"})).open(make=True)
+    assert commands.words() == ["restic cat config", "restic init"]
+
+
+def test_another_server_that_does_not_answer_is_told(program, given, commands):
+    commands.answers = {"restic cat": (124, "", "no answer within 60 s")}
+    with pytest.raises(program.Trouble, match="its server is not reached"):
+        program.Restic(program.settings_of({**given, "target": "sftp:a@b:/c"})).open(make=True)
+
+
+def test_a_command_that_does_not_end_in_time_is_ended(program):
+    assert program.run(["sleep", "9"], seconds=0.1).rc == 124
 
 
 def test_a_repository_that_was_there_is_not_made_anew(program, settings, commands):
