@@ -62,6 +62,7 @@ class Found:
         administrator: its role is that of one.
         guarded: provider addresses cannot be stored (LobeHub).
         started: who signs up has the first steps behind them (LobeHub).
+        has_nobody: there is the person in whose name models are asked (LobeHub).
     """
 
     ready: bool
@@ -69,6 +70,7 @@ class Found:
     administrator: bool = False
     guarded: bool = False
     started: bool = False
+    has_nobody: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,13 @@ def account_query(account: Account) -> str:
         if account.interface == LOBEHUB
         else "true"
     )
+    has_nobody = (
+        f"EXISTS (SELECT FROM public.ai_providers WHERE user_id = {literal(NOBODY)} AND id = {literal(PROVIDER)})"
+        if account.interface == LOBEHUB
+        else "true"
+    )
     return (
-        f"SELECT json_build_object('guarded', {guarded}, 'started', {started}, 'user', "
+        f"SELECT json_build_object('guarded', {guarded}, 'started', {started}, 'nobody', {has_nobody}, 'user', "
         f"(SELECT json_build_object('id', id, 'role', role) FROM {users} "
         f"WHERE lower(email) = {literal(account.email.lower())} LIMIT 1));"
     )
@@ -193,6 +200,7 @@ def found_of(answer: str) -> Found:
         administrator=row.get("role") == "admin",
         guarded=bool(told.get("guarded")),
         started=bool(told.get("started")),
+        has_nobody=bool(told.get("nobody")),
     )
 
 
@@ -216,6 +224,8 @@ def _lobehub(account: Account, found: Found, ids: Ids, now: str) -> Parts:
         parts.append(("provider addresses cannot be stored by people any more", GUARD_STATEMENTS))
     if not found.started:
         parts.append(("who signs up starts with a chat and not with questions", [START_STATEMENT]))
+    if not found.has_nobody:
+        parts.append(("models are asked in nobody's name", NOBODY_STATEMENTS))
     user = found.id or ids.user
     if not found.id:
         parts.append((f"account {account.email}", [_lobehub_user(account, user, now)]))
@@ -321,6 +331,17 @@ def _name(account: Account) -> str:
 
 UTC = "(now() AT TIME ZONE 'UTC')"
 EPOCH = "extract(epoch FROM now())::bigint"
+
+PROVIDER, NOBODY = "vllm", ""
+NOBODY_STATEMENTS = (
+    # Up to 2.1.47 a header says in whose name a model is asked, and the edge sets it to nobody, whose settings are then
+    # looked up. Nobody has no address and no password, so nobody signs in as nobody.
+    f"INSERT INTO public.users (id) VALUES ({literal(NOBODY)}) ON CONFLICT DO NOTHING;",
+    (
+        "INSERT INTO public.ai_providers (id, user_id, source, settings, config) "
+        f"VALUES ({literal(PROVIDER)}, {literal(NOBODY)}, 'builtin', '{{}}', '{{}}') ON CONFLICT DO NOTHING;"
+    ),
+)
 
 GUARD = "keep_no_provider_address"
 GUARD_STATEMENTS = (

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 IDS = Ids("user_new", "account1", "verification1")
 NOW = "2026-11-29T10:00:00.000Z"
-THERE = Found(True, "user_old", guarded=True, started=True)
-NOBODY = Found(True, guarded=True, started=True)
+THERE = Found(True, "user_old", guarded=True, started=True, has_nobody=True)
+NOBODY = Found(True, guarded=True, started=True, has_nobody=True)
 HASH = "salt:key"
 
 
@@ -99,9 +99,17 @@ def test_an_administrator_becomes_one_and_stays_one(interface):
     wanted = ada(interface, administrator=True, password_hash=HASH)
     assert any("'admin'" in one for one in plan(wanted, NOBODY).statements)
     assert plan(wanted, THERE).words == ("Ada@Example.com is an administrator",)
-    assert plan(wanted, Found(True, "user_old", administrator=True, guarded=True, started=True)).statements == ()
     assert (
-        plan(ada(interface), Found(True, "user_old", administrator=True, guarded=True, started=True)).statements == ()
+        plan(
+            wanted, Found(True, "user_old", administrator=True, guarded=True, started=True, has_nobody=True)
+        ).statements
+        == ()
+    )
+    assert (
+        plan(
+            ada(interface), Found(True, "user_old", administrator=True, guarded=True, started=True, has_nobody=True)
+        ).statements
+        == ()
     )
 
 
@@ -112,7 +120,7 @@ def test_open_webui_gets_a_row_with_its_role_and_one_with_its_password():
 
 
 def test_provider_addresses_cannot_be_stored_from_the_first_account_on():
-    made = plan(ada(), Found(True, "user_old", started=True))
+    made = plan(ada(), Found(True, "user_old", started=True, has_nobody=True))
     assert made.words == ("provider addresses cannot be stored by people any more",)
     assert made.statements == accounts.GUARD_STATEMENTS
     assert "key_vaults" in made.statements[0]
@@ -182,11 +190,11 @@ def test_questions_name_the_tables_and_the_address():
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        ('{"guarded": true, "started": true, "user": null}', NOBODY),
+        ('{"guarded": true, "started": true, "nobody": true, "user": null}', NOBODY),
         ('{"guarded": false, "started": false, "user": {"id": "u", "role": null}}', Found(True, "u")),
         (
-            '{"guarded": true, "started": true, "user": {"id": "u", "role": "admin"}}',
-            Found(True, "u", administrator=True, guarded=True, started=True),
+            '{"guarded": true, "started": true, "nobody": true, "user": {"id": "u", "role": "admin"}}',
+            Found(True, "u", administrator=True, guarded=True, started=True, has_nobody=True),
         ),
     ],
 )
@@ -202,3 +210,10 @@ def test_no_secret_stands_in_words_or_in_what_python_shows():
     account = ada(password_hash="HASH1", token="TOKEN1")
     made = plan(account, NOBODY)
     assert not any(secret in f"{account!r} {made!r} {made.words}" for secret in ("HASH1", "TOKEN1"))
+
+
+def test_models_are_asked_in_the_name_of_somebody_who_cannot_sign_in():
+    made = plan(ada(), Found(True, "user_old", guarded=True, started=True))
+    assert made.words == ("models are asked in nobody's name",)
+    assert "INSERT INTO public.users (id) VALUES ('')" in made.statements[0]
+    assert "accounts" not in "".join(made.statements)

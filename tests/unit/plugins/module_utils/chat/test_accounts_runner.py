@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import accounts_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal, Unhealthy
 
-NOBODY = '{"guarded": true, "started": true, "user": null}'
+NOBODY = '{"guarded": true, "started": true, "nobody": true, "user": null}'
 USUAL = {
     "interface": "lobehub", "email": "ada@example.com", "name": "", "password": "secret-password", "token": "",
     "hours": 72, "administrator": False, "reset": False, "socket": "/s", "timeout": 0,
@@ -65,7 +65,7 @@ def test_check_mode_predicts_and_writes_nothing(database):
 
 
 def test_an_account_that_is_there_is_no_change(database):
-    fake = database("t\n", '{"guarded": true, "started": true, "user": {"id": "u", "role": null}}')
+    fake = database("t\n", '{"guarded": true, "started": true, "nobody": true, "user": {"id": "u", "role": null}}')
     result = ensure()
     assert (result["changed"], result["created"], result["diff"], len(fake.asked)) == (False, False, [], 2)
 
