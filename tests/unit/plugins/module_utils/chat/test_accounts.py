@@ -127,7 +127,7 @@ def test_provider_addresses_cannot_be_stored_from_the_first_account_on():
 
 
 def test_who_signs_up_later_starts_with_a_chat():
-    made = plan(ada(), Found(True, "user_old", guarded=True))
+    made = plan(ada(), Found(True, "user_old", guarded=True, has_nobody=True))
     assert made.statements == (accounts.START_STATEMENT,)
     assert "finishedAt" in accounts.START_STATEMENT
     assert plan(ada("open_webui"), Found(True, "user_old")).statements == ()
