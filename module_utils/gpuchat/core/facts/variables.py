@@ -29,6 +29,14 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_toolbox",
         ),
     },
+    "gpuchat_account": {
+        "email": (
+            "gpuchat_admin_email",
+        ),
+        "password": (
+            "gpuchat_admin_password",
+        ),
+    },
     "gpuchat_acme": {
         "authority_file": (
             "edge_acme_authority_file",
@@ -52,16 +60,35 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "verify_address",
         ),
     },
+    "gpuchat_bucket": {
+        "access_key": (
+            "object_store_access_key",
+        ),
+        "secret_key": (
+            "object_store_secret_key",
+        ),
+    },
     "gpuchat_container": {
         "environment": (
-            "lobechat_environment",
-            "lobechat_feature_flags",
+            "object_store_environment",
+        ),
+        "files.content": (
+            "object_store_access_key",
+            "object_store_secret_key",
+        ),
+        "files.group": (
+            "object_store_uid",
+            "open_webui_uid",
         ),
         "files.owner": (
-            "lobechat_uid",
+            "lobehub_uid",
+            "object_store_uid",
+            "open_webui_uid",
         ),
         "image": (
-            "lobechat_image",
+            "lobehub_image",
+            "object_store_image",
+            "open_webui_image",
         ),
         "insecure_registries": (
             "gpuchat_insecure_registries",
@@ -82,7 +109,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_supervisor",
         ),
         "user": (
-            "lobechat_uid",
+            "lobehub_uid",
+            "object_store_uid",
+            "open_webui_uid",
         ),
     },
     "gpuchat_docker_daemon": {
@@ -101,6 +130,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "gpuchat_files": {
         "files": (
+            "backup_target",
             "door_requests",
             "edge_certificate_file",
             "edge_client_authority_file",
@@ -110,6 +140,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "edge_acme_authority_file",
         ),
         "state": (
+            "backup_target",
             "nvidia_container_toolkit_state",
             "watchdog_enabled",
         ),
@@ -130,8 +161,10 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_lock_file",
         ),
         "name": (
-            "lobechat_image",
+            "lobehub_image",
             "nvidia_container_toolkit_trial_image",
+            "object_store_image",
+            "open_webui_image",
         ),
         "registry_logins": (
             "gpuchat_registry_logins",
@@ -237,6 +270,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "docker_version",
             "nvidia_driver_kernel",
             "nvidia_driver_source",
+            "postgresql_packages",
         ),
         "packages.default": (
             "nvidia_container_toolkit_version",
@@ -251,6 +285,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "nvidia_driver_packages",
             "nvidia_driver_repository_key_fingerprint",
             "nvidia_driver_source",
+            "postgresql_packages",
         ),
         "required_commands": (
             "docker_source",
@@ -261,6 +296,17 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "space.minimum_gib": (
             "docker_minimum_free_gib",
+        ),
+    },
+    "gpuchat_postgresql": {
+        "databases": (
+            "gpuchat_interface",
+        ),
+        "major": (
+            "postgresql_major",
+        ),
+        "settings": (
+            "postgresql_settings",
         ),
     },
     "gpuchat_secrets": {
@@ -277,6 +323,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "gpuchat_verify": {
+        "admin_password": (
+            "gpuchat_admin_password",
+        ),
         "api_key": (
             "gpuchat_api_key",
         ),
@@ -297,6 +346,10 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "site.address": (
             "verify_address",
         ),
+        "site.admin_email": (
+            "gpuchat_admin_email",
+            "verify_sign_in",
+        ),
         "site.answer": (
             "verify_answer",
         ),
@@ -311,6 +364,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "site.question": (
             "verify_question",
+        ),
+        "site.signup_open": (
+            "gpuchat_signup",
         ),
     },
     "gpuchat_virtualenv": {
