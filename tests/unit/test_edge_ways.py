@@ -179,23 +179,12 @@ def write(folder, given):
 
 
 def nginx(folder, *more):
-    return subprocess.run(
-        [
-            NGINX,
-            "-e",
-            folder / "error.log",
-            "-p",
-            folder,
-            "-c",
-            folder / "nginx.conf",
-            "-g",
-            f"pid {folder}/pid;",
-            *more,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Return the exit status of nginx, and what it says; a pipe would stay open for as long as it runs."""
+    said = folder / "said"
+    command = [NGINX, "-e", said, "-p", folder, "-c", folder / "nginx.conf", "-g", f"pid {folder}/pid;", *more]
+    with said.open("wb") as output:
+        done = subprocess.run(command, stdout=output, stderr=output, check=False)
+    return done.returncode, said.read_text(encoding="utf-8")
 
 
 def free_port():
@@ -214,8 +203,8 @@ class Edge:
         self.files = Behind()
         places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
         write(folder, variables(folder, self.port, self.described, *places, **site))
-        started = nginx(folder)
-        assert started.returncode == 0, started.stderr
+        status, said = nginx(folder)
+        assert status == 0, said
 
     def ask(self, method, path, session=False, body=None, host="chat.example.com", **headers):
         """Return the status, the headers and the body of an answer; what is asked was written down before."""
@@ -239,20 +228,34 @@ class Edge:
             one.server_close()
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def edge(request):
+@pytest.fixture(scope="module")
+def edges():
+    """Yield what returns the running edge of an interface."""
     # The address of a Unix socket is short.
-    with tempfile.TemporaryDirectory(prefix="edge-") as folder:
-        pathlib.Path(folder).chmod(0o755)
-        running = Edge(pathlib.Path(folder), request.param)
-        yield running
-        running.stop()
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        running: dict[str, Edge] = {}
+
+        def started(kind):
+            if kind not in running:
+                folder = pathlib.Path(name, kind)
+                folder.mkdir()
+                running[kind] = Edge(folder, kind)
+            return running[kind]
+
+        pathlib.Path(name).chmod(0o755)
+        yield started
+        for one in running.values():
+            one.stop()
 
 
-def only(edge, kind):
-    if edge.kind != kind:
-        pytest.skip(f"it is about {kind}")
+@pytest.fixture
+def edge(edges, kind):
+    return edges(kind)
 
+
+of_lobehub = pytest.mark.parametrize("kind", ["lobehub"])
+of_open_webui = pytest.mark.parametrize("kind", ["open_webui"])
+of_each = pytest.mark.parametrize("kind", KINDS)
 
 CLOSED = [
     (kind, path)
@@ -269,8 +272,7 @@ GUARDED = [
 @needs_nginx
 @pytest.mark.parametrize("session", [False, True], ids=["out", "in"])
 @pytest.mark.parametrize(("kind", "path"), CLOSED)
-def test_what_is_not_for_people_is_refused_whoever_asks(edge, kind, path, session):
-    only(edge, kind)
+def test_what_is_not_for_people_is_refused_whoever_asks(edge, path, session):
     for method in ("GET", "POST"):
         status, _headers, _text = edge.ask(method, f"/{path}", session)
         assert status == 404
@@ -279,8 +281,7 @@ def test_what_is_not_for_people_is_refused_whoever_asks(edge, kind, path, sessio
 
 @needs_nginx
 @pytest.mark.parametrize(("kind", "method", "path"), GUARDED)
-def test_what_is_behind_signing_in_is_asked_for_the_session_first(edge, kind, method, path):
-    only(edge, kind)
+def test_what_is_behind_signing_in_is_asked_for_the_session_first(edge, method, path):
     status, headers, text = edge.ask(method, f"/{path}")
     assert (status, headers["Content-Type"]) == (401, "application/json")
     assert b"authentication_error" in text
@@ -335,8 +336,7 @@ OPENED = [
 
 @needs_nginx
 @pytest.mark.parametrize(("kind", "method", "path", "status"), OPENED)
-def test_pages_and_signing_in_need_no_session(edge, kind, method, path, status):
-    only(edge, kind)
+def test_pages_and_signing_in_need_no_session(edge, method, path, status):
     assert edge.ask(method, path)[0] == status
     assert len(edge.interface.asked) == (status == 200)
 
@@ -364,17 +364,17 @@ BATCHES = [
 
 
 @needs_nginx
+@of_lobehub
 @pytest.mark.parametrize(("names", "status"), BATCHES)
 def test_each_procedure_of_a_batch_must_be_open(edge, names, status):
-    only(edge, "lobehub")
     for method in ("GET", "POST"):
         assert edge.ask(method, f"/trpc/lambda/{names}?batch=1", session=True)[0] == status
         assert len(edge.interface.answered) == (status == 200)
 
 
 @needs_nginx
+@of_lobehub
 def test_nobody_says_to_lobehub_who_they_are(edge):
-    only(edge, "lobehub")
     for header in ("", "anything", "eyJ1c2VySWQiOiJib2IifQ=="):
         assert edge.ask("POST", "/webapi/chat/vllm", True, b"{}", X_lobe_chat_auth=header, Oidc_Auth="x")[0] == 200
         (asked,) = edge.interface.answered
@@ -386,6 +386,7 @@ def test_nobody_says_to_lobehub_who_they_are(edge):
 
 
 @needs_nginx
+@of_each
 def test_headers_of_a_server_in_front_are_nobody_elses(edge):
     forged = dict.fromkeys(("Remote-User", "X-Forwarded-Email", "X-User-Email", "X-Api-Key"), "admin@example.com")
     forged.update({"X-Forwarded-For": "10.9.9.9", "X-Real-IP": "10.9.9.9", "Authorization": "Bearer x"})
@@ -400,6 +401,7 @@ def test_headers_of_a_server_in_front_are_nobody_elses(edge):
 
 
 @needs_nginx
+@of_each
 def test_the_interface_sees_its_own_cookies_alone(edge):
     kept = {"lobehub": "LOBE_LOCALE=de-DE; ", "open_webui": ""}[edge.kind]
     path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
@@ -416,6 +418,7 @@ def test_the_interface_sees_its_own_cookies_alone(edge):
 
 
 @needs_nginx
+@of_each
 @pytest.mark.parametrize("status", [500, 503, 404, 429])
 def test_nobody_is_let_in_where_the_interface_cannot_say_who_is_signed_in(edge, status):
     path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
@@ -440,9 +443,9 @@ SOCKETS = [
 
 
 @needs_nginx
+@of_open_webui
 @pytest.mark.parametrize(("origin", "session", "status"), SOCKETS)
 def test_a_web_socket_needs_a_session_and_the_sites_own_origin(edge, origin, session, status):
-    only(edge, "open_webui")
     more = {"Origin": origin} if origin else {}
     path = "/ws/socket.io/?EIO=4&transport=websocket"
     assert edge.ask("GET", path, session, Upgrade="websocket", Connection="Upgrade", **more)[0] == status
@@ -450,6 +453,7 @@ def test_a_web_socket_needs_a_session_and_the_sites_own_origin(edge, origin, ses
 
 
 @needs_nginx
+@of_each
 def test_no_other_path_becomes_a_web_socket(edge):
     guarded = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
     for path, session in ((guarded, True), ("/", False)):
@@ -474,9 +478,9 @@ FILES = [
 
 
 @needs_nginx
+@of_lobehub
 @pytest.mark.parametrize(("method", "path", "session", "status"), FILES)
 def test_a_file_is_for_those_who_are_signed_in_by_a_signed_address(edge, method, path, session, status):
-    only(edge, "lobehub")
     body = b"x" * 1000 if method == "PUT" else None
     found, headers, _text = edge.ask(
         method, path, session, body, "chat.example.com:8443", X_Amz_Copy_Source="/other", Content_Type="image/png"
@@ -494,6 +498,7 @@ def test_a_file_is_for_those_who_are_signed_in_by_a_signed_address(edge, method,
 
 
 @needs_nginx
+@of_each
 def test_a_large_body_is_refused_before_the_interface_sees_it(edge):
     method, path = {"lobehub": ("POST", "/webapi/chat/vllm"), "open_webui": ("POST", "/api/v1/files/")}[edge.kind]
     assert edge.ask(method, path, True, b"x" * 900_000)[0] == 200
@@ -502,6 +507,7 @@ def test_a_large_body_is_refused_before_the_interface_sees_it(edge):
 
 
 @needs_nginx
+@of_each
 def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
     path = {"lobehub": "/api/auth/sign-in/email", "open_webui": "/api/v1/auths/signin"}[edge.kind]
     found = [edge.ask("POST", path)[0] for _ in range(20)]
@@ -511,13 +517,78 @@ def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
 
 
 @needs_nginx
+@of_each
 def test_a_socket_that_was_left_behind_is_taken_at_a_reload(edge):
-    done = nginx(edge.folder, "-s", "reload")
-    assert done.returncode == 0, done.stderr
+    assert nginx(edge.folder, "-s", "reload")[0] == 0
     time.sleep(0.5)
     path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
     assert edge.ask("GET", path, True)[0] == 200
-    assert nginx(edge.folder, "-t").returncode == 0
+    assert nginx(edge.folder, "-t")[0] == 0
+
+
+DOOR_PATHS = [
+    ("files", "/gpuchat-files/a?x=1", "files"),
+    ("files", "/f/x", "interface"),
+    ("files", "/", None),
+    ("files", "/webapi/proxy", None),
+    ("files", "/trpc/lambda/user.getUserState", None),
+    ("files", "/f/..%2fwebapi/proxy", None),
+    ("interface", "/gpuchat-files/a?x=1", "files"),
+    ("interface", "/trpc/lambda/user.getUserState", "interface"),
+]
+
+
+@needs_nginx
+@pytest.mark.parametrize(("kind", "path", "where"), DOOR_PATHS)
+def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
+    with tempfile.TemporaryDirectory(prefix="door-") as name:
+        folder, port, behind = pathlib.Path(name), free_port(), {"files": Behind(), "interface": Behind()}
+        upstreams = {
+            known: {"servers": [f"127.0.0.1:{one.server_address[1]}"], "scheme": "http"}
+            for known, one in behind.items()
+        }
+        door = {
+            "kind": kind,
+            "address": "127.0.0.1",
+            "port": port,
+            "hosts": [],
+            "addresses": ["127.0.0.1"],
+            "tls": False,
+        }
+        door.update(files=upstreams["files"], upstream=upstreams["interface"])
+        text = rendered(
+            "door/templates/nginx.conf.j2",
+            _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
+            door_body_limit="1m",
+            door_stream_timeout="30m",
+            _door_all=[door],
+            _door_routes=[],
+            _door_paths=paths.describe(),
+            _door_bucket="gpuchat-files",
+            _door_sockets=["^/ws/socket\\.io/$"],
+            _door_folder=name,
+        )
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
+        text = text.replace("access_log syslog", "access_log off; #").replace(
+            "default_type", f"{TYPES}\ndefault_type", 1
+        )
+        folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
+        folder.joinpath("key.conf").touch()
+        status, said = nginx(folder)
+        assert status == 0, said
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={"Host": "chat.example.com:8443", "Authorization": "AWS4 x"})
+        assert connection.getresponse().status == (200 if where else 404)
+        connection.close()
+        asked = [(known, one) for known, server in behind.items() for one in server.asked]
+        assert [known for known, _ in asked] == ([where] if where else [])
+        for _known, one in asked:
+            assert (one.path, one.headers["Host"]) == (path, "chat.example.com:8443")
+            assert one.headers["Authorization"] == "AWS4 x"
+        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        for server in behind.values():
+            server.shutdown()
+            server.server_close()
 
 
 FORWARD = {
@@ -528,6 +599,14 @@ FORWARD = {
     "authority": "",
     "signin": "",
     "headers": [{"name": "Remote-User", "variable": "upstream_http_remote_user"}],
+}
+FILES_DOOR = {
+    "address": "127.0.0.2",
+    "port": 0,
+    "tls": False,
+    "addresses": ["127.0.0.1"],
+    "files": {"scheme": "http"},
+    "upstream": {"scheme": "http"},
 }
 LAYOUTS = [
     {},
@@ -546,6 +625,9 @@ def test_nginx_takes_each_layout(kind, signup, site):
         folder, site = pathlib.Path(name), dict(site)
         described = room.describe(kind, KINDS.get(kind, ""), signup)
         behind = [("127.0.0.1:9" if described else ""), ("127.0.0.1:9" if kind == "lobehub" else "")]
-        write(folder, variables(folder, free_port(), described, *behind, **site))
-        done = nginx(folder, "-t")
-        assert done.returncode == 0, done.stderr
+        port = free_port()
+        if kind == "lobehub":
+            site["files_door"] = {**FILES_DOOR, "port": port}
+        write(folder, variables(folder, port, described, *behind, **site))
+        status, said = nginx(folder, "-t")
+        assert status == 0, said

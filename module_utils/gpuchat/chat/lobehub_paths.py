@@ -93,11 +93,15 @@ READ_PROCEDURES = (
     r"aiProvider\.getAiProviderById",
     r"aiProvider\.getAiProviderList",
     r"aiProvider\.getAiProviderRuntimeState",
+    r"market\.getAssistantList",
+    r"market\.getPluginList",
     r"plugin\.getPlugins",
     r"plugin\.removeAllPlugins",
     r"plugin\.removePlugin",
 )
-"""Of routers whose writing is refused: a provider's address gets the server's key, the server asks a plugin's."""
+"""Of routers whose writing is refused: a provider's address gets the server's key, the server asks a plugin's,
+and all else of the market sends what it is given. The two lists of the market come from one fixed address, and the page
+asks for them in one batch with what it needs."""
 
 REFUSED_PROCEDURES = (
     r"agent\.checkByMarketIdentifier",
