@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import http.server
 import os
@@ -158,7 +160,7 @@ def variables(folder, port, described, interface="", files="", **site):
         "_edge_api_keys": [],
         "_edge_api_limits": {"rate": [], "streams": []},
         "_edge_chat_limits": {"rate": 1000, "burst": 2000, "connections": 100, "newcomers": 10},
-        "_edge_password_lines": site.pop("password_lines", []),
+        "_edge_password_lines": site.get("password_lines", []),
         "_edge_content_policy": "default-src 'self'",
     }
 
@@ -589,6 +591,28 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
         for server in behind.values():
             server.shutdown()
             server.server_close()
+
+
+@needs_nginx
+def test_a_page_with_a_header_of_its_own_is_known_by_the_cookie_of_the_password():
+    line = "bob:{SHA}" + base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        folder.joinpath("passwords").write_text(line + "\n", encoding="utf-8")
+        edge = Edge(folder, "open_webui", asks_password=True, password_lines=[line])
+        try:
+            assert edge.ask("GET", "/")[0] == 401
+            basic = "Basic " + base64.b64encode(b"bob:secret").decode()
+            status, headers, _text = edge.ask("GET", "/", Authorization=basic)
+            assert status == 200
+            (person,) = (one.partition(";")[0] for one in headers.get_all("Set-Cookie") if "gpuchat_person" in one)
+            page = {"Authorization": "Bearer x.y.z"}
+            assert edge.ask("GET", "/api/models", True, Cookie=person, **page)[0] == 200
+            assert edge.ask("GET", "/api/models", True, **page)[0] == 401
+            assert edge.ask("GET", "/api/models", True, Cookie="gpuchat_person=x", **page)[0] == 401
+        finally:
+            edge.stop()
 
 
 FORWARD = {
