@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -632,6 +633,51 @@ FILES_DOOR = {
     "files": {"scheme": "http"},
     "upstream": {"scheme": "http"},
 }
+
+
+def certificate(folder, name):
+    """Make a key and a certificate; return the certificate's bytes."""
+    names = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt", "-subj", f"/CN={name}"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names], check=True, capture_output=True
+    )
+    return ssl.PEM_cert_to_DER_cert(folder.joinpath(f"{name}.crt").read_text(encoding="utf-8"))
+
+
+@needs_nginx
+def test_the_interface_finds_its_own_files_at_the_sites_port_and_people_do_not_see_that_door():
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        folder, port = pathlib.Path(name), free_port()
+        folder.chmod(0o755)
+        shown = {"127.0.0.1": certificate(folder, "tls"), "127.0.0.2": certificate(folder, "room")}
+        behind = [Behind(), Behind()]
+        described = room.describe("lobehub", KINDS["lobehub"], "closed")
+        places = [f"127.0.0.1:{one.server_address[1]}" for one in behind]
+        door = {**FILES_DOOR, "port": port, "tls": True}
+        given = variables(folder, port, described, *places, scheme="https", tls="selfsigned", files_door=door)
+        write(folder, {**given, "edge_http_port": free_port()})
+        status, said = nginx(folder)
+        assert status == 0, said
+        for address, path, source, expected in (
+            ("127.0.0.1", "/signin", "127.0.0.1", 200),
+            ("127.0.0.2", "/gpuchat-files/a", "127.0.0.1", 200),
+            ("127.0.0.2", "/f/a", "127.0.0.1", 200),
+            ("127.0.0.2", "/signin", "127.0.0.1", 404),
+            ("127.0.0.2", "/f/a", "127.0.0.3", 403),
+            ("127.0.0.1", "/gpuchat-files/a", "127.0.0.1", 404),
+        ):
+            context = ssl._create_unverified_context()
+            asking = http.client.HTTPSConnection(address, port, timeout=10, context=context, source_address=(source, 0))
+            asking.request("GET", path)
+            assert asking.sock.getpeercert(True) == shown[address]
+            assert asking.getresponse().status == expected
+            asking.close()
+        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        for one in behind:
+            one.shutdown()
+            one.server_close()
+
+
 LAYOUTS = [
     {},
     {"asks_password": True, "password_lines": ["bob:$2y$05$x"]},
