@@ -75,6 +75,7 @@ sanity-others: venv-test
 	tools/sanity.sh .venv others --skip-test pylint --skip-test pep8 --skip-test yamllint
 
 unit: venv-test ## unit tests
+	@tools/nginx.sh .cache/nginx
 	python -m pytest $(BY_WORKERS)
 
 # On the older versions of ansible-core, what they can change: the tests that touch it (tests/conftest.py says which),

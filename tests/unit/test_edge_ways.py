@@ -28,15 +28,14 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import 
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 TEMPLATES = "nginx servers site api chat room room-maps handed-on headers keys stapling".split()
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+PLACES = (os.environ.get("PATH", ""), "/usr/sbin", str(ROLES.parent / ".cache" / "nginx" / "usr" / "sbin"))
+NGINX = shutil.which("nginx", path=":".join(PLACES)) or "nginx: see tools/nginx.sh"
 KINDS = {"lobehub": "2.1.26", "open_webui": "0.12.4"}
 SESSION = {"lobehub": "better-auth.session_token=good.signature", "open_webui": "token=good"}
 SIGNATURE = "X-Amz-Signature=" + "0a" * 32
 TYPES = "".join(f"{kind}_temp_path {kind};" for kind in "client_body proxy fastcgi scgi uwsgi".split()) + "#"
 """In place of what nginx's package has in folders of the system."""
 OWN = "http://chat.example.com"
-
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 
 class Asked(NamedTuple):
@@ -272,7 +271,6 @@ GUARDED = [
 ]
 
 
-@needs_nginx
 @pytest.mark.parametrize("session", [False, True], ids=["out", "in"])
 @pytest.mark.parametrize(("kind", "path"), CLOSED)
 def test_what_is_not_for_people_is_refused_whoever_asks(edge, path, session):
@@ -282,7 +280,6 @@ def test_what_is_not_for_people_is_refused_whoever_asks(edge, path, session):
         assert not edge.interface.asked
 
 
-@needs_nginx
 @pytest.mark.parametrize(("kind", "method", "path"), GUARDED)
 def test_what_is_behind_signing_in_is_asked_for_the_session_first(edge, method, path):
     status, headers, text = edge.ask(method, f"/{path}")
@@ -337,7 +334,6 @@ OPENED = [
 ]
 
 
-@needs_nginx
 @pytest.mark.parametrize(("kind", "method", "path", "status"), OPENED)
 def test_pages_and_signing_in_need_no_session(edge, method, path, status):
     assert edge.ask(method, path)[0] == status
@@ -366,7 +362,6 @@ BATCHES = [
 ]
 
 
-@needs_nginx
 @of_lobehub
 @pytest.mark.parametrize(("names", "status"), BATCHES)
 def test_each_procedure_of_a_batch_must_be_open(edge, names, status):
@@ -375,7 +370,6 @@ def test_each_procedure_of_a_batch_must_be_open(edge, names, status):
         assert len(edge.interface.answered) == (status == 200)
 
 
-@needs_nginx
 @of_lobehub
 def test_nobody_says_to_lobehub_who_they_are(edge):
     for header in ("", "anything", "eyJ1c2VySWQiOiJib2IifQ=="):
@@ -388,7 +382,6 @@ def test_nobody_says_to_lobehub_who_they_are(edge):
     assert "X-lobe-chat-auth" not in edge.interface.answered[0].headers
 
 
-@needs_nginx
 @of_each
 def test_headers_of_a_server_in_front_are_nobody_elses(edge):
     forged = dict.fromkeys(("Remote-User", "X-Forwarded-Email", "X-User-Email", "X-Api-Key"), "admin@example.com")
@@ -403,7 +396,6 @@ def test_headers_of_a_server_in_front_are_nobody_elses(edge):
                 assert name not in asked.headers
 
 
-@needs_nginx
 @of_each
 def test_the_interface_sees_its_own_cookies_alone(edge):
     kept = {"lobehub": "LOBE_LOCALE=de-DE; ", "open_webui": ""}[edge.kind]
@@ -420,7 +412,6 @@ def test_the_interface_sees_its_own_cookies_alone(edge):
         assert shown == {SESSION[edge.kind], *filter(None, [kept.rstrip("; ")])}
 
 
-@needs_nginx
 @of_each
 @pytest.mark.parametrize("status", [500, 503, 404, 429])
 def test_nobody_is_let_in_where_the_interface_cannot_say_who_is_signed_in(edge, status):
@@ -445,7 +436,6 @@ SOCKETS = [
 ]
 
 
-@needs_nginx
 @of_open_webui
 @pytest.mark.parametrize(("origin", "session", "status"), SOCKETS)
 def test_a_web_socket_needs_a_session_and_the_sites_own_origin(edge, origin, session, status):
@@ -455,7 +445,6 @@ def test_a_web_socket_needs_a_session_and_the_sites_own_origin(edge, origin, ses
     assert len(edge.interface.answered) == (status == 101)
 
 
-@needs_nginx
 @of_each
 def test_no_other_path_becomes_a_web_socket(edge):
     guarded = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
@@ -480,7 +469,6 @@ FILES = [
 ]
 
 
-@needs_nginx
 @of_lobehub
 @pytest.mark.parametrize(("method", "path", "session", "status"), FILES)
 def test_a_file_is_for_those_who_are_signed_in_by_a_signed_address(edge, method, path, session, status):
@@ -500,7 +488,6 @@ def test_a_file_is_for_those_who_are_signed_in_by_a_signed_address(edge, method,
         assert "Set-Cookie" not in headers
 
 
-@needs_nginx
 @of_each
 def test_a_large_body_is_refused_before_the_interface_sees_it(edge):
     method, path = {"lobehub": ("POST", "/webapi/chat/vllm"), "open_webui": ("POST", "/api/v1/files/")}[edge.kind]
@@ -509,7 +496,6 @@ def test_a_large_body_is_refused_before_the_interface_sees_it(edge):
     assert not edge.interface.asked
 
 
-@needs_nginx
 @of_each
 def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
     path = {"lobehub": "/api/auth/sign-in/email", "open_webui": "/api/v1/auths/signin"}[edge.kind]
@@ -519,7 +505,6 @@ def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
     assert edge.ask("GET", "/")[0] == 200
 
 
-@needs_nginx
 @of_each
 def test_a_socket_that_was_left_behind_is_taken_at_a_reload(edge):
     assert nginx(edge.folder, "-s", "reload")[0] == 0
@@ -541,7 +526,6 @@ DOOR_PATHS = [
 ]
 
 
-@needs_nginx
 @pytest.mark.parametrize(("kind", "path", "where"), DOOR_PATHS)
 def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
     with tempfile.TemporaryDirectory(prefix="door-") as name:
@@ -594,7 +578,6 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
             server.server_close()
 
 
-@needs_nginx
 def test_a_page_with_a_header_of_its_own_is_known_by_the_cookie_of_the_password():
     line = "bob:{SHA}" + base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
     with tempfile.TemporaryDirectory(prefix="edge-") as name:
@@ -644,7 +627,6 @@ def certificate(folder, name):
     return ssl.PEM_cert_to_DER_cert(folder.joinpath(f"{name}.crt").read_text(encoding="utf-8"))
 
 
-@needs_nginx
 def test_the_interface_finds_its_own_files_at_the_sites_port_and_people_do_not_see_that_door():
     with tempfile.TemporaryDirectory(prefix="edge-") as name:
         folder, port = pathlib.Path(name), free_port()
@@ -686,7 +668,6 @@ LAYOUTS = [
 ]
 
 
-@needs_nginx
 @pytest.mark.parametrize("site", LAYOUTS, ids=["open", "password", "forward", "strict"])
 @pytest.mark.parametrize("signup", ["closed", "open"])
 @pytest.mark.parametrize("kind", [*KINDS, "none"])
