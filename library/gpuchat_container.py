@@ -217,6 +217,13 @@ options:
         description: Seconds to wait.
         type: int
         default: 60
+  replaces:
+    description:
+      - Names of containers of this module that ran in its place before, as one that had its address.
+      - Each is stopped and its files are removed before this one starts; the data that it has kept stay.
+    type: list
+    elements: str
+    default: []
   state:
     description: V(absent) stops it and removes its files; the image stays.
     type: str
@@ -307,6 +314,7 @@ SPECIFICATION = {
     "stop_seconds": {"type": "int", "default": 10},
     "digest": {"type": "str", "default": ""},
     "health": {"type": "dict", "options": service_runner.HEALTH_OPTIONS},
+    "replaces": WORDS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 

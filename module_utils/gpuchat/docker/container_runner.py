@@ -34,13 +34,19 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Unhealthy: the container does not come up.
     """
     if params["state"] == "absent":
-        service = service_runner.ensure(service_of(params, ""), check)
-        return merged(service, ensure_files(params, [], check))
+        return _remove(params, check)
     image = images_runner.ensure({**params, "name": params["image"]}, check)
     network = network_runner.ensure(_network(params), check)
     files = ensure_files(params, files_of(params, str(image["reference"])), check)
+    former = [_remove({**params, "name": name, "state": "absent"}, check) for name in params["replaces"]]
     service = service_runner.ensure(service_of(params, digest_of(params, files)), check)
-    return {**merged(image, network, files, service), "started": service["changed"]}
+    return {**merged(image, network, files, *former, service), "started": service["changed"]}
+
+
+def _remove(params: Mapping[str, Any], check: bool) -> dict[str, object]:
+    """Stop a container, under whichever supervisor it is recorded, and remove its files; what it has kept stays."""
+    service = service_runner.ensure(service_of(params, ""), check)
+    return merged(service, ensure_files(params, [], check))
 
 
 def _network(params: Mapping[str, Any]) -> Network:

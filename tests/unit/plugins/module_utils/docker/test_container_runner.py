@@ -28,7 +28,7 @@ def params(tmp_path, monkeypatch):
             "lock_file": "lock.yml", "locked_digest": DIGEST, "timeout": 60, "supervisor": "compose",
             "folder": f"{tmp_path}/one", "files": [], "user": "1:1", "entrypoint": [], "command": [],
             "environment": {"PORT": 8000}, "volumes": [], "tmpfs": ["/tmp"], "shm_size": "", "gpus": "",
-            "network": None,
+            "network": None, "replaces": [],
             "health_command": [], "start_seconds": 60, "stop_seconds": 10, "digest": "", "health": None,
             "state": "present",
         }  # fmt: skip
@@ -118,6 +118,31 @@ def test_an_absent_container_is_stopped_before_its_files_go(params, docker, tmp_
     assert not (tmp_path / "one").exists()
     docker.answer("docker ps", "")
     assert not container_runner.ensure(params(state="absent"), check=False)["changed"]
+
+
+def test_one_that_takes_the_place_of_another_stops_it_before_it_starts_and_keeps_its_data(params, docker, tmp_path):
+    kept = tmp_path / "data"
+    container_runner.ensure(params(name="old", files=[{"dest": str(kept), "folder": True}]), check=False)
+    (kept / "history").write_text("said")
+    docker.answer("docker image inspect", rc=0)
+    docker.answer("docker ps", "c\n")
+    new = params(name="new", folder=f"{tmp_path}/new", replaces=["old", "never-there"])
+    docker.made.clear()
+    assert "service old" in str(container_runner.ensure(new, check=True)["diff"])
+    assert (acts(docker), (tmp_path / "one" / "compose.yml").exists()) == (["config"], True)
+    docker.made.clear()
+    container_runner.ensure(new, check=False)
+    lines = [line for line in docker.made if " down" in line or " up " in line]
+    assert ["down" in line and "old" in line for line in lines if "never-there" not in line] == [True, False]
+    assert ((kept / "history").read_text(), (tmp_path / "one").exists()) == ("said", False)
+
+
+def test_where_it_cannot_start_for_its_files_the_one_in_its_place_runs_on(params, docker, tmp_path):
+    container_runner.ensure(params(name="old"), check=False)
+    docker.answer("/usr/bin/docker compose", rc=15, stderr="bad project")
+    with pytest.raises(Refusal, match="bad project"):
+        container_runner.ensure(params(name="new", folder=f"{tmp_path}/new", replaces=["old"]), check=False)
+    assert "down" not in acts(docker)
 
 
 def test_under_systemd_the_unit_lies_where_systemd_reads_it():
