@@ -10,7 +10,6 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from dataclasses import dataclass, field
 
 import pytest
 import yaml
+from browsing import browse
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from running import ROOT, Stack
+from running import Stack
 
 PARTS = ("--tags", "firewall,edge")
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq"
@@ -213,20 +213,15 @@ def test_names_can_be_shown_by_dns_which_opens_nothing(directory: Directory) -> 
 
 
 def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "code").write_text(stack.secrets["lobechat_access_code"])
     done = stack.play(*PARTS, "-e", "edge_tls=none")
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 0, said[-6000:]
     try:
         assert "everybody on the way between people and this host can read" in said
         assert stack.curl("/v1/models")[0] == 0  # by https
-        command = [sys.executable, str(ROOT / "molecule/world/browser.py"), "--url", f"http://{stack.domain}/"]
-        command += ["--address", stack.address, "--access-code-file", str(tmp_path / "code"), "--timeout", "120"]
-        command += ["--expect", str(stack.variables["verify_answer"])]
-        command += ["--model-name", stack.model]
-        visit = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert visit.returncode == 0, (visit.stdout + visit.stderr)[-6000:]
-        assert json.loads(visit.stdout.splitlines()[-1])["url"].startswith("http://")
+        words = ("--expect", str(stack.variables["verify_answer"]), "--model-name", stack.model)
+        seen = browse(stack, tmp_path, *words, scheme="http")
+        assert str(seen["url"]).startswith("http://")
     finally:
         stack.must_play(*PARTS)
     assert stack.curl("/v1/models")[0] == 200
