@@ -77,6 +77,12 @@ options:
     type: list
     elements: str
     default: []
+  renew_room:
+    description:
+      - Make that certificate anew before it ends, and for other names; one that is missing is made in any case.
+      - It is false in a run that gives the chat's server none.
+    type: bool
+    default: true
   known:
     description: The secrets that are there; set by the action plugin.
     type: dict
@@ -157,6 +163,7 @@ def main() -> None:
             "temporary": {"type": "bool", "default": False},
             "renew": {"type": "bool", "default": True},
             "site_names": {"type": "list", "elements": "str", "default": []},
+            "renew_room": {"type": "bool", "default": True},
             "known": {"type": "dict", "default": {}, "no_log": True},
         },
         supports_check_mode=True,

@@ -226,6 +226,7 @@ def plan_secrets(
     renew: bool = True,
     site_names: Sequence[str] = (),
     room_certificate: Certificate | None = None,
+    renew_room: bool = True,
 ) -> Plan:
     """Decide which secrets to make; what is there is never changed, but for a certificate that no longer serves.
 
@@ -244,6 +245,8 @@ def plan_secrets(
         renew: whether a certificate is made anew before it ends; a run that gives hosts nothing leaves that alone.
         site_names: names at which the chat's own server asks for the site; none where nothing needs them.
         room_certificate: the certificate for them that is there.
+        renew_room: whether it may be made anew; in a run that does not give it to the chat's own server too, that would
+            not know the door any more.
     """
 
     def serves(one: Certificate | None, wanted: Sequence[str]) -> bool:
@@ -253,7 +256,8 @@ def plan_secrets(
     names = [name for name in tokens if not known.get(name) or name in rotate]
     if not known.get(SIGNING_KEY):
         names.append(SIGNING_KEY)
-    if site_names and (ROOM_CERTIFICATE in rotate or not serves(room_certificate, site_names)):
+    is_stale = room_certificate is None or (renew_room and not serves(room_certificate, site_names))
+    if site_names and (ROOM_CERTIFICATE in rotate or is_stale):
         names.append(ROOM_CERTIFICATE)
     if tls_names:
         if not known.get("ca_certificate") or AUTHORITY in rotate:

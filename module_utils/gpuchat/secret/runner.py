@@ -100,6 +100,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         renew=bool(params["renew"]),
         site_names=site_names,
         room_certificate=_read(known, "room_certificate"),
+        renew_room=bool(params["renew_room"]),
     )
     for action in plan.actions:
         if isinstance(action, Retire):
@@ -123,6 +124,7 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     result["fingerprints"] = fingerprints(known)
     result["former_fingerprints"] = former_fingerprints(params["known"], known, api_keys.PREVIOUS)  # type: ignore[arg-type]
     entries = {AUTHORITY: "ca_certificate", HOSTS_AUTHORITY: "hosts_ca_certificate"}
+    entries.update({ROOM_CERTIFICATE: "room_certificate"} if site_names else {})
     ends = {
         name: _load(known, entry, x509.load_pem_x509_certificate).not_valid_after_utc
         for name, entry in entries.items()
@@ -169,7 +171,7 @@ def _make(make: Make, known: Mapping[str, str], names: Sequence[str], now: datet
     if name == SIGNING_KEY:
         return {name: _signing_key()}
     if name == ROOM_CERTIFICATE:
-        return dict(zip(("room_key", "room_certificate"), _by_itself("gpuchat room", now, CERTIFICATE_LIFE, names)))
+        return dict(zip(("room_key", "room_certificate"), _by_itself("gpuchat room", now, AUTHORITY_LIFE, names)))
     if name == AUTHORITY:
         return dict(
             zip(("ca_key", "ca_certificate"), _authority(f"gpuchat authority of {names[0]}", now, *may_sign(names)))

@@ -27,6 +27,7 @@ OPTIONS = {
     "retire": [],
     "tls_names": [],
     "site_names": [],
+    "renew_room": True,
     "forget": False,
     "temporary": False,
     "renew": True,

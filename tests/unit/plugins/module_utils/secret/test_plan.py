@@ -155,6 +155,17 @@ def test_the_door_in_the_chats_room_has_a_certificate_for_the_sites_names(there,
     assert plan.actions == tuple(map(Make, made))
 
 
+@pytest.mark.parametrize("there", [certificate("a", left=RENEW_BEFORE - DAY), certificate("a")])
+def test_a_run_that_gives_the_chats_server_nothing_leaves_the_rooms_certificate_alone(there):
+    def made(one, **more):
+        known = {"tls_names": [], "certificate": None, "now": NOW, "site_names": ["b"]}
+        return plan_secrets(ALL_TOKENS, **known, room_certificate=one, **more).actions
+
+    assert made(there) == (Make("room_certificate"),)
+    assert made(there, renew_room=False) == ()
+    assert made(None, renew_room=False) == (Make("room_certificate"),)
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_what_would_take_something_from_people_is_never_made_anew(name):
     assert unknown_rotation([name], []).startswith(f"found {name}, for {KEPT[name]}; wanted it to stay as it is")

@@ -35,6 +35,7 @@ def ensure(known=None, tls_names=NAMES, hosts=None, **more):
         "temporary": False,
         "renew": True,
         "site_names": [],
+        "renew_room": True,
     }
     return runner.ensure({**given, **more})
 
@@ -78,6 +79,13 @@ def test_the_rooms_certificate_is_its_own_authority_and_for_the_sites_names():
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [NAMES[0]]
     assert ensure(known, site_names=NAMES)["changed"] is False
+
+
+def test_the_rooms_certificate_lives_as_an_authority_does_and_its_end_is_told(monkeypatch):
+    known = ensure(site_names=NAMES)["known"]
+    later(monkeypatch, 3500)
+    words = ensure(known, site_names=NAMES, renew_room=False)["endings"]
+    assert any("rotate=room_certificate" in word for word in words)
 
 
 def test_no_value_stands_in_the_diff(made):
