@@ -41,6 +41,8 @@ FLAGS = (
 IGNORED = (
     # LobeHub's fonts and logo have a fixed public address; without internet others stand in.
     re.compile(r"https://registry\.npmmirror\.com/"),
+    # Open WebUI opens its socket before somebody has signed in, and again afterwards.
+    re.compile(r"^WebSocket connection to '[^']+/ws/socket\.io/.*HTTP Authentication failed"),
 )
 
 # Chromium drops its connections when a network interface of the machine comes or goes, as each
