@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import re
 
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import GIVEN_BY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -85,6 +87,16 @@ def test_a_variable_that_holds_a_secret_is_kept_out_of_logs(role):
     for name, option in options_of(role).items():
         if "_gpuchat_secrets" in str(option.get("default", "")) or name.endswith(tuple(f"_{word}" for word in SECRET)):
             assert option.get("no_log") is True, name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_secret_that_a_variable_may_give_is_never_taken_past_the_variable(role):
+    files = [path for path in (ROOT / "roles" / role).rglob("*") if path.suffix in (".yml", ".j2")]
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    for variable, secret in GIVEN_BY.items():
+        taken = [line for line in lines if re.search(rf"_gpuchat_secrets\.{secret}\b", line)]
+        defaults = read(role, "defaults", "main.yml")
+        assert [line for line in taken if variable not in line and variable not in defaults] == []
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 
 from ..inventory.topology import LOBEHUB, OPEN_WEBUI
-from . import lobehub, open_webui
+from . import accounts, lobehub, open_webui
 
 
 def faults(
@@ -42,12 +43,40 @@ def _of_lobehub(
         *lobehub.unknown_settings(version, names, hidden),
         *lobehub.sign_in_faults(environment, names),
         *lobehub.published_secrets(secrets),
+        *_of_names(given),
     ]
 
 
-def _of_open_webui(
-    version: str, given: Mapping[str, object], secret_names: Mapping[str, Sequence[str]]
-) -> list[str]:
+def _of_names(given: Mapping[str, object]) -> list[str]:
+    """Return why LobeHub would not find itself by the site's name, or let its administrator in."""
+    domain = given.get("gpuchat_domain")
+    email = given.get("gpuchat_admin_email") or f"admin@{domain}"
+    if not domain or not isinstance(domain, str) or not isinstance(email, str):
+        return []  # said elsewhere
+    found = []
+    if _is_address(domain):
+        found.append(
+            f"gpuchat_domain is {domain}; wanted a name, by which LobeHub finds its own files in its room; set "
+            "gpuchat_domain to one that people's devices know, if only from their hosts files, and edge_extra_names to "
+            "that address, or gpuchat_interface to open_webui"
+        )
+    elif not accounts.is_email(email):
+        found.append(
+            f"gpuchat_admin_email is {email}, which LobeHub's page takes for no address; wanted one such as "
+            "admin@example.com; set gpuchat_admin_email to it"
+        )
+    return found
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _of_open_webui(version: str, given: Mapping[str, object], secret_names: Mapping[str, Sequence[str]]) -> list[str]:
     open_, hidden = "open_webui_environment", "open_webui_secret_environment"
     found = [
         *open_webui.version_faults(version),

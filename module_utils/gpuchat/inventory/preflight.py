@@ -584,7 +584,7 @@ def _values(
     return sound
 
 
-HEADER_SECRETS = frozenset(GIVEN_BY)
+HEADER_SECRETS = frozenset(GIVEN_BY) - {"lobehub_jwks_key"}
 """Secrets that stand in headers and files of ours without any quoting."""
 
 

@@ -177,7 +177,13 @@ class Site:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.names[0]}{self.port_in_url}"
+        return self.origins[0]
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What a browser calls the site, by each of its names (RFC 6454)."""
+        bracketed = [f"[{name}]" if ":" in name else name for name in self.names]
+        return tuple(f"{self.scheme}://{name}{self.port_in_url}" for name in bracketed)
 
 
 @dataclass(frozen=True)
@@ -308,7 +314,9 @@ class Topology:
             "site_url": site.url if site else "",
             "site_port": site.port if site else 0,
             "site_scheme": site.scheme if site else "",
-            "names": list(site.names) if site else [],
+            "origins": list(site.origins) if site else [],
+            # A number is looked up nowhere.
+            "found_at": {name: room.gateway for name in site.names if not _is_address(name)} if site else {},
         }
 
 
@@ -368,6 +376,14 @@ def _site(settings: Mapping[str, object]) -> Site:
         asks_password=bool(settings.get(people.PASSWORDS)),
         forward_auth=people.forward_auth(settings),
     )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _whole(settings: Mapping[str, object], name: str) -> int:

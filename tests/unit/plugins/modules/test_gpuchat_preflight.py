@@ -281,7 +281,10 @@ def test_the_result_is_what_the_roles_work_with():
         ({"edge_tls": "none", "gpuchat_allowed_networks": ["203.0.113.0/24"]}, "edge_tls is none and gpuchat_allowed"),
         ({"edge_tls": "acme"}, "edge_tls is acme and edge_acme_agree_tos is not true"),
         ({"edge_tls": "acme", "edge_acme_agree_tos": "yes", "edge_acme_eab_kid": "k"}, "edge_acme_eab_kid is set, and"),
-        ({"edge_tls": "acme", "edge_acme_agree_tos": True, "gpuchat_domain": "10.0.0.5"}, "edge_tls is acme and the"),
+        (
+            {"edge_tls": "acme", "edge_acme_agree_tos": True, "edge_extra_names": ["10.0.0.5"]},
+            "edge_tls is acme and the",
+        ),
         ({"edge_tls": "provided"}, "edge_tls is provided and edge_certificate_file is not set"),
     ],
 )

@@ -484,6 +484,10 @@ def test_a_secret_is_judged_without_being_seen(secret, message):
     assert (message in "".join(found)) if message else found == ()
 
 
+def test_a_secret_that_is_json_may_hold_what_json_holds():
+    assert faults(secrets={"lobehub_jwks_key": Secret("str", is_plain=False, length=1600)}) == ()
+
+
 def test_secrets_that_a_variable_gives_are_listed():
     inventory = Inventory(ONE_HOST, {"one": GOOD}, (), {"one": {"gpuchat_api_key": Secret("str")}})
     assert given_secrets(inventory) == {"one": ["api_key"]}

@@ -52,8 +52,21 @@ def test_on_one_host_the_engines_door_is_on_the_loopback_and_the_interface_in_it
         "site_url": "https://chat.example.com",
         "site_port": 443,
         "site_scheme": "https",
-        "names": ["chat.example.com"],
+        "origins": ["https://chat.example.com"],
+        "found_at": {"chat.example.com": "172.16.255.249"},
     }
+
+
+def test_an_interface_knows_each_name_of_its_site_and_finds_at_its_door_what_is_no_number():
+    names = {"edge_extra_names": ["10.0.0.5", "fd00::5", "chat"], "edge_https_port": 8443}
+    found = described(ONE, "one", "interface", **names)
+    assert found["origins"] == [
+        "https://chat.example.com:8443",
+        "https://10.0.0.5:8443",
+        "https://[fd00::5]:8443",
+        "https://chat:8443",
+    ]
+    assert list(found["found_at"]) == ["chat.example.com", "chat"]
 
 
 def test_over_several_hosts_an_engine_is_reached_at_its_private_address_and_an_interface_beside_the_edge_in_its_room():
