@@ -60,7 +60,6 @@ OPEN_PROCEDURES = (r"config\.getGlobalConfig",)
 
 ROUTERS = (
     "agent",
-    "aiAgent",
     "aiChat",
     "aiModel",
     "chunk",
@@ -90,6 +89,10 @@ ROUTERS = (
 for people."""
 
 READ_PROCEDURES = (
+    r"aiAgent\.createClientGroupAgentTaskThread",
+    r"aiAgent\.createClientTaskThread",
+    r"aiAgent\.getSubAgentTaskStatus",
+    r"aiAgent\.updateClientTaskThreadStatus",
     r"aiProvider\.getAiProviderById",
     r"aiProvider\.getAiProviderList",
     r"aiProvider\.getAiProviderRuntimeState",
@@ -101,15 +104,19 @@ READ_PROCEDURES = (
 )
 """Of routers whose writing is refused: a provider's address gets the server's key, the server asks a plugin's,
 and all else of the market sends what it is given. The two lists of the market come from one fixed address, and the page
-asks for them in one batch with what it needs."""
+asks for them in one batch with what it needs. All else of ``aiAgent`` lets the server act by itself, with tools that the
+request or an imported plugin names: among these are programs, which the server starts as itself."""
 
 REFUSED_PROCEDURES = (
     r"agent\.checkByMarketIdentifier",
+    r"chunk\.semanticSearch",
     r"topic\.enableSharing",
     r"topic\.updateShareVisibility",
     r"userMemories\.reEmbedMemories",
     r"userMemory\.requestMemoryFromChatTopic",
 )
+"""Among these is a search in the pieces of everybody's files, for it looks at nobody's name where no file is named."""
+
 TOOL_SERVERS = (r"mcp\.[A-Za-z]+",)
 TOOL_PLUGINS = (r"plugin\.createOrInstallPlugin", r"plugin\.createPlugin", r"plugin\.updatePlugin")
 WEB_SEARCH = (r"search\.[A-Za-z]+",)
@@ -166,9 +173,17 @@ CLOSED_EXAMPLES = (
     "trpc/tools/mcp.listTools",
     "trpc/tools/market.callCodeInterpreterTool",
     "trpc/tools/search.crawlPages",
+    "trpc/lambda/aiAgent.createOperation",
+    "trpc/lambda/aiAgent.execAgent",
+    "trpc/lambda/aiAgent.execGroupAgent",
+    "trpc/lambda/aiAgent.getPendingInterventions",
+    "trpc/lambda/aiAgent.processHumanIntervention",
+    "trpc/lambda/aiAgent.startExecution",
+    "trpc/lambda/user.getUserState,aiAgent.startExecution",
     "trpc/lambda/aiProvider.updateAiProviderConfig",
     "trpc/lambda/aiProvider.createAiProvider",
     "trpc/lambda/apiKey.createApiKey",
+    "trpc/lambda/chunk.semanticSearch",
     "trpc/lambda/comfyui.createImage",
     "trpc/lambda/generationTopic.updateTopicCover",
     "trpc/lambda/klavis.createServerInstance",
