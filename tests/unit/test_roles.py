@@ -124,3 +124,13 @@ def test_the_stacks_plays_leave_out_the_check_that_a_role_makes_alone(playbook):
     rest = [play for play in plays if play.get("tags") != "always"]
     assert rest
     assert [play["name"] for play in rest if play.get("vars", {}).get("__gpuchat_whole") is not True] == []
+
+
+def test_a_release_that_does_not_serve_the_chat_is_told_before_its_hosts_get_anything():
+    plays = yaml.safe_load((ROOT / "hosts.yml").read_text(encoding="utf-8"))
+    roles = [task["ansible.builtin.import_role"] for play in plays if play["hosts"] != "gpu" for task in play["tasks"]]
+    steps = [(role["name"], role.get("tasks_from", "main")) for role in roles]
+    assert steps.index(("postgresql", "release")) < steps.index(("docker", "main"))
+    (task,) = read("postgresql", "tasks", "release.yml")
+    (real,) = [one for one in read("postgresql", "tasks", "packages.yml") if "gpuchat_packages" in one]
+    assert (task["check_mode"], task["changed_when"], task["gpuchat_packages"]) == (True, False, real["gpuchat_packages"])
