@@ -133,4 +133,8 @@ def test_a_release_that_does_not_serve_the_chat_is_told_before_its_hosts_get_any
     assert steps.index(("postgresql", "release")) < steps.index(("docker", "main"))
     (task,) = read("postgresql", "tasks", "release.yml")
     (real,) = [one for one in read("postgresql", "tasks", "packages.yml") if "gpuchat_packages" in one]
-    assert (task["check_mode"], task["changed_when"], task["gpuchat_packages"]) == (True, False, real["gpuchat_packages"])
+    assert (task["check_mode"], task["changed_when"], task["gpuchat_packages"]) == (
+        True,
+        False,
+        real["gpuchat_packages"],
+    )
