@@ -104,7 +104,7 @@ READ_PROCEDURES = (
 )
 """Of routers whose writing is refused: a provider's address gets the server's key, the server asks a plugin's,
 and all else of the market sends what it is given. The two lists of the market come from one fixed address, and the page
-asks for them in one batch with what it needs. All else of ``aiAgent`` lets the server act by itself, with tools that the
+asks for them in one batch with what it needs. All else of ``aiAgent`` lets the server act by itself, with tools that a
 request or an imported plugin names: among these are programs, which the server starts as itself."""
 
 REFUSED_PROCEDURES = (
