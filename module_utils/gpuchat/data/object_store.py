@@ -20,6 +20,7 @@ PROBE = ".gpuchat/probe"
 """The object by which a bucket is tried; it is removed again."""
 PROBE_SECONDS = 60
 NONE = 404
+REFUSED = 403
 NOT_OFFERED = (405, 501)
 """How a store answers that knows nothing of policies: it has none, then."""
 
@@ -114,7 +115,7 @@ def decide(name: str, found: Found) -> Plan:
         Refusal: the store does not know the keys, or the bucket is somebody else's.
         Unhealthy: it answers with something else.
     """
-    if found.bucket == 403:
+    if found.bucket == REFUSED:
         raise Refusal(
             f"found the status 403 for the bucket {name} ({found.said or 'no words'}); wanted a store that knows "
             "these keys, and whose clock is this host's; set access_key and secret_key to those it was started with"

@@ -64,6 +64,9 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
             f"found {waited or found.said} at {bucket.url} after {params['timeout']} s; wanted an object store that "
             "answers; look at `docker logs gpuchat-object-store`, or set timeout to more"
         )
+    if check and found.bucket == object_store.REFUSED:
+        notes = (f"whether {bucket.name} is as wanted: its store does not know these keys before it starts with them",)
+        return {**Plan(notes=notes).result(), "unsafe": []}
     plan = object_store.decide(bucket.name, found)
     if check:
         notes = ("what the bucket lets whom do: check mode puts nothing",)

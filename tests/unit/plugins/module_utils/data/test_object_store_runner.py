@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Unhealthy
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal, Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.data import object_store, object_store_runner
 
 KEYS = object_store.Keys("access", "secret")
@@ -96,6 +96,15 @@ def test_check_mode_says_what_it_cannot_know_of_a_store_that_does_not_run(store)
     result = object_store_runner.ensure(PARAMS, check=True)
     assert not result["changed"]
     assert "nothing answers" in result["not_predicted"][0]
+
+
+def test_check_mode_of_a_rotation_goes_on_and_the_run_is_told_of_keys_that_are_not_the_stores(store):
+    other = {**PARAMS, "secret_key": "another"}
+    result = object_store_runner.ensure(other, check=True)
+    assert not result["changed"]
+    assert "does not know these keys before it starts" in result["not_predicted"][0]
+    with pytest.raises(Refusal, match="wanted a store that knows these keys"):
+        object_store_runner.ensure(other, check=False)
 
 
 @pytest.mark.parametrize("store", [{"up": False}], indirect=True)
