@@ -43,6 +43,8 @@ IGNORED = (
     re.compile(r"https://registry\.npmmirror\.com/"),
     # Open WebUI opens its socket before somebody has signed in, and again afterwards.
     re.compile(r"^WebSocket connection to '[^']+/ws/socket\.io/.*HTTP Authentication failed"),
+    # It looks for channels too, which nobody has.
+    re.compile(r"status of 404 .*/api/v1/channels/"),
 )
 
 # Chromium drops its connections when a network interface of the machine comes or goes, as each

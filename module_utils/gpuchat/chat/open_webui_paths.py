@@ -33,7 +33,7 @@ READ = (
     "api/usage",
     "api/v1/auths/admin/details",
     "api/v1/configs/(banners|models/defaults)",
-    "api/v1/(channels|functions|groups|skills|tools)/?",
+    "api/v1/(functions|tools|skills|groups)/?",
     "api/v1/skills/list",
     "api/v1/models/(list|tags|model|model/profile/image)",
     "api/v1/search",
