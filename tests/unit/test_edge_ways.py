@@ -388,6 +388,13 @@ def test_nobody_says_to_lobehub_who_they_are(edge):
     assert "X-lobe-chat-auth" not in edge.interface.answered[0].headers
 
 
+@of_lobehub
+@pytest.mark.parametrize("names", ["chunk.createParseFileTask", "file.getFileItemById,chunk.getChunksByFileId"])
+def test_what_is_done_with_the_pieces_of_a_file_has_the_header_that_lobehub_wants_of_it(edge, names):
+    assert edge.ask("POST", f"/trpc/lambda/{names}?batch=1", True, b"{}", X_lobe_chat_auth="anything")[0] == 200
+    assert edge.interface.answered[0].headers.get_all("X-lobe-chat-auth") == ["NxI="]
+
+
 @of_each
 def test_headers_of_a_server_in_front_are_nobody_elses(edge):
     forged = dict.fromkeys(("Remote-User", "X-Forwarded-Email", "X-User-Email", "X-Api-Key"), "admin@example.com")

@@ -17,9 +17,10 @@ FILES = "gpuchat-files"
 
 PROVIDER = "vllm"
 NOBODY = "NxI="
-"""LobeHub's form of the empty object, for a request for a model must have such a header. Before 2.1.48 LobeHub takes
-whoever the header names for its user (CVE-2026-39411): so it names nobody, and the provider is the environment's. Later
-versions take the user from the session. What is asked and answered is stored by other requests, by the session."""
+"""LobeHub's form of the empty object, for a request for a model, or one about the pieces of a file, must have such a
+header. Before 2.1.48 LobeHub takes whoever the header names for its user where a model is asked (CVE-2026-39411): so it
+names nobody, and the provider is the environment's. Later versions take the user from the session. What is asked and
+answered is stored by other requests, by the session."""
 
 READ_VERSION = (2, 1, 26)
 """The version whose pages were read."""
@@ -272,7 +273,13 @@ def room(
         sign_in="/signin",
         cookies=COOKIES,
         session_cookie=r"(__Secure-)?better-auth\.session_token",
-        headers=(Header("X-lobe-chat-auth", NOBODY, f"^/webapi/(chat|models)/{PROVIDER}$"),),
+        headers=(
+            Header(
+                "X-lobe-chat-auth",
+                NOBODY,
+                rf"^/(webapi/(chat|models)/{PROVIDER}$|trpc/lambda/([A-Za-z.]+,)*chunk\.)",
+            ),
+        ),
         stripped=(*STRIPPED, "Oidc-Auth", "X-oauth-authorized", "lobe-auth-dev-backend-api"),
         arguments=(Arguments(SENDS_AT_ONCE), Arguments(LEADS_ON, "/signin")),
         closed_pages=() if is_open else (ClosedPage("^/(signup|verify-email)(/.*)?$", NO_SIGN_UP),),
