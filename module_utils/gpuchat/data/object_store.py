@@ -108,6 +108,9 @@ class Found:
     said: str = ""
 
 
+EMPTY = Found(NONE)
+
+
 def decide(name: str, found: Found) -> Plan:
     """Return what is to be done so that the bucket is there and private: ``create``, ``close``.
 

@@ -58,8 +58,9 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         found = _look(bucket)
     if found.bucket in UNREADY:
         if check:
+            # As of one that is empty, for so is a new one.
             notes = (f"whether {bucket.name} is there: nothing answers at {bucket.url}",)
-            return {**Plan(notes=notes).result(), "unsafe": []}
+            return {**replace(object_store.decide(bucket.name, object_store.EMPTY), notes=notes).result(), "unsafe": []}
         raise Unhealthy(
             f"found {waited or found.said} at {bucket.url} after {params['timeout']} s; wanted an object store that "
             "answers; look at `docker logs gpuchat-object-store`, or set timeout to more"

@@ -92,9 +92,9 @@ def test_check_mode_predicts_the_bucket_and_makes_none(store):
 
 
 @pytest.mark.parametrize("store", [{"up": False}], indirect=True)
-def test_check_mode_says_what_it_cannot_know_of_a_store_that_does_not_run(store):
+def test_check_mode_predicts_the_bucket_of_a_store_that_does_not_run_and_says_what_it_cannot_know(store):
     result = object_store_runner.ensure(PARAMS, check=True)
-    assert not result["changed"]
+    assert result["changed"]
     assert "nothing answers" in result["not_predicted"][0]
 
 
