@@ -82,7 +82,7 @@ def up(world: World) -> None:
     _serve(images.ensure_debian(SMALL_IMAGE[0]), SMALL_IMAGE[1])
     for name in SERVED_IMAGES:
         _serve(images.ensure(name), images.Recipe.read(name).upstream)
-    _ensure_server(HUB, "hub", "--volume", f"{_ensure_model()}:/srv/models/gpuchat/gpuchat-demo:ro")
+    _ensure_server(HUB, "hub", "--volume", f"{_ensure_models()}:/srv/models/gpuchat:ro")
     for network, subnet in world.networks.items():
         if not engine.exists("network", world.called(network)):
             label = ("--label", f"{engine.LABEL}={world.name}")
@@ -249,8 +249,8 @@ def _serve(tag: str, upstream: str) -> None:
     say(f"{path} is served after {time.monotonic() - started:.0f} s")
 
 
-def _ensure_model() -> str:
-    """Train the demo's model where it is not there yet, and return the volume that holds it."""
+def _ensure_models() -> str:
+    """Train the demo's model where it is not there yet; return the volume with it and the one for vectors."""
     recipe = images.HERE / "demo_model"
     tag = images.ensure("vllm")
     volume = f"gpuchat-world-model-{images.content_hash(recipe, tag)}"
@@ -260,9 +260,9 @@ def _ensure_model() -> str:
     started = time.monotonic()
     making = _volume(f"{volume}-making")
     words = ["--rm", "--volume", f"{recipe}:/recipe:ro", "--entrypoint", "python", "--env", "HOME=/tmp"]
-    done = subprocess.run(
-        ["docker", "run", *words, "--volume", f"{making}:/out", tag, "/recipe/train.py", "--out", "/out"], check=False
-    )
+    words += ["--volume", f"{making}:/out", tag, "/recipe/train.py"]
+    out = ["--out", "/out/gpuchat-demo", "--vectors", "/out/gpuchat-vectors"]
+    done = subprocess.run(["docker", "run", *words, *out], check=False)
     if done.returncode != 0:
         docker("volume", "rm", making)
         raise SystemExit("world: the demo's model could not be trained")

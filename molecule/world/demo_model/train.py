@@ -1,9 +1,9 @@
 # Copyright: (c) gpuchat contributors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Train the demo's model on dialogues.json and prove that it answers word for word.
+"""Train the demo's model on dialogues.json and prove that it answers word for word; make one for vectors beside it.
 
-Runs in the vLLM image (torch, transformers, tokenizers): ``python train.py --out FOLDER``.
+Runs in the vLLM image (torch, transformers, tokenizers): ``python train.py --out FOLDER [--vectors FOLDER]``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch.nn import functional
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2Model
 
 HERE = Path(__file__).resolve().parent
 CONTEXT = 32768
@@ -350,10 +350,53 @@ def save_model(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out:
         path.chmod(0o644)
 
 
+VECTORS_CONTEXT = 2048
+DIMENSIONS = 1024
+"""Of a vector: what LobeHub's database keeps."""
+
+MODULES = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+
+
+def save_vectors_model(tokenizer: PreTrainedTokenizerFast, out: Path, seed: int) -> None:
+    """Write a model that was never trained, whose vectors of two texts are alike where the texts share words.
+
+    Its one layer adds little to the mean of the tokens' own random vectors, as long as its weights are small.
+    """
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=DIMENSIONS,
+        intermediate_size=256,
+        num_hidden_layers=1,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        max_position_embeddings=VECTORS_CONTEXT,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        initializer_range=0.02,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    save_tokenizer(tokenizer, out)
+    Qwen2Model(config).to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for number, (name, path) in enumerate(MODULES.items())
+    ]
+    pooling = {"word_embedding_dimension": DIMENSIONS, "pooling_mode_mean_tokens": True}
+    for name, content in {"modules.json": modules, f"{MODULES['Pooling']}/config.json": pooling}.items():
+        path = out / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    for path in out.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def main() -> int:
     """Train, check, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write the model to")
+    parser.add_argument("--vectors", type=Path, help="the folder to write the model for vectors to")
     parser.add_argument("--dialogues", type=Path, default=HERE / "dialogues.json")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--attempts", type=int, default=3, help="how many seeds to try")
@@ -380,6 +423,8 @@ def main() -> int:
         # An answer more likely than not at temperature 1, token by token, is also the greedy one.
         if not wrong and sure[0][1] > 0.98:
             save_model(model, tokenizer, options.out)
+            if options.vectors:
+                save_vectors_model(tokenizer, options.vectors, options.seed)
             print(f"{sum(weight.numel() for weight in model.parameters())} parameters, written to {options.out}")
             return 0
     print("no seed gave a model that answers word for word", file=sys.stderr)
