@@ -36,7 +36,7 @@ INTERFACES = {
     "lobehub": Interface(
         "gpuchat-lobehub",
         "/etc/gpuchat/lobehub",
-        ("/etc/gpuchat/lobehub/secrets.json", "/etc/gpuchat/object-store/secrets.env"),
+        ("/etc/gpuchat/lobehub/secrets.json", "/etc/gpuchat/object-store/secret_key"),
         "/signin",
         ("POST", "/webapi/chat/vllm"),
         "/api/auth/sign-in/email",
@@ -44,7 +44,7 @@ INTERFACES = {
     "open_webui": Interface(
         "gpuchat-open-webui",
         "/etc/gpuchat/open-webui",
-        ("/etc/gpuchat/open-webui/secrets.env",),
+        ("/etc/gpuchat/open-webui/secrets.json",),
         "/auth",
         ("POST", "/api/chat/completions"),
         "/api/v1/auths/signin",
@@ -71,8 +71,8 @@ def sign_in(stack: Stack, folder: pathlib.Path, email: str = "", password: str =
     """Sign somebody in, the administrator unless another is named; return curl's words that show the session."""
     person = {"email": email or f"admin@{stack.domain}", "password": password or stack.secrets["admin_password"]}
     (folder / "person.json").write_text(json.dumps(person))
-    words = ("--cookie-jar", str(folder / "session"), "--data", f"@{folder / 'person.json'}")
-    words += ("--header", "Content-Type: application/json", "--header", f"Origin: https://{stack.domain}")
+    words = ["--cookie-jar", str(folder / "session"), "--data", f"@{folder / 'person.json'}"]
+    words += ["--header", "Content-Type: application/json", "--header", f"Origin: https://{stack.domain}"]
     seen: list[tuple[int, str]] = []
 
     def is_in() -> bool:
