@@ -209,8 +209,10 @@ FORMS: Mapping[str, Form] = {
     "gpuchat_admin_email": EMAIL,
     "history_email": EMAIL,
     "backup_target": Form(
-        _matches(r"/\S*|sftp:\S+|s3:\S+|rest:\S+|rclone:\S+"),
-        "a path that begins with /, or a repository as restic names it, such as sftp:USER@HOST:/PATH or s3:URL/BUCKET",
+        # What it holds stands in the journal and in diffs.
+        _matches(r"/\S*|(sftp|s3|rest|rclone):(?!\S*//[^/\s]*:[^/\s]*@)\S+"),
+        "a path that begins with /, or a repository as restic names it, such as sftp:USER@HOST:/PATH or s3:URL/BUCKET, "
+        "without a password, which belongs into backup_secret_environment",
         "/srv/backup",
         may_be_empty=True,
     ),

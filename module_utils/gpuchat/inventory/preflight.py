@@ -638,7 +638,7 @@ def _access(variables: Mapping[str, object], findings: Findings, host: str) -> N
         if re.fullmatch(r"[0-9.:]+/0", str(network)):
             findings.warning(
                 f"gpuchat_allowed_networks holds {network}, so everybody who reaches this host may try keys and "
-                "access codes; name the networks of its users where you can",
+                "passwords; name the networks of its users where you can",
                 host,
             )
     wrong = [(name, one) for name in access.VARIABLES for one in _sequence(variables.get(name)) if not _is_network(one)]

@@ -116,7 +116,7 @@ def _plain(networks: Sequence[str], proxies: Sequence[str]) -> Iterator[str]:
     if public:
         yield (
             f"edge_tls is none and gpuchat_allowed_networks holds {', '.join(public)}; wanted private networks alone, "
-            "for without TLS everybody on the way reads what people say, the access code and the API's key; set "
+            "for without TLS everybody on the way reads what people say, their passwords and the API's key; set "
             "edge_tls to selfsigned, or gpuchat_allowed_networks to networks of your own"
         )
 
@@ -163,7 +163,7 @@ def warnings(settings: Mapping[str, object], http_port: int) -> Iterator[str]:
     if chosen == NONE:
         yield (
             "edge_tls is none: everybody on the way between people and this host can read and change what they say, "
-            "the access code and the API's key; set edge_tls to selfsigned where you can"
+            "their passwords and the API's key; set edge_tls to selfsigned where you can"
         )
     if chosen == ACME and challenge(settings) == HTTP and http_port != USUAL_HTTP_PORT:
         yield (

@@ -305,6 +305,24 @@ def test_a_name_in_a_file_of_passwords_that_nginx_could_misread_is_a_fault():
         gpuchat_preflight.work(params, lambda _warning: None)
 
 
+@pytest.mark.parametrize(
+    ("target", "is_right"),
+    [
+        ("", True),
+        ("/srv/backup", True),
+        ("sftp:backup@nas:/chat", True),
+        ("sftp://backup@nas:2222//chat", True),
+        ("s3:https://s3.example.com:9000/chat", True),
+        ("rest:https://nas.example.com:8000/chat", True),
+        ("rest:https://ann:s3cret@nas.example.com:8000/chat", False),
+        ("nas:/chat", False),
+    ],
+)
+def test_a_backups_place_holds_no_password(target, is_right):
+    found = faults(backup_target=target)
+    assert found == () if is_right else "belongs into backup_secret_environment" in found[0]
+
+
 def test_all_wrongs_of_all_variables_stand_in_one_message():
     with pytest.raises(Refusal, match="the inventory has 4 faults; nothing was changed:\n- vllm_arg is") as refusal:
         check(gpuchat_domain=["x"], edge_http_port="http", vllm_arg={}, gpuchat_context="8k")
