@@ -354,6 +354,7 @@ BATCHES = [
     ("topic.enableSharing,topic.getTopics", 404),
     ("topic.getTopics,topic.enableSharing", 404),
     ("topic.enableSharingX", 200),
+    ("upload.createS3PreSignedUrl", 200),
     ("chunk.semanticSearch", 404),
     ("chunk.semanticSearchForChat", 200),
     ("aiAgent.createOperation", 404),

@@ -327,7 +327,7 @@ def _links(is_open: bool, sso: Sequence[str], mail: bool) -> list[Way]:
 
 
 def _procedures(tools: bool) -> str:
-    whole = (rf"{words(ROUTERS)}\.[A-Za-z]+", *READ_PROCEDURES, *(TOOL_PLUGINS if tools else ()))
+    whole = (rf"{words(ROUTERS)}\.[A-Za-z0-9]+", *READ_PROCEDURES, *(TOOL_PLUGINS if tools else ()))
     return rf"(?!{words(REFUSED_PROCEDURES)}(,|$)){words(whole)}"
 
 
