@@ -309,6 +309,23 @@ def test_on_a_full_disk_nothing_is_lost_and_all_goes_on_where_there_is_room_agai
     assert started(stack) == before
 
 
+TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+# While a transaction of its migration is open; the server of the database ends that with its session.
+KILL = f"""
+cd /
+psql() {{ runuser -u postgres -- psql -h {ROOT}/socket -d lobehub -XAtc "$1"; }}
+migrating="SELECT pid FROM pg_stat_activity WHERE datname = 'lobehub' AND usename = 'lobehub'
+  AND xact_start < clock_timestamp() - interval '50 ms'"
+for _ in $(seq 600); do
+  if [ -n "$(psql "$migrating")" ]; then
+    kill -KILL $(docker inspect gpuchat-lobehub --format '{{{{.State.Pid}}}}') && echo killed
+    psql "{TABLES}"
+    break
+  fi
+done
+"""
+
+
 def test_a_migration_that_is_killed_leaves_nothing_and_the_next_start_makes_it_whole(person: Person) -> None:
     stack, container = person.stack, interface_of(person.stack).container
     if stack.interface != "lobehub":
