@@ -36,7 +36,7 @@ INTERFACES = {
     "lobehub": Interface(
         "gpuchat-lobehub",
         "/etc/gpuchat/lobehub",
-        ("/etc/gpuchat/lobehub/secrets.json", "/etc/gpuchat/object-store/secret_key"),
+        ("/etc/gpuchat/lobehub/secrets.json", "/etc/gpuchat/object-store/secret-key"),
         "/signin",
         ("POST", "/webapi/chat/vllm"),
         "/api/auth/sign-in/email",
