@@ -203,8 +203,8 @@ def wait_until_healthy(wanted: WantedService, health: Mapping[str, object]) -> N
     def missing() -> str | None:
         if _restarts(wanted) - restarts_before >= RESTARTS_THAT_MEAN_FAILURE:
             raise Unhealthy(f"{wanted.name} ends again and again. Its last log lines:\n{logs(wanted)}")
-        word = _supervisor_word(wanted)
         url = health.get("url")
+        word = _supervisor_word(wanted, is_asked=bool(url))
         if word or not url:
             return word
         answer = host.http(str(url), timeout=5, direct=True)
@@ -219,8 +219,11 @@ def wait_until_healthy(wanted: WantedService, health: Mapping[str, object]) -> N
         )
 
 
-def _supervisor_word(wanted: WantedService) -> str | None:
+def _supervisor_word(wanted: WantedService, is_asked: bool) -> str | None:
     """Return what is missing by the supervisor's own state, or None.
+
+    Args:
+        is_asked: whether the service itself is asked too, which Docker does for the first time after half a minute.
 
     Raises:
         Unhealthy: it has failed for good, so waiting is of no use.
@@ -236,7 +239,7 @@ def _supervisor_word(wanted: WantedService) -> str | None:
             )
         state = unit.get("ActiveState", "unknown")
         return None if state == "active" or _has_done_its_work(unit) else f"the unit is {state}"
-    return _containers_word(containers_of(wanted.name))
+    return _containers_word(containers_of(wanted.name), is_asked)
 
 
 def _restarts(wanted: WantedService) -> int:
@@ -246,7 +249,8 @@ def _restarts(wanted: WantedService) -> int:
     return sum(int(str(container["RestartCount"])) for container in containers_of(wanted.name))
 
 
-def _containers_word(containers: Sequence[Mapping[str, object]]) -> str | None:
+def _containers_word(containers: Sequence[Mapping[str, object]], is_asked: bool) -> str | None:
+    waits_for = ("unhealthy",) if is_asked else ("starting", "unhealthy")
     if not containers:
         return "it has no containers"
     for container in containers:
@@ -255,7 +259,7 @@ def _containers_word(containers: Sequence[Mapping[str, object]]) -> str | None:
         if not state["Running"]:
             return f"{name} is {state['Status']}"
         health = state.get("Health")
-        if isinstance(health, dict) and health.get("Status") in ("starting", "unhealthy"):
+        if isinstance(health, dict) and health.get("Status") in waits_for:
             return f"{name} is {health['Status']}"
     return None
 

@@ -277,6 +277,14 @@ def test_waiting_ends_for_a_unit_that_ends_again_and_again(commands):
     assert str(failed.value) == "s ends again and again. Its last log lines:\nno such model"
 
 
+def test_where_the_health_address_answers_dockers_own_first_look_is_not_waited_for(commands, server):
+    recorded("compose")
+    containers(commands, container(health="starting"))
+    server.routes["GET", "/health"] = lambda asked: asked.say(200)
+    wanted = compose(health={"url": f"http://{server.place}/health", "status": 200, "timeout": 1})
+    assert service_runner.ensure(wanted, check=False)["changed"] is False
+
+
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)], ids=["200", "503"])
 def test_the_health_address_must_answer_as_wanted(commands, server, status, healthy):
     recorded("compose")
