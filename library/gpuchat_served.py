@@ -63,8 +63,8 @@ EXAMPLES = r"""
 RETURN = r"""
 served:
   description:
-    - Each model's C(name) and C(task), whether every host calls tools (C(tool_calls)), and the C(context) that every
-      host holds.
+    - Each model's C(name) and C(task), whether every host calls tools (C(tool_calls)), the C(context) that every host
+      holds, and of a model for vectors the numbers in each (C(dimensions)), null where no plan says.
   type: list
   elements: dict
   returned: success
@@ -101,20 +101,23 @@ SPECIFICATION = {
 }
 
 
-def work(params: Mapping[str, object], check_mode: bool) -> Mapping[str, object]:
+def work(params: Mapping[str, object], check_mode: bool, warn: Callable[[str], None]) -> Mapping[str, object]:
     served, result = served_runner.ensure(params, check_mode)
     kind, version = str(params["interface"]), str(params["version"])
-    chats: dict[str, Callable[[], dict[str, object]]] = {
-        LOBEHUB: lambda: lobehub.wire(served, version).as_dict(),
-        OPEN_WEBUI: lambda: open_webui.wire(served).as_dict(),
-    }
-    chat = {kind: chats[kind]()} if kind in chats else {}
+    chat: dict[str, dict[str, object]] = {}
+    if kind == LOBEHUB:
+        wiring = lobehub.wire(served, version)
+        for warning in wiring.warnings:
+            warn(warning)
+        chat[kind] = wiring.as_dict()
+    elif kind == OPEN_WEBUI:
+        chat[kind] = open_webui.wire(served).as_dict()
     return {"served": [one.as_dict() for one in served], **chat, **result}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
-    front.run(module, lambda: work(module.params, module.check_mode))
+    front.run(module, lambda: work(module.params, module.check_mode, module.warn))
 
 
 if __name__ == "__main__":

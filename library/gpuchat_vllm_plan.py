@@ -38,7 +38,8 @@ options:
     description:
       - What the checkpoint of each model says, by the model's name.
       - Each has C(config), its config.json as data, C(weights_bytes), C(files), and C(data) with its
-        C(generation_config.json) and C(tokenizer_config.json).
+        C(generation_config.json) and C(tokenizer_config.json); of a model for vectors also those of its last layers,
+        such as C(2_Dense/config.json).
     type: dict
     required: true
   unseen:
@@ -91,6 +92,14 @@ options:
         C(gpu-memory-utilization).
     type: dict
     default: {}
+  interface:
+    description:
+      - What people chat with.
+      - LobeHub asks for vectors of one length, which vLLM grants to models that are marked for it; those that can give
+        it are marked for V(lobehub), by C(hf-overrides).
+    type: str
+    choices: [lobehub, open_webui, none]
+    default: none
   on_unfit:
     description:
       - Whether what cannot run fails the task, or is reported in C(fits) and C(reason) of each plan with its budget.
@@ -167,6 +176,17 @@ plans:
       description: Whether its tool calls are parsed.
       type: bool
       returned: always
+    dimensions:
+      description: Numbers in each vector; null where the checkpoint does not say.
+      type: int
+      returned: of a model for vectors
+    askable_dimensions:
+      description:
+        - Numbers that a request may ask for by C(dimensions).
+        - Null where it may ask for none, not for RV(plans.dimensions) either, and empty where for any up to that.
+      type: list
+      elements: int
+      returned: of a model for vectors
     fits:
       description: Whether the model starts and all wishes are served.
       type: bool
@@ -267,9 +287,11 @@ from collections.abc import Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gpuchat.chat import lobehub
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.change import Plan
 from ..module_utils.gpuchat.core.errors import Refusal
+from ..module_utils.gpuchat.inventory.topology import INTERFACES, LOBEHUB, NO_INTERFACE
 from ..module_utils.gpuchat.vllm.host_plan import plan_host
 
 SPECIFICATION = {
@@ -285,13 +307,15 @@ SPECIFICATION = {
     "tool_call_parser": {"type": "str", "default": ""},
     "reasoning_parser": {"type": "str", "default": ""},
     "args": {"type": "dict", "default": {}},
+    "interface": {"type": "str", "choices": [*INTERFACES, NO_INTERFACE], "default": NO_INTERFACE},
     "on_unfit": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
 
 
 def work(params: Mapping[str, object], warn: Callable[[str], None]) -> Mapping[str, object]:
     """Plan, and refuse what does not fit unless that is only to be reported; then warnings stand in the report."""
-    found = plan_host(params)
+    asked = lobehub.DIMENSIONS if params["interface"] == LOBEHUB else 0
+    found = plan_host({**params, "asked_dimensions": asked})
     for warning in found.warnings() if params["on_unfit"] == "fail" else ():
         warn(warning)
     result = {**Plan(reason=found.reason).result(), **found.as_dict()}

@@ -19,6 +19,9 @@ Row = TypeVar("Row")
 
 PROVIDER = "vllm"
 EMBED = "embed"
+DIMENSIONS = 1024
+"""Numbers in each vector that its database keeps (``vector(1024)``), which every request asks for."""
+
 SAFE = "2.1.48"
 """The first that takes the user from the session and not from a header (CVE-2026-39411)."""
 
@@ -75,12 +78,14 @@ class Wiring:
         feature_flags: what is not offered, for the models cannot do it.
         skipped_migrations: those that need an extension and do nothing else.
         left_out: models whose names its lists cannot hold.
+        warnings: what is not offered though a model for it is served; for who runs the stack.
     """
 
     environment: Mapping[str, str]
     feature_flags: str = ""
     skipped_migrations: tuple[str, ...] = ()
     left_out: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -94,7 +99,8 @@ class Wiring:
 def wire(served: Sequence[Served], version: str = "") -> Wiring:
     """Return what makes LobeHub offer the models that are served, the first of which people meet, and nothing else."""
     chats = [one for one in served if one.task == CHAT and can_name(one.name)]
-    embeds = [one for one in served if one.task == EMBED and can_name(one.name)]
+    known = [one for one in served if one.task == EMBED and can_name(one.name)]
+    embeds = [one for one in known if one.may_give(DIMENSIONS)]
     environment = dict.fromkeys(facts.SWITCHES, "0")
     environment["VLLM_MODEL_LIST"] = ",".join(["-all", *map(_entry, chats)])
     if chats:
@@ -111,6 +117,25 @@ def wire(served: Sequence[Served], version: str = "") -> Wiring:
         feature_flags="" if embeds else "-knowledge_base",
         skipped_migrations=_newest(facts.SKIPPED_MIGRATIONS, version),
         left_out=tuple(one.name for one in served if one.task in (CHAT, EMBED) and not can_name(one.name)),
+        warnings=() if embeds else tuple(_unfit(one) for one in known),
+    )
+
+
+def _unfit(one: Served) -> str:
+    """Say why a model does not serve people's files."""
+    size = one.dimensions or 0
+    instead = "set its repo to such as BAAI/bge-m3 or Qwen/Qwen3-Embedding-0.6B, or gpuchat_interface to open_webui"
+    if size < DIMENSIONS:
+        found = f"makes vectors of {size} numbers"
+    else:
+        found = f"makes vectors of {size} numbers, and its engine refuses a request for {DIMENSIONS}"
+        instead = (
+            "where the model's vectors can be cut (Matryoshka), give its args hf-overrides: {is_matryoshka: true}; else "
+            f"{instead}"
+        )
+    return (
+        f"people's files are not searched: {one.name} in gpuchat_models {found}; wanted {DIMENSIONS}, which LobeHub's "
+        f"database keeps; {instead}"
     )
 
 

@@ -33,15 +33,33 @@ class Served:
     Attributes:
         tool_calls: whether every engine calls tools.
         context: tokens of the longest conversation that every engine holds; None where no plan says.
+        dimensions: numbers in each of its vectors; None where no plan says.
+        askable_dimensions: numbers in a vector that a request may ask for: None where it may ask for none, and empty
+            where for any up to all of them.
     """
 
     name: str
     task: str = CHAT
     tool_calls: bool = False
     context: int | None = None
+    dimensions: int | None = None
+    askable_dimensions: tuple[int, ...] | None = None
 
     def as_dict(self) -> dict[str, object]:
-        return {"name": self.name, "task": self.task, "tool_calls": self.tool_calls, "context": self.context}
+        return {
+            "name": self.name,
+            "task": self.task,
+            "tool_calls": self.tool_calls,
+            "context": self.context,
+            "dimensions": self.dimensions,
+        }
+
+    def may_give(self, dimensions: int) -> bool:
+        """Whether a request may ask for vectors of so many numbers; where no plan says, it may."""
+        if self.dimensions is None:
+            return True
+        askable = self.askable_dimensions
+        return dimensions <= self.dimensions and askable is not None and (not askable or dimensions in askable)
 
 
 @dataclass(frozen=True)
@@ -50,13 +68,21 @@ class Engine:
 
     Attributes:
         args: its options of vLLM.
+        dimensions, askable_dimensions: as in ``Served``.
     """
 
     task: str
     args: Mapping[str, object]
+    dimensions: int | None = None
+    askable_dimensions: tuple[int, ...] | None = None
 
     def as_dict(self) -> dict[str, object]:
-        return {"task": self.task, "args": dict(self.args)}
+        askable = self.askable_dimensions
+        found: dict[str, object] = {"task": self.task, "args": dict(self.args)}
+        if self.dimensions is not None:
+            more = {"dimensions": self.dimensions, "askable_dimensions": None if askable is None else list(askable)}
+            found.update(more)
+        return found
 
 
 HostPlan = Mapping[str, Engine]
@@ -105,4 +131,21 @@ def _join(model: Model, engines: Sequence[Engine]) -> Served:
         told if model.task == "auto" else model.task,
         tool_calls=bool(engines) and all("tool-call-parser" in one.args for one in engines),
         context=min(lengths) if lengths and len(lengths) == len(engines) else None,
+        dimensions=_shortest(engines),
+        askable_dimensions=_askable(engines),
     )
+
+
+def _shortest(engines: Sequence[Engine]) -> int | None:
+    found = [one.dimensions for one in engines if one.dimensions is not None]
+    return min(found) if found and len(found) == len(engines) else None
+
+
+def _askable(engines: Sequence[Engine]) -> tuple[int, ...] | None:
+    """Return what every engine may be asked for."""
+    found = [one.askable_dimensions for one in engines]
+    named = [one for one in found if one]
+    if not found or None in found:
+        return None
+    common = tuple(size for size in named[0] if all(size in one for one in named)) if named else ()
+    return common or (None if named else ())

@@ -34,7 +34,17 @@ def ensure(params: Mapping[str, Any], check_mode: bool) -> tuple[tuple[Served, .
 
 
 def _plan(given: Mapping[str, Mapping[str, Any]]) -> HostPlan:
-    return {str(name): Engine(str(one.get("task") or CHAT), dict(one["args"])) for name, one in given.items()}
+    return {str(name): _engine(one) for name, one in given.items()}
+
+
+def _engine(given: Mapping[str, Any]) -> Engine:
+    dimensions, askable = given.get("dimensions"), given.get("askable_dimensions")
+    return Engine(
+        str(given.get("task") or CHAT),
+        dict(given["args"]),
+        None if dimensions is None else int(dimensions),
+        None if askable is None else tuple(map(int, askable)),
+    )
 
 
 def _path(folder: str, host: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,9 @@ OTHER_ENGINES = ("*.onnx", "*.onnx_data*", "*.msgpack", "*.h5", "*.ot", "*.tflit
 """Weights that vLLM cannot read; left out unless ``include`` asks for them."""
 
 SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
+SMALL_JSON_OF_LAYERS = re.compile(r"\d+_Dense/config\.json")
+"""Of the layers after a model for vectors, which say how long those are."""
+
 INDEX_ENDING = ".safetensors.index.json"
 MAXIMUM_HEADER = 100_000_000
 """Longest header (bytes) that safetensors itself accepts."""
@@ -306,7 +310,8 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
 
 def is_small_json(path: str) -> bool:
     """Whether a file is among those that say what a model is, read before its weights are fetched."""
-    return path in SMALL_JSON or (path.endswith(INDEX_ENDING) and "/" not in path)
+    is_index = path.endswith(INDEX_ENDING) and "/" not in path
+    return path in SMALL_JSON or is_index or SMALL_JSON_OF_LAYERS.fullmatch(path) is not None
 
 
 def verified(file: ModelFile, content: bytes) -> bool:

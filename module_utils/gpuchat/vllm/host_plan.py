@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB, gib
-from . import chosen, flags, releases, tasks
+from . import chosen, embeddings, flags, releases, tasks
 from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose
 from .devices import Device, Nodes, read_gpus
 from .facts import memory
@@ -116,6 +116,10 @@ FLAGS = {name: flag for flag, name in STANDS_FOR.items()}
 def _told(plan: VllmPlan) -> dict[str, object]:
     task = "chat" if plan.situation.is_for_chat else plan.situation.task
     told = {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
+    if task == "embed":
+        vectors = embeddings.read(plan.situation.config, plan.situation.data, plan.args)
+        askable = None if vectors.askable is None else list(vectors.askable)
+        told = {**told, "dimensions": vectors.dimensions, "askable_dimensions": askable}
     if plan.situation.is_pooling:  # it writes nothing, of which a speed could be told
         told["estimate"] = None
     if not plan.situation.model.kv_layers:  # what is left of its share stays free
@@ -220,6 +224,8 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
         "max_model_len": "auto" if has_length or str(length) == "0" else length,
         "extra_args": args,
         "on_unfit": params.get("on_unfit") or "fail",
+        "data": data,
+        "asked_dimensions": params.get("asked_dimensions") or 0,
     }
     if not is_for_chat:
         # They speak of conversations, and hold for all models that say nothing else: a text for vectors is neither cut

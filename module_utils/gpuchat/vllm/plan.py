@@ -12,7 +12,7 @@ from typing import TypeVar
 from ..checkpoint import formats
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import compatibility, families, flags, releases, tasks
+from . import compatibility, embeddings, families, flags, releases, tasks
 from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
@@ -448,6 +448,9 @@ def _args(
     args.update(_as_wished(wishes, situation))
     args.update(family.serve_args())
     args.update(wishes.extra_args)
+    if situation.task == "embed" and situation.asked_dimensions:
+        wanted, theirs = situation.asked_dimensions, wishes.extra_args
+        args.update(embeddings.arguments(wanted, situation.config, situation.data, situation.repo, theirs))
     return {name: value for name, value in args.items() if value is not None}
 
 

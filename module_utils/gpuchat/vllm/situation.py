@@ -34,6 +34,8 @@ class Situation:
         does: what the model does that cannot chat, an empty text for one that can.
         task: what it is served for; ``any`` where nobody asks.
         found: what its checkpoint is for, empty where that is no task that is served.
+        data: the small JSON files beside its config.json, by path.
+        asked_dimensions: how long the vectors are that the chat asks for; 0 where none does.
         known: budgets that were estimated already, of this model.
     """
 
@@ -49,6 +51,8 @@ class Situation:
     does: str = ""
     task: str = "any"
     found: str = "chat"
+    data: Mapping[str, object] = field(default_factory=dict)
+    asked_dimensions: int = 0
     known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -104,7 +108,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     Raises:
         Refusal: a GPU that is none, no version, and neither GPUs nor memory for a cache on the CPU.
     """
-    config = params.get("model_config")
+    config, data = params.get("model_config"), params.get("data")
     config = _with_format(config if isinstance(config, Mapping) else {}, params)
     weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
     if nodes is None:
@@ -137,6 +141,8 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
         does="" if found == "chat" else does,
         task=task,
         found=found,
+        data=data if isinstance(data, Mapping) else {},
+        asked_dimensions=int(str(params.get("asked_dimensions") or 0)),
     )
 
 

@@ -480,6 +480,26 @@ def test_what_only_aligns_speech_with_words_is_not_served():
     assert "classifies words" in speech("Qwen3ASRForcedAlignerForTokenClassification").reason
 
 
+def planned_for(interface, name):
+    return module({"name": name}, interface=interface)[0]["plans"][name]
+
+
+@pytest.mark.parametrize("name", ["bge", "vectors"])
+def test_a_model_for_vectors_is_marked_for_the_length_that_the_chat_asks_for(name):
+    found = planned_for("lobehub", name)
+    assert json.loads(found["args"]["hf-overrides"]) == {"matryoshka_dimensions": [1024]}
+    assert (found["dimensions"], found["askable_dimensions"]) == (1024, [1024])
+    found = planned_for("open_webui", name)
+    assert "hf-overrides" not in found["args"]
+    assert (found["dimensions"], found["askable_dimensions"]) == (1024, None)
+
+
+def test_a_model_for_something_else_has_no_vectors_and_no_mark():
+    found = planned_for("lobehub", "chat")
+    assert not {"dimensions", "askable_dimensions"} & found.keys()
+    assert "hf-overrides" not in found["args"]
+
+
 def test_any_model_that_chats_makes_vectors_where_that_is_wished():
     args = host({"name": "chat", "task": "embed"}).plans["chat"].args
     assert (args["runner"], args["convert"]) == ("pooling", "embed")
@@ -559,6 +579,7 @@ def module(*engines, **more):
         "metadata": METADATA,
         "gpus": [{"name": L40S, "count": 2}],
         "vllm_version": "0.32.0",
+        "interface": "none",
         "on_unfit": "fail",
         **more,
     }

@@ -43,6 +43,36 @@ def test_files_are_offered_where_a_model_embeds_them():
     assert (without.feature_flags, without.environment["CHUNKS_AUTO_EMBEDDING"]) == ("-knowledge_base", "0")
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "askable", "offered"),
+    [
+        pytest.param(None, None, True, id="somebody else's, of which no plan says"),
+        pytest.param(1024, (1024,), True, id="its own length"),
+        pytest.param(2560, (), True, id="longer, and can be cut"),
+        pytest.param(2560, (512, 1024), True, id="longer, and can be cut so"),
+        pytest.param(2560, (512,), False, id="longer, and cannot be cut so"),
+        pytest.param(4096, None, False, id="longer, and cannot be cut"),
+        pytest.param(1024, None, False, id="its own length, which its engine refuses to be asked for"),
+        pytest.param(384, (), False, id="shorter"),
+    ],
+)
+def test_files_are_offered_with_vectors_that_its_database_holds_and_else_the_owner_is_told(
+    dimensions, askable, offered
+):
+    wired = lobehub.wire([Served("e", "embed", dimensions=dimensions, askable_dimensions=askable)], READ_WHOLE)
+    assert ("DEFAULT_FILES_CONFIG" in wired.environment) is offered
+    assert wired.feature_flags == ("" if offered else "-knowledge_base")
+    assert len(wired.warnings) == (not offered)
+    assert all(f"e in gpuchat_models makes vectors of {dimensions} numbers" in one for one in wired.warnings)
+
+
+def test_of_two_models_the_one_whose_vectors_fit_serves_the_files():
+    small = Served("small", "embed", dimensions=384)
+    wired = lobehub.wire([small, Served("bge", "embed", dimensions=1024, askable_dimensions=(1024,))], READ_WHOLE)
+    assert wired.environment["DEFAULT_FILES_CONFIG"] == "embedding_model=vllm/bge"
+    assert wired.warnings == ()
+
+
 def test_providers_that_are_on_without_a_key_are_off():
     wired = environment(*MODELS)
     assert {wired[name] for name in facts.SWITCHES} == {"0"}

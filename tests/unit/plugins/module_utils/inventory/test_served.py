@@ -43,6 +43,25 @@ def test_what_a_model_does_is_as_the_inventory_says_or_else_as_it_was_planned(ta
     assert serve([qwen("a", task=task)], {"a": plan({}, "embed")}, {}, "/kept") == (Served("qwen", wanted),)
 
 
+@pytest.mark.parametrize(
+    ("engines", "wanted"),
+    [
+        pytest.param([(1024, (1024,))], (1024, (1024,)), id="one host"),
+        pytest.param([(1024, (512, 1024)), (1024, (1024,))], (1024, (1024,)), id="what all may be asked for"),
+        pytest.param([(1024, ()), (1024, (1024,))], (1024, (1024,)), id="any, and one"),
+        pytest.param([(1024, ()), (1024, ())], (1024, ()), id="any"),
+        pytest.param([(1024, (512,)), (1024, (1024,))], (1024, None), id="nothing in common"),
+        pytest.param([(1024, ()), (1024, None)], (1024, None), id="one refuses"),
+        pytest.param([(1024, ()), (768, ())], (768, ()), id="the shortest"),
+        pytest.param([(1024, ()), (None, None)], (None, None), id="a plan of an older release says nothing"),
+    ],
+)
+def test_vectors_are_what_every_host_gives(engines, wanted):
+    planned = {f"h{number}": {"qwen": Engine("embed", {}, *one)} for number, one in enumerate(engines)}
+    (found,) = serve([qwen(*planned)], planned, {}, "/kept")
+    assert (found.dimensions, found.askable_dimensions) == wanted
+
+
 def test_somebody_elses_model_needs_no_plan():
     assert serve([Model("llama", "chat", ())], {}, {}, "/kept") == (Served("llama"),)
 
@@ -75,6 +94,14 @@ PLANNED = {"a": {"qwen": {"task": "chat", "args": TOOLS}}}
 def test_a_plan_is_kept_for_the_next_run(tmp_path):
     assert ensure(tmp_path, PLANNED)[0] == (Served("qwen", "chat", True, 8192),)
     assert ensure(tmp_path, {})[0] == (Served("qwen", "chat", True, 8192),)
+
+
+@pytest.mark.parametrize("askable", [None, [], [512, 1024]])
+def test_what_vectors_are_like_is_kept_too(tmp_path, askable):
+    engine = {"task": "embed", "args": {}, "dimensions": 1024, "askable_dimensions": askable}
+    wanted = Served("qwen", "embed", False, None, 1024, None if askable is None else tuple(askable))
+    assert ensure(tmp_path, {"a": {"qwen": engine}})[0] == (wanted,)
+    assert ensure(tmp_path, {})[0] == (wanted,)
 
 
 def test_check_mode_keeps_nothing_and_says_what_it_cannot_know(tmp_path):

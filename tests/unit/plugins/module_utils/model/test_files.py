@@ -21,6 +21,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     digest_of,
     header_length,
     intact,
+    is_small_json,
     matches,
     misplaced_tensors,
     parse_manifest,
@@ -43,6 +44,22 @@ FILES = [
         "gpuchat-model.json",
     )
 ]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_read"),
+    [
+        ("config.json", True),
+        ("2_Dense/config.json", True),
+        ("model.safetensors.index.json", True),
+        ("1_Pooling/config.json", False),
+        ("x/2_Dense/config.json", False),
+        ("sub/config.json", False),
+        ("tokenizer.json", False),
+    ],
+)
+def test_small_files_say_what_a_model_is_and_are_read_first(path, is_read):
+    assert is_small_json(path) is is_read
 
 
 @pytest.mark.parametrize(
