@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import ctypes
 import datetime
-import os
 import secrets
 import string
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from ..core import host
 from ..core.errors import CommandFailed, Refusal, Unhealthy
+from ..data import postgresql_runner
 from . import accounts
 
 LETTERS = string.ascii_letters + string.digits
 LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2")
-ANSWER_SECONDS = 60
 
 
 def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
@@ -69,47 +67,14 @@ def _look(interface: str) -> str:
 def _missing(params: Mapping[str, Any], interface: str) -> str | None:
     try:
         told = _ask(params, interface, accounts.tables_query(interface))
-    except CommandFailed as failure:
+    except (CommandFailed, Refusal) as failure:
         return f"the database does not answer ({str(failure).splitlines()[-1]})"
     return None if told == "t" else "the interface has not made its tables"
 
 
 def _ask(params: Mapping[str, Any], interface: str, sql: str) -> str:
-    """Return psql's answer; what it is asked holds secrets, so it goes by no argument and stands in no message.
-
-    Raises:
-        CommandFailed: there is no psql, or it ended badly.
-    """
-    command = ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]
-    command += ["--host", str(params["socket"]), "--dbname", accounts.DATABASES[interface], "--file", "-"]
-    if os.geteuid() == 0:
-        command = ["runuser", "--user", "postgres", "--", *command]
-    # Neither the server's log nor an error of its shows a statement, which may hold a password's hash.
-    options = "-c client_min_messages=error -c log_min_error_statement=panic -c log_statement=none"
-    options += " -c log_min_duration_statement=-1"
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PGOPTIONS": options}
-    try:
-        done = subprocess.run(
-            command,
-            input="\\set VERBOSITY terse\n" + sql,
-            capture_output=True,
-            text=True,
-            timeout=ANSWER_SECONDS,
-            env=environment,
-            cwd="/",
-            check=False,
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise CommandFailed(
-            f"`psql` for the database {accounts.DATABASES[interface]}: {type(error).__name__}"
-        ) from error
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if "ERROR" in line or "FATAL" in line or "error" in line]
-        raise CommandFailed(
-            f"`psql` for the database {accounts.DATABASES[interface]} ended with status {done.returncode}:\n"
-            + "\n".join(said or done.stderr.splitlines()[:1])
-        )
-    return done.stdout.strip()
+    """Return the database's answer to what holds secrets, and so stands in no argument, message or log."""
+    return postgresql_runner.psql_at(str(params["socket"])).say(accounts.DATABASES[interface], sql).stdout.strip()
 
 
 def _hash(interface: str, password: str) -> str:

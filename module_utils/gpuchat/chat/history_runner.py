@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core import host
-from ..core.errors import Refusal, Unhealthy
+from ..core.errors import Unhealthy
 from ..data import postgresql_runner
 from . import history
 from .history import History, There
@@ -24,11 +24,8 @@ class Database:
     """LobeHub's database."""
 
     def __init__(self, name: str, sockets: str) -> None:
-        programs = postgresql_runner.installed()
-        if not programs:
-            raise Refusal("found no PostgreSQL on this host; wanted the host of the chat, after a run of site.yml")
         self._name = name
-        self._psql = postgresql_runner.Psql(f"{programs[max(programs, key=int)]}/psql", sockets)
+        self._psql = postgresql_runner.psql_at(sockets)
 
     def ask(self, sql: str) -> Any:
         return self._psql.ask(self._name, sql)

@@ -229,6 +229,30 @@ def _must_as_server(
     return output
 
 
+QUIET = "".join(
+    f"SET {setting};\n"
+    for setting in (
+        "client_min_messages = error",
+        "log_min_error_statement = panic",
+        "log_min_duration_statement = -1",
+        "log_statement = none",
+    )
+)
+"""Neither the server's log nor an error of its shows a statement, which may hold a password's hash."""
+
+
+def psql_at(sockets: str) -> Psql:
+    """Return who speaks with the server at a socket, whichever version it is; programs speak with older servers too.
+
+    Raises:
+        Refusal: this host has no PostgreSQL.
+    """
+    programs = installed()
+    if not programs:
+        raise Refusal("found no PostgreSQL on this host; wanted the host of the chat, after a run of site.yml")
+    return Psql(f"{programs[max(programs, key=int)]}/psql", sockets)
+
+
 class Psql:
     """Speaks SQL with a server over its socket."""
 
@@ -242,7 +266,7 @@ class Psql:
 
     def say(self, database: str, sql: str) -> host.Output:
         """Have SQL done, which stands in no argument: those are everybody's to read."""
-        return _must_as_server([*self._command, "-d", database], sql)
+        return _must_as_server([*self._command, "-d", database], QUIET + sql)
 
     def missing(self) -> str | None:
         """Return what is missing for an answer, or None."""

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import accounts_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal, Unhealthy
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.data import postgresql_runner
 
 NOBODY = '{"guarded": true, "started": true, "nobody": true, "user": null}'
 USUAL = {
@@ -25,21 +25,20 @@ class Database:
         self.asked = []
         self.commands = []
 
-    def __call__(self, command, *, input, env, **_more):  # noqa: A002
-        self.asked.append(input)
-        self.commands.append((command, env))
+    def __call__(self, command, given, *_more):
+        self.asked.append(given)
+        self.commands.append(command)
         answer = self.answers.pop(0) if self.answers else ""
-        if isinstance(answer, Exception):
-            raise answer
-        rc, out = (0, answer) if isinstance(answer, str) else answer
-        return subprocess.CompletedProcess(command, rc, out if rc == 0 else "", out if rc else "")
+        rc, said = (0, answer) if isinstance(answer, str) else answer
+        return host.Output(rc, said if rc == 0 else "", said if rc else "")
 
 
 @pytest.fixture
 def database(monkeypatch):
     def answers(*given):
         fake = Database(*given)
-        monkeypatch.setattr(subprocess, "run", fake)
+        monkeypatch.setattr(postgresql_runner, "installed", lambda: {"17": "/usr/lib/postgresql/17/bin"})
+        monkeypatch.setattr(postgresql_runner, "as_server", fake)
         return fake
 
     return answers
@@ -76,9 +75,7 @@ def test_no_secret_is_an_argument_or_in_the_result(database):
     told = f"{result} {fake.commands}"
     assert "secret-password" not in f"{told} {fake.asked}"
     assert "TOKEN-OF-A-LINK" not in told
-    command, environment = fake.commands[-1]
-    assert command[-2:] == ["--file", "-"]
-    assert "log_statement=none" in environment["PGOPTIONS"]
+    assert "SET log_statement = none;" in fake.asked[-1]
 
 
 def test_a_database_that_is_not_there_is_waited_for_and_not_predicted(database):
@@ -94,18 +91,19 @@ def test_a_database_that_is_not_there_is_waited_for_and_not_predicted(database):
     assert "has not made its tables" in result["not_predicted"][0]
 
 
-def test_a_host_without_psql_is_told(database):
-    database(FileNotFoundError("psql"))
-    with pytest.raises(Unhealthy, match="FileNotFoundError"):
+def test_a_host_without_psql_is_told_and_is_no_end_of_check_mode(monkeypatch):
+    monkeypatch.setattr(postgresql_runner, "installed", dict)
+    with pytest.raises(Unhealthy, match="found no PostgreSQL on this host"):
         ensure()
+    assert "found no PostgreSQL" in ensure(check=True)["not_predicted"][0]
 
 
 def test_an_error_of_the_databases_shows_its_words_and_no_statement(database):
-    database("t\n", NOBODY, (3, "psql:<stdin>:3: ERROR:  duplicate key\nSTATEMENT: INSERT 'salt:key'\n"))
+    database("t\n", NOBODY, (3, "psql:<stdin>:3: ERROR:  duplicate key\n"))
     with pytest.raises(CommandFailed) as caught:
         ensure()
     assert "duplicate key" in str(caught.value)
-    assert "salt:key" not in str(caught.value)
+    assert "INSERT" not in str(caught.value)
 
 
 def test_a_wrong_address_is_refused_before_anything_is_asked(database):

@@ -33,6 +33,7 @@ class Programs:
 
     def __call__(self, command, given="", timeout=600, folder="/"):
         name = pathlib.Path(command[0]).name
+        given = given.removeprefix(postgresql_runner.QUIET)
         self.made.append((name, list(command), given))
         if name in self.failing:
             return host.Output(1, "", self.failing[name])
