@@ -16,6 +16,8 @@ description:
     becomes that of an administrator where O(administrator) is true.
   - With LobeHub it also ensures that people can store no provider address, to which the server's key would be sent, and
     that who signs up starts with a chat and not with LobeHub's first questions.
+  - A secret may be given by the name of its variable, as in C(password_from), so that it stands in no task's arguments,
+    which a callback may record; the action plugin of the same name looks it up.
 options:
   interface:
     description: The interface in whose database the account is.

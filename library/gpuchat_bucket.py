@@ -14,6 +14,8 @@ description:
     others.
   - Tries with one object, which it removes again, that presigned PUT and GET work, that a missing object is told as
     such, and that nobody gets anything without a signature or with a wrong one.
+  - A secret may be given by the name of its variable, as in C(password_from), so that it stands in no task's arguments,
+    which a callback may record; the action plugin of the same name looks it up.
 options:
   name:
     description: Name of the bucket.

@@ -16,6 +16,8 @@ description:
   - Compares afterwards what the file has with what has come, and fails where something is missing.
   - Conversations, topics, messages and assistants move. Files, plugins and settings do not, for no export holds them or
     the site sets them.
+  - A secret may be given by the name of its variable, as in C(password_from), so that it stands in no task's arguments,
+    which a callback may record; the action plugin of the same name looks it up.
 options:
   file:
     description: The export, on the host.

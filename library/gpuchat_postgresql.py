@@ -15,6 +15,8 @@ description:
   - Gives each role the one database that it owns, and closes that to all others.
   - Passwords reach the server as SCRAM verifiers alone, over standard input, so no log and no argument holds one.
   - Upgrades the data to a newer major version by C(pg_upgrade), as a copy beside those of before.
+  - A secret may be given by the name of its variable, as in C(password_from), so that it stands in no task's arguments,
+    which a callback may record; the action plugin of the same name looks it up.
 options:
   state:
     description:
