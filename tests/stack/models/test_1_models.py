@@ -6,13 +6,26 @@ from __future__ import annotations
 
 import json
 import pathlib
+import time
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
-from running import Stack
+from interfaces import sign_in
+from running import Stack, wait
 
 JSON = ("--header", "Content-Type: application/json")
 ANSWER = "Hello! I am the demo model of gpuchat. Your private chat works."
 NAMES = ["gpuchat-demo", "gpuchat-second", "second", "gpuchat-embed"]
+DIMENSIONS = 1024
+TOLD = (
+    "The keeper of the lighthouse hides the brass key under the third stone of the garden wall. ",
+    "Quarterly budget: travel became dearer, and the meeting decided to buy fewer chairs. ",
+    "Water boils at one hundred degrees where the air is as heavy as at the sea. ",
+)
+VECTORS = """
+    SELECT count(*), vector_dims(e.embeddings), e.model FROM embeddings e
+    JOIN file_chunks f ON f.chunk_id = e.chunk_id WHERE f.file_id = '{}' GROUP BY 2, 3"""
 
 
 def hello(model: str) -> str:
@@ -37,12 +50,20 @@ def test_a_model_answers_by_each_of_its_names(stack: Stack, model: str) -> None:
     assert stack.ask("hello", model) == (200, ANSWER)
 
 
-def test_a_model_for_vectors_gives_one(stack: Stack) -> None:
-    status, body = post(stack, json.dumps({"model": "gpuchat-embed", "input": "hello"}), "embeddings")
+@pytest.mark.parametrize(
+    "more", [{}, {"dimensions": DIMENSIONS}], ids=["as it is", "of the length that LobeHub asks for"]
+)
+def test_a_model_for_vectors_gives_one(stack: Stack, more: dict[str, object]) -> None:
+    status, body = post(stack, json.dumps({"model": "gpuchat-embed", "input": "hello", **more}), "embeddings")
     assert status == 200, body
     vector = json.loads(body)["data"][0]["embedding"]
-    assert len(vector) > 8
+    assert len(vector) == DIMENSIONS
     assert all(isinstance(one, float) for one in vector)
+
+
+def test_vectors_of_another_length_are_not_to_be_had(stack: Stack) -> None:
+    body = json.dumps({"model": "gpuchat-embed", "input": "hello", "dimensions": 512})
+    assert post(stack, body, "embeddings")[0] == 400
 
 
 def test_each_engine_is_its_own_and_says_so(stack: Stack) -> None:
@@ -159,3 +180,52 @@ def test_a_client_that_is_limited_sees_and_reaches_its_models_alone(stack: Stack
     for model in ("gpuchat-demo", "second", "nobody"):
         assert stack.curl("/v1/chat/completions", *its, "--data", hello(model), key=False)[0] == 404
     assert stack.ask()[0] == 200
+
+
+def call(stack: Stack, folder: pathlib.Path, session: tuple[str, str], procedure: str, value: object) -> Any:
+    """Call a procedure of LobeHub's by the edge, as its page does."""
+    (folder / "value.json").write_text(json.dumps({"0": {"json": value}}))
+    words = (*session, *JSON, "--header", f"Origin: https://{stack.domain}", "--data", f"@{folder / 'value.json'}")
+    status, body = stack.curl(f"/trpc/lambda/{procedure}?batch=1", *words, key=False)
+    assert status == 200, (procedure, body)
+    return json.loads(body)[0]["result"]["data"].get("json")
+
+
+def look(stack: Stack, session: tuple[str, str], file: str) -> dict[str, Any]:
+    """Return how far LobeHub is with a file, as its page asks again and again."""
+    asked = quote(json.dumps({"0": {"json": {"id": file}}}))
+    status, body = stack.curl(f"/trpc/lambda/file.getFileItemById?batch=1&input={asked}", *session, key=False)
+    found: dict[str, Any] = json.loads(body)[0]["result"]["data"]["json"] if status == 200 else {}
+    assert not found.get("chunkingError"), found
+    assert not found.get("embeddingError"), found
+    return found
+
+
+def test_a_persons_file_is_cut_and_found_by_what_it_says(stack: Stack, tmp_path: pathlib.Path) -> None:
+    """As by the page: a file goes up by the edge, LobeHub fetches it by its room, and asks the model for vectors."""
+    session = sign_in(stack, tmp_path)
+    base = call(stack, tmp_path, session, "knowledgeBase.createKnowledgeBase", {"name": "of the test"})
+    name = f"{time.time():.0f}.txt"
+    path, text = f"files/{name}", "\n\n".join(part * 8 for part in TOLD)
+    (tmp_path / name).write_text(text)
+    address = urlsplit(call(stack, tmp_path, session, "upload.createS3PreSignedUrl", {"pathname": path}))
+    words = ("--upload-file", str(tmp_path / name), "--header", "Content-Type: text/plain")
+    assert stack.curl(f"{address.path}?{address.query}", *words, *session, key=False)[0] == 200
+    value = {"fileType": "text/plain", "hash": name, "name": name, "size": len(text), "url": path}
+    value |= {"metadata": {"path": path}, "knowledgeBaseId": base}
+    file = call(stack, tmp_path, session, "file.createFile", value)["id"]
+    try:
+        call(stack, tmp_path, session, "chunk.createParseFileTask", {"id": file})
+        wait(lambda: bool(look(stack, session, file).get("finishEmbedding")), 60, "the file's vectors")
+        pieces = look(stack, session, file)["chunkCount"]
+        assert pieces >= len(TOLD)
+        assert stack.sql("lobehub", VECTORS.format(file)) == [f"{pieces}|{DIMENSIONS}|gpuchat-embed"]
+        for part in TOLD:
+            asked = {"query": part.split(maxsplit=2)[2], "knowledgeIds": [base], "fileIds": [], "topK": 3}
+            found = call(stack, tmp_path, session, "chunk.semanticSearchForChat", asked)
+            best = max(found["chunks"], key=lambda one: one["similarity"])
+            assert (best["fileName"], best["text"].startswith(part.strip())) == (name, True), found
+    finally:
+        call(stack, tmp_path, session, "file.removeFile", {"id": file})
+        call(stack, tmp_path, session, "knowledgeBase.removeKnowledgeBase", {"id": base})
+    assert stack.sql("lobehub", VECTORS.format(file)) == []
