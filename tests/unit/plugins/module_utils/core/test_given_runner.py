@@ -12,7 +12,7 @@ VARIABLES = {"gpuchat_admin_password": "{{ secret }}", "_gpuchat_secrets": {"key
 
 class Templar:
     def template(self, value):
-        return {name: "known" for name in value} if isinstance(value, dict) else "known"
+        return dict.fromkeys(value, "known") if isinstance(value, dict) else "known"
 
 
 class Action:
