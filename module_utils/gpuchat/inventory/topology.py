@@ -314,7 +314,8 @@ class Topology:
             "site_url": site.url if site else "",
             "site_port": site.port if site else 0,
             "site_scheme": site.scheme if site else "",
-            "origins": list(site.origins) if site else [],
+            # People may come by any edge.
+            "origins": list(dict.fromkeys(origin for one in self.sites.values() for origin in one.origins)),
             # A number is looked up nowhere.
             "found_at": {name: room.gateway for name in site.names if not _is_address(name)} if site else {},
         }

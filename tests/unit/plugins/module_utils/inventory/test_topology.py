@@ -69,6 +69,14 @@ def test_an_interface_knows_each_name_of_its_site_and_finds_at_its_door_what_is_
     assert list(found["found_at"]) == ["chat.example.com", "chat"]
 
 
+def test_people_may_come_by_any_edge_each_under_its_own_names():
+    two = {**SPREAD, "edge": ["front", "dmz"]}
+    hosts = {**dict.fromkeys(("g1", "g2", "front"), SETTINGS), "dmz": {**SETTINGS, "edge_extra_names": ["chat.lan"]}}
+    found = derive(two, hosts, models.read(ONE_MODEL, two), ()).as_dict()["hosts"]["front"]["interface"]
+    assert found["origins"] == ["https://chat.example.com", "https://chat.lan"]
+    assert list(found["found_at"]) == ["chat.example.com"]
+
+
 def test_over_several_hosts_an_engine_is_reached_at_its_private_address_and_an_interface_beside_the_edge_in_its_room():
     assert described(SPREAD, "g2", "engine") == {"address": "10.0.1.6", "port": 8000}
     assert described(SPREAD, "front", "interface")["address"] == "172.16.255.250"
