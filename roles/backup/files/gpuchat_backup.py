@@ -127,6 +127,11 @@ class Settings:
     def stage(self) -> str:
         return f"{self.state}/stage"
 
+    @property
+    def tags(self) -> str:
+        """What marks this chat's backups: those of an interface that ran before neither count nor go with them."""
+        return f"--tag={TAG},{self.kind}"
+
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
     """Return the settings of a file.
@@ -531,7 +536,8 @@ class Restic:
             raise Trouble(explained(said, self.known.target))
 
     def snapshot(self, wanted: str) -> dict[str, Any]:
-        listed = self.must("snapshots", "--json", "--no-lock", f"--host={self.known.domain}", f"--tag={TAG}")
+        tags = self.known.tags if wanted == "latest" else f"--tag={TAG}"
+        listed = self.must("snapshots", "--json", "--no-lock", f"--host={self.known.domain}", tags)
         return snapshot_of(listed, wanted)
 
 
@@ -692,7 +698,7 @@ class Work:
         self.note(success=success)
         say(f"snapshot {success['snapshot'][:8]}: {success['bytes_added']} bytes added of {success['bytes']}")
         restic.must(
-            "forget", "--prune", "--json", f"--host={known.domain}", f"--tag={TAG}", "--group-by=host,tags",
+            "forget", "--prune", "--json", f"--host={known.domain}", known.tags, "--group-by=host,tags",
             *keep_words(known.keep),
         )  # fmt: skip
         if began - float(status.get("checked") or 0) >= CHECK_SECONDS:
@@ -740,7 +746,7 @@ class Work:
 
     def _snapshot(self, restic: Restic, stage: str) -> dict[str, Any]:
         paths = [stage, *([self.known.files] if os.path.isdir(self.known.files) else [])]
-        done = restic.run("backup", "--json", f"--host={self.known.domain}", f"--tag={TAG}", *paths)
+        done = restic.run("backup", "--json", f"--host={self.known.domain}", self.known.tags, *paths)
         said = f"{done.out}\n{done.err}"
         missed = [path for path in unread(said) if os.path.lexists(path)]
         if done.rc not in (0, 3) or (done.rc == 3 and (missed or not unread(said))):

@@ -191,6 +191,18 @@ def test_a_repository_that_was_there_is_not_made_anew(program, settings, command
     assert commands.words() == ["restic cat config"]
 
 
+def test_backups_of_an_interface_that_ran_before_are_not_the_latest_and_do_not_go_with_those_of_today(
+    program, settings, commands
+):
+    listed = json.dumps([{"id": "abcd1234", "time": "2026-01-01T00:00:00Z"}])
+    commands.answers = {"restic snapshots": (0, listed, "")}
+    restic = program.Restic(settings)
+    restic.snapshot("latest")
+    restic.snapshot("abcd")
+    words = [word for word in " ".join(commands.words()).split() if word.startswith("--tag")]
+    assert words == [f"--tag=gpuchat,{settings.kind}", "--tag=gpuchat"]
+
+
 def test_secrets_reach_restic_by_its_environment_and_a_file_alone(program, settings, commands):
     pathlib.Path(settings.folder, "environment.json").write_text('{"AWS_SECRET_ACCESS_KEY": "s3cret"}')
     restic = program.Restic(settings)
