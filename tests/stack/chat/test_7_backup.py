@@ -54,7 +54,7 @@ def backed_up(stack: Stack) -> str:
     """The words of the first run, after something was said that is there in a backup alone."""
     said = "INSERT INTO of_the_test SELECT i, 'remark ' || i FROM generate_series(1, 2000) i ON CONFLICT DO NOTHING"
     sql(stack, f"{REMARK}; {said}")
-    stack.on("interface", f"rm -rf {TARGET}; echo kept > {FILES[stack.interface]}/{PROBE}")
+    stack.on("interface", f"rm -rf {TARGET} {STATUS}; echo kept > {FILES[stack.interface]}/{PROBE}")
     return stack.must_play(*WANTED, playbook="playbooks/backup.yml")
 
 
