@@ -41,8 +41,6 @@ FLAGS = (
 IGNORED = (
     # LobeHub's fonts and logo have a fixed public address; without internet others stand in.
     re.compile(r"https://registry\.npmmirror\.com/"),
-    # Open WebUI opens its socket before somebody has signed in, and again afterwards.
-    re.compile(r"^WebSocket connection to '[^']+/ws/socket\.io/.*HTTP Authentication failed"),
     # It looks for channels too, which nobody has.
     re.compile(r"status of 404 .*/api/v1/channels/"),
 )

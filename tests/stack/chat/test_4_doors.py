@@ -58,7 +58,7 @@ OF_STRANGERS: dict[str, list[tuple[str, str, object, int]]] = {
         ("GET", "/api/config", None, 200),
         ("POST", "/api/chat/completions", QUESTION, 401),
         ("GET", "/api/models", None, 401),
-        ("GET", "/ws/socket.io/?EIO=4&transport=websocket", None, 401),
+        ("GET", "/ws/socket.io/?EIO=4&transport=polling", None, 404),
         ("POST", "/api/v1/auths/signup", {"email": "a@example.com", "password": "long enough", "name": "a"}, 404),
         ("POST", "/api/v1/auths/add", {}, 404),
         ("GET", "/openai/models", None, 404),
