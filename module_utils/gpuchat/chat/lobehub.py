@@ -50,6 +50,7 @@ CLOSED: Mapping[str, str] = {
     "DATABASE_URL": "its database is the stack's own",
     "HOSTNAME": _ROOM,
     "INTERNAL_APP_URL": _ROOM,
+    "NEXT_PUBLIC_MARKET_BASE_URL": "nothing is asked of the internet",
     "NODE_EXTRA_CA_CERTS": "it has to trust its room's certificate",
     "NODE_OPTIONS": "the image sets what it needs",
     "NODE_TLS_REJECT_UNAUTHORIZED": "it would trust anybody",

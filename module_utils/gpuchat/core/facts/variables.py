@@ -33,9 +33,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "email": (
             "gpuchat_admin_email",
         ),
-        "password": (
-            "gpuchat_admin_password",
-        ),
     },
     "gpuchat_acme": {
         "authority_file": (
@@ -60,21 +57,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "verify_address",
         ),
     },
-    "gpuchat_bucket": {
-        "access_key": (
-            "object_store_access_key",
-        ),
-        "secret_key": (
-            "object_store_secret_key",
-        ),
-    },
     "gpuchat_container": {
         "environment": (
             "object_store_environment",
-        ),
-        "files.content": (
-            "object_store_access_key",
-            "object_store_secret_key",
         ),
         "files.group": (
             "object_store_uid",
