@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from running import Stack
 
 PARTS = ("--tags", "firewall,edge")
+HOME = ("--tags", "firewall,edge,open_webui")  # which sets its cookies for the way by which people come
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq"
 EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 NOBODY = "elsewhere.molecule.test"
@@ -213,7 +214,7 @@ def test_names_can_be_shown_by_dns_which_opens_nothing(directory: Directory) -> 
 
 
 def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.Path) -> None:
-    done = stack.play(*PARTS, "-e", "edge_tls=none")
+    done = stack.play(*HOME, "-e", "edge_tls=none")
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 0, said[-6000:]
     try:
@@ -223,7 +224,7 @@ def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.P
         seen = browse(stack, tmp_path, *words, scheme="http")
         assert str(seen["url"]).startswith("http://")
     finally:
-        stack.must_play(*PARTS)
+        stack.must_play(*HOME)
     assert stack.curl("/v1/models")[0] == 200
 
 
