@@ -60,7 +60,7 @@ class Found:
         ready: the interface has made its tables.
         id: the account's, or empty.
         administrator: its role is that of one.
-        guarded: provider addresses cannot be stored (LobeHub).
+        guarded: the tables themselves refuse what one person could do to others, or to the server (LobeHub).
         started: who signs up has the first steps behind them (LobeHub).
         has_nobody: there is the person in whose name models are asked (LobeHub).
     """
@@ -166,11 +166,7 @@ def tables_query(interface: str) -> str:
 def account_query(account: Account) -> str:
     """Return the question whose answer `found_of` reads."""
     users = "public.users" if account.interface == LOBEHUB else 'public."user"'
-    guarded = (
-        f"EXISTS (SELECT FROM pg_trigger WHERE tgname = {literal(GUARD)} AND tgrelid = 'public.ai_providers'::regclass)"
-        if account.interface == LOBEHUB
-        else "true"
-    )
+    guarded = _guarded_query() if account.interface == LOBEHUB else "true"
     started = (
         "EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'users' "
         "AND column_name = 'onboarding' AND column_default IS NOT NULL)"
@@ -221,7 +217,7 @@ Parts = Sequence["tuple[str, Sequence[str]]"]
 def _lobehub(account: Account, found: Found, ids: Ids, now: str) -> Parts:
     parts: list[tuple[str, Sequence[str]]] = []
     if not found.guarded:
-        parts.append(("provider addresses cannot be stored by people any more", GUARD_STATEMENTS))
+        parts.append(("tables refuse providers' addresses, plugins, and what is somebody else's", GUARD_STATEMENTS))
     if not found.started:
         parts.append(("who signs up starts with a chat and not with questions", [START_STATEMENT]))
     if not found.has_nobody:
@@ -343,20 +339,133 @@ NOBODY_STATEMENTS = (
     ),
 )
 
-GUARD = "keep_no_provider_address"
-GUARD_STATEMENTS = (
+GUARD, NO_TOOLS, FILES_APART, OWN_THINGS = (
+    "keep_no_provider_address",
+    "keep_no_tools",
+    "keep_files_apart",
+    "keep_to_own_things",
+)
+OWNERS = {
+    "agents_files": {"agent_id": "agents", "file_id": "files"},
+    "agents_knowledge_bases": {"agent_id": "agents", "knowledge_base_id": "knowledge_bases"},
+    "files_to_sessions": {"file_id": "files", "session_id": "sessions"},
+    "knowledge_base_files": {"file_id": "files", "knowledge_base_id": "knowledge_bases"},
+    "message_plugins": {"id": "messages"},
+    "message_translates": {"id": "messages"},
+    "message_tts": {"file_id": "files", "id": "messages"},
+    "messages_files": {"file_id": "files", "message_id": "messages"},
+}
+"""By table, the columns that name something of a person's, and in which table that is."""
+
+TRIGGERS = {
+    "ai_providers": GUARD,
+    "user_installed_plugins": NO_TOOLS,
+    "global_files": FILES_APART,
+    "files": FILES_APART,
+    **dict.fromkeys(OWNERS, OWN_THINGS),
+}
+"""By table; a version of LobeHub that has no such table needs none."""
+
+
+def _function(name: str, body: str, variables: str = "") -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION public.{name}() RETURNS trigger LANGUAGE plpgsql AS $guard$\n"
+        f"{variables}BEGIN\n{body}\nEND $guard$;"
+    )
+
+
+def _trigger(table: str) -> str:
+    """Return the statement that has a trigger ask its function, wherever the table is there."""
+    name = TRIGGERS[table]
+    events = "INSERT" if name == FILES_APART else "INSERT OR UPDATE"
+    given = ", ".join(literal(word) for pair in OWNERS.get(table, {}).items() for word in pair)
+    return f"""DO $guard$ BEGIN
+IF to_regclass('public.{table}') IS NOT NULL THEN
+    DROP TRIGGER IF EXISTS {name} ON public.{table};
+    CREATE TRIGGER {name} BEFORE {events} ON public.{table} FOR EACH ROW EXECUTE FUNCTION public.{name}({given});
+END IF;
+END $guard$;"""
+
+
+def _hash_apart(hashed: str, url: str) -> str:
+    return f"encode(sha256(convert_to({url} || ':' || {hashed}, 'UTF8')), 'hex')"
+
+
+_GUARDS = (
     # The address of a provider and its key are in this one column, and the server's own key goes wherever the address
     # says. A trigger and not a constraint: what else a row holds may change, and an import does not fail as a whole.
-    f"""CREATE OR REPLACE FUNCTION public.{GUARD}() RETURNS trigger LANGUAGE plpgsql AS $guard$
-BEGIN
-    RETURN jsonb_populate_record(NEW, '{{"key_vaults": null}}');
-END $guard$;""",
-    f"DROP TRIGGER IF EXISTS {GUARD} ON public.ai_providers;",
-    (
-        f"CREATE TRIGGER {GUARD} BEFORE INSERT OR UPDATE ON public.ai_providers "
-        f"FOR EACH ROW EXECUTE FUNCTION public.{GUARD}();"
+    _function(GUARD, """    RETURN jsonb_populate_record(NEW, '{"key_vaults": null}');"""),
+    # A plugin's row may name a program, which the server would start as itself, or a server to ask. No plugin can be
+    # installed through the edge, but one comes with an import.
+    _function(NO_TOOLS, "    RETURN NULL;"),
+    # LobeHub knows a file by what it holds, across people, and tells whoever names the hash where it lies, by which it
+    # is overwritten or deleted. So its hash is kept together with its address, which is new at each upload and told to
+    # nobody else, and nobody names an address that is somebody else's. Folders have one that is none.
+    _function(
+        FILES_APART,
+        f"""    IF TG_TABLE_NAME = 'global_files' THEN
+        hashed := {_hash_apart("(fields ->> 'hash_id')", "(fields ->> 'url')")};
+        IF EXISTS (SELECT FROM public.global_files WHERE hash_id = hashed) THEN
+            RETURN NULL;
+        END IF;
+        RETURN jsonb_populate_record(NEW, jsonb_build_object('hash_id', hashed));
+    END IF;
+    IF fields ->> 'url' NOT LIKE 'internal:%' AND EXISTS (
+        SELECT FROM public.files WHERE url = fields ->> 'url' AND user_id <> fields ->> 'user_id'
+    ) THEN
+        RAISE EXCEPTION 'this address is of somebody else''s file' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    hashed := {_hash_apart("(fields ->> 'file_hash')", "(fields ->> 'url')")};
+    RETURN jsonb_populate_record(NEW, jsonb_build_object('file_hash', hashed));""",
+        "DECLARE\n    fields jsonb := to_jsonb(NEW);\n    hashed text;\n",
     ),
+    # LobeHub looks at nobody's name when a row names something by its id.
+    _function(
+        OWN_THINGS,
+        """    WHILE number < TG_NARGS LOOP
+        EXECUTE format('SELECT user_id FROM public.%I WHERE id = $1', TG_ARGV[number + 1])
+            INTO owner USING fields ->> TG_ARGV[number];
+        IF owner <> fields ->> 'user_id' THEN
+            RAISE EXCEPTION 'this % is somebody else''s', TG_ARGV[number] USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        number := number + 2;
+    END LOOP;
+    RETURN NEW;""",
+        "DECLARE\n    fields jsonb := to_jsonb(NEW);\n    owner text;\n    number integer := 0;\n",
+    ),
+    # Files of before are rewritten once, all at the same moment: the hash that many share stays one that they share.
+    f"""DO $guard$ BEGIN
+IF to_regclass('public.global_files') IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgname = {literal(FILES_APART)} AND tgrelid = to_regclass('public.files')
+) THEN
+    LOCK TABLE public.global_files, public.files IN SHARE ROW EXCLUSIVE MODE;
+    CREATE TEMPORARY TABLE hashes_apart ON COMMIT DROP AS
+        SELECT hash_id AS former, {_hash_apart("hash_id", "url")} AS hashed FROM public.global_files;
+    INSERT INTO public.global_files
+        SELECT (jsonb_populate_record(one, jsonb_build_object('hash_id', hashed))).*
+        FROM public.global_files one JOIN hashes_apart ON hash_id = former;
+    UPDATE public.files SET file_hash = hashed FROM hashes_apart WHERE file_hash = former;
+    DELETE FROM public.global_files USING hashes_apart WHERE hash_id = former;
+END IF;
+END $guard$;""",
+    *(_trigger(table) for table in TRIGGERS),
 )
+GUARDED = hashlib.sha256("\n".join(_GUARDS).encode()).hexdigest()[:16]
+"""The word by which a database is known to have the guards of this release."""
+
+GUARD_STATEMENTS = (*_GUARDS, f"COMMENT ON FUNCTION public.{GUARD}() IS {literal(GUARDED)};")
+
+
+def _guarded_query() -> str:
+    """Return the condition that all guards are there and as they are here."""
+    triggers = ", ".join(f"({literal('public.' + table)}, {literal(name)})" for table, name in TRIGGERS.items())
+    return (
+        f"obj_description(to_regprocedure('public.{GUARD}()'), 'pg_proc') IS NOT DISTINCT FROM {literal(GUARDED)} "
+        f"AND NOT EXISTS (SELECT FROM (VALUES {triggers}) AS wanted (place, name) "
+        "WHERE to_regclass(place) IS NOT NULL AND NOT EXISTS "
+        "(SELECT FROM pg_trigger WHERE tgname = name AND tgrelid = to_regclass(place)))"
+    )
+
 
 START_STATEMENT = (
     "ALTER TABLE public.users ALTER COLUMN onboarding SET DEFAULT jsonb_build_object("

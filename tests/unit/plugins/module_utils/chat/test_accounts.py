@@ -119,11 +119,55 @@ def test_open_webui_gets_a_row_with_its_role_and_one_with_its_password():
     assert "'$2b$x', true" in auth
 
 
-def test_provider_addresses_cannot_be_stored_from_the_first_account_on():
+def test_tables_refuse_what_people_could_do_to_others_from_the_first_account_on():
     made = plan(ada(), Found(True, "user_old", started=True, has_nobody=True))
-    assert made.words == ("provider addresses cannot be stored by people any more",)
+    assert made.words == ("tables refuse providers' addresses, plugins, and what is somebody else's",)
     assert made.statements == accounts.GUARD_STATEMENTS
     assert "key_vaults" in made.statements[0]
+
+
+def guard(name):
+    (made,) = [one for one in accounts.GUARD_STATEMENTS if f"FUNCTION public.{name}() RETURNS trigger" in one]
+    return made
+
+
+def test_no_plugin_is_stored_and_so_no_program_that_one_names():
+    assert "BEGIN\n    RETURN NULL;\nEND" in guard("keep_no_tools")
+    assert accounts.TRIGGERS["user_installed_plugins"] == "keep_no_tools"
+
+
+def test_a_files_hash_is_kept_with_its_address_in_both_tables_and_in_what_is_there_already():
+    apart = guard("keep_files_apart")
+    hashed = "encode(sha256(convert_to({} || ':' || {}, 'UTF8')), 'hex')"
+    assert hashed.format("(fields ->> 'url')", "(fields ->> 'hash_id')") in apart
+    assert hashed.format("(fields ->> 'url')", "(fields ->> 'file_hash')") in apart
+    assert "user_id <> fields ->> 'user_id'" in apart
+    statements = list(accounts.GUARD_STATEMENTS)
+    (rewritten,) = [one for one in statements if "UPDATE public.files" in one]
+    assert hashed.format("url", "hash_id") in rewritten
+    triggers = [one for one in statements if "CREATE TRIGGER keep_files_apart BEFORE INSERT ON" in one]
+    assert len(triggers) == 2
+    # Rewritten before the triggers are there, and never a second time.
+    assert statements.index(rewritten) < min(map(statements.index, triggers))
+    assert "NOT EXISTS (\n    SELECT FROM pg_trigger WHERE tgname = 'keep_files_apart'" in rewritten
+
+
+@pytest.mark.parametrize(("table", "columns"), accounts.OWNERS.items())
+def test_a_row_names_nothing_that_is_somebody_elses(table, columns):
+    (made,) = [one for one in accounts.GUARD_STATEMENTS if f"BEFORE INSERT OR UPDATE ON public.{table} " in one]
+    for column, named in columns.items():
+        assert f"'{column}', '{named}'" in made
+    assert f"IF to_regclass('public.{table}') IS NOT NULL" in made
+    assert "owner <> fields ->> 'user_id'" in guard("keep_to_own_things")
+
+
+def test_guards_of_another_release_and_one_that_is_gone_are_made_anew():
+    question = accounts.account_query(ada())
+    assert f"IS NOT DISTINCT FROM '{accounts.GUARDED}'" in question
+    assert accounts.GUARD_STATEMENTS[-1].endswith(f"IS '{accounts.GUARDED}';")
+    for table, name in accounts.TRIGGERS.items():
+        assert f"('public.{table}', '{name}')" in question
+    assert "pg_trigger" not in accounts.account_query(ada("open_webui"))
 
 
 def test_who_signs_up_later_starts_with_a_chat():
