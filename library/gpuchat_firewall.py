@@ -51,9 +51,16 @@ options:
         elements: str
         default: []
   rooms:
-    description: Bridges whose containers reach what O(openings) name for them, and nothing else.
+    description:
+      - Bridges whose containers reach what O(openings) name for them, and nothing else.
+      - Of the host's own users root and nginx's reach them; where nginx is not there yet, those with an id below 1000.
     type: list
     elements: str
+    default: []
+  room_ports:
+    description: TCP ports that containers of a room reach of each other.
+    type: list
+    elements: int
     default: []
   undo_seconds:
     description: Seconds after which the former rules come back where no new connection comes through.
@@ -122,6 +129,7 @@ def main() -> None:
         argument_spec={
             "openings": {"type": "list", "elements": "dict", "default": [], "options": OPENING},
             "rooms": {"type": "list", "elements": "str", "default": []},
+            "room_ports": {"type": "list", "elements": "int", "default": []},
             "undo_seconds": {"type": "int", "default": 60},
             "confirm": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

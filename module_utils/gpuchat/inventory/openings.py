@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..core.opening import Opening
 from .doors import Door, door_of_files, doors
-from .topology import EDGE, ROOM, Topology
+from .topology import EDGE, FILES_PORT, ROOM, Topology
 
 CONNECTIONS_PER_PERSON = 10
 """A browser opens six over HTTP/1.1; the rest is for programs and second windows."""
@@ -51,5 +51,6 @@ def describe(topology: Topology, people: int | None) -> dict[str, object]:
         described[host] = {
             "openings": [one.as_dict() for one in openings(topology, host, people or 0)],
             "rooms": [ROOM] if host in topology.rooms else [],
+            "room_ports": [FILES_PORT] if host in topology.rooms and topology.has_files else [],
         }
     return described

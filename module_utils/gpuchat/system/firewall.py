@@ -20,11 +20,20 @@ HEAD = "# Made by gpuchat; changes are lost in the next run."
 TABLE = "gpuchat"
 LOOPBACK = "127.0.0.0/8"
 UFW_COMMENT = "gpuchat"
+ROOT, FIRST_PERSON = 0, 1000
+"""Of user ids: services of the host have those below the second."""
 
 
-def ruleset(openings: Sequence[Opening], rooms: Sequence[str]) -> str:
-    """Return the table as a file for ``nft -f``: it replaces the one that is loaded, in one step."""
-    body = [*_sets(openings), *_input(openings, rooms), *_forward(rooms)]
+def ruleset(
+    openings: Sequence[Opening], rooms: Sequence[str], room_ports: Sequence[int] = (), room_user: int | None = None
+) -> str:
+    """Return the table as a file for ``nft -f``: it replaces the one that is loaded, in one step.
+
+    Args:
+        room_ports: what containers of a room reach of each other.
+        room_user: id of nginx's user, who beside root reaches rooms from their host; where it is unknown, services may.
+    """
+    body = [*_sets(openings), *_input(openings, rooms), *_forward(rooms, room_ports), *_output(rooms, room_user)]
     digest = hashlib.sha256("\n".join(body).encode()).hexdigest()[:16]
     head = [HEAD, f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
     return "\n".join([*head, f'  comment "{digest}"', *body, "}", ""])
@@ -91,16 +100,31 @@ def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
     yield "  }"
 
 
-def _forward(rooms: Sequence[str]) -> Iterable[str]:
+def _forward(rooms: Sequence[str], room_ports: Sequence[int]) -> Iterable[str]:
     if not rooms:
         return
     yield "  chain forward {"
     yield "    type filter hook forward priority filter - 10; policy accept;"
     for room in rooms:
         # Traffic within one bridge comes this way too where br_netfilter is loaded.
-        yield f'    iifname "{room}" oifname "{room}" accept'
+        within = f'iifname "{room}" oifname "{room}"'
+        yield f"    {within} ct state established,related accept"
+        if room_ports:
+            yield f"    {within} tcp dport {{ {', '.join(map(str, sorted(set(room_ports))))} }} accept"
         yield f'    iifname "{room}" reject with icmpx type admin-prohibited'
         yield f'    oifname "{room}" reject with icmpx type admin-prohibited'
+    yield "  }"
+
+
+def _output(rooms: Sequence[str], room_user: int | None) -> Iterable[str]:
+    """Keep the host's own people from an interface, which they would reach past the edge."""
+    if not rooms:
+        return
+    strangers = f">= {FIRST_PERSON}" if room_user is None else f"!= {{ {ROOT}, {room_user} }}"
+    yield "  chain output {"
+    yield "    type filter hook output priority filter - 10; policy accept;"
+    for room in rooms:
+        yield f'    oifname "{room}" ct state new meta skuid {strangers} reject with icmpx type admin-prohibited'
     yield "  }"
 
 

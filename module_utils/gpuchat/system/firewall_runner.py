@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..core import host
 from ..core.change import Difference, Plan, merged
 from ..core.errors import Refusal
 from ..core.opening import Opening
-from . import files_runner, firewall, selinux, unit_runner
+from . import files_runner, firewall, nginx, selinux, unit_runner
 
 NAME = "gpuchat-firewall"
 FOLDER = "/etc/gpuchat/firewall"
@@ -65,7 +66,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Refusal: nftables is missing, or does not take the rules; nothing was changed.
     """
     openings = [Opening.read(one) for one in params["openings"]] if params["state"] == "present" else []
-    text = firewall.ruleset(openings, params["rooms"])
+    text = firewall.ruleset(openings, params["rooms"], params["room_ports"], _nginx())
     if params["state"] == "absent" or params["confirm"]:
         host.run(["systemctl", "stop", f"{UNDO}.timer"])
     elif not check and _is_new(text):
@@ -75,6 +76,14 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     unit = unit_runner.ensure(_unit(params["state"], text), check)
     others = (_ufw(openings, check), _firewalld(openings, check), _selinux(openings, check))
     return {**merged(unit, *others), "pending": False}
+
+
+def _nginx() -> int | None:
+    """Return the id of nginx's user on this host; None where it is not installed yet."""
+    try:
+        return pwd.getpwnam(nginx.of(host.os_release()).user).pw_uid
+    except KeyError:
+        return None
 
 
 def _is_new(text: str) -> bool:

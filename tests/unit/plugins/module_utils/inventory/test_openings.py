@@ -76,6 +76,7 @@ def test_each_host_is_described_with_the_rooms_that_it_has():
     one = topology("b", "a", "a")
     found = describe(one, None)
     assert {host: part["rooms"] for host, part in found.items()} == {"a": ["gpuchat-room"], "b": []}
+    assert {host: part["room_ports"] for host, part in found.items()} == {"a": [9000], "b": []}
     assert found["a"]["openings"][-1]["networks"] == list(OFFICE)
 
 

@@ -72,10 +72,29 @@ def test_a_room_reaches_what_was_opened_to_it_and_nothing_else_on_its_host_or_be
     assert door < found.index(refusal)
     forward = found[found.index("chain forward {") :]
     assert forward[2:5] == [
-        'iifname "room0" oifname "room0" accept',
+        'iifname "room0" oifname "room0" ct state established,related accept',
         refusal,
         'oifname "room0" reject with icmpx type admin-prohibited',
     ]
+
+
+def test_containers_of_a_room_reach_the_object_store_and_nothing_else_of_each_other():
+    text = ruleset([ROOM], ["room0"], [9000])
+    found = [line.strip() for line in text[text.index("chain forward") :].splitlines()]
+    assert found[3] == 'iifname "room0" oifname "room0" tcp dport { 9000 } accept'
+    assert found[4] == 'iifname "room0" reject with icmpx type admin-prohibited'
+
+
+@pytest.mark.parametrize(
+    ("user", "strangers"), [(33, "!= { 0, 33 }"), (None, ">= 1000")], ids=["nginx is there", "it is not there yet"]
+)
+def test_people_of_the_host_do_not_reach_a_room_past_the_edge(user, strangers):
+    text = ruleset([ROOM], ["room0"], [9000], user)
+    output = [line.strip() for line in text[text.index("chain output") :].splitlines()]
+    assert output[1] == "type filter hook output priority filter - 10; policy accept;"
+    refusal = "reject with icmpx type admin-prohibited"
+    assert output[2] == f'oifname "room0" ct state new meta skuid {strangers} {refusal}'
+    assert "output" not in ruleset([PEOPLE], [], [], user)
 
 
 def test_replies_and_the_loopback_come_before_any_refusal():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
@@ -19,7 +20,15 @@ TEXT = firewall.ruleset([Opening.read(OPENING)], [])
 
 
 def params(**more):
-    return {"openings": [OPENING], "rooms": [], "undo_seconds": 60, "confirm": False, "state": "present", **more}
+    return {
+        "openings": [OPENING],
+        "rooms": [],
+        "room_ports": [],
+        "undo_seconds": 60,
+        "confirm": False,
+        "state": "present",
+        **more,
+    }
 
 
 @pytest.fixture
@@ -180,3 +189,18 @@ def test_selinux_without_its_tools_is_refused_and_predicted(nft, folder):
     assert "semanage is not installed yet" in str(firewall_runner.ensure(params(confirm=True), check=True))
     with pytest.raises(Refusal, match="policycoreutils-python-utils"):
         firewall_runner.ensure(params(confirm=True), check=False)
+
+
+@pytest.mark.parametrize(("known", "strangers"), [(["root", "www-data"], "!= { 0, 33 }"), (["root"], ">= 1000")])
+def test_beside_root_nginx_reaches_a_room_by_the_id_that_it_has_here(nft, folder, monkeypatch, known, strangers):
+    def found(name):
+        if name not in known:
+            raise KeyError(name)
+        return SimpleNamespace(pw_uid=33)
+
+    monkeypatch.setattr(firewall_runner.pwd, "getpwnam", found)
+    monkeypatch.setattr(host, "os_release", lambda: "ID=debian\n")
+    written = []
+    monkeypatch.setattr(firewall_runner, "_load_on_trial", lambda text, seconds: written.append(text))
+    firewall_runner.ensure(params(rooms=["room0"]), check=False)
+    assert f"skuid {strangers}" in written[0]
