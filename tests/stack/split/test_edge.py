@@ -59,7 +59,7 @@ def without_interface(stack: Stack) -> dict[str, tuple[int, str]]:
         return {**pages, ASKED: stack.curl(ASKED, "--data", "{}", key=False)}
 
 
-PAGES, ASKED = ("/auth", "/", "/favicon.png"), "/api/chat/completions"
+PAGES, ASKED = ("/auth", "/", "/c/x"), "/api/chat/completions"
 
 
 @pytest.mark.parametrize("path", PAGES)
