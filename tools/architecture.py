@@ -109,7 +109,7 @@ def scene(folder: str) -> Scene:
     for link in topology.links:
         server = name_of(link.server)
         if link.client is None:
-            connections.append(Connection("people", server, 0, "HTTPS", "access code"))
+            connections.append(Connection("people", server, 0, "HTTPS", "an account"))
             connections.append(Connection("programs", server, 1, "HTTPS, /v1", "api_key"))
         else:
             kinds = (link.client.kind, link.server.kind)
