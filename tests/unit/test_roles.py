@@ -11,6 +11,7 @@ import re
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import accounts
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import GIVEN_BY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -138,3 +139,10 @@ def test_a_release_that_does_not_serve_the_chat_is_told_before_its_hosts_get_any
         False,
         real["gpuchat_packages"],
     )
+
+
+def test_with_sign_up_closed_lobehub_takes_no_address_and_no_domain():
+    """It compares what holds an @ to whole addresses, and the rest to what follows the first @ of one."""
+    nobody = read("lobehub", "vars", "main.yml")["_lobehub_nobody"]
+    assert nobody == "@"
+    assert not accounts.is_email(nobody)
