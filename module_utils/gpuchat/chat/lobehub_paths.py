@@ -140,8 +140,8 @@ COOKIES = (
     "LOBE_THEME_NEUTRAL_COLOR",
     "LOBE_THEME_PRIMARY_COLOR",
 )
-"""``session_data`` holds the session for ten minutes, after signing out too. Without it LobeHub says 401 and not 500 while
-its database is away, so that everybody would be asked to sign in again."""
+"""``session_data`` holds the session for ten minutes, after signing out too. Without it LobeHub says 401 and not 500
+while its database is away, so that everybody would be asked to sign in again."""
 
 SENDS_AT_ONCE = r"(?is)^/(agent|group).*[?&](message|[^=&]*[%+][^=&]*)(=|&|$)"
 """``message`` on these pages is sent as it is by whoever follows the link; a name in another spelling may be it."""
