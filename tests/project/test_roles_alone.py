@@ -72,6 +72,7 @@ def output(tmp_path_factory):
             "hosts": "on_chat" if role in OF_THE_CHAT else f"on_{role}",
             "gather_facts": False,
             "ignore_errors": True,  # one host's failure would end the run
+            "vars": {"gpuchat_interface": role} if role == "open_webui" else {},
             "roles": [f"gpuchat.stack.{role}"],
         }
         for role in ROLES

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 
+from ..inventory.forms import is_host_name
 from ..inventory.topology import LOBEHUB, OPEN_WEBUI
 from . import accounts, lobehub, open_webui
 
@@ -51,7 +52,7 @@ def _of_names(given: Mapping[str, object]) -> list[str]:
     """Return why LobeHub would not find itself by the site's name, or let its administrator in."""
     domain = given.get("gpuchat_domain")
     email = given.get("gpuchat_admin_email") or f"admin@{domain}"
-    if not domain or not isinstance(domain, str) or not isinstance(email, str):
+    if not isinstance(domain, str) or not is_host_name(domain) or not isinstance(email, str):
         return []  # said elsewhere
     found = []
     if _is_address(domain):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
 import sys
 
@@ -20,6 +21,14 @@ def program():
     sys.modules["gpuchat_backup_program"] = module  # where dataclasses look their annotations up
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def mask():
+    """Leave the files of other tests as they would be: the program makes its own for root alone."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
