@@ -110,7 +110,7 @@ def _ids(interface: str) -> accounts.Ids:
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(LETTERS) for _ in range(length))
+    return "".join(secrets.choice(LETTERS) for _number in range(length))
 
 
 def _now() -> str:

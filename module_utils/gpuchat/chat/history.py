@@ -292,8 +292,8 @@ def decide(history: History, there: There, email: str) -> Plan:
         (
             Difference(
                 f"history of {email}",
-                "".join(f"{table}: {before}\n" for table, (before, _) in lines.items()),
-                "".join(f"{table}: {after}\n" for table, (_, after) in lines.items()),
+                "".join(f"{table}: {before}\n" for table, (before, _after) in lines.items()),
+                "".join(f"{table}: {after}\n" for table, (_before, after) in lines.items()),
             ),
         ),
         tuple(batches(history, missing)),

@@ -56,7 +56,7 @@ def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
 
 
 def _send(
-    params: Mapping[str, Any], export: History, before: There, database: Database, batches: tuple[object, ...]
+    params: Mapping[str, Any], export: History, before: There, database: Database, batches: tuple[Mapping[str, Any], ...]
 ) -> None:
     """Post all batches in a session that ends with them, however they end."""
     token = secrets.token_urlsafe(32)
@@ -65,7 +65,6 @@ def _send(
     database.say(history.session(before.user, token, SESSION_SECONDS))
     try:
         for number, batch in enumerate(batches, 1):
-            assert isinstance(batch, dict)
             answer = host.http(url, "POST", headers, history.body(batch), POST_SECONDS, direct=True)
             wrong = history.verdict(answer.status, answer.json()) if answer.status else answer.error
             if wrong:

@@ -130,10 +130,8 @@ def _unfit(one: Served) -> str:
         found = f"makes vectors of {size} numbers"
     else:
         found = f"makes vectors of {size} numbers, and its engine refuses a request for {DIMENSIONS}"
-        instead = (
-            "where the model's vectors can be cut (Matryoshka), give its args hf-overrides: {is_matryoshka: true}; else "
-            f"{instead}"
-        )
+        cut = "where the model's vectors can be cut (Matryoshka), give its args hf-overrides: {is_matryoshka: true}"
+        instead = f"{cut}; else {instead}"
     return (
         f"people's files are not searched: {one.name} in gpuchat_models {found}; wanted {DIMENSIONS}, which LobeHub's "
         f"database keeps; {instead}"
