@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pathlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import host
@@ -51,12 +51,17 @@ def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         return {**result, "counts": history.counted(export, before, before)}
     if check:
         return {**result, "counts": {}, "not_predicted": [UNTOLD]}
-    _send(params, export, before, database, plan.actions)
+    batches = [one for one in plan.actions if isinstance(one, Mapping)]
+    _send(params, export, before, database, batches)
     return {**result, "counts": history.counted(export, before, There.of(database.ask(question)))}
 
 
 def _send(
-    params: Mapping[str, Any], export: History, before: There, database: Database, batches: tuple[Mapping[str, Any], ...]
+    params: Mapping[str, Any],
+    export: History,
+    before: There,
+    database: Database,
+    batches: Sequence[Mapping[str, Any]],
 ) -> None:
     """Post all batches in a session that ends with them, however they end."""
     token = secrets.token_urlsafe(32)
