@@ -37,7 +37,7 @@ def test_the_check_run_on_the_bare_host_predicts_each_task_that_the_run_then_cha
 
 def test_what_check_mode_cannot_predict_is_said_and_stands_in_the_documented_list(stack: Stack) -> None:
     check = runs(stack)[0]
-    documented = NOT_PREDICTED & {record["task"] for record in check}
+    documented = NOT_PREDICTED & {record["task"] for record in check if record["state"] != "skipped"}
     assert documented
     assert {record["task"] for record in check if record["not_predicted"]} == documented
     assert all(record["state"] != "failed" for record in check)
