@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 import struct
@@ -257,12 +258,19 @@ def _in_container(name: str) -> dict[str, object]:
     return {"ok": output.rc == 0, "said": output.text[:WIDEST]}
 
 
+def _last_run(name: str) -> str:
+    """Return what journalctl finds a unit's last run by: what an earlier one said is no reason for how it is now."""
+    unit = service_runner.unit_of(name)
+    command = ["systemctl", "show", "--property=InvocationID", "--value", unit]
+    run = host.run(command, CONNECT_SECONDS).stdout.strip()
+    return f"_SYSTEMD_INVOCATION_ID={run}" if re.fullmatch("[0-9a-f]{32}", run) else f"--unit={unit}"
+
+
 def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, list[str]]:
     secrets, found = secrets_here(), {}
     for name, supervisor in unwell.items():
         if supervisor == "systemd":
-            unit = service_runner.unit_of(name)
-            command = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", f"--unit={unit}"]
+            command = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", _last_run(name)]
         else:
             command = ["docker", "logs", f"--tail={LINES}", name]
         output = host.run(command, CONNECT_SECONDS * 2)

@@ -66,7 +66,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         Refusal: nftables is missing, or does not take the rules; nothing was changed.
     """
     openings = [Opening.read(one) for one in params["openings"]] if params["state"] == "present" else []
-    text = firewall.ruleset(openings, params["rooms"], params["room_ports"], _nginx())
+    text = firewall.ruleset(openings, params["rooms"], params.get("room_ports") or (), _nginx())
     if params["state"] == "absent" or params["confirm"]:
         host.run(["systemctl", "stop", f"{UNDO}.timer"])
     elif not check and _is_new(text):

@@ -50,8 +50,8 @@ OF_STRANGERS: dict[str, list[tuple[str, str, object, int]]] = {
         ("GET", "/agent/inbox?message=send+this", None, 404),
         ("GET", "/agent/inbox?%6dessage=send+this", None, 404),
         ("GET", "/gpuchat-files/files/a.txt", None, 404),
-        ("PUT", "/gpuchat-files/files/a.txt?X-Amz-Signature=x", "text", 401),
-        ("DELETE", "/gpuchat-files/files/a.txt?X-Amz-Signature=x", None, 405),
+        ("PUT", f"/gpuchat-files/files/a.txt?X-Amz-Signature={'0a' * 32}", "text", 401),
+        ("DELETE", f"/gpuchat-files/files/a.txt?X-Amz-Signature={'0a' * 32}", None, 405),
     ],
     "open_webui": [
         ("GET", "/auth", None, 200),

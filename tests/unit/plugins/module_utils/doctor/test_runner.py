@@ -235,6 +235,16 @@ def test_logs_of_what_is_not_well_are_read_without_secrets_and_with_dockers_own_
     }
 
 
+@pytest.mark.parametrize(
+    ("run", "asked"), [("0123456789abcdef" * 2, "_SYSTEMD_INVOCATION_ID=0123456789abcdef"), ("", "--unit=gpuchat-door")]
+)
+def test_what_a_service_said_in_an_earlier_run_is_no_reason_for_how_it_is_now(one, commands, run, asked):
+    one["services"]["gpuchat-door"].update(running=False)
+    commands.answer("systemctl show --property=InvocationID", run)
+    commands.answer(f"journalctl --no-pager --output=cat --lines={runner.LINES} {asked}", "of this run")
+    assert examined()["logs"]["gpuchat-door"] == ["of this run"]
+
+
 def test_a_log_is_cut(one, commands):
     one["services"]["gpuchat-door"].update(running=False)
     commands.answer("journalctl", "\n".join(f"line {number} {'x' * 9000}" for number in range(900)))
