@@ -75,7 +75,7 @@ ROOMS: Mapping[str, Room] = {
         ),
         files="gpuchat-files/x",
         forged=f"X-lobe-chat-auth: {_hidden(NOBODYS_PLACE)}",
-        spoiled="X-lobe-chat-auth: eA==",
+        spoiled="X-lobe-chat-auth: AA==",  # a letter and not JSON, once it is read
     ),
     OPEN_WEBUI: Room(
         name="Open WebUI",

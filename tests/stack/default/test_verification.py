@@ -158,7 +158,7 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
     "nobody makes an account by themselves": chat_answers("api/auth/sign-up/email", "return 200;"),
     SIGN_IN: chat_answers("api/auth/sign-in/email", "return 401;"),
     STREAM: edited("chat.conf", "'s/proxy_buffering off/proxy_buffering on/'"),
-    HEADER: edited("room-maps.conf", '\'s/"NxI="/"${http_x_lobe_chat_auth}NxI="/\''),
+    HEADER: edited("room-maps.conf", '\'s/"NxI="/"\\x24{http_x_lobe_chat_auth}NxI="/\''),
     STILL_CLOSED: chat_answers("oidc/token", 'if ($http_cookie = "") { return 404; } return 200;'),
     SIGN_OUT: chat_answers("api/auth/sign-out", "return 404;"),
     "a foreign address is refused": foreigners_let_in,
