@@ -152,11 +152,15 @@ def text_and_arrivals(lines: Sequence[tuple[float, str]]) -> tuple[str, list[flo
     return text, arrivals, True
 
 
-def judge_arrivals(arrivals: Sequence[float], started: float) -> str | None:
-    """Judge whether the pieces of an answer arrived apart in time, as where nothing on the way collects them."""
+def judge_arrivals(arrivals: Sequence[float], started: float, together: int = CHUNKS_PER_ARRIVAL) -> str | None:
+    """Judge whether the pieces of an answer arrived apart in time, as where nothing on the way collects them.
+
+    Args:
+        together: chunks that may arrive at once on average.
+    """
     spread, whole = arrivals[-1] - arrivals[0], arrivals[-1] - started
     apart = 1 + sum(later - earlier > APART_SECONDS for earlier, later in zip(arrivals, arrivals[1:]))
-    if apart < max(3, len(arrivals) / CHUNKS_PER_ARRIVAL) or spread < STREAM_SPREAD * whole:
+    if apart < max(3, len(arrivals) / together) or spread < STREAM_SPREAD * whole:
         return (
             f"found {len(arrivals)} chunks in {apart} arrivals within {spread * 1000:.0f} ms of {whole * 1000:.0f} ms, "
             "wanted chunks that arrive apart in time"

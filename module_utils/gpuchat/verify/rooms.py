@@ -129,6 +129,10 @@ def _text(data: str) -> str:
     return piece if isinstance(piece, str) else ""
 
 
+GATHERED = {OPEN_WEBUI: 64}
+"""Chunks that an interface hands on together by itself: Open WebUI's server does on a busy machine (seen: 40)."""
+
+
 def judge_stream(kind: str, lines: Sequence[tuple[float, str]], started: float) -> str | None:
     """Judge the answer that a person's browser gets: a whole one, in pieces that arrive apart in time."""
     text, arrivals, is_whole = text_and_arrivals(kind, lines)
@@ -137,4 +141,4 @@ def judge_stream(kind: str, lines: Sequence[tuple[float, str]], started: float) 
         return f"found no end of the answer, wanted a whole stream; last: {last}"
     if not text.strip():
         return f"found the streamed text {text!r}, wanted an answer"
-    return openai_api.judge_arrivals(arrivals, started)
+    return openai_api.judge_arrivals(arrivals, started, GATHERED.get(kind, openai_api.CHUNKS_PER_ARRIVAL))

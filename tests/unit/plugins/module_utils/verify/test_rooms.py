@@ -14,7 +14,7 @@ import urllib.parse
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room as chat_room
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import rooms, site_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import openai_api, rooms, site_runner
 
 VERSIONS = {"lobehub": "2.1.26", "open_webui": "0.12.4"}
 ACCOUNT = {"email": "admin@chat.example.com", "password": "s3cret-w0rd"}
@@ -157,3 +157,10 @@ def test_an_answer_that_is_collected_on_the_way_is_seen(chat, monkeypatch):
     found = rows(chat, monkeypatch)
     assert found["a signed-in person gets an answer in pieces"]["status"] == "failed"
     assert found["the person signs out"]["status"] == "passed"
+
+
+@pytest.mark.parametrize(("kind", "is_well"), [("lobehub", False), ("open_webui", True)])
+def test_what_an_interface_gathers_by_itself_is_no_proxys_doing(kind, is_well):
+    arrivals = [0.4 + 0.03 * (number // 40) for number in range(200)]
+    said = openai_api.judge_arrivals(arrivals, 0.0, rooms.GATHERED.get(kind, openai_api.CHUNKS_PER_ARRIVAL))
+    assert (said is None) is is_well
