@@ -4,7 +4,7 @@ kept() {
   find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp -o -path /root -o -path /srv \
     -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/ucf -o -path /var/lib/systemd \
     -o -path /var/lib/docker -o -path /usr/share/doc -o -path /usr/share/man -o -path /usr/share/info -o -name __pycache__ \
-    -o -path /etc/resolv.conf -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/ld.so.cache -o -path /etc/.pwd.lock \
+    -o -path /etc/default/locale -o -path /etc/resolv.conf -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/ld.so.cache -o -path /etc/.pwd.lock \
     -o -path '/etc/passwd-' -o -path '/etc/shadow-' -o -path '/etc/group-' -o -path '/etc/gshadow-' \) -prune -o "$@"
 }
 {

@@ -99,7 +99,7 @@ def forget(role: str, going: Sequence[str], keeps: Collection[str]) -> dict[str,
     ours = packages_runner.read_record(role)
     left = ours.less(installed=going, asked=going, held=going)
     if not left.installed:
-        users, groups = _lines(packages_runner.USERS), _lines(packages_runner.GROUPS)
+        users = _lines(packages_runner.USERS)
         kept = [name for name in left.users if name in keeps and name in users]
         stays.update({f"the account {name}": "files of its own stay (remove_data is false)" for name in kept})
         for name in left.users:
@@ -107,15 +107,19 @@ def forget(role: str, going: Sequence[str], keeps: Collection[str]) -> dict[str,
                 done = host.run([host.program("userdel") or "userdel", name])
                 why = f"it could not be removed: {done.text}"
                 stays.update({f"the account {name}": why} if done.rc != 0 else {})
-        for name in (one for one in left.groups if one not in kept):
-            # One that somebody has joined since is somebody's.
-            if name in groups and not groups[name].rpartition(":")[2].strip():
+        groups, joined = _lines(packages_runner.GROUPS), []  # once accounts of ours have left them
+        for name in (one for one in left.groups if one not in kept and one in groups):
+            members = {one for one in groups[name].rpartition(":")[2].strip().split(",") if one}
+            if not members:
                 host.run([host.program("groupdel") or "groupdel", name])
+            elif members <= set(kept):
+                joined.append(name)  # it goes with them; one that somebody has joined since is somebody's
         for path in sorted(left.made, key=len, reverse=True):
             with contextlib.suppress(OSError):  # a folder in which somebody has put something since
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
         gone = [name for name in left.users if name not in kept]
-        left = left.less(users=gone, groups=[name for name in left.groups if name not in kept], made=left.made)
+        groups_gone = [name for name in left.groups if name not in (*kept, *joined)]
+        left = left.less(users=gone, groups=groups_gone, made=left.made)
     packages_runner.write_record(role, left)
     return stays
 

@@ -708,6 +708,20 @@ def database(stack, commands, monkeypatch):
     return types.SimpleNamespace(account=me, folder=folder)
 
 
+def test_a_group_that_an_account_of_ours_has_joined_goes_with_that_account(stack, database, commands):
+    groups = stack.root / "group"
+    groups.write_text(f"{database.account}:x:1:\nssl-cert:x:2:{database.account}\n")
+    record = packages_runner.read_record("postgresql")
+    packages_runner.write_record("postgresql", record.more(groups=["ssl-cert"]))
+    runner.ensure(params(), check=False)
+    assert commands.that("groupdel") == []
+    assert "ssl-cert" in packages_runner.read_record("postgresql").groups
+    groups.write_text(f"{database.account}:x:1:\nssl-cert:x:2:\n")  # userdel takes it out
+    (stack.units / "nginx.service").unlink()
+    runner.ensure(params(data=True), check=False)
+    assert "/usr/bin/groupdel ssl-cert" in commands.made
+
+
 def test_what_people_said_stays_with_the_account_that_it_belongs_to(stack, database, commands):
     done = runner.ensure(params(), check=False)
     assert "postgresql-17" not in stack.system.there
