@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 
-from ..inventory.forms import is_host_name
+from ..inventory.forms import is_address, is_host_name
 from ..inventory.topology import LOBEHUB, OPEN_WEBUI
 from . import accounts, lobehub, open_webui
 
@@ -36,16 +35,10 @@ def faults(
 def _of_lobehub(
     version: str, given: Mapping[str, object], secret_names: Mapping[str, Sequence[str]], secrets: Mapping[str, str]
 ) -> list[str]:
-    open_, hidden = "lobehub_environment", "lobehub_secret_environment"
-    environment, names = _mapping(given.get(open_)), secret_names.get(hidden, ())
-    return [
-        *lobehub.version_faults(version, bool(given.get("lobehub_accept_known_holes"))),
-        *lobehub.unknown_settings(version, environment, open_),
-        *lobehub.unknown_settings(version, names, hidden),
-        *lobehub.sign_in_faults(environment, names),
-        *lobehub.published_secrets(secrets),
-        *_of_names(given),
-    ]
+    environment = _mapping(given.get("lobehub_environment"))
+    names = secret_names.get("lobehub_secret_environment", ())
+    accepts = bool(given.get("lobehub_accept_known_holes"))
+    return [*lobehub.faults(version, accepts, environment, names, secrets), *_of_names(given)]
 
 
 def _of_names(given: Mapping[str, object]) -> list[str]:
@@ -55,7 +48,7 @@ def _of_names(given: Mapping[str, object]) -> list[str]:
     if not isinstance(domain, str) or not is_host_name(domain) or not isinstance(email, str):
         return []  # said elsewhere
     found = []
-    if _is_address(domain):
+    if is_address(domain):
         found.append(
             f"gpuchat_domain is {domain}; wanted a name, by which LobeHub finds its own files in its room; set "
             "gpuchat_domain to one that people's devices know, if only from their hosts files, and edge_extra_names to "
@@ -67,14 +60,6 @@ def _of_names(given: Mapping[str, object]) -> list[str]:
             "admin@example.com; set gpuchat_admin_email to it"
         )
     return found
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _of_open_webui(version: str, given: Mapping[str, object], secret_names: Mapping[str, Sequence[str]]) -> list[str]:
