@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..inventory.topology import BUCKET
 from .ways import NO_SIGN_UP, OPEN, STRIPPED, Arguments, ClosedPage, Header, Room, Way, words
 
-FILES = "gpuchat-files"
+FILES = BUCKET
 """The bucket, and so the first word of the files' addresses."""
 
 PROVIDER = "vllm"
