@@ -23,6 +23,7 @@ from hub_faults import Fault
 FORKER = pathlib.Path(__file__).with_name("forker.py")
 RANGES = (MEBIBYTE // 4, MEBIBYTE // 2, 0.01)
 SHARDS = f"{REPO}/*.safetensors"
+LOOKED_AT = MEBIBYTE // 8  # bytes of a shard that are read for its header: hub_runner.HEAD
 
 
 class Forker:
@@ -164,7 +165,8 @@ def test_two_runs_at_once_take_their_turns(forker, versions, slow_hub, tmp_path,
     assert whole(place, versions) in ("demo@v1", "demo")
     if revisions == ("main", "main"):
         assert [result["changed"] for result in results].count(True) == 1
-        assert slow_hub.log.repeated_bytes(SHARDS) == 0
+        # Two that looked at the same moment have both read the beginning of each shard; nothing else comes twice.
+        assert slow_hub.log.repeated_bytes(SHARDS) <= 2 * LOOKED_AT
 
 
 def test_a_run_that_finds_another_at_work_says_so_after_its_patience(forker, versions, slow_hub, tmp_path):
