@@ -159,7 +159,7 @@ def test_a_command_that_hangs_costs_its_own_answer_alone(made):
     made.commands.answer("docker info", lambda: time.sleep(60))
     began = time.monotonic()
     found = read(seconds=1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert found["unanswered"] == {"docker": "no answer within 1 s"}
     assert found["services"]["gpuchat-door"]["running"]
 
