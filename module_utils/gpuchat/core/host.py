@@ -32,6 +32,9 @@ STATE_DIRECTORY = "/var/lib/gpuchat"
 LINKS = 40
 """How many links may lead to one another, as the kernel has it."""
 
+LARGEST_ANSWER = 64 << 20
+"""Bytes of an HTTP answer that is read whole: keys, listings and words of an API take far less."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -295,17 +298,39 @@ def http(
 ) -> Response:
     """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case.
 
-    A server behind a Unix socket has the address ``unix://%2Fpath%2Fto.sock/path``.
+    A server behind a Unix socket has the address ``unix://%2Fpath%2Fto.sock/path``. What answers may be anybody: its
+    body has to come whole within the timeout (seconds) after its headers, and to be no larger than LARGEST_ANSWER.
     """
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
         with _opener(direct).open(request, timeout=timeout) as answer:
-            return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+            return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, _body(answer, timeout))
     except urllib.error.HTTPError as error:
-        with error:
-            return Response(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+        body = b""
+        with error, contextlib.suppress(OSError, HTTPException):
+            body = _body(error, timeout)
+        return Response(error.code, {k.lower(): v for k, v in error.headers.items()}, body)
     except (OSError, ValueError, HTTPException) as error:  # an HTTPException: what answers speaks no HTTP
         return Response(0, {}, b"", str(getattr(error, "reason", error)) or type(error).__name__)
+
+
+def _body(answer: Any, timeout: float) -> bytes:
+    """Return an answer's body.
+
+    Raises:
+        OSError: it is larger than LARGEST_ANSWER (bytes), or was not there whole in time (seconds).
+    """
+    end, found, size = time.monotonic() + timeout, [], 0
+    while part := answer.read1(1 << 16):
+        found.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise OSError(f"an answer of more than {LARGEST_ANSWER >> 20} MiB")
+        if time.monotonic() > end:
+            raise TimeoutError(f"no whole answer within {timeout:g} s")
+    if getattr(answer, "length", 0):
+        raise OSError(f"an answer of {size} bytes, which was to have {answer.length} more")
+    return b"".join(found)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import socket
 import socketserver
 import stat
 import threading
+import time
 import urllib.parse
 
 import pytest
@@ -226,6 +228,38 @@ def test_a_port_that_does_not_speak_http_gives_an_error_and_no_traceback(said):
         thread.join()
     assert response.status == 0
     assert response.error
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "word"),
+    [
+        (200, [b"x" * 40_000] * 40, "more than 1 MiB"),
+        (200, [b"x"] * 200, "within 1 s"),
+        (200, [], "10000000 more"),
+        (404, [b"x"] * 200, ""),
+    ],
+    ids=["without end", "a byte now and then", "less than was told", "an error without end"],
+)
+def test_an_answer_that_does_not_end_is_not_waited_for(monkeypatch, status, said, word):
+    monkeypatch.setattr(host, "LARGEST_ANSWER", 1 << 20)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            one, _peer = listener.accept()
+            with one, contextlib.suppress(OSError):
+                one.recv(1000)
+                one.sendall(b"HTTP/1.1 %d OK\r\nContent-Length: 10000000\r\n\r\n" % status)
+                for part in said:
+                    one.sendall(part)
+                    time.sleep(0.1 if len(part) == 1 else 0)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        response = host.http(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=1)
+        thread.join()
+    assert response.status == (0 if word else status)
+    assert word in response.error
+    assert response.body == b""
 
 
 @pytest.mark.parametrize(
