@@ -16,11 +16,13 @@ from .models import Model
 LOOPBACK = "127.0.0.1"
 PEOPLE = "people"
 ENGINE, INTERFACE, EDGE = "engine", "interface", "edge"
+METRICS, MONITORING = "metrics", "monitoring"
+"""What each host shows of itself, and the host that asks for it."""
 FILES = "files"
 """The object store beside the interface, which has its own door in the room."""
 
-GROUPS = {ENGINE: "gpu", INTERFACE: "chat", EDGE: "edge"}
-"""The group of the inventory whose hosts serve a kind."""
+GROUPS = {ENGINE: "gpu", INTERFACE: "chat", EDGE: "edge", MONITORING: "monitoring"}
+"""The group of the inventory whose hosts serve a kind, or, of monitoring, ask."""
 
 ROOM = "gpuchat-room"
 """Name of the interface's network, and of the host's interface in it."""
@@ -35,6 +37,7 @@ KEEP_FILES_APART = frozenset({LOBEHUB})
 BUCKET, FILES_PORT = "gpuchat-files", 9000
 
 PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_interface_port", EDGE: "edge_https_port"}
+METRICS_PORT = "gpuchat_metrics_port"
 
 CERTIFICATES = {
     tls.SELFSIGNED: ("tls.crt", "tls.key", "ca.crt"),
@@ -198,6 +201,7 @@ class Topology:
         endpoints: model servers of somebody else's.
         conversations: how many each host holds of a model that does not say, and how long, as the inventory has it.
         interface: what people chat with.
+        monitoring: the host that asks all others for their metrics; empty where none does, and none shows any.
     """
 
     services: tuple[Service, ...]
@@ -208,6 +212,7 @@ class Topology:
     endpoints: tuple[Endpoint, ...] = ()
     conversations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     interface: str = LOBEHUB
+    monitoring: str = ""
 
     @property
     def has_files(self) -> bool:
@@ -237,7 +242,9 @@ class Topology:
         links += [
             Link(edge, server) for edge in self.of(EDGE) for kind in (INTERFACE, ENGINE) for server in self.of(kind)
         ]
-        return (*links, *(Link(one, server) for one in self.of(INTERFACE) for server in self.of(ENGINE)))
+        links += [Link(one, server) for one in self.of(INTERFACE) for server in self.of(ENGINE)]
+        asking = Service(MONITORING, self.monitoring, "", 0)
+        return (*links, *(Link(asking, server) for server in self.of(METRICS)))
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for the roles, by host and kind."""
@@ -265,6 +272,7 @@ class Topology:
             "certified_names": list(dict.fromkeys(own)),
             "room_names": list(site.names) if site and self.has_files else [],
             "needs_temporary_certificate": any(one.tls == tls.ACME for one in self.sites.values()),
+            "monitoring": self.monitoring,
             "hosts": hosts,
             "links": [link.as_dict() for link in self.links],
         }
@@ -344,21 +352,38 @@ def derive(
     edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
     sites = {host: _site(settings[host]) for host in edges}
     engines = {host for model in models for host in model.hosts}
+    all_serving = {host for kind in PORTS for host in groups.get(GROUPS[kind], ())}
     services = []
-    for kind, group in GROUPS.items():
-        all_hosts = dict.fromkeys(groups.get(group, ()))
+    for kind, variable in PORTS.items():
+        all_hosts = dict.fromkeys(groups.get(GROUPS[kind], ()))
         serving = {host for host in all_hosts if kind != ENGINE or host in engines}
         for host in (one for one in all_hosts if one in serving):
             here = {ENGINE: LOOPBACK, INTERFACE: rooms[host].address if host in rooms else "", EDGE: ""}[kind]
-            is_met_here = kind == EDGE or len(hosts) == 1 or (kind == INTERFACE and serving | set(edges) == {host})
+            is_met_here = (
+                kind == EDGE or len(all_serving) == 1 or (kind == INTERFACE and serving | set(edges) == {host})
+            )
             address = here if is_met_here else private[host] or here
-            port = sites[host].port if kind == EDGE else _whole(settings[host], PORTS[kind])
+            port = sites[host].port if kind == EDGE else _whole(settings[host], variable)
             services.append(Service(kind, host, address, port, _whole(settings[host], PORTS[ENGINE])))
+    monitoring = next(iter(groups.get(GROUPS[MONITORING], ())), "")
+    for host in hosts if monitoring else ():
+        address = LOOPBACK if host == monitoring else private[host] or LOOPBACK
+        services.append(Service(METRICS, host, address, _whole(settings[host], METRICS_PORT)))
     conversations = {
         host: (str(one.get("gpuchat_users") or "auto"), str(one.get("gpuchat_context") or "auto"))
         for host, one in settings.items()
     }
-    return Topology(tuple(services), sites, rooms, private, tuple(models), tuple(endpoints), conversations, interface)
+    return Topology(
+        tuple(services),
+        sites,
+        rooms,
+        private,
+        tuple(models),
+        tuple(endpoints),
+        conversations,
+        interface,
+        monitoring,
+    )
 
 
 def _site(settings: Mapping[str, object]) -> Site:

@@ -13,6 +13,7 @@ SETTINGS = {
     "gpuchat_allowed_networks": ["10.1.0.0/16", "fd00::/8"],
     "gpuchat_vllm_port": 8000,
     "gpuchat_interface_port": 3210,
+    "gpuchat_metrics_port": 9400,
     "gpuchat_room_network": "172.16.255.248/29",
     "edge_http_port": 80,
     "edge_https_port": 443,
@@ -22,11 +23,11 @@ SETTINGS = {
 HOSTS = ("a", "b", "c")
 
 
-def topology(gpu, chat, edge, models=None, endpoints=()):
+def topology(gpu, chat, edge, models=None, endpoints=(), monitoring="", interface="lobehub"):
     """Return a stack whose GPU hosts all serve one model, unless ``models`` says which serve what."""
-    groups = {"gpu": list(gpu), "chat": list(chat), "edge": list(edge)}
+    groups = {"gpu": list(gpu), "chat": list(chat), "edge": list(edge), "monitoring": list(monitoring)}
     served = (
         [{"name": "qwen"}] if models is None else [{"name": name, "hosts": list(on)} for name, on in models.items()]
     )
     settings = {host: {**SETTINGS, "gpuchat_private_address": f"10.0.0.{n}"} for n, host in enumerate(HOSTS, 1)}
-    return derive(groups, settings, read(served, groups), read_endpoints(endpoints))
+    return derive(groups, settings, read(served, groups), read_endpoints(endpoints), interface)

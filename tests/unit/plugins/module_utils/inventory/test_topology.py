@@ -120,6 +120,20 @@ def test_who_speaks_to_whom_is_listed_and_nothing_else():
     ]
 
 
+def test_the_monitoring_host_asks_each_host_and_nobody_else_does():
+    links = topology({**ONE, "monitoring": ["g1"]}).as_dict()["links"][-2:]
+    assert [(one["from"], one["to"]["host"], one["to"]["address"]) for one in links] == [
+        ({"kind": "monitoring", "host": "g1"}, "one", "127.0.0.1"),
+        ({"kind": "monitoring", "host": "g1"}, "g1", "127.0.0.1"),
+    ]
+
+
+def test_a_host_that_only_asks_for_metrics_moves_no_other_part():
+    groups = {"gpu": ["front"], "chat": ["front"], "edge": ["front"]}
+    alone, asked = topology(groups), topology({**groups, "monitoring": ["g1"]})
+    assert [one for one in asked.services if one.kind != "metrics"] == list(alone.services)
+
+
 def test_parts_that_nobody_has_are_left_out():
     assert topology({"gpu": ["one"], "chat": [], "edge": []}).as_dict() == {
         "url": "",
@@ -130,6 +144,7 @@ def test_parts_that_nobody_has_are_left_out():
         "certified_names": [],
         "room_names": [],
         "needs_temporary_certificate": False,
+        "monitoring": "",
         "hosts": {"one": {"engine": described(ONE, "one", "engine"), "engines": described(ONE, "one", "engines")}},
         "links": [],
     }
