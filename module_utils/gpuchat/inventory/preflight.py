@@ -801,23 +801,24 @@ def _owned_in(name: str, kind: str, value: object, findings: Findings, host: str
 def _ports(inventory: Inventory, specification: Specification, findings: Findings, host: str) -> None:
     variables = inventory.variables.get(host, {})
     used: dict[int, str] = {}
-    for group, names in PORTS.items():
-        for name in names if host in inventory.groups.get(group, ()) else ():
-            try:
-                port = int(str(variables.get(name, specification.default(name))))
-            except ValueError:
-                continue  # a wrong type is said already
-            if port in used:
-                findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
-            used[port] = name
+    here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
+    for name in dict.fromkeys(name for names in here for name in names):
+        try:
+            port = int(str(variables.get(name, specification.default(name))))
+        except ValueError:
+            continue  # a wrong type is said already
+        if port in used:
+            findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
+        used[port] = name
 
 
 PORTS = {
-    "gpu": ("gpuchat_vllm_port",),
-    "chat": ("gpuchat_interface_port",),
-    "edge": ("edge_http_port", "edge_https_port"),
+    ("gpu",): ("gpuchat_vllm_port",),
+    ("chat",): ("gpuchat_interface_port",),
+    ("chat", "edge"): ("gpuchat_vllm_port",),  # the door in the interface's room, beside an edge at every address
+    ("edge",): ("edge_http_port", "edge_https_port"),
 }
-"""Variables that name a port on the hosts of a group."""
+"""Variables that name a port on the hosts that are in some groups."""
 
 
 SAME_MODELS = (models.VARIABLE, endpoints.VARIABLE)

@@ -323,6 +323,13 @@ def test_services_on_different_hosts_may_use_one_port():
     assert faults(groups=spread, others=addresses, **addresses) == ()
 
 
+def test_an_edge_beside_an_interface_leaves_the_port_of_the_rooms_door():
+    groups = {"all": ["a", "b"], "gpu": ["a"], "chat": ["b"], "edge": ["b"]}
+    settings = {"gpuchat_private_address": "10.0.0.1", "gpuchat_vllm_port": 443}
+    (word,) = faults(groups=groups, others=settings, **settings)
+    assert word == "gpuchat_vllm_port and edge_https_port are both 443; set one of them to another port (on b)"
+
+
 def test_where_the_stack_spans_hosts_each_backend_needs_its_private_address():
     spread = {"all": ["a", "b", "c"], "gpu": ["a"], "chat": ["b"], "edge": ["c"]}
     (word,) = faults(groups=spread, gpuchat_private_address="10.0.0.1")
