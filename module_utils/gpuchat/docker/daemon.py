@@ -164,7 +164,8 @@ class Rewrite:
         given_back: the file is as it was before the first owner came, so that the backup can go.
         restart: Docker takes up the change by a restart only.
         reload: a reload is enough.
-        leaves: the keys that may make Docker start without the containers and images that it has, with their new value.
+        leaves: the keys that may make Docker start without the containers and images that it has, with the value that
+            it will start with: new ones, and those in the file that it may not have started with yet.
     """
 
     text: bytes | None
@@ -470,7 +471,7 @@ def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
         given_back=not owners and text == first,
         restart=restart,
         reload=reload,
-        leaves=_leaves(current, result),
+        leaves=_leaves(current, result) if restart else {},
     )
     if not differs:
         return Plan((), (action,), f"{path} holds the wanted settings; whose they are is to be recorded")
@@ -503,7 +504,8 @@ def _refuse_flags(wanted: Claims, flags: Sequence[Flag], owner: str, path: str) 
 
 def _leaves(current: Json, result: Json) -> Json:
     new, old = _holding(result), _holding(current)
-    return {key: value for key, value in new.items() if value is not None and value != old[key]}
+    stays = {CONTAINERD_IMAGES, *({"data-root"} & set(result))}
+    return {key: value for key, value in new.items() if value is not None and (value != old[key] or key in stays)}
 
 
 def _holding(settings: Json) -> Json:
@@ -533,13 +535,17 @@ def refuse_to_leave(leaves: Mapping[str, object], info: Json, containers: Sequen
     """
     present = {"data-root": info.get("DockerRootDir"), "storage-driver": info.get("Driver")}
     present[CONTAINERD_IMAGES] = has_images_with_containerd(info)
+    mapped = re.fullmatch(r"(.+)/\d+\.\d+", str(present["data-root"]))  # below the root, by userns-remap
+    if mapped is not None and mapped[1] == leaves.get("data-root"):
+        present["data-root"] = mapped[1]
     changed = [key for key, value in leaves.items() if present[key] not in (None, value)]
     if changed and containers:
         named = ", ".join(sorted(containers)[:5]) + (" and others" if len(containers) > 5 else "")
         raise Refusal(
             f"found containers in this Docker that are not gpuchat's ({named}), and with {changed[0]} "
             f"{leaves[changed[0]]} instead of {present[changed[0]]} it would start without them; wanted to leave "
-            f"nothing behind; move or remove them first, or set settings such that {changed[0]} stays"
+            f"nothing behind; move or remove them first, or see that {changed[0]} stays as it is: set settings so, and "
+            "daemon.json where it says so already"
         )
 
 

@@ -121,7 +121,8 @@ def _read(params: Mapping[str, object], check: bool) -> tuple[dict[str, object],
     backup = host.file_state(backup_of(path))
     wish = _wish(params) if params["state"] == "present" else Wish()
     text = there.content if there else None
-    found = Found(text, backup.content if backup else None, record, flags_for(path), _is_in_swarm(text, path))
+    flags = flags_for(path)
+    found = Found(text, backup.content if backup else None, record, flags, _is_in_swarm(text, path, flags))
     plan = plan_daemon(found, wish, owner, path)
     rewrite = next((action for action in plan.actions if isinstance(action, Rewrite)), None)
     notes: tuple[str, ...] = ()
@@ -137,9 +138,11 @@ def _read(params: Mapping[str, object], check: bool) -> tuple[dict[str, object],
     return result, rewrite
 
 
-def _is_in_swarm(text: bytes | None, path: str) -> bool:
+def _is_in_swarm(text: bytes | None, path: str, flags: Sequence[Flag]) -> bool:
     """Tell by what dockerd itself looks at when it starts, whether it runs or not (moby: daemon/cluster)."""
-    root = str(parse(text or b"", path).get("data-root", STOCK_DATA_ROOT))
+    file = parse(text or b"", path)
+    told = [flag.value for flag in flags if "data-root" in flag.keys]
+    root = str(next((one for one in (*told, file.get("data-root"), file.get("graph")) if one), STOCK_DATA_ROOT))
     return os.path.exists(os.path.join(root, "swarm", "docker-state.json"))
 
 
@@ -148,7 +151,11 @@ def _refuse_to_leave(leaves: Mapping[str, object]) -> None:
     listed = host.run(["docker", "ps", "--all", "--format", "{{.Names}}"])
     if info.rc == listed.rc == 0:
         theirs = [name for name in listed.stdout.split() if not os.path.exists(service_runner.record_path(name))]
-        refuse_to_leave(leaves, json.loads(info.stdout), theirs)
+        said = json.loads(info.stdout)
+        if leaves.get("data-root") and said.get("DockerRootDir"):  # by which Docker means where links lead to
+            leaves = {**leaves, "data-root": os.path.realpath(str(leaves["data-root"]))}
+            said = {**said, "DockerRootDir": os.path.realpath(said["DockerRootDir"])}
+        refuse_to_leave(leaves, said, theirs)
 
 
 def _wish(params: Mapping[str, object]) -> Wish:

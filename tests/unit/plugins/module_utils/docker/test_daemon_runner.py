@@ -559,3 +559,59 @@ def test_live_restore_is_no_default_on_a_node_of_a_swarm_and_refused_as_a_settin
     assert json.loads(path.read_text()) == {"data-root": str(tmp_path / "data"), "log-driver": "local"}
     with pytest.raises(Refusal, match="live-restore is on in the settings, and this host is a node of a swarm"):
         ensure(path, {"live-restore": True})
+
+
+@pytest.mark.parametrize("flag", ["--data-root=", "--data-root ", "-g ", "--graph "])
+def test_a_swarm_is_seen_below_the_root_that_stands_on_dockerds_command_line(systemd, path, tmp_path, flag):
+    root = tmp_path / "elsewhere"
+    (root / "swarm").mkdir(parents=True)
+    (root / "swarm" / "docker-state.json").write_text("{}")
+    units(systemd[1], docker_service=start(f"-H fd:// --config-file {path} {flag}{root}"))
+    ensure(path, defaults={"live-restore": True, "log-driver": "local"})
+    assert json.loads(path.read_text()) == {"log-driver": "local"}
+
+
+PENDING = {
+    "a root that Docker has not started with yet": (
+        {"data-root": "/data/docker"},
+        INFO,
+        "data-root /data/docker instead of /var/lib/docker",
+    ),
+    "images with containerd, from the next start on": (
+        {"features": {"containerd-snapshotter": True}},
+        INFO,
+        "containerd-snapshotter True instead of False",
+    ),
+    "a root of its own for a user's name space": (
+        {"data-root": "/data/docker", "userns-remap": "default"},
+        {**INFO, "DockerRootDir": "/data/docker/165536.165536"},
+        "",
+    ),
+    "the root that Docker runs with": ({"data-root": "/data/docker/"}, {**INFO, "DockerRootDir": "/data/docker"}, ""),
+}
+
+
+@pytest.mark.parametrize(("file", "info", "named"), PENDING.values(), ids=PENDING)
+def test_a_restart_takes_up_nothing_of_theirs_that_would_leave_their_containers_behind(
+    path, theirs, commands, file, info, named
+):
+    theirs(json.dumps(file))
+    commands.answer("systemctl show", ACTIVE)
+    commands.answer("docker info", json.dumps(info))
+    commands.answer("docker ps --all", "db\n")
+    if not named:
+        assert ensure(path, {"mtu": 1400}, service="docker")["changed"]
+        return
+    with pytest.raises(Refusal, match=named):
+        ensure(path, {"mtu": 1400}, service="docker")
+    assert json.loads(path.read_text()) == file
+    assert ensure(path, {"debug": True}, service="docker")["changed"]
+
+
+def test_a_link_to_the_root_is_the_root(path, commands, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "docker").symlink_to(tmp_path / "disk")
+    commands.answer("systemctl show", ACTIVE)
+    commands.answer("docker info", json.dumps({**INFO, "DockerRootDir": str(tmp_path / "disk")}))
+    commands.answer("docker ps --all", "db\n")
+    assert ensure(path, {"data-root": str(tmp_path / "docker")}, service="docker")["changed"]
