@@ -3,7 +3,8 @@
 """The doors of each host: where nginx listens for those who need what runs there, who may come in, and what is behind.
 
 An engine listens on a Unix socket and an interface in its room, so whoever wants one of them comes through a door. On
-one host that is the loopback; another host comes by TLS and shows a certificate of the stack's hosts.
+one host that is the loopback; another host comes by TLS and shows a certificate of the stack's hosts. What a host shows
+of itself has a door too, for the monitoring host alone.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import metrics
 from .api_clients import ApiClient
 from .endpoints import Endpoint
 from .models import Model
-from .topology import EDGE, ENGINE, FILES, INTERFACE, LOOPBACK, Topology
+from .topology import EDGE, ENGINE, FILES, INTERFACE, LOOPBACK, METRICS, Topology
 
 DOOR_FOLDER, EDGE_FOLDER = "/etc/gpuchat/door", "/etc/gpuchat/edge"
 """Where nginx has its configuration."""
@@ -28,7 +30,11 @@ DOOR, ENDPOINT = "door", "endpoint"
 FAIL_SECONDS = 5
 """How long one that failed is left alone where there is another."""
 
-ASKED_NAMES = {ENGINE: "engine.gpuchat.internal", INTERFACE: "interface.gpuchat.internal"}
+ASKED_NAMES = {
+    ENGINE: "engine.gpuchat.internal",
+    INTERFACE: "interface.gpuchat.internal",
+    METRICS: "metrics.gpuchat.internal",
+}
 """The name for which a host that serves a kind is certified, whatever its address."""
 
 
@@ -134,15 +140,16 @@ def granted(client: ApiClient, routes: Sequence[Route]) -> list[str]:
 
 @dataclass(frozen=True)
 class Door:
-    """Where a host lets somebody in to its engines, to all models, or to an interface.
+    """Where a host lets somebody in to its engines, to all models, to an interface, or to its metrics.
 
     Attributes:
-        upstream: the interface; None for models, which have routes.
+        upstream: the interface; None for models, which have routes, and for metrics, which have sources.
         files: the object store beside the interface; None where there is none.
         addresses: who may come in, by address; all where it is empty.
         hosts: who may come in, by the certificate of a host of the stack; plain HTTP where it is empty.
         gives_key: whether the door shows the engine its key; else those who come in must know it.
         tls: whether it answers for the site in the interface's room, by a certificate that the interface alone trusts.
+        sources: what the host shows of itself.
     """
 
     kind: str
@@ -155,6 +162,7 @@ class Door:
     gives_key: bool = False
     files: Upstream | None = None
     tls: bool = False
+    sources: tuple[metrics.Source, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -168,6 +176,7 @@ class Door:
             "addresses": list(self.addresses),
             "hosts": list(self.hosts),
             "gives_key": self.gives_key,
+            "sources": [one.as_dict() for one in self.sources],
         }
 
 
@@ -195,6 +204,10 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
         hosts = _of_other_hosts(topology, INTERFACE, host, edges)
         if hosts:
             found.append(Door(INTERFACE, interface.address, interface.port, behind, hosts=hosts, files=files))
+    for shown in (one for one in topology.of(METRICS) if one.host == host):
+        # By the certificate on the loopback too, which is open to every account of the host.
+        asking, sources = (topology.monitoring,), metrics.sources(topology, host)
+        found.append(Door(METRICS, shown.address, shown.port, hosts=asking, sources=sources))
     return tuple(found)
 
 
@@ -272,12 +285,21 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
                 asks_other_hosts=any(one.certified_name for one in upstreams),
                 gives_key=any(route.kind == DOOR and not route.upstream.certified_name for route in routes),
             )
-        here = doors(topology, host)
+        here, sources = doors(topology, host), metrics.sources(topology, host)
+        parts.setdefault(METRICS, {}).update(
+            sources=[one.as_dict() for one in sources],
+            is_monitored=bool(sources),
+            is_monitoring=host == topology.monitoring,
+        )
         parts["doors"] = [door.as_dict() for door in here]
         parts["listings"] = [
             listing(f"{DOOR_FOLDER}/models-{number}.json", names_of(door.routes)) for number, door in enumerate(here, 1)
         ]
-    return {**described, "certified_hosts": certified_hosts(topology)}
+    return {
+        **described,
+        "certified_hosts": certified_hosts(topology),
+        "targets": [one.as_dict() for one in metrics.targets(topology)],
+    }
 
 
 def certified_hosts(topology: Topology) -> dict[str, list[str]]:

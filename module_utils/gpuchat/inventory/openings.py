@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..core.opening import Opening
 from .doors import Door, door_of_files, doors
-from .topology import EDGE, FILES_PORT, ROOM, Topology
+from .topology import EDGE, FILES_PORT, LOOPBACK, ROOM, Topology
 
 CONNECTIONS_PER_PERSON = 10
 """A browser opens six over HTTP/1.1; the rest is for programs and second windows."""
@@ -23,7 +23,8 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     """
     here, files_door = doors(topology, host), door_of_files(topology, host)
     here += (files_door,) if files_door and files_door not in here else ()  # one that the edge holds itself
-    found = [_of_door(topology, door, host) for door in here if door.hosts or door.addresses]
+    reached = [door for door in here if (door.hosts or door.addresses) and door.address != LOOPBACK]
+    found = [_of_door(topology, door, host) for door in reached]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
         site = topology.sites[host]
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)

@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, metrics
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.api_clients import ApiClient
 
 from .layouts import topology
@@ -300,3 +300,52 @@ def test_aliases_go_with_their_model_and_each_adapter_is_a_model_of_its_own(engi
 def test_an_edge_of_programs_alone_has_no_interface():
     edge = doors.describe(topology("a", "", "a"))["hosts"]["a"]["edge"]
     assert (edge["has_interface"], edge["upstreams"], edge["gives_key"]) == (False, {}, True)
+
+
+@pytest.mark.parametrize(
+    ("groups", "host", "address"),
+    [
+        pytest.param(("a", "a", "a"), "a", "127.0.0.1", id="on one host: the loopback"),
+        pytest.param(("b", "a", "a"), "b", "10.0.0.2", id="on another: its private address"),
+        pytest.param(("b", "b", "b"), "a", "127.0.0.1", id="on a host that only asks: its loopback"),
+        pytest.param(("c", "b", "a"), "a", "127.0.0.1", id="on an edge that asks"),
+        pytest.param(("a", "a", "b"), "b", "10.0.0.2", id="on an edge of its own"),
+    ],
+)
+def test_the_metrics_of_a_host_are_for_the_monitoring_hosts_certificate_alone(groups, host, address):
+    one = topology(*groups, monitoring="a")
+    last = doors.doors(one, host)[-1]
+    assert (last.kind, last.address, last.port, last.hosts, last.addresses) == ("metrics", address, 9400, ("a",), ())
+    assert last.sources == metrics.sources(one, host)
+
+
+def test_metrics_change_nothing_of_the_doors_before_theirs():
+    for groups in itertools.product(("a", "b", "ab"), repeat=3):
+        before, after = topology(*groups), topology(*groups, monitoring="c")
+        for host in before.hosts:
+            assert doors.doors(after, host)[:-1] == doors.doors(before, host)
+
+
+def test_each_host_that_is_asked_for_metrics_is_certified_for_it_and_so_is_who_asks():
+    assert doors.certified_hosts(topology("b", "a", "a", monitoring="c")) == {
+        "b": ["engine.gpuchat.internal", "metrics.gpuchat.internal"],
+        "a": ["metrics.gpuchat.internal"],
+        "c": ["metrics.gpuchat.internal"],
+    }
+    assert doors.certified_hosts(topology("a", "a", "a", monitoring="a")) == {"a": ["metrics.gpuchat.internal"]}
+
+
+def test_roles_are_told_what_a_host_shows_and_who_asks():
+    told = doors.describe(topology("a", "a", "a", monitoring="b"))
+    assert told["monitoring"] == "b"
+    assert [(one["host"], one["job"]) for one in told["targets"]][-2:] == [("a", "edge"), ("b", "node")]
+    shown, asking = told["hosts"]["a"]["metrics"], told["hosts"]["b"]["metrics"]
+    assert (shown["is_monitored"], shown["is_monitoring"]) == (True, False)
+    assert (asking["is_monitored"], asking["is_monitoring"]) == (True, True)
+    assert told["hosts"]["a"]["doors"][-1]["sources"] == shown["sources"]
+
+
+def test_without_monitoring_there_is_nothing_to_show():
+    told = doors.describe(topology("a", "a", "a"))
+    assert (told["monitoring"], told["targets"], told["certified_hosts"]) == ("", [], {})
+    assert told["hosts"]["a"]["metrics"] == {"sources": [], "is_monitored": False, "is_monitoring": False}

@@ -96,3 +96,17 @@ EVERYBODY = ((80,), (), "", "", 1000)
 def test_an_edge_is_open_to_everybody_for_a_directory_alone(settings, wanted):
     one = stack({"a": {**SETTINGS, **settings}}, gpu="a")
     assert shown(one, "a")[2:] == wanted
+
+
+@pytest.mark.parametrize(
+    ("groups", "host", "wanted"),
+    [
+        pytest.param(("b", "a", "a"), "b", [((9400,), ("10.0.0.3",), "10.0.0.2", "", 0)], id="another host"),
+        pytest.param(("b", "a", "a"), "c", [], id="the one that asks, which does so on its loopback"),
+        pytest.param(("b", "b", "b"), "b", [((9400,), ("10.0.0.3",), "10.0.0.2", "", 0)], id="all but that one"),
+    ],
+)
+def test_the_monitoring_host_alone_is_let_in_to_the_metrics(groups, host, wanted):
+    before = shown(topology(*groups), host) if host in set("".join(groups)) else []
+    after = shown(topology(*groups, monitoring="c"), host)
+    assert [one for one in after if one not in before] == wanted
