@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import pathlib
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -13,6 +15,12 @@ try:  # ansible-core 2.19 and later template only what is marked as trusted
     from ansible.template import trust_as_template
 except ImportError:
     trust_as_template = None
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "sources_runner.py"
+_SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
+sources_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(sources_runner)
 
 
 class ActionModule(ActionBase):
@@ -28,8 +36,13 @@ class ActionModule(ActionBase):
     def prepare(self, args, task_vars):
         """Return a task's arguments with its files rendered."""
         wanted = args.get("state", "present") == "present"
-        args["files"] = [self._rendered(entry, task_vars) for entry in args.get("files") or []] if wanted else []
+        entries = [one for entry in args.get("files") or [] for one in self._expanded(entry)] if wanted else []
+        args["files"] = [self._rendered(entry, task_vars) for entry in entries]
         return args
+
+    def _expanded(self, entry):
+        """Return the entries for which one stands: a program of the shared code has many files."""
+        return sources_runner.program(entry["dest"], entry["program"]) if entry.get("program") else [entry]
 
     def _rendered(self, entry, task_vars):
         entry = dict(entry)

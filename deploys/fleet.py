@@ -10,7 +10,6 @@ and no file of it is left there.
 from __future__ import annotations
 
 import argparse
-import ast
 import base64
 import contextlib
 import getopt
@@ -34,6 +33,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT / "module_utils"
 sys.path.insert(0, str(SHARED))
 
+from gpuchat.core import sources_runner  # noqa: E402
 from gpuchat.core.errors import Refusal  # noqa: E402
 
 PLUGINS = pathlib.Path(__file__).resolve().parent / "ansible_plugins"
@@ -460,11 +460,9 @@ def zipapp(main: str, modules: Sequence[str] = ()) -> bytes:
         modules: files that are imported by name only, such as ``gpu.smi``; all others are found by their imports.
     """
     module, _colon, function = main.partition(":")
-    names = _needed([module, *modules, "core.front"])
-    packages = {"gpuchat", *(f"gpuchat/{name.rpartition('.')[0].replace('.', '/')}" for name in names)}
-    packages |= {str(parent) for one in packages for parent in pathlib.PurePath(one).parents if str(parent) != "."}
-    files = {f"{one}/__init__.py": b"" for one in packages}
-    files |= {f"gpuchat/{name.replace('.', '/')}.py": _path(name).read_bytes() for name in names}
+    names = sources_runner.needed([module, *modules, "core.front"])
+    files = {f"{one}/__init__.py": b"" for one in sources_runner.packages(names)}
+    files |= {f"gpuchat/{name.replace('.', '/')}.py": sources_runner.path(name).read_bytes() for name in names}
     files["__main__.py"] = MAIN.format(module=module, function=function).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -484,30 +482,3 @@ except Exception as error:
     sys.exit(front.describe(error)[0])
 print(answer)
 """
-
-
-def _path(name: str) -> pathlib.Path:
-    return SHARED / "gpuchat" / (name.replace(".", "/") + ".py")
-
-
-def _needed(names: Sequence[str]) -> list[str]:
-    """Return files of the shared code and all that they import of it."""
-    found: dict[str, None] = {}
-    left = list(names)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found[name] = None
-            left += _imported(name)
-    return sorted(found)
-
-
-def _imported(name: str) -> Iterator[str]:
-    package = name.split(".")[:-1]
-    for node in ast.walk(ast.parse(_path(name).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
-            words = [one for one in base if one]
-            for candidate in (words, *([*words, alias.name] for alias in node.names)):
-                if candidate and _path(".".join(candidate)).is_file():
-                    yield ".".join(candidate)

@@ -96,6 +96,11 @@ options:
       vars:
         description: More variables for this template alone.
         type: dict
+      program:
+        description: >-
+          A program of the collection's shared code, by its module; O(files[].dest) becomes a folder that Python runs,
+          with all that the module imports.
+        type: str
       content:
         description: The text itself.
         type: str

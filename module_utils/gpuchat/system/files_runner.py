@@ -23,6 +23,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "dest": {"type": "path", "required": True},
     "template": {"type": "str"},
     "vars": {"type": "dict"},
+    "program": {"type": "str"},
     "content": {"type": "str"},
     "secret_content": {"type": "str", "no_log": True},
     "folder": {"type": "bool", "default": False},

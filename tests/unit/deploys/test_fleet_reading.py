@@ -279,7 +279,7 @@ def run_zipapp(program, given, tmp_path):
 def test_a_program_holds_what_it_imports_and_no_more(tmp_path):
     done = run_zipapp(fleet.zipapp("system.restart_runner:run"), {"name": "x", "act": False}, tmp_path)
     assert json.loads(done.stdout) == {"known": []}
-    assert fleet._needed(["system.service"]) == ["core.change", "system.service"]
+    assert fleet.sources_runner.needed(["system.service"]) == ["core.change", "system.service"]
 
 
 def test_a_program_is_the_same_each_time():
