@@ -11,17 +11,19 @@ short_description: Say which models of a host leave rotation, and wait until the
 version_added: 0.1.0
 description:
   - Says which models other hosts serve while engines of this one start anew, and which nobody serves meanwhile.
+  - Says whether the host was taken out of rotation by hand.
   - Waits, once the door takes no further requests for them, until nobody is connected to their engines.
   - Waits, once the door takes requests again, until all who ask it know that.
   - The playbook C(upgrade.yml) uses it. It changes nothing; the door is the role's.
 options:
   state:
     description:
+      - V(detected) says whether C(deploys/drain.py) has taken the host out of rotation, where it then stays.
       - V(chosen) says which models leave rotation.
       - V(drained) waits for the answers under way.
       - V(returned) waits until all other hosts ask this one again.
     type: str
-    choices: [chosen, drained, returned]
+    choices: [detected, chosen, drained, returned]
     required: true
   models:
     description: The models of all hosts, each with C(name) and C(hosts), for V(chosen).
@@ -29,9 +31,14 @@ options:
     elements: dict
     default: []
   host:
-    description: The host whose engines start anew, for V(chosen).
+    description: The host whose engines start anew, for V(detected) and V(chosen).
     type: str
     default: ''
+  away:
+    description: Hosts that are out of rotation, for V(chosen), on which nobody is to count.
+    type: list
+    elements: str
+    default: []
   names:
     description:
       - The models whose engines are about to start anew, for V(chosen).
@@ -81,6 +88,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+away:
+  description: The host where it is out of rotation, else nothing.
+  type: list
+  elements: str
+  returned: when state is detected
 drained:
   description: Models that leave rotation, for other hosts serve them.
   type: list
@@ -108,15 +120,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
-from ..module_utils.gpuchat.engines import drain_runner
+from ..module_utils.gpuchat.engines import drain_runner, leave, leave_runner
 from ..module_utils.gpuchat.inventory import rotation
 
 UNCHANGED = {"changed": False, "diff": []}
 
 
 def work(params: Mapping[str, Any], check: bool) -> Mapping[str, object]:
+    if params["state"] == "detected":
+        return detect(params["host"])
     if params["state"] == "chosen":
-        chosen = rotation.choose(params["models"], params["host"], params["names"])
+        chosen = rotation.choose(params["models"], params["host"], params["names"], params["away"])
         lists = {"drained": list(chosen.drained), "alone": list(chosen.alone)}
         return {**UNCHANGED, **lists, "msg": chosen.reason}
     if params["state"] == "drained":
@@ -126,12 +140,21 @@ def work(params: Mapping[str, Any], check: bool) -> Mapping[str, object]:
     return {**UNCHANGED, "seconds": float(seconds), "msg": "all hosts ask this one again"}
 
 
+def detect(name: str) -> Mapping[str, object]:
+    since = leave_runner.since()
+    if since is None:
+        return {**UNCHANGED, "away": [], "msg": "in rotation"}
+    word = f"{name} is out of rotation since {leave.moment(since)}, and stays so until deploys/drain.py {name} --back"
+    return {**UNCHANGED, "away": [name], "msg": word, "warnings": [word]}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["chosen", "drained", "returned"], "required": True},
+            "state": {"type": "str", "choices": ["detected", "chosen", "drained", "returned"], "required": True},
             "models": {"type": "list", "elements": "dict", "default": []},
             "host": {"type": "str", "default": ""},
+            "away": {"type": "list", "elements": "str", "default": []},
             "names": {"type": "list", "elements": "str", "default": []},
             "engines": {"type": "list", "elements": "dict", "default": []},
             "seconds": {"type": "int", "default": 120},

@@ -13,8 +13,10 @@ import time
 
 import jinja2
 import pytest
+import yaml
 from ansible.plugins.filter import core
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines import leave
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 TEMPLATES = ROLES / "nginx" / "templates"
@@ -237,6 +239,34 @@ def closed(hosts, names):
 def test_a_door_refuses_what_other_hosts_are_to_ask_for_elsewhere(hosts, names, refused):
     """Whatever stands behind `return` in a location is not done."""
     assert ("  return 503;" in closed(hosts, names)) is refused
+
+
+def drained(**one):
+    """Return a location of a door whose host may be out of rotation."""
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    return environment.from_string(TEMPLATES.joinpath("models.j2").read_text(encoding="utf-8")).render(
+        routed=[{"routes": [route(**one)], "gives_key": True}],
+        prefix="door_",
+        headers="",
+        paths=paths.describe(),
+        engine_requests=7,
+        authorities="",
+        drained=leave.MARK,
+    )
+
+
+def test_a_door_looks_for_the_mark_of_a_host_out_of_rotation_before_it_asks_its_engine():
+    asks = drained().partition("proxy_pass")[0]
+    assert f"  if (-f {leave.MARK}) {{\n    return 503;" in asks
+
+
+def test_what_other_hosts_and_endpoints_serve_is_not_out_of_rotation():
+    assert leave.MARK not in drained(**DOOR) + drained(**ENDPOINT)
+
+
+def test_the_door_looks_for_the_mark_that_is_made():
+    given = yaml.safe_load((ROLES / "door" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert given["_door_model_vars"]["drained"].replace("{{ _door_folder }}", given["_door_folder"]) == leave.MARK
 
 
 def test_a_renamed_model_has_its_other_name_and_others_have_none():

@@ -157,7 +157,7 @@ ARROWS = {
     "load": {"core"},
     "report": {"core"},
     "engines": {"core", "system", "docker", "model", "verify"},
-    "survey": {"core", "system", "docker", "gpu", "model", "secret", "data"},
+    "survey": {"core", "system", "docker", "gpu", "model", "secret", "data", "engines"},
     "doctor": {"core", "system", "docker", "model", "vllm", "survey"},
     "removal": {"core", "system", "packages", "docker", "model"},
 }

@@ -31,19 +31,24 @@ class Rotation:
         """Return one sentence for the operator."""
         words = [f"other hosts serve {', '.join(self.drained)} meanwhile"] if self.drained else []
         words += [f"nobody serves {', '.join(self.alone)} while it starts"] if self.alone else []
-        return "; ".join(words) or "no engine starts anew"
+        return "; ".join(words) or "nothing has to leave rotation"
 
 
-def choose(models: Sequence[Mapping[str, Any]], host: str, starting: Collection[str]) -> Rotation:
+def choose(
+    models: Sequence[Mapping[str, Any]], host: str, starting: Collection[str], away: Collection[str] = ()
+) -> Rotation:
     """Choose which models of a host are taken out of rotation.
 
     Args:
         models: of the topology, each with its name and its hosts.
         host: the one that is to start some of them anew.
         starting: the names of those.
+        away: hosts that are out of rotation, of which nobody asks anything.
     """
+    if host in away:
+        return Rotation((), ())
     mine = [one for one in models if one["name"] in starting and host in one["hosts"]]
-    replicas = {str(one["name"]): set(one["hosts"]) - {host} for one in mine}
+    replicas = {str(one["name"]): set(one["hosts"]) - {host, *away} for one in mine}
     return Rotation(
         tuple(name for name, others in replicas.items() if others),
         tuple(name for name, others in replicas.items() if not others),

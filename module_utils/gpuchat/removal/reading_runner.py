@@ -24,6 +24,9 @@ MEMBERSHIP = f"{CONFIGURATION}/stack"
 LEFT_BY_CERTBOT = tuple(f"{CONFIGURATION}/edge/{name}" for name in ("acme.pem", "acme.pem.new", "stapling.conf.new"))
 """What the hook of a renewal puts beside the edge's files."""
 
+DRAINED = f"{CONFIGURATION}/door/drained"
+"""What deploys/drain.py leaves while the host is out of rotation."""
+
 CONTAINERD = {"containerd", "containerd.io"}
 """Packages that bring containerd."""
 
@@ -147,7 +150,7 @@ def _leftovers() -> tuple[str, ...]:
         if _is_socket(path)
     ]
     stamps = [f"{STAMPS}/{name}" for name in _names(STAMPS) if name.startswith(f"stamp-{OURS}")]
-    return (*(path for path in LEFT_BY_CERTBOT if os.path.lexists(path)), *sorted(sockets), *stamps)
+    return (*(path for path in (*LEFT_BY_CERTBOT, DRAINED) if os.path.lexists(path)), *sorted(sockets), *stamps)
 
 
 def _names(folder: str) -> list[str]:

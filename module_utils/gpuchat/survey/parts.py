@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..data import backup
+from ..engines.leave import moment
 from ..secret.certificates import WARN_BEFORE
 from .types import ENGINES, EVERY_SERVICE, FAULT, FILTER, OF_A_CHAT, WARNING, Expected, Finding, container
 
@@ -23,6 +24,7 @@ def findings(expected: Expected, reading: Mapping[str, Any], now: datetime.datet
     yield from _docker(expected, reading)
     yield from _files(expected, reading)
     yield from _services(expected, reading)
+    yield from _rotation(expected, reading)
     yield from _engines(expected, reading)
     yield from _images(expected, reading)
     yield from _packet_filter(expected, reading)
@@ -148,6 +150,13 @@ def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[
         )
     if not one["enabled"]:
         yield Finding("service.disabled", WARNING, f"{name} disabled", "it to start at boot", expected.again)
+
+
+def _rotation(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    since = reading.get("out of rotation since")
+    if since is not None:
+        found, wanted = f"it out of rotation since {moment(since)}", "it to serve, when the work on it is done"
+        yield Finding("host.drained", WARNING, found, wanted, f"run deploys/drain.py {expected.name} --back")
 
 
 def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from ..docker import daemon_former_runner, daemon_runner
 from ..docker.container import Written, compose_path, read_back, unit_path
 from ..docker.daemon import Record
 from ..docker.daemon import drifted as drifted_keys
+from ..engines import leave_runner
 from ..gpu import health, readings, readings_runner, smi
 from ..model.files import intact
 from ..model.store_runner import Store
@@ -77,6 +78,7 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
         "daemon.json": _daemon,
         "certificates": lambda: _certificates(sets),
         "stack": _stack,
+        "out of rotation since": leave_runner.since,
     }
     if BACKUP_SET in sets:
         parts["backup"] = lambda: host.read_json(backup.STATUS)

@@ -8,6 +8,7 @@ import stat
 import tarfile
 
 import collect_logs
+import drain
 import fleet
 import pytest
 import restart
@@ -135,3 +136,104 @@ def test_an_archive_that_was_broken_off_is_not_left(hosts, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         collect_logs.main(["-i", "x", "-o", str(tmp_path / "logs.tar.gz")])
     assert list(tmp_path.iterdir()) == []
+
+
+class Rotation:
+    """Stands in for hosts with model servers: answers each step, and remembers those that change something."""
+
+    def __init__(self):
+        self.looks = {name: standing("q") for name in HOSTS}
+        self.open = {}
+        self.problems = {}
+        self.acted = []
+
+    def run(self, members, program, given, *, timeout, sudo=True):
+        act = given(members[0])["act"]
+        if act != "look":
+            self.acted.append((act, [one.name for one in members], given(members[0])["seconds"]))
+        for one in members:
+            problem = self.problems.get((act, one.name), "")
+            value = {**self.looks[one.name], "open": {"q": self.open.get(one.name, 0)}, "seconds": 3.0}
+            yield fleet.Outcome(one.name, "run" if problem else "done", None if problem else value, problem, 1.0)
+
+
+def standing(*engines, since=None, **more):
+    return {"engines": dict.fromkeys(engines, True), "since": since, "has_door": True, "obeys": True, **more}
+
+
+@pytest.fixture
+def rotation(hosts, monkeypatch):
+    fake = Rotation()
+    monkeypatch.setattr(fleet, "run", fake.run)
+    monkeypatch.setattr(drain.time, "sleep", lambda _seconds: None)
+    return fake
+
+
+def test_a_host_leaves_rotation_and_its_answers_are_waited_for(rotation, capsys):
+    assert drain.main(["two", "-i", "x", "--seconds", "9"]) == 0
+    assert [one[:2] for one in rotation.acted] == [("close", ["two"]), ("wait", ["two"])]
+    assert rotation.acted[1][2] == 9
+    assert capsys.readouterr().out == ("two: takes no more requests\ntwo: out of rotation; no request is open (3 s)\n")
+
+
+def test_what_is_still_open_is_told_and_the_host_stays_out(rotation, capsys):
+    rotation.open["two"] = 2
+    assert drain.main(["two", "-i", "x"]) == 1
+    assert "still open are 2 to q; the same command waits on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("looks", "leaving"),
+    [
+        pytest.param({"two": standing(), "three": standing()}, ["one"], id="nobody else has the model"),
+        pytest.param({"two": standing("q", since=1.0), "three": standing("other")}, ["one"], id="the other is out"),
+        pytest.param({}, ["one", "two", "three"], id="all at once"),
+    ],
+)
+def test_the_last_that_answers_for_a_model_stays_unless_it_is_forced(rotation, capsys, looks, leaving):
+    rotation.looks.update(looks)
+    assert drain.main([*leaving, "-i", "x"]) == 2
+    assert rotation.acted == []
+    assert "one: nobody else answers for q" in capsys.readouterr().out
+    assert drain.main([*leaving, "-i", "x", "--force"]) == 0
+    assert rotation.acted[0][:2] == ("close", leaving)
+
+
+def test_a_dry_run_takes_nobody_out(rotation, capsys):
+    rotation.looks["two"] = standing("q", since=0.0)
+    assert drain.main(["one", "-i", "x", "--dry-run"]) == 0
+    assert drain.main(["two", "-i", "x", "--back", "--dry-run"]) == 0
+    assert rotation.acted == []
+    assert capsys.readouterr().out == (
+        "one: would leave rotation with q\ntwo: would be put back (since 1970-01-01 00:00 UTC)\n"
+    )
+
+
+def test_a_host_comes_back_when_its_engines_answer(rotation, capsys):
+    rotation.looks["two"] = standing("q", since=0.0)
+    assert drain.main(["one", "two", "-i", "x", "--back", "--seconds", "5"]) == 0
+    assert rotation.acted == [("open", ["two"], 5)]
+    assert capsys.readouterr().out == "one: in rotation\ntwo: back in rotation\n"
+    rotation.problems["open", "two"] = "found no answer of q"
+    assert drain.main(["two", "-i", "x", "--back"]) == 2
+    assert capsys.readouterr().out == "two: found no answer of q\n"
+    drain.main(["two", "-i", "x", "--back", "--force"])
+    assert rotation.acted[-1] == ("open", ["two"], 0)
+
+
+def test_a_host_that_cannot_be_reached_serves_nobody_and_is_not_taken_out(rotation, capsys):
+    rotation.problems["look", "one"] = "no answer from one"
+    assert drain.main(["one", "-i", "x"]) == 3
+    assert capsys.readouterr().out == "one: no answer from one\nNothing was done.\n"
+    rotation.looks["three"] = standing()
+    assert drain.main(["two", "-i", "x"]) == 2
+    assert rotation.acted == []
+
+
+def test_a_host_without_model_server_and_an_unknown_one_are_told(rotation, capsys):
+    rotation.looks["one"] = standing()
+    assert drain.main(["one", "-i", "x"]) == 2
+    assert "one: no model server" in capsys.readouterr().out
+    with pytest.raises(fleet.Refusal, match="no host tow in the inventory; wanted one of one, two, three"):
+        drain.main(["tow", "-i", "x"])
+    assert rotation.acted == []

@@ -9,7 +9,7 @@ from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_drain
 
 
 def params(**given):
-    return {"models": [], "host": "", "names": [], "engines": [], "seconds": 120, **given}
+    return {"models": [], "host": "", "names": [], "away": [], "engines": [], "seconds": 120, **given}
 
 
 @pytest.fixture
@@ -40,3 +40,12 @@ def test_it_waits_for_answers_under_way(monkeypatch):
     monkeypatch.setattr(gpuchat_drain.drain_runner, "wait", lambda *given: asked.append(given) or {"changed": False})
     gpuchat_drain.work(params(state="drained", engines=[{"name": "a"}], names=["a"], seconds=7), True)
     assert asked == [([{"name": "a"}], ["a"], 7, True)]
+
+
+def test_it_detects_a_host_that_is_out_of_rotation(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpuchat_drain.leave_runner, "MARK", str(tmp_path / "drained"))
+    assert gpuchat_drain.work(params(state="detected", host="a"), False)["away"] == []
+    (tmp_path / "drained").touch()
+    result = gpuchat_drain.work(params(state="detected", host="a"), False)
+    assert (result["changed"], result["away"]) == (False, ["a"])
+    assert "deploys/drain.py a --back" in result["warnings"][0]

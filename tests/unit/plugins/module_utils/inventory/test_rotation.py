@@ -32,6 +32,19 @@ def test_a_model_leaves_rotation_where_another_host_serves_it(starting, drained,
     assert (chosen.drained, chosen.alone) == (drained, alone)
 
 
+@pytest.mark.parametrize(
+    ("host", "away", "drained", "alone"),
+    [
+        pytest.param("a", ["b"], (), ("both", "mine"), id="the other one is out of rotation"),
+        pytest.param("a", ["a"], (), (), id="nobody asks this one anyway"),
+        pytest.param("a", ["c"], ("both",), ("mine",), id="a host of no matter"),
+    ],
+)
+def test_a_host_that_is_out_of_rotation_serves_nobody(host, away, drained, alone):
+    chosen = rotation.choose(MODELS, host, ["both", "mine"], away)
+    assert (chosen.drained, chosen.alone) == (drained, alone)
+
+
 def test_the_topologys_models_are_what_it_reads():
     one = topology("ab", "a", "a", {"both": "ab", "mine": "a"})
     chosen = rotation.choose(doors.describe(one)["models"], "a", ["both", "mine"])
@@ -44,7 +57,7 @@ def test_the_topologys_models_are_what_it_reads():
         (["both"], "other hosts serve both meanwhile"),
         (["mine"], "nobody serves mine while it starts"),
         (["both", "mine"], "other hosts serve both meanwhile; nobody serves mine while it starts"),
-        ([], "no engine starts anew"),
+        ([], "nothing has to leave rotation"),
     ],
 )
 def test_downtime_is_told(starting, words):

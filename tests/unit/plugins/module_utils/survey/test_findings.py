@@ -426,3 +426,10 @@ def test_the_worst_finding_of_a_host_stands_first():
 def test_hosts_are_compared_with_most_where_the_secrets_are_not_known():
     readings = [{"stack": {"api_key": one}} for one in ("a", "b", "a")]
     assert usual_fingerprints([*readings, {}]) == {"api_key": ("a",)}
+
+
+def test_a_host_that_was_left_out_of_rotation_is_told():
+    (one,) = found(put(NOW.timestamp(), "out of rotation since")).findings
+    assert (one.kind, one.severity) == ("host.drained", "warning")
+    assert "out of rotation since 2026-11-28 12:00 UTC" in one.text
+    assert f"run deploys/drain.py {EXPECTED.name} --back" in one.text
