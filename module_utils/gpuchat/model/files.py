@@ -23,9 +23,16 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 OTHER_ENGINES = ("*.onnx", "*.onnx_data*", "*.msgpack", "*.h5", "*.ot", "*.tflite", "*.mlmodel", "*.mlpackage/*")
 """Weights that vLLM cannot read; left out unless ``include`` asks for them."""
 
-SMALL_JSON = ("config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json")
-SMALL_JSON_OF_LAYERS = re.compile(r"\d+_Dense/config\.json")
-"""Of the layers after a model for vectors, which say how long those are."""
+SMALL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "chat_template.json",
+    "chat_template.jinja",
+)
+SMALL_FILES_BELOW = re.compile(r"\d+_Dense/config\.json|additional_chat_templates/[^/]+\.jinja")
+"""Of the layers after a model for vectors, which say how long those are; further chat templates of a model."""
 
 INDEX_ENDING = ".safetensors.index.json"
 MAXIMUM_HEADER = 100_000_000
@@ -308,10 +315,20 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(path, f"{one}*" if one.endswith("/") else one) for one in patterns)
 
 
-def is_small_json(path: str) -> bool:
+def is_small_file(path: str) -> bool:
     """Whether a file is among those that say what a model is, read before its weights are fetched."""
     is_index = path.endswith(INDEX_ENDING) and "/" not in path
-    return path in SMALL_JSON or is_index or SMALL_JSON_OF_LAYERS.fullmatch(path) is not None
+    return path in SMALL_FILES or is_index or SMALL_FILES_BELOW.fullmatch(path) is not None
+
+
+def small_file(path: str, content: bytes) -> object:
+    """Return what such a file says: a text where it is a template, else the data in it.
+
+    Raises:
+        ValueError: it is no text, or no JSON.
+    """
+    text = content.decode("utf-8")
+    return text if path.endswith(".jinja") else json.loads(text)
 
 
 def verified(file: ModelFile, content: bytes) -> bool:

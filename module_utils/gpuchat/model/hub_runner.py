@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.cookiejar
-import json
 import os
 import random
 import socket
@@ -31,9 +30,10 @@ from .files import (
     chosen,
     digest_of,
     header_length,
-    is_small_json,
+    is_small_file,
     links_of,
     others_of,
+    small_file,
     verified,
 )
 from .hubs import (
@@ -482,11 +482,11 @@ def _walk(asker: Asker, session: Any, hub: Hub) -> tuple[str, tuple[ModelFile, .
 def _small_files(asker: Asker, session: Any, hub: Hub, listing: Listing) -> dict[str, object]:
     data = {}
     for file in listing.files:
-        if not is_small_json(file.path):
+        if not is_small_file(file.path):
             continue
         _reply, body = _must(asker, session, hub, hub.file_url(listing.commit, file.path))
         if not verified(file, body):
             raise Refusal(f"{hub.endpoint} gave other bytes for {file.path} than it lists; set endpoints to another")
         with contextlib.suppress(ValueError):
-            data[file.path] = json.loads(body)
+            data[file.path] = small_file(file.path, body)
     return data

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -25,9 +26,10 @@ from .files import (
     checked_path,
     chosen,
     digest_of,
-    is_small_json,
+    is_small_file,
     others_of,
     parse_manifest,
+    small_file,
 )
 from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
 from .job_runner import Report
@@ -214,11 +216,7 @@ class FolderSource:
             commit = digest_of(replace(file, path=f"{file.path}\n{file.mtime_ns}") for file in files)
         asked_for = chosen(files, wanted.include, wanted.exclude)
         self.listing = Listing(commit, asked_for, self.place, others_of(files, asked_for))
-        self.data: Mapping[str, object] = {
-            file.path: host.read_json(str(folder / file.path))
-            for file in self.listing.files
-            if is_small_json(file.path)
-        }
+        self.data: Mapping[str, object] = _said_in(self.place, self.listing.files)
         if manifest is None:
             self.listing = engine_files(self.listing, self.data, wanted.include)
 
@@ -277,6 +275,17 @@ def copy_in(
         os.rename(store.part(key), store.done(key))
         sha256[key] = proof.sha256
     return FetchResult(sha256, copied)
+
+
+def _said_in(folder: str, files: Iterable[ModelFile]) -> dict[str, object]:
+    """Return what a folder's small files say; a damaged one counts as empty."""
+    found: dict[str, object] = {}
+    for file in files:
+        if is_small_file(file.path):
+            found[file.path] = {}
+            with contextlib.suppress(OSError, ValueError):
+                found[file.path] = small_file(file.path, pathlib.Path(folder, file.path).read_bytes())
+    return found
 
 
 def _plain_files(folder: str) -> list[ModelFile]:
@@ -363,7 +372,7 @@ class GitSource:
         if (pathlib.Path(self.folder) / ".gitattributes").exists():
             self._git(*inside, "lfs", "pull", self._url)
         files = chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
-        data = {file.path: host.read_json(f"{self.folder}/{file.path}") for file in files if is_small_json(file.path)}
+        data = _said_in(self.folder, files)
         self.listing = engine_files(replace(self.listing, files=files), data, self.wanted.include)
 
     def fetch(

@@ -78,12 +78,62 @@ def row_for(kinds: Sequence[str], repo: str, template: str = "") -> Row | None:
     return None
 
 
-def chat_template(tokenizer: object) -> str:
-    """Return the chat template in a tokenizer_config.json, all of them where there are several, or an empty text."""
-    found = tokenizer.get("chat_template") if isinstance(tokenizer, Mapping) else None
+def chat_template(tokenizer: object, data: object = None, files: Sequence[str] = ()) -> str | None:
+    """Return a model's own chat template, all of them where there are several.
+
+    Transformers 4.52 and newer write it into a file of its own, which counts before the one in tokenizer_config.json.
+
+    Args:
+        tokenizer: its tokenizer_config.json.
+        data: what its small files say, by name.
+        files: names of its files, where known.
+
+    Returns:
+        An empty text where nobody has read it, None where the model has none.
+    """
+    said = data if isinstance(data, Mapping) else {}
+    alone = [value for name, value in sorted(said.items()) if name.endswith(".jinja") and isinstance(value, str)]
+    found = "\n".join(alone) or _template_in(said.get("chat_template.json")) or _template_in(tokenizer)
+    if found or not (files and tokenizer):
+        return found
+    is_elsewhere = any(name == "chat_template.json" or name.endswith(".jinja") for name in files)
+    return "" if is_elsewhere else None
+
+
+def _template_in(said: object) -> str:
+    found = said.get("chat_template") if isinstance(said, Mapping) else None
     if isinstance(found, (list, tuple)):
         return "\n".join(str(one.get("template")) for one in found if isinstance(one, Mapping))
     return found if isinstance(found, str) else ""
+
+
+OWN_WRITERS = re.compile(r"(KimiK3|DeepseekV32|DeepseekV4|DeepseekV41|Inkling)For.*|MoonshotKimiaForCausalLM")
+"""Architectures whose conversations vLLM writes by code of its own (``ModelConfig`` in vllm/config/model.py)."""
+
+TEMPLATES_OF_VLLM = frozenset(
+    "blip-2 deepseek_ocr deepseek_ocr2 unlimited-ocr unlimited_ocr deepseek_vl_v2 minicpm_ocr minicpmv minicpmv4_6 "
+    "minicpmv4_7 paligemma".split()
+)
+"""Model types that vLLM has a chat template for where the model brings none
+(vllm/transformers_utils/chat_templates/registry.py)."""
+
+
+def is_mute(config: Mapping[str, object], template: str | None, args: Mapping[str, object]) -> bool:
+    """Tell whether vLLM refuses to chat with a model, as nothing makes a text of a conversation.
+
+    Args:
+        config: its config.json.
+        template: its own, as ``chat_template`` returns it.
+        args: of ``vllm serve``.
+    """
+    if template is not None or "chat-template" in args:
+        return False
+    return speaks_jinja(config, args) and not TEMPLATES_OF_VLLM.intersection(kinds_of(config))
+
+
+def speaks_jinja(config: Mapping[str, object], args: Mapping[str, object]) -> bool:
+    """Tell whether a chat template makes a text of a conversation, and no code of vLLM's."""
+    return "tokenizer-mode" not in args and not any(map(OWN_WRITERS.fullmatch, kinds_of(config)))
 
 
 TOOLS_IN_TEMPLATE = re.compile(r"\btool|\bfunction", re.IGNORECASE)
@@ -91,7 +141,7 @@ THOUGHTS_IN_TEMPLATE = re.compile(r"think|thought|reason|analysis", re.IGNORECAS
 
 
 def family_for(
-    config: Mapping[str, object], repo: str, version: str, files: Sequence[str] = (), template: str = ""
+    config: Mapping[str, object], repo: str, version: str, files: Sequence[str] = (), template: str | None = ""
 ) -> Family:
     """Return what a model wants of a version of vLLM.
 
@@ -100,7 +150,7 @@ def family_for(
         repo: the model's name on its hub, or the name of its folder.
         version: of vLLM.
         files: names of the repository's files, where known: they distinguish Mistral's own format from Transformers'.
-        template: the model's own chat template; empty where nobody has read it.
+        template: the model's own chat template; empty where nobody has read it, None where it has none.
 
     Raises:
         Refusal: the architecture came with a later version of vLLM.
@@ -110,7 +160,7 @@ def family_for(
     does = other_than_chat(config, files, repo)
     if does:
         return Family(minimum_version=minimum, notes=(*notes, f"the model {does}; no tool or reasoning parser is set"))
-    row = row_for(kinds, repo, template)
+    row = row_for(kinds, repo, template or "")
     if row is None:
         return Family(minimum_version=minimum, notes=notes, is_known=False)
     tools, missing = _first_known(row.tools, releases.tool_parsers(version), versions.TOOL_PARSERS)
@@ -126,11 +176,13 @@ def family_for(
     if template and template not in releases.at(versions.TEMPLATES, version):
         notes += (f"vLLM {version} has no {template}; the model's own template is used",)
         template = ""
-    speaks_jinja = own_template and "tokenizer-mode" not in args
-    if speaks_jinja and tools and not template and not TOOLS_IN_TEMPLATE.search(own_template):
+    if is_mute(config, own_template, args):  # a base model, whose answers hold neither calls nor thoughts
+        tools = reasoning = template = ""
+    is_read = own_template if speaks_jinja(config, args) else ""
+    if is_read and tools and not template and not TOOLS_IN_TEMPLATE.search(is_read):
         notes += (f"the model's own chat template has no tools; {row.name}'s tool parser is left out",)
         tools = ""
-    if speaks_jinja and reasoning and not THOUGHTS_IN_TEMPLATE.search(own_template):
+    if is_read and reasoning and not THOUGHTS_IN_TEMPLATE.search(is_read):
         notes += (f"the model's own chat template has no thoughts; {row.name}'s reasoning parser is left out",)
         reasoning = ""
     if reasoning and releases.parse_version(version) < REASONING_ALONE_SINCE:

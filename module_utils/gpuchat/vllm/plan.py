@@ -152,7 +152,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     judged = _judged_version(situation, against)
     files = params.get("files") or []
     names = [str(name) for name in files] if isinstance(files, (list, tuple)) else []
-    own_template = families.chat_template(params.get("tokenizer_config"))
+    own_template = families.chat_template(params.get("tokenizer_config"), params.get("data"), names)
     family = against.ask_of_image(
         lambda: families.family_for(situation.config, situation.repo, judged, names, own_template), families.Family()
     )
@@ -200,6 +200,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
         *family.notes,
         *_of_code(situation, args, params.get("tokenizer_config")),
         *(_of_parsers(args, family) if situation.is_for_chat else ()),
+        *((MUTE,) if situation.is_for_chat and families.is_mute(situation.config, own_template, args) else ()),
         *tasks.warnings(situation.task, situation.config, situation.repo, judged, wishes.extra_args),
         *warnings(situation, wishes, evaluation),
     )
@@ -462,6 +463,13 @@ def _with_family(wishes: Wishes, family: families.Family) -> Wishes:
     if block and "block-size" not in wishes.extra_args:
         wishes = replace(wishes, extra_args={"block-size": block, **wishes.extra_args})
     return wishes
+
+
+MUTE = (
+    "the model has no chat template, as base models have none, and vLLM refuses to chat without one; set the model's "
+    "repo or path in gpuchat_models to the variant that was trained to answer (often named -Instruct, -it or -chat), "
+    "or give its args there a chat-template"
+)
 
 
 def _of_parsers(args: Mapping[str, object], family: families.Family) -> tuple[str, ...]:

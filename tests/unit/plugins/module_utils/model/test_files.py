@@ -21,10 +21,11 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     digest_of,
     header_length,
     intact,
-    is_small_json,
+    is_small_file,
     matches,
     misplaced_tensors,
     parse_manifest,
+    small_file,
     verified,
     wanted_as_recorded,
 )
@@ -56,10 +57,22 @@ FILES = [
         ("x/2_Dense/config.json", False),
         ("sub/config.json", False),
         ("tokenizer.json", False),
+        ("chat_template.jinja", True),
+        ("chat_template.json", True),
+        ("additional_chat_templates/tool_use.jinja", True),
+        ("sub/chat_template.jinja", False),
     ],
 )
 def test_small_files_say_what_a_model_is_and_are_read_first(path, is_read):
-    assert is_small_json(path) is is_read
+    assert is_small_file(path) is is_read
+
+
+def test_a_template_is_read_as_text_and_all_else_as_data():
+    assert small_file("chat_template.jinja", b"{{ messages }}") == "{{ messages }}"
+    assert small_file("config.json", b'{"a": 1}') == {"a": 1}
+    for path, content, said in (("config.json", b"<html>", "Expecting value"), ("x.jinja", b"\xff", "can't decode")):
+        with pytest.raises(ValueError, match=said):
+            small_file(path, content)
 
 
 @pytest.mark.parametrize(

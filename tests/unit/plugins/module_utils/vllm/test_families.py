@@ -278,6 +278,57 @@ def test_the_chat_template_is_read_from_the_tokenizers_configuration(tokenizer, 
     assert families.chat_template(tokenizer) == expected
 
 
+JINJA, READ = "chat_template.jinja", {"tokenizer_class": "PreTrainedTokenizerFast"}
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "data", "files", "expected"),
+    [
+        pytest.param(READ, {JINJA: TOOLS}, [JINJA], TOOLS, id="a file of its own"),
+        pytest.param({"chat_template": PLAIN}, {JINJA: TOOLS}, [JINJA], TOOLS, id="the file counts"),
+        pytest.param(READ, {"chat_template.json": {"chat_template": TOOLS}}, [], TOOLS, id="a processor's"),
+        pytest.param(
+            READ, {JINJA: PLAIN, "additional_chat_templates/tool_use.jinja": "x"}, [], f"x\n{PLAIN}", id="two files"
+        ),
+        pytest.param(READ, {}, [JINJA], "", id="one that nobody has read"),
+        pytest.param(READ, {}, [], "", id="files that nobody knows"),
+        pytest.param({}, {}, ["config.json"], "", id="a tokenizer that nobody has read"),
+        pytest.param(READ, {}, ["config.json", "tokenizer_config.json"], None, id="none at all"),
+    ],
+)
+def test_a_chat_template_may_lie_in_a_file_of_its_own(tokenizer, data, files, expected):
+    assert families.chat_template(tokenizer, data, files) == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "repo", "more", "tools", "reasoning"),
+    [
+        (LLAMA, "meta-llama/Llama-3.1-8B", {}, "", ""),
+        (LLAMA, "meta-llama/Llama-3.2-1B", {}, "", ""),
+        ("Llama4ForConditionalGeneration", "meta-llama/Llama-4-Scout-17B-16E", {}, "", ""),
+        ("MistralForCausalLM", "mistralai/Mistral-7B-v0.3", {}, "", ""),
+        ("Gemma4ForConditionalGeneration", "google/gemma-4-31B", {}, "", ""),
+        ("HunYuanMoEV1ForCausalLM", "tencent/Hunyuan-A13B-Pretrain", {}, "", ""),
+        ("DeepseekV32ForCausalLM", "deepseek-ai/DeepSeek-V3.2-Exp", {}, "deepseek_v32", "deepseek_v3"),
+        ("KimiK3ForConditionalGeneration", "moonshotai/Kimi-K3", {}, "kimi_k3", "kimi_k3"),
+        ("InklingForConditionalGeneration", "thinkingmachines/Inkling-NVFP4", {}, "inkling", "inkling"),
+        (
+            "MiniCPMV4_6ForConditionalGeneration",
+            "openbmb/MiniCPM-V-4.6",
+            {"model_type": "minicpmv4_6"},
+            "qwen3_coder",
+            "",
+        ),
+    ],
+)
+def test_without_a_chat_template_there_is_no_parser_but_where_vllm_writes_conversations_itself(
+    architecture, repo, more, tools, reasoning
+):
+    found = families.family_for({"architectures": [architecture], **more}, repo, "0.33.0", ["config.json"], None)
+    assert (found.tool_call_parser, found.reasoning_parser) == (tools, reasoning)
+    assert not (not tools and found.chat_template)
+
+
 ROWS = families.FAMILIES
 
 

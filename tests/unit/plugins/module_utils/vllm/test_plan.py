@@ -190,6 +190,22 @@ def test_the_chat_template_in_the_tokenizers_configuration_decides_about_parsers
     assert (told.args.get("reasoning-parser"), told.args["tool-call-parser"]) == (None, "hermes")
 
 
+def test_a_model_without_a_chat_template_is_told_before_a_byte_is_fetched():
+    files = ["config.json", "tokenizer_config.json", "model.safetensors"]
+    base = {"model_config": LLAMA, "gpus": several(1), "vllm_version": "0.33.0", "repo": "meta-llama/Llama-3.1-8B"}
+    asked = {**base, "files": files, "tokenizer_config": {"tokenizer_class": "PreTrainedTokenizerFast"}}
+    told = plan_vllm(asked)
+    assert any("has no chat template" in text for text in told.warnings)
+    assert not {"tool-call-parser", "chat-template"}.intersection(told.args)
+    for more in (
+        {"extra_args": {"chat-template": "/x.jinja"}},
+        {"data": {"chat_template.jinja": "{{ messages }}"}},
+        {"files": [*files, "chat_template.jinja"]},
+        {"task": "embed"},
+    ):
+        assert not any("has no chat template" in text for text in plan_vllm({**asked, **more}).warnings)
+
+
 def test_adapters_are_in_the_budget():
     room = {"enable-lora": True, "max-loras": 8, "max-lora-rank": 64}
     bare, with_room = (plan(several(1, L40S), extra_args=args).evaluation.budget for args in ({}, room))
