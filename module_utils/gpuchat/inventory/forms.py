@@ -261,6 +261,7 @@ FORMS: Mapping[str, Form] = {
 PORT = (1, 65535)
 RANGES: Mapping[str, tuple[int, int]] = {
     "gpuchat_vllm_port": PORT,
+    "gpuchat_metrics_port": PORT,
     "gpuchat_interface_port": PORT,
     "docker_minimum_free_gib": (0, 1_000_000),
     "docker_log_max_files": (1, 1000),

@@ -18,7 +18,8 @@ from . import topology as inventory_topology
 from .types import show
 
 STACK_PREFIX = "gpuchat_"
-STACK_GROUPS = ("gpu", "chat", "edge")
+MONITORING = inventory_topology.GROUPS[inventory_topology.MONITORING]
+STACK_GROUPS = ("gpu", "chat", "edge", MONITORING)
 ALL_PARTS = (
     "backup",
     "docker",
@@ -63,6 +64,7 @@ GROUPS_OF = {
     "gpu": {"door", "edge", PLAN, "verify", "vllm", *CHATS},
     "chat": {"edge", "postgresql", *CHATS},
     "edge": {"verify", *CHATS},
+    MONITORING: frozenset(),
 }
 """Which roles need a group to have a host."""
 
@@ -299,6 +301,7 @@ SETTINGS = (
     "gpuchat_private_address",
     "gpuchat_vllm_port",
     "gpuchat_interface_port",
+    inventory_topology.METRICS_PORT,
     "gpuchat_room_network",
     "gpuchat_users",
     "gpuchat_context",
@@ -423,8 +426,8 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
         "chat": f", or set {INTERFACE} to {NO_INTERFACE} where programs alone use the models",
     }
     for group in STACK_GROUPS:
-        is_left_out = {"gpu": has_endpoints, "chat": is_without_interface, "edge": False}[group]
-        if GROUPS_OF[group] & parts and not inventory.groups.get(group) and not is_left_out:
+        is_left_out = {"gpu": has_endpoints, "chat": is_without_interface}
+        if GROUPS_OF[group] & parts and not inventory.groups.get(group) and not is_left_out.get(group):
             findings.fault(
                 f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
                 f"{may_be_empty.get(group, '')}"
@@ -434,6 +437,12 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
         findings.fault(
             f"the group chat has {len(chats)} hosts ({', '.join(chats)}); wanted one, for accounts and history are "
             "kept on it; leave one of them under chat: hosts:"
+        )
+    watching = tuple(dict.fromkeys(inventory.groups.get(MONITORING, ())))
+    if len(watching) > 1:
+        findings.fault(
+            f"the group {MONITORING} has {len(watching)} hosts ({', '.join(watching)}); wanted one, which asks all "
+            f"others; leave one of them under {MONITORING}: hosts:"
         )
     if inventory.groups.get("chat") and is_without_interface:
         findings.fault(
@@ -802,6 +811,7 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
     variables = inventory.variables.get(host, {})
     used: dict[int, str] = {}
     here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
+    here += [(inventory_topology.METRICS_PORT,)] if inventory.groups.get(MONITORING) else []
     for name in dict.fromkeys(name for names in here for name in names):
         try:
             port = int(str(variables.get(name, specification.default(name))))
@@ -871,7 +881,8 @@ def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) 
             )
     if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", *CHATS}:
         return
-    for host in inventory.hosts("gpu", "chat"):
+    is_monitored = bool(inventory.groups.get(MONITORING))
+    for host in inventory.hosts(*STACK_GROUPS) if is_monitored else inventory.hosts("gpu", "chat"):
         address = inventory.variables.get(host, {}).get("gpuchat_private_address")
         if not address:
             findings.fault(

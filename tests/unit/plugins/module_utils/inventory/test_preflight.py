@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
     OLDEST_VLLM,
+    STACK_GROUPS,
     Inventory,
     Secret,
     Source,
@@ -40,6 +41,7 @@ SPECIFICATION = Specification(
             "gpuchat_probe_host": {"type": "str", "default": ""},
             "gpuchat_vllm_port": {"type": "int", "default": 8000},
             "gpuchat_interface_port": {"type": "int", "default": 3210},
+            "gpuchat_metrics_port": {"type": "int", "default": 9400},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
         "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
@@ -51,14 +53,14 @@ ONE_HOST = {"all": ["one", "probe"], "gpu": ["one"], "chat": ["one"], "edge": ["
 def findings(groups=None, untemplated=(), others=None, foreign=(), secrets=None, parts=None, sources=(), **variables):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
     groups = {**ONE_HOST, **(groups or {})}
-    hosts = dict.fromkeys(host for group in ("gpu", "chat", "edge") for host in groups[group])
+    hosts = dict.fromkeys(host for group in STACK_GROUPS for host in groups.get(group, ()))
     by_host = {host: {**GOOD, **(others or {})} for host in hosts}
     if hosts:
         by_host[next(iter(hosts))] = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
     first = next(iter(hosts), "")
     inventory = Inventory(groups, by_host, untemplated, {first: secrets or {}}, {first: foreign}, sources)
     found = find_faults(inventory, SPECIFICATION, *([parts] if parts is not None else []))
-    every = inventory.hosts("gpu", "chat", "edge")
+    every = inventory.hosts(*STACK_GROUPS)
     return describe(found.faults, every), describe(found.warnings, every)
 
 
@@ -337,6 +339,29 @@ def test_where_the_stack_spans_hosts_each_backend_needs_its_private_address():
         "gpuchat_private_address is not set, and the stack spans several hosts; set it to the address at "
         "which the other hosts reach this one (on b)"
     )
+
+
+def test_one_host_at_most_asks_for_metrics():
+    two = {"monitoring": ["one", "two"]}
+    (word,) = faults(groups=two, others={"gpuchat_private_address": "10.0.0.2"}, gpuchat_private_address="10.0.0.1")
+    assert word == (
+        "the group monitoring has 2 hosts (one, two); wanted one, which asks all others; leave one of them under "
+        "monitoring: hosts:"
+    )
+
+
+def test_a_host_that_is_asked_for_metrics_or_asks_needs_its_private_address_where_there_are_others():
+    assert faults(groups={"monitoring": ["one"]}) == ()
+    spread = {"all": ["a", "b", "c"], "gpu": ["a"], "chat": ["a"], "edge": ["b"], "monitoring": ["c"]}
+    (word,) = faults(groups=spread, gpuchat_private_address="10.0.0.1")
+    assert word.startswith("gpuchat_private_address is not set, and the stack spans several hosts")
+    assert word.endswith("(on b, c)")
+
+
+def test_the_port_of_the_metrics_is_that_of_no_other_service_where_there_are_some():
+    (word,) = faults(groups={"monitoring": ["one"]}, gpuchat_metrics_port=443)
+    assert word == "edge_https_port and gpuchat_metrics_port are both 443; set one of them to another port"
+    assert faults(gpuchat_metrics_port=443) == ()
 
 
 @pytest.mark.parametrize(
