@@ -76,11 +76,17 @@ options:
         description: Fingerprint of the signing key's primary key.
         type: str
   refused_packages:
-    description: Packages of somebody else that these would push out, with the reason and the fix.
+    description:
+      - Packages of somebody else that these would push out, with the reason and the fix.
+      - A key such as C(kubelet+containerd) stands for a host that has all of them.
     type: dict
     default: {}
   refused_paths:
     description: What somebody else has installed without a package, by its path, with the reason and the fix.
+    type: dict
+    default: {}
+  refused_commands:
+    description: Programs that somebody has installed without a package, by their names, with the reason and the fix.
     type: dict
     default: {}
   kernel_modules:
@@ -248,6 +254,7 @@ def main() -> None:
             "dnf_repository": {"type": "dict", "options": DNF_REPOSITORY, "required_together": KEYS_TOGETHER},
             "refused_packages": {"type": "dict", "default": {}},
             "refused_paths": {"type": "dict", "default": {}},
+            "refused_commands": {"type": "dict", "default": {}},
             "kernel_modules": {"type": "dict", "default": {}},
             "hints": {"type": "dict", "default": {}},
             "required_commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},

@@ -137,7 +137,7 @@ def module_parameters(monkeypatch):
 
 @pytest.fixture
 def snaps():
-    """Return the paths of snaps that a host has."""
+    """Return the paths of snaps, and of programs, that a host has."""
     return set()
 
 
@@ -164,7 +164,10 @@ def checked(monkeypatch, tmp_path, module_parameters, snaps):
         monkeypatch.setattr(host, "http", lambda url, **_: host.Response(0, {}, b"", "nobody asks a network here"))
         running = types.SimpleNamespace(machine=machine, release=f"{KERNEL}.{machine}")
         monkeypatch.setattr(os, "uname", lambda: running)
-        monkeypatch.setattr(host, "program", lambda name: "/usr/bin/dnf" if name == "dnf" else None)
+        programs = {"/usr/bin/dnf", *snaps}
+        monkeypatch.setattr(
+            host, "program", lambda name: f"/usr/bin/{name}" if f"/usr/bin/{name}" in programs else None
+        )
         monkeypatch.setattr(os.path, "lexists", lambda path: path in snaps)
         return runner.ensure(module_parameters(arguments), check=True)
 
@@ -258,6 +261,22 @@ def test_a_docker_from_snap_is_refused(source, predicted, snaps):
     snaps.add("/snap/docker/current")
     with pytest.raises(Refusal, match="found /snap/docker/current: a Docker from snap, .* `snap remove docker`"):
         predicted("ubuntu-24.04", docker_source=source)
+
+
+@pytest.mark.parametrize("source", ["distribution", "docker"])
+def test_a_docker_that_was_unpacked_by_hand_is_not_overwritten(source, predicted, monkeypatch, snaps):
+    monkeypatch.setattr(apt_runner, "owns", lambda path: False)
+    snaps.add("/usr/bin/dockerd")
+    with pytest.raises(Refusal, match="found /usr/bin/dockerd, which no package owns: .* set docker_source to present"):
+        predicted("ubuntu-24.04", docker_source=source)
+    predicted("ubuntu-24.04", docker_source="present")
+
+
+def test_the_containerd_of_a_kubernetes_is_not_removed(predicted):
+    with pytest.raises(Refusal, match=r"found the packages kubelet 1 and containerd 1: .* would take the containerd"):
+        predicted("ubuntu-24.04", ["kubelet", "containerd"], docker_source="docker")
+    predicted("ubuntu-24.04", ["kubelet", "containerd.io"], docker_source="docker")
+    predicted("ubuntu-24.04", ["kubelet", "containerd"])
 
 
 @pytest.mark.parametrize("source", ["distribution", "docker"])

@@ -45,10 +45,15 @@ def is_locked(text: str) -> bool:
     return "Could not get lock" in text or "Unable to lock directory" in text
 
 
-def warnings(text: str) -> tuple[str, ...]:
-    """Return what apt-get update warns of; it ends with 0 where a repository is not reached or its key is missing."""
+def warnings(text: str, sources: Sequence[Source] = ()) -> tuple[str, ...]:
+    """Return what apt-get update warns of, each with the file of sources that it is about, which apt does not name."""
     found = [line for line in text.splitlines() if line.startswith(("W: ", "E: ")) and "index files failed" not in line]
-    return tuple(dict.fromkeys(line.strip() for line in found))
+    return tuple(f"{line}{_listed_in(line, sources)}" for line in dict.fromkeys(map(str.strip, found)))
+
+
+def _listed_in(line: str, sources: Sequence[Source]) -> str:
+    of_files = {source.file for source in sources if re.sub("^cdrom:/*", "cdrom://", source.url) in line}
+    return f" (listed in {', '.join(sorted(of_files - {''}))})" if of_files else ""
 
 
 def specification(text: str, versions: Sequence[str], hint: str = HINTS["version"]) -> str:
@@ -88,7 +93,8 @@ class Source:
 
     @property
     def keyrings(self) -> tuple[str, ...]:
-        return tuple(word for word in re.split(r"[\s,]+", self.signed_by) if word.startswith("/"))
+        words = [] if "BEGIN PGP" in self.signed_by else re.split(r"[\s,]+", self.signed_by)
+        return tuple(word for word in words if word.startswith("/"))
 
 
 def parse_sources(file: str, text: str, arch: str) -> tuple[Source, ...]:

@@ -42,6 +42,11 @@ def installed() -> dict[str, InstalledPackage]:
     return apt.parse_dpkg_status(status.content.decode(errors="replace"))
 
 
+def owns(path: str) -> bool:
+    """Whether a package has brought a file; where /bin is a link, dpkg may know the file by either name."""
+    return any(host.run(["dpkg", "--search", one]).rc == 0 for one in (path, path.removeprefix("/usr")))
+
+
 def key_file(key: bytes) -> bytes:
     """Return a key as apt reads it from a file of this ``SUFFIX``."""
     return openpgp.dearmored(key)
@@ -53,13 +58,14 @@ def repository_file(name: str, repository: Repository, key: str, arch: str) -> t
     With it comes why nothing can be installed from there, empty where it can.
     """
     path = f"{SOURCES}/gpuchat-{name}.sources"
-    theirs = [source for file, text in _listed(path) for source in apt.parse_sources(file, text, arch)]
-    standing = apt.standing(theirs, repository, arch)
+    standing = apt.standing(_sources(path, arch), repository, arch)
     by = standing.by
-    if by and by.keyrings and not any(map(os.path.exists, by.keyrings)):
+    wrong = list(map(_wrong_with, by.keyrings)) if by else []
+    if by and wrong and all(wrong):
+        what, cure = wrong[0]
         complaint = (
-            f"found {by.file}, whose list of {by.url} wants a key in {', '.join(by.keyrings)}, which is not there; "
-            "wanted the key by which apt trusts the repository; put it there or remove that file, and run again"
+            f"found {by.file}, whose list of {by.url} wants a key in {', '.join(by.keyrings)}, {what}; "
+            f"wanted the key by which apt trusts the repository; {cure} or remove that file, and run again"
         )
         return None, complaint
     fingerprint = repository.key_fingerprint.replace(" ", "").upper()
@@ -68,6 +74,20 @@ def repository_file(name: str, repository: Repository, key: str, arch: str) -> t
     if standing.served and not keyless:
         return None, standing.complaint
     return files.WantedFile(path, apt.sources_text(repository, key).encode(), 0o644), ""
+
+
+def _wrong_with(keyring: str) -> tuple[str, str] | None:
+    """Return what is wrong with somebody else's keyring, and what to do, or None."""
+    try:
+        mode = os.stat(keyring).st_mode
+        openpgp.fingerprints(pathlib.Path(keyring).read_bytes())
+    except (OSError, Refusal) as error:
+        return "which is not there" if isinstance(error, OSError) else "which holds no key", "put it there"
+    return None if mode & 0o004 else ("which apt's own user may not read", f"run `chmod a+r {keyring}`")
+
+
+def _sources(own: str, arch: str) -> list[apt.Source]:
+    return [source for file, text in _listed(own) for source in apt.parse_sources(file, text, arch)]
 
 
 def _listed(own: str) -> Iterator[tuple[str, str]]:
@@ -108,10 +128,14 @@ def chosen_since() -> set[str]:
 def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     """Refresh apt's lists, and return packages, each ``name`` or ``name=version``, with the versions that there are.
 
+    A refresh that fails for a repository which somebody else lists is nothing to end with: the packages may be there.
+
     Raises:
         Refusal: no repository has such a package or version; the text holds what apt said of its repositories.
     """
-    warned = apt.warnings(_apt_get(["update"], timeout=1800).text)
+    arch = os.uname().machine
+    refreshed = _unlocked(["update"], timeout=1800)
+    warned = apt.warnings(refreshed.text, _sources("", apt.ARCHITECTURES.get(arch, arch)))
     said = "".join(f"\n{line}" for line in warned)
     missing = [name for name in names if "=" not in name and host.run(["apt-cache", "show", name]).rc != 0]
     if missing:
@@ -133,20 +157,29 @@ def install(chosen: Sequence[str]) -> None:
     _apt_get(["install", *flags, *chosen], timeout=3600)
 
 
-def _apt_get(words: Sequence[str], timeout: float) -> host.Output:
+def _apt_get(words: Sequence[str], timeout: float) -> None:
+    """Run apt-get.
+
+    Raises:
+        CommandFailed: it failed, or a lock was held for too long.
+    """
+    output = _unlocked(words, timeout)
+    if output.rc != 0:
+        raise CommandFailed(f"`{' '.join([*APT_GET, *words])}` ended with status {output.rc}:\n{output.text}")
+
+
+def _unlocked(words: Sequence[str], timeout: float) -> host.Output:
     """Run apt-get, and wait while somebody else holds a lock of apt's, as a cloud host's first upgrade does.
 
     Raises:
-        CommandFailed: it failed, or the lock was held for too long; apt says by which process.
+        CommandFailed: the lock was held for too long; apt says by which process.
     """
     command = [*APT_GET, *words]
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         output = host.run(command, timeout, ENVIRONMENT)
-        if output.rc == 0:
+        if output.rc == 0 or not apt.is_locked(output.text):
             return output
-        if not apt.is_locked(output.text):
-            raise CommandFailed(f"`{' '.join(command)}` ended with status {output.rc}:\n{output.text}")
         if time.monotonic() >= deadline:
             raise CommandFailed(
                 f"found that somebody has held apt's lock for {LOCK_SECONDS // 60} minutes; wanted it free; wait for "

@@ -22,6 +22,9 @@ DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
 WITHOUT_LOCKS = "--disableplugin=versionlock"
 """A lock of ours names the version that is about to change."""
 
+WITHOUT_BROKEN = "--setopt=*.skip_if_unavailable=1"
+"""Somebody else's repository that is not reached is nothing to end with: the packages may be in others."""
+
 
 def installed() -> dict[str, InstalledPackage]:
     """Return what rpm records, with dnf's version locks.
@@ -34,6 +37,11 @@ def installed() -> dict[str, InstalledPackage]:
         raise Refusal(f"found no state of rpm ({answer.text}); wanted a host with rpm and dnf (RHEL 9 or 10)")
     locks = host.file_state(LOCKS)
     return dnf.parse_query(answer.stdout, ((locks and locks.content) or b"").decode(errors="replace"))
+
+
+def owns(path: str) -> bool:
+    """Whether a package has brought a file."""
+    return host.run(["rpm", "-qf", path]).rc == 0
 
 
 def key_file(key: bytes) -> bytes:
@@ -73,12 +81,14 @@ def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
         Refusal: no repository has such a version.
     """
     chosen = tuple(map(dnf.specification, names))
-    known = host.must([*DNF, "-q", "--refresh", WITHOUT_LOCKS, "repoquery", "--qf", "%{name}", *chosen], timeout=1800)
+    query = [WITHOUT_LOCKS, "repoquery", "--qf", "%{name}", *chosen]
+    asked = host.run([*DNF, "-q", "--refresh", *query], timeout=1800)
+    known = asked if asked.rc == 0 else host.must([*DNF, "-q", WITHOUT_BROKEN, *query], timeout=1800)
     missing = [name for name in names if name.partition("=")[0] not in known.stdout.split()]
     if missing:
         raise Refusal(
             f"found no {', '.join(missing)} in this host's repositories; wanted to install it; {_hint(missing, hints)}"
-            + (f". dnf said:\n{known.stderr.strip()}" if known.stderr.strip() else "")
+            + (f". dnf said:\n{asked.stderr.strip()}" if asked.stderr.strip() else "")
         )
     return chosen
 
@@ -91,7 +101,7 @@ def _hint(missing: Sequence[str], hints: Mapping[str, str]) -> str:
 
 
 def install(chosen: Sequence[str]) -> None:
-    host.must([*DNF, WITHOUT_LOCKS, "install", *chosen], timeout=3600)
+    host.must([*DNF, WITHOUT_BROKEN, WITHOUT_LOCKS, "install", *chosen], timeout=3600)
 
 
 def hold(names: Sequence[str]) -> None:

@@ -185,14 +185,16 @@ def kernel_packages(by_module: Mapping[str, str], known: str, running: str, mach
 
 
 def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[str, str]) -> None:
-    """Refuse a host that holds packages which ours would push out.
+    """Refuse a host that holds packages which ours would push out; names joined by + are meant together.
 
     Raises:
         Refusal: such a package is there; the text says why, and the fix.
     """
-    for name, reason in refused.items():
-        if name in installed:
-            raise Refusal(f"found the package {name} {installed[name].version}: {reason}")
+    for names, reason in refused.items():
+        found = names.split("+")
+        if all(name in installed for name in found):
+            named = " and ".join(f"{name} {installed[name].version}" for name in found)
+            raise Refusal(f"found the package{'s' if len(found) > 1 else ''} {named}: {reason}")
 
 
 def refuse_collateral(taken: Iterable[str], named: Collection[str]) -> None:

@@ -57,6 +57,9 @@ class System(Protocol):
     def installed(self) -> dict[str, InstalledPackage]:
         """Return the packages that are there."""
 
+    def owns(self, path: str) -> bool:
+        """Whether a package has brought a file."""
+
     def key_file(self, key: bytes) -> bytes:
         """Return a key in the form that the system reads."""
 
@@ -110,6 +113,14 @@ def _refuse_paths(refused: Mapping[str, str]) -> None:
             raise Refusal(f"found {path}: {reason}")
 
 
+def _refuse_commands(refused: Mapping[str, str], system: System) -> None:
+    """Refuse a host on which somebody has put a program into the place of a package's."""
+    for command, reason in refused.items():
+        path = host.program(command)
+        if path is not None and not system.owns(os.path.realpath(path)):
+            raise Refusal(f"found {path}, which no package owns: {reason}")
+
+
 def _kernel_packages(release: Release, by_release: Mapping[str, Mapping[str, str]]) -> tuple[WantedPackage, ...]:
     running, machine = os.uname().release, os.uname().machine
     folder = f"{KERNELS}/{running}"
@@ -155,6 +166,8 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     if present:
         refuse_packages(installed, params["refused_packages"])  # type: ignore[arg-type]
         _refuse_paths(params["refused_paths"])  # type: ignore[arg-type]
+        if system:
+            _refuse_commands(params["refused_commands"], system)  # type: ignore[arg-type]
         _check_commands(params["required_commands"])  # type: ignore[arg-type]
         space_runner.ensure(params["space"] or NO_SPACE)  # type: ignore[arg-type]
     if not system:

@@ -119,6 +119,7 @@ def params(names=("x",), **more):
         "refused_releases": {},
         "refused_packages": {},
         "refused_paths": {},
+        "refused_commands": {},
         "kernel_modules": {},
         "hints": {},
         "required_commands": [],
@@ -217,12 +218,23 @@ def listed(tmp_path, monkeypatch, text):
     [
         ("deb https://example.com/debian bookworm stable\n", "x.list, .* for bookworm; wanted trixie stable"),
         ("deb [signed-by=/none/k.gpg] https://example.com/debian trixie stable\n", "x.list, .*a key in /none/k.gpg"),
+        (
+            "deb [signed-by={folder}/html.gpg] https://example.com/debian trixie stable\n",
+            "x.list, .*/html.gpg, which holds no key",
+        ),
+        (
+            "deb [signed-by={folder}/roots.gpg] https://example.com/debian trixie stable\n",
+            "x.list, .*/roots.gpg, which apt's own user may not read; .*chmod a\\+r .*/roots.gpg",
+        ),
     ],
 )
 def test_a_list_that_cannot_serve_is_named_before_an_installation_and_left_alone_after_one(
     debian, server, commands, tmp_path, monkeypatch, check, text, words
 ):
-    listed(tmp_path, monkeypatch, text)
+    (tmp_path / "html.gpg").write_text("<html>captive portal</html>")
+    (tmp_path / "roots.gpg").write_bytes(KEY)
+    (tmp_path / "roots.gpg").chmod(0o600)
+    listed(tmp_path, monkeypatch, text.replace("{folder}", str(tmp_path)))
     with pytest.raises(Refusal, match=words):
         runner.ensure(params(apt_repository=repository(server)), check=check)
     assert (server.asked, commands.made) == ([], [])
@@ -240,6 +252,15 @@ def test_a_list_that_names_no_key_and_whose_key_apt_does_not_trust_gets_ours_bes
     (tmp_path / "trusted.gpg.d").mkdir()
     (tmp_path / "trusted.gpg.d" / "x.asc").write_bytes(KEY)
     assert runner.ensure(params(apt_repository=repository(server)), check=True)["changed"] is False
+
+
+def test_a_key_that_stands_in_the_list_itself_is_no_path(debian, server, commands, tmp_path, monkeypatch):
+    key = "".join(f"\n {line or '.'}" for line in KEY.decode().replace("\nC4nI", "\n/4nI").splitlines())
+    stanza = f"Types: deb\nURIs: https://example.com/debian\nSuites: trixie\nComponents: stable\nSigned-By:{key}\n"
+    listed(tmp_path, monkeypatch, "")
+    (tmp_path / "x.sources").write_text(stanza)
+    result = runner.ensure(params(apt_repository=repository(server)), check=True)
+    assert [one["before_header"] for one in result["diff"]] == ["package x"]
 
 
 def test_a_damaged_keyring_on_the_host_is_fetched_anew(debian, server):
@@ -362,6 +383,24 @@ def test_a_repository_that_is_not_reached_is_told_with_the_variable_that_names_a
     assert "index files" not in told
 
 
+@pytest.mark.parametrize("on_host", ["debian", "rocky"])
+def test_a_program_that_no_package_owns_is_refused(request, commands, monkeypatch, tmp_path, on_host):
+    one = request.getfixturevalue(on_host)
+    asked = "dpkg --search" if on_host == "debian" else "rpm -qf"
+    (tmp_path / "dockerd").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "dockerd")
+    monkeypatch.setattr(host, "program", lambda name: str(tmp_path / "link") if name == "dockerd" else None)
+    refused = params(refused_commands={"dockerd": "wanted a package; set x_source to present"})
+    commands.answer(f"{asked} {tmp_path}/dockerd", rc=1)
+    with pytest.raises(Refusal, match=r"found .*/link, which no package owns: wanted a package; set x_source"):
+        runner.ensure(refused, check=True)
+    assert one.files.keys() <= {"/etc/os-release", STATUS}
+    commands.answer(f"{asked} {tmp_path}/dockerd", "docker-ce")
+    assert runner.ensure(refused, check=True)["changed"]
+    monkeypatch.setattr(host, "program", lambda name: None)
+    assert runner.ensure(refused, check=True)["changed"]
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_what_somebody_installed_without_a_package_is_refused(debian, commands, tmp_path, check):
     (tmp_path / "current").symlink_to("none")
@@ -470,7 +509,7 @@ def test_a_rocky_host_is_predicted_and_then_brought_to_a_pinned_and_held_version
     assert [line for line in commands.made if line.startswith("dnf")] == [
         f"{dnf} -q --refresh --disableplugin=versionlock repoquery --qf %{{name}} {both}",
         f"{dnf} --noautoremove remove old",
-        f"{dnf} --disableplugin=versionlock install {both}",
+        f"{dnf} --setopt=*.skip_if_unavailable=1 --disableplugin=versionlock install {both}",
         f"{dnf} versionlock delete x",
         f"{dnf} versionlock add x",
     ]
@@ -525,6 +564,18 @@ def test_a_version_that_no_repository_of_dnfs_has_is_refused_with_what_dnf_said(
     assert not [line for line in commands.made if " install " in line]
 
 
+def test_a_repository_that_is_not_reached_does_not_stop_an_installation_from_others(rocky, rpm, commands):
+    dnf = "dnf -y --setopt=install_weak_deps=False -q"
+    said = "Error: Failed to download metadata for repo 'epel'"
+    commands.answers.clear()
+    commands.answer(f"{dnf} --refresh", rc=1, stderr=f"{said}\n")
+    commands.answer(f"{dnf} --setopt=*.skip_if_unavailable=1", "x\n")
+    assert runner.ensure(params(), check=False)["changed"]
+    commands.answer(f"{dnf} --setopt=*.skip_if_unavailable=1", "")
+    with pytest.raises(Refusal, match=f"found no y .*dnf said:\n{said}"):
+        runner.ensure(params(["y"]), check=False)
+
+
 def test_a_host_whose_rpm_cannot_be_read_is_refused(rocky, commands):
     commands.answer("rpm --query", rc=127, stderr="rpm: not found")
     with pytest.raises(Refusal, match=r"found no state of rpm \(rpm: not found\); wanted a host with rpm and dnf"):
@@ -558,6 +609,31 @@ def test_a_masked_unit_is_known_by_its_link(tmp_path, monkeypatch, debian, comma
     monkeypatch.setattr(runner, "SYSTEMD_UNITS", str(tmp_path))
     assert runner.ensure(params(masked_units=["u.service"]), check=False)["changed"] is False
     assert commands.made == []
+
+
+BROKEN = {
+    "the disk that the host was installed from": (
+        "deb cdrom:[Debian GNU/Linux 13.1.0 _Trixie_ - NETINST]/ trixie main\n",
+        "E: The repository 'cdrom://[Debian GNU/Linux 13.1.0 _Trixie_ - NETINST] trixie Release' has no Release file.",
+    ),
+    "a list whose key is gone": (
+        "deb http://ppa.example.com/u noble main\n",
+        "E: The repository 'http://ppa.example.com/u noble InRelease' is not signed.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("listing", "said"), BROKEN.values(), ids=BROKEN)
+def test_somebody_elses_broken_list_does_not_stop_an_installation_that_does_not_need_it_and_is_named_where_it_does(
+    debian, commands, tmp_path, monkeypatch, listing, said
+):
+    listed(tmp_path, monkeypatch, listing)
+    monkeypatch.setattr(apt_runner, "SOURCES_LIST", str(tmp_path / "sources.list"))
+    commands.answer(f"{' '.join(apt_runner.APT_GET)} update", rc=100, stderr=f"{said}\n")
+    assert runner.ensure(params(), check=False)["changed"]
+    commands.answer("apt-cache", rc=100)
+    with pytest.raises(Refusal, match=r"found no y .*apt-get update said:\nE: The repository .*x.list"):
+        runner.ensure(params(["y"]), check=False)
 
 
 def test_what_apt_says_is_reported_when_it_fails(debian, commands):
