@@ -455,13 +455,20 @@ def _args(
     return {name: value for name, value in args.items() if value is not None}
 
 
+FOR_THE_BUDGET = ("block-size", "enable-prefix-caching", "disable-hybrid-kv-cache-manager")
+"""Arguments that decide how much the cache holds, and have no wish of their own."""
+
+
 def _with_family(wishes: Wishes, family: families.Family) -> Wishes:
     """Return the wishes with what the family wants of the cache, where nobody wishes otherwise."""
-    cache, block = family.args.get("kv-cache-dtype"), family.args.get("block-size")
+    cache, most = family.args.get("kv-cache-dtype"), family.args.get("max-num-seqs")
     if cache and wishes.kv_cache_dtype is None:
         wishes = replace(wishes, kv_cache_dtype=str(cache))
-    if block and "block-size" not in wishes.extra_args:
-        wishes = replace(wishes, extra_args={"block-size": block, **wishes.extra_args})
+    if most and wishes.max_num_seqs is None:
+        wishes = replace(wishes, max_num_seqs=int(str(most)))
+    wanted = {name: family.args[name] for name in FOR_THE_BUDGET if name in family.args}
+    if wanted.keys() - wishes.extra_args.keys():
+        wishes = replace(wishes, extra_args={**wanted, **wishes.extra_args})
     return wishes
 
 

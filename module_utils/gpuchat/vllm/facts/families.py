@@ -48,6 +48,10 @@ class Row(NamedTuple):
 
 
 CARD = "the model card's vllm serve, and its chat template"
+OCR: dict[str, object] = {"enable-prefix-caching": False, "mm-processor-cache-gb": 0}
+"""Of models that read pages, no two of which are alike, so that nothing is found again."""
+
+NGRAMS = "NGramPerReqLogitsProcessor"
 NO_TOOLS = "no parser of vLLM reads the tool calls of this family; none is set"
 
 DEEPSEEK = "DeepseekV3ForCausalLM|deepseek_v3"
@@ -63,7 +67,7 @@ FAMILIES: tuple[Row, ...] = (
     Row(
         "a base model",
         "",
-        r"[-_.]base([-_.]|$)|gemma-.*-pt([-_.]|$)",
+        r"[-_.]base([-_.]|$)|[-_.]pretrain(ed)?([-_.]|$)|gemma-.*-pt([-_.]|$)",
         source="a base model's answers hold neither tool calls nor an end of reasoning",
         note="a base model was not trained to answer, to call tools or to think aloud; no parser is set",
     ),
@@ -381,12 +385,30 @@ FAMILIES: tuple[Row, ...] = (
         source=RECIPE + "zai-org/; " + CALLING,
     ),
     Row(
-        "GLM-4.1V-Thinking, Glyph",
+        "GLM-4.6V-Flash",
+        "Glm4vForConditionalGeneration|glm4v",
+        r"glm-4\.6v",
+        ("glm45", "glm4_moe"),
+        ("glm45", "glm4_moe"),
+        source=RECIPE + "zai-org/GLM-4.6V.yaml; docs/design/cuda_graphs_multimodal.md says its architecture",
+    ),
+    Row(
+        "Glyph",
+        "Glm4vForConditionalGeneration|glm4v",
+        "glyph",
+        (),
+        ("glm45",),
+        args=OCR,
+        source=RECIPE + "zai-org/Glyph.yaml",
+        note=NO_TOOLS,
+    ),
+    Row(
+        "GLM-4.1V-Thinking",
         "Glm4vForConditionalGeneration|glm4v",
         "",
         (),
         ("glm45",),
-        source=RECIPE + "zai-org/Glyph.yaml",
+        source=RECIPE + "zai-org/Glyph.yaml, zai-org/GLM-GA.yaml",
         note=NO_TOOLS,
     ),
     Row(
@@ -434,8 +456,18 @@ FAMILIES: tuple[Row, ...] = (
     ),
     # Google
     Row(
+        "DiffusionGemma",
+        "DiffusionGemma.*|diffusion_gemma",
+        "",
+        ("gemma4",),
+        ("gemma4",),
+        "tool_chat_template_gemma4.jinja",
+        args={"max-num-seqs": 4},
+        source=RECIPE + "Google/diffusiongemma-26B-A4B-it.yaml: more run out of memory by the states of its diffusion",
+    ),
+    Row(
         "Gemma 4",
-        "Gemma4.*|DiffusionGemma.*|gemma4.*|diffusion_gemma",
+        "Gemma4.*|gemma4.*",
         "",
         ("gemma4",),
         ("gemma4",),
@@ -462,6 +494,15 @@ FAMILIES: tuple[Row, ...] = (
     ),
     Row("Gemma 3n", "Gemma3n.*|gemma3n.*", "", source="its chat template: no tools", note=NO_TOOLS),
     # MiniMax
+    Row(
+        "MiniMax-M3.1",
+        "MiniMaxM3.*|minimax_m3.*",
+        r"m3\.1",
+        ("minimax_m3",),
+        ("minimax_m3",),
+        args={"block-size": 128, "disable-hybrid-kv-cache-manager": True},
+        source=RECIPE + "MiniMaxAI/MiniMax-M3.1-Flash.yaml",
+    ),
     Row(
         "MiniMax-M3",
         "MiniMaxM3.*|minimax_m3.*",
@@ -528,6 +569,30 @@ FAMILIES: tuple[Row, ...] = (
         source=RECIPE + "nvidia/NVIDIA-Nemotron-Nano-9B-v2.yaml",
         note="tool calls of Nemotron Nano 2 need NVIDIA's parser plugin; none is set",
     ),
+    # Those that read pages
+    Row("PaddleOCR-VL", "PaddleOCRVL.*|paddleocr_vl", "", args=OCR, source=RECIPE + "PaddlePaddle/"),
+    Row("HunyuanOCR", "HunYuanVL.*|hunyuan_vl", "ocr", args=OCR, source=RECIPE + "tencent/HunyuanOCR.yaml"),
+    Row(
+        "DeepSeek-OCR-2",
+        "DeepseekOCR2.*|deepseek_ocr2",
+        "",
+        args={**OCR, "logits-processors": [f"vllm.model_executor.models.deepseek_ocr:{NGRAMS}"]},
+        source=RECIPE + "deepseek-ai/DeepSeek-OCR-2.yaml",
+    ),
+    Row(
+        "DeepSeek-OCR",
+        "DeepseekOCRFor.*|deepseek_ocr",
+        "",
+        args={"mm-processor-cache-gb": 0, "logits-processors": [f"vllm.model_executor.models.deepseek_ocr:{NGRAMS}"]},
+        source=RECIPE + "deepseek-ai/DeepSeek-OCR.yaml",
+    ),
+    Row(
+        "Unlimited-OCR",
+        "UnlimitedOCR.*|unlimited[-_]ocr",
+        "",
+        args={**OCR, "logits-processors": [f"vllm.model_executor.models.unlimited_ocr:{NGRAMS}"]},
+        source=RECIPE + "baidu/Unlimited-OCR.yaml",
+    ),
     # Others, by name
     Row(
         "Apertus",
@@ -537,6 +602,15 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_apertus.jinja",
         source=CALLING,
+    ),
+    Row(
+        "Beam",
+        "BeamForCausalLM|beam",
+        "nvfp4|fp8",
+        ("beam",),
+        ("beam",),
+        args={"kv-cache-dtype": "fp8"},
+        source=RECIPE + "reflection/Beam-1.0-501B-A23B.yaml: the variant in BF16 keeps its cache in BF16",
     ),
     Row("Beam", "BeamForCausalLM|beam", "", ("beam",), ("beam",), source=CALLING),
     Row(
@@ -549,6 +623,15 @@ FAMILIES: tuple[Row, ...] = (
         note="the Cohere parser needs the package cohere_melody, which the image lacks",
     ),
     Row(
+        "Command A Plus",
+        "Cohere2.*|cohere2.*",
+        "command-a-plus",
+        ("cohere_command4",),
+        ("cohere_command4",),
+        source=CALLING + "; as Cohere2VisionForConditionalGeneration in docs/models/supported_models.md",
+        note="the Cohere parser needs the package cohere_melody, which the image lacks",
+    ),
+    Row(
         "Command A Reasoning",
         "Cohere2.*|cohere2",
         "command-a-reasoning",
@@ -557,7 +640,15 @@ FAMILIES: tuple[Row, ...] = (
         source=CALLING,
         note="the Cohere parser needs the package cohere_melody, which the image lacks",
     ),
-    Row("dots3", "Dots3.*|dots3.*", "", ("dots",), ("qwen3",), source=RECIPE + "dots-studio/"),
+    Row(
+        "dots3",
+        "Dots3.*|dots3.*",
+        "",
+        ("dots",),
+        ("qwen3",),
+        args={"block-size": 64},
+        source=RECIPE + "dots-studio/dots3-note-prev.yaml",
+    ),
     Row("ERNIE 4.5 Thinking", "Ernie4_5.*|ernie4_5.*", "thinking", ("ernie45",), ("ernie45",), source=REASONING),
     Row(
         "ERNIE 4.5",
@@ -599,7 +690,15 @@ FAMILIES: tuple[Row, ...] = (
         source=CALLING,
     ),
     Row("Jamba", "JambaForCausalLM|jamba", "", ("jamba",), source=CALLING),
-    Row("K2 Horizon, Jais 3", "K2Horizon.*|k2_horizon", "", ("k2_horizon",), ("k2_horizon",), source=RECIPE + "IFM/"),
+    Row(
+        "K2 Horizon, Jais 3",
+        "K2Horizon.*|k2_horizon",
+        "",
+        ("k2_horizon",),
+        ("k2_horizon",),
+        args={"chat-template-content-format": "string"},
+        source=RECIPE + "IFM/",
+    ),
     Row(
         "LFM2.5 Thinking",
         "Lfm2Moe.*|lfm2_moe",
@@ -629,9 +728,18 @@ FAMILIES: tuple[Row, ...] = (
         "",
         ("mimo",),
         ("qwen3",),
+        args={"generation-config": "vllm"},
         source=RECIPE + "XiaomiMiMo/MiMo-V2-Flash.yaml",
     ),
-    Row("MiMo-V2", "MiMoV2.*|mimo_v2.*", "", ("mimo",), ("mimo",), source=RECIPE + "XiaomiMiMo/; " + CALLING),
+    Row(
+        "MiMo-V2",
+        "MiMoV2.*|mimo_v2.*",
+        "",
+        ("mimo",),
+        ("mimo",),
+        args={"generation-config": "vllm"},
+        source=RECIPE + "XiaomiMiMo/; " + CALLING,
+    ),
     Row("MiniCPM5", "", "minicpm5", ("minicpm5",), source=RECIPE + "openbmb/"),
     Row("MiniCPM-V 4.6", "MiniCPMV4_6.*|minicpmv4_6", "", ("qwen3_coder",), source=RECIPE + "openbmb/"),
     Row("Olmo 3 Think", "Olmo3.*|olmo3", "think", ("olmo3",), ("olmo3",), source=CALLING),
@@ -674,7 +782,24 @@ FAMILIES: tuple[Row, ...] = (
     Row("OLMo 2", "Olmo(2|e)?ForCausalLM|olmo(2|e)?", "", source="their chat templates: no tools", note=NO_TOOLS),
     Row("AFM", "ArceeForCausalLM|arcee", "", source="its chat template", note=NO_TOOLS),
     Row("Seed-OSS", "SeedOss.*|seed_oss", "", ("seed_oss",), ("seed_oss",), source=RECIPE + "ByteDance-Seed/"),
-    Row("Step 5", "Step5.*|step5", "", ("step5",), ("step5",), source=RECIPE + "stepfun-ai/"),
+    Row(
+        "Step 5",
+        "Step5.*|step5",
+        "",
+        ("step5",),
+        ("step5",),
+        args={"disable-custom-all-reduce": True},
+        source=RECIPE + "stepfun-ai/Step-5-Preview.yaml",
+    ),
+    Row(
+        "Step 3.7",
+        "Step3p7.*|step3p7.*",
+        "",
+        ("step3p5",),
+        ("step3p5",),
+        args={"disable-cascade-attn": True},
+        source=RECIPE + "stepfun-ai/Step-3.7-Flash.yaml",
+    ),
     Row("Step 3.5 and 3.7", "Step3p[57].*|step3p[57].*", "", ("step3p5",), ("step3p5",), source=CALLING),
     Row(
         "Step 3",

@@ -218,6 +218,17 @@ def test_a_model_of_no_family_has_no_parser():
         (QWEN2, "Skywork/Skywork-OR1-32B", "", "deepseek_r1"),
         (QWEN2, "nvidia/OpenReasoning-Nemotron-32B", "", "deepseek_r1"),
         ("FlintForCausalLM", "RecursiveSI/flint", "glm47", "glm47"),
+        ("Glm4vForConditionalGeneration", "zai-org/GLM-4.6V-Flash", "glm45", "glm45"),
+        ("Glm4vForConditionalGeneration", "zai-org/Glyph", "", "glm45"),
+        (
+            "Cohere2VisionForConditionalGeneration",
+            "CohereLabs/command-a-plus-05-2026",
+            "cohere_command4",
+            "cohere_command4",
+        ),
+        ("Cohere2VisionForConditionalGeneration", "CohereLabs/command-a-vision-07-2025", "", ""),
+        ("HunYuanMoEV1ForCausalLM", "tencent/Hunyuan-A13B-Pretrain", "", ""),
+        ("HunYuanDenseV1ForCausalLM", "tencent/Hunyuan-7B-Pretrain", "", ""),
         ("GlmMoeDsaForCausalLM", "mindlab-research/Macaron-V1-Coding-Venti", "glm47", "glm45"),
     ],
 )
@@ -237,6 +248,53 @@ def test_who_shares_an_architecture_may_speak_otherwise(architecture, repo, tool
             {"tokenizer-mode": "deepseek_v32", "enable-flashinfer-autotune": False},
         ),
         ("MiniMaxM3SparseForConditionalGeneration", "MiniMaxAI/MiniMax-M3", {"block-size": 128}),
+        (
+            "MiniMaxM3SparseForConditionalGeneration",
+            "MiniMaxAI/MiniMax-M3.1-Flash",
+            {"block-size": 128, "disable-hybrid-kv-cache-manager": True},
+        ),
+        ("K2HorizonForCausalLM", "IFM/Jais-3-32B", {"chat-template-content-format": "string"}),
+        ("MiMoV2FlashForCausalLM", "XiaomiMiMo/MiMo-V2-Flash", {"generation-config": "vllm"}),
+        ("MiMoV2ForCausalLM", "XiaomiMiMo/MiMo-V2.6-Pro-RL", {"generation-config": "vllm"}),
+        ("Dots3NoteForConditionalGeneration", "dots-studio/dots3-note-prev", {"block-size": 64}),
+        ("BeamForCausalLM", "reflection/Beam-1.0-501B-A23B-NVFP4", {"kv-cache-dtype": "fp8"}),
+        ("BeamForCausalLM", "reflection/Beam-1.0-501B-A23B-BF16", {}),
+        ("Step5ForCausalLM", "stepfun-ai/Step-5-Preview", {"disable-custom-all-reduce": True}),
+        ("Step3p7ForConditionalGeneration", "stepfun-ai/Step-3.7-Flash", {"disable-cascade-attn": True}),
+        ("DiffusionGemmaForBlockDiffusion", "google/diffusiongemma-26B-A4B-it", {"max-num-seqs": 4}),
+        (
+            "PaddleOCRVLForConditionalGeneration",
+            "PaddlePaddle/PaddleOCR-VL-1.6",
+            {"enable-prefix-caching": False, "mm-processor-cache-gb": 0},
+        ),
+        (
+            "HunYuanVLForConditionalGeneration",
+            "tencent/HunyuanOCR",
+            {"enable-prefix-caching": False, "mm-processor-cache-gb": 0},
+        ),
+        (
+            "Glm4vForConditionalGeneration",
+            "zai-org/Glyph",
+            {"enable-prefix-caching": False, "mm-processor-cache-gb": 0},
+        ),
+        (
+            "DeepseekOCR2ForCausalLM",
+            "deepseek-ai/DeepSeek-OCR-2",
+            {
+                "enable-prefix-caching": False,
+                "mm-processor-cache-gb": 0,
+                "logits-processors": ["vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"],
+            },
+        ),
+        (
+            "UnlimitedOCRForCausalLM",
+            "baidu/Unlimited-OCR",
+            {
+                "enable-prefix-caching": False,
+                "mm-processor-cache-gb": 0,
+                "logits-processors": ["vllm.model_executor.models.unlimited_ocr:NGramPerReqLogitsProcessor"],
+            },
+        ),
     ],
 )
 def test_a_recipes_further_arguments_come_with_the_family(architecture, repo, args):
