@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import access, api_clients, doors, endpoints, forms, models, openings, tls, types
+from . import access, api_clients, doors, endpoints, forms, models, openings, receivers, tls, types
 from . import people as people_known
 from . import topology as inventory_topology
 from .types import show
@@ -28,11 +28,13 @@ ALL_PARTS = (
     "firewall",
     "lobehub",
     "model",
+    "monitoring",
     "nginx",
     "nvidia_container_toolkit",
     "nvidia_driver",
     "object_store",
     "open_webui",
+    "podman",
     "postgresql",
     "toolbox",
     "verify",
@@ -45,7 +47,9 @@ PLAN = "plan"
 """Stands for a plan that changes no host."""
 
 CHATS = frozenset(inventory_topology.INTERFACES)
-WITH_SECRETS = frozenset({"backup", "door", "edge", "object_store", "postgresql", "verify", "vllm", *CHATS})
+WITH_SECRETS = frozenset(
+    {"backup", "door", "edge", "monitoring", "object_store", "postgresql", "verify", "vllm", *CHATS}
+)
 GIVEN_BY = {
     "gpuchat_api_key": "api_key",
     "gpuchat_vllm_api_key": "vllm_api_key",
@@ -400,7 +404,11 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _access(sound, findings, host)
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
             _edge(inventory, specification, sound, findings, host)
+        if "monitoring" in wanted and host in inventory.groups.get("monitoring", ()):
+            known = {name: secret.names for name, secret in inventory.secrets.get(host, {}).items()}
+            findings.add(receivers.faults(sound, known), (), host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
+        _supervisor(inventory, sound, findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
         findings.add(endpoints.faults(sound.get(endpoints.VARIABLE)), (), host)
@@ -713,6 +721,17 @@ def _as_network(text: object) -> str:
         return "10.0.0.0/8"
 
 
+def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Findings, host: str) -> None:
+    """Refuse Podman where more than models is served: the interface's container has a network of Docker's."""
+    if sound.get("gpuchat_supervisor") == "quadlet" and host in inventory.groups.get("chat", ()):
+        findings.fault(
+            "gpuchat_supervisor is quadlet on a host of the group chat; wanted it where models alone are served, for "
+            "the interface's container is kept in a network of Docker's; set gpuchat_supervisor to compose or systemd "
+            "for this host, and to quadlet in the vars of the hosts that serve models only",
+            host,
+        )
+
+
 def _logins(logins: object, findings: Findings, host: str) -> None:
     for login in logins if isinstance(logins, (list, tuple)) else ():
         registry = str(login.get("registry", "")) if isinstance(login, Mapping) else ""
@@ -827,6 +846,7 @@ PORTS = {
     ("chat",): ("gpuchat_interface_port",),
     ("chat", "edge"): ("gpuchat_vllm_port",),  # the door in the interface's room, beside an edge at every address
     ("edge",): ("edge_http_port", "edge_https_port"),
+    ("monitoring",): ("monitoring_prometheus_port", "monitoring_alertmanager_port", "monitoring_relay_port"),
 }
 """Variables that name a port on the hosts that are in some groups."""
 
@@ -839,7 +859,6 @@ SAME_EVERYWHERE = (
     "gpuchat_signup",
     "gpuchat_vllm_port",
     "gpuchat_interface_port",
-    "gpuchat_supervisor",
     "gpuchat_api_keys",
 )
 """Variables that one host reads of another."""

@@ -124,6 +124,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "files.content": (
             "edge_acme_authority_file",
         ),
+        "service.health.url": (
+            "monitoring_alertmanager_port",
+            "monitoring_prometheus_port",
+            "monitoring_relay_port",
+        ),
         "state": (
             "backup_target",
             "nvidia_container_toolkit_state",
@@ -209,6 +214,52 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "model_workers",
         ),
     },
+    "gpuchat_monitoring": {
+        "stack.alertmanager_port": (
+            "monitoring_alertmanager_port",
+        ),
+        "stack.clients": (
+            "gpuchat_api_keys",
+        ),
+        "stack.name": (
+            "gpuchat_domain",
+        ),
+        "stack.patience": (
+            "monitoring_patience",
+        ),
+        "stack.prometheus_port": (
+            "monitoring_prometheus_port",
+        ),
+        "stack.receivers": (
+            "monitoring_receivers",
+        ),
+        "stack.relay_port": (
+            "monitoring_relay_port",
+        ),
+        "stack.remote_secrets": (
+            "monitoring_remote_write",
+            "monitoring_remote_write_secrets",
+        ),
+        "stack.remotes": (
+            "monitoring_remote_write",
+        ),
+        "stack.retention_size": (
+            "monitoring_retention_size",
+        ),
+        "stack.retention_time": (
+            "monitoring_retention_time",
+        ),
+        "stack.scrape_seconds": (
+            "monitoring_scrape_seconds",
+        ),
+        "stack.ttft_target_seconds": (
+            "monitoring_ttft_target_seconds",
+        ),
+        "stack.versions": (
+            "gpuchat_models",
+            "vllm_version",
+        ),
+    },
     "gpuchat_packages": {
         "apt_repository.key_fingerprint": (
             "docker_repository_key_fingerprint",
@@ -259,6 +310,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "packages.default": (
             "nvidia_container_toolkit_version",
+        ),
+        "refused_commands": (
+            "docker_source",
         ),
         "refused_packages": (
             "docker_source",
