@@ -37,6 +37,14 @@ options:
     description: Branch of the driver that would be installed, to be held against the GPUs; empty where they decide.
     type: str
     default: ''
+  branches:
+    description: The same by release, where a distribution ships one branch alone; it comes before O(branch).
+    type: dict
+    default: {}
+  open_modules:
+    description: The driver would be installed with the open kernel modules, the only ones for Blackwell and newer.
+    type: bool
+    default: true
   driver_installed:
     description: The driver was installed just now.
     type: bool
@@ -111,6 +119,8 @@ def main() -> None:
             "signed_modules": {"type": "list", "elements": "str", "default": []},
             "reboot": {"type": "bool", "default": False},
             "branch": {"type": "str", "default": ""},
+            "branches": {"type": "dict", "default": {}},
+            "open_modules": {"type": "bool", "default": True},
             "driver_installed": {"type": "bool", "default": False},
             "toolbox": {"type": "path", "default": toolbox_runner.TOOLBOX},
         },

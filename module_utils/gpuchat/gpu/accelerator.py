@@ -15,6 +15,9 @@ open-gpu-kernel-modules), Blackwell has no others, and Kepler's last branch is 4
 LAST_BRANCH = "580"
 """The last branch of NVIDIA's driver that serves Maxwell, Pascal and Volta."""
 
+FIRST_BRANCH = "570"
+"""The first branch that serves Blackwell."""
+
 CPU_INSTEAD = "or set gpuchat_accelerator to cpu"
 
 
@@ -56,6 +59,7 @@ class Wanted:
         signed_modules: the driver's packages bring kernel modules that the firmware trusts.
         reboot: the host may be restarted.
         branch: the branch of the driver that would be installed; empty where the GPUs decide.
+        open_modules: it would be installed with the open kernel modules.
     """
 
     accelerator: str = "auto"
@@ -63,6 +67,7 @@ class Wanted:
     signed_modules: bool = False
     reboot: bool = False
     branch: str = ""
+    open_modules: bool = True
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,20 @@ def _refuse_generations(found: Found, wanted: Wanted) -> None:
         raise Refusal(
             f"found a GPU older than Turing (PCI 10de:{min(old):04x}) and branch {wanted.branch}; wanted "
             f"{LAST_BRANCH}, the last that serves it; set nvidia_driver_branch to {LAST_BRANCH}"
+        )
+    newest = max(found.device_ids, default=0)
+    if newest < BLACKWELL:
+        return
+    blackwell = f"found a GPU of Blackwell's generation or newer (PCI 10de:{newest:04x})"
+    if wanted.branch.isdigit() and int(wanted.branch) < int(FIRST_BRANCH):
+        raise Refusal(
+            f"{blackwell} and branch {wanted.branch}; wanted {FIRST_BRANCH} or newer, the first that serves it; set "
+            f"nvidia_driver_source to nvidia, or on Ubuntu nvidia_driver_branch to {LAST_BRANCH}"
+        )
+    if not wanted.open_modules:
+        raise Refusal(
+            f"{blackwell} and closed kernel modules; wanted the open ones, for it has no others; set "
+            "nvidia_driver_open_modules to true"
         )
 
 

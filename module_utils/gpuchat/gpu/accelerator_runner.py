@@ -41,12 +41,14 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         undivided if len(undivided) == len(gpus) else (),
         tuple(int(str(device["device_id"]), 16) for device in devices if device["vendor_id"] == readings.NVIDIA),
     )
+    release = Release.parse(host.os_release())
     wanted = Wanted(
         str(params["accelerator"]),
         bool(params["install_driver"]),
-        Release.parse(host.os_release()).id in params["signed_modules"],
+        release.id in params["signed_modules"],
         bool(params["reboot"]),
-        str(params["branch"]),
+        str(release.row(params["branches"]) or params["branch"]),
+        bool(params["open_modules"]),
     )
     installed = bool(params["driver_installed"])
     try:

@@ -77,6 +77,18 @@ def test_a_host_computes_with_what_works_and_says_what_is_to_be_done(
             False,
             "10de:1b38.* and branch 590; wanted 580, .*set nvidia_driver_branch to 580",
         ),
+        (
+            Found("nvidia", "no_driver", device_ids=(0x2330, 0x2BB5)),
+            Wanted(install_driver=True, branch="535"),
+            False,
+            "10de:2bb5.* and branch 535; wanted 570 or newer, .*set nvidia_driver_source to nvidia",
+        ),
+        (
+            Found("nvidia", "no_driver", device_ids=(0x2901,)),
+            Wanted(install_driver=True, open_modules=False),
+            False,
+            "10de:2901.* and closed kernel modules; .*set nvidia_driver_open_modules to true",
+        ),
         (Found("nvidia", "ok", undivided=(2,)), Wanted(), False, "GPU 2 is in MIG mode .* -i 2 -cgi PROFILE -C"),
     ],
 )
@@ -110,6 +122,8 @@ PARAMS = {
     "reboot": False,
     "driver_installed": False,
     "branch": "",
+    "branches": {},
+    "open_modules": True,
 }
 
 
@@ -199,3 +213,20 @@ def test_check_mode_says_that_a_driver_which_is_not_there_yet_cannot_be_asked():
     assert accelerator_runner.ensure(after, check=True)["not_predicted"]
     with pytest.raises(Refusal, match="nvidia_driver_reboot"):
         accelerator_runner.ensure(after, check=False)
+
+
+@pytest.mark.parametrize(
+    ("release", "branch"), [("debian-12", "535"), ("debian-13", "550"), ("ubuntu-24.04", ""), ("debian-14", "")]
+)
+def test_the_branch_that_a_release_ships_is_held_against_the_gpus(release, branch, monkeypatch):
+    distribution, version = release.split("-")
+    seen = {**SEEN, "pci_devices": [{"driver": None, "vendor_id": "10de", "device_id": "2bb5"}]}
+    monkeypatch.setattr(accelerator_runner.readings_runner, "look", lambda: seen)
+    monkeypatch.setattr(accelerator_runner, "secure_boot", lambda: False)
+    monkeypatch.setattr(accelerator_runner.host, "os_release", lambda: f"ID={distribution}\nVERSION_ID={version}\n")
+    params = {**PARAMS, "branches": {"debian-12": "535", "debian-13": "550"}, "branch": "580"}
+    if not branch:
+        assert accelerator_runner.ensure(params, True)["install_driver"]
+        return
+    with pytest.raises(Refusal, match=f"branch {branch}; wanted 570 or newer"):
+        accelerator_runner.ensure(params, True)
