@@ -70,6 +70,7 @@ PURE = {"urllib.parse"}
 
 MAY_IMPORT = {
     "core/control_runner": {"ansible"},  # on the control node
+    "gpu/figures_runner": {"pynvml"},
     "gpu/readings_runner": {"pynvml"},
     "model/hub_runner": {"requests", "urllib3"},
     "secret/certificates_runner": {"cryptography"},
@@ -160,6 +161,7 @@ ARROWS = {
     "survey": {"core", "system", "docker", "gpu", "model", "secret", "data", "engines"},
     "doctor": {"core", "system", "docker", "model", "vllm", "survey"},
     "removal": {"core", "system", "packages", "docker", "model"},
+    "monitoring": {"core", "system", "docker", "gpu", "vllm", "inventory", "engines", "survey"},
 }
 """What the files of a folder may import beside those of their own (CONTRIBUTING.md shows the same table)."""
 
