@@ -585,6 +585,7 @@ def test_a_driver_that_works_is_left_alone(name, driver):
         ("debian-13", "debian13", "8793F200.pub", "02182E60104FCDC26EAE1B8597A5D4CB8793F200"),
         ("ubuntu-22.04", "ubuntu2204", "3bf863cc.pub", "EB693B3035CD5710E231E123A4B469963BF863CC"),
         ("ubuntu-24.04", "ubuntu2404", "3bf863cc.pub", "EB693B3035CD5710E231E123A4B469963BF863CC"),
+        ("ubuntu-26.04", "ubuntu2604", "60DF8A40.pub", "14BAFBC7562AD710CA04E69905FBB6DA60DF8A40"),
     ],
 )
 def test_nvidias_own_driver_comes_with_the_key_of_its_release(name, folder, key, fingerprint, driver):
@@ -622,9 +623,7 @@ def test_gpus_older_than_turing_get_closed_modules_of_the_last_branch(name, sour
     assert not [one for one in installed_by(packages) if "open" in one]
 
 
-def test_a_release_whose_key_nobody_has_recorded_needs_one(driver):
-    with pytest.raises(Refusal, match="set nvidia_driver_repository_key_url and .*_key_fingerprint"):
-        driver("ubuntu-26.04", nvidia_driver_source="nvidia")
+def test_a_key_of_the_users_own_comes_before_the_recorded_one(driver):
     _headers, packages = driver(
         "ubuntu-26.04",
         nvidia_driver_source="nvidia",
