@@ -29,14 +29,19 @@ NVLINK = (150e9, 10e-6)
 PCIE = (12e9, 30e-6)
 """Bytes per second in each direction and seconds per all-reduce, over NVLink and over PCIe 4.0 through the host."""
 
-EXPERT_RATE = 0.75e12
+EXPERT_RATE = 0.95e12
 """Bytes per second at which one GPU reads a layer's experts where each has one token, whatever its memory could; with
-more tokens for each it grows with their square root, up to what the memory gives. Fitted on DeepSeek-R1 on 8 x H200,
-ten conversations at once (some 195 tokens/s)."""
+more tokens for each it grows with their square root, up to what the memory gives."""
 
-EXPERT_LAYER_SECONDS, LATENT_LAYER_SECONDS = 50e-6, 150e-6
+EXPERT_LAYER_SECONDS, LATENT_LAYER_SECONDS = 50e-6, 100e-6
 """Seconds of a layer of experts, and of one of latent attention, that are neither: routing, sorting, small kernels.
-Fitted on Qwen3.5-35B-A3B-FP8 on one H100 (172 tokens/s alone), and as above."""
+
+Fitted, as the rate is, on Qwen3.5-35B-A3B-FP8 on one H100 (172 tokens/s alone) and DeepSeek-R1 on 8 x H200, where they
+stand between two measurements: ten at once made some 195 tokens/s together with the kernels of February 2025
+(github.com/deepseek-ai/DeepSeek-R1/issues/507), sixteen 684 with those of November (vllm-project/vllm/pull/28992).
+Held against MiniMax-M2.5 on four and eight H100 (SemiAnalysisAI/InferenceX/pull/832: 289 and 427 tokens/s for four),
+Qwen3-30B-A3B on one A100 (tenstorrent/tt-inference-server/issues/340: 103 alone) and GLM-4.7-FP8 on 8 x H100
+(NVIDIA/TensorRT-LLM/pull/11559, another engine: 199, 595 and 1,752 for 4, 16 and 64)."""
 
 FAST_DISK = 2e9
 SLOW_DISK = 200e6

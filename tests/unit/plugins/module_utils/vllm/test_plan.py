@@ -16,7 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan im
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .models import DEEPSEEK_R1, FP8, GPT_OSS, QWEN25_VL, QWEN36_27B, QWEN36_35B
+from .models import DEEPSEEK_R1, FP8, GPT_OSS, QWEN3_MOE, QWEN25_VL, QWEN36_27B, QWEN36_35B, dense
 
 DATA = pathlib.Path(__file__).parents[5] / "benchmarks" / "data"
 LLAMA = {
@@ -873,6 +873,27 @@ def test_nonsense_ends_in_a_refusal(wishes):
         plan(wishes.pop("gpus", several(1)), **wishes)
 
 
+H100 = "NVIDIA H100 80GB HBM3"
+MINIMAX_M25 = dense(
+    3072, 1536, 48, 8, 62, 200064, model_type="minimax_m2", head_dim=128, num_local_experts=256, num_experts_per_tok=8
+)
+GLM_47 = dense(
+    5120,
+    12288,
+    96,
+    8,
+    92,
+    151552,
+    model_type="glm4_moe",
+    head_dim=128,
+    moe_intermediate_size=1536,
+    n_routed_experts=160,
+    n_shared_experts=1,
+    num_experts_per_tok=8,
+    first_k_dense_replace=3,
+)
+
+
 @pytest.mark.parametrize(
     ("config", "weights", "gpus", "users", "measured"),
     [
@@ -881,6 +902,11 @@ def test_nonsense_ends_in_a_refusal(wishes):
         ),
         pytest.param(QWEN36_35B, 37_500_000_000, (1, L40S), 1, 100, id="held out: the same on an L40S"),
         pytest.param(DEEPSEEK_R1, 688_586_727_753, (8, "NVIDIA H200"), 10, 196, id="fitted: DeepSeek-R1, ten at once"),
+        pytest.param(MINIMAX_M25, 230_000_000_000, (4, H100), 4, 289, id="held out: MiniMax-M2.5 on four H100"),
+        pytest.param(MINIMAX_M25, 230_000_000_000, (8, H100), 4, 427, id="held out: MiniMax-M2.5 on eight H100"),
+        pytest.param(GLM_47, 358_000_000_000, (8, H100), 4, 199, id="held out: GLM-4.7, four at once"),
+        pytest.param(GLM_47, 358_000_000_000, (8, H100), 16, 595, id="held out: GLM-4.7, sixteen at once"),
+        pytest.param(GLM_47, 358_000_000_000, (8, H100), 64, 1752, id="held out: GLM-4.7, sixty-four at once"),
     ],
 )
 def test_the_speed_of_large_mixtures_of_experts_is_within_half_of_what_was_measured(
@@ -891,6 +917,18 @@ def test_the_speed_of_large_mixtures_of_experts_is_within_half_of_what_was_measu
     found = plan_vllm({**asked, **layout, "context": 2048, "vllm_version": "0.22.1"}).evaluation.estimate
     speed = found.decode_full if users > 1 else found.decode_alone
     assert measured / 1.5 <= speed <= measured * 1.5
+
+
+def test_a_small_mixture_alone_is_as_fast_as_was_measured_without_fp8():
+    asked = {"model_config": QWEN3_MOE, "weights_bytes": 61_000_000_000, "gpus": several(1), "users": 1}
+    found = plan_vllm({**asked, "context": 1024, "vllm_version": "0.9.2"}).evaluation.estimate
+    assert 103 / 1.5 <= found.decode_alone <= 103 * 1.5
+
+
+def test_deepseek_is_between_its_first_kernels_and_todays():
+    asked = {"model_config": DEEPSEEK_R1, "weights_bytes": 688_586_727_753, "gpus": several(8, "NVIDIA H200")}
+    layout = {"tensor_parallel_size": 8, "users": 16, "context": 1024, "vllm_version": "0.11.2"}
+    assert 684 / 2 <= plan_vllm({**asked, **layout}).evaluation.estimate.decode_full <= 684
 
 
 def test_the_time_to_the_first_token_grows_with_the_prompt():
