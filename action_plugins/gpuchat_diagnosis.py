@@ -19,7 +19,7 @@ _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
 
-GROUPS = ("gpu", "chat", "edge")
+GROUPS = ("gpu", "chat", "edge", "monitoring")
 VARIABLES = (
     *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
     *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
