@@ -93,7 +93,8 @@ def scene(folder: str) -> Scene:
         Part("people", "People", OUTSIDE, ("a browser in", networks), 0, (0, 0)),
         Part("programs", "Programs", OUTSIDE, ("OpenAI's API from", networks), 0, (1, 1)),
     ]
-    for one in topology.services:
+    shown = [one for one in topology.services if one.kind in WHAT_RUNS]
+    for one in shown:
         title, note = WHAT_RUNS[one.kind]
         notes: tuple[str, ...] = (note, f"{one.address}:{one.port}")
         lanes = (0, 0)
@@ -111,12 +112,41 @@ def scene(folder: str) -> Scene:
         if link.client is None:
             connections.append(Connection("people", server, 0, "HTTPS", "an account"))
             connections.append(Connection("programs", server, 1, "HTTPS, /v1", "api_key"))
-        else:
+        elif link.server in shown:
             kinds = (link.client.kind, link.server.kind)
             lane = 0 if "interface" in kinds else 1 + engines.index(link.server)
             how = ON_A_HOST[kinds] if link.client.host == link.server.host else BETWEEN_HOSTS
             connections.append(Connection(name_of(link.client), server, lane, *how))
+    watched, asked = monitoring(topology, parts)
+    parts += watched
+    connections += asked
     return Scene({host: str(own["ansible_host"]) for host, own in settings.items()}, parts, connections)
+
+
+def monitoring(topology: Any, parts: Sequence[Part]) -> tuple[list[Part], list[Connection]]:
+    """Return what asks the hosts for their metrics, below all others, and what it asks; nothing where none does."""
+    own = [part.column for part in parts if part.host == topology.monitoring]
+    others = [one for one in topology.of("metrics") if one.host != topology.monitoring]
+    if not topology.monitoring or not own:
+        return [], []
+    first = 1 + max(part.lanes[1] for part in parts)
+    notes = ("the monitoring", "asks each host")
+    watching = Part(
+        "monitoring", "Prometheus", topology.monitoring, notes, min(own), (first, first + max(len(others), 1) - 1)
+    )
+    watched = [
+        Part(
+            name_of(one),
+            "Exporters",
+            one.host,
+            ("the metrics' door", one.place),
+            max(part.column for part in parts if part.host == one.host),
+            (lane, lane),
+        )
+        for lane, one in enumerate(others, first)
+    ]
+    asked = [Connection("monitoring", one.name, one.lanes[0], "TLS, metrics", "certificates") for one in watched]
+    return [watching, *watched], asked
 
 
 def name_of(service: Any) -> str:
