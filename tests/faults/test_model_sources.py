@@ -219,6 +219,22 @@ def test_metadata_tells_what_a_model_is_before_a_weight_is_fetched(hub, dest, en
     assert not dest.parent.exists()
 
 
+@pytest.mark.parametrize("source", [*SOURCES, "path"])
+def test_what_the_small_files_say_is_told_again_once_the_model_is_there(root, dest, ensure, source):
+    (root / REPO / "generation_config.json").write_text('{"temperature": 0.6}')
+    (root / REPO / "chat_template.jinja").write_text("{{ tools }} ümlaut")
+    (root / REPO / "additional_chat_templates").mkdir()
+    (root / REPO / "additional_chat_templates" / "rag.jinja").write_text("{{ documents }}")
+    params = {"repo": str(root / REPO)} if source == "path" else {}
+    before = ensure(source=source, state="metadata", **params)["data"]
+    ensure(source=source, **params)
+    assert ensure(source=source, state="metadata", **params)["data"] == before
+    assert ensure(source="path", repo=str(dest), state="metadata")["data"] == before
+    assert before["generation_config.json"] == {"temperature": 0.6}
+    assert before["chat_template.jinja"] == "{{ tools }} ümlaut"
+    assert before["additional_chat_templates/rag.jinja"] == "{{ documents }}"
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_private_model_is_read_with_its_token(root, dest, ensure, source):
     with Hub(root, access=PRIVATE) as hub:

@@ -48,7 +48,7 @@ from .plan import (
     short,
     start_seconds,
 )
-from .source_runner import FolderSource, GitSource, HubSource, Source
+from .source_runner import FolderSource, GitSource, HubSource, Source, said_in
 from .store_runner import FULL, Store, check_weights, disk_full, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
@@ -205,7 +205,9 @@ def _present(params: Params, check: bool) -> Result:
     if _is_there(wanted, here, params):
         if not (check or metadata):
             _tidy(store)
-        return _settled(wanted, store, here, _moved_to(wanted, here, params))
+        result = _settled(wanted, store, here, _moved_to(wanted, here, params))
+        known = here.manifest.files if here.manifest else ()
+        return {**result, **_said_by(said_in(store.dest, known))} if metadata else result
     if wanted.source not in ("path", "git") and not (check or metadata):
         _need_library(str(params["toolbox"]))
     store.check_place()
@@ -440,6 +442,7 @@ def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     files = tuple(known.get(name, ModelFile(name, size)) for name, size in folder.sizes.items())
     return {
         **_facts(commit, files, wanted.dest, folder.config, folder.shards),
+        **(_said_by(said_in(wanted.dest, files)) if params["state"] == "metadata" else {}),
         "changed": False,
         "msg": f"{len(folder.sizes)} files, {folder.weights_bytes} bytes of weights",
         "unknown": here.strangers if here.manifest else [],
@@ -510,11 +513,16 @@ def _metadata(source: Source) -> Result:
     result = {
         **_facts(listing.commit, listing.files, source.place, source.data.get("config.json"), shards_of(source.data)),
         "changed": False,
-        "data": {path: value for path, value in source.data.items() if not path.endswith(INDEX_ENDING)},
+        **_said_by(source.data),
         "moved_to": source.moved_to,
         "msg": f"{len(listing.files)} files, {human(listing.bytes_total)}, at {source.place}",
     }
     return _warned(result, source)
+
+
+def _said_by(data: Mapping[str, object]) -> Result:
+    """Return what the small files say, for what plans; an index says what weights_bytes has counted already."""
+    return {"data": {path: value for path, value in data.items() if not path.endswith(INDEX_ENDING)}}
 
 
 def _need_library(toolbox: str) -> None:

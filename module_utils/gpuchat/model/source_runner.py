@@ -216,7 +216,7 @@ class FolderSource:
             commit = digest_of(replace(file, path=f"{file.path}\n{file.mtime_ns}") for file in files)
         asked_for = chosen(files, wanted.include, wanted.exclude)
         self.listing = Listing(commit, asked_for, self.place, others_of(files, asked_for))
-        self.data: Mapping[str, object] = _said_in(self.place, self.listing.files)
+        self.data: Mapping[str, object] = said_in(self.place, self.listing.files)
         if manifest is None:
             self.listing = engine_files(self.listing, self.data, wanted.include)
 
@@ -277,7 +277,7 @@ def copy_in(
     return FetchResult(sha256, copied)
 
 
-def _said_in(folder: str, files: Iterable[ModelFile]) -> dict[str, object]:
+def said_in(folder: str, files: Iterable[ModelFile]) -> dict[str, object]:
     """Return what a folder's small files say; a damaged one counts as empty."""
     found: dict[str, object] = {}
     for file in files:
@@ -372,7 +372,7 @@ class GitSource:
         if (pathlib.Path(self.folder) / ".gitattributes").exists():
             self._git(*inside, "lfs", "pull", self._url)
         files = chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
-        data = _said_in(self.folder, files)
+        data = said_in(self.folder, files)
         self.listing = engine_files(replace(self.listing, files=files), data, self.wanted.include)
 
     def fetch(
