@@ -89,6 +89,12 @@ class Way:
         """Whether it is only read, so that nothing is sent with it."""
         return self.methods == READ
 
+    @property
+    def counts_as(self) -> str:
+        """What the metrics of the edge call a request of this way."""
+        named = {"sign_in": self.signs_in, "chat": self.asks_model, "files": self.is_file}
+        return next((kind for kind, is_so in named.items() if is_so), "other")
+
 
 @dataclass(frozen=True)
 class Header:
@@ -162,7 +168,7 @@ class Room:
         return {
             "kind": self.kind,
             "version": self.version,
-            "ways": [{**asdict(one), "is_read": one.is_read} for one in self.ways],
+            "ways": [{**asdict(one), "is_read": one.is_read, "counts_as": one.counts_as} for one in self.ways],
             "has_files": any(one.is_file for one in self.ways),
             "sockets": [one.pattern for one in self.ways if one.is_socket],
             "session_path": self.session_path,
