@@ -765,6 +765,38 @@ def test_a_second_copy_of_the_weights_is_neither_fetched_nor_counted(hub, root, 
     assert tree(dest) == wanted(root / REPO)
 
 
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4976698672\n".encode()
+SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+HALF = {
+    "cloned without git-lfs": (dict.fromkeys(SHARDS, POINTER), "SHARDS.* pointers of git-lfs.*lfs pull"),
+    "cloned, and some pulled": ({SHARDS[1]: POINTER}, "00002-of-00002.safetensors.* pointers of git-lfs"),
+    "a tokenizer alone not pulled": ({"tokenizer.json": POINTER}, "tokenizer.json.* pointers of git-lfs"),
+    "a copy that broke off": ({SHARDS[1]: None}, "names the shard .*00002-of-00002.safetensors, which is not among"),
+    "a disk that was full": ({SHARDS[0]: b"short"}, "00001-of-00002.safetensors holds .* bytes; wanted"),
+}
+
+
+@pytest.mark.parametrize("state", ["present", "metadata"])
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize(("files", "word"), HALF.values(), ids=HALF)
+def test_a_folder_of_somebodys_own_that_holds_half_a_model_is_refused_before_an_engine_starts_with_it(
+    root, dest, ensure, files, word, copied, state
+):
+    folder = root / REPO
+    for name, content in files.items():
+        if content is None:
+            (folder / name).unlink()
+        elif content == b"short":
+            os.truncate(folder / name, (folder / name).stat().st_size - 1000)
+        else:
+            (folder / name).write_bytes(content)
+    if copied and word.endswith("bytes; wanted") and state == "metadata":
+        return  # a copy is looked at as it is made
+    with pytest.raises(Refusal, match=word.replace("SHARDS", "00001-of-00002.safetensors")):
+        ensure(source="path", repo=str(folder), dest=str(dest if copied else folder), state=state)
+    assert not dest.exists()
+
+
 @pytest.mark.parametrize("call", [{}, {"check": True}, {"state": "metadata"}])
 @pytest.mark.parametrize(
     ("files", "word"),

@@ -22,8 +22,11 @@ def inventory(tmp_path_factory):
     model = folder / "Llama-3.1-8B-Instruct"
     model.mkdir()
     (model / "config.json").write_text(json.dumps(LLAMA))
+    weights = 16_060_522_496
+    header = json.dumps({"w": {"dtype": "U8", "shape": [weights], "data_offsets": [0, weights]}}).encode()
     with (model / "model.safetensors").open("wb") as file:
-        file.truncate(16_060_522_496)
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + weights)
     one = {"name": "NVIDIA L40S", "count": 2}
     hosts = {
         "fits": {"plan_gpus": [one], "gpuchat_users": 10, "gpuchat_context": 32768},

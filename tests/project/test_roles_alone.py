@@ -41,7 +41,8 @@ def output(tmp_path_factory):
     model = folder / "model"
     model.mkdir()
     (model / "config.json").write_text(json.dumps(CONFIG))
-    (model / "model.safetensors").write_bytes(bytes(1_000_000))
+    header = json.dumps({"w": {"dtype": "U8", "shape": [1_000_000], "data_offsets": [0, 1_000_000]}}).encode()
+    (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(1_000_000))
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,

@@ -35,6 +35,11 @@ SMALL_FILES_BELOW = re.compile(r"\d+_Dense/config\.json|additional_chat_template
 """Of the layers after a model for vectors, which say how long those are; further chat templates of a model."""
 
 INDEX_ENDING = ".safetensors.index.json"
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that git-lfs has not fetched yet (git-lfs: docs/spec.md)."""
+
+LARGEST_POINTER = 1023
+READ_BY_ENGINES = (".safetensors", ".bin", ".pt", ".gguf", ".json", ".jinja", ".model", ".tiktoken", ".txt")
 MAXIMUM_HEADER = 100_000_000
 """Longest header (bytes) that safetensors itself accepts."""
 
@@ -329,6 +334,21 @@ def small_file(path: str, content: bytes) -> object:
     """
     text = content.decode("utf-8")
     return text if path.endswith(".jinja") else json.loads(text)
+
+
+def refuse_pointers(folder: str, pointers: Sequence[str]) -> None:
+    """Refuse a clone whose files git-lfs has not fetched.
+
+    Raises:
+        Refusal: with some of them, and the command that fetches them.
+    """
+    if pointers:
+        more = len(pointers) - 3
+        raise Refusal(
+            f"{folder} holds {', '.join(pointers[:3])}{f' and {more} more' if more > 0 else ''} as pointers of "
+            "git-lfs, and not as the files that these stand for; wanted the model itself; "
+            f"run `git -C {folder} lfs pull`, or set source and repo to where it comes from"
+        )
 
 
 def verified(file: ModelFile, content: bytes) -> bool:

@@ -32,6 +32,7 @@ from .files import (
     intact,
     misplaced_tensors,
     printable,
+    refuse_pointers,
     wanted_as_recorded,
     with_proof,
 )
@@ -48,11 +49,11 @@ from .plan import (
     short,
     start_seconds,
 )
-from .source_runner import FolderSource, GitSource, HubSource, Source, said_in
+from .source_runner import FolderSource, GitSource, HubSource, Source, pointers_in, said_in
 from .store_runner import FULL, Store, check_weights, disk_full, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
-from .weights import INDEXES, check_model, check_tensors, shards_of, weights_in
+from .weights import INDEXES, check_model, check_tensors, shards_of, spare_files, weights_in
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
@@ -440,6 +441,12 @@ def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     commit = here.manifest.commit if here.manifest else ""
     known = {file.path: file for file in here.manifest.files} if here.manifest else {}
     files = tuple(known.get(name, ModelFile(name, size)) for name, size in folder.sizes.items())
+    if here.manifest is None:
+        spare = spare_files(folder.sizes, folder.shards)
+        read_by_engine = [file for file in files if file.path not in spare]
+        refuse_pointers(wanted.dest, pointers_in(wanted.dest, read_by_engine))
+        top = [file for file in read_by_engine if "/" not in file.path]  # below, somebody may keep anything
+        check_weights(wanted.dest, top, (), (), params["verify"] != "never")
     return {
         **_facts(commit, files, wanted.dest, folder.config, folder.shards),
         **(_said_by(said_in(wanted.dest, files)) if params["state"] == "metadata" else {}),

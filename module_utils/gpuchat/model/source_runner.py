@@ -18,7 +18,10 @@ from ..core import host
 from ..core.errors import Refusal
 from . import hub_runner
 from .files import (
+    LARGEST_POINTER,
     MANIFEST,
+    POINTER,
+    READ_BY_ENGINES,
     Listing,
     Manifest,
     ModelFile,
@@ -29,6 +32,7 @@ from .files import (
     is_small_file,
     others_of,
     parse_manifest,
+    refuse_pointers,
     small_file,
 )
 from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
@@ -219,6 +223,7 @@ class FolderSource:
         self.data: Mapping[str, object] = said_in(self.place, self.listing.files)
         if manifest is None:
             self.listing = engine_files(self.listing, self.data, wanted.include)
+            refuse_pointers(self.place, pointers_in(self.place, self.listing.files))
 
     def heads(self, files: Sequence[ModelFile]) -> Mapping[str, bytes]:
         """Read the first bytes of files."""
@@ -286,6 +291,16 @@ def said_in(folder: str, files: Iterable[ModelFile]) -> dict[str, object]:
             with contextlib.suppress(OSError, ValueError):
                 found[file.path] = small_file(file.path, pathlib.Path(folder, file.path).read_bytes())
     return found
+
+
+def pointers_in(folder: str, files: Iterable[ModelFile]) -> list[str]:
+    """Return what of a folder's files an engine reads and git-lfs has not fetched."""
+    found = []
+    for file in files:
+        if file.size <= LARGEST_POINTER and file.path.endswith(READ_BY_ENGINES):
+            with contextlib.suppress(OSError), open(os.path.join(folder, file.path), "rb") as content:
+                found += [file.path] if content.read(len(POINTER)) == POINTER else []
+    return sorted(found)
 
 
 def _plain_files(folder: str) -> list[ModelFile]:

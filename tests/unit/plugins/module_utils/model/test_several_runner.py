@@ -100,9 +100,9 @@ def test_a_folder_that_two_name_is_looked_at_once(params, tmp_path):
     folder = tmp_path / "m"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    (folder / "model.safetensors").write_bytes(b"0" * 8)
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     given = params("a", "b")
     given["models"] = [{**one, "source": "path", "repo": "", "path": str(folder)} for one in given["models"]]
     result = several_runner.ensure({**given, "state": "metadata"}, check=False)
     assert result["models"]["a"] == result["models"]["b"]
-    assert result["msg"] == "a: 2 files, 8 bytes of weights"
+    assert result["msg"] == "a: 2 files, 10 bytes of weights"
