@@ -118,3 +118,28 @@ def test_a_name_that_would_steer_a_terminal_is_written_out(root, dest, ensure, c
     assert "\x1b" not in f"{result['msg']}{result.get('diff', '')!s}"
     assert call or tree(dest) == wanted(root / REPO)
     assert call or "a\\x1b[2Jb.txt" in result["diff"][0]["after"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM, errno.EACCES])
+def test_a_disk_without_second_names_gets_the_model_all_the_same(root, dest, ensure, monkeypatch, number):
+    def refuse(*_names, **_more):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    ensure()
+    assert tree(dest) == wanted(root / REPO)
+    assert not ensure()["changed"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF])
+def test_a_disk_that_flushes_no_folders_gets_the_model_all_the_same(root, dest, ensure, monkeypatch, number):
+    flush = os.fsync
+
+    def only_files(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(number, os.strerror(number))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    ensure()
+    assert tree(dest) == wanted(root / REPO)

@@ -41,6 +41,12 @@ from .weights import check_tensors
 BLOCK = 256 << 10
 """Bytes read at once for hashing: what stays in a core's own cache."""
 
+NO_LINKS = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
+"""What link(2) gives where a disk knows no second names (FAT, SMB, buckets behind FUSE)."""
+
+NO_FLUSH = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
+"""What fsync(2) gives for a folder where a disk has nothing to flush there."""
+
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 AT_FDCWD = -100
@@ -418,7 +424,7 @@ def link(source: str, target: str) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
+        if error.errno not in NO_LINKS:
             raise
         shutil.copy2(source, target, follow_symlinks=False)
 
@@ -427,6 +433,9 @@ def _sync_folder(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FLUSH:
+            raise
     finally:
         os.close(handle)
 
