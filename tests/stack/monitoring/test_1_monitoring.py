@@ -1,0 +1,268 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The monitoring of two hosts: all is asked and shown, alerts come when something breaks and go when it is mended."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.monitoring import dashboards
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.monitoring import stack as monitored
+from running import Stack, wait
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+HOST, OTHER = "front", "gpu1"
+OWN_DOOR = "https://127.0.0.1:9400"
+FOLDER = "/etc/gpuchat/monitoring"
+UNITS = ("gpuchat-prometheus", "gpuchat-alertmanager", "gpuchat-alert-relay")
+ENGINE = "gpuchat-vllm-gpuchat-second"
+TOLD = "/run/told"
+LISTENER = """
+import http.server, json, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open("/run/told", "a") as told:
+            told.write(json.dumps({"path": self.path, "body": body}) + "\\n")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"code": 0, "msg": "success"}')
+http.server.ThreadingHTTPServer(("127.0.0.1", 9999), Handler).serve_forever()
+"""
+
+
+def address(stack: Stack, host: str, network: str = "back") -> str:
+    return str(stack.world["hosts"][host]["addresses"][network])  # type: ignore[index]
+
+
+def other_door(stack: Stack) -> str:
+    return f"https://{address(stack, OTHER)}:9400"
+
+
+def ask(stack: Stack, path: str, **words: str) -> dict[str, object]:
+    """Ask Prometheus on its host."""
+    query = f"?{urllib.parse.urlencode(words)}" if words else ""
+    return json.loads(stack.on(HOST, f"curl -sS --max-time 10 'http://127.0.0.1:9090{path}{query}'"))["data"]
+
+
+def targets(stack: Stack) -> list[dict[str, dict[str, str]]]:
+    return ask(stack, "/api/v1/targets")["activeTargets"]  # type: ignore[return-value]
+
+
+def firing(stack: Stack) -> set[tuple[str, str]]:
+    """Return the alerts that Alertmanager knows of, each with its host."""
+    answer = json.loads(stack.on(HOST, "curl -sS --max-time 10 http://127.0.0.1:9093/api/v2/alerts"))
+    return {(one["labels"]["alertname"], one["labels"].get("host", "")) for one in answer}
+
+
+def told(stack: Stack, path: str) -> list[dict[str, object]]:
+    lines = stack.on(HOST, f"cat {TOLD}").splitlines()
+    return [one["body"] for one in map(json.loads, lines) if one["path"] == path]
+
+
+@pytest.fixture(scope="module")
+def listener(stack: Stack) -> Iterator[None]:
+    """Start what both receivers of this inventory lead to."""
+    stack.on(HOST, f"printf '%s' '{LISTENER.replace(chr(39), chr(34))}' > /run/listener.py; : > {TOLD}")
+    stack.on(HOST, "systemd-run --quiet --unit=test-listener python3 /run/listener.py")
+    yield
+    stack.on(HOST, f"systemctl stop test-listener; rm -f /run/listener.py {TOLD}")
+
+
+def test_every_host_and_every_part_answers(stack: Stack) -> None:
+    def all_up() -> bool:
+        return all(one["health"] == "up" for one in targets(stack))
+
+    wait(all_up, 60, f"every target to answer: {[(one['labels'], one['lastError']) for one in targets(stack)]}")
+    found = {(one["labels"]["job"], one["labels"]["host"], one["labels"].get("model", "")) for one in targets(stack)}
+    assert found == {
+        *((job, HOST, "") for job in ("prometheus", "alertmanager", "node", "postgresql", "nginx", "edge")),
+        ("node", OTHER, ""),
+        ("engine", HOST, "gpuchat-demo"),
+        ("engine", OTHER, "gpuchat-demo"),
+        ("engine", OTHER, "gpuchat-second"),
+        ("engine", HOST, "gpuchat-embed"),
+    }
+
+
+def test_what_is_well_has_no_alert(stack: Stack) -> None:
+    wait(lambda: not firing(stack), 60, f"no alert: {firing(stack)}")
+
+
+def test_every_panel_shows_something(stack: Stack) -> None:
+    assert [stack.ask("hello", model)[0] for model in ("", "second")] == [200, 200]
+    assert stack.curl("/v1/models", key=False)[0] == 401
+    given = [
+        one["labels"] | {"path": "", "place": ""} for one in targets(stack) if one["labels"]["job"] != "prometheus"
+    ]
+    words = {"host": HOST, "targets": given, "scrape_seconds": 5}
+    known = {(one.dashboard, one.panel): one.needs for one in dashboards.queries(monitored.read(words))}
+    files = json.loads(stack.on(HOST, f"cat {FOLDER}/dashboards/*.json | python3 -c '{JOINED}'"))
+    panels = [(board["uid"], panel) for board in files for panel in board["panels"]]
+    assert {(uid, panel["title"]) for uid, panel in panels} == set(known)
+    asked = [
+        (uid, panel["title"], dashboards.substituted(target["expr"], "1m"))
+        for uid, panel in panels
+        for target in panel["targets"]
+        if "gpu" not in known[uid, panel["title"]]
+    ]
+    assert len(asked) > 30
+
+    def empty() -> list[tuple[str, str, str]]:
+        return [one for one in asked if not ask(stack, "/api/v1/query", query=one[2])["result"]]
+
+    end = time.monotonic() + 45
+    while (missing := empty()) and time.monotonic() < end:
+        stack.ask("hello", "second")
+        time.sleep(3)
+    assert missing == []
+
+
+JOINED = (
+    "import json, sys; text = sys.stdin.read(); at, found, read = 0, [], json.JSONDecoder().raw_decode\n"
+    "while at < len(text.rstrip()):\n"
+    "    one, at = read(text, at); found.append(one); at += len(text[at:]) - len(text[at:].lstrip())\n"
+    "print(json.dumps(found))"
+)
+
+
+def test_the_rules_pass_their_tests_with_this_promtool(stack: Stack) -> None:
+    sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/monitoring"))
+    import rule_tests  # noqa: PLC0415
+
+    for name, text in rule_tests.files().items():
+        container = f"gpuchat-{stack.world['name']}-{HOST}"
+        command = ["docker", "exec", "-i", container, "sh", "-c", f"mkdir -p /run/rules; cat > /run/rules/{name}"]
+        subprocess.run(command, input=text.encode(), check=True)
+    assert "SUCCESS" in stack.on(HOST, "cd /run/rules && promtool test rules rule_tests.yml 2>&1; rm -r /run/rules")
+
+
+STRANGERS = {
+    "nobody without a certificate, on another host": (HOST, False, ""),
+    "nobody without a certificate, on the host itself": (HOST, True, ""),
+    "another host of the stack, with its own certificate": (OTHER, False, "/etc/gpuchat/door"),
+}
+
+
+@pytest.mark.parametrize(("where", "is_own", "identity"), STRANGERS.values(), ids=STRANGERS)
+def test_nobody_but_prometheus_gets_metrics(stack: Stack, where: str, is_own: bool, identity: str) -> None:
+    shown = f"--cert {identity}/host.crt --key {identity}/host.key" if identity else ""
+    url = f"{OWN_DOOR if is_own else other_door(stack)}/metrics/node"
+    said = stack.on(where, f"curl -sk --max-time 5 {shown} -w '\\n%{{http_code}}' {url} || true")
+    assert "node_" not in said
+    assert said.strip().splitlines()[-1] in ("000", "400", "403")
+
+
+def test_only_what_has_to_be_shown_is(stack: Stack) -> None:
+    identity = f"--cert {FOLDER}/secrets/host.crt --key {FOLDER}/secrets/host.key"
+    asked = {"/metrics/node": "200", "/metrics/node?x": "200", "/metrics": "404", "/": "404", "/metrics/engine/": "404"}
+    asked |= {"/metrics/../v1/models": "404", "/metrics/node/": "404", "/v1/models": "404", "/metrics/nginx": "404"}
+    for path, status in asked.items():
+        command = f"curl -sk --path-as-is -o /dev/null -w '%{{http_code}}' {identity} '{other_door(stack)}{path}'"
+        assert (path, stack.on(HOST, command)) == (path, status)
+    post = f"curl -sk -o /dev/null -w '%{{http_code}}' {identity} -d x {other_door(stack)}/metrics/node"
+    assert stack.on(HOST, post) in ("403", "405")
+
+
+@pytest.mark.parametrize("port", [9090, 9093, 9094, 9095, 9100, 9113, 9187])
+def test_no_port_of_it_is_reached_from_elsewhere(stack: Stack, port: int) -> None:
+    for network in ("back", "inside"):
+        url = f"http://{address(stack, HOST, network)}:{port}/"
+        said = stack.on(OTHER, f"curl -s --max-time 3 -o /dev/null {url} && echo open || echo shut")
+        assert said.strip() == "shut"
+
+
+def test_the_distributions_own_units_never_run(stack: Stack) -> None:
+    for host in (HOST, OTHER):
+        units = "prometheus prometheus-alertmanager prometheus-node-exporter prometheus-nginx-exporter"
+        states = stack.on(host, f"systemctl is-active {units} prometheus-postgres-exporter || true").split()
+        assert set(states) == {"inactive"}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_may_do_little(stack: Stack, unit: str) -> None:
+    said = stack.on(HOST, f"systemd-analyze security --no-pager {unit} | tail -1")
+    assert float(re.search(r"([0-9.]+) [A-Z]+", said)[1]) < 4.0, said  # type: ignore[index]
+
+
+def test_secrets_are_roots_and_nobody_elses(stack: Stack) -> None:
+    seen = stack.on(HOST, "grep -rlF 'robot#molecule' /etc /var/lib/gpuchat/files /var/lib/gpuchat/services || true")
+    assert seen.split() == [f"{FOLDER}/secrets/receiver-robot"]
+    assert stack.on(
+        HOST, f"stat -c '%a %U' {FOLDER}/secrets {FOLDER}/secrets/receiver-* {FOLDER}/secrets/host.key"
+    ) == ("700 root\n600 root\n600 root\n600 root\n")
+    said = stack.on(HOST, f"journalctl --no-pager {' '.join(f'-u {unit}' for unit in UNITS)}; ps axww -o args")
+    assert "robot#molecule" not in said
+    assert "9999/hook" not in said
+
+
+def test_a_unit_that_stops_is_told_of_and_told_again_when_it_runs(stack: Stack, listener: None) -> None:
+    stack.on(OTHER, "systemctl stop gpuchat-watchdog && systemctl start gpuchat-state")
+    wait(lambda: ("UnitDown", OTHER) in firing(stack), 60, "the alert of a unit that does not run")
+    wait(lambda: "gpuchat-watchdog" in json.dumps(told(stack, "/hook")), 60, "the webhook to be told")
+    wait(lambda: "gpuchat-watchdog" in json.dumps(told(stack, "/robot")), 60, "the robot to be told")
+    robot = told(stack, "/robot")[-1]
+    assert set(robot) == {"msg_type", "content", "timestamp", "sign"}
+    text = str(robot["content"]["text"])  # type: ignore[index]
+    assert text.startswith("gpuchat")
+    assert "[ALERT] critical UnitDown (gpu1)" in text
+    stack.on(OTHER, "systemctl start gpuchat-watchdog && systemctl start gpuchat-state")
+    wait(lambda: ("UnitDown", OTHER) not in firing(stack), 60, "the alert to go")
+    wait(lambda: "[RESOLVED]" in json.dumps(told(stack, "/robot")), 60, "the robot to be told of the end")
+
+
+def with_alert(stack: Stack, name: str, host: str, breaks: Callable[[], object], mends: Callable[[], object]) -> None:
+    """Break something, wait for its alert, mend it, wait for the alert's end."""
+    try:
+        breaks()
+        wait(lambda: (name, host) in firing(stack), 75, f"the alert {name}; there are {firing(stack)}")
+    finally:
+        mends()
+    wait(lambda: (name, host) not in firing(stack), 75, f"the end of the alert {name}")
+
+
+def test_an_exporter_that_is_gone_is_told_of(stack: Stack) -> None:
+    units = "gpuchat-nginx-exporter.socket gpuchat-nginx-exporter.service"
+    with_alert(
+        stack,
+        "ExporterDown",
+        HOST,
+        lambda: stack.on(HOST, f"systemctl stop {units}"),
+        lambda: stack.on(HOST, "systemctl start gpuchat-nginx-exporter.socket"),
+    )
+
+
+def test_an_engine_that_hangs_is_told_of(stack: Stack) -> None:
+    core = f"$(docker top {ENGINE} -eo pid,args | awk '/EngineCore/ {{print $1}}')"
+    body = {"model": "second", "prompt": "Tell me a long story", "max_tokens": 3500, "ignore_eos": True}
+    words = ("--max-time", "150", "--header", "Content-Type: application/json", "--data", json.dumps(body))
+    running = f'sum(vllm:num_requests_running{{host="{OTHER}",model="gpuchat-second"}})'
+
+    def is_at_work() -> bool:
+        found = ask(stack, "/api/v1/query", query=running)["result"]
+        return bool(found) and float(found[0]["value"][1]) > 0  # type: ignore[index]
+
+    with ThreadPoolExecutor() as pool:
+        stack.on(OTHER, "systemctl stop gpuchat-watchdog")
+        try:
+            asked = pool.submit(stack.curl, "/v1/completions", *words)
+            wait(is_at_work, 20, "the engine to be seen at work")
+            with_alert(
+                stack,
+                "EngineHung",
+                OTHER,
+                lambda: stack.on(OTHER, f"kill -STOP {core}"),
+                lambda: stack.on(OTHER, f"kill -CONT {core}"),
+            )
+            assert asked.result()[0] == 200
+        finally:
+            stack.on(OTHER, "systemctl start gpuchat-watchdog")
