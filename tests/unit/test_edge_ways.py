@@ -156,7 +156,7 @@ def variables(folder, port, described, interface="", files="", **site):
         "_edge_room": described,
         "_edge_bucket": "gpuchat-files",
         "_edge_socket": str(folder / "room.sock"),
-        "_edge_is_measured": False,
+        "_edge_is_measured": site.get("is_measured", False),
         "_edge_status": str(folder / "status.sock"),
         "_edge_metrics_log": str(folder / "log.sock"),
         "_edge_folder": str(folder),
@@ -175,7 +175,7 @@ def write(folder, given):
         # Nothing here is routed by nginx's perl, which is a package of its own.
         text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
         for packaged, ours in (
-            ("access_log syslog", "access_log off; #"),
+            ("access_log syslog:server=unix:/dev/log", "#" if given["_edge_is_measured"] else "access_log off; #"),
             ("include /etc/nginx/mime.types", TYPES),
         ):
             text = text.replace(packaged, ours)
