@@ -25,6 +25,7 @@ ALL_PARTS = (
     "docker",
     "door",
     "edge",
+    "exporters",
     "firewall",
     "lobehub",
     "model",
@@ -48,7 +49,7 @@ PLAN = "plan"
 
 CHATS = frozenset(inventory_topology.INTERFACES)
 WITH_SECRETS = frozenset(
-    {"backup", "door", "edge", "monitoring", "object_store", "postgresql", "verify", "vllm", *CHATS}
+    {"backup", "door", "edge", "exporters", "monitoring", "object_store", "postgresql", "verify", "vllm", *CHATS}
 )
 GIVEN_BY = {
     "gpuchat_api_key": "api_key",
