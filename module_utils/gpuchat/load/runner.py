@@ -446,6 +446,11 @@ class Load:
     def is_full(self) -> bool:
         return len(self.requests) >= MOST_REQUESTS
 
+    @property
+    def words(self) -> int:
+        """Return of how many words a prompt is; known once the load has begun."""
+        return self._scale.words(self.wish.prompt_tokens)
+
     async def run(self, asked_to_end: Callable[[], bool]) -> None:
         """Find out what a word is to the model, ask until the time is over, and wait for what is under way."""
         self._deadline = time.monotonic() + SILENCE_SECONDS * 2
