@@ -19,6 +19,9 @@ WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
 OWN_LAYOUT = "consolidated"
 """How the names of weights in Mistral's own layout begin; params.json is its config."""
 
+CONFIGS = ("config.json", "params.json")
+"""What says what the weights are of: Transformers' and Mistral's own."""
+
 INDEXES = (f"model{INDEX_ENDING}", f"{OWN_LAYOUT}{INDEX_ENDING}")
 """What the engine reads to know its shards."""
 
@@ -165,6 +168,8 @@ def check_model(
     if weights:
         if all(path.endswith(".gguf") for path in weights):
             _check_gguf(place, weights)
+        else:
+            _check_config(place, paths, left_out)
         return
     if any(
         path.endswith(WEIGHT_ENDINGS) and matches(path, exclude) and not matches(path, PICKLES) for path in left_out
@@ -185,11 +190,23 @@ def check_model(
             f"{place} holds weights for other engines alone ({_some(others)}); wanted safetensors; set repo to the "
             "model that they were made from"
         )
-    if "config.json" in paths and not any(path.endswith(".tensors") for path in paths):  # tensorizer's own form
+    if not any(path.endswith(".tensors") for path in paths):  # tensorizer's own form
         raise Refusal(
             f"{place} holds {len(paths)} files and no weights ({', '.join(WEIGHT_ENDINGS)}); wanted a model; set repo "
             "to one, or include to the files that are wanted all the same"
         )
+
+
+def _check_config(place: str, paths: Collection[str], left_out: Collection[str]) -> None:
+    """Refuse weights beside which nothing says what they are of, for the engine that reads them."""
+    if any(name in paths or name in left_out for name in CONFIGS):
+        return
+    cure = "set repo to a model as Transformers lay it out, or include to the files that are wanted all the same"
+    if "model_index.json" in paths:
+        raise Refusal(f"{place} holds a pipeline of Diffusers (model_index.json), for pictures; wanted a model; {cure}")
+    below = sorted(path for path in paths if path.endswith("/config.json"))
+    where = f", but for {_some(below)}" if below else ""
+    raise Refusal(f"{place} holds weights and no config.json{where}, by which vLLM knows a model; wanted one; {cure}")
 
 
 def _refuse_adapter(place: str, config: object) -> None:

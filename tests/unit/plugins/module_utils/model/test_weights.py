@@ -111,6 +111,12 @@ GGUF = [f"x-{name}.gguf" for name in ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_
             {"adapter_config.json": {"base_model_name_or_path": "acme/base"}}, "adapter.*set repo to acme/base"),
         (["adapter_config.json", "adapter_model.bin"], {}, "adapter"),
         (["adapter_config.json", "config.json", ADAPTER], {}, "adapter.*goes on top of another model"),
+        (["model_index.json", "transformer/diffusion.safetensors", "transformer/config.json"], {},
+            r"a pipeline of Diffusers \(model_index.json\)"),
+        (["split_files/x.safetensors"], {}, "weights and no config.json"),
+        (["fp8/model.safetensors", "fp8/config.json"], {}, "weights and no config.json, .*fp8/config.json"),
+        (["gemma.task", "README.md"], {}, "2 files and no weights"),
+        (["x.nemo"], {}, "1 files and no weights"),
     ],
 )  # fmt: skip
 def test_what_is_no_model_for_the_engine_is_refused_with_the_cure(paths, data, word):
@@ -122,9 +128,12 @@ def test_what_is_no_model_for_the_engine_is_refused_with_the_cure(paths, data, w
     ("paths", "exclude"),
     [
         (["x-Q4_K_M-00001-of-00002.gguf", "x-Q4_K_M-00002-of-00002.gguf", "mmproj-x-f16.gguf"], ()),
-        (["model.safetensors", "adapter_config.json"], ()),
+        (["config.json", "model.safetensors", "adapter_config.json"], ()),
         (["config.json", "model.safetensors"], ["*.safetensors"]),
-        (["model.safetensors", "pytorch_model.bin"], ()),
+        (["config.json", "model.safetensors", "pytorch_model.bin"], ()),
+        (["params.json", "consolidated.safetensors", "tekken.json"], ()),
+        (["config.json", "model.safetensors"], ["config.json"]),
+        (["config.json", "model.tensors"], ()),
     ],
 )
 def test_a_model_is_taken_and_so_is_one_whose_weights_somebody_left_out_on_purpose(paths, exclude):
