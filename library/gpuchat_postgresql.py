@@ -77,6 +77,12 @@ options:
         type: list
         elements: str
         default: []
+  watched:
+    description: >-
+      Whether there is a role C(prometheus) for V(databases), which reads the server's figures (C(pg_monitor)) and has
+      no password; the account of that name signs in to it where O(hba_file) says so. Where not, it is removed.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait until the server answers, for V(databases).
     type: int
@@ -174,6 +180,7 @@ def main() -> None:
                 "default": [],
                 "options": postgresql_runner.DATABASE_OPTIONS,
             },
+            "watched": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

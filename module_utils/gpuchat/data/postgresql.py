@@ -36,7 +36,10 @@ NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
 VERIFIER = re.compile(r"SCRAM-SHA-256\$([0-9]{1,7}):([A-Za-z0-9+/=]+)\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+")
 PASSWORD = re.compile(r"[!-~]{12,256}")
-RESERVED = {"postgres", "template0", "template1", "public", "none"}
+WATCHER, WATCHERS = "prometheus", "pg_monitor"
+"""Who reads the server's figures, named as the account of its program, and PostgreSQL's role of those who may."""
+
+RESERVED = {"postgres", "template0", "template1", "public", "none", WATCHER}
 POWERS = {
     "SUPERUSER": "super",
     "CREATEDB": "createdb",
@@ -132,12 +135,13 @@ class Found:
 class Server:
     """What a server holds; ``available`` are the extensions that its programs have, by version.
 
-    None in place of ``available`` is for a server that is not there yet.
+    None in place of ``available`` is for a server that is not there yet. ``watchers`` may read its figures.
     """
 
     roles: Mapping[str, Role] = field(default_factory=dict)
     databases: Mapping[str, Found] = field(default_factory=dict)
     available: Mapping[str, str] | None = None
+    watchers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -448,13 +452,16 @@ def check_databases(wanted: Sequence[Database]) -> None:
             raise Refusal(f"found the same {what} twice; wanted each once; set databases to such ones")
 
 
-def plan_databases(wanted: Sequence[Database], server: Server, salts: Sequence[bytes]) -> Plan:
+def plan_databases(
+    wanted: Sequence[Database], server: Server, salts: Sequence[bytes], watched: bool = False
+) -> Plan:
     """Decide what gives each role its database, and nobody else a way in.
 
     Args:
         wanted: the databases.
         server: what is there.
         salts: for each of them, random bytes for a new password.
+        watched: whether there is a role that reads the server's figures.
 
     Raises:
         Refusal: a database has another encoding, or the server's programs lack an extension.
@@ -470,6 +477,9 @@ def plan_databases(wanted: Sequence[Database], server: Server, salts: Sequence[b
         ):
             shown += differences
             steps += statements
+    differences, statements = _watcher(watched, server)
+    shown += differences
+    steps += statements
     names = ", ".join(dict.fromkeys(difference.name for difference in shown))
     return Plan(tuple(shown), tuple(steps), f"change {names}" if steps else "all databases are as wanted")
 
@@ -498,6 +508,24 @@ def _role(one: Database, found: Role | None, salt: bytes) -> Part:
     after = "signs in, has no powers, the wanted password\n"
     sql = f'ALTER ROLE "{one.owner}" {" ".join(words)};'
     return [Difference(difference, f"{', '.join(before)}\n", after)], [Statement("postgres", sql)]
+
+
+def _watcher(watched: bool, server: Server) -> Part:
+    """Return what makes the role that reads the server's figures, or takes it away: no password lets anybody be it."""
+    found, name = server.roles.get(WATCHER), f"role {WATCHER}"
+    if not watched:
+        gone = [Difference(name, "reads the figures\n", "")], [Statement("postgres", f'DROP ROLE "{WATCHER}";')]
+        return gone if found else ([], [])
+    sql = []
+    if found is None or not found.login or found.powers or found.password:
+        powers = " ".join(f"NO{power}" for power in POWERS)
+        sql.append(f'{"ALTER" if found else "CREATE"} ROLE "{WATCHER}" LOGIN {powers} PASSWORD NULL;')
+    if WATCHER not in server.watchers:
+        sql.append(f'GRANT {WATCHERS} TO "{WATCHER}";')
+    if not sql:
+        return [], []
+    shown = Difference(name, "not as wanted\n" if found else "", "reads the figures, has no password\n")
+    return [shown], [Statement("postgres", one) for one in sql]
 
 
 def _database(one: Database, found: Found | None) -> Part:
@@ -559,6 +587,7 @@ SELECT json_build_object(
       'owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding),
       'public', EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)))
       FROM pg_database WHERE datallowconn),
+  'watchers', (SELECT json_agg(pg_get_userbyid(member)) FROM pg_auth_members WHERE roleid = '{WATCHERS}'::regrole),
   'available', (SELECT json_object_agg(name, default_version) FROM pg_available_extensions));
 """
 
@@ -593,7 +622,7 @@ def server_of(told: Mapping[str, Any], databases: Mapping[str, Mapping[str, Any]
         )
         for name, one in (told["databases"] or {}).items()
     }
-    return Server(roles, found, dict(told["available"] or {}))
+    return Server(roles, found, dict(told["available"] or {}), tuple(told.get("watchers") or ()))
 
 
 # --- upgrades

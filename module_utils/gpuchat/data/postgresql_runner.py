@@ -294,7 +294,7 @@ def _databases(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     psql = Psql(f"{programs.get(major, ONE_VERSION)}/psql", str(params["sockets"]))
     server = _server_in_check_mode(psql, wanted) if check else _server(psql, wanted, float(params["timeout"]))
     salts = [os.urandom(SALT_BYTES) for _one in wanted]
-    plan = postgresql.plan_databases(wanted, server, salts)
+    plan = postgresql.plan_databases(wanted, server, salts, bool(params["watched"]))
     for statement in () if check else plan.actions:
         if isinstance(statement, Statement):
             psql.say(statement.database, statement.sql)

@@ -391,3 +391,56 @@ def test_an_upgrade_that_does_not_fit_is_refused():
     postgresql.refuse_small_disk(ROOT, 10 * GIB, 13 * GIB)
     with pytest.raises(Refusal, match=r"wanted .*12\.0 GiB"):
         postgresql.refuse_small_disk(ROOT, 10 * GIB, 11 * GIB)
+
+
+def watcher(**more):
+    usual = {"login": True, "powers": (), "password": ""}
+    return postgresql.Role(**{**usual, **more})
+
+
+CREATE_WATCHER = (
+    'CREATE ROLE "prometheus" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL;'
+)
+GRANT_WATCHER = 'GRANT pg_monitor TO "prometheus";'
+WATCHERS = [
+    ("none is there", None, (), [CREATE_WATCHER, GRANT_WATCHER]),
+    ("it is there", watcher(), ("prometheus",), []),
+    ("it may read nothing", watcher(), (), [GRANT_WATCHER]),
+    (
+        "it has a password",
+        watcher(password="x"),
+        ("prometheus",),
+        [CREATE_WATCHER.replace("CREATE ROLE", "ALTER ROLE")],
+    ),
+    (
+        "it has powers",
+        watcher(powers=("SUPERUSER",)),
+        ("prometheus",),
+        [CREATE_WATCHER.replace("CREATE ROLE", "ALTER ROLE")],
+    ),
+    (
+        "it may not sign in",
+        watcher(login=False),
+        ("prometheus",),
+        [CREATE_WATCHER.replace("CREATE ROLE", "ALTER ROLE")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "may", "said"), [one[1:] for one in WATCHERS], ids=[one[0] for one in WATCHERS])
+def test_who_reads_the_figures_has_no_password_and_no_power_beside(found, may, said):
+    there = Server({"prometheus": found} if found else {}, {}, {}, may)
+    plan = postgresql.plan_databases([], there, [], watched=True)
+    assert statements(plan) == [("postgres", sql) for sql in said]
+    assert plan.changed == bool(said)
+
+
+def test_who_read_the_figures_goes_where_nobody_watches_any_more():
+    there = Server({"prometheus": watcher()}, {}, {}, ("prometheus",))
+    assert statements(postgresql.plan_databases([], there, [])) == [("postgres", 'DROP ROLE "prometheus";')]
+    assert not postgresql.plan_databases([], Server(), []).changed
+
+
+def test_no_database_is_that_roles():
+    with pytest.raises(Refusal, match="prometheus"):
+        postgresql.check_databases([dataclasses.replace(LOBEHUB, owner="prometheus")])

@@ -76,7 +76,15 @@ def place(tmp_path, monkeypatch, commands, programs):
 
 
 def params(place, state, **given):
-    usual = {"hba_file": "/etc/hba", "major": "auto", "upgraded": False, "settings": {}, "databases": [], "timeout": 0}
+    usual = {
+        "hba_file": "/etc/hba",
+        "major": "auto",
+        "upgraded": False,
+        "settings": {},
+        "databases": [],
+        "watched": False,
+        "timeout": 0,
+    }
     return {**usual, "state": state, "root": str(place / "data"), "sockets": str(place / "data" / "socket"), **given}
 
 
