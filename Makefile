@@ -133,6 +133,7 @@ docs: venv-test ## write anew what is made of roles and inventories: READMEs, ta
 	python tools/inventory_variables.py
 	python tools/role_readmes.py
 	python tools/planning_docs.py
+	python tools/alerts_docs.py
 	python tools/architecture.py
 
 changelog: venv-test ## build CHANGELOG.rst from changelogs/fragments

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -103,9 +104,8 @@ def table(stack: Stack) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    for label in ("host", "model", "gpu", "mountpoint", "file", "unit", "job"):
-        text = text.replace("{{ $labels." + label + " }}", label.upper())
-    return text.replace("|", "\\|")
+    named = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: str(found[1]).upper(), text)
+    return named.replace("|", "\\|")
 
 
 def _hosts(stack: Stack) -> Iterator[Alert]:
@@ -464,7 +464,7 @@ def _backup(stack: Stack) -> Iterator[Alert]:
     yield Alert(
         "backup",
         "BackupOld",
-        f"time() - gpuchat_backup_last_success_timestamp_seconds > {stack.backup_max_age_hours * HOURS}",
+        f"time() - (gpuchat_backup_last_success_timestamp_seconds > 0) > {stack.backup_max_age_hours * HOURS}",
         10 * MINUTES,
         CRITICAL,
         "The newest backup of {{ $labels.host }} is too old",
@@ -475,11 +475,11 @@ def _backup(stack: Stack) -> Iterator[Alert]:
     yield Alert(
         "backup",
         "BackupMissing",
-        "absent(gpuchat_backup_last_success_timestamp_seconds)",
+        "gpuchat_backup_last_success_timestamp_seconds == 0 or absent(gpuchat_backup_last_success_timestamp_seconds)",
         stack.backup_max_age_hours * HOURS,
         CRITICAL,
         "There is no backup",
-        "Backups are asked for, and no host has ever made one, or its gpuchat-state does not see it.",
+        "Backups are asked for, and none was ever made, or gpuchat-state does not see it.",
         run,
     )
     yield Alert(
