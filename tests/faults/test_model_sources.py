@@ -325,6 +325,28 @@ def test_proxies_of_the_environment_are_honoured(root, dest, ensure, monkeypatch
         assert "hub.example.invalid" in {request.headers["host"] for request in hub.log}
 
 
+PROXIES = {
+    "one that is not there": ("http://127.0.0.1:9", r"Connection refused, by the proxy http://127\.0\.0\.1:9\)"),
+    "one with a login": ("http://kim:s3cret@127.0.0.1:9", r"by the proxy http://127\.0\.0\.1:9\)"),
+    "one without a scheme": ("127.0.0.1:9", r"by the proxy 127\.0\.0\.1:9\)"),
+    "one of SOCKS": ("socks5://127.0.0.1:9", r"SOCKS.*by the proxy socks5://127\.0\.0\.1:9\).*an HTTP proxy"),
+}
+
+
+@pytest.mark.parametrize("library", [True, False])
+@pytest.mark.parametrize(("proxy", "words"), PROXIES.values(), ids=PROXIES)
+def test_a_proxy_of_the_hosts_own_that_does_not_serve_is_named(ensure, monkeypatch, request, proxy, words, library):
+    if not library:
+        request.getfixturevalue("without_library")
+    monkeypatch.setattr(hub_runner.time, "sleep", lambda seconds: None)
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(Refusal, match=words) as refused:
+        ensure(state="metadata", endpoint=["https://hub.example.invalid"])
+    assert "its https_proxy and no_proxy" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
 def test_an_export_serves_a_closed_network(hub, root, dest, ensure, tmp_path):
     first = ensure()
     served = tmp_path / "www" / "models"

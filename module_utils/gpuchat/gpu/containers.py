@@ -86,6 +86,46 @@ def plan_restarts(lost: Sequence[Container]) -> Plan:
 IMAGE = "set nvidia_container_toolkit_trial_image to an image with a shell, in a registry that this host reaches"
 CAUSES = (
     (
+        r"permission denied while trying to connect to the Docker",
+        "this user may not speak to Docker",
+        "run as root (become: true)",
+    ),
+    (
+        r"unknown or invalid runtime name|nvidia-container-runtime\S* executable file not found",
+        "Docker does not know NVIDIA's runtime, or finds no program for it",
+        "see that nvidia-container-runtime is there, run `systemctl restart docker`, and run again",
+    ),
+    (
+        r"no space left on device|disk quota exceeded",
+        "the disk of Docker is full",
+        "free some: look at `docker system df`",
+    ),
+    (
+        r"driver not loaded|couldn't communicate with the NVIDIA driver",
+        "the driver's kernel module is not loaded",
+        "look at `dkms status` and `modprobe nvidia`, and run again",
+    ),
+    (
+        r"unsatisfied condition",
+        "its image wants a newer driver or another GPU than this host has",
+        f"{IMAGE}, or install a newer driver",
+    ),
+    (
+        r"failed to stat CDI host device",
+        "the CDI specification names devices that are not there",
+        "run `nvidia-modprobe -u -c=0` and `systemctl restart nvidia-cdi-refresh`, and run again",
+    ),
+    (
+        r"ldcache error|ldconfig",
+        "the toolkit's settings name the ldconfig of another distribution",
+        "run `nvidia-ctk config --set nvidia-container-cli.ldconfig=@/sbin/ldconfig --in-place`, and run again",
+    ),
+    (
+        r"HTTP response to HTTPS client",
+        "its image cannot be pulled, for its registry speaks plain HTTP",
+        "set gpuchat_insecure_registries to name that registry",
+    ),
+    (
         r"could not select device driver",
         "Docker has not found NVIDIA's container toolkit",
         "see that nvidia-container-runtime-hook is there, run `systemctl restart docker`, and run again",
@@ -101,8 +141,13 @@ CAUSES = (
         "look at `systemctl status docker`, and run again",
     ),
     (
-        r"pull access denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized|dial tcp|x509",
+        r"access denied|requested access to the resource|manifest unknown|no matching manifest|toomanyrequests|unauthorized",
         "its image cannot be pulled",
+        f"{IMAGE}, or map its registry by gpuchat_registry_map",
+    ),
+    (
+        r"dial tcp|x509|TLS handshake|Client\.Timeout|i/o timeout|no such host|server misbehaving",
+        "its image cannot be pulled, for its registry is not reached",
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),
     (r'exec: "/bin/sh"|exec format error', "its image has no shell that runs here", IMAGE),

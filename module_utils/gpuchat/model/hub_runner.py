@@ -9,6 +9,7 @@ import http.client
 import http.cookiejar
 import os
 import random
+import re
 import socket
 import ssl
 import threading
@@ -19,7 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from ..core.errors import Refusal
 from . import transfer
@@ -161,7 +162,7 @@ class Asker:
                 reply, body, _url = self.follow(session, url, silent)
                 patient = reply.status in (408, 425, 429) or reply.status >= 500
             except FAILURES as error:
-                reply, body = Reply(0, {}, reason(error)), b""
+                reply, body = Reply(0, {}, why(error, url)), b""
                 patient = not _nobody_is_there(error)
             if not patient or attempt == attempts:
                 break
@@ -262,6 +263,24 @@ def reason(error: Exception) -> str:
     else:
         text = os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)
     return f"{type(inner).__name__}: {text.rpartition('>: ')[2]}"[:200] if text else type(inner).__name__
+
+
+def why(error: Exception, url: str) -> str:
+    """Return a failure's reason, with the proxy that this host's environment has for the address."""
+    proxy = _proxy_for(url)
+    if not proxy:
+        return reason(error)
+    word = "SOCKS is not spoken here" if proxy.startswith("socks") else reason(error)
+    return f"{word}, by the proxy {proxy}"
+
+
+def _proxy_for(url: str) -> str:
+    """Return the proxy for an address, without its login; empty for none."""
+    parts, proxies = urlsplit(url), urllib.request.getproxies()
+    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        return ""
+    more = "" if requests is None else proxies.get("all", "")  # which the standard library does not know
+    return re.sub(r"(^|://)[^/@]*@", r"\1", proxies.get(parts.scheme) or more)
 
 
 @dataclass(frozen=True)

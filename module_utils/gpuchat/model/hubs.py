@@ -346,6 +346,8 @@ class Reply:
 
 def connection_hint(error: str) -> str:
     """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
+    if "SOCKS" in error:
+        return "give this host an HTTP proxy that lets it through (its https_proxy and no_proxy)"
     if "gaierror" in error:
         return "let this host resolve the name, or give it a proxy that does (its https_proxy and no_proxy)"
     if "certificate" in error.lower():

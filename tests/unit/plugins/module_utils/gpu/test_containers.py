@@ -129,6 +129,39 @@ def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status
     ("said", "cause", "cure"),
     [
         (
+            "nvidia-container-cli: initialization error: nvml error: driver not loaded",
+            "is not loaded",
+            "modprobe nvidia",
+        ),
+        (
+            "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.9, please update your driver",
+            "wants a newer driver",
+            "nvidia_container_toolkit_trial_image",
+        ),
+        ("unknown or invalid runtime name: nvidia", "NVIDIA's runtime", "systemctl restart docker"),
+        ('exec: "nvidia-container-runtime": executable file not found in $PATH', "NVIDIA's runtime", "restart docker"),
+        (
+            'failed to stat CDI host device "/dev/nvidia-uvm": no such file or directory',
+            "names devices that are not there",
+            "nvidia-modprobe -u -c=0",
+        ),
+        ("write /var/lib/docker/tmp/x: no space left on device", "disk of Docker is full", "docker system df"),
+        (
+            "nvidia-container-cli: ldcache error: open failed: /sbin/ldconfig.real: no such file or directory",
+            "ldconfig",
+            "nvidia-ctk config --set nvidia-container-cli.ldconfig",
+        ),
+        ("net/http: TLS handshake timeout", "cannot be pulled", "gpuchat_registry_map"),
+        (
+            "lookup registry-1.docker.io on 127.0.0.53:53: server misbehaving",
+            "cannot be pulled",
+            "gpuchat_registry_map",
+        ),
+        ("request canceled (Client.Timeout exceeded while awaiting headers)", "cannot be pulled", "trial_image"),
+        ("denied: requested access to the resource is denied", "cannot be pulled", "trial_image"),
+        ("http: server gave HTTP response to HTTPS client", "cannot be pulled", "gpuchat_insecure_registries"),
+        ("permission denied while trying to connect to the Docker daemon socket", "may not speak to Docker", "become"),
+        (
             'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]]',
             "Docker has not found NVIDIA's container toolkit",
             "systemctl restart docker",
