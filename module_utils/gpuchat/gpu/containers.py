@@ -141,7 +141,7 @@ CAUSES = (
         "look at `systemctl status docker`, and run again",
     ),
     (
-        r"access denied|requested access to the resource|manifest unknown|no matching manifest|toomanyrequests|unauthorized",
+        r"access denied|resource is denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized",
         "its image cannot be pulled",
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),
