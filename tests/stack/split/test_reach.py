@@ -8,12 +8,10 @@ import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-import yaml
 from interfaces import interface_of
+from reaching import Row, ask, inside, rows
 from running import Stack
 
 TABLE = pathlib.Path(__file__).with_name("reach.yml")
@@ -38,54 +36,7 @@ PLACES = {
 FROM_OUTSIDE = "172.31.82.10"
 """Where the forbidden network meets the front."""
 
-ASK = """
-import concurrent.futures, http.client, json, ssl, sys
-def ask(row):
-    scheme, address, port, method, path, headers, certificate = row
-    try:
-        if scheme == "https":
-            context = ssl._create_unverified_context()
-            if certificate:
-                context.load_cert_chain(certificate + ".crt", certificate + ".key")
-            one = http.client.HTTPSConnection(address, port, timeout=4, context=context)
-        else:
-            one = http.client.HTTPConnection(address, port, timeout=4)
-        one.putrequest(method, path, skip_host=True)
-        for name, value in headers.items():
-            one.putheader(name, value)
-        one.endheaders(b"{}" if method == "POST" else None)
-        return one.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return "closed"
-with concurrent.futures.ThreadPoolExecutor(4) as pool:
-    print(json.dumps(list(pool.map(ask, json.loads(sys.stdin.read())))))
-"""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One request, and what is to come of it."""
-
-    source: str
-    target: str
-    path: str
-    answer: int | str
-    method: str
-    credential: str
-
-    def __str__(self) -> str:
-        by = f" with {self.credential}" if self.credential else ""
-        return f"{self.source}: {self.method} {self.target} {self.path}{by}"
-
-
-def rows() -> Iterator[Row]:
-    for entry in yaml.safe_load(TABLE.read_text(encoding="utf-8")):
-        for path in entry["paths"]:
-            more = entry.get("method", "GET"), entry.get("with", "")
-            yield Row(entry["from"], entry["to"], path, entry["answer"], *more)
-
-
-ROWS = list(rows())
+ROWS = list(rows(TABLE))
 
 
 def request(stack: Stack, row: Row) -> list[object]:
@@ -112,12 +63,6 @@ def registry(stack: Stack) -> str:
     return stack.on("edge", "getent hosts registry.world").split()[0]
 
 
-def inside(stack: Stack, part: str, container: str) -> list[str]:
-    """Return what runs a program in the network of a container, with the host's own Python."""
-    pid = stack.on(part, f"docker inspect {container} --format '{{{{.State.Pid}}}}'").strip()
-    return ["nsenter", "--target", pid, "--net"]
-
-
 @pytest.fixture(scope="module")
 def answers(stack: Stack) -> dict[Row, object]:
     """Ask everything, each source once."""
@@ -129,18 +74,7 @@ def answers(stack: Stack) -> dict[Row, object]:
         "engine": ("engine", inside(stack, "engine", "gpuchat-vllm-gpuchat-demo")),
         "gpu1": ("engine", ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]),
     }
-    found: dict[Row, object] = {}
-    for source in dict.fromkeys(row.source for row in ROWS):
-        own = [row for row in ROWS if row.source == source]
-        command = [sys.executable, "-c", ASK]
-        if source in where:
-            part, before = where[source]
-            container = f"gpuchat-{stack.world['name']}-{stack.host_of(part)}"
-            command = ["docker", "exec", "--interactive", container, *before, "python3", "-c", ASK]
-        asked = json.dumps([request(stack, row) for row in own])
-        done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True)
-        found |= dict(zip(own, json.loads(done.stdout), strict=True))
-    return found
+    return ask(stack, ROWS, where, lambda row: request(stack, row))
 
 
 def test_the_table_is_a_table() -> None:
