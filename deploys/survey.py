@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
     members = fleet.chosen(options, VARIABLES)
     began = time.monotonic()
     answers = ask(members, options.timeout)
-    notes, expected = compare_with(members, answers, folder_of(options.inventory))
+    notes, expected = compare_with(members, answers, folder_of(options.inventory), bool(options.limit))
     now = datetime.datetime.now(datetime.UTC)
     hosts = tuple(looked_at(one, answers[one.name], now) for one in expected)
     survey = Survey(hosts, now, notes, time.monotonic() - began)
@@ -132,7 +132,7 @@ def folder_of(inventories: Sequence[str]) -> pathlib.Path:
 
 
 def compare_with(
-    members: Sequence[fleet.Member], answers: Mapping[str, Answer], folder: pathlib.Path
+    members: Sequence[fleet.Member], answers: Mapping[str, Answer], folder: pathlib.Path, limited: bool = False
 ) -> tuple[tuple[str, ...], list[Expected]]:
     """Return what every host should be, and notes on what cannot be compared."""
     first = members[0].variables if members else {}
@@ -152,7 +152,10 @@ def compare_with(
     elif any(one.reading.get("stack") for one in answers.values()):
         notes.append(f"{secrets_file} cannot be read in plain, so hosts are compared with most others of the stack")
         digests = usual_fingerprints([one.reading for one in answers.values()])
-    return tuple(notes), [replace(expect(one), lock=lock, fingerprints=digests) for one in members]
+    # Of an inventory that is seen in part, nobody knows whether a host of the rest asks for metrics.
+    monitored = any("monitoring" in one.groups for one in members) or (None if limited else False)
+    more = {"lock": lock, "fingerprints": digests, "monitored": monitored}
+    return tuple(notes), [replace(expect(one), **more) for one in members]
 
 
 def _mapping(path: pathlib.Path) -> Mapping[str, object]:

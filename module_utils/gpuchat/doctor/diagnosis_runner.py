@@ -50,5 +50,6 @@ def _examined(one: Mapping[str, Any], params: Mapping[str, Any]) -> Examined:
             expect(name, one["groups"], one["variables"], here.get("engines") or ()),
             lock=params["lock"],
             fingerprints=one.get("fingerprints") or {},
+            monitored=bool(params["topology"].get("monitoring")),
         )
     return Examined(expected, answer_of(result), result.get("checks") or {}, here or {})

@@ -13,10 +13,10 @@ import pathlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core import host
-from ..docker.container import compose_path, unit_path
 from ..engines.engines import described
 from ..gpu import figures_runner
 from ..gpu.figures import Figures
@@ -27,6 +27,9 @@ from . import state, textfile
 
 SECONDS = 20.0
 """How long the survey's reading may take, and the GPUs beside it."""
+
+DESCRIBED = (".service", ".container", "/compose.yml")
+"""How the names of files end that say what an engine runs with."""
 
 GPUS, READING = "gpus", "reading"
 
@@ -67,8 +70,8 @@ def text(known: Mapping[str, Any], now: datetime.datetime) -> str:
 
 def expected(known: Mapping[str, Any]) -> Expected:
     """Return what this host should be, as far as the role has written that."""
-    given = {**known.get("given", {})}
-    return expectations.expect(str(known["host"]), known.get("groups", ()), given, known.get("engines", ()))
+    words = (str(known["host"]), known.get("groups", ()), known.get("given", {}), known.get("engines", ()))
+    return replace(expectations.expect(*words), monitored=True)
 
 
 def places() -> set[str]:
@@ -76,7 +79,7 @@ def places() -> set[str]:
     found: set[str] = set()
     for name, manifest in files_runner.manifests().items():
         for path in files.owned_paths(manifest) if name.startswith(ENGINES) else ():
-            if path == unit_path(name) or path.endswith(compose_path("")):
+            if path.endswith(DESCRIBED):
                 words = pathlib.Path(path).read_text("utf-8", errors="replace") if pathlib.Path(path).exists() else ""
                 found |= set(described(name, words).places) if words else set()
     return found

@@ -11,7 +11,18 @@ from typing import Any
 from ..data import backup
 from ..engines.leave import moment
 from ..secret.certificates import WARN_BEFORE
-from .types import ENGINES, EVERY_SERVICE, FAULT, FILTER, OF_A_CHAT, WARNING, Expected, Finding, container
+from .types import (
+    ENGINES,
+    EVERY_SERVICE,
+    FAULT,
+    FILTER,
+    OF_A_CHAT,
+    OF_THE_WATCHED,
+    WARNING,
+    Expected,
+    Finding,
+    container,
+)
 
 FEW_RESTARTS = 3
 JUST_NOW_SECONDS = 3600
@@ -108,6 +119,7 @@ def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
     for name, one in services.items():
         is_ours = name in EVERY_SERVICE or name.startswith(ENGINES)
         is_ours = is_ours and bool(expected.interface or name not in OF_A_CHAT)
+        is_ours = is_ours and not (expected.monitored is None and name in OF_THE_WATCHED)
         if is_ours and name not in expected.services and expected.services:
             yield Finding(
                 "service.extra",

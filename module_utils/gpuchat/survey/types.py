@@ -30,8 +30,20 @@ shared."""
 CHAT = {"lobehub": (POSTGRESQL, OBJECT_STORE, LOBEHUB), "open_webui": (POSTGRESQL, OPEN_WEBUI)}
 """What runs beside on those of the group chat, by ``gpuchat_interface``."""
 
+MONITORING = {"monitoring": ("gpuchat-prometheus", "gpuchat-alertmanager")}
+"""What asks the others, on the host of the group of that name."""
+
+WATCHED = {
+    "": (DOOR, "gpuchat-node-exporter.socket", "gpuchat-state.timer"),
+    "chat": ("gpuchat-postgresql-exporter.socket",),
+    "edge": ("gpuchat-nginx-exporter.socket", "gpuchat-edge-metrics.socket"),
+}
+"""What the host of a group, or each one, shows itself by where a host of the stack asks."""
+
+OF_THE_WATCHED = frozenset(one for some in WATCHED.values() for one in some)
 OF_A_CHAT = frozenset(one for some in CHAT.values() for one in some)
-EVERY_SERVICE = frozenset(one for some in SERVICES.values() for one in some) | OF_A_CHAT
+EVERY_SERVICE = frozenset(one for some in {**SERVICES, **MONITORING}.values() for one in some)
+EVERY_SERVICE |= OF_A_CHAT | OF_THE_WATCHED
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ class Expected:
         fingerprints: digests by which a host of this stack knows it, by secret.
         versions: beginnings of packages' versions that the inventory pins.
         interface: as ``gpuchat_interface`` has it; empty where that is not known.
+        monitored: whether a host of the stack asks the others for their metrics; None where that is not known.
         backup_hours: how old the newest backup may be, where backups are made.
     """
 
@@ -81,13 +94,21 @@ class Expected:
     backup_hours: float = 36.0
     firewall: bool = True
     watchdog: bool = True
+    monitored: bool | None = False
+    supervisor: str = "compose"
 
     @property
     def services(self) -> tuple[str, ...]:
         found = [*self.engines, *(CHAT.get(self.interface, ()) if "chat" in self.groups else ())]
         found += [one for group, some in SERVICES.items() if group in self.groups for one in some]
+        found += [one for group, some in MONITORING.items() if group in self.groups for one in some]
+        if self.monitored and self.groups:
+            of_groups = [some for group, some in WATCHED.items() if not group or group in self.groups]
+            # An interface without accounts of its own has no database.
+            has_database = POSTGRESQL in CHAT.get(self.interface, ())
+            found += [one for some in of_groups for one in some if has_database or some != WATCHED["chat"]]
         found = [one for one in found if one != WATCHDOG or (self.watchdog and self.engines)]
-        if {"gpu", "chat"} & set(self.groups):
+        if {"gpu", "chat"} & set(self.groups) and self.supervisor != "quadlet":
             found.append("docker")
         return tuple(dict.fromkeys([*found, *([FILTER] if found and self.firewall else [])]))
 
@@ -137,5 +158,5 @@ def is_bare(reading: Mapping[str, Any]) -> bool:
 
 def container(reading: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a container of a host, empty where there is none of that name."""
-    found = (reading.get("docker") or {}).get("containers", ())
+    found = [one for program in ("docker", "podman") for one in (reading.get(program) or {}).get("containers", ())]
     return next((one for one in found if one["name"] == name), {})

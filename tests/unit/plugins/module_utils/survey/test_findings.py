@@ -433,3 +433,61 @@ def test_a_host_that_was_left_out_of_rotation_is_told():
     assert (one.kind, one.severity) == ("host.drained", "warning")
     assert "out of rotation since 2026-11-28 12:00 UTC" in one.text
     assert f"run deploys/drain.py {EXPECTED.name} --back" in one.text
+
+
+EXPORTERS = {
+    "gpuchat-node-exporter.socket",
+    "gpuchat-state.timer",
+    "gpuchat-postgresql-exporter.socket",
+    "gpuchat-nginx-exporter.socket",
+    "gpuchat-edge-metrics.socket",
+}
+
+
+def watched(*names, **changes):
+    there = copy.deepcopy(READING)
+    there["services"].update({name: {**there["services"]["gpuchat-edge"]} for name in names})
+    for name, state in changes.items():
+        there["services"][name].update(running=False, state=state)
+    return there
+
+
+def of_services(there, **changes):
+    found = examine(replace(EXPECTED, **changes), Answer("done", there), NOW).findings
+    return {(one.kind, one.found) for one in found if one.kind.startswith("service.")}
+
+
+def test_what_shows_a_host_to_the_monitoring_is_neither_strange_nor_missing():
+    assert of_services(watched(*EXPORTERS), monitored=True) == set()
+    assert of_services(watched(*EXPORTERS), monitored=None) == set()
+
+
+def test_without_a_host_that_asks_it_is_too_much_and_without_it_something_is_missing():
+    assert {kind for kind, _found in of_services(watched(*EXPORTERS))} == {"service.extra"}
+    assert of_services(watched(), monitored=True) == {("service.absent", f"no {name}") for name in EXPORTERS}
+
+
+def test_an_exporter_that_was_stopped_is_told():
+    there = watched(*EXPORTERS, **{"gpuchat-node-exporter.socket": "inactive", "gpuchat-edge-metrics.socket": "failed"})
+    assert of_services(there, monitored=True) == {
+        ("service.stopped", "gpuchat-node-exporter.socket stopped"),
+        ("service.failed", "gpuchat-edge-metrics.socket failed (success)"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [
+        (("gpu",), {"gpuchat-node-exporter.socket", "gpuchat-state.timer", "gpuchat-door"}),
+        (("edge",), {*EXPORTERS, "gpuchat-door", "gpuchat-edge"} - {"gpuchat-postgresql-exporter.socket"}),
+        (
+            ("monitoring",),
+            {"gpuchat-prometheus", "gpuchat-alertmanager", "gpuchat-door"}
+            | {"gpuchat-node-exporter.socket", "gpuchat-state.timer"},
+        ),
+    ],
+    ids=["gpu", "edge", "monitoring"],
+)
+def test_a_host_that_is_watched_has_what_shows_its_part(groups, names):
+    expected = replace(EXPECTED, groups=groups, engines={}, monitored=True)
+    assert set(expected.services) - {"docker", "gpuchat-firewall"} == names
