@@ -22,6 +22,15 @@ DISPLAY_CLASSES = ("0300", "0302", "0380")
 PROCESSING_CLASS = "1200"
 """PCI class of a processing accelerator, such as AMD's MI300X."""
 
+OTHERS = {
+    AMD: "AMD Instinct",
+    "1da3": "Intel Gaudi",
+    "19e5": "Huawei Ascend",
+    "1e52": "Tenstorrent",
+    "cabc": "Cambricon MLU",
+}
+"""Who makes processing accelerators of a server's size, by PCI vendor (pci-ids.ucw.cz)."""
+
 NO_PERMISSION, NOT_FOUND, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND = 4, 6, 9, 12
 FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED, MISMATCH, UNKNOWN = 13, 15, 16, 18, 999
 STATES = {
@@ -175,6 +184,7 @@ class Surroundings:
         kfd: whether AMD's compute driver offers its device file.
         soc: the system on a chip by the device tree, for instance ``nvidia,tegra234``; its GPU is not on PCI.
         dxg: whether Windows lends its GPUs to this Linux (WSL2); they are not on PCI either.
+        others: accelerators of other makers, each with its address.
         module_version: version of NVIDIA's kernel module that is loaded.
         memory_bytes: the host's memory.
         memory_free_bytes: what of it programs could have.
@@ -187,6 +197,7 @@ class Surroundings:
     module_version: str | None = None
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
+    others: tuple[str, ...] = ()
 
 
 def pci_address(text: str) -> str:
@@ -205,6 +216,12 @@ def pci_device(address: str, files: Mapping[str, str], driver: str | None) -> Pc
     if vendor not in (NVIDIA, AMD) or kind[:4] not in classes:
         return None
     return PciDevice(address, vendor, device, driver)
+
+
+def other_accelerator(address: str, files: Mapping[str, str]) -> str:
+    """Return the name and address of another maker's accelerator; empty for any other device."""
+    vendor, kind = (files.get(name, "").strip().replace("0x", "") for name in ("vendor", "class"))
+    return f"{OTHERS[vendor]} at {address}" if kind[:4] == PROCESSING_CLASS and vendor in OTHERS else ""
 
 
 def soc(compatible: str) -> str:
@@ -251,7 +268,7 @@ def report(reading: Reading, surroundings: Surroundings) -> dict[str, object]:
     return {
         "state": state,
         "reason": reason,
-        "accelerator": "nvidia" if state == OUT_OF_REACH else _accelerator(gpus, surroundings),
+        "accelerator": "nvidia" if _is_nvidias(state, surroundings) else _accelerator(gpus, surroundings),
         "source": source,
         "driver_version": reading.driver_version or surroundings.module_version,
         "cuda_version": reading.cuda_version,
@@ -334,7 +351,18 @@ def _not_on_pci(said: str, surroundings: Surroundings) -> tuple[str, str]:
             "Windows's NVIDIA driver, whose library WSL2 has in /usr/lib/wsl/lib; install it in Windows, never a "
             "driver in WSL2, run `wsl --shutdown` there, and see that `/usr/lib/wsl/lib/nvidia-smi` works"
         )
+    if surroundings.others and not surroundings.kfd:
+        return OUT_OF_REACH, (
+            f"found {', '.join(surroundings.others)}, which gpuchat does not serve; wanted NVIDIA GPUs or none; take "
+            "the host out of the group gpu"
+        )
     return "no_gpu", "the host has no NVIDIA GPU"
+
+
+def _is_nvidias(state: str, surroundings: Surroundings) -> bool:
+    """Tell whether a GPU out of reach is one of NVIDIA's, on PCI or not."""
+    nvidia = any(device.vendor_id == NVIDIA for device in surroundings.devices)
+    return state == OUT_OF_REACH and (nvidia or bool(surroundings.soc) or surroundings.dxg)
 
 
 def _lost(what: str) -> str:

@@ -49,7 +49,7 @@ def look() -> dict[str, object]:
 
 def surroundings() -> Surroundings:
     """Read what the host shows without any driver's help."""
-    devices = []
+    devices, others = [], []
     with contextlib.suppress(OSError):
         for address in sorted(os.listdir(PCI_FOLDER)):
             folder = f"{PCI_FOLDER}/{address}"
@@ -59,6 +59,8 @@ def surroundings() -> Surroundings:
             )
             device = readings.pci_device(address, files, driver)
             devices += [device] if device else []
+            other = readings.other_accelerator(address, files)
+            others += [other] if other else []
     total, free = readings.host_memory(_text(MEMORY))
     return Surroundings(
         devices=tuple(devices),
@@ -68,6 +70,7 @@ def surroundings() -> Surroundings:
         module_version=readings.module_version(_text(MODULE_VERSION)),
         memory_bytes=total,
         memory_free_bytes=free,
+        others=tuple(others),
     )
 
 

@@ -92,6 +92,29 @@ def test_only_nvidias_and_amds_cards_are_found_on_pci(files, found):
     assert (device is not None) == found
 
 
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        ({"vendor": "0x1da3\n", "class": "0x120000\n"}, "Intel Gaudi at 0000:01:00.0"),
+        ({"vendor": "0x19e5\n", "class": "0x120000\n"}, "Huawei Ascend at 0000:01:00.0"),
+        ({"vendor": "0x1002\n", "class": "0x120000\n"}, "AMD Instinct at 0000:01:00.0"),
+        ({"vendor": "0x1002\n", "class": "0x030000\n"}, ""),  # a processor's own graphics
+        ({"vendor": "0x8086\n", "class": "0x120000\n"}, ""),  # a processor's small one
+        ({"vendor": "0x19e5\n", "class": "0x030000\n"}, ""),  # a server's own console
+    ],
+)
+def test_an_accelerator_of_others_never_becomes_a_cpu_in_silence(files, word):
+    other = readings.other_accelerator("0000:01:00.0", files)
+    assert other == word
+    none = Reading("none", code=readings.LIBRARY_NOT_FOUND)
+    found = readings.report(none, Surroundings(others=(other,) if other else ()))
+    assert (found["state"], found["accelerator"]) == ("out_of_reach" if word else "no_gpu", "cpu")
+    assert not word or f"found {word}, which gpuchat does not serve" in found["reason"]
+    amd = (PciDevice("0000:01:00.0", "1002", "74a1", "amdgpu"),)
+    with_driver = readings.report(none, Surroundings(amd, kfd=True, others=("AMD Instinct at 0000:01:00.0",)))
+    assert (with_driver["state"], with_driver["accelerator"]) == ("no_gpu", "rocm")
+
+
 def test_a_host_with_cards_of_both_is_nvidias():
     devices = (PciDevice("0000:01:00.0", "10de", "2684"), PciDevice("0000:02:00.0", "1002", "164e", "amdgpu"))
     described = readings.report(Reading("nvml", (Gpu(0, "0000:01:00.0"),)), Surroundings(devices, kfd=True))

@@ -578,3 +578,12 @@ def test_the_whole_module_goes_on_in_the_toolboxs_python_where_there_is_one(libr
     described = json.loads(done.stdout.partition(" => ")[2])
     assert described["source"] == ("nvml" if toolbox else "none")
     assert [gpu["name"] for gpu in described["gpus"]] == ["NVIDIA H100 80GB HBM3"] * toolbox
+
+
+def test_another_makers_accelerator_is_seen_on_pci(tmp_path, monkeypatch):
+    device = tmp_path / "0000:19:00.0"
+    device.mkdir()
+    for name, text in {"vendor": "0x1da3\n", "device": "0x1020\n", "class": "0x120000\n"}.items():
+        (device / name).write_text(text)
+    monkeypatch.setattr(readings_runner, "PCI_FOLDER", str(tmp_path))
+    assert readings_runner.surroundings().others == ("Intel Gaudi at 0000:19:00.0",)
