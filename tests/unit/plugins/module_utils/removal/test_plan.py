@@ -102,6 +102,17 @@ def test_services_stop_from_the_door_inwards_and_the_watchdog_before_what_it_sta
     ]
 
 
+def test_what_asks_for_metrics_stops_after_the_door_to_them_and_sockets_before_what_they_start():
+    names = ("gpuchat-prometheus", "gpuchat-node-exporter.socket", "gpuchat-state.timer", "gpuchat-door")
+    found = Found(services=names)
+    assert [one for kind, *own in steps(found) if kind == "service" for one in own] == [
+        "gpuchat-door",
+        "gpuchat-node-exporter.socket",
+        "gpuchat-state.timer",
+        "gpuchat-prometheus",
+    ]
+
+
 def test_somebody_elses_service_is_forgotten_and_goes_on():
     assert [step for step in steps(WHOLE) if step[0] == "forget"] == [
         ("forget", "docker"),
