@@ -192,12 +192,17 @@ def _about(value):
 def _without_secrets(name, value):
     """Return a value without the secrets that may be part of it: those of an environment, and passwords."""
     if name in ENVIRONMENTS and isinstance(value, dict):
-        return dict.fromkeys(map(str, value), "")
+        return _without_values(value)
     if name == MODELS:
         return _without_environments(value)
     if name == ENDPOINTS:
         return _without_keys(value)
     return _without_passwords(value) if name == LOGINS else value
+
+
+def _without_values(environment):
+    """Return an environment's names, each with no more of its value than whether it is a text."""
+    return {str(key): "" if isinstance(one, (str, int, float)) else [] for key, one in environment.items()}
 
 
 def _without_environments(value):
@@ -206,9 +211,7 @@ def _without_environments(value):
         return [_without_environments(one) for one in value]
     if isinstance(value, dict):
         return {
-            key: dict.fromkeys(map(str, one), "")
-            if key == "environment" and isinstance(one, dict)
-            else _without_environments(one)
+            key: _without_values(one) if key == "environment" and isinstance(one, dict) else _without_environments(one)
             for key, one in value.items()
         }
     return value

@@ -111,10 +111,24 @@ IMAGE = Form(
     "docker.io/library/debian:13",
     _without_scheme,
 )
-ABSOLUTE = Form(_matches(r"[/~].*"), "a path that begins with /", "/srv/models/qwen3-8b")
-SIZE = Form(_matches(r"[0-9]+[kKmMgG]?"), "a size such as 50m", "50m")
-TIME = Form(_matches(r"([0-9]+(ms|s|m|h|d|w)? ?)+"), "a time such as 30m", "30m")
-RATE = Form(_matches(r"[0-9]+(\.[0-9]+)?[kKmMgGtT]?"), "a rate such as 50M", "50M", may_be_empty=True)
+
+
+def _is_ours_to_name(text: str) -> bool:
+    """Whether a path is one that a stack may fill and remove: no folder of the system's, and no way out of it."""
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    is_systems = len(parts) < 2 and (not parts or text.startswith("~") or parts[0] in SYSTEM_FOLDERS)
+    return text[:1] in ("/", "~") and ".." not in parts and not is_systems
+
+
+SYSTEM_FOLDERS = frozenset("bin boot dev etc lib lib64 proc root run sbin sys usr var".split())
+ABSOLUTE = Form(
+    _is_ours_to_name,
+    "a path that begins with /, without .., and is no folder of the system's",
+    "/srv/models/qwen3-8b",
+)
+SIZE = Form(_matches(r"[0-9]{1,9}[kKmMgG]?"), "a size such as 50m", "50m")
+TIME = Form(_matches(r"(?!.*[0-9]{10})(?!.* $)([0-9]+(ms|s|m|h|d|w)? ?)+"), "a time such as 30m", "30m")
+RATE = Form(_matches(r"[0-9]{1,12}(\.[0-9]{1,9})?[kKmMgGtT]?"), "a rate such as 50M", "50M", may_be_empty=True)
 FINGERPRINT = Form(
     _matches(r"([0-9A-Fa-f]{2} ?){16,32}"),
     "a fingerprint of 40 hexadecimal digits",
@@ -171,7 +185,7 @@ FORMS: Mapping[str, Form] = {
     "gpuchat_toolbox": ABSOLUTE,
     "gpuchat_registry_mirrors": URL,
     "gpuchat_insecure_registries": PLACE,
-    "gpuchat_folder": Form(_matches(r"[/~].*"), "a path that begins with /", "/srv/gpuchat", may_be_empty=True),
+    "gpuchat_folder": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/srv/gpuchat", may_be_empty=True),
     "gpuchat_room_network": Form(
         _is_room, "a private IPv4 network of 8 addresses or more that nobody else uses", "172.16.255.248/29"
     ),
@@ -206,6 +220,7 @@ FORMS: Mapping[str, Form] = {
     "edge_body_limit": SIZE,
     "edge_stream_timeout": TIME,
     "account_email": EMAIL,
+    "account_name": Form(_matches(r"\S([^\t\n]{0,126}\S)?"), "a name of one line", "Kim", may_be_empty=True),
     "gpuchat_admin_email": EMAIL,
     "history_email": EMAIL,
     "backup_target": Form(
@@ -266,6 +281,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "gpuchat_metrics_port": PORT,
     "gpuchat_interface_port": PORT,
     "docker_minimum_free_gib": (0, 1_000_000),
+    "podman_minimum_free_gib": (0, 1_000_000),
     "docker_log_max_files": (1, 1000),
     "edge_http_port": PORT,
     "edge_https_port": PORT,
@@ -273,7 +289,13 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "edge_api_rate": (1, 1_000_000),
     "edge_api_burst": (0, 1_000_000),
     "edge_api_connections": (1, 65_535),  # limit_conn takes no more
+    "backup_max_age_hours": (1, 100_000),
     "firewall_undo_seconds": (5, 3600),
+    "upgrade_drain_seconds": (0, 86_400),
+    "watchdog_busy_seconds": (1, 86_400),
+    "watchdog_probe_seconds": (1, 3600),
+    "watchdog_restarts_per_hour": (0, 1000),
+    "watchdog_window_seconds": (1, 3600),
     "load_users": (1, 500),
     "load_seconds": (1, 3600),
     "load_prompt_tokens": (1, 1_000_000),
@@ -300,10 +322,7 @@ def faults(name: str, value: object) -> Iterator[str]:
     """Say what is wrong with a value of the right type; of a list, with each of its elements."""
     plain = re.sub(r"\[[0-9]+\]", "", name)
     if isinstance(value, Mapping):
-        for part, one in value.items():
-            yield from faults(f"{name}.{part}", one)
-        if name == "gpuchat_registry_map":
-            yield from _registry_map(value)
+        yield from _faults_of_names(name, plain, value)
     elif isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
         for place, one in enumerate(value):
             yield from faults(f"{name}[{place}]", one) if isinstance(one, Mapping) else ()
@@ -317,13 +336,62 @@ def faults(name: str, value: object) -> Iterator[str]:
         form = FORMS[plain]
         for text in map(str, value) if isinstance(value, (list, tuple)) else [str(value)]:
             if not (text == "" and form.may_be_empty and text == value) and not form.is_right(text):
-                meant = form.meant(text)
+                meant = form.meant(text) if text.isprintable() else ""
                 right = written([meant or form.example]) if isinstance(value, (list, tuple)) else meant or form.example
                 yield f"{_holds(name, value, text)}; wanted {form.wanted}; set {name} to {right}"
 
 
+def _faults_of_names(name: str, plain: str, value: Mapping[object, object]) -> Iterator[str]:
+    for part, one in value.items():
+        yield from faults(f"{name}.{part}", one)
+    if name == "gpuchat_registry_map":
+        yield from _registry_map(value)
+    elif plain.endswith("environment"):
+        yield from environment_faults(name, value)
+    elif name == "backup_keep":
+        yield from _kept(value)
+    elif name == "postgresql_settings":
+        yield from _settings(name, value)
+
+
 def _holds(name: str, value: object, one: object) -> str:
     return f"{name} holds {show(one)}" if isinstance(value, (list, tuple)) else f"{name} is {show(one)}"
+
+
+def environment_faults(name: str, value: Mapping[object, object]) -> Iterator[str]:
+    """Say what is wrong with an environment: names that no process takes, and values that are no texts."""
+    for key, one in value.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", str(key)):
+            yield (
+                f"{name} holds the name {show(key)}; wanted letters, digits and _, no digit first; set {name} to names "
+                "with their values, such as {OMP_NUM_THREADS: '8'}"
+            )
+        elif one is None or isinstance(one, (Mapping, list, tuple)):
+            yield f"{name}.{key} is no text; wanted one; set {name}.{key} to a text in quotes"
+
+
+KEPT = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+
+
+def _kept(value: Mapping[object, object]) -> Iterator[str]:
+    for key, one in value.items():
+        if key not in KEPT or not re.fullmatch(r"[0-9]{1,6}", str(one)) or isinstance(one, bool):
+            yield (
+                f"backup_keep holds {show(key)}: {show(one)}; wanted how many of {', '.join(KEPT)} are kept, as whole "
+                "numbers; set backup_keep to {daily: 7, weekly: 5, monthly: 12}"
+            )
+    if not any(str(one).strip("0") for one in value.values()):
+        yield f"backup_keep is {show(dict(value))}, which keeps nothing; set backup_keep to {{daily: 7}} or more"
+
+
+def _settings(name: str, value: Mapping[object, object]) -> Iterator[str]:
+    for key, one in value.items():
+        is_one = isinstance(one, (str, int, float)) and "\n" not in str(one)
+        if not re.fullmatch(r"[a-z_][a-z0-9_.]*", str(key)) or not is_one:
+            yield (
+                f"{name} holds {show(key)}: {show(one)}; wanted names of settings, each with one value; set {name} to "
+                "such as {max_connections: 200}"
+            )
 
 
 def _registry_map(value: Mapping[object, object]) -> Iterator[str]:

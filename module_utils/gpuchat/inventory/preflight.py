@@ -597,9 +597,16 @@ def _values(
         if not wrong:
             sound[name] = value
             wrong = list(forms.faults(name, value))
-        for text in wrong:
+        for text in wrong[:MOST_OF_ONE]:
             findings.fault(text, host)
+        if len(wrong) > MOST_OF_ONE:
+            more = len(wrong) - MOST_OF_ONE
+            findings.fault(f"{name} has {more:,} more faults; wanted none; set {name} to what is said of these", host)
     return sound
+
+
+MOST_OF_ONE = 8
+"""Faults of one variable that are told; more are counted."""
 
 
 HEADER_SECRETS = frozenset(GIVEN_BY) - {"lobehub_jwks_key"}
@@ -621,6 +628,8 @@ def _secrets(secrets: Mapping[str, Secret], specification: Specification, findin
         if specification.options.get(name, {}).get("type") == "dict":
             if secret.kind != "dict":
                 findings.fault(f"{name} is no mapping; wanted one; set {name} to names with their values", host)
+            elif name.endswith("environment"):
+                findings.add(forms.environment_faults(name, dict.fromkeys(secret.names, "")), (), host)
             continue
         if secret.kind == "int" and name in HEADER_SECRETS:
             findings.fault(
@@ -893,7 +902,7 @@ def _is_own_ipv4(address: str) -> bool:
 def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
     for host in inventory.ours:
         given = inventory.variables.get(host, {}).get("gpuchat_private_address")
-        if isinstance(given, (str, int)) and given and not _is_own_ipv4(str(given)):
+        if isinstance(given, (str, int)) and given != "" and not _is_own_ipv4(str(given)):
             findings.fault(
                 f"gpuchat_private_address is {given!r}; wanted one IPv4 address of this host; set "
                 "gpuchat_private_address to it, such as 10.0.0.5",
@@ -916,7 +925,7 @@ def _probe_host(inventory: Inventory, findings: Findings) -> None:
     everybody: Iterable[str] = inventory.groups.get("all", ())
     for host in inventory.ours:
         probe = inventory.variables.get(host, {}).get("gpuchat_probe_host")
-        if isinstance(probe, (str, int)) and probe and str(probe) not in everybody:
+        if isinstance(probe, (str, int)) and probe != "" and str(probe) not in everybody:
             findings.fault(
                 f"gpuchat_probe_host is {probe!r}; wanted a host of the inventory; set gpuchat_probe_host to one"
                 f"{did_you_mean(str(probe), everybody)}"

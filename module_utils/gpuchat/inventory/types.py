@@ -27,11 +27,22 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 SHOWN = 100
 """Characters of a value that a message shows."""
 
+LONGEST = 4096
+"""Characters of a text; a path has no more on Linux."""
+
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that no screen shows, and those that turn the order of the others round."""
+
 
 def show(value: object) -> str:
     """Return a value as a message shows it."""
     text = repr(value)
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def shown(value: object) -> str:
+    """Return a value without quotes, but where it is none that a line can hold."""
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= SHOWN else show(value)
 
 
 def written(value: object) -> str:
@@ -67,12 +78,30 @@ def faults(name: str, option: Mapping[str, object], value: object, example: obje
             f"{name} is {show(value)}; wanted one of {', '.join(choices)}; set {name} to one of them"
             f"{did_you_mean(str(value), choices)}"
         )
+    elif kind in ("str", "path"):
+        yield from _text(name, kind, str(value))
     elif kind == "list":
         part = {"type": option.get("elements", "raw"), "options": option.get("options")}
         for number, one in enumerate(_sequence(value)):
             yield from faults(f"{name}[{number}]", part, one)
     elif kind == "dict" and isinstance(option.get("options"), Mapping) and isinstance(value, Mapping):
         yield from _parts(name, option["options"], value)  # type: ignore[arg-type]
+    elif kind == "dict" and isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str) or not key.strip() or UNSEEN.search(key):
+                right = "names with their values, each name a text"
+                yield f"{name} holds the name {show(key)}; wanted a text; set {name} to {right}"
+
+
+def _text(name: str, kind: str, text: str) -> Iterator[str]:
+    """Say what no text of an inventory is meant to hold."""
+    found = UNSEEN.search(text) or (re.search(r"[\t\n]", text) if kind == "path" else None)
+    if found:
+        one = f"U+{ord(found.group()):04X}"
+        yield f"{name} is {show(text)}, which holds {one}, a character that is not shown; set {name} without it"
+    elif len(text) > LONGEST:
+        count = f"{len(text):,} characters"
+        yield f"{name} is {show(text)}, of {count}; wanted no more than {LONGEST:,}; set {name} to a shorter one"
 
 
 def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mapping[str, object]) -> Iterator[str]:
@@ -81,7 +110,7 @@ def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mappin
             yield from faults(f"{name}.{part}", options[part], one)
         else:
             known = ", ".join(options)
-            yield f"{name} holds {part}; wanted no other names than {known}{did_you_mean(str(part), options)}"
+            yield f"{name} holds {shown(part)}; wanted no other names than {known}{did_you_mean(str(part), options)}"
     for part, option in options.items():
         if option.get("required") and part not in value:
             yield f"{name}.{part} is not set; wanted {_wanted(option)}; set {name}.{part}"
@@ -109,7 +138,12 @@ def _is(kind: str, value: object) -> bool:
 
 
 def _right(name: str, option: Mapping[str, object], value: object, example: object) -> str:
-    """Return what somebody probably meant, or an example."""
+    """Return what somebody probably meant, or an example where that is no line that a message can show."""
+    meant = _meant(name, option, value, example)
+    return meant if meant.isprintable() and len(meant) <= 5 * SHOWN else _meant(name, option, (), example)
+
+
+def _meant(name: str, option: Mapping[str, object], value: object, example: object) -> str:
     kind = str(option.get("type", "str"))
     read = _read(value) if isinstance(value, str) else None
     if kind == "dict" and isinstance(read, Mapping):
@@ -118,7 +152,7 @@ def _right(name: str, option: Mapping[str, object], value: object, example: obje
         return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
     if kind == "list" and isinstance(value, (str, int)) and str(value).strip() and option.get("elements") != "dict":
         return written([piece.strip() for piece in str(value).split(",") if piece.strip()])
-    if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1:
+    if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1 and not option.get("choices"):
         return written(value[0])
     if kind in ("str", "path") and isinstance(value, (bool, float)):
         return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{example or 'a word'}'"

@@ -72,6 +72,7 @@ WRONG = {
     "str": [["a", "b"], {"a": 1}, True],
     "path": [["/a"], {"a": 1}, False],
     "int": ["many", 1.5, [1], {"a": 1}, True],
+    "float": ["many", [1.5], {"a": 1}, True],
     "bool": ["perhaps", [True], {"a": 1}, 7],
     "list": ["a", {"a": 1}, 5],
     "dict": ["a=b", ["a"], 5, '{"a": 1}'],
@@ -160,10 +161,24 @@ OUT_OF_RANGE = {
     "edge_acme_challenge": ["tls"],
     "vllm_version": ["v0.32.0", "newest"],
     "vllm_args": [{"host": "0.0.0.0"}, {"served-model-name": "x"}, {"uds": "/x"}],
-    "vllm_environment": [{"VLLM_API_KEY": "x"}],
+    "vllm_environment": [{"VLLM_API_KEY": "x"}, {"A": []}, {"A B": ""}],
     "plan_gpus": [["NVIDIA L40S"]],
     "toolbox_trusted_hosts": [["http://m"]],
-    "verify_question": ["  "],
+    "verify_question": ["  ", "a\x00b", "x" * 5000],
+    "verify_answer": ["a\u202eb"],
+    "plan_folder": ["/a\nb", "/" + "x" * 5000],
+    "account_name": ["a\nb", " ", "x" * 200],
+    "gpuchat_toolbox": ["/", "/usr", "/opt/../etc", "~"],
+    "gpuchat_folder": ["/", "/etc/"],
+    "docker_data_root": ["/", "/var", "/srv/.."],
+    "gpuchat_secrets_file": ["/", "/etc"],
+    "edge_body_limit": [10**19],
+    "door_stream_timeout": [10**19, "5 "],
+    "backup_keep": [{"": ""}, {1: 2}, {"a": 1}, {"daily": "all"}, {"daily": -1}, {}, {"daily": 0}],
+    "postgresql_settings": [{"": ""}, {1: 2}, {"max connections": 5}, {"max_connections": [5]}, {"a": "x\ny"}],
+    "docker_settings": [{"": 1}, {1: 2}, {" ": 1}],
+    "backup_environment": [{"": ""}, {"9A": "x"}, {"a b": "x"}, {"A": {"b": 1}}, {"A": None}],
+    "open_webui_environment": [{"A": []}, {"A=B": ""}],
 }
 BAD_TEXT = "no \t such: thing!"
 
@@ -219,7 +234,7 @@ def test_a_wrong_inventory_ends_in_a_message_of_our_own_form(name, variables):
 ANY_TEXT = {"verify_answer", "verify_long_question", "gpuchat_private_address", "gpuchat_probe_host", "plan_folder"}
 ANY_TEXT |= {"keys_client", "load_model", "remove_confirm", "remove_host"}  # compared with what there is
 ANY_TEXT |= {"load_trace", "history_file", "restore_stack_folder"}  # read or made
-ANY_TEXT |= {"account_name", "restore_confirm", "restore_snapshot"}
+ANY_TEXT |= {"restore_confirm", "restore_snapshot"}
 
 
 def test_each_text_has_a_form_or_any_will_do():
@@ -321,6 +336,34 @@ def test_a_name_in_a_file_of_passwords_that_nginx_could_misread_is_a_fault():
 def test_a_backups_place_holds_no_password(target, is_right):
     found = faults(backup_target=target)
     assert found == () if is_right else "belongs into backup_secret_environment" in found[0]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"plan_folder": ["x" * 100_000]},
+        {"plan_folder": ["a\x1b[2Jb"]},
+        {"plan_fail": ["a\nb"]},
+        {"docker_settings": ["x" * 100_000]},
+        {"gpuchat_registry_mirrors": ["ftp://m"] * 1000},
+        {"gpuchat_registry_mirrors": ["http://a\nb"]},
+        {"gpuchat_models": [{"name": "x", "a\x1b[2J" + "b" * 5000: 1}]},
+        {"plan_gpus": ["a"] * 1000},
+        {"lobehub_version": "x" * 100_000},
+        {"lobehub_version": "a\nb"},
+    ],
+)
+def test_whatever_stands_in_an_inventory_the_message_stays_short_and_shows_no_control_characters(variables):
+    found = faults(**variables)
+    assert 1 <= len(found) <= 10
+    assert all(text.isprintable() and len(text) < 1200 for text in found)
+
+
+def test_a_name_that_no_process_takes_is_refused_in_secret_environments_too():
+    secret = {"backup_secret_environment": {"kind": "dict", "is_empty": False, "is_plain": True, "names": ["A B"]}}
+    params = {**EMPTY, "groups": GROUPS, "variables": {"one": GOOD}, "secrets": {"one": secret}, "roles": ROLES}
+    with pytest.raises(Refusal, match="backup_secret_environment holds the name 'A B'"):
+        gpuchat_preflight.work(params, lambda _warning: None)
 
 
 def test_all_wrongs_of_all_variables_stand_in_one_message():
