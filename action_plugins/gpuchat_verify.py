@@ -11,6 +11,7 @@ import os
 import pathlib
 
 import yaml
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
@@ -81,7 +82,17 @@ def _gathered(args, task_vars):
         ],
         "images": _recorded(args.get("lock_file")),
         "versions": {"ansible-core": ansible_version},
+        "changes": _noted(),
     }
+
+
+def _noted():
+    """Return what the callback gpuchat_changes has noted of this run; nothing where it is not enabled."""
+    try:
+        with open(os.path.join(constants.DEFAULT_LOCAL_TMP, "gpuchat-changes.jsonl"), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+    except (OSError, TypeError, ValueError):
+        return []
 
 
 def _recorded(path):

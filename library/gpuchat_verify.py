@@ -183,6 +183,16 @@ options:
     description: For the page, the version of what made the run; set by the action plugin.
     type: dict
     default: {}
+  changes:
+    description:
+      - For the page, what the callback C(gpuchat.stack.gpuchat_changes) has noted of this run.
+      - Set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+  folder:
+    description: For the page, the folder in which M(gpuchat.stack.gpuchat_load) keeps its figures.
+    type: path
 attributes:
   check_mode:
     description: Asks nothing, and says so in RV(not_predicted).
@@ -285,6 +295,8 @@ def main() -> None:
             "plans": {"type": "list", "elements": "dict", "default": []},
             "images": {"type": "dict", "default": {}},
             "versions": {"type": "dict", "default": {}},
+            "changes": {"type": "list", "elements": "dict", "default": []},
+            "folder": {"type": "path"},
         },
         supports_check_mode=True,
     )

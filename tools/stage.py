@@ -19,6 +19,7 @@ REAL_FOLDERS = {
     "library": "plugins/modules",
     "module_utils": "plugins/module_utils",
     "action_plugins": "plugins/action",
+    "callback_plugins": "plugins/callback",
 }
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from . import drawing, plan_page
+from . import drawing, load_page, plan_page
+from .changes import Changes
 from .drawing import clean
 from .plan_page import Planned, by_host, holds, memory
 
@@ -33,6 +34,8 @@ class Run:
         planned: this run's plans; those of hosts that it left out are missing.
         images: digests by image.
         versions: of what made the run, by name.
+        changes: what the run has changed; None where nothing has noted it.
+        loads: of each model on which loads were made, its history.
     """
 
     report: Mapping[str, Any]
@@ -43,6 +46,8 @@ class Run:
     planned: Sequence[Planned] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    changes: Changes | None = None
+    loads: Sequence[Mapping[str, Any]] = ()
 
     @property
     def rows(self) -> Sequence[Mapping[str, Any]]:
@@ -109,6 +114,7 @@ def _text(text: object) -> str:
 STYLE = (
     plan_page.STYLE
     + drawing.STYLE
+    + load_page.STYLE
     + """
 :root { --chip: #e9edf6; --wait: #8a5a00; }
 @media screen and (prefers-color-scheme: dark) { :root { --chip: #2c333b; --wait: #e5b045; } }
@@ -162,7 +168,8 @@ footer { color: var(--dim); font-size: .85rem; }
 
 def page(run: Run) -> str:
     """Return the report as one HTML page that needs nothing else."""
-    blocks = (_head(run), _drawn(run), _served(run), _verified(run), _memory(run), _versions(run))
+    parts = (_head, _drawn, _served, _changed, _verified, _memory, _loads, _versions)
+    blocks = [part(run) for part in parts]
     lines = "\n".join(block for block in blocks if block).split("\n")
     body = "\n".join(map(clean, lines))  # what the bars say too
     return (
@@ -242,6 +249,39 @@ def _served(run: Run) -> str:
         for one in run.served
     ]
     return _section("Models", _table(("Name", "Task", "Context", "Tool calls", "Served by"), rows))
+
+
+SHOWN_NAMES = 12
+
+
+def _changed(run: Run) -> str:
+    """Return what the run has changed, a row for each task."""
+    found = run.changes
+    if found is None:
+        return ""
+    if not found.changes:
+        words = f"Nothing: {found.playbook} found all as it should be, in {found.results:,} results of tasks."
+        return _section("What changed", f"<p>{_text(words)}</p>")
+    rows = []
+    for one in found.changes:
+        more = len(one.names) - SHOWN_NAMES
+        names = ", ".join(one.names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+        rows.append((f"<b>{_text(one.task)}</b>", _text(", ".join(one.hosts)), f"<code>{_text(names)}</code>"))
+    count = "1 task" if len(rows) == 1 else f"{len(rows)} tasks"
+    words = f"By {count} of {found.playbook}; the others found all as it should be."
+    return _section("What changed", f'<p class="dim">{_text(words)}</p>', _table(("Task", "Hosts", "What"), rows))
+
+
+def _loads(run: Run) -> str:
+    return _section("Load, as measured last", *map(_load, run.loads))
+
+
+def _load(history: Mapping[str, Any]) -> str:
+    """Return a model's last load; one that cannot be drawn, as of another release, spoils no report."""
+    try:
+        return load_page.block(history)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ""
 
 
 def _verified(run: Run) -> str:

@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report import run_page_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.changes import Change, Changes
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_page import Planned
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.run_page import (
     Run,
@@ -253,6 +254,8 @@ def test_both_lie_beside_the_json(tmp_path, state_directory, name, made):
         "images": {},
         "versions": {},
         "report_file": str(tmp_path / name),
+        "changes": [],
+        "folder": str(tmp_path),
     }
     paths = run_page_runner.write(params, report(ROWS), COMMON)
     assert paths == tuple(str(tmp_path / one) for one in made)
@@ -260,3 +263,17 @@ def test_both_lie_beside_the_json(tmp_path, state_directory, name, made):
     assert [stat.S_IMODE(one.stat().st_mode) for one in written] == [0o644, 0o644]
     assert written[0].read_text().startswith("<!doctype html>")
     assert ET.fromstring(written[1].read_bytes()).tag == "testsuites"
+
+
+def test_what_the_run_has_changed_is_told():
+    none = Changes("site.yml", 57)
+    assert "Nothing: site.yml found all as it should be, in 57 results" in page(Run(report(ROWS), changes=none))
+    change = Change("door : Start <the> door", ("gpu1", "gpu2"), tuple(f"/etc/{number}" for number in range(14)))
+    text = page(Run(report(ROWS), changes=Changes("site.yml", 57, (change,))))
+    for words in ("By 1 task of site.yml", "Start &lt;the&gt; door", "gpu1, gpu2", "/etc/11 and 2 more"):
+        assert words in text
+    assert "What changed" not in page(Run(report(ROWS)))
+
+
+def test_a_load_that_cannot_be_drawn_spoils_no_report():
+    assert "Load, as" not in page(Run(report(ROWS), loads=[{"runs": [{"figures": {"completed": 1}}]}, {"runs": 3}]))
