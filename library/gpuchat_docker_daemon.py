@@ -24,7 +24,8 @@ options:
   settings:
     description:
       - Keys that the owner sets, merged deeply; those without a value are left out.
-      - A list is one value, and so is a runtime's definition.
+      - A list is one value, and so is a runtime's definition; but C(insecure-registries) and C(registry-mirrors) stand
+        before those that somebody else has in the file.
       - With a logging or storage driver other than the file's own go that one's options; they come back with it.
     type: dict
     default: {}

@@ -47,6 +47,8 @@ RELOADED = RELOADED_WHILE_THERE | RELOADED_WHEN_GONE
 # A driver's options are refused by another driver, when Docker starts and not before (moby: daemon/logger, and the
 # storage drivers' own): with a driver goes what belongs to it.
 OPTIONS_OF = {"log-driver": "log-opts", "storage-driver": "storage-opts"}
+# Where others' images come from too: without theirs, their containers could not be pulled any more.
+REGISTRIES = ("insecure-registries", "registry-mirrors")
 STOCK_LOG_DRIVER = "json-file"
 STOCK_DATA_ROOT = "/var/lib/docker"
 LIVE_RESTORE = "live-restore"
@@ -290,6 +292,16 @@ def settings_for(wish: Wish, theirs: Collection[str], swarm: bool) -> Json:
     return wanted
 
 
+def _beside_theirs(settings: Json, first: Json, current: Json) -> Json:
+    """Return settings whose registries stand before those of somebody else, as far as the file still has these."""
+    joined = dict(settings)
+    for key in REGISTRIES:
+        ours, before, now = settings.get(key), first.get(key), current.get(key)
+        if isinstance(ours, list) and ours and isinstance(before, list) and isinstance(now, list):
+            joined[key] = [*ours, *(one for one in before if one in now and one not in ours)]
+    return joined
+
+
 def _options_of_another(settings: Json, files: Sequence[Json], record: Record) -> Claims:
     """Return a driver's options as one value where a file has some of another driver, which this one would refuse.
 
@@ -440,7 +452,7 @@ def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
         *(key for key in current if key not in ours),
         *(key for flag in found.flags for key in flag.keys),
     }
-    settings = settings_for(wish, theirs, found.swarm)
+    settings = _beside_theirs(settings_for(wish, theirs, found.swarm), first_json, current)
     wanted = claims_for(wish, current, first_json, record, owner, settings)
     others = {name: claims for name, claims in record.owners.items() if name != owner}
     for name, claims in others.items():

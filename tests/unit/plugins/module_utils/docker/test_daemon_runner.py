@@ -615,3 +615,18 @@ def test_a_link_to_the_root_is_the_root(path, commands, tmp_path):
     commands.answer("docker info", json.dumps({**INFO, "DockerRootDir": str(tmp_path / "disk")}))
     commands.answer("docker ps --all", "db\n")
     assert ensure(path, {"data-root": str(tmp_path / "docker")}, service="docker")["changed"]
+
+
+@pytest.mark.parametrize("key", ["insecure-registries", "registry-mirrors"])
+def test_the_registries_that_somebody_elses_containers_come_from_stay_beside_ours(path, theirs, key):
+    theirs(json.dumps({key: ["theirs:5000", "both:5000"]}))
+    assert ensure(path, {key: ["ours:5000", "both:5000"]})["changed"]
+    assert json.loads(path.read_text())[key] == ["ours:5000", "both:5000", "theirs:5000"]
+    assert not ensure(path, {key: ["ours:5000", "both:5000"]})["changed"]
+    ensure(path, {key: ["next:5000"]})
+    assert json.loads(path.read_text())[key] == ["next:5000", "theirs:5000", "both:5000"]
+    path.write_text(json.dumps({key: ["next:5000", "both:5000"]}))
+    ensure(path, {key: ["next:5000"]})
+    assert json.loads(path.read_text())[key] == ["next:5000", "both:5000"]
+    ensure(path, state="absent")
+    assert json.loads(path.read_text())[key] == ["theirs:5000", "both:5000"]
