@@ -890,3 +890,14 @@ def test_a_certificate_of_an_unknown_authority_is_told_in_openssls_own_words(lib
         match=f"{corporate} cannot be reached .*certificate verify failed: self.signed.*that this host trusts",
     ):
         ensure(state="metadata", endpoint=[corporate])
+
+
+def test_a_host_without_authorities_of_its_own_trusts_those_of_the_library(tmp_path, monkeypatch):
+    def found(folder):
+        paths = ssl.DefaultVerifyPaths(None, str(folder), "", "", "", "")
+        monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+        return hub_runner.Asker("huggingface").session().verify
+
+    assert found(tmp_path) is True
+    (tmp_path / "5ad8a5d6.0").touch()
+    assert found(tmp_path) == str(tmp_path)

@@ -63,8 +63,10 @@ def describe(error: Exception) -> tuple[str, Mapping[str, object]]:
 def way_out(error: OSError, path: str) -> str:
     """Return what to do about a path that cannot be read or written."""
     if error.errno == errno.EPERM:  # where it is not EACCES, root is told so too
+        folder = path.rpartition("/")[0] or "/"
         return (
-            f"run as its owner (become: true), or remove its flag: `lsattr {path}` shows i or a, `chattr -i -a {path}`"
+            f"run as its owner (become: true), or remove a flag: where `lsattr -d {path} {folder}` shows i or a, run "
+            f"`chattr -i -a {path}`, or the same on the folder"
         )
     if error.errno == errno.EBUSY:
         return f"unmount what is mounted at it: `findmnt {path}` shows it; a file that is mounted cannot be replaced"

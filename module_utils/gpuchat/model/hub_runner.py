@@ -229,7 +229,12 @@ def _as_it_is(request: Any) -> Any:
 def _authorities() -> Any:
     """Return the system's certificate authorities, which a closed network's own is added to; else requests' own."""
     paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.capath or True
+    if paths.cafile:
+        return paths.cafile
+    with contextlib.suppress(OSError):  # a host without the package ca-certificates has an empty folder
+        if paths.capath and any(re.fullmatch(r"[0-9a-f]{8}\.\d+", name) for name in os.listdir(paths.capath)):
+            return paths.capath
+    return True
 
 
 def lower(headers: Mapping[str, str]) -> dict[str, str]:
