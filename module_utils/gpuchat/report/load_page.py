@@ -11,7 +11,7 @@ from typing import Any
 from .drawing import clean
 
 STYLE = """
-.load { grid-template-columns: 13rem 1fr 8rem; } .load > :last-child { text-align: right;
+.load { grid-template-columns: 13rem 1fr 12rem; } .load > :last-child { text-align: right;
   font-variant-numeric: tabular-nums; }
 .load .bar i.typical { background: var(--weights); } .load .bar i.most { background: var(--work); }
 .load .bar i.rare { background: var(--others); }

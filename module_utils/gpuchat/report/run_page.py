@@ -141,7 +141,7 @@ h4 { margin: 1.2rem 0 .3rem; font-size: 1rem; overflow-wrap: anywhere; }
 .rows .why { grid-column: 2; margin: .3rem 0; }
 .key + ul, table + table { margin-top: 1.1rem; }
 .drawing + p { margin: .8rem 0 0; }
-td { overflow-wrap: anywhere; } td code { color: inherit; }
+td { overflow-wrap: anywhere; } .cards th:first-child { min-width: 10rem; } td code { color: inherit; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 footer { color: var(--dim); font-size: .85rem; }
 @media (max-width: 40rem) {
