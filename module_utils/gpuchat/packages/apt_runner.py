@@ -60,8 +60,8 @@ def repository_file(name: str, repository: Repository, key: str, arch: str) -> t
     path = f"{SOURCES}/gpuchat-{name}.sources"
     standing = apt.standing(_sources(path, arch), repository, arch)
     by = standing.by
-    wrong = list(map(_wrong_with, by.keyrings)) if by else []
-    if by and wrong and all(wrong):
+    wrong = [fault for fault in map(_wrong_with, by.keyrings) if fault] if by else []
+    if by and wrong and len(wrong) == len(by.keyrings):
         what, cure = wrong[0]
         complaint = (
             f"found {by.file}, whose list of {by.url} wants a key in {', '.join(by.keyrings)}, {what}; "
