@@ -16,8 +16,16 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "nvidia_driver_packages",
             "nvidia_driver_source",
         ),
+        "branches": (
+            "nvidia_driver_packages",
+            "nvidia_driver_source",
+        ),
         "install_driver": (
             "nvidia_driver_install",
+        ),
+        "open_modules": (
+            "nvidia_driver_open_modules",
+            "nvidia_driver_packages",
         ),
         "reboot": (
             "nvidia_driver_reboot",
@@ -99,6 +107,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "open_webui_uid",
         ),
     },
+    "gpuchat_container_gpus": {
+        "supervisor": (
+            "gpuchat_supervisor",
+        ),
+    },
     "gpuchat_docker_daemon": {
         "cdi": (
             "nvidia_container_toolkit_cdi",
@@ -164,6 +177,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "registry_mirrors": (
             "gpuchat_registry_mirrors",
+        ),
+        "supervisor": (
+            "gpuchat_supervisor",
         ),
     },
     "gpuchat_load": {
@@ -322,7 +338,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "refused_releases": (
             "docker_source",
             "nvidia_driver_packages",
-            "nvidia_driver_repository_key_fingerprint",
             "nvidia_driver_source",
             "postgresql_packages",
         ),
@@ -335,6 +350,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "space.minimum_gib": (
             "docker_minimum_free_gib",
+            "podman_minimum_free_gib",
         ),
     },
     "gpuchat_postgresql": {
