@@ -55,8 +55,8 @@ class Stack:
     retention_time: str = "30d"
     retention_size: str = "10GB"
     folder: str = "/etc/gpuchat/monitoring"
-    prometheus_credentials: str = "/run/credentials/gpuchat-prometheus.service"
-    alertmanager_credentials: str = "/run/credentials/gpuchat-alertmanager.service"
+    prometheus_credentials: str = "/run/gpuchat-prometheus"
+    alertmanager_credentials: str = "/run/gpuchat-alertmanager"
     server_name: str = "metrics.gpuchat.internal"
 
     def has(self, job: str) -> bool:

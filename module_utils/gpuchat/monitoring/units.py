@@ -10,7 +10,7 @@ from . import alertmanager, files, prometheus
 from .stack import Stack
 
 SECRETS = "secrets"
-"""The folder of root's below the monitoring's, from which systemd hands each unit its own."""
+"""The folder of root's below the monitoring's, from which each unit gets its own."""
 
 IDENTITY = ("host.crt", "host.key", "hosts.crt")
 """By which the doors of all hosts know the monitoring host, and it them."""

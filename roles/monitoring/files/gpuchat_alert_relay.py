@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hands alerts on to robots of Feishu, DingTalk and WeCom: gpuchat_alert_relay.py [--check FOLDER] CONFIG.
+"""Hands alerts on to robots of Feishu, DingTalk and WeCom: gpuchat_alert_relay.py [--check] FOLDER CONFIG.
 
 It listens on the loopback alone, for Alertmanager. A request at /NAME goes, as a short plain text, to the robot of that
 name, whose address stands in the file receiver-NAME of the folder of secrets. Robots answer 200 to what they refuse
@@ -18,7 +18,6 @@ import hmac
 import http.client
 import http.server
 import json
-import os
 import pathlib
 import ssl
 import sys
@@ -317,10 +316,10 @@ def main(words: Sequence[str]) -> int:
     try:
         if len(words) == 3 and words[0] == "--check":
             check(words[2], words[1])
-        elif len(words) == 1:
-            make_server(words[0], os.environ.get("CREDENTIALS_DIRECTORY", "")).serve_forever()
+        elif len(words) == 2:
+            make_server(words[1], words[0]).serve_forever()
         else:
-            raise Trouble("found other words; wanted [--check FOLDER] CONFIG")
+            raise Trouble("found other words; wanted [--check] FOLDER CONFIG")
     except (Trouble, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -339,6 +339,14 @@ CASES = (
         (0, 9),
     ),
     Case(
+        "a driver that does not answer at all has lost its GPUs",
+        "GpuLost",
+        "critical",
+        {f"gpuchat_gpus_seen{{{NODE}}}": "8 stale _x5 8x9", f"gpuchat_gpus_wanted{{{NODE}}}": "8x20"},
+        4,
+        (0, 9),
+    ),
+    Case(
         "a new XID is told for a quarter of an hour",
         "GpuXid",
         "warning",

@@ -19,7 +19,7 @@ OTHERS = tuple(Receiver(kind, kind) for kind in ("webhook", "slack", "feishu", "
 STACK = dataclasses.replace(WHOLE, receivers=(MAIL, *OTHERS))
 FOUND = alertmanager.configuration(STACK)
 BY_NAME = {one["name"]: one for one in FOUND["receivers"]}
-FOLDER = "/run/credentials/gpuchat-alertmanager.service"
+FOLDER = "/run/gpuchat-alertmanager"
 
 
 def test_without_a_receiver_alerts_are_kept_and_go_nowhere():

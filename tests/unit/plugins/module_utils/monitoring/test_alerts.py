@@ -89,7 +89,7 @@ def test_patience_multiplies_the_time_that_something_must_last_and_the_time_of_a
     )
     assert patient["EngineDown"]["for"] == "2m"
     assert hasty["EngineDown"]["for"] == "1s"
-    assert "for" not in hasty["GpuLost"]
+    assert "for" not in hasty["EngineHung"]
     assert "[5m]" in patient["EngineHung"]["expr"]
     assert "[20s]" in hasty["EngineHung"]["expr"]
 

@@ -41,9 +41,9 @@ def test_doors_are_asked_by_tls_with_a_certificate_and_nothing_else_leaves_the_l
             continue
         assert job["scheme"] == "https"
         assert job["tls_config"] == {
-            "ca_file": "/run/credentials/gpuchat-prometheus.service/hosts.crt",
-            "cert_file": "/run/credentials/gpuchat-prometheus.service/host.crt",
-            "key_file": "/run/credentials/gpuchat-prometheus.service/host.key",
+            "ca_file": "/run/gpuchat-prometheus/hosts.crt",
+            "cert_file": "/run/gpuchat-prometheus/host.crt",
+            "key_file": "/run/gpuchat-prometheus/host.key",
             "server_name": "metrics.gpuchat.internal",
             "min_version": "TLS12",
         }
@@ -62,7 +62,7 @@ def test_a_remote_has_its_secret_in_a_file_where_it_has_one():
         Remote("c", "http://c"),
     )
     stack = dataclasses.replace(WHOLE, remotes=remotes, remote_secrets=("a", "b"))
-    folder = "/run/credentials/gpuchat-prometheus.service"
+    folder = "/run/gpuchat-prometheus"
     assert prometheus.configuration(stack)["remote_write"] == [
         {
             "name": "a",
