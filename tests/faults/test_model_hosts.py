@@ -131,6 +131,20 @@ def test_a_disk_without_second_names_gets_the_model_all_the_same(root, dest, ens
     assert not ensure()["changed"]
 
 
+def test_a_disk_without_second_names_has_to_hold_the_model_twice_which_is_known_before_the_fetch(
+    hub, dest, ensure, monkeypatch
+):
+    def refuse(*_names, **_more):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(store_runner.Store, "free", lambda self: (256 << 20) + 9 * MEBIBYTE)
+    with pytest.raises(Refusal, match="found .* free where .* lies; wanted .* for the files still missing"):
+        ensure()
+    assert hub.log.bytes_sent(f"{REPO}/*.safetensors") <= 2 * hub_runner.HEAD
+    monkeypatch.undo()
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF])
 def test_a_disk_that_flushes_no_folders_gets_the_model_all_the_same(root, dest, ensure, monkeypatch, number):
     flush = os.fsync

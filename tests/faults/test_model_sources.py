@@ -794,6 +794,7 @@ HALF = {
     "cloned, and some pulled": ({SHARDS[1]: POINTER}, "00002-of-00002.safetensors.* pointers of git-lfs"),
     "a tokenizer alone not pulled": ({"tokenizer.json": POINTER}, "tokenizer.json.* pointers of git-lfs"),
     "a copy that broke off": ({SHARDS[1]: None}, "names the shard .*00002-of-00002.safetensors, which is not among"),
+    "a download by aria2 that broke off": ({f"{SHARDS[0]}.aria2": b"x"}, "00001-of-00002.safetensors.* not finished"),
     "a disk that was full": ({SHARDS[0]: b"short"}, "00001-of-00002.safetensors holds .* bytes; wanted"),
 }
 
@@ -890,6 +891,16 @@ def test_a_certificate_of_an_unknown_authority_is_told_in_openssls_own_words(lib
         match=f"{corporate} cannot be reached .*certificate verify failed: self.signed.*that this host trusts",
     ):
         ensure(state="metadata", endpoint=[corporate])
+
+
+@pytest.mark.parametrize("folder", [".cache/huggingface/download", "._____temp"])
+def test_what_other_downloaders_keep_beside_a_model_is_neither_copied_nor_counted(root, dest, ensure, folder):
+    side = root / REPO / folder
+    side.mkdir(parents=True)
+    shutil.copy(root / REPO / SHARDS[0], side / SHARDS[0])
+    own = ensure(source="path", repo=str(root / REPO), dest=str(root / REPO))
+    assert own["weights_bytes"] == ensure(source="path", repo=str(root / REPO))["weights_bytes"] == 2 * 3145912
+    assert not (dest / folder).exists()
 
 
 def test_a_host_without_authorities_of_its_own_trusts_those_of_the_library(tmp_path, monkeypatch):

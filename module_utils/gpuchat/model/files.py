@@ -8,7 +8,7 @@ import fnmatch
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.errors import Refusal
@@ -37,6 +37,9 @@ SMALL_FILES_BELOW = re.compile(r"\d+_Dense/config\.json|additional_chat_template
 INDEX_ENDING = ".safetensors.index.json"
 POINTER = b"version https://git-lfs.github.com/spec/"
 """How a file begins that git-lfs has not fetched yet (git-lfs: docs/spec.md)."""
+
+SIDE_FOLDERS = frozenset((".git", ".cache", "._____temp"))
+"""What git, Hugging Face's and ModelScope's own clients keep beside a model for themselves."""
 
 LARGEST_POINTER = 1023
 READ_BY_ENGINES = (".safetensors", ".bin", ".pt", ".gguf", ".json", ".jinja", ".model", ".tiktoken", ".txt")
@@ -334,6 +337,20 @@ def small_file(path: str, content: bytes) -> object:
     """
     text = content.decode("utf-8")
     return text if path.endswith(".jinja") else json.loads(text)
+
+
+def refuse_unfinished(folder: str, paths: Collection[str]) -> None:
+    """Refuse what aria2 has begun: such a file has its whole size, and a control file beside it until it is done.
+
+    Raises:
+        Refusal: there is one.
+    """
+    begun = sorted(path for path in paths if f"{path}.aria2" in paths)
+    if begun:
+        raise Refusal(
+            f"{folder} holds {', '.join(begun[:3])}, which aria2 has not finished (its control file lies there); "
+            "wanted the model whole; finish that download, or set source and repo to where it comes from"
+        )
 
 
 def refuse_pointers(folder: str, pointers: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from . import hub_runner
 from .files import (
     INDEX_ENDING,
     MANIFEST,
+    SIDE_FOLDERS,
     Listing,
     Manifest,
     ModelFile,
@@ -33,6 +34,7 @@ from .files import (
     misplaced_tensors,
     printable,
     refuse_pointers,
+    refuse_unfinished,
     wanted_as_recorded,
     with_proof,
 )
@@ -112,6 +114,7 @@ def read(path: str) -> Folder | None:
     found = {
         os.path.relpath(os.path.join(parent, name), path): os.stat(os.path.join(parent, name))
         for parent, _folders, names in os.walk(path)
+        if not SIDE_FOLDERS.intersection(os.path.relpath(parent, path).split(os.sep))
         for name in names
         if name != MANIFEST and os.path.exists(os.path.join(parent, name))
     }
@@ -360,7 +363,8 @@ def _install(
     }
     waiting = sum(gathered(store, take.file, keys[take.file.path]) for take in plan.takes)
     needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
-    check_space(needed, store.free(), store.dest)
+    twice = 0 if store.has_second_names() else listing.bytes_total  # it is published by copies then
+    check_space(needed + twice, store.free(), store.dest)
     others = [file for file in listing.files if keys.get(file.path, "") not in missing]
     looked_at = sum(begin_with(store, file, key, heads.get(file.path, b"")) for key, file in missing.items())
     fetched = source.fetch(store, missing, others, settings, report)
@@ -444,6 +448,7 @@ def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     if here.manifest is None:
         spare = spare_files(folder.sizes, folder.shards)
         read_by_engine = [file for file in files if file.path not in spare]
+        refuse_unfinished(wanted.dest, folder.sizes)
         refuse_pointers(wanted.dest, pointers_in(wanted.dest, read_by_engine))
         top = [file for file in read_by_engine if "/" not in file.path]  # below, somebody may keep anything
         check_weights(wanted.dest, top, (), (), params["verify"] != "never")

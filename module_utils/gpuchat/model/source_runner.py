@@ -22,6 +22,7 @@ from .files import (
     MANIFEST,
     POINTER,
     READ_BY_ENGINES,
+    SIDE_FOLDERS,
     Listing,
     Manifest,
     ModelFile,
@@ -33,6 +34,7 @@ from .files import (
     others_of,
     parse_manifest,
     refuse_pointers,
+    refuse_unfinished,
     small_file,
 )
 from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
@@ -223,6 +225,7 @@ class FolderSource:
         self.data: Mapping[str, object] = said_in(self.place, self.listing.files)
         if manifest is None:
             self.listing = engine_files(self.listing, self.data, wanted.include)
+            refuse_unfinished(self.place, {file.path for file in files})
             refuse_pointers(self.place, pointers_in(self.place, self.listing.files))
 
     def heads(self, files: Sequence[ModelFile]) -> Mapping[str, bytes]:
@@ -306,7 +309,7 @@ def pointers_in(folder: str, files: Iterable[ModelFile]) -> list[str]:
 def _plain_files(folder: str) -> list[ModelFile]:
     found = []
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != ".git"]
+        folders[:] = [name for name in folders if name not in SIDE_FOLDERS]
         for name in names:
             path = os.path.relpath(os.path.join(parent, name), folder)
             status = os.stat(os.path.join(parent, name))

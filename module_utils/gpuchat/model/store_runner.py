@@ -189,6 +189,21 @@ class Store:
         status = os.statvfs(place)
         return status.f_frsize * status.f_bavail
 
+    def has_second_names(self) -> bool:
+        """Whether the disk can give a file a second name; the folder is locked."""
+        probe = os.path.join(self.side, "probe")
+        names = (probe, f"{probe}.second")
+        try:
+            pathlib.Path(probe).touch()
+            os.link(*names)
+        except OSError as error:
+            return error.errno not in NO_LINKS
+        finally:
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)
+        return True
+
     def check_place(self) -> None:
         """Refuse a place that cannot be replaced by a rename.
 
