@@ -58,7 +58,8 @@ def output(tmp_path_factory):
     groups = {
         "gpu": ["on_vllm", "on_model", "on_door", "on_watchdog"],
         "chat": ["on_chat"],
-        "edge": ["on_edge", "on_firewall", "on_nginx", "on_verify"],
+        "edge": ["on_edge", "on_firewall", "on_nginx", "on_verify", "on_exporters"],
+        "monitoring": ["on_monitoring"],
     }
     groups["others"] = [f"on_{role}" for role in ROLES if role not in OF_THE_CHAT]
     children = {group: {"hosts": {host: {} for host in hosts}} for group, hosts in groups.items()}

@@ -25,7 +25,7 @@ CONFIG_JSON = {"model_max_length", "model_type"}  # keys of a model's config.jso
 OPENAIS_OWN = {"model_not_found", "model_ids"}  # the second is Open WebUI's
 ANSIBLES_OWN = {"ansible_python_interpreter"}
 MODEL_KEYS = {"args", "context", "gpus", "path", "repo", "task", "users", "version"}  # of gpuchat_models
-NO_NAMES = {"a", "an", "another", "by", "it", "its", "one", "the", "them", "in", "must", "up", "what"}
+NO_NAMES = {"a", "an", "another", "by", "it", "its", "one", "the", "them", "in", "must", "no", "up", "what"}
 
 
 def options_in(options):
@@ -85,6 +85,11 @@ WISHES = {
 }  # of one model's plan, which names the model before them
 MODULES = {path.stem for path in LIBRARY.glob("gpuchat_*.py")}
 OPTIONS = module_options() | WISHES
+TOLD = [UTILS / "gpuchat" / "monitoring" / name for name in ("state.py", "edge_metrics.py")]
+"""Files in which the metrics of our own programs have their names."""
+
+METRICS = {text for path in TOLD for text in literals(path) if re.fullmatch("gpuchat_[a-z_]+", text)}
+METRICS |= {f"{name}_{part}" for name in METRICS if name.endswith("_seconds") for part in ("bucket", "sum", "count")}
 PREFIXED = re.compile(rf"(?<![\w{{./-])(?:gpuchat|{'|'.join(ROLES)})_[a-z0-9_]+(?:\.[a-z_]+)?(?![\w-])")
 SET = re.compile(r"\bset ([a-z][a-z0-9_]*(?:\.[a-z_]+)*)")
 FILES = sorted([*UTILS.glob("gpuchat/**/*.py"), *LIBRARY.glob("gpuchat_*.py"), *ROOT.glob("action_plugins/*.py")])
@@ -93,7 +98,7 @@ FILES = sorted([*UTILS.glob("gpuchat/**/*.py"), *LIBRARY.glob("gpuchat_*.py"), *
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_variable_that_a_message_names_exists(path):
     named = {name for text in literals(path) for name in PREFIXED.findall(text)} - set(FORMER)
-    assert sorted(named - VARIABLES - MODULES - SECRETS - OPTIONS - CONFIG_JSON - OPENAIS_OWN) == []
+    assert sorted(named - VARIABLES - MODULES - SECRETS - OPTIONS - CONFIG_JSON - OPENAIS_OWN - METRICS) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
