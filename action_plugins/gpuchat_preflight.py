@@ -256,6 +256,12 @@ def _sources(task_vars):
             if os.path.isfile(path) and path.endswith((".yml", ".yaml", ".json")):
                 problem = _why_not_yaml(path)
                 found += [{"path": path, "problem": problem}] if problem else []
+        beside = source if os.path.isdir(source) else os.path.dirname(source)
+        for kind in ("group_vars", "host_vars"):
+            names = glob.glob(os.path.join(glob.escape(beside), kind, "**"), recursive=True)
+            for path in sorted(name for name in names if os.path.isfile(name) and name.endswith((".yml", ".yaml"))):
+                twice = _named_twice(path)
+                found += [{"path": path, "problem": twice}] if twice else []
     return found
 
 
@@ -281,14 +287,53 @@ def _why_not_yaml(path):
         return f"is no YAML{where} ({what}){tab}; fix that line"
     if not isinstance(content, dict):
         return "holds no mapping of groups; wanted one that begins with all:; see inventories/single-host"
+    return _no_mapping(content) or _named_twice(path)
+
+
+def _no_mapping(groups):
+    """Return why Ansible would leave an inventory aside: a group, or one of its parts, that is no mapping."""
+    for name, group in groups.items() if "plugin" not in groups else ():
+        parts = group if isinstance(group, dict) else {"": group}
+        for part in ("", "hosts", "children", "vars"):
+            if parts.get(part) is not None and not isinstance(parts[part], dict):
+                where = f"{part} of the group {name}" if part else f"the group {name}"
+                return f"has no mapping as {where}; wanted one, such as {part or 'hosts'}: {{server: {{}}}}"
+        found = _no_mapping(parts.get("children") or {})
+        if found:
+            return found
+    return ""
+
+
+def _named_twice(path):
+    """Return where a file of variables says one thing twice, of which Ansible takes the last; '' where it does not."""
+    try:
+        with open(path, "rb") as file:
+            nodes = [yaml.compose(file, Loader=_Loader)]
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        return ""  # Ansible says so, or it is encrypted
+    while nodes:
+        node = nodes.pop()
+        lines = {}
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            line, name = key.start_mark.line + 1, str(key.value)
+            if name in lines and name != "<<":
+                return f"names {name} twice, in lines {lines[name]} and {line}; wanted it once; take one of them away"
+            lines[name] = line
+            nodes.append(value)
+        nodes += node.value if isinstance(node, yaml.SequenceNode) else []
     return ""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads tags such as !vault as plain data."""
+    """Reads what Ansible has tags for as plain data."""
 
 
-_Loader.add_multi_constructor("!", lambda *_tag: None)
+def _tagged(_loader, suffix, node):
+    if suffix not in ("vault", "vault-encrypted", "unsafe"):
+        raise yaml.constructor.ConstructorError(None, None, f"Ansible has no tag !{suffix}", node.start_mark)
+
+
+_Loader.add_multi_constructor("!", _tagged)
 
 
 def _specifications():

@@ -267,3 +267,36 @@ def test_a_file_of_secrets_that_is_no_yaml_is_told_by_its_line_and_nothing_of_it
     assert f"is no YAML (line {line}); wanted names" in " ".join(output.split())
     assert MINE[:10] not in output
     assert (tmp_path / "secrets.yml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(
+            "all: {children: {gpu: {hosts: [server]}}}",
+            "has no mapping as hosts of the group gpu",
+            id="hosts as a list",
+        ),
+        pytest.param("all: {vars: {gpuchat_domain: !secret x}}", "Ansible has no tag !secret", id="a foreign tag"),
+        pytest.param(
+            "all:\n  vars:\n    gpuchat_domain: a\n    gpuchat_domain: b\n",
+            "twice, in lines 3 and 4",
+            id="a name twice",
+        ),
+        pytest.param("all: [server]", "has no mapping as the group all", id="a group as a list"),
+    ],
+)
+def test_what_ansible_merely_warns_of_is_a_fault_with_its_reason(tmp_path, text, words):
+    (tmp_path / "hosts.yml").write_text(text)
+    rc, output = play("site.yml", "-i", tmp_path / "hosts.yml")
+    assert rc != 0
+    assert words in faults(output)[0]
+
+
+def test_a_variable_that_stands_twice_beside_the_inventory_is_a_fault(tmp_path):
+    inventory(tmp_path)
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("gpuchat_users: 5\ngpuchat_users: 50\n")
+    rc, output = play("site.yml", "-i", tmp_path / "hosts.yml")
+    assert rc != 0
+    assert "group_vars/all.yml names gpuchat_users twice" in faults(output)[0]

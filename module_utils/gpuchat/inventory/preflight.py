@@ -393,11 +393,12 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
             findings.fault(f"the inventory {source.path} {source.problem}")
     for host, name, reason in inventory.untemplated:
         if host in inventory.ours:
-            findings.fault(f"{name} cannot be templated: {reason}; fix its value", host)
+            findings.fault(f"{name} cannot be templated: {reason}; {_cure(reason)}", host)
     _groups(inventory, wanted, findings)
     names = _Names(inventory, specification)
     for host in inventory.ours:
         variables = inventory.variables.get(host, {})
+        _host_name(host, findings)
         names.check(host, findings)
         _required(inventory, specification, wanted, findings, host)
         sound = _values(variables, specification, findings, host)
@@ -426,6 +427,23 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
     return findings
 
 
+def _cure(reason: str) -> str:
+    is_locked = "vault" in reason or "decrypt" in reason
+    return "give ansible-vault's password, with --vault-id or --ask-vault-pass" if is_locked else "fix its value"
+
+
+HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
+
+
+def _host_name(host: str, findings: Findings) -> None:
+    """Find a name of a host that no certificate and no file of ours can bear."""
+    if not HOST_NAME.fullmatch(host):
+        findings.fault(
+            f"the inventory names the host {show(host)}; wanted letters, digits and . _ -; set another name for it, "
+            "with ansible_host as its address"
+        )
+
+
 def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
     hosts = inventory.hosts(*STACK_GROUPS)
     is_without_interface = bool(hosts) and all(_interface(inventory, host) == NO_INTERFACE for host in hosts)
@@ -439,7 +457,7 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
         if GROUPS_OF[group] & parts and not inventory.groups.get(group) and not is_left_out.get(group):
             findings.fault(
                 f"the group {group} is empty; wanted at least one host; add one under {group}: hosts: in the inventory"
-                f"{may_be_empty.get(group, '')}"
+                f"{may_be_empty.get(group, '')}{_meant_group(inventory, group)}"
             )
     chats = tuple(dict.fromkeys(inventory.groups.get("chat", ())))
     if len(chats) > 1 and not is_without_interface:
@@ -460,6 +478,14 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
         )
 
 
+def _meant_group(inventory: Inventory, group: str) -> str:
+    """Return the question whether another group, by the look of its name, was meant to be one of the stack's."""
+    known = {"all", "ungrouped", MONITORING, *STACK_GROUPS}
+    foreign = {name.lower(): name for name, hosts in inventory.groups.items() if hosts and name not in known}
+    near = difflib.get_close_matches(group, sorted(foreign), n=1, cutoff=0.75)
+    return f"; did you mean the group {foreign[near[0]]} to be {group}?" if near else ""
+
+
 def _interface(inventory: Inventory, host: str) -> object:
     return inventory.variables.get(host, {}).get(INTERFACE)
 
@@ -472,6 +498,7 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
     if not inventory.hosts(*STACK_GROUPS):
         return  # said of the groups
     is_written = {name for host in inventory.ours for name in inventory.variables.get(host, {})}
+    is_written |= {name for _host, name, _reason in inventory.untemplated}
     if parts & NEED_MODELS and not given and not others and not {models.VARIABLE, *FORMER} & is_written:
         findings.fault(
             f"{models.VARIABLE} is not set; wanted a list; set {models.VARIABLE}, for instance to "

@@ -85,6 +85,26 @@ def test_an_empty_group_is_a_fault(group):
     assert faults(groups={group: []}) == (word + OTHERWISE[group],)
 
 
+@pytest.mark.parametrize("mistyped", ["gpus", "GPU", "gp", "gpu_"])
+def test_an_empty_group_is_told_with_the_one_that_was_meant(mistyped):
+    (word,) = faults(groups={"gpu": [], mistyped: ["one"]})
+    assert word.endswith(f"; did you mean the group {mistyped} to be gpu?")
+
+
+@pytest.mark.parametrize("host", ["s\u00e9rver", "a b", "x" * 300, "-a", "a/b", "a\nb"])
+def test_a_host_has_a_name_that_certificates_and_files_can_bear(host):
+    (word,) = faults(groups={"gpu": [host], "chat": [host], "edge": [host]})
+    assert word.startswith("the inventory names the host ")
+    assert word.isprintable()
+    assert "set another name for it" in word
+
+
+def test_what_cannot_be_templated_is_not_said_to_be_missing_and_a_vault_wants_its_password():
+    reason = "Attempt to use undecryptable variable: Attempting to decrypt but no vault secrets found."
+    (word,) = faults(gpuchat_models=None, untemplated=[("one", "gpuchat_models", reason)])
+    assert word.endswith("; give ansible-vault's password, with --vault-id or --ask-vault-pass")
+
+
 ENDPOINT = {"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["llama"]}
 
 
