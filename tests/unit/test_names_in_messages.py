@@ -90,6 +90,7 @@ TOLD = [UTILS / "gpuchat" / "monitoring" / name for name in ("state.py", "edge_m
 
 METRICS = {text for path in TOLD for text in literals(path) if re.fullmatch("gpuchat_[a-z_]+", text)}
 METRICS |= {f"{name}_{part}" for name in METRICS if name.endswith("_seconds") for part in ("bucket", "sum", "count")}
+METRICS |= {"nginx_up", "nginx_connections_active"}  # of nginx-prometheus-exporter
 PREFIXED = re.compile(rf"(?<![\w{{./-])(?:gpuchat|{'|'.join(ROLES)})_[a-z0-9_]+(?:\.[a-z_]+)?(?![\w-])")
 SET = re.compile(r"\bset ([a-z][a-z0-9_]*(?:\.[a-z_]+)*)")
 FILES = sorted([*UTILS.glob("gpuchat/**/*.py"), *LIBRARY.glob("gpuchat_*.py"), *ROOT.glob("action_plugins/*.py")])
