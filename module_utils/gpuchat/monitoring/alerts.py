@@ -352,11 +352,11 @@ def _gpus(stack: Stack) -> Iterator[Alert]:
     yield Alert(
         "gpus",
         "GpuLost",
-        "gpuchat_gpus_seen < gpuchat_gpus_wanted",
-        MINUTES,
+        "gpuchat_gpus_seen < gpuchat_gpus_wanted or (gpuchat_gpus_wanted > 0 unless gpuchat_gpus_seen)",
+        2 * MINUTES,
         CRITICAL,
         "A GPU of {{ $labels.host }} is gone",
-        "{{ $value }} are seen, fewer than the plan uses.",
+        "Fewer are seen than the plan uses, or the driver does not answer at all.",
         "On the host: nvidia-smi and journalctl -k -g NVRM; XID 79 (fallen off the bus) needs a restart of the host, "
         f"and often comes of power or a riser; then {DOCTOR}.",
     )
