@@ -76,7 +76,7 @@ def look(path: str) -> Current:
 
 def _abilities(python: str) -> tuple[str | None, bool]:
     """Return an interpreter's version, None where there is none, and whether it can make an environment with pip."""
-    output = host.run([python, "-c", ABILITIES], timeout=60)
+    output = host.run([python, "-I", "-c", ABILITIES], timeout=60)
     version = output.stdout.strip()
     return (version if re.fullmatch(r"\d+\.\d+", version) else None), output.rc == 0
 
@@ -95,18 +95,18 @@ def _build(
     _remove(folder)  # what a run that died has left
     listed = f"{folder}/requirements.txt"
     python_there = f"{folder}/bin/python"
-    pip = [python_there, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+    pip = [python_there, "-I", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
     try:
         with _readable_by_all():
             os.makedirs(os.path.dirname(folder), exist_ok=True)
-            made = host.run([python, "-m", "venv", folder])
+            made = host.run([python, "-I", "-m", "venv", folder])
             if made.rc != 0:
                 raise Refusal(
                     f"{python} cannot make a virtual environment; wanted one that can (Debian's package for that is "
                     f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
                 )
             host.write_atomically(listed, requirements.encode(), 0o644)
-            kept = kept_settings(host.run([python_there, "-m", "pip", "config", "list"], 60).stdout)
+            kept = kept_settings(host.run([python_there, "-I", "-m", "pip", "config", "list"], 60).stdout)
             environment = pip_environment(index_url, trusted_hosts, kept, os.environ)
             done = host.run([*pip, "--requirement", listed], 1800, environment)
             if done.rc != 0:

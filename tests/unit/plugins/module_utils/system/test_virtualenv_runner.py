@@ -74,7 +74,7 @@ def test_an_environment_is_made_once_and_an_unchanged_run_asks_nobody(path, pyth
     assert path.is_symlink()
     asked = len(python.commands)
     assert not ensure(path)["changed"]
-    assert [command[1] for command in python.commands[asked:]] == ["-c"]
+    assert [command[1] for command in python.commands[asked:]] == ["-I"]
     assert folders(path) == ["toolbox", os.readlink(path)]
 
 
@@ -247,3 +247,23 @@ def test_the_real_venv_and_pip_install_from_an_index_what_has_the_right_hash(pat
     assert host.run([f"{path}/bin/python", "-c", "import example; print(example.version)"]).stdout == "1.0\n"
     assert not ensure(path, wanted, **options)["changed"]
     assert len(server.asked) == asked
+
+
+def test_what_a_host_puts_into_pythons_path_for_others_is_no_part_of_the_environment(
+    path, server, monkeypatch, tmp_path
+):
+    theirs = tmp_path / "theirs"
+    (theirs / "example-1.0.dist-info").mkdir(parents=True)
+    (theirs / "example-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: example\nVersion: 1.0\n")
+    (theirs / "example-1.0.dist-info" / "RECORD").touch()
+    (theirs / "venv.py").write_text("raise SystemExit('another than the one that is meant')")
+    monkeypatch.setenv("PYTHONPATH", str(theirs))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    content, name = wheel("1.0"), "example-1.0-py3-none-any.whl"
+    page = f'<!DOCTYPE html><html><body><a href="/files/{name}">{name}</a></body></html>'.encode()
+    server.routes["GET", "/simple/example/"] = lambda handler: handler.say(200, page, Content_Type="text/html")
+    server.routes["GET", f"/files/{name}"] = lambda handler: handler.say(200, content)
+    wanted = f"example==1.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n"
+    options = {"python": sys.executable, "index_url": f"http://{server.place}/simple"}
+    assert ensure(path, wanted, **options)["changed"]
+    assert list(path.glob("lib/python*/site-packages/example.py"))
