@@ -129,6 +129,12 @@ options:
     type: list
     elements: str
     default: []
+  spares_running_units:
+    description: >-
+      One of O(masked_units) that runs already stays as it is, for it is its owner's and in nobody's way; without this,
+      the host is refused.
+    type: bool
+    default: false
   space:
     description: What must be free for what the packages will hold; a place that is in use already is not looked at.
     type: dict
@@ -260,6 +266,7 @@ def main() -> None:
             "required_commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},
             "conflicts": {"type": "dict", "default": {}},
             "masked_units": {"type": "list", "elements": "str", "default": []},
+            "spares_running_units": {"type": "bool", "default": False},
             "space": {"type": "dict", "options": folders_runner.OPTIONS},
             "hold": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .textfile import COUNTER, Distribution, Family, family, histogram, single
+from .textfile import COUNTER, Distribution, Family, Labels, family, histogram, single
 
 KINDS = ("chat", "api", "sign_in", "files", "other")
 OTHER = "other"
@@ -116,11 +116,11 @@ class Counts:
 
     def families(self) -> tuple[Family, ...]:
         """Return the metrics."""
-        requests = {
+        requests: dict[Labels, float] = {
             (("kind", kind), ("code", code), ("client", client)): float(count)
             for (kind, code, client), count in sorted(self._requests.items())
         }
-        sent = {(("kind", kind),): float(size) for kind, size in sorted(self._sent.items())}
+        sent: dict[Labels, float] = {(("kind", kind),): float(size) for kind, size in sorted(self._sent.items())}
         return (
             family("gpuchat_edge_requests_total", "Requests that the edge has answered", requests, COUNTER),
             histogram(
@@ -154,7 +154,7 @@ def _observe(found: Found, bounds: Sequence[float], value: float) -> None:
     total[0] += value
 
 
-def _distributions(found: dict[str, Found]) -> dict[tuple[tuple[str, str], ...], Distribution]:
+def _distributions(found: dict[str, Found]) -> dict[Labels, Distribution]:
     return {
         (("kind", kind),): Distribution(tuple(counts), total[0])
         for kind, (counts, total) in sorted(found.items())

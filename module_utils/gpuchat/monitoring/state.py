@@ -11,9 +11,7 @@ from typing import Any
 from ..engines.engines import ALL, CPU
 from ..gpu.figures import Figures, reasons
 from ..survey.types import FAULT, WARNING, Finding
-from .textfile import COUNTER, Family, Sample, family, single
-
-Labels = tuple[tuple[str, str], ...]
+from .textfile import COUNTER, Family, Labels, Sample, family, single
 
 OF_GPUS = (
     ("gpuchat_gpu_utilization_ratio", "Share of the time in which the GPU computes", "utilization"),
@@ -91,7 +89,9 @@ def _xids(reading: Mapping[str, Any]) -> Family:
         counted.update({str(gpu.get("pci_address") or ""): 0 for gpu in (reading.get("gpu") or {}).get("gpus", ())})
         for xid in log:
             counted[_address(str(xid["address"]))] += int(xid["count"])
-    values = {(("gpu", address),): float(count) for address, count in sorted(counted.items()) if address}
+    values: dict[Labels, float] = {
+        (("gpu", address),): float(count) for address, count in sorted(counted.items()) if address
+    }
     return family("gpuchat_gpu_xid_total", "Errors of NVIDIA's driver (XID) since the host started", values, COUNTER)
 
 
@@ -101,7 +101,9 @@ def _address(text: str) -> str:
 
 
 def _certificates(reading: Mapping[str, Any]) -> Iterable[Family]:
-    ends = {(("file", str(one["path"])),): float(one["until"]) for one in reading.get("certificates") or ()}
+    ends: dict[Labels, float] = {
+        (("file", str(one["path"])),): float(one["until"]) for one in reading.get("certificates") or ()
+    }
     yield family("gpuchat_certificate_expires_timestamp_seconds", "When a certificate of the stack ends", ends)
 
 
@@ -124,7 +126,9 @@ def _backup(reading: Mapping[str, Any]) -> Iterable[Family]:
 
 def _units(reading: Mapping[str, Any]) -> Family:
     found = reading.get("services") or {}
-    values = {(("unit", str(name)),): float(bool(one["running"])) for name, one in sorted(found.items())}
+    values: dict[Labels, float] = {
+        (("unit", str(name)),): float(bool(one["running"])) for name, one in sorted(found.items())
+    }
     return family("gpuchat_unit_active", "Whether a unit or container that runs have left here is up", values)
 
 

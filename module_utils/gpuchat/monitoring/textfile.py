@@ -13,13 +13,16 @@ NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
 
+Labels = tuple[tuple[str, str], ...]
+"""Pairs of name and value."""
+
 
 @dataclass(frozen=True)
 class Sample:
     """A value; ``labels`` are pairs of name and value, and ``suffix`` is what a histogram's parts are called."""
 
     value: float
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: Labels = ()
     suffix: str = ""
 
 
@@ -45,7 +48,7 @@ class Distribution:
     sum: float
 
 
-def family(name: str, words: str, values: Mapping[tuple[tuple[str, str], ...], float], kind: str = GAUGE) -> Family:
+def family(name: str, words: str, values: Mapping[Labels, float], kind: str = GAUGE) -> Family:
     """Return a family by its values, each under its labels."""
     return Family(name, words, tuple(Sample(value, labels) for labels, value in values.items()), kind)
 
@@ -59,7 +62,7 @@ def histogram(
     name: str,
     words: str,
     bounds: Sequence[float],
-    found: Mapping[tuple[tuple[str, str], ...], Distribution],
+    found: Mapping[Labels, Distribution],
 ) -> Family:
     """Return a histogram with cumulative buckets, as Prometheus takes it."""
     samples: list[Sample] = []

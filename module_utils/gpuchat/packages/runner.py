@@ -191,7 +191,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         present=present,
         own_holds=own_holds,
         repository_changes=file_plan.differences,
-        units_to_mask=_unmasked(params["masked_units"]) if present else (),  # type: ignore[arg-type]
+        units_to_mask=_unmasked(params["masked_units"], bool(params["spares_running_units"])) if present else (),  # type: ignore[arg-type]
     )
     acts = [act for act in plan.actions if isinstance(act, Act)]
     if complaint and any(act.act == "install" for act in acts):
@@ -255,13 +255,16 @@ def _key(
     return system.key_file(answer.body), ()
 
 
-def _unmasked(units: Sequence[str]) -> tuple[str, ...]:
+def _unmasked(units: Sequence[str], spares_running: bool = False) -> tuple[str, ...]:
+    """Return which units are to be masked; one that runs already is its owner's, in ours' way or not."""
     missing = []
     for unit in units:
         link = pathlib.Path(SYSTEMD_UNITS) / unit
         if link.is_symlink() and os.readlink(link) == "/dev/null":
             continue
         active = host.run(["systemctl", "is-active", unit]).stdout.strip()
+        if active == "active" and spares_running:
+            continue
         if active == "active":
             raise Refusal(
                 f"{unit} already runs on this host and is not gpuchat's; wanted its ports for gpuchat's own service; "

@@ -127,6 +127,7 @@ def params(names=("x",), **more):
         "dnf_repository": None,
         "conflicts": {},
         "masked_units": [],
+        "spares_running_units": False,
         "space": None,
         "hold": False,
         "state": "present",
@@ -591,6 +592,13 @@ def test_units_are_masked_before_the_packages_that_would_start_them(debian, comm
         ["mask", "gpuchat-test-x.service"],
         ["--allow-change-held-packages", "x"],
     ]
+
+
+def test_a_unit_that_runs_and_is_in_nobodys_way_stays_as_it_is(debian, commands):
+    commands.answer("systemctl is-active gpuchat-test-x.service", "active\n")
+    runner.ensure(params(masked_units=["gpuchat-test-x.service"], spares_running_units=True), check=False)
+    assert commands.that("mask") == []
+    assert commands.that("x")
 
 
 def test_a_unit_that_already_serves_something_is_refused(debian, commands):
