@@ -13,6 +13,7 @@ TRANSFORMERS = (".safetensors", ".bin", ".pt", ".pth")
 OTHERS: Mapping[str, str] = {
     ".gguf": "GGUF",
     ".onnx": "ONNX",
+    ".ort": "ONNX",
     ".npz": "MLX",
     ".nemo": "NeMo",
     ".engine": "TensorRT",
@@ -25,7 +26,17 @@ OTHERS: Mapping[str, str] = {
     ".llamafile": "llamafile",
     ".msgpack": "Flax",
     ".h5": "TensorFlow",
+    ".rkllm": "RKLLM",
+    ".dlc": "QNN",
 }
+BY_NAME: Mapping[str, str] = {
+    r"openvino_\w*model\.(bin|xml)": "OpenVINO",
+    r"params_shard_\d+\.bin|mlc-chat-config\.json": "MLC",
+}
+"""Whose weights end as Transformers' do, by the whole name of a file."""
+
+CTRANSLATE2 = {"model.bin", "vocabulary.json"}
+LEFT_BY_TRAINING = re.compile(r"(training_args|scheduler|optimizer|rng_state\w*)\.(bin|pt|pth)")
 ADAPTER = "adapter_config.json"
 GGUF_TYPE = re.compile(r"(I?Q\d\w*|BF16|F16|F32)(?=[-.])", re.IGNORECASE)
 
@@ -37,9 +48,23 @@ def format_of(config: Mapping[str, object], files: Sequence[str]) -> str:
     method = quantized.get("quant_method") if isinstance(quantized, Mapping) else None
     if isinstance(said, Mapping) and "group_size" in said and not method:
         return "MLX"  # mlx_lm writes both keys, without a method
-    if any(name.lower().endswith(TRANSFORMERS) and not name.startswith("adapter_model.") for name in files):
+    own = next((kind for name in files for pattern, kind in BY_NAME.items() if re.fullmatch(pattern, _last(name))), "")
+    own = "CTranslate2" if set(map(_last, files)) >= CTRANSLATE2 else own
+    usual = TRANSFORMERS[:1] if own else TRANSFORMERS
+    if any(name.lower().endswith(usual) and not _is_beside(_last(name)) for name in files):
         return ""
+    if own:
+        return own
     return next((kind for end, kind in OTHERS.items() if any(name.lower().endswith(end) for name in files)), "")
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file of weights, by its end, holds none of the model's own."""
+    return name.startswith("adapter_model.") or LEFT_BY_TRAINING.fullmatch(name) is not None
 
 
 def gguf_type(files: Sequence[str]) -> str:

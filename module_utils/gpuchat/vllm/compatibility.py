@@ -435,6 +435,16 @@ def _knows(version: str, precision: Precision) -> bool:
     return all(set(names) & set(releases.at(table, version)) for table, names in _tables(precision))
 
 
+OF_OTHER_ENGINES = {
+    **dict.fromkeys(("exl2", "exl3"), "ExLlama"),
+    **dict.fromkeys(("quip", "quip_sharp", "squeezellm"), "its own code"),
+    **dict.fromkeys(("bitnet", "eetq", "higgs", "metal", "quanto", "sinq", "spqr", "vptq"), "Transformers alone"),
+    "mlx": "MLX",
+}
+"""Methods of quantization that no vLLM of the tables has, by what reads them. vLLM ends with ``Unknown quantization
+method`` (``_verify_quantization`` of vllm/config/model.py)."""
+
+
 def _method_is_known(version: str, precision: Precision) -> list[str]:
     """Refuse a method of quantization that a version has not yet, or no more.
 
@@ -446,6 +456,11 @@ def _method_is_known(version: str, precision: Precision) -> list[str]:
     fitting = [other for other in _versions() if _knows(other, precision)]
     if not fitting:
         name = precision.scheme or precision.method
+        if name in OF_OTHER_ENGINES:
+            raise Refusal(
+                f"found {name} weights, which {OF_OTHER_ENGINES[name]} reads and vLLM does not; wanted FP8, AWQ, GPTQ "
+                "or 16-bit weights; set the model's repo or path in gpuchat_models to a variant in one of these"
+            )
         return [f"no version in the tables has a method of quantization called {name}; vLLM may refuse the model"]
     wanted = releases.parse_version(version)
     newer = [other for other in fitting if releases.parse_version(other) > wanted]

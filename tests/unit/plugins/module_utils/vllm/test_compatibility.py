@@ -393,6 +393,16 @@ def test_weights_that_run_pass_and_say_how(version, gpu, config, notes):
     assert compatibility.check(version, [gpu], "580.95.05", config) == notes
 
 
+@pytest.mark.parametrize(
+    "method", ["exl2", "exl3", "eetq", "bitnet", "vptq", "higgs", "spqr", "quanto", "quip", "EXL3"]
+)
+def test_methods_that_other_engines_have_and_no_vllm_are_refused(method):
+    config = {"quantization_config": {"quant_method": method, "bits": 4}}
+    word = refusal("0.33.0", [H100], "580.95.05", config)
+    assert word.startswith(f"found {method.lower()} weights, which ")
+    assert "set the model's repo or path in gpuchat_models" in word
+
+
 def test_bfloat16_that_is_asked_for_is_refused_where_the_gpu_has_none():
     assert refusal("0.32.0", [T4], "580.95.05", BF16, dtype="bfloat16") == (
         "found dtype bfloat16 and Tesla T4 (compute capability 7.5); bfloat16 runs from 8.0 on; set "
