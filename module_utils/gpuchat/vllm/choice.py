@@ -267,8 +267,21 @@ def _in_steps(count: int) -> int:
     return count // 8 * 8 if count >= 8 else max(1, count)
 
 
+READABLE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kmgtKMGT]?)")
+
+
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return a number as vLLM reads it, also from a text: ``k`` stands for a thousand, ``K`` for 1,024.
+
+    Source: human_readable_int of vllm/utils/argparse_utils.py.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    found = READABLE.fullmatch(str(value).strip())
+    if not found or (found.group(2) and not found.group(3).islower()):
+        return None
+    factor = (1000 if found.group(3).islower() else 1024) ** (" kmgt".index(found.group(3).lower() or " "))
+    return int(float(f"{found.group(1)}.{found.group(2) or 0}") * factor) if found.group(3) else int(found.group(1))
 
 
 def _switch(args: Mapping[str, object], name: str) -> bool | None:

@@ -175,6 +175,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     against.ask(lambda: _check_weights(situation, judged, names), None)
     is_hopeless = bool(against.found)  # whatever memory and layout
     against.ask(lambda: _check_one_kind(situation, wishes), None)
+    against.ask(lambda: _check_adapters(wishes), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)
@@ -348,6 +349,18 @@ def _check_one_kind(situation: Situation, wishes: Wishes) -> None:
         raise Refusal(
             f"args holds {flag}, and the model keeps Mamba states beside its attention, for which vLLM has no "
             f"one kind of cache; wanted the hybrid manager; remove {flag}, and with it the connector that asks for it"
+        )
+
+
+def _check_adapters(wishes: Wishes) -> None:
+    """Refuse adapters that are loaded at the start where nothing makes room for them.
+
+    Source: LoRAModelRunnerMixin.add_lora of vllm/v1/worker/lora_model_runner_mixin.py.
+    """
+    if wishes.extra_args.get("lora-modules") and not wishes.extra_args.get("enable-lora"):
+        raise Refusal(
+            "args holds lora-modules and not enable-lora, without which vLLM ends with 'LoRA is not enabled'; "
+            "wanted both; set enable-lora: true beside it"
         )
 
 

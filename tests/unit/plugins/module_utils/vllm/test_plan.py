@@ -212,6 +212,37 @@ def test_adapters_are_in_the_budget():
     assert bare.kv_cache - with_room.kv_cache > 2 * GIB
 
 
+@pytest.mark.parametrize(
+    ("args", "quoted"),
+    [
+        ({"enable-lora": True, "max-loras": 8, "max-lora-rank": 512}, "max-lora-rank"),
+        ({"enable-lora": True, "max-loras": 8, "max-lora-rank": 256}, "max-loras"),
+        ({"kv-cache-memory-bytes": 4 * GIB}, "kv-cache-memory-bytes"),
+    ],
+)
+def test_a_number_in_quotes_counts_in_the_budget_as_one_without(args, quoted):
+    bare, in_quotes = (
+        plan(several(1, L40S), extra_args=one).evaluation.budget.kv_cache
+        for one in (args, {**args, quoted: str(args[quoted])})
+    )
+    assert bare == in_quotes
+
+
+def test_a_number_with_a_suffix_counts_as_vllm_reads_it():
+    by_suffix, plain = (
+        plan(several(1, L40S), extra_args={"kv-cache-memory-bytes": size}).evaluation.budget.kv_cache
+        for size in ("4G", 4 * GIB)
+    )
+    assert by_suffix == plain
+
+
+def test_adapters_without_the_switch_that_loads_them_are_refused():
+    asked = {"extra_args": {"lora-modules": ["a=/adapters/a"]}, "on_unfit": "report"}
+    refused = plan(several(1), **asked)
+    assert "args holds lora-modules and not enable-lora" in refused.reason
+    assert plan(several(1), extra_args={**asked["extra_args"], "enable-lora": True}).fits
+
+
 def test_an_adapter_alone_is_named_with_the_model_that_it_was_made_of():
     config = {"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B"}
     with pytest.raises(Refusal, match="is an adapter .LoRA. of Qwen/Qwen3-8B; wanted the whole model"):
