@@ -733,7 +733,7 @@ def test_the_next_page_is_asked_for_below_the_mirrors_own_prefix(ensure, monkeyp
         return [{"type": "file", "path": name, "size": 1, "oid": "0" * 40}], link
 
     answering(monkeypatch, answer)
-    result = ensure(state="metadata", endpoint=["http://mirror.example.com/hub/"])
+    result = ensure(state="metadata", endpoint=["http://mirror.example.com/hub/"], include=["*"])
     assert [file["path"] for file in result["files"]] == ["a", "b"]
     assert asked[-1] == f"http://mirror.example.com/hub/api/models/{REPO}/tree/{'0' * 40}?cursor=2&limit=1"
 
@@ -757,7 +757,7 @@ def test_a_gated_model_without_small_files_names_the_hint_too(root, ensure):
         path.unlink()
     hint = "accept the model's licence at the hub, and set token"
     with Hub(root, access=Access(gated=frozenset({REPO}))) as hub, pytest.raises(Refusal, match=hint):
-        ensure(endpoint=[hub.url])
+        ensure(endpoint=[hub.url], include=["*.safetensors"])
 
 
 @pytest.mark.parametrize("source", SOURCES)
