@@ -176,6 +176,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     is_hopeless = bool(against.found)  # whatever memory and layout
     against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_adapters(wishes), None)
+    against.ask(lambda: _check_quantization(situation, wishes, names), None)
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)
@@ -349,6 +350,42 @@ def _check_one_kind(situation: Situation, wishes: Wishes) -> None:
         raise Refusal(
             f"args holds {flag}, and the model keeps Mamba states beside its attention, for which vLLM has no "
             f"one kind of cache; wanted the hybrid manager; remove {flag}, and with it the connector that asks for it"
+        )
+
+
+READ_AS: Mapping[str, str] = {
+    **dict.fromkeys(("awq", "awq_marlin", "auto_awq"), "awq"),
+    **dict.fromkeys(("gptq", "gptq_marlin", "auto_gptq"), "gptq"),
+    **{name: name for name in ("fp8", "compressed-tensors", "bitsandbytes")},
+}
+"""Values of --quantization, by the method of a checkpoint that each reads; others are not judged."""
+
+QUANTIZED_BESIDE = {"quantize_config.json", "quant_config.json"}
+"""Where older GPTQ and AWQ checkpoints say how they are quantized, and not in config.json."""
+
+
+def _check_quantization(situation: Situation, wishes: Wishes, files: Sequence[str]) -> None:
+    """Refuse a wish that the checkpoint was not quantized for.
+
+    Source: _verify_quantization of vllm/config/model.py ("does not match the quantization method"), and
+    get_quant_config of vllm/model_executor/model_loader/weight_utils.py ("Cannot find the config file").
+    """
+    asked, inner = wishes.quantization or "", situation.config.get("text_config")
+    parts = (situation.config, inner if isinstance(inner, Mapping) else {})
+    names = ("quantization_config", "compression_config")
+    said = next((part[name] for part in parts for name in names if part.get(name)), None)
+    method = str(said.get("quant_method") or "").lower() if isinstance(said, Mapping) else ""
+    wanted = READ_AS.get(asked)
+    if wanted is None:
+        return
+    cure = "take quantization out of args, for vLLM reads the checkpoint's own"
+    if method in READ_AS.values() and method != wanted:
+        raise Refusal(f"quantization is {asked} and the checkpoint's is {method}; wanted the same; {cure}")
+    beside = QUANTIZED_BESIDE.intersection(name.rpartition("/")[2] for name in files)
+    if files and not said and not beside and wanted in ("awq", "gptq"):
+        raise Refusal(
+            f"quantization is {asked} and the checkpoint is not quantized; wanted a checkpoint that is; set the "
+            f"model's repo or path in gpuchat_models to its {wanted.upper()} variant, or {cure}"
         )
 
 

@@ -236,6 +236,42 @@ def test_a_number_with_a_suffix_counts_as_vllm_reads_it():
     assert by_suffix == plain
 
 
+@pytest.mark.parametrize(
+    ("method", "asked", "files", "words"),
+    [
+        ("gptq", "awq", [], "quantization is awq and the checkpoint's is gptq"),
+        ("awq", "fp8", [], "quantization is fp8 and the checkpoint's is awq"),
+        (
+            "compressed-tensors",
+            "gptq_marlin",
+            [],
+            "quantization is gptq_marlin and the checkpoint's is compressed-tensors",
+        ),
+        ("", "awq", ["config.json", "model.safetensors"], "quantization is awq and the checkpoint is not quantized"),
+        ("", "gptq_marlin", ["config.json", "model.safetensors"], "and the checkpoint is not quantized"),
+        ("", "gptq", ["config.json", "quantize_config.json", "model.safetensors"], ""),
+        ("", "awq", [], ""),
+        ("", "fp8", ["config.json", "model.safetensors"], ""),
+        ("awq", "awq_marlin", [], ""),
+        ("gptq", "gptq_marlin", [], ""),
+        ("fp8", "fp8", [], ""),
+    ],
+)
+def test_a_quantization_that_the_checkpoint_has_not_is_refused(method, asked, files, words):
+    config = {**LLAMA, **({"quantization_config": {"quant_method": method, "bits": 4}} if method else {})}
+    params = {"model_config": config, "gpus": several(1), "vllm_version": "0.32.0", "files": files}
+    found = plan_vllm({**params, "quantization": asked, "on_unfit": "report"})
+    assert (words in found.reason) if words else found.fits
+
+
+def test_what_the_inner_config_of_a_multimodal_model_says_of_its_quantization_counts():
+    inner = {"text_config": {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}}
+    params = {"model_config": {**LLAMA, **inner}, "gpus": several(1), "vllm_version": "0.32.0", "on_unfit": "report"}
+    asked = {**params, "files": ["config.json", "model.safetensors"]}
+    assert plan_vllm({**asked, "quantization": "awq"}).fits
+    assert "the checkpoint's is awq" in plan_vllm({**asked, "quantization": "gptq"}).reason
+
+
 def test_adapters_without_the_switch_that_loads_them_are_refused():
     asked = {"extra_args": {"lora-modules": ["a=/adapters/a"]}, "on_unfit": "report"}
     refused = plan(several(1), **asked)
