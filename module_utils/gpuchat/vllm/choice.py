@@ -31,7 +31,7 @@ from .layout import Candidate, candidates, replicated
 from .memory import Budget
 from .settings import Layout, Settings, resolve
 from .situation import Situation
-from .wishes import Wishes
+from .wishes import Wishes, number
 
 LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
 """Lengths of context that are tried where none is wished: powers of two and the steps half-way between them."""
@@ -226,13 +226,13 @@ class Scales:
             max_num_batched_tokens=wishes.max_num_batched_tokens,
             kv_cache_dtype=wishes.kv_cache_dtype,
             enforce_eager=wishes.enforce_eager,
-            block_size=_number(wishes.extra_args.get("block-size")) or (CPU_BLOCK if on_cpu else None),
+            block_size=number(wishes.extra_args.get("block-size")) or (CPU_BLOCK if on_cpu else None),
             kv_cache_memory_bytes=situation.cpu_kv_cache_bytes
             if on_cpu
-            else _number(wishes.extra_args.get("kv-cache-memory-bytes")),
+            else number(wishes.extra_args.get("kv-cache-memory-bytes")),
             quantization=wishes.quantization,
             images_per_prompt=_images(wishes),
-            speculative_tokens=_number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
+            speculative_tokens=number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
@@ -267,23 +267,6 @@ def _in_steps(count: int) -> int:
     return count // 8 * 8 if count >= 8 else max(1, count)
 
 
-READABLE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kmgtKMGT]?)")
-
-
-def _number(value: object) -> int | None:
-    """Return a number as vLLM reads it, also from a text: ``k`` stands for a thousand, ``K`` for 1,024.
-
-    Source: human_readable_int of vllm/utils/argparse_utils.py.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    found = READABLE.fullmatch(str(value).strip())
-    if not found or (found.group(2) and not found.group(3).islower()):
-        return None
-    factor = (1000 if found.group(3).islower() else 1024) ** (" kmgt".index(found.group(3).lower() or " "))
-    return int(float(f"{found.group(1)}.{found.group(2) or 0}") * factor) if found.group(3) else int(found.group(1))
-
-
 def _switch(args: Mapping[str, object], name: str) -> bool | None:
     """Return what a flag with a negative says, None where nobody gives it."""
     if args.get(f"no-{name}"):
@@ -295,7 +278,7 @@ def _lora(args: Mapping[str, object]) -> int:
     """Return the rank that all adapters together may have (LoRAConfig: one of rank 16 by default), 0 without."""
     if not args.get("enable-lora"):
         return 0
-    return (_number(args.get("max-loras")) or 1) * (_number(args.get("max-lora-rank")) or 16)
+    return (number(args.get("max-loras")) or 1) * (number(args.get("max-lora-rank")) or 16)
 
 
 def _graphs(args: Mapping[str, object]) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -51,6 +52,27 @@ class Wishes:
         return is_told or (is_engine and self.users is None and self.context is None)
 
 
+READABLE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kmgtKMGT]?)")
+
+
+def number(value: object) -> int | None:
+    """Return a number as vLLM reads it, also from a text: ``k`` stands for a thousand, ``K`` for 1,024.
+
+    Source: human_readable_int of vllm/utils/argparse_utils.py.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    found = READABLE.fullmatch(str(value).strip())
+    if not found or (found.group(2) and not found.group(3).islower()):
+        return None
+    factor = (1000 if found.group(3).islower() else 1024) ** (" kmgt".index(found.group(3).lower() or " "))
+    return int(float(f"{found.group(1)}.{found.group(2) or 0}") * factor) if found.group(3) else int(found.group(1))
+
+
+def _length(name: str, value: object) -> object:
+    return whole(name, number(value) if isinstance(value, str) and number(value) is not None else value)
+
+
 def _dtype(name: str, value: object) -> str:
     if value not in DTYPES:
         raise Refusal(f"{name} is {value!r}; wanted auto, {', '.join(DTYPES)}; set {name} to one of them")
@@ -71,9 +93,9 @@ READERS: Mapping[str, Callable[[str, object], object]] = {
     "pipeline_parallel_size": whole,
     "data_parallel_size": whole,
     "gpu_memory_utilization": share,
-    "max_model_len": whole,
+    "max_model_len": _length,
     "max_num_seqs": whole,
-    "max_num_batched_tokens": whole,
+    "max_num_batched_tokens": _length,
     "dtype": _dtype,
     "kv_cache_dtype": _cache_dtype,
     "quantization": text,
@@ -102,7 +124,7 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
         name = STANDS_FOR.get(flag)
         if name is None or value is None:
             extra[flag] = value
-        elif value not in AUTO:
+        elif value not in AUTO and not (name == "max_model_len" and str(value) == "-1"):  # so it finds out by itself
             wished = READERS[name](name, value)
             if read.setdefault(name, wished) != wished:
                 raise Refusal(

@@ -272,6 +272,21 @@ def test_what_the_inner_config_of_a_multimodal_model_says_of_its_quantization_co
     assert "the checkpoint's is awq" in plan_vllm({**asked, "quantization": "gptq"}).reason
 
 
+@pytest.mark.parametrize(
+    ("args", "plain"),
+    [
+        ({"max-model-len": "8k"}, {"max-model-len": 8000}),
+        ({"max-model-len": "8K"}, {"max-model-len": 8192}),
+        ({"max-model-len": "25.6k"}, {"max-model-len": 25600}),
+        ({"max-num-batched-tokens": "4K"}, {"max-num-batched-tokens": 4096}),
+        ({"max-model-len": -1}, {}),
+        ({"max-model-len": "-1"}, {}),
+    ],
+)
+def test_lengths_are_taken_as_vllm_takes_them(args, plain):
+    assert plan(several(1, L40S), extra_args=args).args == plan(several(1, L40S), extra_args=plain).args
+
+
 def test_adapters_without_the_switch_that_loads_them_are_refused():
     asked = {"extra_args": {"lora-modules": ["a=/adapters/a"]}, "on_unfit": "report"}
     refused = plan(several(1), **asked)
