@@ -180,7 +180,8 @@ FAMILIES: tuple[Row, ...] = (
         "thinking",
         ("hermes",),
         ("deepseek_r1",),
-        source="model cards of Qwen3-*-Thinking-2507: the template opens <think> itself, which deepseek_r1 expects",
+        source="github.com/vllm-project/vllm/issues/22507 and 26239: the template opens <think> itself, which "
+        "deepseek_r1 expects",
     ),
     Row(
         "Qwen3 Instruct",
@@ -276,7 +277,13 @@ FAMILIES: tuple[Row, ...] = (
     Row("Kimi-K2 Thinking", "", "kimi-k2-thinking", ("kimi_k2",), ("kimi_k2",), source=RECIPE + "moonshotai/"),
     Row("Kimi-K2.5 and newer", "KimiK25.*|kimi_k25", "", ("kimi_k2",), ("kimi_k2",), source=RECIPE + "moonshotai/"),
     Row("Kimi-K2", "kimi_k2", "", ("kimi_k2",), source=CALLING),
-    Row("Kimi-Linear", "KimiLinear.*|kimi_linear", "", ("kimi_k2",), source="its chat template: Kimi-K2's tool calls"),
+    Row(
+        "Kimi-Linear",
+        "KimiLinear.*|kimi_linear",
+        "",
+        ("kimi_k2",),
+        source="github.com/cubist38/mlx-openai-server/pull/184: it calls tools as Kimi-K2 does",
+    ),
     Row(
         "Kimi-VL",
         "KimiVL.*|kimi_vl",
@@ -717,7 +724,9 @@ FAMILIES: tuple[Row, ...] = (
         "ring",
         (),
         ("deepseek_r1",),
-        source="its chat template: <think> opened in the prompt",
+        source=RECIPE
+        + "inclusionAI/Ring-2.6-1T.yaml: thoughts end with </think>; github.com/ggml-org/llama.cpp/issues/"
+        "17832: the template opens <think> itself",
         note=NO_TOOLS,
     ),
     Row("Ling", "BailingMoe.*|bailing_moe.*", "", source=RECIPE + "inclusionAI/Ling-2.6-flash.yaml", note=NO_TOOLS),
@@ -772,7 +781,8 @@ FAMILIES: tuple[Row, ...] = (
         "",
         ("hermes",),
         ("deepseek_v3",),
-        source="its model card; by deepseek_v3, as it thinks only where enable_thinking asks for it (issue 22617)",
+        source="github.com/LG-AI-EXAONE/EXAONE-4.0/issues/6, and vllm-project/vllm/pull/22617: it thinks only where "
+        "enable_thinking asks for it, which deepseek_v3 hears since 0.14.0; before, a request gives thinking beside it",
     ),
     Row("EXAONE 3", "ExaoneForCausalLM|exaone", "", source="its chat template: no tools", note=NO_TOOLS),
     Row("Command, Aya", "(Cohere|AyaVision).*|cohere.*|aya_vision", "", source=CALLING, note=NO_TOOLS),
