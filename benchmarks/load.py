@@ -40,6 +40,9 @@ from gpuchat.load.runner import Edge, Load, Place  # noqa: E402
 
 NAME = "gpuchat-bench-load"
 SERVED = "measured"
+OURS = "ours"
+"""By this word the program asks itself, in its container."""
+
 START_SECONDS = 900
 LIMIT = 0.15
 """How far medians may lie apart: two runs of either alone do as much on two busy cores."""
@@ -56,6 +59,9 @@ MEDIANS = {
 
 
 def main(words: Sequence[str]) -> int:
+    if words[:1] == [OURS]:
+        print(json.dumps(ours(**json.loads(words[1]))))
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image")
     parser.add_argument("model", type=pathlib.Path)
@@ -115,8 +121,8 @@ def wait(port: int) -> None:
 def one_round(options: argparse.Namespace, number: int) -> dict[str, Any]:
     """Let both ask, in turn; the one that is bound by its time says how much the other one has to ask."""
     if number % 2:
-        ours, asked = load(options)
-        return {"ours": ours, "theirs": bench(options, asked, ours["completed"])}
+        made, asked = load(options)
+        return {"ours": made, "theirs": bench(options, asked, made["completed"])}
     words = load(argparse.Namespace(**{**vars(options), "seconds": 2}))[1]
     theirs = bench(options, words, max(options.users, math.ceil(options.seconds * 2)))
     again = argparse.Namespace(**{**vars(options), "seconds": max(2, round(theirs["duration"]))})
@@ -124,15 +130,30 @@ def one_round(options: argparse.Namespace, number: int) -> dict[str, Any]:
 
 
 def load(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    """Ask as the play does; return the figures, and the words of a prompt."""
-    edge = Edge(Place("127.0.0.1", options.port, plain=True), "", 1000, options.users)
-    wish = work.Wish(options.users, options.seconds, options.prompt_tokens, options.answer_tokens)
-    one = Load(edge, work.Target(SERVED, SERVED), wish)
-    asyncio.run(one.run(lambda: False))
-    found = figures.measure(one.requests, one.gaps.values, one.seconds)
+    """Ask as the play does; return the figures, and the words of a prompt.
+
+    It runs in a container too: each has its share of the processors, whatever else goes on outside, and who waits for
+    a processor reads several chunks at once.
+    """
+    names = ("port", "users", "seconds", "prompt_tokens", "answer_tokens")
+    asked = json.dumps({name: getattr(options, name) for name in names})
+    command = ["docker", "run", "--rm", "--network", "host", "--volume", f"{HERE.parent}:/gpuchat:ro"]
+    command += ["--entrypoint", "python3", options.image, "-B", f"/gpuchat/benchmarks/{pathlib.Path(__file__).name}"]
+    done = subprocess.run([*command, OURS, asked], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"the load has failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    found, words = json.loads(done.stdout)
     if found["failed"] or not found["completed"]:
         raise SystemExit(f"the load has failed: {found['errors']}")
-    return found, one.words
+    return found, words
+
+
+def ours(port: int, users: int, seconds: int, prompt_tokens: int, answer_tokens: int) -> tuple[dict[str, Any], int]:
+    """Ask, in this process."""
+    edge = Edge(Place("127.0.0.1", port, plain=True), "", 1000, users)
+    one = Load(edge, work.Target(SERVED, SERVED), work.Wish(users, seconds, prompt_tokens, answer_tokens))
+    asyncio.run(one.run(lambda: False))
+    return figures.measure(one.requests, one.gaps.values, one.seconds), one.words
 
 
 def bench(options: argparse.Namespace, words: int, count: int) -> dict[str, Any]:
@@ -162,8 +183,8 @@ def bench(options: argparse.Namespace, words: int, count: int) -> dict[str, Any]
     return {name: value for name, value in found.items() if isinstance(value, (int, float, str))}
 
 
-def median_of(ours: Mapping[str, Any], theirs: Mapping[str, Any], name: str) -> tuple[float, float]:
-    return float(figures.main_value(ours, name) or math.nan), float(theirs[MEDIANS[name]])
+def median_of(mine: Mapping[str, Any], theirs: Mapping[str, Any], name: str) -> tuple[float, float]:
+    return float(figures.main_value(mine, name) or math.nan), float(theirs[MEDIANS[name]])
 
 
 def report(rounds: Sequence[Mapping[str, Any]]) -> int:
@@ -183,10 +204,10 @@ def report(rounds: Sequence[Mapping[str, Any]]) -> int:
     apart = []
     for name in MEDIANS:
         pairs = [median_of(one["ours"], one["theirs"], name) for one in rounds]
-        ours, theirs = (statistics.median(values) for values in zip(*pairs, strict=True))
+        mine, theirs = (statistics.median(values) for values in zip(*pairs, strict=True))
         by_round = " ".join(f"{a / b:.2f}" for a, b in pairs)
-        print(f"{name:<22}{ours:>10.2f}{theirs:>10.2f}{ours / theirs:>8.2f}   {by_round}")
-        if abs(ours / theirs - 1) > LIMIT:
+        print(f"{name:<22}{mine:>10.2f}{theirs:>10.2f}{mine / theirs:>8.2f}   {by_round}")
+        if abs(mine / theirs - 1) > LIMIT:
             apart.append(name)
     print(f"\nmore than {LIMIT:.0%} apart: {', '.join(apart)}" if apart else f"\nall within {LIMIT:.0%}")
     return 1 if apart else 0
