@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.monitoring import dashboards
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.monitoring import stack as monitored
 from running import Stack, wait
@@ -104,7 +105,9 @@ def test_every_panel_shows_something(stack: Stack) -> None:
     given = [
         one["labels"] | {"path": "", "place": ""} for one in targets(stack) if one["labels"]["job"] != "prometheus"
     ]
-    words = {"host": HOST, "targets": given, "scrape_seconds": 5}
+    version = yaml.safe_load((ROOT / "roles/vllm/defaults/main.yml").read_text())["vllm_version"]
+    versions = {one["model"]: version for one in given if "model" in one}
+    words = {"host": HOST, "targets": given, "scrape_seconds": 5, "versions": versions}
     known = {(one.dashboard, one.panel): one.needs for one in dashboards.queries(monitored.read(words))}
     files = json.loads(stack.on(HOST, f"cat {FOLDER}/dashboards/*.json | python3 -c '{JOINED}'"))
     panels = [(board["uid"], panel) for board in files for panel in board["panels"]]
@@ -243,7 +246,8 @@ def test_an_exporter_that_is_gone_is_told_of(stack: Stack) -> None:
 
 def test_an_engine_that_hangs_is_told_of(stack: Stack) -> None:
     core = f"$(docker top {ENGINE} -eo pid,args | awk '/EngineCore/ {{print $1}}')"
-    body = {"model": "second", "prompt": "Tell me a long story", "max_tokens": 3500, "ignore_eos": True}
+    asks = [{"role": "user", "content": "Tell me a long story"}]
+    body = {"model": "second", "messages": asks, "max_tokens": 3500, "ignore_eos": True}
     words = ("--max-time", "150", "--header", "Content-Type: application/json", "--data", json.dumps(body))
     running = f'sum(vllm:num_requests_running{{host="{OTHER}",model="gpuchat-second"}})'
 
@@ -254,7 +258,7 @@ def test_an_engine_that_hangs_is_told_of(stack: Stack) -> None:
     with ThreadPoolExecutor() as pool:
         stack.on(OTHER, "systemctl stop gpuchat-watchdog")
         try:
-            asked = pool.submit(stack.curl, "/v1/completions", *words)
+            asked = pool.submit(stack.curl, "/v1/chat/completions", *words)
             wait(is_at_work, 20, "the engine to be seen at work")
             with_alert(
                 stack,
