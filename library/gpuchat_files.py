@@ -136,7 +136,7 @@ attributes:
     description: Predicts the whole change; the validation runs too where its program is installed.
     support: full
   diff_mode:
-    description: Shows each file's content, but for secret ones.
+    description: Shows each file's content, but for secret ones; of a program, the digest of its files.
     support: full
   idempotent:
     description: A second run changes nothing.

@@ -60,7 +60,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def program(folder: str, module: str) -> list[dict[str, object]]:
-    """Return the files of a folder that Python runs, as entries of a file set.
+    """Return the files of a folder that Python runs, as entries of a file set; each says whose part it is.
 
     Args:
         folder: on the host.
@@ -74,5 +74,6 @@ def program(folder: str, module: str) -> list[dict[str, object]]:
     texts.update(
         {f"{folder}/{PACKAGE}/{one.replace('.', '/')}.py": path(one).read_text(encoding="utf-8") for one in names}
     )
-    folders: list[dict[str, object]] = [{"dest": one, "folder": True} for one in (folder, *inner)]
-    return [*folders, *({"dest": one, "content": texts[one]} for one in sorted(texts))]
+    found: list[dict[str, object]] = [{"dest": one, "folder": True} for one in (folder, *inner)]
+    found += [{"dest": one, "content": texts[one]} for one in sorted(texts)]
+    return [{**one, "program": module} for one in found]

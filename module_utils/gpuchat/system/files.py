@@ -26,6 +26,7 @@ class WantedFile:
 
     Attributes:
         keep: it is somebody else's once it is there; neither its content nor a change of it is the set's.
+        program: the module of the program whose part it is, which a difference names in place of its text.
     """
 
     path: str
@@ -35,6 +36,7 @@ class WantedFile:
     gid: int = 0
     secret: bool = False
     keep: bool = False
+    program: str = ""
 
     def over(self, current: FileState | None) -> WantedFile:
         """Return what will be there: of a file to be kept, what somebody else has made of it."""
@@ -204,8 +206,12 @@ def plan_files(
     actions: list[object] = [*map(Write, writes), *map(Remove, removals)]
     if (record or {}) != dict(manifest):
         actions.append(Record(record))
-    differences = [_written(file, current.get(file.path)) for file in writes]
-    differences += [_removed(path, current[path], before.get(path, Former())) for path in removals]
+    programs = _programs(placed)
+    shown = [_of_program(folder, files, current, others, writes, removals) for folder, files in programs.items()]
+    differences = [one for one in shown if one]
+    differences += [_written(file, current.get(file.path)) for file in writes if not file.program]
+    parts = [path for path in removals if any(_is_below(path, folder) for folder in programs)]
+    differences += [_removed(path, current[path], before.get(path, Former())) for path in removals if path not in parts]
     reason = (
         f"{len(writes)} to write, {len(removals)} to remove"
         if writes or removals
@@ -229,6 +235,42 @@ def _refuse_impossible(wanted: Sequence[WantedFile], current: Mapping[str, FileS
         if there is not None and (there.content is None) != (file.content is None):
             found, want = ("a folder", "a file") if there.content is None else ("a file", "a folder")
             raise Refusal(f"found {found} at {file.path}; wanted {want}; move it away or set another dest")
+
+
+def _programs(wanted: Iterable[WantedFile]) -> dict[str, list[WantedFile]]:
+    """Return the files of each program of a set by the folder that holds them all."""
+    found: dict[str, list[WantedFile]] = {}
+    for file in wanted:
+        if file.program:
+            found.setdefault(file.program, []).append(file)
+    return {min((one.path for one in files), key=len): files for files in found.values()}
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _of_program(
+    folder: str,
+    wanted: Sequence[WantedFile],
+    current: Mapping[str, FileState | None],
+    owned: Iterable[str],
+    writes: Sequence[WantedFile],
+    removals: Sequence[str],
+) -> Difference | None:
+    """Return the difference of a program as a whole, for nobody reads its text there; None where it is in place."""
+    if not any(one in wanted for one in writes) and not any(_is_below(path, folder) for path in removals):
+        return None
+    program = wanted[0].program
+    paths = dict.fromkeys([*(one.path for one in wanted), *(path for path in owned if _is_below(path, folder))])
+    there = [(path, current.get(path)) for path in paths]
+    old = [WantedFile(path, one.content, one.mode, one.uid, one.gid) for path, one in there if one is not None]
+    return Difference(folder, _summed(program, old), _summed(program, wanted))
+
+
+def _summed(program: str, files: Sequence[WantedFile]) -> str:
+    number = len([one for one in files if one.content is not None])
+    return f"program {program}, files: {number}, sha256 {manifest_of(files)['digest']}\n" if number else ""
 
 
 def _written(file: WantedFile, current: FileState | None) -> Difference:

@@ -285,6 +285,7 @@ def _wanted(entry: Mapping[str, object]) -> files.WantedFile:
         gid=_number(str(entry["group"]), lambda name: grp.getgrnam(name).gr_gid, "group"),
         secret=bool(entry["secret"]),
         keep=bool(entry["keep"]),
+        program=str(entry["program"] or ""),
     )
 
 

@@ -21,3 +21,4 @@ def test_a_program_is_a_folder_that_python_runs():
     }
     assert "from gpuchat.system.service import main\n" in entries["/srv/p/__main__.py"]
     assert "class WantedService" in entries["/srv/p/gpuchat/system/service.py"]
+    assert {one["program"] for one in sources_runner.program("/srv/p", "system.service")} == {"system.service"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
@@ -184,6 +185,41 @@ def test_a_secret_is_masked_while_its_neighbours_stay_visible():
     shown = json.dumps(plan_files((A, KEY), {}, {}).result())
     assert "hunter2" not in shown
     assert r"# mode 0644, owner 0:0\none\n" in shown
+
+
+def program(*texts):
+    """Return the files of a program whose modules have these texts."""
+    found = [WantedFile(f"/opt/p/{number}.py", text, 0o644, program="a.main") for number, text in enumerate(texts)]
+    return (WantedFile("/opt/p", None, 0o755, program="a.main"), *found)
+
+
+def shown(text):
+    return re.sub("[0-9a-f]{64}", "DIGEST", text)
+
+
+def test_a_program_is_one_line_of_a_diff_and_the_files_beside_it_are_told_as_ever():
+    first, second = plan_files((*program(b"one\n", b"two\n"), A), {}, {}).differences
+    assert (first.name, first.before) == ("/opt/p", "")
+    assert shown(first.after) == "program a.main, files: 2, sha256 DIGEST\n"
+    assert second.name == A.path
+
+
+def test_a_changed_program_is_its_digest_before_and_after():
+    old, new = program(b"one\n", b"gone\n"), program(b"two\n")
+    plan = plan_files(new, states_of(*old), manifest_of(old))
+    (difference,) = plan.differences
+    assert [one for one in plan.actions if isinstance(one, (Write, Remove))] == [Write(new[1]), Remove("/opt/p/1.py")]
+    assert shown(difference.before) == "program a.main, files: 2, sha256 DIGEST\n"
+    assert shown(difference.after) == "program a.main, files: 1, sha256 DIGEST\n"
+    assert plan_files(new, states_of(*new), manifest_of(new)).differences == ()
+    assert plan_files(new, {}, {}).differences[0].after == difference.after
+
+
+def test_a_program_whose_file_only_lost_its_mode_differs_too():
+    files = program(b"one\n")
+    current = {**states_of(*files), files[1].path: state_of(files[1], mode=0o600)}
+    (difference,) = plan_files(files, current, manifest_of(files)).differences
+    assert difference.before != difference.after
 
 
 def test_a_removed_file_is_shown_by_its_size_alone():
