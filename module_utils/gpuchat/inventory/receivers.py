@@ -81,7 +81,7 @@ def read(given: object) -> tuple[Receiver, ...]:
             str(one["name"]),
             str(one["kind"]),
             str(one.get("severity") or "warning"),
-            tuple(map(str, one.get("to") or ())),
+            _texts(one.get("to")),
             str(one.get("from") or ""),
             str(one.get("server") or ""),
             str(one.get("username") or ""),
@@ -107,6 +107,10 @@ def faults(variables: Mapping[str, object], secrets: Mapping[str, Sequence[str]]
     for name, (low, high) in NUMBERS.items():
         if name in variables and not low <= float(str(variables[name])) <= high:
             yield f"{name} is {variables[name]}; wanted a number from {low:g} to {high:g}; set {name} to one"
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    return tuple(map(str, given)) if isinstance(given, (list, tuple)) else ()
 
 
 def _list(given: object) -> Sequence[Mapping[str, object]]:
@@ -136,8 +140,7 @@ def _receiver_faults(given: Sequence[Mapping[str, object]], secrets: Sequence[st
 
 
 def _mail_faults(variable: str, one: Mapping[str, object]) -> Iterator[str]:
-    to, sender, server = one.get("to"), str(one.get("from") or ""), str(one.get("server") or "")
-    addresses = [str(address) for address in to] if isinstance(to, (list, tuple)) else []
+    addresses, sender, server = _texts(one.get("to")), str(one.get("from") or ""), str(one.get("server") or "")
     if not addresses:
         yield f"{variable}.to names nobody; wanted addresses; set {variable}.to to a list such as [ops@example.com]"
     for address in addresses:
