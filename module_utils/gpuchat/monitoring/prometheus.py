@@ -13,6 +13,15 @@ CONFIGURATION, RULES = "prometheus.yml", "rules.yml"
 STORAGE = "/var/lib/gpuchat/prometheus"
 LONGEST_SCRAPE = 10
 """Seconds; an engine that takes longer is in trouble."""
+LIMITS: dict[str, object] = {
+    "body_size_limit": "32MB",
+    "sample_limit": 20_000,
+    "label_limit": 100,
+    "label_name_length_limit": 200,
+    "label_value_length_limit": 2000,
+    "honor_timestamps": False,
+}
+"""What a host may say at once: a host in other hands is not to fill the memory of the one that asks, or date figures."""
 
 
 def configuration(stack: Stack) -> dict[str, object]:
@@ -65,6 +74,7 @@ def _jobs(stack: Stack) -> list[dict[str, object]]:
             "metrics_path": path,
             "tls_config": tls,
             "follow_redirects": False,
+            **LIMITS,
             "static_configs": [{"targets": [one.place], "labels": _labels(one)} for one in targets],
         }
         for (job, path), targets in paths.items()

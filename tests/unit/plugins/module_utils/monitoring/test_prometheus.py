@@ -49,6 +49,16 @@ def test_doors_are_asked_by_tls_with_a_certificate_and_nothing_else_leaves_the_l
         }
 
 
+def test_no_host_can_fill_the_memory_or_say_when_its_figures_are_from():
+    for name, job in JOBS.items():
+        if name in ("prometheus", "alertmanager"):
+            continue
+        assert (job["body_size_limit"], job["sample_limit"]) == ("32MB", 20_000)
+        assert (job["label_limit"], job["label_name_length_limit"], job["label_value_length_limit"]) == (100, 200, 2000)
+        assert job["honor_timestamps"] is False
+        assert "honor_labels" not in job
+
+
 def test_a_scrape_ends_before_the_next_begins():
     hasty = prometheus.configuration(dataclasses.replace(WHOLE, scrape_seconds=5))["global"]
     assert (hasty["scrape_interval"], hasty["scrape_timeout"]) == ("5s", "5s")
