@@ -21,7 +21,7 @@ LIMITS: dict[str, object] = {
     "label_value_length_limit": 2000,
     "honor_timestamps": False,
 }
-"""What a host may say at once: one in other hands is not to fill the memory of the one that asks, or to date figures."""
+"""What a host may say at once: one in other hands is not to fill the memory of the one that asks, or date figures."""
 
 
 def configuration(stack: Stack) -> dict[str, object]:
