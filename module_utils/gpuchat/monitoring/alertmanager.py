@@ -17,10 +17,12 @@ NOBODY = "nobody"
 GROUP_WAIT, GROUP_INTERVAL = 30, 300
 REPEAT = {"critical": "4h", "warning": "24h"}
 TITLE = "{{ .Status | toUpper }}: {{ .CommonLabels.alertname }}{{ with .CommonLabels.host }} on {{ . }}{{ end }}"
+LINE = '| reReplaceAll "[<>[:cntrl:][:space:]]+" " " }}'
 TEXT = (
-    "{{ range .Alerts }}[{{ .Labels.severity }}, {{ .Status }}] {{ .Annotations.summary }}\n"
-    "{{ .Annotations.description }}\nTo do: {{ .Annotations.runbook }}\n\n{{ end }}"
+    f"{{{{ range .Alerts }}}}[{{{{ .Labels.severity }}}}, {{{{ .Status }}}}] {{{{ .Annotations.summary {LINE}\n"
+    f"{{{{ .Annotations.description {LINE}\nTo do: {{{{ .Annotations.runbook {LINE}\n\n{{{{ end }}}}"
 )
+"""What a host says of itself stands in it, and is to be no line of ours, nor a mark by which Slack calls people."""
 
 
 def configuration(stack: Stack) -> dict[str, object]:

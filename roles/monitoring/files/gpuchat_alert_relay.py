@@ -140,7 +140,10 @@ def _alert(alert: Mapping[str, object]) -> str:
 
 
 def _words(of: object, name: str) -> str:
-    return str(of.get(name) or "").strip() if isinstance(of, Mapping) else ""
+    """Return one line: what a host says of itself is in it, and is no line of ours, nor a mark that calls people."""
+    text = str(of.get(name) or "") if isinstance(of, Mapping) else ""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text.replace("<", "(").replace(">", ")"))
+    return " ".join(plain.split())
 
 
 def shortened(text: str, longest: int) -> str:
@@ -238,7 +241,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if robot is None:
             self._answer(404, "no robot has this path")
-        elif not length.isdigit() or int(length) > LONGEST_REQUEST:
+        elif not length.isdecimal() or int(length) > LONGEST_REQUEST:
             self._answer(413, "too long, or of no length")
         else:
             self._hand_on(robot, self.rfile.read(int(length)))

@@ -183,6 +183,15 @@ def test_what_alertmanager_would_not_send_reaches_no_robot(running, vendor, path
     assert vendor.asked == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_host_says_of_itself_is_one_line_and_calls_nobody(relay, kind):
+    said = 'x\r\n\n[RESOLVED] all\x1b[0m is well <at user_id="all">all</at>'
+    notes = {**ALERT["annotations"], "summary": f"{said} does not run"}
+    text = relay.text_of({**TOLD, "alerts": [{**ALERT, "annotations": notes}]}, kind)
+    assert text.splitlines()[3] == 'x [RESOLVED] all [0m is well (at user_id="all")all(/at) does not run'
+    assert len(text.splitlines()) == 6
+
+
 def test_a_text_is_no_longer_than_a_robot_takes_and_cuts_no_letter(relay):
     long = {**TOLD, "alerts": [{**ALERT, "annotations": {"summary": "引擎停了。" * 400}}] * 30}
     text = relay.text_of(long, "wecom")

@@ -69,6 +69,11 @@ def test_a_message_says_what_to_do():
     assert ".Annotations.runbook" in BY_NAME["slack"]["slack_configs"][0]["text"]
 
 
+def test_what_a_host_says_of_itself_is_one_line_and_calls_nobody():
+    assert alertmanager.TEXT.count('| reReplaceAll "[<>[:cntrl:][:space:]]+" " " }}') == 3
+    assert BY_NAME["slack"]["slack_configs"][0]["text"] == alertmanager.TEXT
+
+
 def test_a_host_that_is_down_and_what_is_critical_hide_what_follows_from_them():
     same, host, engine = FOUND["inhibit_rules"]
     assert same["equal"] == list(SAME)
