@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..inventory.receivers import MAIL, SLACK, Receiver
 from ..inventory.topology import LOOPBACK
-from .alerts import SAME
+from .alerts import OF_WORK, SAME
 from .stack import Stack, duration
 
 CONFIGURATION, RELAY = "alertmanager.yml", "relay.json"
@@ -29,7 +29,7 @@ def configuration(stack: Stack) -> dict[str, object]:
     """Return the configuration; JSON is YAML.
 
     A critical alert takes the place of the warning of the same; whatever else is wrong with a host that is down, or
-    with an engine, is not told beside it.
+    with an engine, is not told beside it, nor what work on a host that is out of rotation brings with it.
     """
     return {
         "route": {
@@ -48,13 +48,18 @@ def configuration(stack: Stack) -> dict[str, object]:
             },
             {
                 "source_matchers": ['alertname="HostDown"'],
-                "target_matchers": ['alertname!="HostDown"'],
+                "target_matchers": ['alertname!~"HostDown|HostDrained"'],
                 "equal": ["host"],
             },
             {
                 "source_matchers": ['alertname=~"EngineDown|EngineHung"'],
                 "target_matchers": ['alertname=~"QueueGrowing|KvCacheFull|FirstTokenSlow"'],
                 "equal": ["host", "model"],
+            },
+            {
+                "source_matchers": ['alertname="HostDrained"'],
+                "target_matchers": [f'alertname=~"{"|".join(OF_WORK)}"'],
+                "equal": ["host"],
             },
         ],
         "receivers": [{"name": NOBODY}, *(_receiver(stack, one) for one in stack.receivers)],

@@ -15,6 +15,12 @@ WARNING, CRITICAL = "warning", "critical"
 SAME = ("alertname", "host", "model", "gpu", "mountpoint", "file", "unit")
 """Labels by which a warning is of the same as a critical alert."""
 
+OF_WORK = (
+    *("HostDown", "ExporterDown", "UnitDown", "EngineDown", "EngineHung", "GpuLost"),
+    *("StateStale", "StateMissing"),
+)
+"""What is not told of a host that is out of rotation, for work on it brings that with it."""
+
 HOURS, DAYS = 3600, 86_400
 MINUTES = 60
 
@@ -129,6 +135,17 @@ def _hosts(stack: Stack) -> Iterator[Alert]:
         "The {{ $labels.job }} metrics of {{ $labels.host }} are missing",
         "The host answers, and its {{ $labels.job }} exporter does not: what it watches goes unseen.",
         f"On the host: journalctl -u 'gpuchat-*' and systemctl --failed; {SITE} --tags exporters puts it back.",
+    )
+    yield Alert(
+        "hosts",
+        "HostDrained",
+        # While it is down for the work, it says nothing.
+        f"last_over_time(gpuchat_host_drained[{stack.window(6 * HOURS)}]) == 1",
+        0,
+        WARNING,
+        "{{ $labels.host }} is out of rotation",
+        "Somebody has taken it out for work on it; until it is back, what stands still there is not told.",
+        "When the work is done: python deploys/drain.py --inventory INVENTORY {{ $labels.host }} --back.",
     )
     state = Alert(
         "hosts",
@@ -413,7 +430,7 @@ def _edge(stack: Stack) -> Iterator[Alert]:
             CRITICAL,
             "nginx on {{ $labels.host }} does not answer",
             "People reach nothing by this edge.",
-            f"On the host: nginx -t, and journalctl -u 'gpuchat-edge*' -n 50; then {SITE} --tags edge.",
+            f"On the host: journalctl -u gpuchat-edge -n 50; then {SITE} --tags edge.",
         )
     if not stack.has_edge:
         return
@@ -445,7 +462,7 @@ def _postgresql() -> Iterator[Alert]:
         CRITICAL,
         "PostgreSQL on {{ $labels.host }} does not answer",
         "Nobody can sign in, and no conversation is kept.",
-        f"On the host: journalctl -u 'postgresql*' -n 50; then {DOCTOR}.",
+        f"On the host: journalctl -u gpuchat-postgresql -n 50; then {DOCTOR}.",
     )
     yield Alert(
         "chat",

@@ -21,6 +21,9 @@ OF_GPUS = (
     ("gpuchat_gpu_power_watts", "Power that the GPU takes", "power_watts"),
 )
 
+DRAINED = "out of rotation since"
+"""As the survey's reading calls it."""
+
 
 def families(
     reading: Mapping[str, Any],
@@ -45,15 +48,17 @@ def families(
         *_certificates(reading),
         *_backup(reading),
         _units(reading),
+        _drained(reading),
         _findings(findings),
         single("gpuchat_state_timestamp_seconds", "When this host's state was last read as a whole", now),
     )
 
 
 def number_of(places: Collection[str]) -> int:
-    """Return how many GPUs places are; ``all`` is one at least."""
-    named = set(places) - {ALL, CPU}
-    return max(len(named), 1) if ALL in places else len(named)
+    """Return how many GPUs places are, at least: ``all`` is one or more, and parts of GPUs (MIG) may be all of one."""
+    parts = {one for one in places if one.startswith("MIG-")}
+    number = len(set(places) - {ALL, CPU} - parts)
+    return max(number, 1) if parts or ALL in places else number
 
 
 def _gpus(gpus: Sequence[Figures] | None) -> Iterable[Family]:
@@ -130,6 +135,11 @@ def _units(reading: Mapping[str, Any]) -> Family:
         (("unit", str(name)),): float(bool(one["running"])) for name, one in sorted(found.items())
     }
     return family("gpuchat_unit_active", "Whether a unit or container that runs have left here is up", values)
+
+
+def _drained(reading: Mapping[str, Any]) -> Family:
+    drained = float(reading[DRAINED] is not None) if DRAINED in reading else None
+    return single("gpuchat_host_drained", "Whether somebody has taken this host out of rotation", drained)
 
 
 def _findings(findings: Iterable[Finding]) -> Family:

@@ -106,6 +106,14 @@ CASES = (
         (10, 19),
     ),
     Case(
+        "a host that somebody has taken out of rotation is told until it is back, also while it is away",
+        "HostDrained",
+        "warning",
+        {f"gpuchat_host_drained{{{NODE}}}": "0x3 1x9 stale _x60 0x9"},
+        40,
+        (1, 80),
+    ),
+    Case(
         "figures of gpuchat-state that stand still are stale",
         "StateStale",
         "warning",

@@ -75,10 +75,17 @@ def test_what_a_host_says_of_itself_is_one_line_and_calls_nobody():
 
 
 def test_a_host_that_is_down_and_what_is_critical_hide_what_follows_from_them():
-    same, host, engine = FOUND["inhibit_rules"]
+    same, host, engine, drained = FOUND["inhibit_rules"]
     assert same["equal"] == list(SAME)
-    assert (host["source_matchers"], host["target_matchers"]) == (['alertname="HostDown"'], ['alertname!="HostDown"'])
+    assert (host["source_matchers"], host["target_matchers"]) == (
+        ['alertname="HostDown"'],
+        ['alertname!~"HostDown|HostDrained"'],
+    )
     assert engine["equal"] == ["host", "model"]
+    assert (drained["source_matchers"], drained["equal"]) == (['alertname="HostDrained"'], ["host"])
+    assert drained["target_matchers"] == [
+        'alertname=~"HostDown|ExporterDown|UnitDown|EngineDown|EngineHung|GpuLost|StateStale|StateMissing"'
+    ]
 
 
 def test_the_relay_is_told_of_robots_alone():

@@ -54,6 +54,17 @@ def test_a_stack_has_the_alerts_of_its_parts_alone(stack, there, absent):
     assert not absent & names(stack)
 
 
+def test_the_journals_that_a_runbook_names_are_of_units_that_there_are():
+    named = {
+        name.strip(".").removesuffix(".service")
+        for alert in ALERTS
+        for name in re.findall(r"(?<= -u )'?([\w.*-]+)", alert.runbook)
+        if name != "gpuchat-*"
+    }
+    units = {path.name.removesuffix(".service.j2") for path in ROOT.glob("roles/*/templates/*.service.j2")}
+    assert named <= units
+
+
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.severity}")
 def test_each_alert_says_what_is_seen_and_what_to_do_with_what_there_is(alert):
     assert alert.summary

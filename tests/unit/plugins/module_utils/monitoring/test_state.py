@@ -47,6 +47,11 @@ def test_a_host_on_which_all_is_well_says(line):
     assert line in lines()
 
 
+@pytest.mark.parametrize(("since", "number"), [(None, 0), (990.0, 1)])
+def test_a_host_that_is_out_of_rotation_says_so(since, number):
+    assert f"gpuchat_host_drained {number}" in lines({**READING, state.DRAINED: since})
+
+
 def test_a_host_without_gpus_says_so_and_one_whose_gpus_do_not_answer_says_nothing():
     assert "gpuchat_gpus_seen 0" in lines(gpus=())
     assert not [line for line in lines(gpus=None) if line.startswith(("gpuchat_gpus_seen", "gpuchat_gpu_"))]
@@ -54,7 +59,16 @@ def test_a_host_without_gpus_says_so_and_one_whose_gpus_do_not_answer_says_nothi
 
 @pytest.mark.parametrize(
     ("places", "number"),
-    [((), 0), (("cpu",), 0), (("all",), 1), (("0", "1"), 2), (("all", "0", "1"), 2), (("GPU-1", "cpu"), 1)],
+    [
+        ((), 0),
+        (("cpu",), 0),
+        (("all",), 1),
+        (("0", "1"), 2),
+        (("all", "0", "1"), 2),
+        (("GPU-1", "cpu"), 1),
+        (("MIG-1", "MIG-2"), 1),
+        (("GPU-1", "MIG-2"), 1),
+    ],
 )
 def test_the_engines_say_how_many_gpus_there_should_be(places, number):
     assert state.number_of(places) == number
