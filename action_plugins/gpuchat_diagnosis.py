@@ -21,7 +21,7 @@ _SPEC.loader.exec_module(control_runner)
 
 GROUPS = ("gpu", "chat", "edge", "monitoring")
 VARIABLES = (
-    *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
+    *("gpuchat_accelerator", "gpuchat_supervisor", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
     *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
     *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
     *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch", "backup_max_age_hours"),

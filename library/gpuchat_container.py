@@ -72,9 +72,11 @@ options:
     type: int
     default: 7200
   supervisor:
-    description: What runs it; one that ran under the other is moved.
+    description:
+      - What runs it, V(quadlet) by Podman and the others by Docker; one that ran under another is moved.
+      - Under V(quadlet) it can have no network of its own.
     type: str
-    choices: [compose, systemd]
+    choices: [compose, systemd, quadlet]
     default: compose
   folder:
     description: Folder on the host for its files.
@@ -301,7 +303,7 @@ SPECIFICATION = {
     "name": {"type": "str", "required": True},
     "image": {"type": "str", "required": True},
     **images_runner.OPTIONS,
-    "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "compose"},
+    "supervisor": images_runner.SUPERVISOR,
     "folder": {"type": "path", "required": True},
     "files": {"type": "list", "elements": "dict", "default": [], "options": files_runner.OPTIONS},
     "user": {"type": "str", "required": True},

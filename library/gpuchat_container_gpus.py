@@ -26,6 +26,13 @@ options:
     description: Name of NVIDIA's runtime in Docker's settings.
     type: str
     default: nvidia
+  supervisor:
+    description:
+      - What runs the host's containers.
+      - Under V(quadlet) the trial is Podman's, by CDI, and no container is restarted.
+    type: str
+    choices: [compose, systemd, quadlet]
+    default: compose
 attributes:
   check_mode:
     description: Predicts the restarts; the trial is named in RV(not_predicted).
@@ -57,6 +64,7 @@ not_predicted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.docker import images_runner
 from ..module_utils.gpuchat.gpu import containers_runner
 
 
@@ -66,6 +74,7 @@ def main() -> None:
             "image": {"type": "str", "required": True},
             "gpus": {"type": "int", "required": True},
             "runtime": {"type": "str", "default": "nvidia"},
+            "supervisor": images_runner.SUPERVISOR,
         },
         supports_check_mode=True,
     )

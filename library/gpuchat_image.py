@@ -62,6 +62,11 @@ options:
     description: Seconds that a pull may take.
     type: int
     default: 7200
+  supervisor:
+    description: Whose image store it is put into, Podman's for V(quadlet) and else Docker's.
+    type: str
+    choices: [compose, systemd, quadlet]
+    default: compose
   state:
     description:
       - V(present) pulls the image.
@@ -116,6 +121,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             **images_runner.OPTIONS,
+            "supervisor": images_runner.SUPERVISOR,
             "state": {"type": "str", "choices": ["present", "resolved"], "default": "present"},
         },
         supports_check_mode=True,

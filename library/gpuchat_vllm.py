@@ -79,9 +79,9 @@ options:
     type: str
     default: ''
   supervisor:
-    description: What runs them; those that ran under the other are moved.
+    description: What runs them, V(quadlet) by Podman and the others by Docker; those that ran under another are moved.
     type: str
-    choices: [compose, systemd]
+    choices: [compose, systemd, quadlet]
     default: compose
   prune:
     description:
@@ -243,7 +243,7 @@ SPECIFICATION = {
     "uid": {"type": "int", "required": True},
     "door_group": {"type": "str", "required": True},
     "api_key": {"type": "str", "default": "", "no_log": True},
-    "supervisor": {"type": "str", "choices": ["compose", "systemd"], "default": "compose"},
+    "supervisor": images_runner.SUPERVISOR,
     "prune": {"type": "bool", "default": False},
     "model_root": {"type": "path", "default": "/srv/models"},
     "used_paths": {"type": "list", "elements": "path", "default": []},

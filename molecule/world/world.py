@@ -308,6 +308,7 @@ def _ensure_host(world: World, host: Host) -> None:
     words += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private", "--env", "container=docker"]
     words += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
     words += ["--volume", f"{_volume(world.called(host.name + '-docker'))}:/var/lib/docker"]
+    words += ["--volume", "/var/lib/containers"]  # Podman's; it goes with the host
     words += ["--network", world.called(networks[0][0]), *_at(networks[0][1])]
     docker("run", *words, images.ensure(host.image))
     for network, address in networks[1:]:

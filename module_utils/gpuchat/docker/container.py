@@ -1,8 +1,8 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One container, described once, and written as a compose project or as a systemd unit.
+"""One container, described once, and written as a compose project, as a systemd unit, or as a Quadlet file of Podman's.
 
-Both run it alike: with a read-only root, no capabilities, and no new privileges.
+All run it alike: with a read-only root, no capabilities, and no new privileges.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ HEAD = "# Made by gpuchat; changes are lost in the next run.\n"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 STOP_MARGIN_SECONDS = 15
-"""How much longer systemd waits than Docker does."""
+"""How much longer systemd waits than Docker or Podman does."""
+
+QUADLETS = "/etc/containers/systemd"
+CDI_GPU = "nvidia.com/gpu="
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ def compose_path(folder: str) -> str:
 
 def unit_path(name: str) -> str:
     return f"/etc/systemd/system/{name}.service"
+
+
+def quadlet_path(name: str) -> str:
+    return f"{QUADLETS}/{name}.container"
 
 
 def compose_project(container: Container) -> str:
@@ -198,12 +205,78 @@ WantedBy=multi-user.target
 """
 
 
+def quadlet(container: Container) -> str:
+    """Return the container as a file of which Podman's generator makes a systemd unit (podman-systemd.unit(5), 5.0).
+
+    Its unit has ``KillMode=mixed``, and starts with the host by ``[Install]`` alone. Nothing is pulled when it starts.
+
+    Raises:
+        Refusal: it is attached to a network of ours, which is Docker's.
+    """
+    if container.network.is_ours:
+        raise Refusal(
+            f"found the network {container.network.name} of {container.name}; wanted none of its own under Podman; set "
+            "gpuchat_supervisor to compose or systemd"
+        )
+    user, _colon, group = container.user.partition(":")
+    lines = [f"Image={_raw(container.image)}", "Pull=never", f"ContainerName={container.name}"]
+    lines += [f"Network={container.network.name}", f"User={user}", *([f"Group={group}"] if group else [])]
+    lines += [f"AddHost={name}:{address}" for name, address in container.extra_hosts.items()]
+    # Its own folders in memory stay on (ReadOnlyTmpfs): without them, /dev/shm is read-only too.
+    lines += ["ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true", "RunInit=true"]
+    # As under Docker: what is lent by the host has no label of its own, and no number of threads is too many.
+    lines += ["SecurityLabelDisable=true", "PidsLimit=-1", "LogDriver=passthrough"]
+    if container.environment_file:
+        lines.append(f"EnvironmentFile={_systemd(container.environment_file)}")
+    else:
+        lines += [f"Environment={_systemd(f'{name}={value}')}" for name, value in container.environment.items()]
+    lines += [f"Volume={_raw(volume)}" for volume in container.volumes]
+    lines += [f"Tmpfs={_raw(folder)}" for folder in container.tmpfs]
+    lines += [f"ShmSize={container.shm_size}"] if container.shm_size else []
+    if container.gpus:
+        lines += [f"AddDevice={CDI_GPU}{gpu}" for gpu in container.gpus.split(",")]
+    lines += [f"Entrypoint={_raw(container.entrypoint[0])}"] if container.entrypoint else []
+    words = [*container.entrypoint[1:], *container.command]
+    lines += [f"Exec={' '.join(map(_systemd, words))}"] if words else []
+    lines.append(f"StopTimeout={container.stop_seconds}")
+    start = "\n".join(lines)
+    return f"""{HEAD}[Unit]
+Description={container.name}
+# Where there are GPUs, NVIDIA's toolkit describes them after each start of the host.
+After=nvidia-cdi-refresh.service
+StartLimitIntervalSec=0
+
+[Container]
+{start}
+
+[Service]
+Restart=always
+RestartSec=2
+TimeoutStartSec=300
+TimeoutStopSec={container.stop_seconds + STOP_MARGIN_SECONDS}
+# One that ends by the signal that stops it has not failed.
+SuccessExitStatus=143
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _raw(text: str) -> str:
+    """Write a value that Podman's generator takes as it is; systemd reads what comes of it."""
+    if not text.isprintable() or text != text.strip():
+        raise Refusal(
+            f"found {text!r} in a container's settings; wanted no line breaks or blanks around it; set it anew"
+        )
+    return text.replace("%", "%%").replace("$", "$$")
+
+
 def environment_path(folder: str) -> str:
     return f"{folder}/environment"
 
 
 def environment_lines(container: Container) -> str:
-    """Return the environment as ``docker run --env-file`` reads it: each line is taken as it is.
+    """Return the environment as ``--env-file`` of Docker and Podman reads it: each line is taken as it is.
 
     Raises:
         Refusal: a value has several lines.
@@ -229,7 +302,7 @@ def _systemd(text: str) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """What a compose project or a unit of ours says, as far as it is looked at afterwards."""
+    """What a compose project, a unit or a Quadlet file of ours says, as far as it is looked at afterwards."""
 
     image: str
     gpus: bool
@@ -238,15 +311,27 @@ class Written:
 
 
 def read_back(text: str) -> Written:
-    """Read what `compose_project` or `systemd_unit` wrote; each of their words stands there as a JSON text."""
-    words = [_plain(word) for word in re.findall(r'"(?:\\.|[^"\\])*"', text)]
+    """Read what was written here: the words of a project or a unit are JSON texts, those of a Quadlet file are not."""
+    if "\n[Container]\n" in text:
+        words = [_undoubled(word) for word in re.findall(r"(?m)^(?:Image|Volume)=(.*)$", text)]
+    else:
+        words = [_plain(word) for word in re.findall(r'"(?:\\.|[^"\\])*"', text)]
     mounts = [word.split(":") for word in words if re.fullmatch(r"/[^:\n]*:/[^:\n]*(:ro)?", word)]
     return Written(
         image=next((word for word in words if re.fullmatch(r"\S+@sha256:[0-9a-f]{64}", word)), ""),
-        gpus="--gpus " in text or '"driver": "nvidia"' in text,
+        gpus="--gpus " in text or '"driver": "nvidia"' in text or f"\nAddDevice={CDI_GPU}" in text,
         folders={mount[1]: mount[0] for mount in mounts},
     )
 
 
+def gpus_of(text: str) -> tuple[str, ...]:
+    """Return the GPUs that a Quadlet file names."""
+    return tuple(re.findall(rf"(?m)^AddDevice={re.escape(CDI_GPU)}(.*)$", text))
+
+
 def _plain(word: str) -> str:
-    return str(json.loads(word)).replace("$$", "$").replace("%%", "%")
+    return _undoubled(str(json.loads(word)))
+
+
+def _undoubled(text: str) -> str:
+    return text.replace("$$", "$").replace("%%", "%")

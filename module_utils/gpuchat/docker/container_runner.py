@@ -7,19 +7,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..core import host
 from ..core.change import merged
 from ..system import files_runner, service_runner
+from ..system.service import COMPOSE, QUADLET, SYSTEMD
 from . import images_runner, network_runner
 from .container import (
+    QUADLETS,
     Container,
     compose_path,
     compose_project,
     environment_lines,
     environment_path,
+    quadlet,
+    quadlet_path,
     systemd_unit,
     unit_path,
 )
 from .network import Network
+
+GENERATOR = "/usr/libexec/podman/quadlet"
+"""What makes units of Quadlet files."""
 
 
 def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
@@ -71,7 +79,7 @@ def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, obje
     processes. So its environment is a file beside it then.
     """
     secret = bool(params.get("secret_environment"))
-    by_unit = params["supervisor"] != "compose"
+    by_unit = params["supervisor"] != COMPOSE
     container = Container(
         name=params["name"],
         image=reference,
@@ -92,6 +100,8 @@ def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, obje
     )
     if by_unit:
         unit: dict[str, object] = {"dest": unit_path(container.name), "content": systemd_unit(container)}
+        if params["supervisor"] == QUADLET:
+            unit = {"dest": quadlet_path(container.name), "content": quadlet(container)}
         beside: dict[str, object] = {"dest": container.environment_file, "secret": True}
         return [{**beside, "secret_content": environment_lines(container)}, unit] if secret else [unit]
     project: dict[str, object] = {"dest": compose_path(params["folder"])}
@@ -103,20 +113,31 @@ def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, obje
 def set_of(params: Mapping[str, Any], files: Iterable[Mapping[str, object]]) -> dict[str, Any]:
     """Return a container's file set, as its runner takes it."""
     validate = {
-        "compose": ["docker", "compose", "--file", f"{{staged}}{compose_path(params['folder'])}", "config", "--quiet"],
-        "systemd": ["systemd-analyze", "verify", f"{{staged}}{unit_path(params['name'])}"],
+        COMPOSE: ["docker", "compose", "--file", f"{{staged}}{compose_path(params['folder'])}", "config", "--quiet"],
+        SYSTEMD: ["systemd-analyze", "verify", f"{{staged}}{unit_path(params['name'])}"],
+        QUADLET: ["env", f"QUADLET_UNIT_DIRS={{staged}}{QUADLETS}", GENERATOR, "-dryrun", "-no-kmsg-log"],
     }
     return {
         "name": params["name"],
         "state": params["state"],
         "files": [{**files_runner.USUAL, **entry} for entry in files],
         "validate": validate[params["supervisor"]],
-        "validate_requires": ["docker"],
+        "validate_requires": [GENERATOR if params["supervisor"] == QUADLET else "docker"],
     }
 
 
 def ensure_files(params: Mapping[str, Any], files: Iterable[Mapping[str, object]], check: bool) -> dict[str, Any]:
-    return files_runner.ensure(set_of(params, files), check)
+    """Ensure a container's files; those of one that is absent go with what systemd has made of them."""
+    result = files_runner.ensure(set_of(params, files), check)
+    if params["state"] == "absent" and not check:
+        forget_units(result)
+    return result
+
+
+def forget_units(result: Mapping[str, Any]) -> None:
+    """Have systemd forget the units of Quadlet files that have gone; those of its own it looks for itself."""
+    if any(str(path).startswith(f"{QUADLETS}/") for path in result["changed_files"]):
+        host.run(["systemctl", "daemon-reload"])
 
 
 def service_of(params: Mapping[str, Any], digest: str) -> dict[str, Any]:

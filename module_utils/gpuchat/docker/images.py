@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,20 @@ def token_request(challenge: str) -> str | None:
     query = "&".join(f"{key}={fields[key]}" for key in ("service", "scope") if key in fields)
     realm = fields.get("realm", "")
     return f"{realm}?{query}" if realm.startswith(("https://", "http://")) else None
+
+
+def mirrored(registry: str, mirrors: Sequence[str]) -> str:
+    """Return a registry's mirrors as Podman reads them (containers-registries.conf(5)).
+
+    Args:
+        mirrors: their addresses, with http:// or https://, in the order in which they are asked.
+    """
+    lines = ["[[registry]]", f"location = {json.dumps(registry)}"]
+    for mirror in mirrors:
+        scheme, _colon, place = mirror.rstrip("/").rpartition("://")
+        lines += ["[[registry.mirror]]", f"location = {json.dumps(place)}"]
+        lines += ["insecure = true"] if scheme == "http" else []
+    return "\n".join(lines) + "\n"
 
 
 def in_version(image: str, common: str, version: str) -> str:

@@ -5,12 +5,26 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.errors import Refusal
-from .images import DIGEST, DOCKER_HUB, Image, Login, Pull, Source, login_for, plan_image, source_of, token_request
+from ..system.service import PODMAN, program_of
+from .images import (
+    DIGEST,
+    DOCKER_HUB,
+    Image,
+    Login,
+    Pull,
+    Source,
+    login_for,
+    mirrored,
+    plan_image,
+    source_of,
+    token_request,
+)
 
 OPTIONS: dict[str, dict[str, object]] = {
     "registry_map": {"type": "dict", "default": {}},
@@ -32,6 +46,12 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 """Options of a module that pulls an image, as an argument specification."""
 
+SUPERVISOR: dict[str, object] = {"type": "str", "choices": ["compose", "systemd", "quadlet"], "default": "compose"}
+"""A module's option ``supervisor``: whose program runs the image."""
+
+OLDEST_PODMAN = (5, 0)
+"""The first whose Quadlet files have Entrypoint and StopTimeout."""
+
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -45,12 +65,17 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         Refusal: the tag cannot be resolved.
         CommandFailed: the pull failed.
     """
+    program = program_of(str(params.get("supervisor")))
+    if program == PODMAN:
+        _see_podman(check)
     image, source, login, answered, digest = _resolved(params)
-    there = host.run(["docker", "image", "inspect", f"{source.name}@{digest}"]).rc == 0
+    there = host.run([program, "image", "inspect", f"{source.name}@{digest}"]).rc == 0
     plan = plan_image(image, source, digest, there)
     if not check:
         for action in plan.actions:
-            if isinstance(action, Pull):
+            if isinstance(action, Pull) and program == PODMAN:
+                _pull_by_podman(action.reference, source, login, params)
+            elif isinstance(action, Pull):
                 _pull(action.reference, source, login, float(str(params["timeout"])))
     result = plan.result()
     result.update(image=str(image), digest=digest, reference=f"{source.name}@{digest}")
@@ -100,6 +125,46 @@ def _pull(reference: str, source: Source, login: Login | None, timeout: float) -
     with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
         host.write_json(os.path.join(folder, "config.json"), login.docker_config(source), mode=0o600)
         host.must(["docker", "--config", folder, *command[1:]], timeout=timeout)
+
+
+def _see_podman(check: bool) -> None:
+    """See that Podman is one whose Quadlet files we can write.
+
+    Raises:
+        Refusal: it is older, or not there.
+    """
+    said = host.run([PODMAN, "version", "--format", "{{.Client.Version}}"])
+    numbers = re.match(r"(\d+)\.(\d+)", said.stdout.strip())
+    if numbers and (int(numbers[1]), int(numbers[2])) >= OLDEST_PODMAN:
+        return
+    if said.rc == 127 and check:
+        return
+    found = f"Podman {said.stdout.strip()}" if numbers else f"no Podman that answers ({said.text.strip()})"
+    raise Refusal(
+        f"found {found}; "
+        f"wanted {'.'.join(map(str, OLDEST_PODMAN))} or newer for Quadlet files with all that an engine needs; "
+        "set gpuchat_supervisor to compose or systemd"
+    )
+
+
+def _pull_by_podman(reference: str, source: Source, login: Login | None, params: Mapping[str, object]) -> None:
+    """Pull an image by Podman, with logins and mirrors for as long as that takes: nothing of them stays on the host."""
+    command = [PODMAN, "pull", "--quiet"]
+    insecure: Sequence[str] = params["insecure_registries"]  # type: ignore[assignment]
+    mirrors: Sequence[str] = params["registry_mirrors"]  # type: ignore[assignment]
+    if source.host in insecure:
+        command.append("--tls-verify=false")
+    with tempfile.TemporaryDirectory(prefix="gpuchat-") as folder:
+        environment = {}
+        if login:
+            path = os.path.join(folder, "auth.json")
+            host.write_json(path, login.docker_config(source), mode=0o600)
+            command += ["--authfile", path]
+        if mirrors and source.host == DOCKER_HUB:
+            # It stands for registries.conf alone: what its owner has put into registries.conf.d holds on.
+            path = environment["CONTAINERS_REGISTRIES_CONF"] = os.path.join(folder, "registries.conf")
+            host.write_atomically(path, mirrored(DOCKER_HUB, mirrors).encode(), 0o600)
+        host.must([*command, reference], float(str(params["timeout"])), environment)
 
 
 def resolve(

@@ -102,7 +102,9 @@ def names(here: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, str]
     """Return the names that a host has to resolve now, each with what for: what lies here already needs none."""
     found = {}
     for name, written in (reading.get("containers") or {}).items():
-        if (reading.get("docker") or {}).get("answers") and not container(reading, name):
+        by = ((reading.get("services") or {}).get(name) or {}).get("supervisor")
+        answers = "podman" in reading if by == "quadlet" else (reading.get("docker") or {}).get("answers")
+        if answers and not container(reading, name):
             registry = str(written["image"]).partition("/")[0]
             found[DOCKER_HUB_API if registry == DOCKER_HUB else registry] = f"registry of {name}"
     for engine in here.get("engines") or ():

@@ -254,7 +254,9 @@ def _owners(inodes: set[str]) -> dict[str, dict[str, object]]:
 
 
 def _in_container(name: str) -> dict[str, object]:
-    output = host.run(["docker", "exec", name, "nvidia-smi", "--list-gpus"], CONNECT_SECONDS * 3)
+    output = host.run(
+        [service_runner.program_for(name), "exec", name, "nvidia-smi", "--list-gpus"], CONNECT_SECONDS * 3
+    )
     return {"ok": output.rc == 0, "said": output.text[:WIDEST]}
 
 
@@ -269,7 +271,7 @@ def _last_run(name: str) -> str:
 def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, list[str]]:
     secrets, found = secrets_here(), {}
     for name, supervisor in unwell.items():
-        if supervisor == "systemd":
+        if supervisor != "compose":
             command = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", _last_run(name)]
         else:
             command = ["docker", "logs", f"--tail={LINES}", name]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import host
+from ..system import service_runner
 from . import engines
 from .drain import Quiet, connections
 
@@ -55,7 +56,8 @@ def _connections(container: str, path: str) -> int:
 
     Its network is its own, so that the host's list of sockets has none of its.
     """
-    shown = host.run(["docker", "inspect", "--format", "{{.State.Pid}}", container])
+    program = service_runner.program_for(container)
+    shown = host.run([program, "inspect", "--format", "{{.State.Pid}}", container])
     process = shown.stdout.strip()
     if shown.rc != 0 or not process.isdigit() or process == "0":
         return 0

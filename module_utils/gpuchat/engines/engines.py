@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import Refusal
-from ..docker.container import HEAD, read_back
+from ..docker.container import HEAD, gpus_of, read_back
 from ..docker.images import in_version
 
 NAME = "gpuchat-vllm"
@@ -353,7 +353,7 @@ def retired(names: Iterable[str], engines: Sequence[Engine]) -> list[str]:
 
 
 def described(name: str, text: str, theirs: bool = False) -> Retired:
-    """Return an engine by its name and the text of its project or unit, empty where that is gone."""
+    """Return an engine by its name and the text of its project, unit or Quadlet file, empty where that is gone."""
     slug = name[len(NAME) + 1 :]
     folders = read_back(text).folders
     usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/"), "/model": ""}
@@ -362,12 +362,14 @@ def described(name: str, text: str, theirs: bool = False) -> Retired:
 
 
 def _places(text: str) -> tuple[str, ...]:
-    """Return of which devices a project or a unit takes memory; ``all`` where it does not say."""
+    """Return of which devices a project, a unit or a Quadlet takes memory; ``all`` where it does not say."""
     project, unit = re.search(r'"device_ids": (\[[^]]*\])', text), re.search(r'--gpus "\\"device=([^"\\]+)\\""', text)
     if project:
         return tuple(map(str, json.loads(project[1])))
     if unit:
         return tuple(unit[1].split(","))
+    if gpus_of(text):
+        return gpus_of(text)
     return (CPU,) if text and not read_back(text).gpus else (ALL,)
 
 

@@ -15,13 +15,13 @@ from ..core.change import Difference, Plan, merged
 from ..core.errors import Failure, Refusal, Unhealthy
 from ..core.units import human
 from ..docker import container_runner, images_runner
-from ..docker.container import compose_path
+from ..docker.container import compose_path, quadlet_path, unit_path
 from ..docker.images import DIGEST
 from ..model import runner as model_runner
 from ..model.files import Manifest
 from ..model.store_runner import Store
 from ..system import files, files_runner, restart_runner, service_runner
-from ..system.service import Step, WantedService, plan_service
+from ..system.service import QUADLET, Step, WantedService, plan_service, program_of
 from ..verify import endpoint_runner
 from . import engines
 from .engines import Engine, Retired
@@ -44,6 +44,7 @@ class Prepared:
         restore: puts back its files as they were.
         before: the record of its last start; empty where there was none.
         plan: what is to become of its service.
+        reference: of its image, by digest.
     """
 
     engine: Engine
@@ -51,6 +52,7 @@ class Prepared:
     restore: Callable[[], None]
     before: Mapping[str, object]
     plan: Plan
+    reference: str
 
     @property
     def starts(self) -> bool:
@@ -187,7 +189,8 @@ def _files(
             service = container_runner.service_of(given, container_runner.digest_of(given, result))
             before = host.read_json(service_runner.record_path(engine.container))
             plan = plan_service(_wanted(service), service_runner.read(_wanted(service)))
-            prepared.append(Prepared(engine, service, restores[-1], before, plan))
+            reference = str(images[engine.image]["reference"])
+            prepared.append(Prepared(engine, service, restores[-1], before, plan, reference))
     except Exception:
         if not check:
             for restore in restores:
@@ -241,6 +244,7 @@ def _change_places(leaving: Sequence[Leaving], prepared: Sequence[Prepared], loc
                 service_runner.act(_wanted(one.service), Plan((), (Step("stop", one.service["supervisor"]),)), "")
         _stop_for_others(prepared, locked)
         _start_all(prepared)
+        _leave_former_programs(prepared)
     except Failure as error:
         new = [one for one in prepared if one.starts and not one.before]
         up = [one.engine for one in new if service_runner.read(_wanted(one.service)).running] if leaving else []
@@ -274,7 +278,10 @@ def _retire(
     results = [leaving.told]
     _remove_sockets(one, wanted, check)
     given: dict[str, Any] = {"name": name, "state": "absent", "files": [], "validate": None, "validate_requires": []}
-    results.append({**files_runner.ensure(given, check), "msg": ""})
+    gone = files_runner.ensure(given, check)
+    if not check:
+        container_runner.forget_units(gone)
+    results.append({**gone, "msg": ""})
     kept: list[dict[str, object]] = []
     removed: list[str] = []
     for result, path, size, goes in [_cache(one, wanted, params, check), *_model(one, wanted, params, check)]:
@@ -291,8 +298,9 @@ def _retire(
 
 
 def _text(name: str, paths: Sequence[str]) -> str:
-    """Return an engine's project or unit, empty where there is none."""
-    for path in (path for path in paths if path.endswith((compose_path(""), f"/{name}.service"))):
+    """Return an engine's project, unit or Quadlet file, empty where there is none."""
+    own = (unit_path(name), quadlet_path(name))
+    for path in (path for path in paths if path in own or path.endswith(compose_path(""))):
         there = host.file_state(path)
         if there is not None and there.content is not None:
             return there.content.decode(errors="replace")
@@ -400,6 +408,21 @@ def _start_all(prepared: Sequence[Prepared]) -> None:
             raise Unhealthy(f"{one.engine.name}: {error}\n{'; '.join(words)}", **error.result) from error
 
 
+def _leave_former_programs(prepared: Sequence[Prepared]) -> None:
+    """Remove the images of engines that have moved from Docker to Podman, or back, where they have run before."""
+    for one in prepared:
+        former = program_of(str(one.before.get("supervisor"))) if one.before else ""
+        if former not in ("", program_of(str(one.service["supervisor"]))):
+            host.run([former, "image", "rm", one.reference])  # which stays where somebody else uses it
+
+
+def _put_back(one: Prepared) -> None:
+    """Put back an engine's files, and have systemd forget the unit of a Quadlet file that has gone by that."""
+    one.restore()
+    if QUADLET in (one.service["supervisor"], one.before.get("supervisor")):
+        host.run(["systemctl", "daemon-reload"])
+
+
 def _see_those_that_stay(prepared: Sequence[Prepared]) -> None:
     """See that those which have not changed are healthy; what goes does not wait for them.
 
@@ -434,10 +457,10 @@ def _undone(one: Prepared) -> str:
         if one.before:
             return f"{name} is left as it was started before: nothing of it has changed"
         _stop(one)
-        one.restore()
+        _put_back(one)
         return f"{name} is stopped, for none ran before it"
     _stop(one)
-    one.restore()
+    _put_back(one)
     try:
         _start_as_before(one)
     except Failure as error:
@@ -447,7 +470,7 @@ def _undone(one: Prepared) -> str:
 
 def _left_as_it_was(one: Prepared) -> str:
     """Put back the files of an engine that was not started, and start it again where it was stopped for another."""
-    one.restore()
+    _put_back(one)
     if not one.before or service_runner.read(_wanted(_before(one))).running:
         return ""
     try:

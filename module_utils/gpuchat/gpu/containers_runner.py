@@ -9,8 +9,11 @@ from collections.abc import Mapping
 
 from ..core import host
 from ..core.change import Plan
+from ..system.service import QUADLET
 from .containers import COUNT, LOST, PROBE, Container, Restart, check_count, containers_with_gpus, plan_restarts
 
+BY_DOCKER = ("docker", "run", "--rm", "--gpus", "all")
+BY_PODMAN = ("podman", "run", "--rm", "--device", "nvidia.com/gpu=all")
 TRIAL_SECONDS = 900  # the image may have to be pulled
 
 
@@ -21,7 +24,9 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         Refusal: a new container does not see the GPUs of the host.
         CommandFailed: Docker could not restart a container.
     """
-    plan = plan_restarts([one for one in _given_gpus(str(params["runtime"])) if _has_lost(one)])
+    by_podman = params.get("supervisor") == QUADLET
+    given = () if by_podman else _given_gpus(str(params["runtime"]))
+    plan = plan_restarts([one for one in given if _has_lost(one)])
     notes: tuple[str, ...] = ()
     if check:
         notes = ("whether a new container sees the GPUs: check mode starts none",)
@@ -31,7 +36,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
                 host.must(["docker", "restart", action.container.id])
         image = str(params["image"])
         tried = host.run(
-            [*("docker", "run", "--rm", "--gpus", "all", "--network", "none", "--read-only", "--entrypoint", "/bin/sh")]
+            [*(BY_PODMAN if by_podman else BY_DOCKER), "--network", "none", "--read-only", "--entrypoint", "/bin/sh"]
             + [image, "-c", COUNT],
             timeout=TRIAL_SECONDS,
         )

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from ..core import host
 from ..core.errors import Refusal
-from ..docker.container import compose_path, read_back
+from ..docker.container import Written, compose_path, read_back
 from ..model.store_runner import Store
 from ..packages import runner as packages_runner
 from ..system import files
-from . import docker_runner, trees_runner
+from . import docker_runner, podman_runner, trees_runner
 from .plan import DATA_IN_PURGE, Removal, Stays
 
 CACHE, MODELS = "/var/cache/gpuchat", "/srv/models"
@@ -40,7 +40,7 @@ class Data:
     Attributes:
         models: folders that an engine has read.
         images: references by digest.
-        folders: Docker's own, where Docker is there because of us.
+        folders: Docker's and Podman's own, where these are there because of us.
         purge: packages that were removed, and whose purge deletes the rest.
         others: what of those folders is somebody else's.
     """
@@ -56,21 +56,31 @@ def record_path() -> str:
     return f"{host.STATE_DIRECTORY}/removal.json"
 
 
-def read(sets: Mapping[str, Mapping[str, object]], docker_is_ours: bool, containerd_is_ours: bool = False) -> Data:
-    """Read from the files of containers, from Docker, and from what an earlier removal has remembered."""
-    kept = host.read_json(record_path())
-    written = [
+def _written(sets: Mapping[str, Mapping[str, object]]) -> list[Written]:
+    return [
         read_back((state.content or b"").decode(errors="replace"))
         for manifest in sets.values()
         for path in files.owned_paths(manifest)
-        if path.endswith((compose_path(""), ".service"))
+        if path.endswith((compose_path(""), ".service", ".container"))
         for state in (host.file_state(path),)
         if state is not None
     ]
+
+
+def read(
+    sets: Mapping[str, Mapping[str, object]],
+    docker_is_ours: bool,
+    containerd_is_ours: bool = False,
+    podman_is_ours: bool = False,
+) -> Data:
+    """Read from the files of containers, from Docker, and from what an earlier removal has remembered."""
+    kept = host.read_json(record_path())
+    written = _written(sets)
     models = {one.folders[MODEL_INSIDE] for one in written if MODEL_INSIDE in one.folders}
     # A model that the inventory names no more lies beside the others.
     models |= {path for folder in {MODELS, *map(os.path.dirname, models)} for path in _fetched_below(folder)}
     new = {docker_runner.root_folder() if docker_is_ours else "", CONTAINERD if containerd_is_ours else ""} - {""}
+    new |= {podman_runner.FOLDER} if podman_is_ours else set()
     folders, purge = _with(kept, "folders", new), _with(kept, "purge", set())
     return Data(
         models=_with(kept, "models", models),
@@ -116,12 +126,18 @@ def _items(data: Data) -> list[tuple[str, str]]:
     found = [("model", path) for path in data.models if _is_ours(path)]
     found += [("folder", CACHE)] if os.path.isdir(CACHE) else []
     found += [("folder", path) for path in _state_folders()]
+    found += [("podman image", one) for one in data.images if podman_runner.image_bytes(one) is not None]
+    gone = [path for path in data.folders if path == podman_runner.FOLDER and not podman_runner.is_there()]
     if docker_runner.is_there():
-        return found + [("image", one) for one in data.images if docker_runner.image_bytes(one) is not None]
-    return found + [("docker", path) for path in data.folders if _own_entries(path)]
+        found += [("image", one) for one in data.images if docker_runner.image_bytes(one) is not None]
+    else:
+        gone += [path for path in data.folders if path != podman_runner.FOLDER]
+    return found + [("docker", path) for path in gone if _own_entries(path)]
 
 
 def _own_entries(path: str) -> tuple[str, ...]:
+    if path == podman_runner.FOLDER:
+        return podman_runner.entries()
     return docker_runner.containerds_entries(path) if path == CONTAINERD else docker_runner.dockers_entries(path)
 
 
@@ -196,7 +212,10 @@ def kept(data: Data, removed: bool, check: bool) -> list[dict[str, object]]:
     if removed:
         return lines
     for kind, name in _items(data):
-        measured = docker_runner.image_bytes(name) or 0 if kind == "image" else size(name)
+        if kind == "podman image":
+            measured = podman_runner.image_bytes(name) or 0
+        else:
+            measured = docker_runner.image_bytes(name) or 0 if kind == "image" else size(name)
         lines.append({"name": name, "reason": WHY, "bytes": measured})
     pending = read({}, docker_is_ours=False).purge
     return lines + [{"name": f"the configuration of {name}", "reason": WHY, "bytes": 0} for name in pending]
@@ -255,7 +274,7 @@ def _unpurged(name: str, data: Data, removal: Removal, used: Mapping[str, str]) 
 
 def _stays(kind: str, name: str, data: Data) -> str:
     """Return why something of ours is left alone."""
-    if kind == "image":
+    if kind in ("image", "podman image"):
         return ""
     link = trees_runner.somebodys_link(name) if os.path.lexists(name) else ""
     if link:
@@ -271,6 +290,9 @@ def _stays(kind: str, name: str, data: Data) -> str:
 
 
 def _why_docker_stays(path: str, data: Data) -> str:
+    if path == podman_runner.FOLDER:
+        volumes = podman_runner.volumes()
+        return f"somebody else's are in it: {', '.join(volumes)}" if volumes else ""
     spaces = (f"containerd's namespace {name}" for name in docker_runner.spaces_on_disk(path))
     # Packages have gone since the data was read, which takes its time.
     others = sorted({*data.others, *docker_runner.volumes_with_names(path), *spaces})
@@ -296,8 +318,8 @@ def _remove(kind: str, name: str, data: Data, check: bool) -> tuple[bool, str]:
     reason = _stays(kind, name, data)
     if reason or check:
         return not reason, reason
-    if kind == "image":
-        reason = docker_runner.remove_image(name)
+    if kind in ("image", "podman image"):
+        reason = (docker_runner if kind == "image" else podman_runner).remove_image(name)
         return not reason, reason
     try:
         if kind == "model":

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 OURS = "gpuchat-"
 FIREWALL_SET, FIREWALL_SERVICE = "firewall", "gpuchat-firewall"
-DOCKER, TOOLKIT = "docker", "nvidia-container-toolkit"
+DOCKER, PODMAN, TOOLKIT = "docker", "podman", "nvidia-container-toolkit"
 CDI_SET = "nvidia-cdi"
 TOOLKIT_OWNER = "nvidia_container_toolkit"
 REPOSITORY_SET = "repository-"
@@ -62,6 +62,7 @@ class Found:
         used: roles whose packages somebody else uses by now, each with the reason.
         others: containers of somebody else's.
         others_with_gpus: those of them that use GPUs.
+        podmans_others: what Podman runs and keeps for somebody else.
         others_data: what Docker keeps that is neither ours nor can be had again: volumes, images that were built here.
         toolbox: the toolbox's environment is there.
         strays: it is recorded what was there before, for folders and files that may be in no file set any more.
@@ -83,6 +84,7 @@ class Found:
     used: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     others_with_gpus: tuple[str, ...] = ()
+    podmans_others: tuple[str, ...] = ()
     others_data: tuple[str, ...] = ()
     toolbox: bool = False
     strays: bool = False
@@ -150,8 +152,13 @@ def plan_removal(found: Found, wishes: Wishes) -> Removal:
     roles = [role for role in sorted(found.packages) if role not in kept and found.packages[role]]
     # Docker after what is built on it; apt itself keeps the order within.
     roles.sort(key=lambda role: role == DOCKER)
+    # Podman's images go by its own command, so it stays until they have gone.
+    later = tuple(role for role in roles if role == PODMAN and wishes.data)
+    roles = [role for role in roles if role not in later]
     steps += [Step("packages", tuple(roles))] if roles else []
-    steps += [Step("unhold", (role,)) for role in sorted(found.held) if found.held[role] and role not in roles]
+    steps += [
+        Step("unhold", (role,)) for role in sorted(found.held) if found.held[role] and role not in (*roles, *later)
+    ]
     # A unit that was masked before its package came would start with the host where the package stays.
     steps += [
         Step("unmask", found.masked[role]) for role in sorted(found.masked) if found.masked[role] and role not in kept
@@ -162,6 +169,7 @@ def plan_removal(found: Found, wishes: Wishes) -> Removal:
         if name.startswith(REPOSITORY_SET) and name[len(REPOSITORY_SET) :] not in kept
     ]
     steps += [Step("data")] if found.data and wishes.data else []
+    steps += [Step("packages", later)] if later else []
     steps += [Step("strays")] if found.strays else []
     steps += [Step("records")] if found.records else []
     steps += [Step("membership")] if found.member else []
@@ -187,6 +195,8 @@ def _kept_roles(found: Found, wishes: Wishes) -> dict[str, str]:
             kept[role] = found.used[role]
         elif role == DOCKER and found.others:
             kept[role] = f"Docker runs somebody else's containers: {', '.join(sorted(found.others))}"
+        elif role == PODMAN and found.podmans_others:
+            kept[role] = f"Podman runs or keeps somebody else's: {', '.join(found.podmans_others)}"
         elif role == TOOLKIT and found.others_with_gpus:
             kept[role] = _used_by(found.others_with_gpus)
     return kept

@@ -15,9 +15,9 @@ from ..core import host
 from ..packages import runner as packages_runner
 from ..packages.plan import Ours
 from ..system import files_runner, firewall, restart_runner, virtualenv_runner
-from . import data_runner, docker_runner
+from . import data_runner, docker_runner, podman_runner
 from .data_runner import Data
-from .plan import DOCKER, FIREWALL_SERVICE, OURS, Found
+from .plan import DOCKER, FIREWALL_SERVICE, OURS, PODMAN, Found
 
 CONFIGURATION = "/etc/gpuchat"
 MEMBERSHIP = f"{CONFIGURATION}/stack"
@@ -64,7 +64,9 @@ def read(toolbox: str, check: bool) -> Reading:
     packages = _packages(records)
     environment = virtualenv_runner.look(toolbox)
     installed = {name for names in packages.values() for name in names}
-    data = data_runner.read(sets, bool(packages.get(DOCKER)), bool(installed & CONTAINERD))
+    podmans_others = podman_runner.others(names) if packages.get(PODMAN) else ()
+    podman_is_ours = bool(packages.get(PODMAN)) and not podmans_others
+    data = data_runner.read(sets, bool(packages.get(DOCKER)), bool(installed & CONTAINERD), podman_is_ours)
     there = os.path.isdir(host.STATE_DIRECTORY)
     found = Found(
         services=services,
@@ -80,6 +82,7 @@ def read(toolbox: str, check: bool) -> Reading:
         used=_used(records),
         others=(*(one.name for one in others), *docker_runner.spaces(check)),
         others_with_gpus=tuple(one.name for one in others if one.gpus),
+        podmans_others=podmans_others,
         others_data=data.others,
         toolbox=not environment.occupied and bool(environment.target or environment.folders),
         strays=there,

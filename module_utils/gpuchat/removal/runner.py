@@ -16,8 +16,8 @@ from ..core.errors import Refusal
 from ..docker import daemon_runner
 from ..packages import runner as packages_runner
 from ..system import files, files_runner, firewall, firewall_runner, service_runner, virtualenv_runner
-from . import data_runner, docker_runner, packages_removal_runner, reading_runner, trees_runner
-from .plan import Removal, Stays, Step, Wishes, plan_removal
+from . import data_runner, docker_runner, packages_removal_runner, podman_runner, reading_runner, trees_runner
+from .plan import PODMAN, Removal, Stays, Step, Wishes, plan_removal
 from .reading_runner import MEMBERSHIP, Reading
 
 CONFIRMED = ("yes", "true")
@@ -155,6 +155,8 @@ def _set(run: Run, step: Step) -> dict[str, object]:
     changed: list[str] = result["changed_files"]  # type: ignore[assignment]
     if not run.check and any(path.startswith("/etc/systemd/") for path in changed):
         host.run(["systemctl", "daemon-reload"])
+    if not run.check:
+        container_runner.forget_units(result)
     return result
 
 
@@ -185,6 +187,7 @@ def _claim(run: Run, step: Step, check: bool | None = None) -> dict[str, object]
 def _packages(run: Run, step: Step) -> dict[str, object]:
     names = {role: run.reading.found.packages[role] for role in step.names}
     keeps = _keeps(run)
+    is_empty = PODMAN in step.names and podman_runner.is_empty()
     result, needed, accounts = packages_removal_runner.remove(names, run.removal.purged, run.check, keeps)
     run.stays += [
         Stays(f"the package {name}", f"it is needed by {', '.join(by)}, which is not the stack's")
@@ -193,6 +196,8 @@ def _packages(run: Run, step: Step) -> dict[str, object]:
     run.stays += [Stays(name, why) for name, why in accounts.items()]
     if run.removal.docker_goes and not run.check:
         docker_runner.tidy_after_packages()
+    if is_empty and not run.check:
+        podman_runner.tidy()
     return result
 
 

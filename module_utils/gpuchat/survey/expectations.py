@@ -11,7 +11,7 @@ from ..docker.images import in_version
 from .types import LOBEHUB, OBJECT_STORE, OPEN_WEBUI, Expected
 
 VARIABLES = (
-    *("gpuchat_accelerator", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
+    *("gpuchat_accelerator", "gpuchat_supervisor", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
     *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
     *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
     *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch", "backup_max_age_hours"),
@@ -51,6 +51,7 @@ def expect(
         backup_hours=_number(given.get("backup_max_age_hours"), Expected.backup_hours),
         accelerator=str(given.get("gpuchat_accelerator") or "auto"),
         firewall=given.get("firewall_state") != "absent",
+        supervisor=str(given.get("gpuchat_supervisor") or "compose"),
         watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,
     )
 

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import selectors
 import signal
 import time
@@ -24,7 +25,7 @@ from typing import Any
 from ..core import front, host
 from ..data import backup
 from ..docker import daemon_former_runner, daemon_runner
-from ..docker.container import Written, compose_path, read_back, unit_path
+from ..docker.container import Written, compose_path, quadlet_path, read_back, unit_path
 from ..docker.daemon import Record
 from ..docker.daemon import drifted as drifted_keys
 from ..engines import leave_runner
@@ -35,7 +36,7 @@ from ..secret import membership
 from ..secret.validity import first_in
 from ..system import files, firewall, firewall_runner, service_runner
 from ..system.release import Release
-from ..system.service import Step, WantedService, plan_service
+from ..system.service import COMPOSE, DOCKER, PODMAN, QUADLET, Step, WantedService, plan_service
 
 BACKUP_SET = "backup"
 """The files of a host that makes backups; without a target for them there are none."""
@@ -84,6 +85,8 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
         parts["backup"] = lambda: host.read_json(backup.STATUS)
     if "firewall" in sets:
         parts["packet filter"] = _packet_filter
+    if any(record.get("supervisor") == QUADLET for record in services.values()):
+        parts["podman"] = lambda: {"containers": _containers(PODMAN)}
     for name, record in services.items():
         parts[f"service {name}"] = _bound(_service, name, record, sets)
     models = {one.folders[ENGINE_MODEL] for one in containers.values() if ENGINE_MODEL in one.folders}
@@ -200,7 +203,7 @@ def _records(kind: str) -> dict[str, str]:
 def _written(name: str, manifest: Mapping[str, object]) -> Written | None:
     """Return what the files of a container of ours say; None for a service that is none."""
     for path in files.owned_paths(manifest):
-        if path == unit_path(name) or path.endswith(compose_path("")):
+        if path in (unit_path(name), quadlet_path(name)) or path.endswith(compose_path("")):
             found = read_back(_text(path))
             return found if found.image else None
     return None
@@ -234,7 +237,7 @@ def _service(name: str, record: Mapping[str, object], sets: Mapping[str, Mapping
     wanted = WantedService(name, supervisor, "started", digest, reload_digest)
     current = service_runner.read(wanted)
     plan = plan_service(wanted, current)
-    unit = _unit(name) if supervisor == "systemd" else {}
+    unit = _unit(name) if supervisor != COMPOSE else {}
     return {
         "supervisor": supervisor,
         "running": current.running,
@@ -369,7 +372,10 @@ def _gpu() -> dict[str, object]:
 
 def owner(pid: int) -> str:
     """Return whose a process is, by its control group: a container's id or a unit."""
-    last = (_text(f"/proc/{pid}/cgroup").strip().splitlines() or [""])[-1].rpartition("/")[2]
+    path = (_text(f"/proc/{pid}/cgroup").strip().splitlines() or [""])[-1]
+    above, _slash, last = path.rpartition("/")
+    if last.startswith("libpod-payload-"):  # of a Quadlet's unit, which has its name
+        last = above.rpartition("/")[2]
     return last.replace("docker-", "").replace(".scope", "") if "docker-" in last else last
 
 
@@ -412,8 +418,6 @@ def _docker() -> dict[str, object]:
     info = _json(output.stdout)
     if output.rc != 0 or not info.get("ServerVersion"):
         return {"installed": True, "answers": False, "said": output.stderr.strip()[-300:]}
-    listed = host.run(["docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"name={OURS}"]).stdout.split()
-    inspected = json.loads(host.run(["docker", "inspect", *listed]).stdout or "[]") if listed else []
     return {
         "installed": True,
         "answers": True,
@@ -421,8 +425,14 @@ def _docker() -> dict[str, object]:
         "root": info.get("DockerRootDir", ""),
         "runtimes": sorted(info.get("Runtimes") or {}),
         "default_runtime": info.get("DefaultRuntime", ""),
-        "containers": sorted(map(_container, inspected), key=lambda one: str(one["name"])),
+        "containers": _containers(DOCKER),
     }
+
+
+def _containers(program: str) -> list[dict[str, object]]:
+    listed = host.run([program, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"name={OURS}"]).stdout.split()
+    inspected = json.loads(host.run([program, "inspect", *listed]).stdout or "[]") if listed else []
+    return sorted(map(_container, inspected), key=lambda one: str(one["name"]))
 
 
 def _container(inspected: Mapping[str, Any]) -> dict[str, object]:
@@ -443,9 +453,10 @@ def _container(inspected: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _seconds_since(moment: str) -> float:
-    """Return how long a moment is over, which Docker gives in UTC and in more digits than Python 3.9 reads."""
+    """Return how long a moment is over, which has more digits than Python 3.9 reads; Docker gives it in UTC."""
+    offset = re.search(r"[+-]\d\d:\d\d$", moment)
     try:
-        began = datetime.datetime.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+        began = datetime.datetime.fromisoformat(moment[:19] + (offset[0] if offset else "+00:00"))
     except ValueError:
         return 0.0
     return time.time() - began.timestamp()

@@ -33,6 +33,8 @@ STATES = {
     "states/containers.txt": ["docker", "ps", "--all", "--no-trunc"],
     "states/images.txt": ["docker", "images", "--digests"],
     "states/docker-disk.txt": ["docker", "system", "df"],
+    "states/podman-containers.txt": ["podman", "ps", "--all", "--no-trunc"],
+    "states/podman-images.txt": ["podman", "images", "--digests"],
     "states/gpus.txt": ["nvidia-smi"],
     "states/gpus-in-full.txt": ["nvidia-smi", "-q"],
 }

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 
 from ..core.change import Difference, Plan
 
+COMPOSE, SYSTEMD, QUADLET = "compose", "systemd", "quadlet"
+PODMAN, DOCKER = "podman", "docker"
+
+
+def program_of(supervisor: str) -> str:
+    """Return the program that runs the containers of a supervisor."""
+    return PODMAN if supervisor == QUADLET else DOCKER
+
 
 @dataclass(frozen=True)
 class WantedService:

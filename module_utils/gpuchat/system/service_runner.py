@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ..core import host
 from ..core.change import Plan
 from ..core.errors import NotTaken, Unhealthy
-from .service import ServiceState, Step, WantedService, plan_service
+from .service import COMPOSE, PODMAN, QUADLET, ServiceState, Step, WantedService, plan_service, program_of
 
 LOG_LINES = 30
 RELOAD_LINES = 10
@@ -32,6 +32,11 @@ OTHER_UNITS = (".path", ".socket", ".timer")
 
 def record_path(name: str) -> str:
     return f"{host.STATE_DIRECTORY}/services/{name}.json"
+
+
+def program_for(name: str) -> str:
+    """Return the program that runs a service's container, by what started it last."""
+    return program_of(str(host.read_json(record_path(name)).get("supervisor")))
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
@@ -79,10 +84,16 @@ def read(wanted: WantedService) -> ServiceState:
     unit = unit_properties(wanted.name)
     return ServiceState(
         running=unit.get("ActiveState") in ("active", "activating", "reloading") or _has_done_its_work(unit),
-        enabled=unit.get("UnitFileState", "").startswith("enabled"),
+        enabled=_is_enabled(wanted, unit.get("UnitFileState", "")),
         stale_definition=unit.get("NeedDaemonReload") == "yes",
         **common,  # type: ignore[arg-type]
     )
+
+
+def _is_enabled(wanted: WantedService, state: str) -> bool:
+    """Whether a unit starts with the host; what is made of a Quadlet file does so as long as there is the file."""
+    by_file = wanted.supervisor == QUADLET and (wanted.state == "started" or state == "generated")
+    return by_file or state.startswith("enabled")
 
 
 def unit_of(name: str) -> str:
@@ -131,7 +142,7 @@ def _act_one(wanted: WantedService, step: Step, compose_file: str, health: Mappi
     elif step.supervisor == "compose":
         _act_compose(wanted.name, step.act, compose_file)
     else:
-        _act_systemd(wanted.name, step.act)
+        _act_systemd(wanted.name, step.act, step.supervisor)
 
 
 def _act_compose(project: str, act_name: str, compose_file: str) -> None:
@@ -144,15 +155,17 @@ def _act_compose(project: str, act_name: str, compose_file: str) -> None:
         host.must([*compose, "--file", compose_file, "up", "--detach", "--force-recreate", "--remove-orphans"])
 
 
-def _act_systemd(name: str, act_name: str) -> None:
+def _act_systemd(name: str, act_name: str, supervisor: str) -> None:
     unit = unit_of(name)
     if act_name in ("stop", "stop-other"):
         host.run(["systemctl", "disable", unit])
         if unit_properties(name).get("ActiveState", "inactive") != "inactive":  # an earlier run may have come this far
             host.must(["systemctl", "stop", unit])
+        if supervisor == QUADLET:  # whose unit may have lost its own words for this with its file
+            host.run([PODMAN, "rm", "--force", "--ignore", "--volumes", name])
         host.must(["systemctl", "daemon-reload"])
         host.run(["systemctl", "reset-failed", unit])
-        host.wait_for(lambda: _container_is_there(name), CONTAINER_REMOVAL_SECONDS)
+        host.wait_for(lambda: _container_is_there(name, supervisor), CONTAINER_REMOVAL_SECONDS)
     elif act_name == "define":
         # A daemon-reload can take GPUs from running containers: only when this unit's own file is newer.
         if unit_properties(name).get("NeedDaemonReload") != "no" or not _is_loaded(unit):
@@ -182,9 +195,10 @@ def _reload(name: str) -> None:
     raise NotTaken(f"{name} has refused its new files, and runs on with those before. Its last words:\n{said}")
 
 
-def _container_is_there(name: str) -> str | None:
-    """Say so while Docker still removes the container that a unit ran under its own name."""
-    return "its container is there" if host.run(["docker", "container", "inspect", name]).rc == 0 else None
+def _container_is_there(name: str, supervisor: str) -> str | None:
+    """Say so while the container that a unit ran under its own name is still being removed."""
+    shown = host.run([program_of(supervisor), "container", "inspect", name])
+    return "its container is there" if shown.rc == 0 else None
 
 
 def _is_loaded(unit: str) -> bool:
@@ -228,7 +242,7 @@ def _supervisor_word(wanted: WantedService, is_asked: bool) -> str | None:
     Raises:
         Unhealthy: it has failed for good, so waiting is of no use.
     """
-    if wanted.supervisor == "systemd":
+    if wanted.supervisor != COMPOSE:
         unit = unit_properties(wanted.name)
         if unit.get("ActiveState") == "failed":
             raise Unhealthy(f"{wanted.name} has failed ({unit.get('Result')}). Its last log lines:\n{logs(wanted)}")
@@ -244,7 +258,7 @@ def _supervisor_word(wanted: WantedService, is_asked: bool) -> str | None:
 
 def _restarts(wanted: WantedService) -> int:
     """Return how often the supervisor has started the service again by itself."""
-    if wanted.supervisor == "systemd":
+    if wanted.supervisor != COMPOSE:
         return int(unit_properties(wanted.name).get("NRestarts") or 0)
     return sum(int(str(container["RestartCount"])) for container in containers_of(wanted.name))
 
@@ -266,7 +280,7 @@ def _containers_word(containers: Sequence[Mapping[str, object]], is_asked: bool)
 
 def logs(wanted: WantedService) -> str:
     """Return the last lines of a service's log, without a terminal's control codes."""
-    if wanted.supervisor == "systemd":
+    if wanted.supervisor != COMPOSE:
         command = ["journalctl", "-u", unit_of(wanted.name), "-n", str(LOG_LINES), "--no-pager", "-o", "cat"]
     else:
         command = ["docker", "compose", "--project-name", wanted.name, "logs", "--no-color", "--no-log-prefix"]

@@ -359,6 +359,8 @@ def config_of(text: str) -> Config:
 COMMAND_SECONDS = 10.0
 RESTART_SECONDS = 180.0
 STOP_SECONDS = 10
+QUADLET = "quadlet"
+"""The supervisor whose containers are Podman's."""
 """For a hung engine to end by itself, which says where it stands and frees what it shares; its answers are lost."""
 LONGEST_ANSWER = 4 << 20
 """Bytes; the figures are a twentieth of it."""
@@ -453,6 +455,23 @@ def run(command: Sequence[str], timeout: float = COMMAND_SECONDS) -> tuple[int, 
     return done.returncode, said.decode(errors="replace").strip()
 
 
+def start_of(engine: Engine) -> tuple[str, int] | None:
+    """Return which start of an engine runs, and its first process; '' where it does not, None where nobody knows."""
+    return unit_of(engine.unit) if engine.supervisor == QUADLET else container_of(engine.container)
+
+
+def unit_of(name: str) -> tuple[str, int] | None:
+    """Return the same as `container_of` of a Quadlet's unit: Podman itself works by folders that are not for this."""
+    names = "--property=ActiveState,InvocationID,MainPID"
+    rc, said = run(["systemctl", "show", names, name])
+    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    if rc != 0 or not found.get("MainPID", "").isdigit():
+        return None
+    if found.get("ActiveState") != "active" or found["MainPID"] == "0":
+        return "", 0
+    return found.get("InvocationID", ""), int(found["MainPID"])
+
+
 def container_of(name: str) -> tuple[str, int] | None:
     """Return which start of a container runs, and its first process; '' where it does not, None where nobody knows."""
     rc, said = run(["docker", "container", "inspect", name])
@@ -493,9 +512,9 @@ def _read_stat(text: str) -> tuple[int, int, Process]:
 
 
 def look_at(engine: Engine) -> Look | None:
-    """Look at an engine; None where Docker does not answer."""
+    """Look at an engine; None where what runs it does not answer."""
     at = time.monotonic()
-    found = container_of(engine.container)
+    found = start_of(engine)
     if found is None:
         return None
     container, pid = found
@@ -510,6 +529,10 @@ def look_at(engine: Engine) -> Look | None:
 def restart(engine: Engine) -> tuple[int, str]:
     """Restart an engine by its supervisor."""
     seconds = str(STOP_SECONDS)
+    if engine.supervisor == QUADLET:
+        # Its own stop would wait for what a hung one does not do; what is left of it, the unit removes.
+        run(["systemctl", "kill", "--signal=SIGKILL", engine.unit], RESTART_SECONDS)
+        return run(["systemctl", "restart", engine.unit], RESTART_SECONDS)
     if engine.supervisor == "systemd":
         # The unit's own stop gives a working engine time for its answers, which a hung one does not need.
         run(["docker", "stop", "-t", seconds, engine.container], RESTART_SECONDS)
@@ -558,7 +581,7 @@ class Watcher:
 
     def _restart(self, verdict: Verdict) -> None:
         container = verdict.watch.container
-        now = container_of(self.engine.container)
+        now = start_of(self.engine)
         if now is None or now[0] != container:
             say(f"{self.engine.name}: found {verdict.reason}; left it, for somebody stopped or restarted it just now")
             return

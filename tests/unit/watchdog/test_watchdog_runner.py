@@ -92,7 +92,10 @@ def toy(watchdog, tmp_path, monkeypatch):
     (tmp_path / "seconds").write_text("0")
     (tmp_path / "api_key").write_text("sesame\n")
     (tmp_path / "bin").mkdir()
-    for name, text in (("docker", DOCKER), ("systemctl", '#!/bin/sh\necho "systemctl $*" >> {folder}/commands\n')):
+    for name, text in (
+        ("docker", DOCKER),
+        ("systemctl", '#!/bin/sh\necho "systemctl $*" >> {folder}/commands\ncat {folder}/unit 2>/dev/null\n'),
+    ):
         (tmp_path / "bin" / name).write_text(text.format(folder=tmp_path))
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
@@ -183,6 +186,34 @@ def test_an_engine_under_systemd_is_restarted_by_its_unit(watchdog, toy):
     os.kill(toy.engine, signal.SIGSTOP)
     looks(watcher, 20, toy.acts)
     assert toy.acts() == ["docker stop -t 10 gpuchat-vllm-m", "systemctl restart gpuchat-vllm-m.service"]
+
+
+def test_an_engine_of_podmans_is_looked_at_and_restarted_by_its_unit(watchdog, toy):
+    (toy.folder / "unit").write_text(f"ActiveState=active\nInvocationID=i0\nMainPID={toy.server.pid}\n")
+    watcher = toy.watcher(watchdog, supervisor="quadlet")
+    watcher.look()
+    os.kill(toy.engine, signal.SIGSTOP)
+    looks(watcher, 20, lambda: any("restart" in act for act in toy.acts()))
+    unit = "gpuchat-vllm-m.service"
+    assert [act for act in toy.acts() if " show " not in act] == [
+        f"systemctl kill --signal=SIGKILL {unit}",
+        f"systemctl restart {unit}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("ActiveState=active\nInvocationID=i0\nMainPID=7\n", ("i0", 7)),
+        ("ActiveState=activating\nInvocationID=i0\nMainPID=7\n", ("", 0)),
+        ("ActiveState=inactive\nInvocationID=\nMainPID=0\n", ("", 0)),
+        ("", None),
+    ],
+    ids=["it runs", "it starts", "it does not", "nobody knows"],
+)
+def test_which_start_of_a_quadlet_runs(watchdog, monkeypatch, said, found):
+    monkeypatch.setattr(watchdog, "run", lambda *_: (0, said))
+    assert watchdog.unit_of("gpuchat-vllm-m.service") == found
 
 
 def test_a_server_that_is_stopped_is_restarted_too(watchdog, toy, monkeypatch):

@@ -1,10 +1,11 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One container, written for Compose and for systemd."""
+"""One container, written for Compose, for systemd and for Podman."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,12 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.conta
     Container,
     Written,
     compose_project,
+    gpus_of,
+    quadlet,
     read_back,
     systemd_unit,
 )
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.network import Network
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +55,8 @@ def test_a_container_is_confined_whatever_it_is():
     assert (one["read_only"], one["cap_drop"], one["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
     unit = systemd_unit(PLAIN)
     assert all(word in unit for word in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges:true"))
+    lines = quadlet(PLAIN).splitlines()
+    assert {"ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true", "User=1", "Group=2"} <= set(lines)
 
 
 def test_a_plain_container_says_nothing_that_nobody_set():
@@ -81,6 +87,61 @@ def test_systemd_gets_each_word_with_dollars_and_percents_doubled():
     assert rf'  "{IMAGE}" "-c" "KEY=\"$$(cat /k)\" exec serve" "--ratio" "50%%"' in unit
     assert r'--gpus "\"device=0,1\""' in unit
     assert "TimeoutStopSec=45" in unit
+
+
+def keys(text):
+    """Return a Quadlet file's values by their key."""
+    found = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_podman_gets_words_for_systemd_and_paths_as_they_are():
+    given = keys(quadlet(replace(FULL, volumes=("/srv/50% of $x:/model:ro",))))
+    assert given["Environment"] == ['"A=1"', r'"B=say \"hi\" to $$USER: 100%%"']
+    assert given["Volume"] == ["/srv/50%% of $$x:/model:ro"]
+    assert given["Entrypoint"] == ["/bin/sh"]
+    assert given["Exec"] == [r'"-c" "KEY=\"$$(cat /k)\" exec serve" "--ratio" "50%%"']
+    assert given["AddDevice"] == ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]
+    assert (given["Image"], given["Pull"], given["ShmSize"], given["Tmpfs"]) == (
+        [IMAGE],
+        ["never"],
+        ["16g"],
+        ["/tmp:exec"],
+    )
+    assert (given["StopTimeout"], given["TimeoutStopSec"]) == (["30"], ["45"])
+
+
+def test_a_file_of_secrets_stands_for_an_environment_under_podman_too():
+    given = keys(quadlet(replace(FULL, environment_file="/etc/one/environment")))
+    assert (given["EnvironmentFile"], "Environment" in given) == (['"/etc/one/environment"'], False)
+
+
+def test_podman_knows_no_network_of_ours():
+    with pytest.raises(Refusal, match="set gpuchat_supervisor to compose or systemd"):
+        quadlet(replace(PLAIN, network=Network("gpuchat-room", "172.16.255.248/29", "gpuchat0", "172.16.255.250")))
+
+
+@pytest.mark.parametrize("volume", ["/a\nUser=0:/b", "/a:/b ", "/a\r:/b"])
+def test_nothing_adds_a_line_to_a_quadlet_file(volume):
+    with pytest.raises(Refusal, match="line breaks or blanks"):
+        quadlet(replace(PLAIN, volumes=(volume,)))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+def test_any_text_is_one_word_of_a_quadlet_file(text):
+    (line,) = re.findall(r"(?m)^Exec=(.*)\n\n?StopTimeout", quadlet(Container("one", IMAGE, "1:2", command=(text,))))
+    assert json.loads(line.replace("%%", "%").replace("$$", "$")) == text
+
+
+@pytest.mark.parametrize("gpus", ["all", "0", "GPU-8a,GPU-9b"])
+def test_gpus_under_podman_are_devices_of_cdi(gpus):
+    text = quadlet(Container("one", IMAGE, "1:2", gpus=gpus))
+    assert gpus_of(text) == tuple(gpus.split(","))
+    assert read_back(text).gpus
 
 
 @pytest.mark.parametrize("gpus", ["all", "0", "GPU-8a,GPU-9b"])
@@ -133,7 +194,7 @@ def test_a_name_with_no_address_behind_it_is_refused(name, address):
         replace(PLAIN, extra_hosts={name: address})
 
 
-@pytest.mark.parametrize("write", [compose_project, systemd_unit])
+@pytest.mark.parametrize("write", [compose_project, systemd_unit, quadlet])
 def test_what_was_written_can_be_read_back(write):
     image = "docker.io/vllm/v@sha256:" + "0" * 64
     lent = {"volumes": ("/srv/models/50% of $x:/model:ro", "/etc/gpuchat/vllm/config.yaml:/etc/vllm/config.yaml:ro")}

@@ -149,6 +149,25 @@ def test_under_systemd_the_unit_lies_where_systemd_reads_it():
     assert container.unit_path("one") == "/etc/systemd/system/one.service"
 
 
+def test_under_podman_the_file_lies_where_its_generator_reads_it_and_is_validated_by_that(params):
+    given = params(supervisor="quadlet")
+    (entry,) = [one for one in container_runner.files_of(given, f"a/b@{DIGEST}") if "content" in one]
+    assert entry["dest"] == "/etc/containers/systemd/one.container"
+    fileset = container_runner.set_of(given, [])
+    assert fileset["validate"][:2] == ["env", "QUADLET_UNIT_DIRS={staged}/etc/containers/systemd"]
+    assert (fileset["validate"][2], fileset["validate_requires"]) == (
+        container_runner.GENERATOR,
+        [container_runner.GENERATOR],
+    )
+
+
+def test_systemd_forgets_what_was_made_of_a_quadlet_file_that_has_gone(commands):
+    container_runner.forget_units({"changed_files": ["/etc/gpuchat/one/compose.yml"]})
+    assert commands.made == []
+    container_runner.forget_units({"changed_files": ["/etc/containers/systemd/one.container"]})
+    assert commands.made == ["systemctl daemon-reload"]
+
+
 @pytest.mark.parametrize("supervisor", ["compose", "systemd"])
 def test_a_secret_of_the_environment_is_for_root_alone(params, supervisor):
     given = params(supervisor=supervisor, environment={"HF_TOKEN": "hf_s3cret", "A": "b=c d"}, secret_environment=True)

@@ -8,6 +8,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.image
     Image,
     Pull,
     Source,
+    mirrored,
     plan_image,
     source_of,
     token_request,
@@ -138,3 +139,15 @@ def test_a_challenge_says_where_a_token_is_had(challenge, url):
 def test_a_registry_map_that_names_no_registry_is_refused_with_the_right_form(place):
     with pytest.raises(Refusal, match="wanted a registry without http:// or https://.*set gpuchat_registry_map"):
         source_of(Image("docker.io", "a/b", "1"), {"docker.io": place})
+
+
+def test_mirrors_are_written_for_podman_in_their_order_and_by_their_scheme():
+    assert mirrored("docker.io", ["https://one.example.com/hub/", "http://two:5000"]).splitlines() == [
+        "[[registry]]",
+        'location = "docker.io"',
+        "[[registry.mirror]]",
+        'location = "one.example.com/hub"',
+        "[[registry.mirror]]",
+        'location = "two:5000"',
+        "insecure = true",
+    ]

@@ -233,3 +233,50 @@ def test_mirrors_and_registry_that_do_not_have_it_are_all_named_before_anything_
     for answer in (f"http://{server.place}{MANIFEST} answered 404", "http://127.0.0.1:7", "https://127.0.0.1:9"):
         assert answer in str(refusal.value)
     assert commands.made == []
+
+
+@pytest.fixture
+def podman(commands):
+    commands.answer("podman version", "5.4.2\n")
+    commands.answer("podman image inspect", rc=1)
+    return commands
+
+
+def test_podman_pulls_by_digest_and_without_tls_where_that_is_said(server, podman):
+    serve(server, OLD)
+    given = params(server, supervisor="quadlet")
+    assert images_runner.ensure(given, check=False)["reference"] == f"{server.place}/vllm/v@{OLD}"
+    assert podman.that("pull") == [f"podman pull --quiet --tls-verify=false {server.place}/vllm/v@{OLD}"]
+    assert not podman.that("docker")
+
+
+def test_podmans_login_is_there_for_the_pull_alone_and_for_root_alone(server, podman):
+    serve(server, OLD)
+    seen = []
+
+    def look():
+        path = pathlib.Path(podman.made[-1].split("--authfile ")[1].split(" ")[0])
+        seen.append((path, oct(path.stat().st_mode & 0o777), json.loads(path.read_text())))
+        return ""
+
+    podman.answer("podman pull", look)
+    login = [{"registry": server.place, "username": "robot", "password": "s3same"}]
+    images_runner.ensure(params(server, supervisor="quadlet", registry_logins=login), check=False)
+    ((path, mode, content),) = seen
+    assert (mode, list(content["auths"]), path.exists()) == ("0o600", [server.place], False)
+    assert "s3same" not in str(podman.made)
+
+
+@pytest.mark.parametrize(("said", "rc"), [("4.9.3\n", 0), ("", 125), ("", 127)])
+def test_a_podman_that_is_too_old_or_does_not_answer_is_refused(server, commands, said, rc):
+    serve(server, OLD)
+    commands.answer("podman version", said, rc=rc)
+    with pytest.raises(Refusal, match=r"found .*; wanted 5.0 or newer .*; set gpuchat_supervisor to"):
+        images_runner.ensure(params(server, supervisor="quadlet"), check=False)
+
+
+def test_check_mode_predicts_the_pull_where_podman_is_not_there_yet(server, commands):
+    serve(server, OLD)
+    commands.answer("podman version", rc=127)
+    commands.answer("podman image inspect", rc=127)
+    assert images_runner.ensure(params(server, supervisor="quadlet"), check=True)["changed"]

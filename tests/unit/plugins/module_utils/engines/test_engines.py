@@ -16,6 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.container import (
     Container,
     compose_project,
+    quadlet,
     systemd_unit,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines import engines
@@ -318,7 +319,7 @@ def test_a_retired_engine_is_known_by_what_its_project_says():
     assert (usual.name, usual.cache, usual.run, usual.model) == ("gpuchat-vllm", engines.CACHES, engines.RUNS, "")
 
 
-@pytest.mark.parametrize("write", [compose_project, systemd_unit])
+@pytest.mark.parametrize("write", [compose_project, systemd_unit, quadlet])
 @pytest.mark.parametrize(
     ("gpus", "places"), [("0,GPU-1", ("0", "GPU-1")), ("2", ("2",)), ("all", ("all",)), ("", ("cpu",))]
 )

@@ -36,6 +36,7 @@ SPECIFICATION = Specification(
                 "default": "lobehub",
             },
             "gpuchat_signup": {"type": "str", "choices": ["closed", "open"], "default": "closed"},
+            "gpuchat_supervisor": {"type": "str", "choices": ["compose", "systemd", "quadlet"], "default": "compose"},
             "gpuchat_other_variables": {"type": "list", "elements": "str", "default": []},
             "gpuchat_private_address": {"type": "str", "default": ""},
             "gpuchat_probe_host": {"type": "str", "default": ""},
@@ -129,6 +130,14 @@ def test_models_are_the_same_on_every_host_whatever_runs(parts):
     two = {"gpu": ["one", "two"]}
     (word,) = faults(groups=two, parts=parts, others={"gpuchat_models": [{"name": "other"}]})
     assert word.startswith("gpuchat_models differs between hosts")
+
+
+def test_podman_serves_models_and_nothing_else():
+    (word,) = faults(gpuchat_supervisor="quadlet", groups={"gpu": ["one"], "chat": ["one"]})
+    assert "gpuchat_supervisor is quadlet on a host of the group chat; wanted it where models alone are served" in word
+    assert "gpuchat_supervisor" not in str(
+        faults(gpuchat_supervisor="quadlet", groups={"gpu": ["one"], "chat": ["two"]})
+    )
 
 
 def test_a_client_of_no_model_is_refused():

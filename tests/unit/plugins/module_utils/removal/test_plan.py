@@ -193,3 +193,24 @@ def test_docker_is_purged_with_its_images_only_where_all_of_them_may_go(others, 
     assert planned.purged is purged
     together = (("docker.io", "nginx"), ()) if purged else (("nginx",), ("docker.io",))
     assert purge_and_remove(["nginx", "docker.io"], purged) == together
+
+
+PODMAN = Found(packages={"nginx": ("nginx",), "podman": ("podman",)}, data=True)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "order"),
+    [
+        ({"data": True}, [("packages", "nginx"), ("data",), ("packages", "podman")]),
+        ({}, [("packages", "nginx", "podman")]),
+    ],
+    ids=["with the images", "without"],
+)
+def test_podman_stays_until_its_images_have_gone(wishes, order):
+    assert steps(PODMAN, **wishes) == order
+
+
+def test_a_podman_that_somebody_else_uses_stays():
+    used = replace(PODMAN, podmans_others=("theirs", "image docker.io/library/redis:7"))
+    assert "podman" not in str(steps(used, data=True))
+    assert "somebody else's: theirs, image docker.io/library/redis:7" in stays(used)["packages of podman"]

@@ -347,3 +347,50 @@ def test_a_switch_that_was_interrupted_after_the_old_unit_was_stopped_goes_on(co
     commands.answer("systemctl stop", rc=5, stderr="Failed to stop s.service: Unit s.service not loaded.")
     service_runner.ensure(compose(), check=False)
     assert record() == {"supervisor": "compose", "digest": "new", "reload_digest": "", "compose_file": "/c.yml"}
+
+
+def quadlet(**more):
+    return params(supervisor="quadlet", **more)
+
+
+def test_a_quadlet_starts_with_the_host_by_its_file_and_is_never_enabled(commands):
+    commands.answer("systemctl show s.service --property=LoadState", "not-found\n")
+    shown = [unit(active="inactive", enabled="")]
+    commands.answer(SHOW, lambda: shown[0])
+    commands.answer("systemctl start", lambda: shown.__setitem__(0, unit(enabled="generated")) or "")
+    service_runner.ensure(quadlet(), check=False)
+    assert commands.that("daemon-reload", "enable", "start") == ["systemctl daemon-reload", "systemctl start s.service"]
+    assert record()["supervisor"] == "quadlet"
+    assert service_runner.ensure(quadlet(), check=False)["changed"] is False
+
+
+def test_a_quadlet_that_goes_is_stopped_and_leaves_no_container(commands):
+    recorded("quadlet")
+    commands.answer(SHOW, unit(enabled="generated"))
+    commands.answer("podman container inspect", rc=125)
+    service_runner.ensure(quadlet(state="absent"), check=False)
+    made = commands.that("stop", "podman", "daemon-reload")
+    assert made == [
+        "systemctl stop s.service",
+        "podman rm --force --ignore --volumes s",
+        "systemctl daemon-reload",
+        "podman container inspect s",
+    ]
+    assert record() == {}
+
+
+def test_a_unit_of_our_own_is_enabled_where_there_was_a_quadlet(commands):
+    recorded("quadlet")
+    shown = [unit(enabled="generated")]
+    commands.answer(SHOW, lambda: shown[0])
+    commands.answer("podman container inspect", rc=125)
+    service_runner.ensure(params(), check=False)
+    assert "systemctl enable s.service" in commands.made
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "program"), [("compose", "docker"), ("systemd", "docker"), ("quadlet", "podman")]
+)
+def test_a_services_program_is_known_by_its_record(supervisor, program):
+    recorded(supervisor)
+    assert service_runner.program_for("s") == program
