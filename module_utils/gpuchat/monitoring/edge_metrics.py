@@ -8,7 +8,6 @@ Whatever comes, the number of series stays small: a client, a status or a kind b
 from __future__ import annotations
 
 import json
-import math
 import re
 from bisect import bisect_left
 from collections import Counter
@@ -25,6 +24,8 @@ MOST_CLIENTS = 200
 LONGEST_CLIENT = 64
 MOST_SERIES = 2000
 """Of kind, status and client; beyond, statuses count by their hundreds."""
+MOST = 2**53
+"""Bytes or seconds of a request; nothing comes near it, and sums of less can always be told."""
 LONGEST_LINE = 4096
 """Bytes; nginx's line of the form below is shorter."""
 
@@ -71,7 +72,7 @@ def read(line: bytes) -> Request | None:
         )
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
-    sound = STATUS.fullmatch(request.status) and request.sent >= 0 and 0 <= request.seconds < math.inf
+    sound = STATUS.fullmatch(request.status) and 0 <= request.sent < MOST and 0 <= request.seconds < MOST
     return request if sound else None
 
 
@@ -79,7 +80,7 @@ def _first_byte(text: str) -> float | None:
     """Return the time of the server that has answered: the last one, where several were asked (``0.1, 0.2 : 0.3``)."""
     last = text.replace(":", ",").rpartition(",")[2].strip()
     value = float(last) if last not in ("", "-") else None
-    return value if value is not None and 0 <= value < math.inf else None
+    return value if value is not None and 0 <= value < MOST else None
 
 
 class Counts:

@@ -51,6 +51,8 @@ STRANGE = [
     HEAD + b'["chat","200","",1,Infinity,""]',
     HEAD + b'["chat","200","",1,NaN,""]',
     HEAD + b'["chat","200","",Infinity,1,""]',
+    HEAD + b'["chat","200","",' + b"9" * 400 + b',1,""]',
+    HEAD + b'["chat","200","",1,1e300,""]',
     HEAD + b'["chat","200","",1,1,"nan"]',
     HEAD + b'["chat","200","",1,1,"1e999"]',
     HEAD + b'["chat","200","",1,1,"x"]',
