@@ -106,5 +106,7 @@ def arguments(stack: Stack) -> list[str]:
         f"--storage.tsdb.retention.size={stack.retention_size}",
         f"--web.listen-address={LOOPBACK}:{stack.prometheus_port}",
         f"--web.external-url=http://{LOOPBACK}:{stack.prometheus_port}/",
+        # A pattern, by default of all: of sites whose pages may read it in a browser.
+        "--web.cors.origin=none",
         "--log.level=warn",
     ]

@@ -94,3 +94,9 @@ def test_it_listens_on_the_loopback_and_keeps_what_its_owner_said():
     assert "--web.listen-address=127.0.0.1:9090" in given
     assert {"--storage.tsdb.retention.time=7d", "--storage.tsdb.retention.size=2GB"} <= set(given)
     assert not any("admin" in one or "lifecycle" in one for one in given)
+
+
+def test_no_page_of_another_site_reads_it_through_a_browser():
+    """Prometheus would tell the figures to any page in the browser of somebody who has it forwarded."""
+    (origin,) = [one for one in prometheus.arguments(WHOLE) if one.startswith("--web.cors.origin=")]
+    assert origin == "--web.cors.origin=none"
