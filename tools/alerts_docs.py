@@ -16,8 +16,8 @@ INTRODUCTION = """\
 
 What [the monitoring](monitoring.md) tells people of, and what to do then; `INVENTORY` is yours. A stack has the alerts
 of its parts alone: without `backup_target` none about backups. A critical alert takes the place of the warning of the
-same, and of a host that is down nothing else is told. What is critical is told again after 4 hours, a warning after 24.
-Each message ends with its last column.
+same; of a host that is down nothing else is told, and of one that is out of rotation nothing that work on it stops.
+What is critical is told again after 4 hours, a warning after 24. Each message ends with its last column.
 """
 
 
