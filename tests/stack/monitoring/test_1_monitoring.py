@@ -82,6 +82,7 @@ def put(stack: Stack, path: str, text: str) -> None:
 def listener(stack: Stack) -> Iterator[None]:
     """Start what both receivers of this inventory lead to."""
     put(stack, "/run/listener.py", LISTENER)
+    stack.on(HOST, "systemctl reset-failed test-listener 2>/dev/null || true")
     stack.on(HOST, f": > {TOLD}; systemd-run --quiet --collect --unit=test-listener python3 /run/listener.py")
     yield
     stack.on(HOST, f"systemctl stop test-listener; rm -f /run/listener.py {TOLD}")
