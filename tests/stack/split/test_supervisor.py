@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from running import Stack
+from running import Stack, wait
 
 LEFT_BY_SYSTEMD = (
     "cd /etc/systemd/system && ls gpuchat-vllm-gpuchat-demo.service gpuchat-open-webui.service 2>/dev/null"
 )
 CONTAINERS = {"engine": "gpuchat-vllm-gpuchat-demo", "interface": "gpuchat-open-webui"}
+ENGINE = CONTAINERS["engine"]
+PODMAN_HOST = json.dumps({"gpuchat_supervisor": "{{ 'quadlet' if inventory_hostname in groups.gpu else 'compose' }}"})
+WITHIN_SECONDS = 90
+"""A minute, and what a busy machine of two cores makes of it."""
+
 PROJECTS = "docker ps --filter label=com.docker.compose.project --format '{{.Names}}' | sort"
 
 
@@ -32,8 +38,30 @@ def test_a_move_to_compose_leaves_nothing_of_the_units_behind(stack: Stack) -> N
         assert stack.on(part, f"systemctl list-units --all --plain --no-legend '{name}*'") == ""
 
 
+def test_a_move_to_podman_leaves_nothing_of_the_project_behind(stack: Stack) -> None:
+    stack.must_play("-e", PODMAN_HOST)  # and the verification has had an answer from there
+    assert stack.on("engine", "docker ps --all --format '{{.Names}}'").strip() == ""
+    assert stack.on("engine", "ls /etc/gpuchat/*/compose.yml", check=False) == ""
+    assert stack.on("engine", "podman ps --format '{{.Names}}' 2>/dev/null").split() == [ENGINE]
+    wanted = "'{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.NetworkMode}} {{.Config.User}} {{.EffectiveCaps}}'"
+    assert stack.on("engine", f"podman inspect {ENGINE} --format {wanted} 2>/dev/null").startswith("true none 6998")
+    assert "changed=0" in stack.must_play("-e", PODMAN_HOST, "--tags", "docker,podman,vllm,watchdog")
+
+
+def test_the_watchdog_starts_a_hung_engine_of_podman_anew(stack: Stack) -> None:
+    def container() -> str:
+        return stack.on("engine", f"podman inspect {ENGINE} --format '{{{{.Id}}}}' 2>/dev/null", check=False).strip()
+
+    before = container()
+    stack.on("engine", "kill -STOP $(pgrep -f '[V]LLM::EngineCore')")
+    wait(lambda: container() not in {"", before}, WITHIN_SECONDS, "the watchdog")
+    stack.wait_for_answer()
+
+
 def test_a_move_back_leaves_nothing_of_the_projects_behind(stack: Stack) -> None:
     stack.must_play()
+    assert stack.on("engine", "ls /etc/containers/systemd/*.container", check=False) == ""
+    assert stack.on("engine", "podman ps --all --quiet 2>/dev/null").strip() == ""
     for part, name in CONTAINERS.items():
         assert stack.on(part, PROJECTS) == ""
         assert stack.on(part, "ls /etc/gpuchat/*/compose.yml", check=False) == ""
