@@ -106,10 +106,11 @@ def _address(text: str) -> str:
 
 
 def _certificates(reading: Mapping[str, Any]) -> Iterable[Family]:
-    ends: dict[Labels, float] = {
-        (("file", str(one["path"])),): float(one["until"]) for one in reading.get("certificates") or ()
-    }
+    found = {(("file", str(one["path"])),): one for one in reading.get("certificates") or ()}
+    ends: dict[Labels, float] = {labels: float(one["until"]) for labels, one in found.items()}
+    lives: dict[Labels, float] = {labels: float(one["until"]) - float(one["from"]) for labels, one in found.items()}
     yield family("gpuchat_certificate_expires_timestamp_seconds", "When a certificate of the stack ends", ends)
+    yield family("gpuchat_certificate_lifetime_seconds", "For how long a certificate of the stack was made", lives)
 
 
 def _backup(reading: Mapping[str, Any]) -> Iterable[Family]:

@@ -39,6 +39,7 @@ EDGE = 'host="front",instance="front",job="edge"'
 ITSELF = 'host="front",instance="front",job="prometheus"'
 TELLER = 'host="front",instance="front",job="alertmanager"'
 ENDS = f'gpuchat_certificate_expires_timestamp_seconds{{{{{NODE},file="/etc/gpuchat/{{}}"}}}}'
+LASTS = f'gpuchat_certificate_lifetime_seconds{{{{{NODE},file="/etc/gpuchat/{{}}"}}}}'
 DISK = f'{NODE},mountpoint="/srv",device="/dev/sda1",fstype="ext4"'
 
 
@@ -236,6 +237,22 @@ CASES = (
         {ENDS.format("edge/tls.crt"): "172800x20 9000000x9"},
         12,
         (5, 25),
+    ),
+    Case(
+        "a certificate of a day that is renewed in time is told by no severity",
+        "CertificateEnding",
+        "critical",
+        {ENDS.format("edge/acme.pem"): "86400x600", LASTS.format("edge/acme.pem"): "86400x600"},
+        None,
+        (20, 90, 500),
+    ),
+    Case(
+        "a certificate of a day that nobody renews",
+        "CertificateEnding",
+        "critical",
+        {ENDS.format("edge/acme.pem"): "86400x1500", LASTS.format("edge/acme.pem"): "86400x1500"},
+        1400,
+        (20, 600),
     ),
     Case(
         "a certificate with ten days left",

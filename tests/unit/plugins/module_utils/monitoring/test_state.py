@@ -37,6 +37,7 @@ def lines(reading=READING, gpus=(H100,), wanted=("0",), findings=(), now=1000.0)
         'gpuchat_gpu_throttled{gpu="0",reason="power_brake"} 0',
         'gpuchat_gpu_ecc_uncorrected_total{gpu="0"} 2',
         'gpuchat_certificate_expires_timestamp_seconds{file="/etc/gpuchat/edge/tls.crt"} 1864987200',
+        'gpuchat_certificate_lifetime_seconds{file="/etc/gpuchat/edge/tls.crt"} 69206400',
         'gpuchat_unit_active{unit="gpuchat-edge"} 1',
         'gpuchat_survey_findings{severity="warning"} 0',
         'gpuchat_survey_findings{severity="fault"} 0',
