@@ -154,8 +154,8 @@ def compare_with(
         digests = usual_fingerprints([one.reading for one in answers.values()])
     # Of an inventory that is seen in part, nobody knows whether a host of the rest asks for metrics.
     monitored = any("monitoring" in one.groups for one in members) or (None if limited else False)
-    more = {"lock": lock, "fingerprints": digests, "monitored": monitored}
-    return tuple(notes), [replace(expect(one), **more) for one in members]
+    expected = [replace(expect(one), lock=lock, fingerprints=digests, monitored=monitored) for one in members]
+    return tuple(notes), expected
 
 
 def _mapping(path: pathlib.Path) -> Mapping[str, object]:

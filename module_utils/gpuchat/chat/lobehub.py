@@ -174,8 +174,8 @@ def version_faults(version: str, accept_known_holes: bool = False) -> list[str]:
     """Return what speaks against a version."""
     key, (first, plain) = version_key(version), SEARCH_NEEDS_EXTENSION
     if len(key) != 3:
-        found = f"lobehub_version is {shown(version)}"
-        return [f"{found}; wanted three numbers, which its settings follow; set it to such as 2.2.19"]
+        said = f"lobehub_version is {shown(version)}"
+        return [f"{said}; wanted three numbers, which its settings follow; set it to such as 2.2.19"]
     if key < version_key("2.0.0"):
         return [
             f"lobehub_version is {version}, which keeps no accounts as this role makes them; set it to 2.2.19 or newer"

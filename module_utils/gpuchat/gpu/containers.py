@@ -118,7 +118,7 @@ CAUSES = (
     (
         r"ldcache error|ldconfig",
         "the toolkit's settings name the ldconfig of another distribution",
-        "run `nvidia-ctk config --set nvidia-container-cli.ldconfig=@/sbin/ldconfig --in-place`, and run again",
+        "run `nvidia-ctk config --in-place --set=nvidia-container-cli.ldconfig=@/sbin/ldconfig`, and run again",
     ),
     (
         r"HTTP response to HTTPS client",

@@ -397,7 +397,7 @@ def _check_adapters(wishes: Wishes) -> None:
     if wishes.extra_args.get("lora-modules") and not wishes.extra_args.get("enable-lora"):
         raise Refusal(
             "args holds lora-modules and not enable-lora, without which vLLM ends with 'LoRA is not enabled'; "
-            "wanted both; set enable-lora: true beside it"
+            "wanted both; add enable-lora: true to args"
         )
 
 

@@ -149,7 +149,7 @@ def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status
         (
             "nvidia-container-cli: ldcache error: open failed: /sbin/ldconfig.real: no such file or directory",
             "ldconfig",
-            "nvidia-ctk config --set nvidia-container-cli.ldconfig",
+            "nvidia-ctk config --in-place --set=nvidia-container-cli.ldconfig",
         ),
         ("net/http: TLS handshake timeout", "cannot be pulled", "gpuchat_registry_map"),
         (
