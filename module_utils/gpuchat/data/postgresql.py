@@ -452,9 +452,7 @@ def check_databases(wanted: Sequence[Database]) -> None:
             raise Refusal(f"found the same {what} twice; wanted each once; set databases to such ones")
 
 
-def plan_databases(
-    wanted: Sequence[Database], server: Server, salts: Sequence[bytes], watched: bool = False
-) -> Plan:
+def plan_databases(wanted: Sequence[Database], server: Server, salts: Sequence[bytes], watched: bool = False) -> Plan:
     """Decide what gives each role its database, and nobody else a way in.
 
     Args:
