@@ -40,10 +40,24 @@ options:
     type: list
     elements: str
     default: []
-  state:
-    description: V(absent) removes the environment.
+  wheels:
+    description: >-
+      Folder on the control node with the packages' wheels: those that are wanted are carried to the host, and no index
+      is asked; empty for an index.
     type: str
-    choices: [present, absent]
+    default: ''
+  wheel_sums:
+    description: The SHA-256 of each wheel of that folder, by its file's name; set by the action plugin.
+    type: dict
+  wheels_at:
+    description: Where the wheels are on the host; set by the action plugin.
+    type: path
+  state:
+    description:
+      - V(absent) removes the environment.
+      - V(prepared) only sees that the folder of O(wheels) has all that this host's Python wants.
+    type: str
+    choices: [present, absent, prepared]
     default: present
 attributes:
   check_mode:
@@ -89,7 +103,10 @@ def main() -> None:
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "index_url": {"type": "str", "default": "", "no_log": True},
             "trusted_hosts": {"type": "list", "elements": "str", "default": []},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "wheels": {"type": "str", "default": ""},
+            "wheel_sums": {"type": "dict"},
+            "wheels_at": {"type": "path"},
+            "state": {"type": "str", "choices": ["present", "absent", "prepared"], "default": "present"},
         },
         supports_check_mode=True,
     )

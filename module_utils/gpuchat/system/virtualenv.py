@@ -181,6 +181,95 @@ def _normal(requirement: str) -> str:
     return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
 
 
+@dataclass(frozen=True)
+class Interpreter:
+    """What decides which wheel suits a host: its Python (``3.13``) and its machine (``x86_64``)."""
+
+    version: str
+    machine: str
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.version.split("."))
+
+
+def wheels_for(requirements: str, wheels: Mapping[str, str], there: Interpreter) -> tuple[str, ...]:
+    """Return the wheels of a folder that make an environment on a host.
+
+    Args:
+        requirements: text of pinned, hashed requirements.
+        wheels: the SHA-256 of each wheel of the folder, by its file's name.
+        there: the host's Python.
+
+    Raises:
+        Refusal: the folder lacks one, or holds one in other bytes than the requirements say.
+    """
+    chosen: list[str] = []
+    lacking: list[str] = []
+    entries = re.sub(r"\\\n", " ", requirements).splitlines()
+    for entry in (line for line in entries if "==" in line and not line.lstrip().startswith("#")):
+        hashes = set(re.findall(r"--hash=sha256:([0-9a-f]+)", entry))
+        wanted, _semicolon, marker = re.sub(r"\s(--hash=\S+|#.*)", "", entry).partition(";")
+        if not _applies(marker, there):
+            continue
+        name = re.sub(r"\[.*?\]", "", wanted).strip()
+        suited = [file for file in sorted(wheels) if _suits(file, name, there)]
+        sound = [file for file in suited if wheels[file] in hashes]
+        chosen += sound
+        if not sound:
+            lacking.append(f"{name} ({suited[0]} has other bytes than its hash says)" if suited else name)
+    if lacking:
+        raise Refusal(
+            f"found no wheel for {', '.join(lacking)} that suits Python {there.version} on {there.machine}; wanted one "
+            "for each requirement, in the bytes that its hash names; fill the folder anew on a machine that reaches a "
+            "package index, by `python3 tools/toolbox_wheels.py FOLDER`, and set wheels to it"
+        )
+    return tuple(dict.fromkeys(chosen))
+
+
+def _applies(marker: str, there: Interpreter) -> bool:
+    """Return whether a requirement is one for this Python; a marker of another kind is for pip to judge."""
+    for bound, number in re.findall(r"python(?:_full)?_version\s*(<=|>=|<|>|==|!=)\s*['\"]([\d.]+)['\"]", marker):
+        limit = tuple(int(part) for part in number.split("."))[:2]
+        here = there.numbers[:2]
+        holds = {
+            "<": here < limit,
+            "<=": here <= limit,
+            ">": here > limit,
+            ">=": here >= limit,
+            "==": here == limit,
+            "!=": here != limit,
+        }
+        if not holds[bound]:
+            return False
+    return True
+
+
+def _suits(file: str, requirement: str, there: Interpreter) -> bool:
+    """Return whether a wheel is one of a requirement, for this Python and machine (PEP 427, PEP 600).
+
+    How old the host's C library may be is left to pip.
+    """
+    parts = file[: -len(".whl")].split("-") if file.endswith(".whl") else []
+    if len(parts) not in (5, 6) or _normal(f"{parts[0]}=={parts[1]}") != _normal(requirement):
+        return False
+    pythons, abis, platforms = (part.split(".") for part in parts[-3:])
+    major, minor = there.numbers[:2]
+    own = f"cp{major}{minor}"
+    stable = "abi3" in abis and any(_minor(one, major) <= minor for one in pythons)
+    python = f"py{major}" in pythons or own in pythons or stable
+    platform = any(
+        one == "any" or (one.startswith(("manylinux", "linux_")) and one.endswith(f"_{there.machine}"))
+        for one in platforms
+    )
+    return python and platform
+
+
+def _minor(python: str, major: int) -> int:
+    found = re.fullmatch(rf"cp{major}(\d+)", python)
+    return int(found.group(1)) if found else 1000
+
+
 def pip_environment(
     index_url: str, trusted_hosts: Sequence[str], kept: Mapping[str, str], own: Iterable[str]
 ) -> dict[str, str]:

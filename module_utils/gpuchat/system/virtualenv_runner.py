@@ -17,6 +17,7 @@ from .virtualenv import (
     RECORD,
     Build,
     Current,
+    Interpreter,
     Remove,
     kept_settings,
     missing,
@@ -25,6 +26,7 @@ from .virtualenv import (
     plan_absent,
     plan_present,
     shown_index,
+    wheels_for,
     without_secrets,
 )
 
@@ -49,12 +51,17 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         python = str(params["python"])
         version, complete = _abilities(python)
         plan = plan_present(path, current, str(params["requirements"]), python, version)
-        notes = _notes(plan, complete) if check else ()
+        wheels = _wheels(plan, version, params)
+        if params["state"] == "prepared":
+            return Plan(reason="what the environment is made of can be had").result()
+        notes = _notes(plan, complete, wheels is not None) if check else ()
+        if wheels and not check and not params.get("wheels_at"):
+            raise Refusal(f"found {', '.join(wheels)} not on this host yet; wanted them", wanted_wheels=list(wheels))
     if not check:
         for action in plan.actions:
             if isinstance(action, Build):
                 trusted: Sequence[str] = params["trusted_hosts"]  # type: ignore[assignment]
-                _build(path, action, str(params["python"]), str(params["requirements"]), index_url, trusted)
+                _build(path, action, str(params["python"]), params, index_url, trusted)
             elif isinstance(action, Remove):
                 _remove(action.path)
     return Plan(plan.differences, plan.actions, plan.reason, notes).result()
@@ -81,21 +88,37 @@ def _abilities(python: str) -> tuple[str | None, bool]:
     return (version if re.fullmatch(r"\d+\.\d+", version) else None), output.rc == 0
 
 
-def _notes(plan: Plan, complete: bool) -> tuple[str, ...]:
+def _wheels(plan: Plan, version: str | None, params: Mapping[str, object]) -> tuple[str, ...] | None:
+    """Return the wheels that an environment is to be made of; None where they come from an index, or none is made.
+
+    Raises:
+        Refusal: the folder of wheels lacks one.
+    """
+    held: Mapping[str, str] | None = params.get("wheel_sums")  # type: ignore[assignment]
+    if held is None or version is None or not any(isinstance(action, Build) for action in plan.actions):
+        return None
+    return wheels_for(str(params["requirements"]), held, Interpreter(version, os.uname().machine))
+
+
+def _notes(plan: Plan, complete: bool, offline: bool) -> tuple[str, ...]:
     if not any(isinstance(action, Build) for action in plan.actions):
         return ()
-    pip = "" if complete else "; this Python cannot make environments yet (Debian's package for that is python3-venv)"
-    return (f"whether the package index has the packages: check mode fetches nothing{pip}",)
+    pip = "this Python cannot make environments yet (Debian's package for that is python3-venv)"
+    if offline:
+        return () if complete else (pip,)
+    return (f"whether the package index has the packages: check mode fetches nothing{'' if complete else f'; {pip}'}",)
 
 
 def _build(
-    path: str, build: Build, python: str, requirements: str, index_url: str, trusted_hosts: Sequence[str]
+    path: str, build: Build, python: str, params: Mapping[str, object], index_url: str, trusted_hosts: Sequence[str]
 ) -> None:
-    folder = build.folder
+    folder, requirements = build.folder, str(params["requirements"])
     _remove(folder)  # what a run that died has left
     listed = f"{folder}/requirements.txt"
     python_there = f"{folder}/bin/python"
     pip = [python_there, "-I", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+    offline = str(params.get("wheels_at") or "")
+    pip += ["--no-index", "--find-links", offline] if offline else []
     try:
         with _readable_by_all():
             os.makedirs(os.path.dirname(folder), exist_ok=True)
@@ -106,11 +129,18 @@ def _build(
                     f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
                 )
             host.write_atomically(listed, requirements.encode(), 0o644)
-            kept = kept_settings(host.run([python_there, "-I", "-m", "pip", "config", "list"], 60).stdout)
+            listing = [python_there, "-I", "-m", "pip", "config", "list"]
+            kept = {} if offline else kept_settings(host.run(listing, 60).stdout)
             environment = pip_environment(index_url, trusted_hosts, kept, os.environ)
             done = host.run([*pip, "--requirement", listed], 1800, environment)
             if done.rc != 0:
                 said = "\n".join(without_secrets(done.text, index_url).splitlines()[-SAID_LINES:])
+                if offline:
+                    raise Refusal(
+                        f"pip could not install what {path} wants from the wheels; {_left_alone(path)}; fill their "
+                        "folder anew by `python3 tools/toolbox_wheels.py FOLDER`, and set wheels to it; pip "
+                        f"said:\n{said}"
+                    )
                 raise Refusal(
                     f"pip could not install what {path} wants from {shown_index(index_url)}; {_left_alone(path)}; "
                     "set index_url (toolbox_index_url) to a package index that this host reaches, and trusted_hosts "

@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import pathlib
+import re
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.virtualenv import (
     Build,
     Current,
+    Interpreter,
     Remove,
     credentials,
     kept_settings,
@@ -15,6 +19,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.virtu
     pip_environment,
     plan_absent,
     plan_present,
+    wheels_for,
     without_secrets,
 )
 from hypothesis import given
@@ -199,3 +204,63 @@ def test_an_indexs_credentials_are_known(url, secret):
     assert credentials(url) == secret
     described = without_secrets(f"{url} and {' '.join(secret)}", url)
     assert not [one for one in secret if one in described]
+
+
+ROLE = pathlib.Path(__file__).parents[5] / "roles/toolbox/files/requirements.txt"
+SUM = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("version", "machine", "wheel"),
+    [
+        ("3.11", "x86_64", "a_b-1.0-py3-none-any.whl"),
+        ("3.11", "x86_64", "A.b-1.0-py2.py3-none-any.whl"),
+        ("3.11", "x86_64", "a_b-1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"),
+        ("3.13", "x86_64", "a_b-1.0-cp39-abi3-manylinux_2_28_x86_64.whl"),
+        ("3.9", "aarch64", "a_b-1.0-7-cp39-cp39-linux_aarch64.whl"),
+    ],
+)
+def test_a_wheel_suits_a_python_and_a_machine_by_its_name(version, machine, wheel):
+    assert wheels_for(f"a-b[c]==1.0 {HASH}\n", {wheel: SUM}, Interpreter(version, machine)) == (wheel,)
+
+
+@pytest.mark.parametrize(
+    "wheel",
+    [
+        "a_b-1.1-py3-none-any.whl",
+        "a-1.0-py3-none-any.whl",
+        "a_b-1.0-py2-none-any.whl",
+        "a_b-1.0-cp311-cp311-manylinux2014_x86_64.whl",
+        "a_b-1.0-cp313-cp313-manylinux2014_aarch64.whl",
+        "a_b-1.0-cp313-cp313-musllinux_1_2_x86_64.whl",
+        "a_b-1.0-cp313-cp313-win_amd64.whl",
+        "a_b-1.0-cp314-abi3-manylinux2014_x86_64.whl",
+        "a_b-1.0.tar.gz",
+        "a_b.whl",
+    ],
+)
+def test_a_wheel_of_another_version_python_or_machine_does_not(wheel):
+    with pytest.raises(Refusal, match=r"found no wheel for a-b==1\.0 that suits Python 3\.13 on x86_64; wanted one"):
+        wheels_for(f"a-b==1.0 {HASH}\n", {wheel: SUM}, Interpreter("3.13", "x86_64"))
+
+
+def test_a_wheel_in_other_bytes_than_its_hash_says_is_named():
+    wheel = "a-1-py3-none-any.whl"
+    with pytest.raises(Refusal, match=rf"a==1 \({re.escape(wheel)} has other bytes than its hash says\)"):
+        wheels_for(f"a==1 {HASH}\n", {wheel: "cd" * 32}, Interpreter("3.13", "x86_64"))
+
+
+def test_all_that_lack_are_named_at_once_and_those_of_other_pythons_are_not():
+    text = f"a==1 ; python_full_version < '3.10' {HASH}\nb==2 ; python_full_version >= '3.10' {HASH}\nc==3 {HASH}\n"
+    for version, named in {"3.9": "a==1, c==3", "3.10": "b==2, c==3"}.items():
+        with pytest.raises(Refusal, match=f"found no wheel for {named} that"):
+            wheels_for(text, {}, Interpreter(version, "x86_64"))
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.12", "3.14"])
+def test_the_toolboxs_own_requirements_are_told_apart_by_python(version):
+    with pytest.raises(Refusal) as caught:
+        wheels_for(ROLE.read_text(), {}, Interpreter(version, "aarch64"))
+    told = str(caught.value)
+    assert ("requests==2.32.5" in told) is (version == "3.9")
+    assert told.count("requests==") == told.count("urllib3==") == told.count("nvidia-ml-py==") == 1

@@ -267,3 +267,46 @@ def test_what_a_host_puts_into_pythons_path_for_others_is_no_part_of_the_environ
     options = {"python": sys.executable, "index_url": f"http://{server.place}/simple"}
     assert ensure(path, wanted, **options)["changed"]
     assert list(path.glob("lib/python*/site-packages/example.py"))
+
+
+WHEEL = "a-1-py3-none-any.whl"
+SUM = "ab" * 32
+
+
+def test_a_host_without_its_wheels_asks_for_those_that_it_wants_and_changes_nothing(path, python):
+    with pytest.raises(Refusal) as caught:
+        ensure(path, wheel_sums={WHEEL: SUM, "b-1-py3-none-any.whl": SUM})
+    assert caught.value.result == {"wanted_wheels": [WHEEL]}
+    assert folders(path) == []
+
+
+def test_an_environment_of_wheels_asks_no_index_and_not_for_the_hosts_settings_of_one(path, python, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pypi.example.com/simple")
+    assert ensure(path, wheel_sums={WHEEL: SUM}, wheels_at="/tmp/w")["changed"] is True
+    (number,) = [number for number, one in enumerate(python.commands) if "install" in one]
+    assert " --no-index --find-links /tmp/w " in " ".join(python.commands[number])
+    assert "--require-hashes" in python.commands[number]
+    assert not python.environments[number].get("PIP_INDEX_URL")
+    assert [one for one in python.commands if "config" in one] == []
+    assert ensure(path, wheel_sums={WHEEL: SUM})["changed"] is False
+
+
+@pytest.mark.parametrize("state", ["present", "prepared"])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_wheel_that_a_folder_lacks_is_told_before_anything_changes(path, python, state, check):
+    with pytest.raises(Refusal, match=r"found no wheel for a==1 that suits Python 3\.11 on \w+; wanted"):
+        ensure(path, check=check, state=state, wheel_sums={"a-2-py3-none-any.whl": SUM})
+    assert folders(path) == []
+
+
+def test_a_folder_that_has_all_is_enough_to_go_on_and_nothing_is_left_to_an_index(path, python):
+    assert ensure(path, state="prepared", wheel_sums={WHEEL: SUM})["changed"] is False
+    predicted = ensure(path, check=True, wheel_sums={WHEEL: SUM})
+    assert (predicted["changed"], predicted.get("not_predicted", [])) == (True, [])
+    assert folders(path) == []
+
+
+def test_a_pip_that_fails_over_wheels_says_how_to_fill_their_folder(path, python):
+    python.pip = host.Output(1, "", "no matching distribution")
+    with pytest.raises(Refusal, match=r"toolbox_wheels\.py FOLDER`, and set wheels to it; pip said:\nno matching"):
+        ensure(path, wheel_sums={WHEEL: SUM}, wheels_at="/tmp/w")
