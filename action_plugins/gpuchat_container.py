@@ -17,7 +17,7 @@ class ActionModule(ActionBase):
         args = image.prepare(files.prepare(dict(self._task.args), task_vars), name, task_vars)
         # Whole files stay out of the host's journal.
         quiet = {**task_vars, "ansible_no_target_syslog": True}
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
+        result = image.execute(args, quiet)
         image.record(args, name, result)
         return result
 

@@ -5,10 +5,19 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
+import pathlib
+import shlex
 
 import yaml
 from ansible.plugins.action import ActionBase
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
 
 HEAD = "# Image digests, resolved once and then kept. Made by gpuchat; keep it under version control.\n"
 
@@ -19,9 +28,9 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         args = self.prepare(dict(self._task.args), self._task.args.get("name"), task_vars)
-        if args.get("state") == "resolved" and args.get("locked_digest"):
+        if args.get("state") == "resolved" and args.get("locked_digest") and not args.get("archives"):
             return {"changed": False, "digest": args["locked_digest"], "msg": "its digest is recorded"}
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+        result = self.execute(args, task_vars)
         self.record(args, self._task.args.get("name"), result)
         return result
 
@@ -31,7 +40,28 @@ class ActionModule(ActionBase):
             args.setdefault("registry_logins", self._templar.template(task_vars["gpuchat_registry_logins"]))
         if args.get("lock_file"):
             args["locked_digest"] = _recorded(args["lock_file"]).get(image)
+            folder = str(self._templar.template(task_vars.get("gpuchat_image_archives") or ""))
+            if folder:
+                args["archives"] = control_runner.archives(folder, args["lock_file"])
         return args
+
+    def execute(self, args, task_vars):
+        """Run the task's module, and carry to its host the archives that it lacks."""
+        args, folder = dict(args), None
+        try:
+            while True:
+                result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+                file, paths = result.get("wanted_archive"), args.get("archive_paths") or {}
+                if not file or file in paths:
+                    return result
+                for loaded in paths.values():
+                    self._low_level_execute_command(f"rm -f {shlex.quote(loaded)}")
+                folder = folder or self._make_tmp_path()
+                args["archive_paths"] = {file: self._connection._shell.join_path(folder, "image.tar")}
+                self._transfer_file(file, args["archive_paths"][file])
+        finally:
+            if folder:
+                self._remove_tmp_path(folder, force=True)
 
     def recorded(self, lock_file):
         """Return all recorded digests, by image."""

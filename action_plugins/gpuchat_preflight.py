@@ -40,6 +40,7 @@ CHAT_SECRETS = {
 }
 ENVIRONMENTS = ("vllm_environment", "lobehub_environment", "open_webui_environment")
 LOGINS = "gpuchat_registry_logins"
+ARCHIVES = "gpuchat_image_archives"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
 ENDPOINT_PARTS = ("name", "url", "models", "upstream", "task", "timeout", "authority_file")
@@ -81,12 +82,20 @@ class ActionModule(ActionBase):
         args["parts"] = self._task.args.get("parts") or []
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         result = control_runner.run(self, args)
+        if not result.get("failed"):
+            self._archives(args["variables"], task_vars)
         result["folder"] = _folder(args["sources"], self._loader.get_basedir())
         result["endpoint_files"] = {
             part: [{"dest": f"/etc/gpuchat/{part}/{name}", "content": text} for name, text in authorities.items()]
             for part in ("door", "edge")
         }
         return result
+
+    def _archives(self, variables, task_vars):
+        """Read the images' archives, each of which is refused here where it is not whole."""
+        given = dict.fromkeys(str(one.get(ARCHIVES) or "") for one in variables.values())
+        for folder in filter(None, given):
+            control_runner.archives(folder, str(self._templar.template(task_vars["gpuchat_lock_file"])))
 
     def _endpoint_authorities(self, variables):
         """Return the private authorities of somebody else's servers by file, and why one cannot be read."""

@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         args["locked_digests"] = locked
         # Whole configurations stay out of the host's journal.
         quiet = {**task_vars, "ansible_no_target_syslog": True}
-        result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
+        result = image.execute(args, quiet)
         for name, digest in (result.get("digests") or {}).items():
             image.record({**args, "locked_digest": locked.get(name)}, name, {**result, "digest": digest})
         return result

@@ -58,6 +58,15 @@ options:
   locked_digest:
     description: The recorded digest; set by the action plugin.
     type: str
+  archives:
+    description: Images that archives on the control node hold; set by the action plugin from C(gpuchat_image_archives).
+    type: list
+    elements: dict
+    default: []
+  archive_paths:
+    description: Where such an archive is on the host; set by the action plugin.
+    type: dict
+    default: {}
   timeout:
     description: Seconds that a pull may take.
     type: int

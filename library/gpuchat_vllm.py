@@ -143,6 +143,15 @@ options:
     description: The recorded digests by image; set by the action plugin.
     type: dict
     default: {}
+  archives:
+    description: Images that archives on the control node hold; set by the action plugin from C(gpuchat_image_archives).
+    type: list
+    elements: dict
+    default: []
+  archive_paths:
+    description: Where such an archive is on the host; set by the action plugin.
+    type: dict
+    default: {}
   timeout:
     description: Seconds that a pull may take.
     type: int

@@ -13,8 +13,9 @@ import pathlib
 import sys
 import types
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -40,14 +41,32 @@ def run(action: Any, args: Mapping[str, object]) -> dict[str, Any]:
     raise RuntimeError(f"{name} ended without a result")
 
 
+def archives(folder: str, lock_file: str) -> list[dict[str, Any]]:
+    """Return the images of a folder's archives; what was read of them is kept beside the lock file.
+
+    Raises:
+        AnsibleError: there is no such folder, or an archive is none, or not whole.
+    """
+    record = str(pathlib.Path(lock_file).with_name("archives.json"))
+    refusal = _shared("module_utils.gpuchat.core.errors").Refusal
+    try:
+        found = _shared("module_utils.gpuchat.docker.archives_runner").images_of(_plain(folder), record)
+    except refusal as error:
+        raise AnsibleError(str(error)) from None
+    return cast("list[dict[str, Any]]", found)
+
+
 def _read(name: str) -> Any:
     """Import a module's file, whose imports of shared code are relative to its place."""
-    folder = "library" if (PLUGINS / "library").is_dir() else "modules"
+    return _shared(f"{'library' if (PLUGINS / 'library').is_dir() else 'modules'}.{name}")
+
+
+def _shared(name: str) -> Any:
     if PACKAGE not in sys.modules:
         package = types.ModuleType(PACKAGE)
         package.__path__ = [str(PLUGINS)]
         sys.modules[PACKAGE] = package
-    return importlib.import_module(f"{PACKAGE}.{folder}.{name}")
+    return importlib.import_module(f"{PACKAGE}.{name}")
 
 
 class _Ended(BaseException):  # as SystemExit, which ends a module otherwise

@@ -318,7 +318,7 @@ def read_back(text: str) -> Written:
         words = [_plain(word) for word in re.findall(r'"(?:\\.|[^"\\])*"', text)]
     mounts = [word.split(":") for word in words if re.fullmatch(r"/[^:\n]*:/[^:\n]*(:ro)?", word)]
     return Written(
-        image=next((word for word in words if re.fullmatch(r"\S+@sha256:[0-9a-f]{64}", word)), ""),
+        image=next((word for word in words if re.fullmatch(r"(\S+@)?sha256:[0-9a-f]{64}", word)), ""),
         gpus="--gpus " in text or '"driver": "nvidia"' in text or f"\nAddDevice={CDI_GPU}" in text,
         folders={mount[1]: mount[0] for mount in mounts},
     )

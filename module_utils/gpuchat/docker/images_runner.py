@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from ..core import host
 from ..core.errors import Refusal
 from ..system.service import PODMAN, program_of
+from .archives import BY_ID, Held, Load, archived, by_file, plan_load, see_architecture
 from .images import (
     DIGEST,
     DOCKER_HUB,
@@ -43,6 +44,8 @@ OPTIONS: dict[str, dict[str, object]] = {
     "lock_file": {"type": "path", "required": True},
     "locked_digest": {"type": "str"},
     "timeout": {"type": "int", "default": 7200},
+    "archives": {"type": "list", "elements": "dict", "default": []},
+    "archive_paths": {"type": "dict", "default": {}},
 }
 """Options of a module that pulls an image, as an argument specification."""
 
@@ -59,7 +62,7 @@ MANIFEST_TYPES = (
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
-    """Pull the image that a module's parameters name to the host, and return the module's result.
+    """Pull the image that a module's parameters name to the host, or load its archive; return the module's result.
 
     Raises:
         Refusal: the tag cannot be resolved.
@@ -68,6 +71,9 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     program = program_of(str(params.get("supervisor")))
     if program == PODMAN:
         _see_podman(check)
+    from_archive = _archived(params)
+    if from_archive:
+        return _ensure_loaded(*from_archive, program, params, check)
     image, source, login, answered, digest = _resolved(params)
     there = host.run([program, "image", "inspect", f"{source.name}@{digest}"]).rc == 0
     plan = plan_image(image, source, digest, there)
@@ -95,15 +101,75 @@ def look_up(params: Mapping[str, object]) -> dict[str, object]:
     Raises:
         Refusal: the tag cannot be resolved.
     """
-    image, source, _login, _answered, digest = _resolved(params)
-    reference = f"{source.name}@{digest}"
+    from_archive = _archived(params)
+    if from_archive:
+        image, one = from_archive
+        digest, reference = f"{BY_ID}{one.id}", one.id
+    else:
+        image, source = _named(params)
+        recorded = str(params["locked_digest"] or "")
+        digest = recorded if DIGEST.fullmatch(recorded) else _resolved(params)[-1]
+        reference = f"{source.name}@{digest}"
     return {"changed": False, "image": str(image), "digest": digest, "reference": reference, "moved_to": "", "diff": []}
+
+
+def _named(params: Mapping[str, object]) -> tuple[Image, Source]:
+    image = Image.parse(str(params["name"]))
+    return image, source_of(image, params["registry_map"])  # type: ignore[arg-type]
+
+
+def _archived(params: Mapping[str, object]) -> tuple[Image, Held] | None:
+    """Return an image and what is known of it where it comes from an archive.
+
+    Raises:
+        Refusal: the archive's image is another than is recorded, or for other machines.
+    """
+    image, source = _named(params)
+    known = by_file(params.get("archives") or ())  # type: ignore[arg-type]
+    one = archived(image, source, known, str(params.get("locked_digest") or ""))
+    if one is None:
+        return None
+    see_architecture(image, one, os.uname().machine)
+    return image, one
+
+
+def _ensure_loaded(
+    image: Image, one: Held, program: str, params: Mapping[str, object], check: bool
+) -> dict[str, object]:
+    """Load an image's archive where the host lacks the image.
+
+    Raises:
+        Refusal: the archive is not on this host yet, which the result says as ``wanted_archive``.
+    """
+    there = _id_there(program, one)
+    plan = plan_load(image, one, there)
+    paths: Mapping[str, str] = params.get("archive_paths") or {}  # type: ignore[assignment]
+    for action in () if check else plan.actions:
+        if isinstance(action, Load):
+            if action.file not in paths:
+                raise Refusal(
+                    f"found {image} not on this host; wanted it from {action.file}", wanted_archive=action.file
+                )
+            host.must([program, "load", "--quiet", "--input", paths[action.file]], float(str(params["timeout"])))
+            there = _id_there(program, one)
+            if not there:
+                raise Refusal(
+                    f"found no {one.id} on this host after {program} had loaded {action.file}; wanted {image} by that "
+                    "id; save it again by `docker save NAME:TAG -o FILE`"
+                )
+    result = plan.result()
+    result.update(image=str(image), digest=f"{BY_ID}{one.id}", reference=there or one.id, moved_to="")
+    return result
+
+
+def _id_there(program: str, one: Held) -> str:
+    """Return the id by which the host holds an image, or nothing."""
+    return next((known for known in one.ids if host.run([program, "image", "inspect", known]).rc == 0), "")
 
 
 def _resolved(params: Mapping[str, object]) -> tuple[Image, Source, Login | None, str, str]:
     """Return an image, where it comes from by which login, what the registries said, and its digest."""
-    image = Image.parse(str(params["name"]))
-    source = source_of(image, params["registry_map"])  # type: ignore[arg-type]
+    image, source = _named(params)
     login = login_for(source, params["registry_logins"])  # type: ignore[arg-type]
     answered = resolve(source, image.tag, params["insecure_registries"], params["registry_mirrors"], login)  # type: ignore[arg-type]
     digest = str(params["locked_digest"] or "") or answered
@@ -111,7 +177,7 @@ def _resolved(params: Mapping[str, object]) -> tuple[Image, Source, Login | None
         raise Refusal(
             f"{image} cannot be resolved: {answered}; wanted its digest from {source.host}; "
             "set gpuchat_registry_map to a registry that this host reaches and that holds the image, and "
-            "gpuchat_registry_logins where it wants a login"
+            "gpuchat_registry_logins where it wants a login, or gpuchat_image_archives to a folder with its archive"
         )
     return image, source, login, answered, digest
 

@@ -16,7 +16,6 @@ from ..core.errors import Failure, Refusal, Unhealthy
 from ..core.units import human
 from ..docker import container_runner, images_runner
 from ..docker.container import compose_path, quadlet_path, unit_path
-from ..docker.images import DIGEST
 from ..model import runner as model_runner
 from ..model.files import Manifest
 from ..model.store_runner import Store
@@ -145,11 +144,8 @@ def _image_params(image: str, params: Params) -> dict[str, Any]:
 
 def _resolved(wanted: Sequence[Engine], params: Params) -> Result:
     """Return each image's digest; one that is recorded is not asked for."""
-    digests: dict[str, str] = {}
-    for image in dict.fromkeys(engine.image for engine in wanted):
-        recorded = str(params["locked_digests"].get(image) or "")
-        known = DIGEST.fullmatch(recorded) is not None
-        digests[image] = recorded if known else str(images_runner.look_up(_image_params(image, params))["digest"])
+    names = dict.fromkeys(engine.image for engine in wanted)
+    digests = {image: str(images_runner.look_up(_image_params(image, params))["digest"]) for image in names}
     return {"changed": False, "diff": [], "msg": f"{len(digests)} images have a digest", "digests": digests}
 
 

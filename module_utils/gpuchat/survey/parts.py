@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..data import backup
+from ..docker.archives import BY_ID
 from ..engines.leave import moment
 from ..secret.certificates import WARN_BEFORE
 from .types import (
@@ -205,12 +206,17 @@ def _images(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
             )
         planned = expected.images.get(name, ())
         digests = {expected.lock[one] for one in planned if one in expected.lock}
-        if not planned or not expected.lock or any(written["image"].endswith(f"@{one}") for one in digests):
+        if not planned or not expected.lock or any(_is(written["image"], one) for one in digests):
             continue
         wanted = (
             f"{' or '.join(planned)}, {'as its digest is recorded' if digests else 'which no run has resolved yet'}"
         )
         yield Finding("image.planned", WARNING, f"{name} of {written['image']}", wanted, expected.again)
+
+
+def _is(image: str, recorded: str) -> bool:
+    """Return whether an image is the recorded one; of one from an archive, Docker's two stores know different ids."""
+    return image.startswith("sha256:") if recorded.startswith(BY_ID) else image.endswith(f"@{recorded}")
 
 
 def _packet_filter(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:

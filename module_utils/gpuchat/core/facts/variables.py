@@ -437,6 +437,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "trusted_hosts": (
             "toolbox_trusted_hosts",
         ),
+        "wheels": (
+            "toolbox_wheels",
+        ),
     },
     "gpuchat_vllm": {
         "api_key": (

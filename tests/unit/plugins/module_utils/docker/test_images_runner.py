@@ -142,7 +142,7 @@ def test_without_a_digest_nothing_is_pulled(server, commands):
     assert str(refused.value) == (
         f"docker.io/vllm/v:1 cannot be resolved: http://{server.place}{MANIFEST} answered 404; wanted its digest from "
         f"{server.place}; set gpuchat_registry_map to a registry that this host reaches and that holds the image, and "
-        "gpuchat_registry_logins where it wants a login"
+        "gpuchat_registry_logins where it wants a login, or gpuchat_image_archives to a folder with its archive"
     )
     assert commands.made == []
 
