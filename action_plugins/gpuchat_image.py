@@ -35,9 +35,10 @@ class ActionModule(ActionBase):
         return result
 
     def prepare(self, args, image, task_vars):
-        """Return a task's arguments with the image's recorded digest, and with logins that no callback is to record."""
+        """Return a task's arguments with the image's recorded digest, and with what no callback is to record."""
         if "gpuchat_registry_logins" in task_vars:
             args.setdefault("registry_logins", self._templar.template(task_vars["gpuchat_registry_logins"]))
+        args.update(control_runner.network(self, task_vars))
         if args.get("lock_file"):
             args["locked_digest"] = _recorded(args["lock_file"]).get(image)
             folder = str(self._templar.template(task_vars.get("gpuchat_image_archives") or ""))

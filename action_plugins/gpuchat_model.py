@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import pathlib
 import secrets
 import time
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
 
 # Known at import alone, which a strategy does before it forks: a worker's own output is no terminal.
 INTERVAL = 5.0 if os.isatty(1) else 60.0
@@ -31,6 +39,7 @@ class ActionModule(ActionBase):
         args = dict(self._task.args)
         if "model_token" in task_vars:  # not by the task's own arguments, which callbacks may record
             args.setdefault("token", self._templar.template(task_vars["model_token"]))
+        args.update(control_runner.network(self, task_vars))
         if not self._task.check_mode and args.get("state", "present") == "present":
             args.update(job=secrets.token_hex(8), job_seconds=min(INTERVAL, LONGEST_CALL))
         shown = time.monotonic()

@@ -40,6 +40,9 @@ CHAT_SECRETS = {
 }
 ENVIRONMENTS = ("vllm_environment", "lobehub_environment", "open_webui_environment")
 LOGINS = "gpuchat_registry_logins"
+PROXY = "gpuchat_proxy"
+AUTHORITIES = "gpuchat_ca_files"
+PLAIN_LOGIN = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+:(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+")
 ARCHIVES = "gpuchat_image_archives"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
@@ -81,6 +84,7 @@ class ActionModule(ActionBase):
         args["files"], args["people"] = self._files(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
+        args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
         result = control_runner.run(self, args)
         if not result.get("failed"):
             self._archives(args["variables"], task_vars)
@@ -109,6 +113,14 @@ class ActionModule(ActionBase):
                 texts[f"endpoint-{one.get('name')}.crt"] = text
                 problems += [problem] if problem else []
         return texts, problems
+
+    def _company_authorities(self, variables):
+        """Return the texts of a company's authorities by their paths, and why one cannot be read."""
+        given = [one.get(AUTHORITIES) for one in variables.values()]
+        paths = dict.fromkeys(path for one in given if isinstance(one, list) for path in one if isinstance(path, str))
+        read = {path: self._text(AUTHORITIES, path, "certificates in PEM form") for path in paths}
+        problems = [problem for _text, problem in read.values() if problem]
+        return {path: text for path, (text, problem) in read.items() if not problem}, problems
 
     def _given(self, host, task_vars, options):
         """Return what the inventory, the command and the play give a host, templated when it is asked for."""
@@ -206,7 +218,22 @@ def _without_secrets(name, value):
         return _without_environments(value)
     if name == ENDPOINTS:
         return _without_keys(value)
+    if name == PROXY:
+        return _without_logins(value)
     return _without_passwords(value) if name == LOGINS else value
+
+
+def _without_logins(value):
+    """Return a proxy's settings, however they were written, without what its addresses hold of logins."""
+    if isinstance(value, list):
+        return [_without_logins(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _without_logins(one) for key, one in value.items()}
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    login, _at, place = value.rpartition("@")
+    scheme, separator, login = login.rpartition("://")
+    return f"{scheme}{separator}{'(secret)' if PLAIN_LOGIN.fullmatch(login) else '(not plain)'}@{place}"
 
 
 def _without_values(environment):

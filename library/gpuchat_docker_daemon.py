@@ -86,6 +86,16 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  way_out:
+    description:
+      - The way out of the host by C(gpuchat_proxy) and C(gpuchat_ca_files); set by the action plugin. It counts for
+        this module and what it starts.
+    type: dict
+    default: {}
+  way_out_logins:
+    description: Logins of the proxies in it; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Predicts the whole change.
@@ -153,7 +163,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core import front, network_runner
 from ..module_utils.gpuchat.docker import daemon_runner
 
 
@@ -171,6 +181,7 @@ def main() -> None:
             "service": {"type": "str", "default": ""},
             "path": {"type": "path", "default": "/etc/docker/daemon.json"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            **network_runner.OPTIONS,
         },
         supports_check_mode=True,
     )

@@ -143,6 +143,16 @@ options:
     description: Set by the action plugin; how long one call waits before it reports the progress.
     type: float
     default: 5
+  way_out:
+    description:
+      - The way out of the host by C(gpuchat_proxy) and C(gpuchat_ca_files); set by the action plugin. It counts for
+        this module and what it starts.
+    type: dict
+    default: {}
+  way_out_logins:
+    description: Logins of the proxies in it; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Asks the source for its listing, and reports the files and bytes that would be fetched.
@@ -266,7 +276,7 @@ bytes_fetched:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core import front, network_runner
 from ..module_utils.gpuchat.model import several_runner
 
 WORDS = {"type": "list", "elements": "str", "default": []}
@@ -301,6 +311,7 @@ def main() -> None:
             "finished": {"type": "list", "elements": "dict", "default": []},
             "job": {"type": "str", "default": ""},
             "job_seconds": {"type": "float", "default": 5},
+            **network_runner.OPTIONS,
         },
         supports_check_mode=True,
     )

@@ -174,6 +174,16 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  way_out:
+    description:
+      - The way out of the host by C(gpuchat_proxy) and C(gpuchat_ca_files); set by the action plugin. It counts for
+        this module and what it starts.
+    type: dict
+    default: {}
+  way_out_logins:
+    description: Logins of the proxies in it; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Predicts the whole change; the lists are not refreshed, and a key that is not reached is reported.
@@ -227,7 +237,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core import front, network_runner
 from ..module_utils.gpuchat.docker import folders_runner
 from ..module_utils.gpuchat.packages import runner
 
@@ -270,6 +280,7 @@ def main() -> None:
             "space": {"type": "dict", "options": folders_runner.OPTIONS},
             "hold": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            **network_runner.OPTIONS,
         },
         supports_check_mode=True,
     )

@@ -80,6 +80,15 @@ options:
     type: list
     elements: str
     default: []
+  authorities:
+    description: Texts of the files of C(gpuchat_ca_files), by their paths; set by the action plugin.
+    type: dict
+    default: {}
+  authority_problems:
+    description: Why some of them cannot be read; set by the action plugin.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Reads only.
@@ -178,7 +187,7 @@ from ..module_utils.gpuchat.chat import room, settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
-from ..module_utils.gpuchat.inventory import people, preflight
+from ..module_utils.gpuchat.inventory import network, people, preflight
 from ..module_utils.gpuchat.secret import certificates_runner
 
 SPECIFICATION = {
@@ -197,6 +206,8 @@ SPECIFICATION = {
     "people": {"type": "dict", "default": {}},
     "chat_secrets": {"type": "dict", "default": {}, "no_log": True},
     "endpoint_problems": {"type": "list", "elements": "str", "default": []},
+    "authorities": {"type": "dict", "default": {}},
+    "authority_problems": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -214,6 +225,9 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     for host, names in params["people"].items() if "edge" in parts else ():
         findings.add(people.name_faults(names), (), host)
     findings.add(params["endpoint_problems"], (), "")
+    findings.add(params.get("authority_problems", ()), (), "")
+    for path, text in params.get("authorities", {}).items():
+        findings.add(network.authority_faults(path, text), (), "")
     chosen = preflight.chat(inventory, specification)
     if chosen["kind"] in parts:
         given = preflight.chat_settings(inventory)

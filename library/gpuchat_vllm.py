@@ -163,6 +163,16 @@ options:
     type: str
     choices: [present, resolved, pulled]
     default: present
+  way_out:
+    description:
+      - The way out of the host by C(gpuchat_proxy) and C(gpuchat_ca_files); set by the action plugin. It counts for
+        this module and what it starts.
+    type: dict
+    default: {}
+  way_out_logins:
+    description: Logins of the proxies in it; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Predicts pulls, files, starts and what goes; what cannot be known is named in RV(not_predicted).

@@ -85,6 +85,8 @@ WRONG = {
     "gpuchat_registry_mirrors": "http://mirror.example.com",
     "gpuchat_registry_map": {"http://docker.io": "mirror"},
     "gpuchat_registry_logins": {"registry": "harbor.example.com", "pasword": "hunter2"},
+    "gpuchat_proxy": {"http": "http://me:hunter2@home@proxy:3128", "https": "me:hunter2@proxy"},
+    "gpuchat_ca_files": ["/nowhere/ca.crt"],
     "docker_settings": '{"debug": true}',
     "docker_source": "snap",
     "edge_extra_names": "10.0.0.5",

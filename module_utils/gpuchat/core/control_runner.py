@@ -41,6 +41,42 @@ def run(action: Any, args: Mapping[str, object]) -> dict[str, Any]:
     raise RuntimeError(f"{name} ended without a result")
 
 
+def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
+    """Return a module's options for the way out of its host; empty where the inventory names none.
+
+    Not by the task's own arguments, which callbacks may record: a proxy's address may hold a login.
+
+    Raises:
+        AnsibleError: a file of authorities cannot be read.
+    """
+    proxy, paths = (
+        _plain(action._templar.template(task_vars[name])) if task_vars.get(name) else None
+        for name in ("gpuchat_proxy", "gpuchat_ca_files")
+    )
+    if not proxy and not paths:
+        return {}
+    texts = []
+    for path in paths or ():
+        try:
+            texts.append(pathlib.Path(path).expanduser().read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise AnsibleError(
+                f"gpuchat_ca_files names {path}, which cannot be read on the control node ({error}); wanted "
+                "certificates in PEM form; set gpuchat_ca_files to such files"
+            ) from None
+    decided = _shared("module_utils.gpuchat.core.network")
+    return dict(decided.options(proxy or {}, _own(action, task_vars) if proxy else (), texts))
+
+
+def _own(action: Any, task_vars: Mapping[str, Any]) -> list[str]:
+    """Return names and addresses of the inventory's hosts, and the site's."""
+    names = [task_vars.get("gpuchat_domain") or ""]
+    for host in task_vars["groups"]["all"]:
+        known = task_vars["hostvars"][host]
+        names += [host, *(known.get(name) or "" for name in ("ansible_host", "gpuchat_private_address"))]
+    return [_plain(str(action._templar.template(name))) for name in names]
+
+
 def archives(folder: str, lock_file: str) -> list[dict[str, Any]]:
     """Return the images of a folder's archives; what was read of them is kept beside the lock file.
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from . import network_runner
 from .errors import Failure
 from .facts.variables import VARIABLES
 
@@ -37,6 +38,7 @@ def run(module: Module, work: Callable[[], Mapping[str, object]], subject: str =
         always: keys of the result whether it ends well or not.
     """
     try:
+        network_runner.adopt(module.params)
         result = work()
     except Exception as error:  # noqa: BLE001
         message, details = describe(error)

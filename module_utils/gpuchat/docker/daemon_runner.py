@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -14,7 +15,7 @@ from ..core import front, host
 from ..core.change import Plan, merged
 from ..core.errors import Failure, Refusal, Unhealthy
 from ..system import service_runner
-from . import daemon_command, daemon_former_runner
+from . import daemon_command, daemon_former_runner, daemon_network_runner
 from .daemon import STOCK_DATA_ROOT, Found, Record, Rewrite, Wish, cause, parse, plan_daemon, refuse_to_leave
 from .daemon_command import Flag, TextFile
 from .daemon_former_runner import Former, backup_of, record_file
@@ -53,6 +54,15 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
             f"{path} cannot be read or written: {error}; {front.way_out(error, path)}; or set path to the daemon.json "
             "of this user's rootless Docker"
         ) from None
+    # Where nothing is said of a network, as in a removal, its files are somebody else's part.
+    network = None
+    if path == DAEMON_JSON and params.get("way_out") is not None:
+        network, to_take_up = daemon_network_runner.ensure(params, check)
+        if to_take_up:
+            keys["digest"] = hashlib.sha256(f"{keys['digest']} {to_take_up}".encode()).hexdigest()
+            keys["untouched"] = False
+    if network:
+        keys = merged(keys, {key: network[key] for key in ("changed", "diff", "msg")})
     if not name:
         return keys
     service = {

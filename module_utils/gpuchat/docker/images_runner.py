@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from ..core import host
+from ..core import host, network_runner
 from ..core.errors import Refusal
 from ..system.service import PODMAN, program_of
 from .archives import BY_ID, Held, Load, archived, by_file, plan_load, see_architecture
@@ -46,6 +46,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "timeout": {"type": "int", "default": 7200},
     "archives": {"type": "list", "elements": "dict", "default": []},
     "archive_paths": {"type": "dict", "default": {}},
+    **network_runner.OPTIONS,
 }
 """Options of a module that pulls an image, as an argument specification."""
 

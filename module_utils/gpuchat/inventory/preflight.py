@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.names import did_you_mean, nearest
 from . import access, api_clients, doors, endpoints, forms, models, openings, receivers, tls, types
+from . import network as network_known
 from . import people as people_known
 from . import topology as inventory_topology
 from .types import show
@@ -412,6 +413,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _supervisor(inventory, sound, findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
+        findings.add(network_known.proxy_faults(sound.get(network_known.PROXY)), (), host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
         findings.add(endpoints.faults(sound.get(endpoints.VARIABLE)), (), host)
         if "vllm" in wanted:

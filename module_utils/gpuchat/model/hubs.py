@@ -347,13 +347,13 @@ class Reply:
 def connection_hint(error: str) -> str:
     """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
     if "SOCKS" in error:
-        return "give this host an HTTP proxy that lets it through (its https_proxy and no_proxy)"
+        return "give this host an HTTP proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)"
     if "gaierror" in error:
-        return "let this host resolve the name, or give it a proxy that does (its https_proxy and no_proxy)"
+        return "let this host resolve the name, or give it a proxy (gpuchat_proxy, or its https_proxy and no_proxy)"
     if "certificate" in error.lower():
-        return "where a proxy or a CA of your own signs, add its certificate to the bundle that this host trusts"
+        return "where a proxy or a CA of your own signs, name its certificate in gpuchat_ca_files"
     if "proxy" in error.lower():
-        return "give this host a proxy that lets it through (its https_proxy and no_proxy)"
+        return "give this host a proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)"
     return ""
 
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ..core import host
-from ..core.change import Plan
+from ..core.change import Plan, merged
 from ..core.errors import Refusal
 from ..system import files as fileset
 from ..system import files_runner, space_runner
 from ..system.release import Release
-from . import apt_runner, dnf_runner, openpgp
+from . import apt_runner, authorities_runner, dnf_runner, openpgp
 from .plan import (
     HINTS,
     RESIDUE,
@@ -172,6 +172,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         space_runner.ensure(params["space"] or NO_SPACE)  # type: ignore[arg-type]
     if not system:
         return Plan(reason="no package is wanted").result()
+    trust = authorities_runner.ensure(params, kind, check, _installer(system, hints)) if present else None
     repository = _repository(params.get(f"{kind}_repository"), release, arch) if present else None
     files, notes, complaint = (
         _repository_files(name, repository, system, arch, check, hints) if repository else ((), (), "")
@@ -203,7 +204,13 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         if file_plan.actions:
             files_runner.apply(f"repository-{name}", file_plan)
         _apply(acts, system, name, hints)
-    return Plan(plan.differences, plan.actions, plan.reason, notes).result()
+    result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
+    return merged(result, trust) if trust else result
+
+
+def _installer(system: System, hints: Mapping[str, str]) -> Callable[[str], None]:
+    """Return what installs a package that a company's authorities need."""
+    return lambda package: _apply([Act("install", (package,))], system, authorities_runner.NAME, hints)
 
 
 def _repository(one: object, release: Release, arch: str) -> Repository | None:

@@ -13,7 +13,8 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan, merged
 from ..core.errors import Refusal
-from ..docker import daemon_runner
+from ..docker import container_runner, daemon_runner
+from ..packages import authorities_runner
 from ..packages import runner as packages_runner
 from ..system import files, files_runner, firewall, firewall_runner, service_runner, virtualenv_runner
 from . import data_runner, docker_runner, packages_removal_runner, podman_runner, reading_runner, trees_runner
@@ -153,6 +154,8 @@ def _set(run: Run, step: Step) -> dict[str, object]:
     }
     result = files_runner.ensure(given, run.check)
     changed: list[str] = result["changed_files"]  # type: ignore[assignment]
+    if not run.check:
+        authorities_runner.refresh_for(changed)
     if not run.check and any(path.startswith("/etc/systemd/") for path in changed):
         host.run(["systemctl", "daemon-reload"])
     if not run.check:
