@@ -59,6 +59,16 @@ options:
     type: str
     choices: [present, absent, prepared]
     default: present
+  way_out:
+    description:
+      - The way out of the host by C(gpuchat_proxy) and C(gpuchat_ca_files); set by the action plugin. It counts for
+        this module and what it starts.
+    type: dict
+    default: {}
+  way_out_logins:
+    description: Logins of the proxies in it; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Predicts the whole change but for what the package index answers, and says so.
@@ -90,7 +100,7 @@ not_predicted:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.core import front
+from ..module_utils.gpuchat.core import front, network_runner
 from ..module_utils.gpuchat.system import virtualenv_runner
 from ..module_utils.gpuchat.system.virtualenv import credentials
 
@@ -107,11 +117,13 @@ def main() -> None:
             "wheel_sums": {"type": "dict"},
             "wheels_at": {"type": "path"},
             "state": {"type": "str", "choices": ["present", "absent", "prepared"], "default": "present"},
+            **network_runner.OPTIONS,
         },
         supports_check_mode=True,
     )
     # Both are no_log so that they stay out of the host's journal; of the output only the credentials are to be hidden.
-    module.no_log_values = set(credentials(module.params["index_url"]))
+    logins = set(module.params["way_out_logins"].values())
+    module.no_log_values = logins | set(credentials(module.params["index_url"]))
     front.run(module, lambda: virtualenv_runner.ensure(module.params, module.check_mode))
 
 
