@@ -66,6 +66,7 @@ def test_all_hosts_are_planned_and_nothing_is_written_but_two_files(inventory):
         assert "DOES NOT FIT" in text
         assert text.count("REFUSED") == 2
         assert "did you mean max-model-len?" in " ".join(text.split())
+        assert "found nothing of its files" not in text  # what the model's own look at its source said stands there
     assert "changed=1" not in again
     assert sorted(path.name for path in (inventory.parent / ".gpuchat").iterdir()) == ["plan.html", "plan.json"]
     plans = json.loads((inventory.parent / ".gpuchat" / "plan.json").read_text())["plans"]
