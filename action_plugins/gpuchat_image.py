@@ -49,12 +49,15 @@ class ActionModule(ActionBase):
     def execute(self, args, task_vars):
         """Run the task's module, and carry to its host the archives that it lacks."""
         args, folder = dict(args), None
+        # A host in other hands may ask for any file of the control node, and gets none but these, each once.
+        left = [one["file"] for one in args.get("archives") or ()]
         try:
             while True:
                 result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
                 file, paths = result.get("wanted_archive"), args.get("archive_paths") or {}
-                if not file or file in paths:
+                if file not in left:
                     return result
+                left = [one for one in left if one != file]
                 for loaded in paths.values():
                     self._low_level_execute_command(f"rm -f {shlex.quote(loaded)}")
                 folder = folder or self._make_tmp_path()
