@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -92,5 +91,5 @@ def is_certificate(block: str) -> bool:
     """Whether what stands between a certificate's marks can be one: base64 of a DER sequence."""
     try:
         return base64.b64decode("".join(block.split("-----")[2].split()), validate=True)[:1] == b"\x30"
-    except binascii.Error:
+    except ValueError:  # binascii's error is one too
         return False

@@ -52,6 +52,7 @@ def test_what_is_wrong_with_a_proxy(proxy: object, word: str) -> None:
         ("", "no certificate"),
         (CERTIFICATE.replace("MIIB", "M!IB"), "damaged"),
         (CERTIFICATE.replace("MIIB", "AAAA"), "damaged"),
+        (CERTIFICATE.replace("MIIB", "MIIé"), "damaged"),
     ],
 )
 def test_what_is_wrong_with_an_authority(text: str, word: str) -> None:
