@@ -359,9 +359,9 @@ def config_of(text: str) -> Config:
 COMMAND_SECONDS = 10.0
 RESTART_SECONDS = 180.0
 STOP_SECONDS = 10
+"""For a hung engine to end by itself, which says where it stands and frees what it shares; its answers are lost."""
 QUADLET = "quadlet"
 """The supervisor whose containers are Podman's."""
-"""For a hung engine to end by itself, which says where it stands and frees what it shares; its answers are lost."""
 LONGEST_ANSWER = 4 << 20
 """Bytes; the figures are a twentieth of it."""
 TICKS = os.sysconf("SC_CLK_TCK")
