@@ -97,7 +97,7 @@ def place(tmp_path, state_directory, monkeypatch, commands):
 
 def entry(dest, content=None, **more):
     usual = {"content": None, "secret_content": None, "folder": content is None, "mode": None, "secret": False}
-    return {**usual, "keep": False, **ME, "dest": str(dest), "content": content, **more}
+    return {**usual, "keep": False, "program": None, **ME, "dest": str(dest), "content": content, **more}
 
 
 def write_set(name, *files):
