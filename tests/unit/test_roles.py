@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import accounts
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import GIVEN_BY
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import ALL_PARTS, GIVEN_BY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -33,6 +33,12 @@ def test_a_role_has_a_specification(role):
     main = next(iter(read(role, "meta", "argument_specs.yml")["argument_specs"].values()))
     assert main["short_description"]
     assert all(option.get("description") for option in main["options"].values())
+
+
+def test_the_parts_that_a_preflight_knows_are_the_roles():
+    parts = sorted(set(ROLES) - {"stack"})
+    assert sorted(ALL_PARTS) == parts
+    assert read("stack", "vars", "main.yml")["_gpuchat_parts"] == parts
 
 
 @pytest.mark.parametrize("role", ROLES)
