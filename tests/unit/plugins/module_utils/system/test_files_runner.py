@@ -20,7 +20,15 @@ pytestmark = pytest.mark.usefixtures("state_directory")
 
 def entry(dest, content=None, **more):
     """Return one entry of ``files`` as the module's argument spec and action plugin leave it."""
-    usual = {"content": None, "secret_content": None, "folder": False, "mode": None, "secret": False, "keep": False}
+    usual = {
+        "content": None,
+        "secret_content": None,
+        "folder": False,
+        "mode": None,
+        "secret": False,
+        "keep": False,
+        "program": None,
+    }
     return {**usual, **ME, "dest": str(dest), "content": content, **more}
 
 
