@@ -25,6 +25,9 @@ TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Variables that name such a file: OpenSSL's and Go's, and that of requests, which pip has inside."""
 
 
+_made: list[str] = []
+
+
 def adopt(params: Mapping[str, object]) -> None:
     """Take the way out that a module's options say; without them, the host's own settings hold."""
     given: Mapping[str, object] = params.get("way_out") or {}  # type: ignore[assignment]
@@ -50,11 +53,23 @@ def _bundle(authorities: str) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="gpuchat-", suffix=".crt", delete=False) as file:
         file.write(f"{there}\n{authorities}")
     os.chmod(file.name, 0o644)  # apt reads it as a user of its own
-    atexit.register(_forget, file.name, os.getpid())
+    _made.append(file.name)
+    atexit.register(_at_exit, os.getpid())
     return file.name
 
 
-def _forget(path: str, owner: int) -> None:
+def _at_exit(owner: int) -> None:
     if os.getpid() == owner:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        forget()
+
+
+def forget() -> None:
+    """Remove the file of authorities that was made here, if one was."""
+    while _made:
+        with contextlib.suppress(OSError):
+            os.unlink(_made.pop())
+
+
+def leave_to_child() -> None:
+    """Leave that file to a child that works on after this process has ended; the child is to forget it."""
+    _made.clear()

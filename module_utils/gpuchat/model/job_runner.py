@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 
-from ..core import host
+from ..core import host, network_runner
 from ..core.errors import Refusal
 from .store_runner import make_own_folder, take_lock
 from .transfer import Progress
@@ -91,6 +91,7 @@ class Job:
             raise
         if os.fork():
             os.close(handle)
+            network_runner.leave_to_child()
             return
         try:
             os.setsid()
@@ -98,6 +99,7 @@ class Job:
             for standard in (0, 1, 2):
                 os.dup2(nothing, standard)
             self._write("result", self._outcome(work))
+            network_runner.forget()
         finally:
             os._exit(0)
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import network, network_runner
 
@@ -53,7 +55,8 @@ def test_a_module_trusts_them_before_the_system_does(tmp_path: object, monkeypat
     assert given != str(store)
     with open(given, encoding="utf-8") as file:
         assert network.holds(file.read(), FIRST + SECOND)
-    network_runner._forget(given, network_runner.os.getpid())
+    network_runner.forget()
+    assert not pathlib.Path(given).exists()
     store.write_text(FIRST + SECOND)
     network_runner.adopt({"way_out": {"authorities": FIRST}})
     assert network_runner.os.environ["REQUESTS_CA_BUNDLE"] == str(store)

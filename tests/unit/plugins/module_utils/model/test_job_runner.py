@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host, network_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import job_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.job_runner import Job, forget_old
@@ -48,6 +49,33 @@ def test_work_that_lasts_is_reported_of_call_by_call(folder, tmp_path):
     (tmp_path / "end").touch()
     assert Job(str(folder), "a").run(until(tmp_path / "never"), 30)["changed"]
     assert not folder.exists()
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBAAAA\n-----END CERTIFICATE-----\n"
+
+
+def test_work_that_outlives_its_call_keeps_the_authorities_that_it_trusts(folder, tmp_path, monkeypatch):
+    def work(report):
+        while not (tmp_path / "go").exists():
+            time.sleep(0.01)
+        path = os.environ["SSL_CERT_FILE"]
+        return {"path": path, "trusts": os.path.exists(path)}
+
+    monkeypatch.setattr(network_runner, "BUNDLES", ())
+    caller = os.fork()
+    if not caller:  # a module's process, which ends while the work goes on
+        atexit._clear()
+        network_runner.adopt({"way_out": {"authorities": CERTIFICATE}})
+        (tmp_path / "said").write_text(str(Job(str(folder), "a").run(work, 0.3).get("running")))
+        atexit._run_exitfuncs()
+        os._exit(0)
+    os.waitpid(caller, 0)
+    (tmp_path / "go").touch()
+    result = Job(str(folder), "a").run(lambda report: {}, 30)
+
+    assert (tmp_path / "said").read_text() == "True"
+    assert result["trusts"]
+    assert host.wait_for(lambda: "it is there" if os.path.exists(result["path"]) else None, 10) is None
 
 
 def test_an_error_of_the_work_is_the_callers(folder):
