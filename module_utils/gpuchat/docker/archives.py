@@ -71,17 +71,23 @@ def held(files: Mapping[str, bytes], sums: Mapping[str, str], links: Mapping[str
 
 
 def _image(entry: Any, files: Mapping[str, bytes], sums: Mapping[str, str], links: Mapping[str, str]) -> Held:
+    unread = Refusal(f"found a list of images (manifest.json) that cannot be read; {AGAIN}")
     try:
-        place, names, layers = str(entry["Config"]), entry.get("RepoTags") or (), list(map(str, entry["Layers"]))
+        place, names, layers = str(entry["Config"]), entry.get("RepoTags") or [], list(map(str, entry["Layers"]))
     except (AttributeError, KeyError, TypeError):
-        raise Refusal(f"found a list of images (manifest.json) that cannot be read; {AGAIN}") from None
+        raise unread from None
+    if not isinstance(names, list):
+        raise unread
     if not names:
         raise Refusal(f"found an image without a name in it; {AGAIN}")
     config = _json(files.get(place))
     stated = posixpath.basename(place).partition(".")[0]
     if not isinstance(config, dict) or sums.get(place) != stated:
         raise Refusal(f"found that the configuration of {names[0]} is not there or damaged; {AGAIN}")
-    digests = (config.get("rootfs") or {}).get("diff_ids") or []
+    root = config.get("rootfs") or {}
+    digests = (root.get("diff_ids") or []) if isinstance(root, dict) else None
+    if not isinstance(digests, list):
+        raise unread
     if len(digests) != len(layers):
         raise Refusal(f"found {len(layers)} layers of {names[0]}, whose configuration says {len(digests)}; {AGAIN}")
     for number, (layer, digest) in enumerate(zip(layers, digests), 1):
@@ -122,7 +128,7 @@ def _above(config: str, files: Mapping[str, bytes]) -> tuple[str, ...]:
 def _json(text: bytes | None) -> Any:
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

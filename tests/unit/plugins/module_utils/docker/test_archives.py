@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.archives import (
     Held,
     Load,
     archived,
+    held,
     plan_load,
     see_architecture,
 )
@@ -74,3 +77,30 @@ def test_an_image_for_other_machines_is_refused(machine, fits):
         return
     with pytest.raises(Refusal, match="for amd64 in /usb/v.tar; wanted it for "):
         see_architecture(IMAGE, ONE, machine)
+
+
+def listed(names=("v:1",), layers=()):
+    return {"Config": "0.json", "RepoTags": names, "Layers": list(layers)}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "config"),
+    [
+        (listed(names=5), {"rootfs": {"diff_ids": []}}),
+        (listed(names="v:1"), {"rootfs": {"diff_ids": []}}),
+        (listed(), {"rootfs": [1]}),
+        (listed(), {"rootfs": {"diff_ids": 5}}),
+        (listed(), {"rootfs": {"diff_ids": "a"}}),
+        (["v:1"], {}),
+        ({**listed(), "Layers": None}, {}),
+    ],
+)
+def test_an_archive_that_says_nonsense_is_refused_in_words(manifest, config):
+    files = {"manifest.json": json.dumps([manifest]).encode(), "0.json": json.dumps(config).encode()}
+    with pytest.raises(Refusal, match="found a list of images .* that cannot be read; wanted one that `docker save"):
+        held(files, {"0.json": "0"}, {})
+
+
+def test_an_archive_with_an_endless_list_is_refused_in_words():
+    with pytest.raises(Refusal, match="found no list of images in it"):
+        held({"manifest.json": b"[" * 100_000}, {}, {})
