@@ -23,7 +23,7 @@ STOP_SECONDS = 600
 
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("service", help="its name on the hosts, such as gpuchat-vllm")
+    parser.add_argument("service", help="its name on the hosts, such as gpuchat-vllm-MODEL")
     fleet.arguments(parser)
     parser.add_argument("--timeout", type=int, default=0, metavar="SECONDS", help="for each host to become healthy")
     parser.add_argument("--dry-run", action="store_true", help="say what would be restarted")
