@@ -14,8 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def loaded(name):
-    """Return an action plugin, as Ansible finds it in a checkout."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "action_plugins" / f"{name}.py")
+    """Return an action plugin, of a checkout or of an installed collection."""
+    folders = (ROOT / "action_plugins", ROOT / "plugins" / "action")
+    path = next(folder / f"{name}.py" for folder in folders if folder.is_dir())
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
