@@ -244,6 +244,7 @@ def test_each_text_has_a_form_or_any_will_do():
     files = {"edge_certificate_file", "edge_certificate_key_file"}  # these are read
     files |= {"edge_acme_dns_hook", "edge_acme_authority_file", "edge_client_authority_file", "edge_password_file"}
     files |= {"edge_forward_auth_authority_file"}
+    files |= {"gpuchat_image_archives", "toolbox_wheels"}  # folders of these
     assert free - set(forms.FORMS) == ANY_TEXT | files
 
 

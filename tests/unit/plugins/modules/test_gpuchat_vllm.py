@@ -11,7 +11,14 @@ from ansible_collections.gpuchat.stack.plugins.action import gpuchat_vllm
 
 
 class Image:
-    """The action beside it, which keeps digests."""
+    """The action beside it, which keeps digests and hands over what reaches no registry.
+
+    Attributes:
+        given: where what the module is given is kept.
+    """
+
+    def __init__(self, given):
+        self.given = given
 
     def prepare(self, args, _default, _task_vars):
         return args
@@ -19,19 +26,22 @@ class Image:
     def recorded(self, _file):
         return {}
 
+    def execute(self, args, _task_vars):
+        self.given.update(args)
+        return {}
+
 
 @pytest.fixture
 def sent(monkeypatch):
     """Return what runs the action for some variables, and returns what the module is given."""
     monkeypatch.setattr(gpuchat_vllm.ActionBase, "run", lambda *_: {})
-    monkeypatch.setattr(gpuchat_vllm.ActionModule, "_sibling", lambda *_: Image())
 
     def run(args, task_vars):
         given = {}
+        monkeypatch.setattr(gpuchat_vllm.ActionModule, "_sibling", lambda *_: Image(given))
         action = object.__new__(gpuchat_vllm.ActionModule)
         action._task = types.SimpleNamespace(args=args, action="gpuchat_vllm")
         action._templar = types.SimpleNamespace(template=lambda value: value)
-        action._execute_module = lambda **words: given.update(words["module_args"]) or {}
         action.run(None, task_vars)
         return given
 
