@@ -12,6 +12,7 @@ from ..data import backup
 from ..docker.archives import BY_ID
 from ..engines.leave import moment
 from ..secret.certificates import WARN_BEFORE
+from ..system.service import COMPOSE
 from .types import (
     ENGINES,
     EVERY_SERVICE,
@@ -143,7 +144,7 @@ def _restarts(name: str, service: Mapping[str, Any], its_container: Mapping[str,
 
 def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[Finding]:
     steps = set(one["steps"])
-    log = f"journalctl -u {name}" if one["supervisor"] == "systemd" else f"docker logs {name}"
+    log = f"docker logs {name}" if one["supervisor"] == COMPOSE else f"journalctl -u {name}"
     if not one["running"]:
         failed = one["state"] == "failed"
         yield Finding(

@@ -263,6 +263,17 @@ def test_a_stopped_engine_is_told_once():
     assert kinds(stopped) == [("service.stopped", "fault")]
 
 
+@pytest.mark.parametrize(
+    ("supervisor", "log"), [("systemd", "journalctl -u"), ("quadlet", "journalctl -u"), ("compose", "docker logs")]
+)
+def test_the_log_of_what_stopped_is_where_its_supervisor_keeps_it(supervisor, log):
+    def stopped(reading):
+        reading["services"]["gpuchat-vllm-demo"].update(running=False, supervisor=supervisor)
+
+    (finding,) = (one for one in found(stopped).findings if one.kind == "service.stopped")
+    assert f"`{log} gpuchat-vllm-demo`" in finding.fix
+
+
 def test_a_folder_that_several_sets_share_is_told_once():
     def drifted(reading):
         for name in ("door", "edge", "firewall"):
