@@ -86,9 +86,10 @@ class ActionModule(ActionBase):
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
         result = control_runner.run(self, args)
-        if not result.get("failed"):
-            self._archives(args["variables"], task_vars)
         result["folder"] = _folder(args["sources"], self._loader.get_basedir())
+        if not result.get("failed"):
+            # Where the lock file lies may hang on what this very task finds, which is no variable yet.
+            self._archives(args["variables"], {**task_vars, "__gpuchat_preflight": {"folder": result["folder"]}})
         result["endpoint_files"] = {
             part: [{"dest": f"/etc/gpuchat/{part}/{name}", "content": text} for name, text in authorities.items()]
             for part in ("door", "edge")
@@ -99,7 +100,8 @@ class ActionModule(ActionBase):
         """Read the images' archives, each of which is refused here where it is not whole."""
         given = dict.fromkeys(str(one.get(ARCHIVES) or "") for one in variables.values())
         for folder in filter(None, given):
-            control_runner.archives(folder, str(self._templar.template(task_vars["gpuchat_lock_file"])))
+            templar = self._templar.copy_with_new_env(available_variables=task_vars)
+            control_runner.archives(folder, str(templar.template(task_vars["gpuchat_lock_file"])))
 
     def _endpoint_authorities(self, variables):
         """Return the private authorities of somebody else's servers by file, and why one cannot be read."""

@@ -21,6 +21,7 @@ def inventory(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plan")
     model = folder / "Llama-3.1-8B-Instruct"
     model.mkdir()
+    (folder / "images").mkdir()
     (model / "config.json").write_text(json.dumps(LLAMA))
     weights = 16_060_522_496
     header = json.dumps({"w": {"dtype": "U8", "shape": [weights], "data_offsets": [0, weights]}}).encode()
@@ -39,6 +40,7 @@ def inventory(tmp_path_factory):
         "ansible_python_interpreter": sys.executable,
         "gpuchat_domain": "chat.example.com",
         "gpuchat_allowed_networks": ["10.0.0.0/8"],
+        "gpuchat_image_archives": str(folder / "images"),
         "gpuchat_models": [
             {"name": "llama", "path": str(model), "hosts": ["fits", "short", "wrong"]},
             {"name": "missing", "path": str(folder / "missing"), "hosts": ["missing"]},
