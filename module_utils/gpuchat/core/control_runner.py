@@ -19,6 +19,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
+from ansible.parsing.vault import is_encrypted
 
 PLUGINS = pathlib.Path(__file__).resolve().parents[3]
 PACKAGE = "control_node_of_gpuchat"
@@ -58,8 +59,9 @@ def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
     texts = []
     for path in paths or ():
         try:
-            texts.append(pathlib.Path(path).expanduser().read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            raw = pathlib.Path(path).expanduser().read_bytes()
+            texts.append((action._loader._vault.decrypt(raw) if is_encrypted(raw) else raw).decode())
+        except (OSError, ValueError, AnsibleError) as error:
             raise AnsibleError(
                 f"gpuchat_ca_files names {path}, which cannot be read on the control node ({error}); wanted "
                 "certificates in PEM form; set gpuchat_ca_files to such files"

@@ -8,6 +8,7 @@ import types
 
 import pytest
 from ansible.module_utils.common.text.converters import to_text
+from ansible.parsing import vault
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import control_runner
 
 
@@ -93,3 +94,15 @@ def test_a_secret_option_stands_in_no_result(monkeypatch):
     monkeypatch.setattr(runner, "ensure", lambda params, *_more: {"rows": [params["api_key"]]})
     result, _said = ran("gpuchat_verify", {"site": {"domain": "c", "models": []}, "api_key": "s3cret-k3y"})
     assert "s3cret-k3y" not in to_text(result)
+
+
+def test_an_authority_that_a_vault_holds_reaches_the_hosts_in_plain(tmp_path):
+    secret = vault.VaultSecret(b"word")
+    keeper = vault.VaultLib([("default", secret)])
+    path = tmp_path / "company.crt"
+    path.write_bytes(keeper.encrypt("-----BEGIN CERTIFICATE-----\n", secret))
+    action = types.SimpleNamespace(
+        _templar=types.SimpleNamespace(template=lambda value: value), _loader=types.SimpleNamespace(_vault=keeper)
+    )
+    given = control_runner.network(action, {"gpuchat_ca_files": [str(path)]})
+    assert "BEGIN CERTIFICATE" in str(given)
