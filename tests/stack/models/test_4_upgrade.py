@@ -116,7 +116,7 @@ def started(stack: Stack) -> dict[str, dict[str, str]]:
 
 def closed(stack: Stack, host: str) -> bool:
     """Whether a host's door sends others elsewhere."""
-    return stack.on(host, "grep -c 'return 503;' /etc/gpuchat/door/models.conf || true").strip() != "0"
+    return stack.on(host, "grep -c '^  return 503;' /etc/gpuchat/door/models.conf || true").strip() != "0"
 
 
 def changes(printed: str) -> set[str]:
