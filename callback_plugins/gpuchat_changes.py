@@ -4,13 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-
-from ansible import constants
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = r"""
 name: gpuchat_changes
 type: notification
@@ -22,6 +15,13 @@ description:
     with that folder. In a checkout this is enabled; of an installed collection, name it in C(callbacks_enabled).
 author: gpuchat contributors (@gpuchat)
 """
+
+import contextlib
+import json
+import os
+
+from ansible import constants
+from ansible.plugins.callback import CallbackBase
 
 NOTES = "gpuchat-changes.jsonl"
 MOST_NAMES = 100

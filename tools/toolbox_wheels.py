@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fill a folder with the toolbox's wheels, for hosts that reach no package index (`toolbox_wheels`).

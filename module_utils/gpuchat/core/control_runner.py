@@ -19,8 +19,6 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
-# By its name, for a module that runs on a host must not import it, and this file is none of these.
-AnsibleError = importlib.import_module("ansible.errors").AnsibleError
 ENCRYPTED = b"$ANSIBLE_VAULT;"
 PLUGINS = pathlib.Path(__file__).resolve().parents[3]
 PACKAGE = "control_node_of_gpuchat"
@@ -57,13 +55,13 @@ def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
     )
     if not proxy and not paths:
         return {}
-    texts = []
+    texts, failure = [], _failure()
     for path in paths or ():
         try:
             raw = pathlib.Path(path).expanduser().read_bytes()
             texts.append((action._loader._vault.decrypt(raw) if raw.startswith(ENCRYPTED) else raw).decode())
-        except (OSError, ValueError, AnsibleError) as error:
-            raise AnsibleError(
+        except (OSError, ValueError, failure) as error:
+            raise failure(
                 f"gpuchat_ca_files names {path}, which cannot be read on the control node ({error}); wanted "
                 "certificates in PEM form; set gpuchat_ca_files to such files"
             ) from None
@@ -91,8 +89,13 @@ def archives(folder: str, lock_file: str) -> list[dict[str, Any]]:
     try:
         found = _shared("module_utils.gpuchat.docker.archives_runner").images_of(_plain(folder), record)
     except refusal as error:
-        raise AnsibleError(str(error)) from None
+        raise _failure()(str(error)) from None
     return cast("list[dict[str, Any]]", found)
+
+
+def _failure() -> Any:
+    """Return Ansible's own error, by its name: this file lies beside modules, which must not import it."""
+    return importlib.import_module("ansible.errors").AnsibleError
 
 
 def _read(name: str) -> Any:
