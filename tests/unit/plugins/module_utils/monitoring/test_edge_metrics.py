@@ -228,4 +228,4 @@ def test_who_asks_and_says_nothing_holds_others_for_seconds_alone(program):
 def test_without_sockets_of_systemds_the_program_says_what_it_lacks(program, tmp_path):
     folder = pathlib.Path(program.log).parent / "program"
     done = subprocess.run([sys.executable, "-I", folder], capture_output=True, text=True, check=False)
-    assert (done.returncode, "start its .socket unit" in done.stdout) == (2, True)
+    assert (done.returncode, "start its .socket unit" in done.stderr) == (2, True)
