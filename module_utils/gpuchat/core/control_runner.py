@@ -70,9 +70,10 @@ def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _own(action: Any, task_vars: Mapping[str, Any]) -> list[str]:
-    """Return names and addresses of the inventory's hosts, and the site's."""
+    """Return names and addresses of the stack's hosts, and the site's; what others are called is nobody's business."""
     names = [task_vars.get("gpuchat_domain") or ""]
-    for host in task_vars["groups"]["all"]:
+    groups = _shared("module_utils.gpuchat.inventory.topology").GROUPS.values()
+    for host in dict.fromkeys(host for group in groups for host in task_vars["groups"].get(group, ())):
         known = task_vars["hostvars"][host]
         names += [host, *(known.get(name) or "" for name in ("ansible_host", "gpuchat_private_address"))]
     return [_plain(str(action._templar.template(name))) for name in names]

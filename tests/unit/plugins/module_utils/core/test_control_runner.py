@@ -106,3 +106,15 @@ def test_an_authority_that_a_vault_holds_reaches_the_hosts_in_plain(tmp_path):
     )
     given = control_runner.network(action, {"gpuchat_ca_files": [str(path)]})
     assert "MIIBAAAA" in given["way_out"]["authorities"]
+
+
+def test_a_host_outside_the_stack_has_no_word_in_the_way_out():
+    def template(value):
+        assert "{{" not in str(value), value
+        return value
+
+    action = types.SimpleNamespace(_templar=types.SimpleNamespace(template=template))
+    hosts = {"gpu1": {"gpuchat_private_address": "10.0.0.5"}, "other": {"ansible_host": "{{ undefined }}"}}
+    known = {"groups": {"all": ["gpu1", "other"], "gpu": ["gpu1"], "chat": ["gpu1"]}, "hostvars": hosts}
+    given = control_runner.network(action, {**known, "gpuchat_proxy": {"http": "http://proxy:3128"}})
+    assert given["way_out"]["own"] == ["10.0.0.5", "gpu1"]
