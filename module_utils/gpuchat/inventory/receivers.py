@@ -26,6 +26,7 @@ LONGEST_NAME = 32
 ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
 SERVER = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 NUMBERS = {"monitoring_ttft_target_seconds": (0.05, 600.0), "monitoring_patience": (0.0, 100.0)}
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.+?-----END CERTIFICATE-----", re.DOTALL)
 HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
 SECURE_URL = re.compile(rf"https://{HOST}(?::[0-9]{{1,5}})?(?:/[^\s@#]*)?")
 PLAIN_URL = re.compile(rf"http://{HOST}(?::[0-9]{{1,5}})?(?:/[^\s@#]*)?")
@@ -41,6 +42,8 @@ class Receiver:
         sender: what mail comes from.
         server: of mail, with its port.
         username: at that server; empty where it asks for none.
+        tls: whether mail goes by TLS alone.
+        authority: the certificate (PEM) of who certified that server; empty where the host's own list names it.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Receiver:
     sender: str = ""
     server: str = ""
     username: str = ""
+    tls: bool = True
+    authority: str = ""
 
     @property
     def has_secret(self) -> bool:
@@ -85,6 +90,8 @@ def read(given: object) -> tuple[Receiver, ...]:
             str(one.get("from") or ""),
             str(one.get("server") or ""),
             str(one.get("username") or ""),
+            _is_true(one.get("tls", True)),
+            str(one.get("authority") or "").strip(),
         )
         for one in _list(given)
     )
@@ -109,6 +116,10 @@ def faults(variables: Mapping[str, object], secrets: Mapping[str, Sequence[str]]
             yield f"{name} is {variables[name]}; wanted a number from {low:g} to {high:g}; set {name} to one"
 
 
+def _is_true(given: object) -> bool:
+    return str(given).lower() not in ("false", "no", "off", "0")
+
+
 def _texts(given: object) -> tuple[str, ...]:
     return tuple(map(str, given)) if isinstance(given, (list, tuple)) else ()
 
@@ -124,8 +135,8 @@ def _receiver_faults(given: Sequence[Mapping[str, object]], secrets: Sequence[st
         if kind == MAIL:
             yield from _mail_faults(variable, one)
         else:
-            for part in ("to", "from", "server", "username"):
-                if one.get(part):
+            for part in ("to", "from", "server", "username", "tls", "authority"):
+                if one.get(part) or (part == "tls" and not _is_true(one.get(part, True))):
                     yield (
                         f"{variable}.{part} is set, and its kind is {show(kind)}; wanted {part} for mail alone; take "
                         f"the line away, or set {variable}.kind to mail"
@@ -152,6 +163,23 @@ def _mail_faults(variable: str, one: Mapping[str, object]) -> Iterator[str]:
         yield (
             f"{variable}.server is {show(server)}; wanted a name and a port, such as smtp.example.com:587; set "
             f"{variable}.server to one"
+        )
+    tls, authority = _is_true(one.get("tls", True)), str(one.get("authority") or "")
+    # Alertmanager's program refuses that too, at the first alert (Go's net/smtp, PlainAuth).
+    if not tls and one.get("username"):
+        yield (
+            f"{variable}.tls is false, and it has a username; wanted no password in the clear; set {variable}.tls to "
+            f"true, or take username away where the server asks for none"
+        )
+    if not tls and authority:
+        yield (
+            f"{variable}.tls is false, and it has an authority; wanted one for TLS alone; set {variable}.tls to true, "
+            "or take authority away"
+        )
+    if authority and not CERTIFICATE.search(authority):
+        yield (
+            f"{variable}.authority is no certificate; wanted the text of one in PEM, with its line BEGIN CERTIFICATE; "
+            f"set {variable}.authority to \"{{{{ lookup('ansible.builtin.file', 'mail-authority.crt') }}}}\""
         )
 
 

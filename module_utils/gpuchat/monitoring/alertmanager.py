@@ -11,6 +11,9 @@ from .stack import Stack, duration
 
 CONFIGURATION, RELAY = "alertmanager.yml", "relay.json"
 STORAGE = "/var/lib/gpuchat/alertmanager"
+TLS_PORT = 465
+"""At which Alertmanager speaks TLS from the first byte on (notify/email/email.go)."""
+
 NOBODY = "nobody"
 """Where alerts go that no receiver wants; Alertmanager's API shows them all the same."""
 
@@ -83,7 +86,7 @@ def _routes(receiver: Receiver) -> list[dict[str, object]]:
 def _receiver(stack: Stack, receiver: Receiver) -> dict[str, object]:
     file = f"{stack.alertmanager_credentials}/receiver-{receiver.name}"
     if receiver.kind == MAIL:
-        return {"name": receiver.name, "email_configs": [_mail(receiver, to, file) for to in receiver.to]}
+        return {"name": receiver.name, "email_configs": [_mail(stack, receiver, to, file) for to in receiver.to]}
     if receiver.kind == SLACK:
         slack = {"send_resolved": True, "api_url_file": file, "title": TITLE, "text": TEXT}
         return {"name": receiver.name, "slack_configs": [slack]}
@@ -97,7 +100,7 @@ def _receiver(stack: Stack, receiver: Receiver) -> dict[str, object]:
     return {"name": receiver.name, "webhook_configs": [webhook]}
 
 
-def _mail(receiver: Receiver, to: str, file: str) -> dict[str, object]:
+def _mail(stack: Stack, receiver: Receiver, to: str, file: str) -> dict[str, object]:
     found: dict[str, object] = {
         "send_resolved": True,
         "to": to,
@@ -107,9 +110,24 @@ def _mail(receiver: Receiver, to: str, file: str) -> dict[str, object]:
         "html": "",
         "text": TEXT,
     }
+    # At that port TLS comes first, and releases before 0.29 that are to insist on STARTTLS look for it within.
+    if not receiver.tls or receiver.server.endswith(f":{TLS_PORT}"):
+        found["require_tls"] = False
+    if receiver.authority:
+        found["tls_config"] = {"ca_file": f"{stack.folder}/{authority_file(receiver)}"}
     if receiver.username:
         found.update(auth_username=receiver.username, auth_password_file=file)
     return found
+
+
+def authority_file(receiver: Receiver) -> str:
+    """Return the name of the file with the certificate of who certified a receiver's server."""
+    return f"authority-{receiver.name}.crt"
+
+
+def authorities(stack: Stack) -> dict[str, str]:
+    """Return the text of each such file by its name."""
+    return {authority_file(one): f"{one.authority}\n" for one in stack.receivers if one.authority}
 
 
 def relay(stack: Stack) -> dict[str, object]:

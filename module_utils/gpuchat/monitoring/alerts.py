@@ -223,8 +223,9 @@ def _disks(stack: Stack) -> Iterator[Alert]:
         CRITICAL,
         "{{ $labels.mountpoint }} on {{ $labels.host }} is full",
         "{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} is free.",
-        "On the host: du -xh --max-depth=2 {{ $labels.mountpoint }} | sort -h | tail; docker image prune takes images "
-        "that nothing uses; models that the inventory no longer names lie under /srv/models.",
+        "On the host: du -xh --max-depth=2 {{ $labels.mountpoint }} | sort -h | tail; docker image prune (Podman: "
+        "podman image prune) takes images that nothing uses; models that the inventory no longer names lie "
+        "under /srv/models.",
     )
     yield full
     yield replace(full, query=f"{ratio} < {DISK_LOW} and {writable}", seconds=15 * MINUTES, severity=WARNING)

@@ -42,7 +42,7 @@ def build(stack: Stack, secrets: Mapping[str, str]) -> dict[str, dict[str, objec
         ),
         "alertmanager": _unit(
             stack,
-            {alertmanager.CONFIGURATION: texts[alertmanager.CONFIGURATION]},
+            {alertmanager.CONFIGURATION: texts[alertmanager.CONFIGURATION], **alertmanager.authorities(stack)},
             _secrets(stack, "receiver", secrets, others),
             alertmanager.arguments(stack),
         ),

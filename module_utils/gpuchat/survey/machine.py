@@ -152,6 +152,7 @@ def users(reading: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _disks(reading: Mapping[str, Any]) -> Iterator[Finding]:
+    prune = f"`{'podman' if 'podman' in reading else 'docker'} image prune`"
     disks: dict[int, list[str]] = {}
     found = reading.get("disks") or {}
     for path, disk in found.items():
@@ -165,7 +166,7 @@ def _disks(reading: Mapping[str, Any]) -> Iterator[Finding]:
                 FAULT if few == "none" else WARNING,
                 f"{human(disk['free_bytes'])} of {human(disk['bytes'])} free under {where}",
                 "room for images, models and logs",
-                "remove what is not needed (`docker image prune`, old models), or mount a larger file system",
+                f"remove what is not needed ({prune}, old models), or mount a larger file system",
             )
         if disk["inodes"] and disk["free_inodes"] * 50 < disk["inodes"]:
             yield Finding(

@@ -10,6 +10,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory im
 TEAM = {"name": "team", "kind": "feishu"}
 MAIL = {"name": "ops", "kind": "mail", "to": ["ops@example.com"], "from": "gpuchat@example.com"}
 MAIL = {**MAIL, "server": "smtp.example.com:587", "username": "gpuchat"}
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+INSIDE = {**MAIL, "username": "", "tls": False}
 CENTRAL = {"name": "central", "url": "https://metrics.example.com/api/v1/write"}
 
 
@@ -24,6 +26,8 @@ SOUND = {
     "a robot with its address": {"told": [TEAM], "known": ["team"]},
     "mail with a password": {"told": [MAIL], "known": ["ops"]},
     "mail to a server that asks for no name": {"told": [{**MAIL, "username": ""}]},
+    "mail to a server without TLS": {"told": [INSIDE]},
+    "mail to a server of the company's": {"told": [{**MAIL, "authority": PEM}], "known": ["ops"]},
     "a place without a secret, in the clear": {"remotes": [{**CENTRAL, "url": "http://10.0.0.9:9009/api/v1/push"}]},
     "a place with a token": {"remotes": [CENTRAL], "remote_secrets": ["central"]},
     "numbers": {"monitoring_ttft_target_seconds": 2.5, "monitoring_patience": "0.1"},
@@ -46,6 +50,16 @@ WRONG = {
     "mail from nobody": ({"told": [{**MAIL, "from": ""}], "known": ["ops"]}, "monitoring_receivers[0].from"),
     "a server without a port": ({"told": [{**MAIL, "server": "smtp"}], "known": ["ops"]}, "smtp.example.com:587"),
     "mail's lines with a robot": ({"told": [{**TEAM, "to": ["a@b"]}], "known": ["team"]}, "wanted to for mail alone"),
+    "a robot without TLS": ({"told": [{**TEAM, "tls": False}], "known": ["team"]}, "wanted tls for mail alone"),
+    "mail's password in the clear": (
+        {"told": [{**MAIL, "tls": "no"}], "known": ["ops"]},
+        "monitoring_receivers[0].tls is false, and it has a username",
+    ),
+    "an authority for no TLS": ({"told": [{**INSIDE, "authority": PEM}]}, "wanted one for TLS alone"),
+    "an authority by its path": (
+        {"told": [{**MAIL, "authority": "/etc/ca.crt"}], "known": ["ops"]},
+        "monitoring_receivers[0].authority is no certificate",
+    ),
     "a token in the clear": (
         {"remotes": [{**CENTRAL, "url": "http://a/b"}], "remote_secrets": ["central"]},
         "monitoring_remote_write[0].url",

@@ -48,6 +48,17 @@ def test_mail_goes_to_each_address_with_the_password_in_a_file():
     assert "auth_password_file" not in json.dumps(plain)
 
 
+def test_mail_goes_by_tls_unless_its_server_has_none():
+    def mail(**words):
+        stack = dataclasses.replace(STACK, receivers=(dataclasses.replace(MAIL, **words),))
+        return alertmanager.configuration(stack)["receivers"][1]["email_configs"][0]
+
+    assert {"require_tls", "tls_config"} & set(mail()) == set()  # Alertmanager's own defaults insist on it
+    assert mail(tls=False)["require_tls"] is False
+    assert mail(server="s:465")["require_tls"] is False  # by TLS from the first byte on
+    assert mail(authority="PEM")["tls_config"] == {"ca_file": "/etc/gpuchat/monitoring/authority-ops.crt"}
+
+
 @pytest.mark.parametrize(
     ("name", "part", "key", "wanted"),
     [

@@ -56,6 +56,11 @@ def test_a_secret_is_named_by_its_variable_and_stands_nowhere():
     }
 
 
+def test_alertmanager_is_given_who_certified_a_mail_server():
+    files = build(receivers=[{**MAIL, "authority": " PEM "}])["alertmanager"]["files"]
+    assert {"dest": "/etc/gpuchat/monitoring/authority-ops.crt", "content": "PEM\n"} in files
+
+
 def test_each_file_is_one_units():
     built = build(receivers=[{"name": "team", "kind": "wecom"}])
     dests = [one["dest"] for unit in built.values() for one in unit["files"]]
