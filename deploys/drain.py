@@ -6,6 +6,9 @@ A host that leaves gets no further request and answers those under way to their 
 runs of site.yml and restarts of the host, until --back. All hosts are looked at first: where nobody else answers for a
 model, nothing is done without --force.
 
+Where there is a host of the group monitoring, nobody is told of alerts that the work brings, for some hours at most;
+--back ends that, and so does a host that could not leave.
+
 Exit status: 0 done, 1 requests were still open at the end of the time, 2 refused, or an engine does not answer, 3 a
 host cannot be reached.
 """
@@ -21,8 +24,11 @@ from gpuchat.core.errors import Refusal
 from gpuchat.core.names import did_you_mean, plain
 from gpuchat.engines.leave import Standing, left_alone, moment
 from gpuchat.inventory.rotation import RETURN_SECONDS
+from gpuchat.monitoring import silence
 
 LOOK_SECONDS = 60
+MONITORING, PORT, USUAL_PORT = "monitoring", "monitoring_alertmanager_port", 9093
+SILENT_HOURS = 4.0
 SECONDS = 600
 
 
@@ -35,9 +41,16 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--seconds", type=int, default=SECONDS, help=f"for open requests to end, or engines to answer ({SECONDS})"
     )
+    parser.add_argument(
+        "--silence",
+        type=float,
+        default=SILENT_HOURS,
+        metavar="HOURS",
+        help=f"of alerts ({SILENT_HOURS:g}); 0: none",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     options = parser.parse_args(words)
-    members = fleet.chosen(options)
+    members = fleet.chosen(options, [PORT])
     names = list(dict.fromkeys(options.host))
     known = [one.name for one in members]
     for name in names:
@@ -58,7 +71,8 @@ def main(words: Sequence[str]) -> int:
         print(f"{', '.join(without)}: no model server to take out of rotation. Nothing was done.")
         return 2
     chosen = [one for one in members if one.name in names]
-    return back(chosen, standing, options) if options.back else out(chosen, standing, options)
+    watching = [one for one in members if MONITORING in one.groups][:1]
+    return back(chosen, standing, options, watching) if options.back else out(chosen, standing, options, watching)
 
 
 def ask(members: Sequence[fleet.Member], act: str, seconds: int) -> dict[str, fleet.Outcome]:
@@ -68,7 +82,28 @@ def ask(members: Sequence[fleet.Member], act: str, seconds: int) -> dict[str, fl
     return {one.name: one for one in fleet.run(members, program, lambda _one: given, timeout=seconds + LOOK_SECONDS)}
 
 
-def out(members: Sequence[fleet.Member], standing: Mapping[str, Standing], options: argparse.Namespace) -> int:
+def tell(watching: Sequence[fleet.Member], state: str, names: Sequence[str], hours: float = 0.0) -> None:
+    """Silence what work on hosts brings, at the monitoring host, or end that; where it is not reached, say so."""
+    program = fleet.zipapp("monitoring.silence_runner:run")
+    for name in names if watching else ():
+        given = {"state": state, "work": f"work on {name}", "hosts": [name], "seconds": hours * 3600}
+        for one in fleet.run(
+            watching,
+            program,
+            lambda member, given=given: {**given, "port": member.variables.get(PORT) or USUAL_PORT},  # type: ignore[misc]
+            timeout=LOOK_SECONDS,
+        ):
+            words = one.problem if one.stage != "done" else "; ".join(one.value.get("warnings") or ())
+            if words:
+                print(f"{one.name}: {plain(words)}")
+
+
+def out(
+    members: Sequence[fleet.Member],
+    standing: Mapping[str, Standing],
+    options: argparse.Namespace,
+    watching: Sequence[fleet.Member] = (),
+) -> int:
     """Take hosts out of rotation, and wait until they have answered."""
     names = [one.name for one in members]
     alone = left_alone(names, standing)
@@ -82,7 +117,10 @@ def out(members: Sequence[fleet.Member], standing: Mapping[str, Standing], optio
             engines = plain(", ".join(standing[name].engines))
             print(f"{name}: would leave rotation with {engines}{_already(standing[name])}")
         return 0
+    if options.silence > 0:
+        tell(watching, silence.PRESENT, names, options.silence)
     if not _did(ask(members, "close", LOOK_SECONDS)):
+        tell(watching, silence.ABSENT, names)
         return 2
     for name in names:
         print(f"{name}: takes no more requests{_already(standing[name])}", flush=True)
@@ -99,7 +137,12 @@ def out(members: Sequence[fleet.Member], standing: Mapping[str, Standing], optio
     return 1 if still_open else 0
 
 
-def back(members: Sequence[fleet.Member], standing: Mapping[str, Standing], options: argparse.Namespace) -> int:
+def back(
+    members: Sequence[fleet.Member],
+    standing: Mapping[str, Standing],
+    options: argparse.Namespace,
+    watching: Sequence[fleet.Member] = (),
+) -> int:
     """Put hosts back when their engines answer."""
     away = [one for one in members if standing[one.name].since is not None]
     for one in members:
@@ -113,6 +156,7 @@ def back(members: Sequence[fleet.Member], standing: Mapping[str, Standing], opti
     if done:
         time.sleep(RETURN_SECONDS)  # in which all who ask it see that
         print("\n".join(f"{one.name}: back in rotation" for one in away))
+        tell(watching, silence.ENDED, [one.name for one in away])
     return 0 if done else 2
 
 

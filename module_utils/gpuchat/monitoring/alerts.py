@@ -21,6 +21,12 @@ OF_WORK = (
 )
 """What is not told of a host that is out of rotation, for work on it brings that with it."""
 
+OF_FEWER = ("QueueGrowing", "FirstTokenSlow", "KvCacheFull")
+"""What other hosts may see while they answer for one that is worked on."""
+
+OF_OUTAGE = ("EdgeErrors", "NginxDown", "PostgresqlDown")
+"""What people see while nobody answers them."""
+
 HOURS, DAYS = 3600, 86_400
 MINUTES = 60
 

@@ -237,3 +237,54 @@ def test_a_host_without_model_server_and_an_unknown_one_are_told(rotation, capsy
     with pytest.raises(fleet.Refusal, match="no host tow in the inventory; wanted one of one, two, three"):
         drain.main(["tow", "-i", "x"])
     assert rotation.acted == []
+
+
+@pytest.fixture
+def silences(rotation, monkeypatch):
+    """Let the host three be the monitoring host too, and return what it is told."""
+    told, usual = [], rotation.run
+
+    def chosen(options, variables=()):
+        groups = {"three": ("gpu", "monitoring")}
+        ports = {"monitoring_alertmanager_port": 9193}
+        return tuple(fleet.Member(name, groups.get(name, ("gpu",)), {}, ports, local=False) for name in HOSTS)
+
+    def run(members, program, given, *, timeout, sudo=True):
+        words = given(members[0])
+        if "work" not in words:
+            yield from usual(members, program, given, timeout=timeout)
+            return
+        assert [one.name for one in members] == ["three"]
+        assert words["port"] == 9193
+        told.append((words["state"], words["work"], words["hosts"], words["seconds"]))
+        yield fleet.Outcome("three", "done", {"warnings": rotation.open.get("warnings", [])}, "", 1.0)
+
+    monkeypatch.setattr(fleet, "chosen", chosen)
+    monkeypatch.setattr(fleet, "run", run)
+    return told
+
+
+def test_nobody_is_told_of_what_the_work_brings_until_the_host_is_back(rotation, silences):
+    assert drain.main(["two", "-i", "x"]) == 0
+    assert silences == [("present", "work on two", ["two"], 4 * 3600)]
+    rotation.looks["two"] = standing("q", since=0.0)
+    assert drain.main(["two", "-i", "x", "--back"]) == 0
+    assert silences[1:] == [("ended", "work on two", ["two"], 0)]
+
+
+def test_people_are_told_as_ever_of_a_host_that_could_not_leave(rotation, silences):
+    rotation.problems["close", "two"] = "found a door of an earlier release"
+    assert drain.main(["two", "-i", "x", "--silence", "0.5"]) == 2
+    assert silences == [("present", "work on two", ["two"], 1800), ("absent", "work on two", ["two"], 0)]
+
+
+@pytest.mark.parametrize("words", [["--silence", "0"], ["--dry-run"]])
+def test_without_hours_and_in_a_dry_run_nothing_is_silent(rotation, silences, words):
+    assert drain.main(["two", "-i", "x", *words]) == 0
+    assert silences == []
+
+
+def test_a_monitoring_host_that_cannot_be_told_is_no_reason_to_stay(rotation, silences, capsys):
+    rotation.open["warnings"] = ["found an Alertmanager that was not reached"]
+    assert drain.main(["two", "-i", "x"]) == 0
+    assert "three: found an Alertmanager that was not reached" in capsys.readouterr().out
