@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -85,16 +87,30 @@ class ActionModule(ActionBase):
         args["parts"] = self._task.args.get("parts") or []
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
+        own = _folder(args["sources"], self._loader.get_basedir())
+        args["listed"] = self._task.args.get("listed", _listed(self._own_folder(task_vars) or own))
         result = control_runner.run(self, args)
-        result["folder"] = _folder(args["sources"], self._loader.get_basedir())
+        result["folder"] = own
         if not result.get("failed"):
             # Where the lock file lies may hang on what this very task finds, which is no variable yet.
             self._archives(args["variables"], {**task_vars, "__gpuchat_preflight": {"folder": result["folder"]}})
+        asks = {"door", "edge"} & set(result.get("parts") or ())
+        result["live_endpoints"] = [
+            {**one, "authority": authorities.get(f"endpoint-{one['name']}.crt", "")}
+            for one in (result.get("topology") or {}).get("live_endpoints", ())
+            if asks
+        ]
         result["endpoint_files"] = {
             part: [{"dest": f"/etc/gpuchat/{part}/{name}", "content": text} for name, text in authorities.items()]
             for part in ("door", "edge")
         }
         return result
+
+    def _own_folder(self, task_vars):
+        """Return the folder that the inventory names for a run's own files, empty where it does not."""
+        with contextlib.suppress(AnsibleError):  # which is said where all variables are templated
+            return str(self._templar.template(task_vars.get("gpuchat_folder") or ""))
+        return ""
 
     def _archives(self, variables, task_vars):
         """Read the images' archives, each of which is refused here where it is not whole."""
@@ -301,6 +317,16 @@ def _sources(task_vars):
                 twice = _named_twice(path)
                 found += [{"path": path, "problem": twice}] if twice else []
     return found
+
+
+def _listed(folder):
+    """Return what the last run has read of somebody else's servers, which `gpuchat_endpoint_models` has kept."""
+    try:
+        with open(os.path.join(folder, "endpoints.json"), encoding="utf-8") as file:
+            found = json.load(file)
+        return {str(name): list(map(str, names)) for name, names in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _folder(sources, otherwise):

@@ -75,6 +75,11 @@ options:
     description: Secrets of the chat that variables give, by the chat's own names for them; set by the action plugin.
     type: dict
     default: {}
+  listed:
+    description: >-
+      Models as somebody else's servers list them, by server, for those for which the inventory names none; what the
+      last run has read where it is left out.
+    type: dict
   endpoint_problems:
     description: Why authorities of somebody else's servers cannot be read; set by the action plugin.
     type: list
@@ -135,6 +140,11 @@ folder:
 endpoint_files:
   description: Authorities of somebody else's servers as files of the door and the edge; made by the action plugin.
   type: dict
+  returned: always
+live_endpoints:
+  description: Servers whose models are to be read before they are handed on; made by the action plugin.
+  type: list
+  elements: dict
   returned: always
 topology:
   description: Who serves what at which address and port, by host and kind, and who speaks to whom.
@@ -205,6 +215,7 @@ SPECIFICATION = {
     "files": {"type": "dict", "default": {}},
     "people": {"type": "dict", "default": {}},
     "chat_secrets": {"type": "dict", "default": {}, "no_log": True},
+    "listed": {"type": "dict"},
     "endpoint_problems": {"type": "list", "elements": "str", "default": []},
     "authorities": {"type": "dict", "default": {}},
     "authority_problems": {"type": "list", "elements": "str", "default": []},

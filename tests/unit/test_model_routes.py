@@ -177,6 +177,9 @@ def test_no_route_asks_for_a_proof_again_or_holds_an_answer_back():
                 "trusted_certificate /ca.crt",
                 "https://door_1_route_1/api$gpuchat_path$is_args$args",
                 "proxy_hide_header Set-Cookie",
+                "proxy_intercept_errors on",
+                "error_page 301 302 303 307 308 401 403 407 = @model_refused",
+                "error_page 503 = @error_503",
             ],
             "engine_authorization",
             id="endpoint",
@@ -207,6 +210,18 @@ def test_a_route_has_what_its_kind_needs(one, wanted, unwanted):
     text = location([one])
     assert [words for words in wanted if words not in text] == []
     assert unwanted not in text
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 429, 500])
+def test_what_somebody_elses_server_says_of_a_request_is_handed_on(status):
+    """A page of its own here would take the place of its words."""
+    assert f"error_page {status} " not in location([ENDPOINT])
+
+
+def test_an_engine_answers_for_itself():
+    for one in ({}, DOOR):
+        assert "intercept" not in location([one])
+        assert "error_page 500 = @error_500" in location([one])
 
 
 def closed(hosts, names):
@@ -276,7 +291,7 @@ def test_a_renamed_model_has_its_other_name_and_others_have_none():
 
 def test_faults_are_said_with_the_edges_headers():
     text = rendered("models.j2", [], headers="headers.conf")
-    assert text.count("include headers.conf;") == text.count("location @model_") == len(paths.MODEL_ERRORS)
+    assert text.count("include headers.conf;") == text.count("location @model_") == len(paths.MODEL_ERRORS) + 1
     assert "include" not in rendered("models.j2", [])
 
 

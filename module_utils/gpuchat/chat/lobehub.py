@@ -101,7 +101,7 @@ class Wiring:
 def wire(served: Sequence[Served], version: str = "") -> Wiring:
     """Return what makes LobeHub offer the models that are served, the first of which people meet, and nothing else."""
     chats = [one for one in served if one.task == CHAT and can_name(one.name)]
-    known = [one for one in served if one.task == EMBED and can_name(one.name)]
+    known = [one for one in served if one.task == EMBED and can_name(one.name) and not one.live]
     embeds = [one for one in known if one.may_give(DIMENSIONS)]
     environment = dict.fromkeys(facts.SWITCHES, "0")
     environment["VLLM_MODEL_LIST"] = ",".join(["-all", *map(_entry, chats)])

@@ -143,7 +143,8 @@ def _speech(transcribes: Sequence[str]) -> dict[str, str]:
 
 
 def _names(served: Sequence[Served], task: str) -> list[str]:
-    return [one.name for one in served if one.task == task]
+    # One that comes and goes as somebody else likes would leave what was made with it behind.
+    return [one.name for one in served if one.task == task and not one.live]
 
 
 def version_faults(version: str) -> list[str]:

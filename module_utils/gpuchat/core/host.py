@@ -241,7 +241,7 @@ class Response:
         """Return the body as data, or None where it is no JSON."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # whoever answers may nest as deep as it likes
             return None
 
 
@@ -277,10 +277,18 @@ class _Sockets(urllib.request.AbstractHTTPHandler):
     unix_response = urllib.request.HTTPErrorProcessor.http_response
 
 
-def _opener(direct: bool) -> urllib.request.OpenerDirector:
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect to who asked, as an error with its status."""
+
+    def redirect_request(self, *_given: Any) -> urllib.request.Request | None:
+        return None
+
+
+def _opener(direct: bool, redirects: bool = True, authority: str = "") -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cadata=authority) if authority else ssl.create_default_context()
     handlers: list[urllib.request.BaseHandler] = [
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
-        _Redirects(),
+        urllib.request.HTTPSHandler(context=context),
+        _Redirects() if redirects else _NoRedirects(),
         _Sockets(),
     ]
     if direct:
@@ -295,15 +303,19 @@ def http(
     body: bytes | None = None,
     timeout: float = 10,
     direct: bool = False,
+    redirects: bool = True,
+    authority: str = "",
 ) -> Response:
     """Make one HTTP request, past any proxy where `direct`; the answer's header names are in lower case.
+
+    A certificate has to come from one of the system's authorities, or from those of `authority` alone (PEM).
 
     A server behind a Unix socket has the address ``unix://%2Fpath%2Fto.sock/path``. What answers may be anybody: its
     body has to come whole within the timeout (seconds) after its headers, and to be no larger than LARGEST_ANSWER.
     """
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
-        with _opener(direct).open(request, timeout=timeout) as answer:
+        with _opener(direct, redirects, authority).open(request, timeout=timeout) as answer:
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, _body(answer, timeout))
     except urllib.error.HTTPError as error:
         body = b""

@@ -98,6 +98,9 @@ MODEL_ERRORS = {
 }
 """Why a request finds no engine, by the name of nginx's location for it: status, code and words of OpenAI's API."""
 
+REFUSED = ("server_error", "The server behind this model refuses this stack, or sends it elsewhere. Tell who runs it.")
+"""To who asks for a model of somebody else's, where the key or the address in the inventory is wrong: theirs is not."""
+
 SIGN_IN_AGAIN = ("authentication_error", "Sign in again: load this page anew.")
 """To the chat's page, where who uses it is no longer known to the owner's server."""
 
@@ -130,7 +133,8 @@ def describe() -> dict[str, object]:
         "routing_errors": {
             fault: {"status": status, "text": _model_error(code, message)}
             for fault, (status, code, message) in MODEL_ERRORS.items()
-        },
+        }
+        | {"refused": {"status": 502, "text": _error(502, *REFUSED)}},
         "sign_in_again": _error(401, *SIGN_IN_AGAIN),
         "waiting": WAITING,
         "retry_after": {str(status): seconds for status, seconds in RETRY_AFTER.items()},

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .types import show
@@ -19,6 +19,18 @@ TASKS = ("chat", "embed", "rerank", "transcribe")
 PORTS = {"http": 80, "https": 443}
 PLAIN_KEY = re.compile(r"[A-Za-z0-9._~+/=-]*")
 TIMEOUTS = (1, 3600)
+USUAL_PREFIX = "/v1"
+"""Where servers have their API, for an address that says no path."""
+MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
+LONGEST_MODEL = 200
+MOST_MODELS = 200
+"""How many names a server may list: each is a line of the configuration of every host that asks."""
+BY_NAME = (
+    ("embed", re.compile(r"embed", re.IGNORECASE)),
+    ("rerank", re.compile(r"rerank", re.IGNORECASE)),
+    ("transcribe", re.compile(r"whisper", re.IGNORECASE)),
+)
+"""What a model does by its name, of which alone a list of models tells; all others chat."""
 ASKED_PATHS = ("/chat/completions", "/completions", "/embeddings", "/models")
 """What people put behind the address of an API by mistake."""
 
@@ -33,6 +45,7 @@ class Endpoint:
         tasks: what each of these does.
         timeout: seconds between two parts of an answer.
         authority_file: on the control node, of the authority that signed its certificate; empty for a public one.
+        live: whether the inventory names no models, and those that it lists are read before each run.
     """
 
     name: str
@@ -41,6 +54,7 @@ class Endpoint:
     tasks: Mapping[str, str]
     timeout: int
     authority_file: str = ""
+    live: bool = False
 
     @property
     def scheme(self) -> str:
@@ -63,29 +77,97 @@ class Endpoint:
 
     @property
     def prefix(self) -> str:
-        return self._part("path").rstrip("/")
+        return self._part("path").rstrip("/") or USUAL_PREFIX
+
+    @property
+    def base(self) -> str:
+        """The address that ``/models`` follows."""
+        return f"{self.scheme}://{self.virtual_host}{self.prefix}"
 
     def _part(self, name: str) -> str:
         found = URL.fullmatch(self.url)
         return (found[name] or "") if found else ""
 
 
-def read(given: object) -> tuple[Endpoint, ...]:
-    """Read a sound list."""
+def read(given: object, adopted: Mapping[str, Sequence[str]] | None = None) -> tuple[Endpoint, ...]:
+    """Read a sound list.
+
+    Args:
+        adopted: the models of those servers for which the inventory names none.
+    """
     found = []
     for one in given if isinstance(given, (list, tuple)) else ():
-        models = [_model(model) for model in one["models"]]
+        name = str(one["name"])
+        listed = [{"name": model, "task": task_by_name(model)} for model in (adopted or {}).get(name, ())]
+        models = listed if is_live(one) else [_model(model) for model in one["models"]]
         found.append(
             Endpoint(
-                str(one["name"]),
+                name,
                 str(one["url"]),
                 {str(model["name"]): str(model.get("upstream") or model["name"]) for model in models},
                 {str(model["name"]): str(model.get("task") or "chat") for model in models},
                 int(str(one.get("timeout", 30))),
                 str(one.get("authority_file") or ""),
+                is_live(one),
             )
         )
     return tuple(found)
+
+
+def is_live(one: Mapping[str, object]) -> bool:
+    """Whether a server's models are those that it lists itself."""
+    return one.get("models") is None
+
+
+def task_by_name(model: str) -> str:
+    """Return what a model does, as far as its name tells."""
+    return next((task for task, pattern in BY_NAME if pattern.search(model)), "chat")
+
+
+def adopt(
+    given: object, listed: Mapping[str, Sequence[str]], taken: Iterable[str]
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Choose which models are handed on of those that servers list, and say which are not, and why.
+
+    What somebody else's server says never takes a name from the stack's own models, nor from another server before it,
+    and never ends a run: whoever runs that server could end all of them.
+
+    Args:
+        given: a sound list.
+        listed: names of models as servers list them, by server.
+        taken: names that the inventory gives to models.
+    """
+    known, adopted, warnings = set(taken), {}, []
+    for one in (each for each in given if is_live(each)) if isinstance(given, (list, tuple)) else ():
+        server = str(one["name"])
+        names = list(dict.fromkeys(map(str, listed.get(server, ()))))
+        odd = [name for name in names if not MODEL.fullmatch(name) or len(name) > LONGEST_MODEL]
+        sound = [name for name in names if name not in odd]
+        twice = [name for name in sound if name in known]
+        free = [name for name in sound if name not in known]
+        adopted[server] = tuple(free[:MOST_MODELS])
+        known |= set(adopted[server])
+        if odd:
+            warnings.append(
+                f"{server} lists {_few(odd)}; wanted up to {LONGEST_MODEL} letters, digits and . _ : / @ + - in a "
+                f"name; that is left out; name its models in {VARIABLE}, with upstream as it calls them"
+            )
+        if twice:
+            warnings.append(
+                f"{server} lists {_few(twice)}, by which another model of the stack is asked for; wanted a name of its "
+                f"own; that is left out; name its models in {VARIABLE}, this one by another name with upstream"
+            )
+        if len(free) > MOST_MODELS:
+            warnings.append(
+                f"{server} lists {len(free)} models; wanted {MOST_MODELS} at most; the others are left out; name in "
+                f"{VARIABLE} those that are wanted"
+            )
+    return adopted, warnings
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(show(name[:60]) for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _model(given: object) -> Mapping[str, object]:
@@ -151,7 +233,10 @@ def _url_faults(variable: str, url: str) -> Iterator[str]:
 
 def _model_faults(variable: str, models: object) -> Iterator[str]:
     if isinstance(models, (list, tuple)) and not models:
-        yield f"{variable}.models is empty; wanted the models that it serves; set {variable}.models to their names"
+        yield (
+            f"{variable}.models is empty; wanted the models that it serves; set {variable}.models to their names, or "
+            "take it away for all that the server lists"
+        )
     for number, given in enumerate(models if isinstance(models, (list, tuple)) else ()):
         model = _model(given)
         where = f"{variable}.models[{number}]"
@@ -160,12 +245,12 @@ def _model_faults(variable: str, models: object) -> Iterator[str]:
             yield f"{where} holds {unknown[0]}; wanted no other names than name, upstream, task"
         for part in ("name", "upstream"):
             text = str(model.get(part) or ("" if part == "name" else "x"))
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", text):
+            if not MODEL.fullmatch(text):
                 yield f"{where}.{part} is {show(text)}; wanted letters, digits and . _ : / @ + -; set it to those"
         if str(model.get("task", "chat")) not in TASKS:
             yield f"{where}.task is {show(model['task'])}; wanted chat, embed, rerank or transcribe; set it to one"
 
 
 def names(given: object) -> Sequence[str]:
-    """Return the names of all models of a sound list."""
+    """Return the names of all models that a sound list names."""
     return [name for one in read(given) for name in one.renamed]

@@ -179,6 +179,7 @@ class Inventory:
         others: names of further variables, of somebody else's or mistyped.
         sources: where it was read from.
         play_hosts: hosts of the play, which may be in no group of the stack.
+        listed: what somebody else's servers list, by server, as far as it is known.
     """
 
     groups: Mapping[str, Sequence[str]]
@@ -188,6 +189,7 @@ class Inventory:
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sources: Sequence[Source] = ()
     play_hosts: Sequence[str] = ()
+    listed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def hosts(self, *groups: str) -> tuple[str, ...]:
         """Return the hosts of some groups, each once, in the inventory's order."""
@@ -283,6 +285,7 @@ def read(params: Mapping[str, Any]) -> Inventory:
         params["others"],
         [Source(str(one["path"]), str(one.get("problem") or "")) for one in params["sources"]],
         params["play_hosts"],
+        params.get("listed") or {},
     )
 
 
@@ -330,8 +333,9 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     common = _common(inventory, specification)
     served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
     chosen = chat(inventory, specification)
+    adopted, _warnings = _adopted(inventory, common)
     topology = inventory_topology.derive(
-        inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE)), chosen["kind"]
+        inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE), adopted), chosen["kind"]
     )
     return {
         "topology": doors.describe(topology, clients(inventory, specification)),
@@ -532,14 +536,46 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
                 "set another, or take one away"
             )
         asked.setdefault(name, variable)
-    keys = inventory.variables.get(next(iter(inventory.hosts("edge")), ""), {}).get(api_clients.VARIABLE)
-    findings.add(api_clients.model_faults(keys, list(asked)), (), "")
+    _names_of_clients(inventory, variables, asked, findings)
     for number, one in enumerate(entries):
         variable = f"{models.VARIABLE}[{number}]"
         _owned_in(f"{variable}.args", "vllm_args", one.get("args"), findings, "")
         _owned_in(f"{variable}.environment", "vllm_environment", one.get("environment"), findings, "")
         if "vllm" in parts:
             _version(f"{variable}.version", one.get("version"), findings, "")
+
+
+def _names_of_clients(
+    inventory: Inventory, variables: Mapping[str, object], named: Mapping[str, str], findings: Findings
+) -> None:
+    """Look at the names that clients may ask by, which are those of the inventory and those that servers list."""
+    others = variables.get(endpoints.VARIABLE)
+    adopted: dict[str, tuple[str, ...]] = {}
+    if not any(True for _fault in endpoints.faults(others)):
+        adopted, warnings = _adopted(inventory, variables, named)
+        findings.add((), warnings, "")
+    keys = inventory.variables.get(next(iter(inventory.hosts("edge")), ""), {}).get(api_clients.VARIABLE)
+    if not unread(inventory, others):  # what a server lists that was not asked yet is looked at when it was
+        known = dict.fromkeys([*named, *(name for one in adopted.values() for name in one)])
+        findings.add(api_clients.model_faults(keys, list(known)), (), "")
+
+
+def unread(inventory: Inventory, given: object) -> list[str]:
+    """Return the servers whose models are to be read and of which nothing is known yet."""
+    entries = given if isinstance(given, (list, tuple)) else ()
+    live = [str(one.get("name")) for one in entries if isinstance(one, Mapping) and endpoints.is_live(one)]
+    return [name for name in live if name not in inventory.listed]
+
+
+def _adopted(
+    inventory: Inventory, common: Mapping[str, object], taken: Iterable[str] = ()
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return which models are handed on of those that servers list, and warnings of those that are not."""
+    given = common.get(endpoints.VARIABLE)
+    if not taken:
+        served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
+        taken = [*(name for one in served for name in one.names), *endpoints.names(given)]
+    return endpoints.adopt(given, inventory.listed, taken)
 
 
 def _common(inventory: Inventory, specification: Specification) -> dict[str, object]:

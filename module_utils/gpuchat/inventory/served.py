@@ -19,11 +19,13 @@ class Model:
     Attributes:
         task: ``auto`` where its checkpoint tells.
         hosts: which serve it; none where it is somebody else's.
+        live: whether nobody but somebody else's server has named it.
     """
 
     name: str
     task: str
     hosts: tuple[str, ...]
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Served:
         dimensions: numbers in each of its vectors; None where no plan says.
         askable_dimensions: numbers in a vector that a request may ask for: None where it may ask for none, and empty
             where for any up to all of them.
+        live: as in ``Model``: it may come and go.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Served:
     context: int | None = None
     dimensions: int | None = None
     askable_dimensions: tuple[int, ...] | None = None
+    live: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -52,6 +56,7 @@ class Served:
             "tool_calls": self.tool_calls,
             "context": self.context,
             "dimensions": self.dimensions,
+            "live": self.live,
         }
 
     def may_give(self, dimensions: int) -> bool:
@@ -133,6 +138,7 @@ def _join(model: Model, engines: Sequence[Engine]) -> Served:
         context=min(lengths) if lengths and len(lengths) == len(engines) else None,
         dimensions=_shortest(engines),
         askable_dimensions=_askable(engines),
+        live=model.live,
     )
 
 

@@ -16,14 +16,19 @@ from .served import CHAT, Engine, HostPlan, Model, Served, serve
 def ensure(params: Mapping[str, Any], check_mode: bool) -> tuple[tuple[Served, ...], dict[str, object]]:
     """Return what is served, and the module's result."""
     folder = os.path.join(str(params["folder"]), "plans")
-    models = [Model(str(one["name"]), str(one["task"]), tuple(one["hosts"])) for one in params["models"]]
+    models = [
+        Model(str(one["name"]), str(one["task"]), tuple(one["hosts"]), bool(one.get("live")))
+        for one in params["models"]
+    ]
     hosts = dict.fromkeys(host for model in models for host in model.hosts)
     planned = {host: _plan(given) for host, given in params["plans"].items() if host in hosts}
     kept = {host: plan for host in hosts for plan in [_read(_path(folder, host))] if plan}
     result: dict[str, object] = {"changed": False}
     if check_mode and any(host not in planned and host not in kept for host in hosts):
         result["not_predicted"] = ["what the models can do, for some GPUs are not known yet"]
-        return tuple(Served(one.name, CHAT if one.task == "auto" else one.task) for one in models), result
+        return tuple(
+            Served(one.name, CHAT if one.task == "auto" else one.task, live=one.live) for one in models
+        ), result
     served = serve(models, planned, kept, folder)
     for host, plan in planned.items() if not check_mode else ():
         if kept.get(host) != plan:

@@ -262,11 +262,16 @@ class Topology:
             "models": [
                 *({"name": one.name, "task": one.task, "hosts": list(one.hosts)} for one in self.models),
                 *(
-                    {"name": name, "task": task, "hosts": [], "endpoint": one.name}
+                    {"name": name, "task": task, "hosts": [], "endpoint": one.name, "live": one.live}
                     for one in self.endpoints
                     for name, task in one.tasks.items()
                 ),
             ],
+            "live_endpoints": [
+                {"name": one.name, "url": one.base, "timeout": one.timeout} for one in self.endpoints if one.live
+            ],
+            # Of those that ask somebody else's servers, the first: the control node may see none of them.
+            "asking": next((service.host for kind in (EDGE, INTERFACE) for service in self.of(kind)), ""),
             "edges": [service.host for service in self.of(EDGE)],
             "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),

@@ -213,13 +213,20 @@ class Row:
     warning: str = ""
 
 
+LISTED = "listed"
+"""In place of a task, of a model that nobody but somebody else's server has named: it is not asked."""
+
+
 def choose(models: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Return the part of a `Site` that says what is served, from models with ``name``, ``task`` and ``tool_calls``."""
     first = next((one for one in models if one["task"] == "chat"), {})
     return {
         "model": str(first.get("name", "")),
         "tool_call": bool(first.get("tool_calls")),
-        "others": {str(one["name"]): str(one["task"]) for one in models if one is not first},
+        # Somebody else's server may load each of the models that it lists for one question.
+        "others": {
+            str(one["name"]): LISTED if one.get("live") else str(one["task"]) for one in models if one is not first
+        },
     }
 
 

@@ -126,6 +126,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "nvidia_container_toolkit_state",
         ),
     },
+    "gpuchat_endpoint_models": {
+        "folder": (
+            "gpuchat_folder",
+        ),
+    },
     "gpuchat_files": {
         "files": (
             "backup_target",

@@ -51,7 +51,17 @@ SPECIFICATION = Specification(
 ONE_HOST = {"all": ["one", "probe"], "gpu": ["one"], "chat": ["one"], "edge": ["one"], "outside": ["probe"]}
 
 
-def findings(groups=None, untemplated=(), others=None, foreign=(), secrets=None, parts=None, sources=(), **variables):
+def findings(
+    groups=None,
+    untemplated=(),
+    others=None,
+    foreign=(),
+    secrets=None,
+    parts=None,
+    sources=(),
+    listed=None,
+    **variables,
+):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
     groups = {**ONE_HOST, **(groups or {})}
     hosts = dict.fromkeys(host for group in STACK_GROUPS for host in groups.get(group, ()))
@@ -59,7 +69,8 @@ def findings(groups=None, untemplated=(), others=None, foreign=(), secrets=None,
     if hosts:
         by_host[next(iter(hosts))] = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
     first = next(iter(hosts), "")
-    inventory = Inventory(groups, by_host, untemplated, {first: secrets or {}}, {first: foreign}, sources)
+    secrets, foreign = {first: secrets or {}}, {first: foreign}
+    inventory = Inventory(groups, by_host, untemplated, secrets, foreign, sources, listed=listed or {})
     found = find_faults(inventory, SPECIFICATION, *([parts] if parts is not None else []))
     every = inventory.hosts(*STACK_GROUPS)
     return describe(found.faults, every), describe(found.warnings, every)
@@ -118,6 +129,34 @@ ENDPOINT = {"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["llama"]}
 )
 def test_a_group_may_be_empty_where_that_is_meant(groups, variables):
     assert faults(groups=groups, **variables) == ()
+
+
+LIVE = {"name": "lm", "url": "http://10.0.0.9:1234"}
+
+
+def test_a_server_may_list_its_models_itself():
+    assert findings(gpuchat_endpoints=[LIVE]) == ((), ())
+
+
+def test_what_a_server_lists_ends_no_run_and_takes_no_name():
+    found, warnings = findings(
+        gpuchat_models=[{"name": "qwen"}], gpuchat_endpoints=[LIVE], listed={"lm": ["qwen", "llama"]}
+    )
+    assert found == ()
+    assert [word.partition(",")[0] for word in warnings] == ["lm lists 'qwen'"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_refused"),
+    [({}, False), ({"lm": ["llama"]}, False), ({"lm": []}, True), ({"lm": ["other"]}, True)],
+    ids=["not asked yet", "it lists it", "it was down", "it has others"],
+)
+def test_a_client_may_be_given_what_a_server_lists(listed, is_refused):
+    keys = [{"name": "reports", "models": ["llama"]}]
+    found = faults(gpuchat_endpoints=[LIVE], gpuchat_api_keys=keys, listed=listed)
+    assert [word.partition(";")[0] for word in found] == [
+        "gpuchat_api_keys[0].models holds 'llama', which is no model of the stack"
+    ] * is_refused
 
 
 def test_models_without_a_host_that_serves_them_are_refused_beside_endpoints_too():

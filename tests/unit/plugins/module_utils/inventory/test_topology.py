@@ -139,6 +139,8 @@ def test_parts_that_nobody_has_are_left_out():
         "url": "",
         "engines": ["one"],
         "models": [{"name": "qwen", "task": "auto", "hosts": ["one"]}],
+        "live_endpoints": [],
+        "asking": "",
         "edges": [],
         "behind": ["one"],
         "certified_names": [],
@@ -243,8 +245,8 @@ def test_a_gpu_host_without_a_model_serves_nothing_and_still_belongs_to_the_stac
 def test_somebody_elses_models_are_named_beside_ours():
     found = topology({**SPREAD, "gpu": []}, served=(), others=[LM]).as_dict()
     assert found["models"] == [
-        {"name": "llama", "task": "chat", "hosts": [], "endpoint": "lm"},
-        {"name": "e", "task": "embed", "hosts": [], "endpoint": "lm"},
+        {"name": "llama", "task": "chat", "hosts": [], "endpoint": "lm", "live": False},
+        {"name": "e", "task": "embed", "hosts": [], "endpoint": "lm", "live": False},
     ]
 
 
@@ -259,8 +261,10 @@ def test_somebody_elses_models_are_named_beside_ours():
             "llm.example.com",
             "llm.example.com",
         ),
-        ("http://[fd00::1]:8080", "[fd00::1]:8080", "", "fd00::1", "[fd00::1]:8080"),
-        ("http://box", "box:80", "", "box", "box"),
+        ("http://[fd00::1]:8080", "[fd00::1]:8080", "/v1", "fd00::1", "[fd00::1]:8080"),
+        ("http://box", "box:80", "/v1", "box", "box"),
+        ("http://box/", "box:80", "/v1", "box", "box"),
+        ("http://box/v1beta/openai/", "box:80", "/v1beta/openai", "box", "box"),
     ],
 )
 def test_an_address_of_somebody_elses_server_is_read_as_nginx_takes_it(url, place, prefix, host, virtual_host):
