@@ -161,7 +161,7 @@ ARROWS = {
     "report": {"core"},
     "engines": {"core", "system", "docker", "model", "verify"},
     "survey": {"core", "system", "docker", "gpu", "model", "secret", "data", "engines"},
-    "doctor": {"core", "system", "docker", "model", "vllm", "survey"},
+    "doctor": {"core", "system", "docker", "model", "vllm", "data", "survey"},
     "removal": {"core", "system", "packages", "docker", "model"},
     "monitoring": {"core", "system", "docker", "gpu", "vllm", "inventory", "engines", "survey"},
 }

@@ -10,7 +10,19 @@ from typing import Any
 
 from ..core.errors import Refusal
 from ..docker.images import Image
-from ..survey.types import DOOR, EDGE, FAULT, UNREACHABLE, WARNING, Answer, Finding, is_bare
+from ..survey.types import (
+    DOOR,
+    EDGE,
+    FAULT,
+    LOBEHUB,
+    OBJECT_STORE,
+    POSTGRESQL,
+    UNREACHABLE,
+    WARNING,
+    Answer,
+    Finding,
+    is_bare,
+)
 from ..vllm import compatibility
 from ..vllm.devices import Device
 from . import messages, questions
@@ -73,9 +85,14 @@ def findings(host: Examined) -> Iterator[Located]:
     yield from _ways(host.name, checks)
     yield from _endpoints(host.name, checks)
     yield from _ports(host)
+    yield from _filters(host)
     yield from _driver(host)
     yield from _gpus(host.name, checks)
     yield from _memory(host.name, reading)
+    yield from _images(host.name, checks)
+    yield from _databases(host.name, checks)
+    yield from _bucket(host.name, checks)
+    yield from _hung(host.name, checks)
     yield from _logs(host.name, checks)
     yield from _site(host.name, checks)
 
@@ -266,6 +283,24 @@ def _ports(host: Examined) -> Iterator[Located]:
                 )
 
 
+def _filters(host: Examined) -> Iterator[Located]:
+    services = {port: service for _address, port, service in questions.ports(host.here)}
+    for one in host.checks.get("filters") or ():
+        service = services.get(int(one["port"]), EDGE)
+        yield Located(
+            host.name,
+            Finding(
+                "filter.other",
+                FAULT,
+                f"port {one['port']} of {service} closed by the table {one['table']}, which is none of this stack's: "
+                f"{one['words']}",
+                "it open; who may come in is for the stack's own table to say",
+                f"see `nft list table {one['table']}`; let whoever made it (ufw, firewalld, a script) open the port",
+            ),
+            subject=service,
+        )
+
+
 def _who(listener: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
     by = str(listener["by"])
     names = {one["id"]: one["name"] for one in (reading.get("docker") or {}).get("containers", ())}
@@ -286,6 +321,93 @@ def _memory(name: str, reading: Mapping[str, Any]) -> Iterator[Located]:
                     "see with `dmesg` what used it; stop what else runs here, or give the host more memory",
                 ),
                 subject=one["name"],
+            )
+
+
+# What does not answer those who depend on it.
+
+
+def _images(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
+    for service, is_there in (checks.get("image") or {}).items():
+        if not is_there:
+            yield Located(
+                name,
+                Finding(
+                    "image.missing",
+                    FAULT,
+                    f"no image for {service}: somebody has removed it, and its container",
+                    "it, as the last run has pulled it",
+                    f"run site.yml with --limit {name}, which pulls it and starts {service} anew",
+                ),
+                subject=service,
+            )
+
+
+def _databases(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
+    for interface, one in (checks.get("database") or {}).items():
+        stage, said = one["stage"], str(one["said"])
+        wanted = f"one that answers {interface}"
+        again = "run site.yml with --tags postgresql"
+        told: tuple[str, str, str] | None = None
+        if stage == "refused":
+            known = next((word for word in messages.in_line(said) if word.of == messages.POSTGRESQL), None)
+            told = (
+                (f"database.{known.name}", known.cause, known.fix)
+                if known
+                else ("database.refuses", f"a database that refuses {interface}", again)
+            )
+        elif stage == "silent":
+            told = (
+                "database.silent",
+                f"a {POSTGRESQL} that runs and does not answer",
+                f"`systemctl restart {POSTGRESQL}`",
+            )
+        elif stage == "done" and interface == LOBEHUB and "vector" not in one["extensions"]:
+            cause = f"a database of {interface} without the extension vector (pgvector)"
+            told = (
+                "database.extension",
+                cause,
+                f"{again}, which makes it; what was in its columns is in the last backup",
+            )
+        if told:
+            kind, found, fix = told
+            yield Located(name, Finding(kind, FAULT, found, wanted, fix), subject=POSTGRESQL, line=said)
+
+
+def _bucket(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
+    one = checks.get("bucket")
+    if not one or one["status"] == 200:
+        return
+    again, log = "run site.yml with --tags object_store", f"see `docker logs {OBJECT_STORE}`"
+    found, fix = {
+        0: (f"an object store that runs and does not answer ({one['said']})", f"{log}; restart it"),
+        403: (
+            f"an object store that does not take LobeHub's key ({one['said']})",
+            f"{again},lobehub: both get the same",
+        ),
+        404: (
+            f"an object store without LobeHub's bucket ({one['said']})",
+            f"{again}, which makes an empty one; what was in it comes back by playbooks/restore.yml",
+        ),
+    }.get(int(one["status"]), (f"an object store that answers {one['status']} ({one['said']})", log))
+    kinds = {0: "bucket.silent", 403: "bucket.key", 404: "bucket.missing"}
+    kind = kinds.get(int(one["status"]), "bucket.fails")
+    yield Located(name, Finding(kind, FAULT, found, "people's files kept there", fix), subject=OBJECT_STORE)
+
+
+def _hung(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
+    for service, one in (checks.get("engine") or {}).items():
+        if not one["works"]:
+            yield Located(
+                name,
+                Finding(
+                    "engine.hung",
+                    FAULT,
+                    f"{service} healthy by its own word, and not working ({one['said']})",
+                    "a token",
+                    f"restart it (deploys/restart.py {service}); where it comes back, look at `dmesg` for Xid",
+                ),
+                subject=service,
             )
 
 
@@ -362,7 +484,7 @@ def _logs(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
 def notes(host: Examined) -> Iterator[str]:
     """Yield what could not be looked at, where that is no finding."""
     for part, problem in (host.checks.get("unanswered") or {}).items():
-        if not part.startswith(("name ", "gpus ")):
+        if not part.startswith(("name ", "gpus ", "engine ")):
             yield f"{host.name}: {part.partition(' ')[0]} not looked at, for it gave {problem}"
 
 

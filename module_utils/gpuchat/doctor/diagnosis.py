@@ -38,11 +38,12 @@ ORDER = (
     *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign", "gpu", "version.driver"),
     *("memory", "name", "mtu"),
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
-    *("certificate", "filter", "log.docker", "log"),
+    *("certificate", "filter", "image.missing", "database", "bucket", "log.docker", "log"),
     *("record", "file", "docker.settings", "image.running"),
     *("log.vllm.core_ended", "log.vllm.waiting", "log.chat.no_database", "log.lobehub.migration"),
     *("log.open_webui.migration", "log.postgresql.database_starts"),
-    *("service.absent", "service.failed", "service.stopped", "service.restarts"),
+    *("service.absent", "service.masked", "container.missing", "container.paused", "container.network"),
+    *("service.failed", "service.stopped", "service.restarts"),
     *OF_OTHERS,
     *("docker.silent", "container", "engine", "gpu.container", "service.stale", "part"),
     *("endpoint", "route", "door.own", "door", "site"),
@@ -51,10 +52,13 @@ ORDER = (
 """Beginnings of kinds, what explains others first; the longest that fits counts."""
 
 SYMPTOMS = (
-    *("service.failed", "service.stopped", "service.restarts", "service.absent", "service.stale"),
+    *("service.failed", "service.stopped", "service.masked", "service.restarts", "service.absent", "service.stale"),
     *("container.", "engine.", "gpu.container"),
 )
 """What is seen of a service that does not run, whatever the cause."""
+
+ASKED = ("database.", "bucket.")
+"""What a keeper says to the interface, whatever its own state."""
 
 NO_DATABASE = ("log.chat.no_database", "log.lobehub.migration", "log.open_webui.migration")
 """What an interface says of a database that it does not reach or cannot use."""
@@ -169,7 +173,7 @@ def _names(word: str, text: str) -> bool:
 
 def rank(one: Located) -> int:
     """Return where a finding's kind stands among all; that of Docker or a database explains what is built on it."""
-    if one.kind.startswith("service.") and one.subject in ("docker", *KEEPERS):
+    if one.kind.startswith(("service.", "container.missing")) and one.subject in ("docker", *KEEPERS):
         return ORDER.index("log")
     fitting = [kind for kind in ORDER if one.kind == kind or one.kind.startswith(f"{kind}.")]
     return ORDER.index(max(fitting, key=len)) if fitting else len(ORDER)
@@ -234,9 +238,11 @@ def _explains_service(cause: Located, effect: Located) -> bool:
     if effect.kind.startswith("site."):
         behind = (*INTERFACES, *KEEPERS, DOOR) if effect.kind == "site.behind" else ()
         is_down = cause.subject in (EDGE, *behind) and cause.finding.severity == FAULT
-        return is_down and cause.kind.startswith((*SYMPTOMS, "log.", "port.", "file.missing", "memory."))
+        return is_down and cause.kind.startswith(
+            (*SYMPTOMS, *ASKED, "log.", "port.", "file.missing", "memory.", "filter.other")
+        )
     if cause.subject in KEEPERS and effect.subject in INTERFACES:
-        is_down = cause.finding.severity == FAULT and cause.kind.startswith((*SYMPTOMS, "log.", "file.missing"))
+        is_down = cause.finding.severity == FAULT and cause.kind.startswith((*SYMPTOMS, *ASKED, "log.", "file.missing"))
         return is_down and effect.kind.startswith((*SYMPTOMS, *NO_DATABASE, "log.postgresql."))
     if not same:
         return False
@@ -250,7 +256,7 @@ def _explains_service(cause: Located, effect: Located) -> bool:
         return effect.kind.startswith(("model.", *SYMPTOMS))
     if effect.kind.startswith("part."):
         return cause.kind.startswith((*SYMPTOMS, "log."))
-    causing = ("file.", "record.", "port.", "log.", "model.", "memory.", "name.", "image.running", *SYMPTOMS)
+    causing = ("file.", "record.", "port.", "log.", "model.", "memory.", "name.", "image.", *ASKED, *SYMPTOMS)
     return effect.kind.startswith(SYMPTOMS) and cause.kind.startswith(causing) and cause.kind not in OF_OTHERS
 
 

@@ -513,6 +513,30 @@ MESSAGES = (
         "more connections than the database allows",
         "restart what leaves its connections open, or raise max_connections",
     ),
+    # postgres, in src/backend/utils/init/postinit.c and utils/init/miscinit.c
+    Message(
+        "database_missing",
+        POSTGRESQL,
+        r"(?:database|role) \"[^\"]+\" does not exist|is not permitted to log in",
+        "a PostgreSQL without the interface's database or role: somebody has dropped or renamed it",
+        "give it its name back; else run site.yml with --tags postgresql, then playbooks/restore.yml",
+    ),
+    # postgres, in src/backend/utils/misc/guc-file.l and guc.c
+    Message(
+        "settings",
+        POSTGRESQL,
+        r"unrecognized configuration parameter|configuration file \S+ contains errors|syntax error in file",
+        "a setting that PostgreSQL does not know, as after a change by hand",
+        "run site.yml with --tags postgresql, which writes its settings anew; compare postgresql_settings",
+    ),
+    # postgres, in src/backend/utils/init/miscinit.c
+    Message(
+        "database_gone",
+        POSTGRESQL,
+        r"is not a valid data directory|could not access directory|data directory \S+ does not exist",
+        "a PostgreSQL without its data: the folder was moved or removed, or its file system is not mounted",
+        "mount or move it back; only where it is lost, run site.yml, then playbooks/restore.yml with the last backup",
+    ),
     # postgres, in src/backend/storage/smgr/md.c
     Message(
         "database_disk",

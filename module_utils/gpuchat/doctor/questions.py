@@ -12,7 +12,7 @@ from typing import Any
 from ..docker.images import DOCKER_HUB, DOCKER_HUB_API
 from ..model.hubs import OFFICIAL, PLACE
 from ..survey.parts import FEW_RESTARTS, JUST_NOW_SECONDS
-from ..survey.types import DOOR, EDGE, ENGINES, container
+from ..survey.types import DOOR, EDGE, ENGINES, INTERFACES, OBJECT_STORE, POSTGRESQL, container
 
 DOCKER = "docker"
 OURS = "gpuchat-"
@@ -103,6 +103,8 @@ def names(here: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, str]
     found = {}
     for name, written in (reading.get("containers") or {}).items():
         by = ((reading.get("services") or {}).get(name) or {}).get("supervisor")
+        if by == "venv":
+            continue
         answers = "podman" in reading if by == "quadlet" else (reading.get("docker") or {}).get("answers")
         if answers and not container(reading, name):
             registry = str(written["image"]).partition("/")[0]
@@ -175,6 +177,45 @@ def _is_unwell(name: str, service: Mapping[str, Any], reading: Mapping[str, Any]
         )
         or (name.startswith(ENGINES) and engine is not None and not engine["healthy"] and not starts)
     )
+
+
+def runs(name: str, reading: Mapping[str, Any]) -> bool:
+    """Whether a service is there and runs."""
+    return bool(((reading.get("services") or {}).get(name) or {}).get("running"))
+
+
+def databases(reading: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the interfaces in whose name the database of this host is asked."""
+    there = reading.get("services") or {}
+    return tuple(one for one in INTERFACES if one in there) if runs(POSTGRESQL, reading) else ()
+
+
+def bucket(here: Mapping[str, Any], reading: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return where people's files are kept, where that is asked; else nothing."""
+    files = (here.get("interface") or {}).get("files") or {}
+    return files if files and runs(OBJECT_STORE, reading) else {}
+
+
+def probes(here: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the engines that say that they are well, each with its task and the model that it is asked for."""
+    tasks = {str(one["container"]): str(one.get("task") or "chat") for one in here.get("engines") or ()}
+    return {
+        name: (tasks[name] if tasks[name] != "auto" else "chat", str(engine["models"][0]))
+        for name, engine in (reading.get("engines") or {}).items()
+        if name in tasks and name in (reading.get("containers") or {}) and engine["healthy"] and engine["models"]
+    }
+
+
+def missing_images(reading: Mapping[str, Any]) -> dict[str, str]:
+    """Return the image of each container of ours that is not there, so that it could not start."""
+    if not (reading.get("docker") or {}).get("answers"):
+        return {}
+    return {
+        name: str(one["image"])
+        for name, one in (reading.get("containers") or {}).items()
+        if not container(reading, name)
+        and ((reading.get("services") or {}).get(name) or {}).get("supervisor") != "quadlet"
+    }
 
 
 def with_gpus(reading: Mapping[str, Any]) -> tuple[str, ...]:

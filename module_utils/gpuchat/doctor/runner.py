@@ -8,6 +8,7 @@ Nothing is changed, and no secret is part of an answer.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import socket
@@ -22,7 +23,7 @@ from ..survey.types import container
 from ..system import service_runner
 from ..system.collection_runner import secrets_here
 from ..system.masking import mask
-from . import questions
+from . import asking_runner, filters, questions
 from .listening import Listener, listeners
 from .questions import Target
 
@@ -39,6 +40,9 @@ SIZES = (8952, 4000, 1500, 1492, 1480, 1450, 1420, 1400, 1360, 1280, 576)
 SMALL = 128
 LARGEST = 65000
 """The loopback names a size that no packet has."""
+
+KINDS = ("name", "door", "path", "endpoint", "gpus", "database", "engine", "image")
+"""Of which there are several answers, by what they are about."""
 
 ECHO_SECONDS = 0.5
 PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
@@ -63,18 +67,14 @@ def read(params: Mapping[str, Any]) -> dict[str, object]:
         parts[f"endpoint {name}"] = _bound(_connect, place)
     if here.get("edge"):
         parts["site"] = _bound(_site, here["edge"])
-    ports = questions.ports(here)
-    if ports:
-        parts["listeners"] = _bound(_listeners, {port for _address, port, _service in ports})
-    for name in questions.with_gpus(reading):
-        parts[f"gpus {name}"] = _bound(_in_container, name)
+    parts.update(_inside(here, reading))
     answers, problems = reading_runner.together(parts, seconds)
     unwell = questions.unwell(here, reading, answers.get("site"))
     if unwell:
         logs, silent = reading_runner.together({"logs": _bound(_logs, unwell, reading)}, seconds)
         answers.update(logs)
         problems.update(silent)
-    checks: dict[str, Any] = {"name": {}, "door": {}, "path": {}, "endpoint": {}, "gpus": {}}
+    checks: dict[str, Any] = {kind: {} for kind in KINDS}
     for name, answer in answers.items():
         kind, _space, subject = name.partition(" ")
         checks.setdefault(kind, {})
@@ -83,6 +83,28 @@ def read(params: Mapping[str, Any]) -> dict[str, object]:
         else:
             checks[kind] = answer
     return {"changed": False, "reading": reading, "checks": {**checks, "unanswered": problems}}
+
+
+def _inside(here: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked of the host's own services and ports, by the names of the answers."""
+    parts: dict[str, Any] = {}
+    ports = questions.ports(here)
+    if ports:
+        parts["listeners"] = _bound(_listeners, {port for _address, port, _service in ports})
+        parts["filters"] = _bound(_filters, {port for _address, port, _service in ports})
+    for name in questions.with_gpus(reading):
+        parts[f"gpus {name}"] = _bound(_in_container, name)
+    for name in questions.databases(reading):
+        parts[f"database {name}"] = _bound(asking_runner.database, name)
+    files = questions.bucket(here, reading)
+    if files:
+        parts["bucket"] = _bound(asking_runner.bucket, files)
+    for name, (task, model) in questions.probes(here, reading).items():
+        if task in asking_runner.PROBES:
+            parts[f"engine {name}"] = _bound(asking_runner.engine, name, task, model)
+    for name, image in questions.missing_images(reading).items():
+        parts[f"image {name}"] = _bound(_has_image, image)
+    return parts
 
 
 def _bound(function: Any, *arguments: Any) -> Any:
@@ -234,6 +256,16 @@ def _listeners(ports: set[int]) -> list[dict[str, object]]:
     ]
 
 
+def _filters(ports: set[int]) -> list[dict[str, object]]:
+    """Return which of the ports somebody else's packet filter closes."""
+    listed = host.run(["nft", "--json", "list", "ruleset"], CONNECT_SECONDS)
+    try:
+        ruleset = json.loads(listed.stdout)
+    except ValueError:
+        return []
+    return [vars(one) for one in filters.closed(ruleset, ports)] if isinstance(ruleset, dict) else []
+
+
 def _owners(inodes: set[str]) -> dict[str, dict[str, object]]:
     """Return the first process that holds each socket, and its unit or container."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
@@ -258,6 +290,10 @@ def _in_container(name: str) -> dict[str, object]:
         [service_runner.program_for(name), "exec", name, "nvidia-smi", "--list-gpus"], CONNECT_SECONDS * 3
     )
     return {"ok": output.rc == 0, "said": output.text[:WIDEST]}
+
+
+def _has_image(image: str) -> bool:
+    return host.run(["docker", "image", "inspect", image], CONNECT_SECONDS * 2).rc == 0
 
 
 def _last_run(name: str) -> str:

@@ -81,7 +81,14 @@ def _docker(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
                 f"{expected.again}, or put the change into docker_settings",
             )
     for name in reading.get("services", {}):
-        if container(reading, name).get("health") == "unhealthy":
+        there = container(reading, name)
+        if there.get("status") == "paused":
+            found, fix = f"{name} paused by hand", f"`docker unpause {name}`"
+            yield Finding("container.paused", FAULT, found, "it running", fix)
+        elif there.get("lacks_network"):
+            fix = f"`docker rm --force {name}`, then {expected.again}, which makes it anew"
+            yield Finding("container.network", FAULT, f"{name} taken off its network", there["lacks_network"], fix)
+        if there.get("health") == "unhealthy":
             fix = f"see `docker logs {name}`"
             yield Finding("container.unhealthy", FAULT, f"{name} unhealthy by its own check", "it healthy", fix)
 
@@ -130,7 +137,7 @@ def _services(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
                 f"none but {', '.join(expected.services)}",
                 f"{expected.again}, put the host back into its group, or stop and disable it",
             )
-        yield from _service(expected, name, one)
+        yield from _service(expected, name, one, _is_gone(name, reading))
         yield from _restarts(name, one, container(reading, name))
 
 
@@ -142,17 +149,34 @@ def _restarts(name: str, service: Mapping[str, Any], its_container: Mapping[str,
             yield Finding("service.restarts", WARNING, found, "it to stay up", f"see `{log}`")
 
 
-def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[Finding]:
+def _is_gone(name: str, reading: Mapping[str, Any]) -> bool:
+    """Whether a container of ours is not there, as far as its program says."""
+    is_ours = name in (reading.get("containers") or {}) and not container(reading, name)
+    by = reading["services"][name]["supervisor"]
+    return is_ours and by == COMPOSE and bool((reading.get("docker") or {}).get("answers"))
+
+
+def _service(expected: Expected, name: str, one: Mapping[str, Any], is_gone: bool = False) -> Iterator[Finding]:
     steps = set(one["steps"])
     log = f"docker logs {name}" if one["supervisor"] == COMPOSE else f"journalctl -u {name}"
-    if not one["running"]:
+    if not one["running"] and one.get("masked"):
+        fix = f"`systemctl unmask {name}`, then {expected.again}"
+        yield Finding("service.masked", FAULT, f"{name} masked by hand, so that nothing starts it", "it running", fix)
+    elif not one["running"] and is_gone:
+        fix = f"{expected.again}, which makes it anew"
+        yield Finding(
+            "container.missing", FAULT, f"no container {name}, as after its removal by hand", "it running", fix
+        )
+    elif not one["running"]:
+        beside = f", with {', '.join(one['drop_ins'])} beside its unit" if one.get("drop_ins") else ""
+        look = f"look at {', '.join(one['drop_ins'])}, which no run has made; " if one.get("drop_ins") else ""
         failed = one["state"] == "failed"
         yield Finding(
             "service.failed" if failed else "service.stopped",
             FAULT,
-            f"{name} failed ({one['result']})" if failed else f"{name} stopped",
+            (f"{name} failed ({one['result']})" if failed else f"{name} stopped") + beside,
             "it running",
-            f"see `{log}`, then {expected.again}",
+            f"{look}see `{log}`, then {expected.again}",
         )
     elif steps & {"restart", "reload"}:
         yield Finding(
@@ -162,7 +186,7 @@ def _service(expected: Expected, name: str, one: Mapping[str, Any]) -> Iterator[
             "it with its present files",
             expected.again,
         )
-    if not one["enabled"]:
+    if not one["enabled"] and not one.get("masked"):
         yield Finding("service.disabled", WARNING, f"{name} disabled", "it to start at boot", expected.again)
 
 

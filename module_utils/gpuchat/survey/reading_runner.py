@@ -19,7 +19,7 @@ import re
 import selectors
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core import front, host
@@ -68,7 +68,7 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
     seconds = float(given.get("seconds") or SECONDS)
     sets = {name: host.read_json(files_path) for name, files_path in _records("files").items()}
     services = {name: host.read_json(path) for name, path in _records("services").items()}
-    containers = {name: one for name in services for one in [_written(name, sets.get(name, {}))] if one}
+    containers = _written_by(services, sets)
     parts: dict[str, Callable[[], object]] = {
         "host": _host,
         "packages": _packages,
@@ -95,7 +95,8 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
     for name, container in containers.items():
         if ENGINE_SOCKET in container.folders:
             parts[f"engine {name}"] = _bound(_engine, container)
-    for path in sorted({"/", "/var/log", "/var/cache/gpuchat", host.STATE_DIRECTORY, *models, *_docker_folders()}):
+    places = {"/", "/var/log", "/var/cache/gpuchat", host.STATE_DIRECTORY, *models, *_docker_folders(), *_mounts()}
+    for path in sorted(places):
         parts[f"disk {path}"] = _bound(_disk, path)
     answers, problems = together(parts, seconds)
     grouped: dict[str, dict[str, object]] = {"service": {}, "model": {}, "engine": {}, "disk": {}}
@@ -200,6 +201,16 @@ def _records(kind: str) -> dict[str, str]:
     return {}
 
 
+def written() -> dict[str, Written]:
+    """Return what the files of all containers of ours say, by their names."""
+    sets = {name: host.read_json(path) for name, path in _records("files").items()}
+    return _written_by(_records("services"), sets)
+
+
+def _written_by(names: Iterable[str], sets: Mapping[str, Mapping[str, object]]) -> dict[str, Written]:
+    return {name: one for name in names for one in [_written(name, sets.get(name, {}))] if one}
+
+
 def _written(name: str, manifest: Mapping[str, object]) -> Written | None:
     """Return what the files of a container of ours say; None for a service that is none."""
     for path in files.owned_paths(manifest):
@@ -244,6 +255,8 @@ def _service(name: str, record: Mapping[str, object], sets: Mapping[str, Mapping
         "enabled": current.enabled,
         "steps": [step.act for step in plan.actions if isinstance(step, Step)],
         "state": unit.get("ActiveState", ""),
+        "masked": unit.get("LoadState") == "masked",
+        "drop_ins": [path for path in unit.get("DropInPaths", "").split() if path.startswith(f"{UNITS}/{OURS}")],
         "result": unit.get("Result", ""),
         "restarts": int(unit.get("NRestarts") or 0),
         "seconds_up": time.monotonic() - int(unit.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
@@ -252,7 +265,7 @@ def _service(name: str, record: Mapping[str, object], sets: Mapping[str, Mapping
 
 
 def _unit(name: str) -> dict[str, str]:
-    wanted = "--property=ActiveState,Result,NRestarts,ActiveEnterTimestampMonotonic"
+    wanted = "--property=LoadState,DropInPaths,ActiveState,Result,NRestarts,ActiveEnterTimestampMonotonic"
     shown = host.run(["systemctl", "show", service_runner.unit_of(name), wanted])
     return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
 
@@ -449,7 +462,16 @@ def _container(inspected: Mapping[str, Any]) -> dict[str, object]:
         "exit_code": state.get("ExitCode", 0),
         "out_of_memory": bool(state.get("OOMKilled")),
         "error": str(state.get("Error") or ""),
+        "lacks_network": _lacks_network(inspected),
     }
+
+
+def _lacks_network(inspected: Mapping[str, Any]) -> str:
+    """Return the network that a container was made for and that somebody has taken from it; empty where it has it."""
+    mode = str((inspected.get("HostConfig") or {}).get("NetworkMode") or "")
+    there = (inspected.get("NetworkSettings") or {}).get("Networks")
+    is_own = not mode or mode in ("host", "none", "default", "bridge") or ":" in mode
+    return "" if is_own or there is None or mode in there else mode
 
 
 def _seconds_since(moment: str) -> float:
@@ -488,14 +510,30 @@ def _model(path: str) -> dict[str, object]:
 
 def _engine(container: Written) -> dict[str, object]:
     """Return whether an engine answers, and what it says that it serves; its key goes nowhere but to its own socket."""
-    socket = f"{container.folders[ENGINE_SOCKET]}/vllm.sock".replace("/", "%2F")
-    health_answer = host.http(f"unix://{socket}/health", timeout=5, direct=True)
-    key = _text(container.folders.get(ENGINE_KEY, "")).strip() if ENGINE_KEY in container.folders else ""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    served = host.http(f"unix://{socket}/v1/models", headers=headers, timeout=5, direct=True).json()
+    health_answer = ask_engine(container, "/health")
+    served = ask_engine(container, "/v1/models").json()
     models = served.get("data") if isinstance(served, dict) else None
     names = [str(one.get("id")) for one in models if isinstance(one, dict)] if isinstance(models, list) else []
     return {"healthy": health_answer.status == 200, "said": health_answer.error, "models": names}
+
+
+def ask_engine(container: Written, path: str, body: bytes | None = None, timeout: float = 5) -> host.Response:
+    """Ask an engine at its own socket, by its own key; with a body by POST."""
+    socket = f"{container.folders[ENGINE_SOCKET]}/vllm.sock".replace("/", "%2F")
+    key = _text(container.folders.get(ENGINE_KEY, "")).strip() if ENGINE_KEY in container.folders else ""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if body is None:
+        return host.http(f"unix://{socket}{path}", headers=headers, timeout=timeout, direct=True)
+    headers["Content-Type"] = "application/json"
+    return host.http(f"unix://{socket}{path}", "POST", headers, body, timeout, direct=True)
+
+
+def _mounts() -> list[str]:
+    """Return where file systems of their own hold what the stack keeps (proc(5); a blank is an octal number)."""
+    above = (f"{host.STATE_DIRECTORY}/", "/var/cache/gpuchat/")
+    rows = (line.split() for line in _text("/proc/self/mounts").splitlines())
+    found = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), row[1]) for row in rows if len(row) > 1]
+    return [path for path in found if path.startswith(above)]
 
 
 def _disk(path: str) -> dict[str, object]:

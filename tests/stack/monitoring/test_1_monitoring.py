@@ -73,8 +73,8 @@ def told(stack: Stack, path: str) -> list[dict[str, object]]:
     return [one["body"] for one in map(json.loads, lines) if one["path"] == path]
 
 
-def put(stack: Stack, path: str, text: str) -> None:
-    command = ["docker", "exec", "-i", f"gpuchat-{stack.world['name']}-{HOST}", "sh", "-c", f"cat > {path}"]
+def put(stack: Stack, path: str, text: str, host: str = HOST) -> None:
+    command = ["docker", "exec", "-i", f"gpuchat-{stack.world['name']}-{host}", "sh", "-c", f"cat > {path}"]
     subprocess.run(command, input=text.encode(), check=True)
 
 

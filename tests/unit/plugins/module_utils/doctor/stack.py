@@ -122,6 +122,9 @@ def _checks(name, hosts):
             {"address": address or "0.0.0.0", "port": port, "pid": 7, "program": "nginx", "by": f"{service}.service"}
             for address, port, service in questions.ports(here)
         ],
+        "database": {CHAT: {"for": CHAT, "stage": "done", "said": "", "extensions": ["vector"]}} if name == "b" else {},
+        "engine": {ENGINE: {"works": True, "said": ""}} if name == "c" else {},
+        "filters": [],
         "gpus": {ENGINE: {"ok": True, "said": "GPU 0: NVIDIA H100"}} if name == "c" else {},
         "unanswered": {},
     }

@@ -131,7 +131,8 @@ def without_container(host, name):
         stack.stop(host, name)
         found = stack.readings[host]["docker"]["containers"]
         found[:] = [one for one in found if one["name"] != name]
-        stack.readings[host]["gpu"]["gpus"][0]["processes"] = []
+        for gpu in stack.readings[host]["gpu"]["gpus"]:
+            gpu["processes"] = []
 
     return plant
 
@@ -159,6 +160,14 @@ def xid(stack):
 def killed(stack):
     stack.fail("c", ENGINE, VLLM + "Worker proc VllmWorker-0 died unexpectedly, shutting down executor.", ENDED)
     stack.container("c", ENGINE).update(out_of_memory=True, exit_code=137)
+
+
+def database(stage, said, **more):
+    return put("b", {"for": CHAT, "stage": stage, "said": said, **more}, "database", CHAT, part="checks")
+
+
+def bucket(status, said):
+    return put("b", {"status": status, "said": said}, "bucket", part="checks")
 
 
 def silent_site(status=502):
@@ -260,7 +269,7 @@ PLANTED = {
             unresolved("c", "registry.example.com", f"registry of {ENGINE}"),
             without_container("c", ENGINE),
         ),
-        *("c", "name.registry", "gpuchat_registry_map", ("service.failed",)),
+        *("c", "name.registry", "gpuchat_registry_map", ("container.missing",)),
     ),
     "a hub whose name does not resolve": (
         both(unresolved("c", "huggingface.co", f"hub of {ENGINE}"), model(missing=["model.safetensors"])),
@@ -564,6 +573,78 @@ PLANTED = {
     "a container of another image": (
         lambda stack: stack.container("c", ENGINE).update(image="other:1"),
         *("c", "image.running", "remove that container", ()),
+    ),
+    "an image removed with its container": (
+        both(without_container("b", STORE), put("b", {STORE: False}, "image", part="checks")),
+        *("b", "image.missing", "which pulls it", ("container.missing",)),
+    ),
+    "a container removed": (
+        both(without_container("b", STORE), put("b", {STORE: True}, "image", part="checks")),
+        *("b", "container.missing", "site.yml", ()),
+    ),
+    "a container paused": (
+        lambda stack: stack.container("b", CHAT).update(status="paused"),
+        *("b", "container.paused", f"docker unpause {CHAT}", ()),
+    ),
+    "a container without its network": (
+        both(lambda stack: stack.container("b", CHAT).update(lacks_network="gpuchat-room"), silent_site()),
+        *("b", "container.network", "docker rm --force", ("site.behind",)),
+    ),
+    "a service masked": (
+        both(
+            no_docker,
+            lambda stack: stack.service("c", "docker", masked=True),
+        ),
+        *("c", "service.masked", "systemctl unmask docker", ("docker.silent",)),
+    ),
+    "a drop-in that a unit does not start with": (
+        both(
+            do(("stop", "a", "gpuchat-edge")),
+            lambda stack: stack.service("a", "gpuchat-edge", drop_ins=["/etc/x.conf"]),
+        ),
+        *("a", "service.failed", "look at /etc/x.conf, which no run has made", ()),
+    ),
+    "somebody's firewall before the edge": (
+        both(
+            put("a", [{"port": 443, "table": "inet mine", "words": "a rule (drop)"}], "filters", part="checks"),
+            put("a", {"status": 0, "stage": "timeout", "said": "timed out"}, "site", part="checks"),
+        ),
+        *("a", "filter.other", "nft list table inet mine", ("site.silent",)),
+    ),
+    "somebody's firewall before a door": (
+        both(
+            put("c", [{"port": 9443, "table": "ip filter", "words": "a rule (drop)"}], "filters", part="checks"),
+            do(("door", "a", "c", {"stage": "timeout"})),
+        ),
+        *("c", "filter.other", "ufw, firewalld", ("door.filtered",)),
+    ),
+    "a password that the database does not know": (
+        both(
+            database("refused", 'FATAL:  password authentication failed for user "lobehub"'),
+            do(("fail", "b", CHAT, 'error: password authentication failed for user "lobehub"')),
+            silent_site(),
+        ),
+        *("b", "database.password", "run site.yml", ("log.postgresql.password", "site.behind")),
+    ),
+    "a refusal that nobody knows": (
+        database("refused", "FATAL:  something new"),
+        *("b", "database.refuses", "--tags postgresql", ()),
+    ),
+    "a database that runs and says nothing": (
+        database("silent", "no answer (exit status 2)"),
+        *("b", "database.silent", f"systemctl restart {DATABASE}", ()),
+    ),
+    "a database without pgvector": (
+        database("done", "", extensions=["plpgsql"]),
+        *("b", "database.extension", "last backup", ()),
+    ),
+    "a bucket that is gone": (bucket(404, "NoSuchBucket"), "b", "bucket.missing", "playbooks/restore.yml", ()),
+    "a store with another key": (bucket(403, "SignatureDoesNotMatch"), "b", "bucket.key", "both get the same", ()),
+    "a store that says nothing": (bucket(0, "timed out"), "b", "bucket.silent", f"docker logs {STORE}", ()),
+    "a store that fails": (bucket(500, "InternalError"), "b", "bucket.fails", f"docker logs {STORE}", ()),
+    "an engine that hangs and says that it is well": (
+        put("c", {"works": False, "said": "no token, and no step, within 10 s"}, "engine", ENGINE, part="checks"),
+        *("c", "engine.hung", "deploys/restart.py", ()),
     ),
     "an older package than planned": (
         put("c", "1.0.0-1", "packages", "nvidia-container-toolkit"),
