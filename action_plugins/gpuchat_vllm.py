@@ -26,6 +26,11 @@ class ActionModule(ActionBase):
         ]
         # Another host may serve a model from the same folder, of a network file system.
         args.setdefault("used_paths", [str(one.get("path") or f"/srv/models/{one['name']}") for one in models])
+        answer = str(self._templar.template(task_vars.get("verify_answer") or ""))
+        chatting = [one for one in models if one.get("task", "auto") in ("auto", "chat")]
+        if answer and chatting:  # as the verification at the end asks the first that chats
+            question = str(self._templar.template(task_vars.get("verify_question") or "hello"))
+            args.setdefault("known_answer", {"model": str(chatting[0]["name"]), "question": question, "answer": answer})
         args.pop("locked_digest", None)  # which engine has which image is for the module to say
         locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}
         args["locked_digests"] = locked

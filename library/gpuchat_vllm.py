@@ -173,6 +173,10 @@ options:
     description: Logins of the proxies in it; set by the action plugin.
     type: dict
     default: {}
+  known_answer:
+    description: A C(model) with its C(answer) to a C(question), which is known word for word; set by the action plugin.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Predicts pulls, files, starts and what goes; what cannot be known is named in RV(not_predicted).
@@ -265,6 +269,7 @@ SPECIFICATION = {
     "supervisor": images_runner.SUPERVISOR,
     "prune": {"type": "bool", "default": False},
     "model_root": {"type": "path", "default": "/srv/models"},
+    "known_answer": {"type": "dict", "default": {}},
     "used_paths": {"type": "list", "elements": "path", "default": []},
     **IMAGES,
     "locked_digests": FACTS,

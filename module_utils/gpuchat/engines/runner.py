@@ -22,8 +22,9 @@ from ..model.store_runner import Store
 from ..system import files, files_runner, restart_runner, service_runner
 from ..system.service import QUADLET, Step, WantedService, plan_service, program_of
 from ..verify import endpoint_runner
-from . import engines
+from . import engines, trial_runner
 from .engines import Engine, Retired
+from .trial import Trial, why_slower, why_worse
 
 ANSWER_SECONDS = 120
 LOCK_SECONDS = 60
@@ -108,8 +109,7 @@ def ensure(params: Params, check: bool) -> Result:
     common = _ensure_common(locked, params, check) if wanted else UNTOUCHED
     results, prepared = _files(wanted, locked, images, params, check)
     leaving = [_leaving(name) for name in engines.retired(_names_on_host(), wanted)]
-    if not check:
-        _change_places(leaving, prepared, locked)
+    slower = _change_places(leaving, prepared, locked, params) if not check else []
     gone = [_retire(one, wanted, params, check) for one in leaving]
     if not wanted:
         common = _ensure_common(locked, params, check)
@@ -119,6 +119,7 @@ def ensure(params: Params, check: bool) -> Result:
     whole = _together([*images.values(), common, *results, *(result for result, _told in gone), *services])
     return {
         **whole,
+        "warnings": [*whole.get("warnings", ()), *slower],  # type: ignore[misc]
         "started": [one.engine.name for one in prepared if one.starts],
         "retired": [told for _result, told in gone],
         "digests": digests,
@@ -228,18 +229,24 @@ def _leaving(name: str) -> Leaving:
     return Leaving(engine, service, there.running, there.running or there.enabled, told)
 
 
-def _change_places(leaving: Sequence[Leaving], prepared: Sequence[Prepared], locked: Mapping[str, Any]) -> None:
+def _change_places(
+    leaving: Sequence[Leaving], prepared: Sequence[Prepared], locked: Mapping[str, Any], params: Params
+) -> list[str]:
     """Stop what is to go, and start what has changed; where that fails, what was to go runs again.
+
+    Returns words on those that are far slower than they were.
 
     Raises:
         Failure: the same that was raised, with a word of what runs again.
     """
+    # While it still runs.
+    trials = {one.engine.name: trial_runner.ask(one.engine) for one in prepared if one.starts and one.ran_with_others}
     try:
         for one in leaving:
             if one.stops:
                 service_runner.act(_wanted(one.service), Plan((), (Step("stop", one.service["supervisor"]),)), "")
         _stop_for_others(prepared, locked)
-        _start_all(prepared)
+        slower = _start_all(prepared, trials, params)
         _leave_former_programs(prepared)
     except Failure as error:
         new = [one for one in prepared if one.starts and not one.before]
@@ -250,6 +257,7 @@ def _change_places(leaving: Sequence[Leaving], prepared: Sequence[Prepared], loc
             if one.ran
         ]
         raise type(error)("; ".join([str(error), *words]), **error.result) from error
+    return slower
 
 
 def _stays(one: Leaving, instead: Sequence[Engine]) -> str:
@@ -387,21 +395,26 @@ def _stop_for_others(prepared: Sequence[Prepared], locked: Mapping[str, Sequence
             service_runner.act(_wanted(one.service), stop, str(one.before.get("compose_file") or ""))
 
 
-def _start_all(prepared: Sequence[Prepared]) -> None:
-    """Start what has changed, one after the other.
+def _start_all(prepared: Sequence[Prepared], trials: Mapping[str, Trial | None], params: Params) -> list[str]:
+    """Start what has changed, one after the other; return words on those that are far slower than before.
+
+    Args:
+        trials: of the engines that ran until now, by name.
 
     Raises:
-        Unhealthy: one does not come up.
+        Unhealthy: one does not come up, or answers worse than the one before it.
     """
-    starting = [one for one in prepared if one.starts]
+    starting, slower = [one for one in prepared if one.starts], []
     for at, one in enumerate(starting):
         try:
             service_runner.ensure(one.service, False)
-            _verify(one.engine)
+            _verify(one.engine, params)
+            slower += _compare(one.engine, trials.get(one.engine.name))
         except Failure as error:
             later = starting[at + 1 :]
             words = [_undone(one), *(word for word in map(_left_as_it_was, later) if word)]
             raise Unhealthy(f"{one.engine.name}: {error}\n{'; '.join(words)}", **error.result) from error
+    return slower
 
 
 def _leave_former_programs(prepared: Sequence[Prepared]) -> None:
@@ -430,14 +443,32 @@ def _see_those_that_stay(prepared: Sequence[Prepared]) -> None:
             service_runner.ensure(one.service, False)
 
 
-def _verify(engine: Engine) -> None:
+def _compare(engine: Engine, before: Trial | None) -> list[str]:
+    """Compare an engine's answers with those of the one before it; return a word where it is far slower.
+
+    Raises:
+        Unhealthy: it answers worse.
+    """
+    if before is None:
+        return []
+    now = trial_runner.ask(engine)
+    worse = why_worse(before, now)
+    if worse:
+        raise Unhealthy(f"it starts, and answers worse than the one before: {worse}")
+    slower = why_slower(before, now)
+    return [f"{engine.name}: {slower}; wanted no less; look at what this run has changed"] if slower else []
+
+
+def _verify(engine: Engine, params: Params) -> None:
     """Ask an engine for what its model is there for; in each run the verification at the end asks through the edge."""
+    known = params.get("known_answer") or {}
+    its = known if known.get("model") == engine.name else {}
     given = {
         "url": f"{engine.socket_url}/v1",
         "model": engine.name,
         "api_key_file": f"{engine.folder}/api_key",
-        "question": "hello",
-        "answer": "",
+        "question": its.get("question") or "hello",
+        "answer": its.get("answer") or "",
         "stream": False,  # no proxy on the way could collect it, and a busy machine hands a short one on at once
         "tool_call": engine.tool_call,
         "timeout": ANSWER_SECONDS,

@@ -16,6 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors 
     Unhealthy,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines import engines, runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines.trial import Trial
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import (
     MANIFEST,
     Manifest,
@@ -232,6 +233,36 @@ def test_one_whose_answers_are_wrong_gives_way_too(docker, params, monkeypatch):
     with pytest.raises(Unhealthy, match="^a: no answer\nthe a that ran before runs again$"):
         run(docker, params("a", args={"a": {"x": 1}}))
     assert "x:" not in docker.running["gpuchat-vllm-a"]
+
+
+def test_one_that_answers_worse_than_the_one_before_gives_way_to_it(docker, params, monkeypatch):
+    runner.ensure(params("a", args={"a": {"max-model-len": 1024}}), False)
+    trials = iter([Trial(3, 4), Trial(0, 4)])
+    monkeypatch.setattr(runner.trial_runner, "ask", lambda _engine: next(trials))
+    with pytest.raises(Unhealthy, match=r"answers worse than the one before(.|\n)*the a that ran before runs again"):
+        runner.ensure(params("a", args={"a": {"max-model-len": 2048}}), False)
+    assert "1024" in docker.running["gpuchat-vllm-a"]
+
+
+def test_one_that_is_far_slower_stays_and_is_told(docker, params, monkeypatch):
+    runner.ensure(params("a", args={"a": {"max-model-len": 1024}}), False)
+    trials = iter([Trial(3, 4, speed=40.0), Trial(3, 4, speed=4.0)])
+    monkeypatch.setattr(runner.trial_runner, "ask", lambda _engine: next(trials))
+    result = runner.ensure(params("a", args={"a": {"max-model-len": 2048}}), False)
+    (word,) = result["warnings"]
+    assert word.startswith("a: found 4 tokens a second for one who asks alone, and 40 before")
+    assert "2048" in docker.running["gpuchat-vllm-a"]
+
+
+def test_an_engine_that_starts_for_the_first_time_is_compared_with_nothing(docker, params, monkeypatch):
+    monkeypatch.setattr(runner.trial_runner, "ask", lambda _engine: pytest.fail("asked"))
+    runner.ensure(params("a"), False)
+
+
+def test_what_is_known_word_for_word_is_asked_of_its_model_alone(docker, params):
+    known = {"model": "a", "question": "hello", "answer": "Hello!"}
+    runner.ensure(params("a", "b", known_answer=known), False)
+    assert [(one["model"], one["answer"]) for one in docker.asked] == [("a", "Hello!"), ("b", "")]
 
 
 def test_one_that_has_not_changed_and_fails_is_left_to_its_supervisor(docker, params):
