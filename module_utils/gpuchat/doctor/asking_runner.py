@@ -28,7 +28,7 @@ ASK_SECONDS = 5.0
 PROBE_SECONDS = 10.0
 """In which an engine makes its first token, or at least a step."""
 
-PROBES = {
+PROBES: dict[str, tuple[str, dict[str, object]]] = {
     "chat": ("/v1/completions", {"prompt": "a", "max_tokens": 1}),
     "embed": ("/v1/embeddings", {"input": "a"}),
 }

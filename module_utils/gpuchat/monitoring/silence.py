@@ -90,7 +90,9 @@ def plan(
         there = next((silence for silence in ours if _same(silence["matchers"], one)), None)
         if there and _lasts(there, now + seconds / 2):
             continue
-        body = {"startsAt": there["startsAt"], "id": there["id"]} if there else {"startsAt": moment(now)}
+        body: dict[str, object] = (
+            {"startsAt": there["startsAt"], "id": there["id"]} if there else {"startsAt": moment(now)}
+        )
         body.update(matchers=[*one], endsAt=moment(now + seconds), createdBy=AUTHOR, comment=work)
         actions.append(Post(body))
     reason = f"nobody is told of alerts that the {work} brings, for {seconds:g} s at most"
