@@ -21,4 +21,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        return control_runner.run(self, self._task.args)
+        return control_runner.run(self, {**self._task.args, "gpus_of": self._gpus_of(task_vars)})
+
+    def _gpus_of(self, task_vars):
+        """Return the GPUs of the hosts that a model spans, but of those at which nobody has looked in this run."""
+        engines = self._task.args.get("engines")
+        spans = [one.get("span") or {} for one in engines if isinstance(one, dict)] if isinstance(engines, list) else []
+        found = {}
+        for name in dict.fromkeys(host for span in spans for host in span.get("hosts", ())):
+            known = task_vars["hostvars"].get(name) or {}
+            seen = known.get("__accelerator") or known.get("__vllm_accelerator") or {}
+            if "plan_gpus" in known:
+                found[name] = known["plan_gpus"]
+            elif "accelerator" in seen:
+                found[name] = seen["gpus"] if seen["accelerator"] == "nvidia" else []
+        return found

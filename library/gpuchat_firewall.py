@@ -50,6 +50,15 @@ options:
         type: list
         elements: str
         default: []
+      range:
+        description: First and last of further TCP ports in a row; none where it is empty.
+        type: list
+        elements: int
+        default: []
+      engines:
+        description: Whether engines listen there themselves, and no nginx.
+        type: bool
+        default: false
   rooms:
     description:
       - Bridges whose containers reach what O(openings) name for them, and nothing else.
@@ -121,6 +130,8 @@ OPENING = {
     "interface": {"type": "str", "default": ""},
     "connections": {"type": "int", "default": 0},
     "unlimited": {"type": "list", "elements": "str", "default": []},
+    "range": {"type": "list", "elements": "int", "default": []},
+    "engines": {"type": "bool", "default": False},
 }
 
 

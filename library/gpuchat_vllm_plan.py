@@ -29,6 +29,7 @@ options:
         instructions count.
       - C(version) of vLLM is O(vllm_version) where it is empty; where there is an C(image) then, a note says so.
       - C(args) are merged over O(args).
+      - C(span) with C(hosts) and C(rank) is one engine over these hosts, which have to have like GPUs.
       - C(own) lists which of its keys the entry in the inventory has itself. C(users) and C(context) count for models
         that chat alone, and a note tells where another one has them.
     type: list
@@ -55,6 +56,12 @@ options:
     type: list
     elements: raw
     default: []
+  gpus_of:
+    description:
+      - GPUs of the hosts that a model spans, by host; set by the action plugin.
+      - One that is missing is taken to have what O(gpus) says.
+    type: dict
+    default: {}
   driver_version:
     description: Version of NVIDIA's driver; empty where it is not known.
     type: str
@@ -299,6 +306,7 @@ SPECIFICATION = {
     "metadata": {"type": "dict", "required": True},
     "unseen": {"type": "str", "default": ""},
     "gpus": {"type": "list", "elements": "raw", "default": []},
+    "gpus_of": {"type": "dict", "default": {}},
     "driver_version": {"type": "str", "default": ""},
     "cpu_kv_cache_bytes": {"type": "int", "default": 4294967296},
     "host_memory_bytes": {"type": "int", "default": 0},

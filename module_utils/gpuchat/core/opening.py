@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+EPHEMERAL = (32768, 60999)
+"""Ports that Linux gives to who names none (net.ipv4.ip_local_port_range, as every kernel has it)."""
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -15,11 +18,13 @@ class Opening:
 
     Attributes:
         ports: TCP.
+        range: first and last of further ports in a row; none where it is empty.
         networks: from where; everybody where it is empty.
         address: the host's address that is meant; empty for each of them.
         interface: the host's interface by which they come; empty for each of them.
         connections: how many one address may have at a time; 0 for any number.
         unlimited: networks among them whose addresses may have any number.
+        engines: whether engines listen there themselves, and no door.
     """
 
     ports: tuple[int, ...]
@@ -28,6 +33,8 @@ class Opening:
     interface: str = ""
     connections: int = 0
     unlimited: tuple[str, ...] = ()
+    range: tuple[int, ...] = ()
+    engines: bool = False
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Opening:
@@ -38,6 +45,7 @@ class Opening:
                 "ports": tuple(given["ports"]),
                 "networks": tuple(given["networks"]),
                 "unlimited": tuple(given["unlimited"]),
+                "range": tuple(given["range"]),
             }
         )
 
@@ -48,4 +56,5 @@ class Opening:
             "ports": list(self.ports),
             "networks": list(self.networks),
             "unlimited": list(self.unlimited),
+            "range": list(self.range),
         }

@@ -152,10 +152,21 @@ def _box(host: str, notes: Sequence[str], addresses: Mapping[str, str], chips: S
 
 def _engines(hosts: Mapping[str, Mapping[str, Any]], addresses: Mapping[str, str]) -> tuple[Box, ...]:
     return tuple(
-        _box(host, [f"door {_place(parts[ENGINE])}"], addresses, [str(one["name"]) for one in parts["engines"]])
+        _box(
+            host,
+            [f"door {_place(parts[ENGINE])}" if ENGINE in parts else "serves by another host"],
+            addresses,
+            [_chip(one) for one in parts["engines"]],
+        )
         for host, parts in hosts.items()
-        if ENGINE in parts
+        if parts.get("engines")
     )
+
+
+def _chip(engine: Mapping[str, Any]) -> str:
+    """Return an engine's name, with which part of it a host has where it spans several."""
+    span = engine.get("span")
+    return f"{engine['name']} ({span['rank'] + 1} of {len(span['hosts'])})" if span else str(engine["name"])
 
 
 def _endpoints(topology: Mapping[str, Any]) -> tuple[Box, ...]:

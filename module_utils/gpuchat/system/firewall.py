@@ -131,8 +131,13 @@ def _output(rooms: Sequence[str], room_user: int | None) -> Iterable[str]:
 def _where(opening: Opening, by_interface: bool = True) -> str:
     words = [f'iifname "{opening.interface}"'] if opening.interface and by_interface else []
     words += [f"ip daddr {opening.address}"] if opening.address else []
-    ports = sorted(set(opening.ports))
-    return " ".join([*words, f"tcp dport {{ {', '.join(map(str, ports))} }}"])
+    return " ".join([*words, f"tcp dport {{ {', '.join(_ports(opening, '-'))} }}"])
+
+
+def _ports(opening: Opening, to: str) -> list[str]:
+    """Return the ports as words, those in a row with what stands between the first and the last."""
+    row = [to.join(map(str, opening.range))] if opening.range else []
+    return [*map(str, sorted(set(opening.ports))), *row]
 
 
 def _sources(networks: Sequence[str]) -> Iterable[str]:
@@ -154,7 +159,7 @@ def ufw_rules(openings: Sequence[Opening]) -> list[str]:
         by = f" in on {opening.interface}" if opening.interface else ""
         to = opening.address or "any"
         for network in opening.networks or ("any",):
-            ports = sorted(set(opening.ports))
+            ports = _ports(opening, ":")
             rules += [f"allow{by} from {network} to {to} port {port} proto tcp" for port in ports]
     return rules
 
@@ -190,6 +195,6 @@ def firewalld_rules(openings: Sequence[Opening]) -> list[str]:
             family = "ipv6" if ":" in network else "ipv4"
             source = f' source address="{network}"' if network else ""
             target = f' destination address="{opening.address}"' if opening.address else ""
-            ports = (f' port port="{port}" protocol="tcp" accept' for port in sorted(set(opening.ports)))
+            ports = (f' port port="{port}" protocol="tcp" accept' for port in _ports(opening, "-"))
             rules += [f'rule family="{family}"{source}{target}{port}' for port in ports]
     return rules

@@ -185,7 +185,7 @@ def _selinux(openings: Sequence[Opening], check: bool) -> dict[str, object]:
             return Plan(notes=("the ports that SELinux knows: semanage is not installed yet",)).result()
         raise Refusal("found SELinux on this host, and no semanage; wanted it; install policycoreutils-python-utils")
     can_connect = host.run(["getsebool", selinux.BOOLEAN]).stdout.strip().endswith(" on")
-    ports = [port for one in openings for port in one.ports]
+    ports = [port for one in openings if not one.engines for port in one.ports]
     steps = selinux.steps(host.must(["semanage", "port", "--list"]).stdout, can_connect, ports)
     for step in () if check else steps:
         host.must(step)

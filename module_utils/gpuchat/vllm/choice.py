@@ -27,7 +27,7 @@ from ..gpu import cards
 from . import estimate as vllm_estimate
 from . import memory
 from .devices import Device
-from .layout import Candidate, candidates, replicated
+from .layout import Candidate, candidates, over_cpus, replicated
 from .memory import Budget
 from .settings import Layout, Settings, resolve
 from .situation import Situation
@@ -306,6 +306,8 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
     """Return the layouts by engine, each as a list of 1, 2, ... replicas."""
     if not situation.nodes:
         cpu = replace(CPU, memory_bytes=4 * (situation.model.weights_bytes + situation.cpu_kv_cache_bytes) + 64 * GIB)
+        if situation.spanned > 1:
+            return [[one] for one in over_cpus(situation.shape, cpu, situation.spanned, wishes)]
         return [[Candidate(wishes.tensor_parallel_size or 1, 1, 1, False, ((cpu,),))]]
     shape = situation.shape
     joined = cards.is_switched(situation.nodes[0][0].name)
@@ -317,6 +319,7 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
             if wishes.data_parallel_size in (None, one.data_parallel_size)
         ]
         for candidate in candidates(shape, situation.nodes, wishes, joined)
+        if candidate.nodes_per_engine == situation.spanned or situation.spanned == 1
     ]
 
 

@@ -153,9 +153,24 @@ def _between_replicas(situation: Situation, candidate: Candidate) -> str:
     return "they share nothing and need not wait for each other"
 
 
+def _span_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
+    candidate, hosts = evaluation.candidate, situation.spanned
+    each = f"{gib(evaluation.budget.weights)} of its weights on each {'GPU' if situation.nodes else 'host'}"
+    yield f"one engine over {hosts} hosts, as span asks, which hold the model together: {each}"
+    if not situation.nodes:
+        is_tensor = candidate.tensor_parallel_size > 1
+        yield f"tensor parallelism over {hosts} hosts" if is_tensor else f"{hosts} pipeline stages, one on each host"
+
+
+def _why_stages(situation: Situation) -> str:
+    return "for which their network is fast enough" if situation.spanned > 1 else "as no node holds the model alone"
+
+
 def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
     candidate, model = evaluation.candidate, situation.model
     tp, pp, dp = candidate.tensor_parallel_size, candidate.pipeline_parallel_size, candidate.data_parallel_size
+    if situation.spanned > 1:
+        yield from _span_reasons(situation, evaluation)
     if not situation.nodes:
         yield "no GPU: the plan is for the CPU"
         return
@@ -167,7 +182,7 @@ def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[st
         by = "joined by NVLink" if candidate.is_linked else "without NVLink between them, so it costs speed"
         yield f"tensor parallelism over {tp} GPUs of one node, {by}"
     if pp > 1 and candidate.nodes_per_engine > 1:
-        yield f"{pp} pipeline stages over {candidate.nodes_per_engine} nodes, as no node holds the model alone"
+        yield f"{pp} pipeline stages over {candidate.nodes_per_engine} nodes, {_why_stages(situation)}"
     elif pp > 1:
         yield f"{pp} pipeline stages: they need little between GPUs without NVLink, or whose number does not divide"
     if not model.is_mla and tp > model.kv_heads:
@@ -250,9 +265,9 @@ def _layout_warnings(situation: Situation, candidate: Candidate) -> Iterator[str
         yield f"{idle} GPU{'s stay' if idle > 1 else ' stays'} idle"
     if candidate.nodes_per_engine > 1 and candidate.pipeline_parallel_size == 1:
         yield "tensor parallelism over nodes waits for their network in each layer; pipeline stages wait far less"
-    if candidate.nodes_per_engine > 1:
+    if candidate.nodes_per_engine > 1 and situation.spanned == 1:
         yield "an engine over several nodes needs --node-rank and --master-addr of its own on each node"
-    elif len(set(candidate.replicas_by_node)) > 1:
+    elif candidate.nodes_per_engine == 1 and len(set(candidate.replicas_by_node)) > 1:
         counts = ", ".join(map(str, candidate.replicas_by_node))
         yield f"the nodes run different numbers of engines ({counts}): give each node its own node_args"
     if len(candidate.devices) > 1 and candidate.nodes_per_engine == 1:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -226,6 +227,7 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
         "on_unfit": params.get("on_unfit") or "fail",
         "data": data,
         "asked_dimensions": params.get("asked_dimensions") or 0,
+        "gpus_of": params.get("gpus_of") or {},
     }
     if not is_for_chat:
         # They speak of conversations, and hold for all models that say nothing else: a text for vectors is neither cut
@@ -327,6 +329,8 @@ class _Hearing:
 def _single(model: _Model) -> VllmPlan:
     """Plan the only model of a host, which may have all GPUs."""
     wish = model.engine.get("gpus")
+    if model.engine.get("span"):
+        return _spanning(model, _mapping(model.engine["span"]))
     if wish in AUTO or chosen.is_all(wish):
         return model.plan(None)
     there = read_gpus(model.params["gpus"])
@@ -335,6 +339,45 @@ def _single(model: _Model) -> VllmPlan:
         return model.plan(request.fixed)
     places = assign([request], there[0] if there else (), lambda _name, devices: model.serves(devices))
     return model.plan(places[model.name])
+
+
+def _spanning(model: _Model, span: Mapping[str, object]) -> VllmPlan:
+    """Plan a model whose engine stands on several hosts, each of which comes to the same plan.
+
+    A host at which nobody has looked is taken to have what this one has; the engine is not started anew without it.
+
+    Raises:
+        Refusal: the hosts have unlike GPUs, or some of them none.
+    """
+    names, seen = [str(one) for one in _listed(span["hosts"])], _mapping(model.params["gpus_of"])
+    own = names[int(str(span["rank"]))]
+    nodes = []
+    for name in names:
+        gpus = model.params["gpus"] if name == own or seen.get(name) is None else seen[name]
+        wish = model.engine.get("gpus")
+        is_count = not isinstance(wish, (bool, list, tuple)) and str(wish).isdigit()
+        read = read_gpus(gpus if is_count or wish in AUTO else chosen.choose(gpus, wish))
+        node = read[0] if read else ()
+        if is_count and not 0 < int(str(wish)) <= len(node):
+            raise Refusal(
+                f"gpus is {wish} and {name} has {len(node) or 'none'}; wanted so many of each host that it spans; set "
+                f"gpus to {len(node) or 'auto'}"
+            )
+        nodes.append(node[: int(str(wish))] if is_count else node)
+    kinds = {name: _kind(node) for name, node in zip(names, nodes)}
+    if len(set(kinds.values())) > 1:
+        found = ", ".join(f"{kind} on {name}" for name, kind in kinds.items())
+        raise Refusal(
+            f"found {found}; wanted the same on all hosts that a model spans, for the weakest holds up the others; set "
+            "hosts of the model to like ones, or its gpus to as many of each"
+        )
+    return plan_vllm({**model.params, "spanned": len(names)}, tuple(nodes) if nodes[0] else ())
+
+
+def _kind(node: Devices) -> str:
+    """Return the GPUs of a host in words, without what others hold of them."""
+    counts = Counter((device.name, device.memory_bytes) for device in node)
+    return " and ".join(f"{count} x {name} ({gib(size)})" for (name, size), count in counts.items()) or "no GPU"
 
 
 def _request(model: _Model, there: Nodes, weights: int) -> Request:

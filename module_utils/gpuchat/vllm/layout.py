@@ -205,6 +205,17 @@ def candidates(shape: Shape, nodes: Nodes, wishes: Wishes, assumed_nvlink: bool)
                 break
 
 
+def over_cpus(shape: Shape, cpu: Device, hosts: int, wishes: Wishes) -> Iterator[Candidate]:
+    """Yield the layout of an engine with a process on each of some hosts without GPU.
+
+    Tensor parallelism, by which each holds its part of every layer; pipeline stages where that does not divide.
+    """
+    for tp, pp in ((hosts, 1), (1, hosts)):
+        if _allowed(shape, tp, pp, wishes):
+            yield Candidate(tp, pp, 1, needs_expert_parallel(shape, tp), ((cpu,),) * hosts, hosts, is_linked=False)
+            return
+
+
 def _allowed(shape: Shape, tp: int, pp: int, wishes: Wishes) -> bool:
     return (
         wishes.tensor_parallel_size in (None, tp)

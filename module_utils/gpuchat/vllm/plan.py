@@ -23,7 +23,7 @@ from .layout import Candidate, obstacle
 from .situation import Situation, read_situation
 from .wishes import Wishes, read_wishes
 
-SPAN_WITHOUT_RAY = (0, 12)
+SPAN_WITHOUT_RAY = (0, 11, 1)
 """First version whose own processes span nodes (``--nnodes``); before it Ray is needed."""
 
 
@@ -173,6 +173,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     if params.get("task") not in (None, "any"):
         against.ask(lambda: _check_task(situation, str(params["task"])), None)
     against.ask(lambda: _check_weights(situation, judged, names), None)
+    against.ask(lambda: _check_span(situation, wishes), None)
     is_hopeless = bool(against.found)  # whatever memory and layout
     against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_adapters(wishes), None)
@@ -386,6 +387,29 @@ def _check_quantization(situation: Situation, wishes: Wishes, files: Sequence[st
         raise Refusal(
             f"quantization is {asked} and the checkpoint is not quantized; wanted a checkpoint that is; set the "
             f"model's repo or path in gpuchat_models to its {wanted.upper()} variant, or {cure}"
+        )
+
+
+def _check_span(situation: Situation, wishes: Wishes) -> None:
+    """Refuse to span hosts by a version that cannot, or with wishes that say something else."""
+    if situation.spanned == 1:
+        return
+    if situation.number < SPAN_WITHOUT_RAY:
+        oldest = ".".join(map(str, SPAN_WITHOUT_RAY))
+        raise Refusal(
+            f"span is true and vLLM {situation.version} makes one engine over several hosts by Ray alone; wanted "
+            f"{oldest} or newer; set the model's version or vllm_version"
+        )
+    if (wishes.data_parallel_size or 1) > 1:
+        raise Refusal(
+            f"span is true and data_parallel_size is {wishes.data_parallel_size}; wanted one engine over the hosts; "
+            "set data_parallel_size to auto, or take span away"
+        )
+    backend = wishes.extra_args.get("distributed-executor-backend")
+    if backend not in (None, "mp"):
+        raise Refusal(
+            f"span is true and args holds distributed-executor-backend {backend}; wanted mp, vLLM's own processes; "
+            "take it out of args"
         )
 
 

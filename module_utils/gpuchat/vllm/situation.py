@@ -36,6 +36,7 @@ class Situation:
         found: what its checkpoint is for, empty where that is no task that is served.
         data: the small JSON files beside its config.json, by path.
         asked_dimensions: how long the vectors are that the chat asks for; 0 where none does.
+        spanned: hosts on which the one engine is to stand; 1 where the plan is to find its layout.
         known: budgets that were estimated already, of this model.
     """
 
@@ -53,6 +54,7 @@ class Situation:
     found: str = "chat"
     data: Mapping[str, object] = field(default_factory=dict)
     asked_dimensions: int = 0
+    spanned: int = 1
     known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -143,6 +145,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
         found=found,
         data=data if isinstance(data, Mapping) else {},
         asked_dimensions=int(str(params.get("asked_dimensions") or 0)),
+        spanned=int(str(params.get("spanned") or 1)),
     )
 
 

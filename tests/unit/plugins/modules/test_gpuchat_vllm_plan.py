@@ -638,3 +638,103 @@ def test_a_model_whose_files_nobody_has_seen_is_refused_with_the_reason(said, wo
     assert found.reason.startswith(words)
     assert "\n" not in found.reason
     assert found.plans["small"].fits
+
+
+# --- One engine over several hosts -----------------------------------------------------------------------------------
+
+
+def part(name="large", rank=0, hosts=("gpu0", "gpu1"), **more):
+    return {"name": name, "span": {"hosts": list(hosts), "rank": rank}, **more}
+
+
+def spanned(*, gpus=(L40S, 4), of=(L40S, 4), rank=0, hosts=("gpu0", "gpu1"), **more):
+    """Plan a model on the host of a rank; `of` is what the other hosts have."""
+    there = {one: [{"name": of[0], "count": of[1]}] if of else [] for one in hosts if one != hosts[rank]}
+    wish = {key: more.pop(key) for key in ("users", "context", "args", "gpus_wish", "version", "name") if key in more}
+    wish.update({"gpus": wish.pop("gpus_wish")} if "gpus_wish" in wish else {})
+    return host(part(rank=rank, hosts=hosts, **wish), gpus=gpus, gpus_of=there, **more)
+
+
+def layout(found, name="large"):
+    told = found.plans[name].as_dict()["layout"]
+    return tuple(told[f"{kind}_parallel_size"] for kind in ("tensor", "pipeline", "data")), told["nodes_per_engine"]
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        pytest.param({}, ((4, 2, 1), 2), id="inside a host by tensor parallelism, over hosts in stages"),
+        pytest.param({"gpus": (H100, 8), "of": (H100, 8)}, ((8, 2, 1), 2), id="also where one host would do"),
+        pytest.param(
+            {"gpus": (L40S, 2), "of": (L40S, 2), "hosts": ("a", "b", "c", "d")}, ((2, 4, 1), 4), id="four hosts"
+        ),
+        pytest.param({"args": {"tensor-parallel-size": 8}}, ((8, 1, 1), 2), id="tensor parallelism over hosts by wish"),
+        pytest.param({"gpus_wish": 2, "of": (L40S, 8)}, ((2, 2, 1), 2), id="as many of each, where that was wished"),
+        pytest.param({"gpus": None, "of": None, "name": "small"}, ((2, 1, 1), 2), id="without GPUs"),
+        pytest.param(
+            {"gpus": None, "of": None, "name": "small", "hosts": ("a", "b", "c")},
+            ((1, 3, 1), 3),
+            id="without GPUs, on hosts that do not divide it",
+        ),
+    ],
+)
+def test_an_engine_spans_all_of_its_hosts(case, expected):
+    found = spanned(**case, on_unfit="report")
+    name = case.get("name", "large")
+    assert layout(found, name) == expected
+    assert found.plans[name].args["nnodes"] == expected[1]
+    assert any("one engine over" in reason for reason in found.plans[name].reasons)
+    assert not any("--node-rank" in note for note in found.plans[name].warnings)
+
+
+def test_a_model_that_no_host_holds_alone_fits_on_two_and_each_holds_its_share():
+    alone = host("large", gpus=(L40S, 2), on_unfit="report").plans["large"]
+    assert not alone.fits
+    both = spanned(gpus=(L40S, 2), of=(L40S, 2), on_unfit="report", context=2048, users=1).plans["large"]
+    assert both.fits, both.reason
+    assert both.evaluation.budget.weights < alone.evaluation.budget.weights * 0.6
+
+
+@pytest.mark.parametrize("gpus", [(L40S, 4), None])
+def test_all_hosts_come_to_the_same_plan(gpus):
+    name = "large" if gpus else "small"
+    plans = [spanned(gpus=gpus, of=gpus, rank=rank, name=name).plans[name].as_dict() for rank in (0, 1)]
+    assert plans[0] == plans[1]
+
+
+def test_memory_that_others_hold_on_one_host_counts_on_all():
+    busy = [{"name": L40S, "memory_bytes": 48 * GIB, "memory_free_bytes": 20 * GIB}]
+    free = [{"name": L40S, "memory_bytes": 48 * GIB, "memory_free_bytes": 48 * GIB}]
+    one = host(part("small"), gpus=free, gpus_of={"gpu1": busy}).plans["small"]
+    other = host(part("small", rank=1), gpus=busy, gpus_of={"gpu0": free}).plans["small"]
+    assert one.args == other.args
+    assert one.args["gpu-memory-utilization"] < 0.5
+
+
+def test_a_host_at_which_nobody_looked_is_taken_to_be_like_this_one():
+    assert layout(host(part(), gpus=(L40S, 4), on_unfit="report")) == ((4, 2, 1), 2)
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        pytest.param({"of": (L4, 4)}, ["4 x NVIDIA L40S", "4 x NVIDIA L4", "gpu1", "like"], id="other cards"),
+        pytest.param({"of": (L40S, 2)}, ["4 x NVIDIA L40S", "2 x NVIDIA L40S"], id="fewer cards"),
+        pytest.param({"of": None}, ["4 x NVIDIA L40S", "no GPU on gpu1"], id="a host without GPU"),
+        pytest.param({"gpus_wish": 4, "of": (L40S, 2)}, ["gpus is 4", "gpu1 has 2"], id="a count that one lacks"),
+        pytest.param({"vllm_version": "0.11.0"}, ["0.11.0", "Ray", "0.11.1"], id="a version that cannot"),
+        pytest.param({"args": {"data-parallel-size": 2}}, ["data_parallel_size is 2", "one engine"], id="replicas"),
+        pytest.param(
+            {"args": {"distributed-executor-backend": "ray"}}, ["ray", "mp", "take it out"], id="another backend"
+        ),
+    ],
+)
+def test_what_cannot_span_is_refused(case, words):
+    found = spanned(**case)
+    for word in ["wanted", *words]:
+        assert word in found.reason
+    assert not found.fits
+
+
+def test_the_first_version_that_spans_hosts_does():
+    assert spanned(vllm_version="0.11.1", on_unfit="report").plans["large"].args["nnodes"] == 2

@@ -19,6 +19,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system.firew
 PEOPLE = Opening((443, 80), ("10.0.0.0/9", "10.128.0.0/9", "fd00::/8"), connections=1000)
 ENGINE = Opening((8000,), ("10.0.1.4",), "10.0.1.5")
 ROOM = Opening((8000,), (), "172.16.255.249", "room0")
+GATHERING = Opening((29501, 29502), ("10.0.1.4",), engines=True)
+RANKS = Opening((), ("10.0.1.4",), "10.0.1.5", range=(32768, 60999), engines=True)
 WEB, COUNT = "tcp dport { 80, 443 }", "{ ip saddr ct count over 1000 }"
 ANYBODY = Opening((8000,), (), "10.0.1.5")
 
@@ -49,6 +51,22 @@ def rules(*openings, rooms=()):
             id="another host",
         ),
         pytest.param(ANYBODY, ["ip daddr 10.0.1.5 tcp dport { 8000 } accept"], id="anybody"),
+        pytest.param(
+            GATHERING,
+            [
+                "tcp dport { 29501, 29502 } ip saddr { 10.0.1.4/32 } accept",
+                "tcp dport { 29501, 29502 } reject with tcp reset",
+            ],
+            id="where ranks gather, at every address of the host",
+        ),
+        pytest.param(
+            RANKS,
+            [
+                "ip daddr 10.0.1.5 tcp dport { 32768-60999 } ip saddr { 10.0.1.4/32 } accept",
+                "ip daddr 10.0.1.5 tcp dport { 32768-60999 } reject with tcp reset",
+            ],
+            id="ports that the kernel gives ranks, in a row",
+        ),
         pytest.param(
             ROOM,
             [

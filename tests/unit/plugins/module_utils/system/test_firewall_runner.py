@@ -15,7 +15,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system impor
 
 pytestmark = pytest.mark.usefixtures("state_directory")
 OPENING = {"ports": [443], "networks": ["10.0.0.0/8"], "address": "", "interface": "", "connections": 0}
-OPENING |= {"unlimited": []}
+OPENING |= {"unlimited": [], "range": [], "engines": False}
 TEXT = firewall.ruleset([Opening.read(OPENING)], [])
 
 
