@@ -13,18 +13,12 @@ import json
 import os
 import pathlib
 import shutil
-import socket
-import ssl
 import stat
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
-from typing import Any
 
 from .errors import CommandFailed
 
@@ -245,57 +239,6 @@ class Response:
             return None
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect, and shows what authorizes to nobody but the one that was asked."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new and (new.type, new.host) != (req.type, req.host):
-            new.remove_header("Authorization")
-        return new
-
-
-class _SocketConnection(HTTPConnection):
-    """Speaks HTTP over the Unix socket whose path stands in place of the host."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.host)
-
-
-class _Sockets(urllib.request.AbstractHTTPHandler):
-    """Opens ``unix://%2Fpath%2Fto.sock/path``."""
-
-    def unix_open(self, request: urllib.request.Request) -> Any:
-        request.add_unredirected_header("Host", "localhost")
-        return self.do_open(_SocketConnection, request)
-
-    unix_request = urllib.request.AbstractHTTPHandler.do_request_
-    unix_response = urllib.request.HTTPErrorProcessor.http_response
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves a redirect to who asked, as an error with its status."""
-
-    def redirect_request(self, *_given: Any) -> urllib.request.Request | None:
-        return None
-
-
-def _opener(direct: bool, redirects: bool = True, authority: str = "") -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context(cadata=authority) if authority else ssl.create_default_context()
-    handlers: list[urllib.request.BaseHandler] = [
-        urllib.request.HTTPSHandler(context=context),
-        _Redirects() if redirects else _NoRedirects(),
-        _Sockets(),
-    ]
-    if direct:
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
-
-
 def http(
     url: str,
     method: str = "GET",
@@ -313,46 +256,18 @@ def http(
     A server behind a Unix socket has the address ``unix://%2Fpath%2Fto.sock/path``. What answers may be anybody: its
     body has to come whole within the timeout (seconds) after its headers, and to be no larger than LARGEST_ANSWER.
     """
-    try:
-        request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
-        with _opener(direct, redirects, authority).open(request, timeout=timeout) as answer:
-            return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, _body(answer, timeout))
-    except urllib.error.HTTPError as error:
-        body = b""
-        with error, contextlib.suppress(OSError, HTTPException):
-            body = _body(error, timeout)
-        return Response(error.code, {k.lower(): v for k, v in error.headers.items()}, body)
-    except (OSError, ValueError, HTTPException) as error:  # an HTTPException: what answers speaks no HTTP
-        return Response(0, {}, b"", str(getattr(error, "reason", error)) or type(error).__name__)
+    from . import web_runner  # noqa: PLC0415 - most modules ask nobody, and it loads a lot
+
+    return web_runner.http(url, method, headers, body, timeout, direct, redirects, authority)
 
 
-def _body(answer: Any, timeout: float) -> bytes:
-    """Return an answer's body.
-
-    Raises:
-        OSError: it is larger than LARGEST_ANSWER (bytes), or was not there whole in time (seconds).
-    """
-    end, found, size = time.monotonic() + timeout, [], 0
-    while part := answer.read1(1 << 16):
-        found.append(part)
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise OSError(f"an answer of more than {LARGEST_ANSWER >> 20} MiB")
-        if time.monotonic() > end:
-            raise TimeoutError(f"no whole answer within {timeout:g} s")
-    if getattr(answer, "length", 0):
-        raise OSError(f"an answer of {size} bytes, which was to have {answer.length} more")
-    return b"".join(found)
-
-
-@contextlib.contextmanager
 def http_lines(
     url: str, headers: Mapping[str, str], body: bytes, timeout: float
-) -> Iterator[Iterator[tuple[float, str]]]:
+) -> contextlib.AbstractContextManager[Iterator[tuple[float, str]]]:
     """Yield a streamed answer's lines, asked for past any proxy, each with its monotonic time of arrival (seconds)."""
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
-    with _opener(direct=True).open(request, timeout=timeout) as answer:
-        yield ((time.monotonic(), line.decode(errors="replace").rstrip("\r\n")) for line in answer)
+    from . import web_runner  # noqa: PLC0415 - as above
+
+    return web_runner.http_lines(url, headers, body, timeout)
 
 
 def wait_for(condition: Callable[[], str | None], timeout: float, interval: float = 0.5) -> str | None:

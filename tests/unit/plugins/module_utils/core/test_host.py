@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import pathlib
 import socket
 import socketserver
+import ssl
 import stat
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -270,3 +274,55 @@ def test_an_answer_that_does_not_end_is_not_waited_for(monkeypatch, status, said
 def test_waiting_ends_when_nothing_is_missing_or_the_time_is_over(words, timeout, left):
     waiting = iter(words)
     assert host.wait_for(lambda: next(waiting), timeout, interval=0.001) == left
+
+
+@pytest.fixture
+def tls_server(tmp_path):
+    """Yield the port of a server whose certificate its own authority has signed, for 127.0.0.1, and that authority."""
+    key, certificate = tmp_path / "key", tmp_path / "crt"
+    names = [
+        "-subj",
+        "/CN=server",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *names]
+    subprocess.run(made, check=True, capture_output=True)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"yes")
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1], certificate.read_text()
+    server.shutdown()
+    server.server_close()
+
+
+def test_by_tls_a_server_is_believed_where_its_authority_is_known_and_its_name_is_right(tls_server):
+    port, authority = tls_server
+    assert host.http(f"https://127.0.0.1:{port}/", direct=True, authority=authority).body == b"yes"
+    assert "certificate verify failed" in host.http(f"https://127.0.0.1:{port}/", direct=True).error
+    assert (
+        "certificate verify failed" in host.http(f"https://localhost:{port}/", direct=True, authority=authority).error
+    )
+
+
+def test_what_asks_nobody_loads_nothing_that_does():
+    folder = pathlib.Path(host.__file__).resolve().parents[2]
+    program = "import gpuchat.core.host, sys; print({'ssl', 'http.client', 'urllib.request'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
