@@ -28,10 +28,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
+        if self._was_never_there(task_vars):
+            return {"changed": False, "changed_files": [], "diff": [], "msg": "nothing of it is on the host"}
         args = self.prepare(dict(self._task.args), task_vars)
         # Whole files stay out of the host's journal.
         quiet = {**task_vars, "ansible_no_target_syslog": True}
         return self._execute_module(module_name=self._task.action, module_args=args, task_vars=quiet)
+
+    def _was_never_there(self, task_vars):
+        """Whether a set is to be absent which this run's first look at the host, gpuchat_membership, has not found."""
+        found = (task_vars.get("__gpuchat_membership") or {}).get("file_sets")
+        is_known = found is not None and not self._task.delegate_to
+        return is_known and self._task.args.get("state") == "absent" and self._task.args.get("name") not in found
 
     def prepare(self, args, task_vars):
         """Return a task's arguments with its files rendered."""

@@ -62,13 +62,20 @@ nginx:
   description: What the host's release calls nginx's C(user) and C(group), and the file of trusted C(authorities).
   type: dict
   returned: success
+file_sets:
+  description: >-
+    Names of the file sets that earlier runs have left on the host; of another, M(gpuchat.stack.gpuchat_files) does not
+    ask the host any more where it is to be absent.
+  type: list
+  elements: str
+  returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gpuchat.core import front, host
 from ..module_utils.gpuchat.secret import membership_runner
-from ..module_utils.gpuchat.system import nginx
+from ..module_utils.gpuchat.system import files_runner, nginx
 
 
 def main() -> None:
@@ -87,6 +94,7 @@ def main() -> None:
         lambda: {
             **membership_runner.ensure(module.params, module.check_mode),
             "nginx": nginx.of(host.os_release()).as_dict(),
+            "file_sets": files_runner.names(),
         },
     )
 

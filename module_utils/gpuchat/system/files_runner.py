@@ -46,14 +46,18 @@ def former_path() -> str:
     return f"{host.STATE_DIRECTORY}/before.json"
 
 
+def names() -> list[str]:
+    """Return the names of all sets on this host."""
+    try:
+        found = os.listdir(os.path.dirname(manifest_path("x")))
+    except FileNotFoundError:
+        return []
+    return sorted(name[: -len(".json")] for name in found if name.endswith(".json"))
+
+
 def manifests() -> dict[str, dict[str, object]]:
     """Return the manifests of all sets on this host, by name."""
-    folder = os.path.dirname(manifest_path("x"))
-    try:
-        names = sorted(name[: -len(".json")] for name in os.listdir(folder) if name.endswith(".json"))
-    except FileNotFoundError:
-        return {}
-    return {name: host.read_json(manifest_path(name)) for name in names}
+    return {name: host.read_json(manifest_path(name)) for name in names()}
 
 
 def former() -> dict[str, files.Former]:

@@ -88,6 +88,14 @@ def test_a_second_run_changes_nothing(tmp_path):
     assert (tmp_path / "a").stat() == written
 
 
+def test_a_host_tells_the_names_of_the_sets_that_it_has(tmp_path):
+    assert files_runner.names() == []
+    files_runner.ensure(params(entry(tmp_path / "a", "one\n")), check=False)
+    assert files_runner.names() == ["unit"]
+    files_runner.ensure(params(state="absent"), check=False)
+    assert files_runner.names() == []
+
+
 def test_check_mode_predicts_the_same_change_and_writes_nothing(tmp_path):
     wanted = params(entry(tmp_path / "conf", folder=True), entry(tmp_path / "conf" / "a", "one\n"))
     predicted = files_runner.ensure(wanted, check=True)
