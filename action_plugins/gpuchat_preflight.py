@@ -48,7 +48,12 @@ PLAIN_LOGIN = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+:(?:[A-Za-z0-9._~
 ARCHIVES = "gpuchat_image_archives"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
-ENDPOINT_PARTS = ("name", "url", "models", "upstream", "task", "timeout", "authority_file")
+ENDPOINT_PARTS = (
+    *("name", "url", "title", "models", "upstream", "task", "timeout", "authority_file"),
+    *("context", "tools", "vision"),
+)
+TOOL_SERVERS = "gpuchat_mcp_servers"
+HEADER_TEXT = re.compile(r"[A-Za-z0-9 ._~+/=:,;@-]+")
 
 
 class ActionModule(ActionBase):
@@ -236,6 +241,8 @@ def _without_secrets(name, value):
         return _without_environments(value)
     if name == ENDPOINTS:
         return _without_keys(value)
+    if name == TOOL_SERVERS:
+        return _without_headers(value)
     if name == PROXY:
         return _without_logins(value)
     return _without_passwords(value) if name == LOGINS else value
@@ -285,6 +292,17 @@ def _without_keys(value, part=""):
     if part in ("", *ENDPOINT_PARTS):
         return re.sub(r"//[^/@]*@", "//(secret)@", value) if isinstance(value, str) else value
     return "(secret)"
+
+
+def _without_headers(value):
+    """Return tool servers, however they were written, without keys, and of headers whether nginx can hold each."""
+    if isinstance(value, list):
+        return [_without_headers(one) for one in value]
+    if not isinstance(value, dict) or not isinstance(value.get("headers"), dict):
+        return _without_keys(value)
+    odd = {name: not (isinstance(one, str) and HEADER_TEXT.fullmatch(one)) for name, one in value["headers"].items()}
+    headers = {str(name): "(not plain)" if is_odd else "(secret)" for name, is_odd in odd.items()}
+    return {**_without_keys(value), "headers": headers}
 
 
 def _without_passwords(value, is_shown=False):

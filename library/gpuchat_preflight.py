@@ -158,6 +158,10 @@ chat:
   description: What people chat with in which version, and who may sign up.
   type: dict
   returned: success
+tool_connections:
+  description: Variables by which Open WebUI is told of the owner's tool servers, by host of the chat.
+  type: dict
+  returned: success
 room:
   description: The chat's own paths, those that need a session, and those that are closed.
   type: dict
@@ -193,7 +197,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.chat import room, settings
+from ..module_utils.gpuchat.chat import open_webui, room, settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
@@ -257,7 +261,14 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
         "given_secrets": preflight.given_secrets(inventory),
         **derived,
-        "room": room.describe(chosen["kind"], chosen["version"], chosen["signup"]),
+        "room": room.describe(
+            chosen["kind"], chosen["version"], chosen["signup"], tools=bool(preflight.tools(inventory))
+        ),
+        "tool_connections": {
+            host: {"TOOL_SERVER_CONNECTIONS": open_webui.tool_connections(here["interface"]["tools"])}
+            for host, here in derived["topology"]["hosts"].items()  # type: ignore[index]
+            if "interface" in here
+        },
         "api_clients": [one.as_dict() for one in clients],
         "api_limits": limits.api(clients),
         "paths": paths.describe(),

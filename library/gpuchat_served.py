@@ -15,7 +15,9 @@ description:
   - The action plugin of the same name gathers the plans; runs on the control node.
 options:
   models:
-    description: What is served, each with C(name), C(task) and the C(hosts) whose engines serve it.
+    description: >-
+      What is served, each with C(name), C(task) and the C(hosts) whose engines serve it; of somebody else's, which have
+      none, also C(tools), C(context) and C(vision).
     type: list
     elements: dict
     required: true
@@ -32,6 +34,11 @@ options:
     description: Its version.
     type: str
     default: ''
+  tool_servers:
+    description: Names of the owner's tool servers.
+    type: list
+    elements: str
+    default: []
   plans:
     description: This run's plans, by host and model; set by the action plugin.
     type: dict
@@ -63,8 +70,9 @@ EXAMPLES = r"""
 RETURN = r"""
 served:
   description:
-    - Each model's C(name) and C(task), whether every host calls tools (C(tool_calls)), the C(context) that every host
-      holds, and of a model for vectors the numbers in each (C(dimensions)), null where no plan says.
+    - Each model's C(name) and C(task), whether every host calls tools (C(tool_calls)) and takes images (C(vision)), the
+      C(context) that every host holds, and of a model for vectors the numbers in each (C(dimensions)), null where no
+      plan says.
   type: list
   elements: dict
   returned: success
@@ -97,6 +105,7 @@ SPECIFICATION = {
     "folder": {"type": "path", "required": True},
     "interface": {"type": "str", "choices": [*INTERFACES, NO_INTERFACE], "default": NO_INTERFACE},
     "version": {"type": "str", "default": ""},
+    "tool_servers": {"type": "list", "elements": "str", "default": []},
     "plans": {"type": "dict", "default": {}},
 }
 
@@ -106,7 +115,10 @@ def work(params: Mapping[str, object], check_mode: bool, warn: Callable[[str], N
     kind, version = str(params["interface"]), str(params["version"])
     chat: dict[str, dict[str, object]] = {}
     if kind == LOBEHUB:
-        wiring = lobehub.wire(served, version)
+        wiring: lobehub.Wiring | open_webui.Wiring = lobehub.wire(served, version)
+    elif kind == OPEN_WEBUI:
+        wiring = open_webui.wire(served, list(map(str, params["tool_servers"])))  # type: ignore[call-overload]
+    if kind in INTERFACES:
         for warning in wiring.warnings:
             warn(warning)
         chat[kind] = wiring.as_dict()

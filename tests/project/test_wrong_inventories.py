@@ -81,6 +81,7 @@ WRONG = {
     "gpuchat_allowed_networks": "10.0.0.0/8",
     "gpuchat_models": ["Qwen/Qwen3-8B"],
     "gpuchat_endpoints": {"name": "lm", "url": "http://me:hunter2@10.0.0.9/v1", "key": "hunter2", "api_key": "hunter2"},
+    "gpuchat_mcp_servers": [{"name": "w", "url": "http://h/mcp", "key": "hunter2 ", "headers": {"x": "hunter2\n"}}],
     "gpuchat_context": "8k",
     "gpuchat_registry_mirrors": "http://mirror.example.com",
     "gpuchat_registry_map": {"http://docker.io": "mirror"},

@@ -39,9 +39,11 @@ OWNED = {
     "DATABASE_URL": "",
     "DATABASE_USER": "",
     "DATA_DIR": "",
+    "ENABLE_FUNCTIONS": "open_webui_plugins",
     "ENABLE_PERSISTENT_CONFIG": "",
     "ENABLE_PLUGINS": "open_webui_plugins",
     "ENABLE_SIGNUP": "gpuchat_signup",
+    "ENABLE_TOOLS": "open_webui_plugins",
     "HOST": "",
     "OPENAI_API_BASE_URL": "gpuchat_endpoints",
     "OPENAI_API_BASE_URLS": "gpuchat_endpoints",
@@ -54,6 +56,7 @@ OWNED = {
     "RAG_OPENAI_API_BASE_URL": "gpuchat_endpoints",
     "RAG_OPENAI_API_KEY": "gpuchat_endpoints",
     "STATIC_DIR": "",
+    "TOOL_SERVER_CONNECTIONS": "gpuchat_mcp_servers",
     "UVICORN_WORKERS": "",
     "VECTOR_DB": "",
     "WEBUI_ADMIN_EMAIL": "gpuchat_admin_email",
@@ -85,16 +88,22 @@ class Wiring:
 
     Attributes:
         environment: variables; addresses are not among them.
+        warnings: what works less well than it could; for who runs the stack.
     """
 
     environment: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         return {"environment": dict(self.environment)}
 
 
-def wire(served: Sequence[Served]) -> Wiring:
-    """Return what follows from the models that are served, the first of which people meet."""
+def wire(served: Sequence[Served], tool_servers: Sequence[str] = ()) -> Wiring:
+    """Return what follows from the models that are served, the first of which people meet.
+
+    Args:
+        tool_servers: names of the owner's.
+    """
     talking = [one for one in served if one.task == CHAT]
     chats = [one.name for one in talking]
     first = chats[:1]
@@ -109,7 +118,55 @@ def wire(served: Sequence[Served]) -> Wiring:
         **_documents(_names(served, EMBED), _names(served, RERANK)),
         **_speech(_names(served, TRANSCRIBE)),
     }
-    return Wiring(environment)
+    # Of all models alike: its environment has no word on one of them.
+    metadata: dict[str, object] = {"capabilities": {"vision": any(one.vision for one in talking)}}
+    if tools and tool_servers:
+        # On in each new talk; people may turn them off there.
+        metadata["toolIds"] = [tool_id(name) for name in tool_servers]
+    environment["DEFAULT_MODEL_METADATA"] = json.dumps(metadata)
+    return Wiring(environment, _tool_warnings(talking) if tool_servers and not tools else ())
+
+
+def tool_id(name: str) -> str:
+    """Return what Open WebUI calls a tool server."""
+    return f"server:mcp:{name}"
+
+
+def tool_connections(servers: Sequence[Mapping[str, str]]) -> str:
+    """Return what Open WebUI is told of the owner's tool servers.
+
+    Args:
+        servers: each with name, title and url: the door's, which shows the server its key.
+    """
+    everybody = [{"principal_type": "user", "principal_id": "*", "permission": "read"}]
+    return json.dumps(
+        [
+            {
+                "type": "mcp",
+                "url": one["url"],
+                "path": "",
+                "auth_type": "none",
+                "key": "",
+                "headers": None,
+                "config": {"enable": True, "access_grants": everybody},
+                "info": {"id": one["name"], "name": one["title"], "description": ""},
+            }
+            for one in servers
+        ]
+    )
+
+
+def _tool_warnings(talking: Sequence[Served]) -> tuple[str, ...]:
+    unable = ", ".join(one.name for one in talking if not one.tool_calls)
+    short = ", ".join(one.name for one in talking if one.tool_calls)
+    found = f"{unable} calls no tools" if unable else f"{short} holds fewer than {TOOLS_CONTEXT:,} tokens"
+    instead = "set a model that calls tools, or its tool-call-parser" if unable else "set gpuchat_context higher"
+    said = (
+        "the tool servers of gpuchat_mcp_servers are off until somebody turns them on in a talk, and models are asked "
+        f"in words whether to call one: {found}; wanted tool calls and {TOOLS_CONTEXT:,} tokens of every model that "
+        f"talks; {instead}"
+    )
+    return (said,)
 
 
 def _documents(embeds: Sequence[str], reranks: Sequence[str]) -> dict[str, str]:

@@ -42,6 +42,9 @@ READ = (
     f"api/v1/users/{ID}/(info|active|profile/image)",
     "cache/.+",
 )
+TOOLS_OF_A_SERVER = "api/v1/tools/id/server:mcp:[a-z0-9-]+/specs"
+"""What tools one of the owner's servers has, as it is asked anew for whoever looks."""
+
 WRITTEN = (
     "api/chat/completed",
     f"api/tasks/chat/{ID}/stop",
@@ -140,13 +143,14 @@ COOKIES = ("token",)
 SSO_COOKIES = ("owui-session", "oauth_id_token", "oauth_session_id")
 
 
-def room(version: str, signup: str, sso: Sequence[str] = ()) -> Room:
+def room(version: str, signup: str, sso: Sequence[str] = (), tools: bool = False) -> Room:
     """Return what the edge hands on to Open WebUI.
 
     Args:
         version: such as ``0.12.4``.
         signup: ``open`` where people make accounts by themselves.
         sso: ids of the services for signing in, ``oidc`` for instance.
+        tools: whether the owner named tool servers (MCP).
     """
     is_open = signup == OPEN
     return Room(
@@ -166,7 +170,7 @@ def room(version: str, signup: str, sso: Sequence[str] = ()) -> Room:
             Way(_any("api/v1/auths/update/password"), "POST", session=True, signs_in=True),
             Way(_any("api/v1/auths/update/(profile|timezone)"), "POST", session=True),
             Way(_any("api/v1/users/user/(settings|info|status|variables)(/update)?"), READ_WRITE, session=True),
-            Way(_any(words(READ)), session=True),
+            Way(_any(words((*READ, *((TOOLS_OF_A_SERVER,) if tools else ())))), session=True),
             Way(_any(words(MODEL)), "POST", session=True, asks_model=True),
             Way(_any("api/v1/audio/(models|voices)"), session=True),
             Way(_any(words(WRITTEN)), READ_WRITE, session=True),

@@ -34,5 +34,5 @@ def describe(
     if kind == LOBEHUB:
         return lobehub_paths.room(version, signup, sso, mail, tools, search).as_dict()
     if kind == OPEN_WEBUI:
-        return open_webui_paths.room(version, signup, sso).as_dict()
+        return open_webui_paths.room(version, signup, sso, tools).as_dict()
     return {}

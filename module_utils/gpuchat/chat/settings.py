@@ -38,7 +38,14 @@ def _of_lobehub(
     environment = _mapping(given.get("lobehub_environment"))
     names = secret_names.get("lobehub_secret_environment", ())
     accepts = bool(given.get("lobehub_accept_known_holes"))
-    return [*lobehub.faults(version, accepts, environment, names, secrets), *_of_names(given)]
+    found = [*lobehub.faults(version, accepts, environment, names, secrets), *_of_names(given)]
+    if given.get("gpuchat_mcp_servers"):
+        found.append(
+            "gpuchat_mcp_servers is set, and LobeHub takes no tool server from whoever runs it: each person would name "
+            "some, by paths that send requests wherever one likes and are closed for that; wanted no such list; take "
+            "it away, or set gpuchat_interface to open_webui"
+        )
+    return found
 
 
 def _of_names(given: Mapping[str, object]) -> list[str]:

@@ -19,6 +19,7 @@ from . import metrics
 from .api_clients import ApiClient
 from .endpoints import Endpoint
 from .models import Model
+from .tool_servers import ToolServer
 from .topology import EDGE, ENGINE, FILES, INTERFACE, LOOPBACK, METRICS, Topology
 
 DOOR_FOLDER, EDGE_FOLDER = "/etc/gpuchat/door", "/etc/gpuchat/edge"
@@ -150,6 +151,7 @@ class Door:
         gives_key: whether the door shows the engine its key; else those who come in must know it.
         tls: whether it answers for the site in the interface's room, by a certificate that the interface alone trusts.
         sources: what the host shows of itself.
+        tools: servers of the owner's that an interface reaches by it.
     """
 
     kind: str
@@ -163,6 +165,7 @@ class Door:
     files: Upstream | None = None
     tls: bool = False
     sources: tuple[metrics.Source, ...] = ()
+    tools: tuple[ToolServer, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -177,7 +180,24 @@ class Door:
             "hosts": list(self.hosts),
             "gives_key": self.gives_key,
             "sources": [one.as_dict() for one in self.sources],
+            "tools": [_describe_tools(one) for one in self.tools],
         }
+
+
+def _describe_tools(one: ToolServer) -> dict[str, object]:
+    server = one.server
+    return {
+        "name": one.name,
+        "variable": one.name.replace("-", "_"),
+        "path": one.room_path,
+        "upstream": Upstream((server.place,), scheme=server.scheme).as_dict(),
+        "upstream_path": one.path,
+        "host": server.host,
+        "virtual_host": server.virtual_host,
+        "place": _looked_up(server),
+        "headers": list(one.headers),
+        "authorization": one.authorization,
+    }
 
 
 def doors(topology: Topology, host: str) -> tuple[Door, ...]:
@@ -194,9 +214,8 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
     for interface in (one for one in topology.of(INTERFACE) if one.host == host):
         room, routes = topology.rooms[host], _of_room(topology, host)
         asks = (room.address,)
-        found += (
-            [Door(ENGINE, room.gateway, interface.model_port, None, routes, asks, gives_key=True)] if routes else []
-        )
+        own = Door(ENGINE, room.gateway, interface.model_port, None, routes, asks, gives_key=True, tools=topology.tools)
+        found += [own] if routes else []
         behind = Upstream((f"{room.address}:{interface.port}",))
         files = Upstream((room.files_place,)) if topology.has_files else None
         files_door = door_of_files(topology, host)
@@ -375,5 +394,10 @@ def _to_endpoint(endpoint: Endpoint, name: str) -> Route:
         virtual_host=endpoint.virtual_host,
         endpoint=endpoint.name,
         authority=f"endpoint-{endpoint.name}.crt" if endpoint.authority_file else "",
-        place="" if re.fullmatch(r"[0-9.]+|.*:.*", endpoint.host) else endpoint.place,
+        place=_looked_up(endpoint),
     )
+
+
+def _looked_up(server: Endpoint) -> str:
+    """Return a server with its port where it is known by a name that has to be looked up; else an empty text."""
+    return "" if re.fullmatch(r"[0-9.]+|.*:.*", server.host) else server.place

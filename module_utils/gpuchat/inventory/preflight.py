@@ -8,13 +8,14 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
 from . import access, api_clients, doors, endpoints, forms, models, openings, receivers, tls, types
 from . import network as network_known
 from . import people as people_known
+from . import tool_servers as tools_known
 from . import topology as inventory_topology
 from .types import show
 
@@ -103,6 +104,7 @@ EXAMPLES: Mapping[str, object] = {
     "gpuchat_allowed_networks": ["10.0.0.0/8"],
     "gpuchat_models": [{"name": "qwen3-8b", "source": "huggingface", "repo": "Qwen/Qwen3-8B"}],
     "gpuchat_endpoints": [{"name": "workstation", "url": "http://10.0.0.9:1234/v1", "models": ["llama-3"]}],
+    "gpuchat_mcp_servers": [{"name": "wiki", "url": "http://10.0.0.9:9000/mcp"}],
     "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
     "gpuchat_api_keys": [{"name": "reports", "rate": 5}],
     "docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}],
@@ -337,6 +339,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     topology = inventory_topology.derive(
         inventory.groups, settings, served, endpoints.read(common.get(endpoints.VARIABLE), adopted), chosen["kind"]
     )
+    topology = replace(topology, tools=tools(inventory))
     return {
         "topology": doors.describe(topology, clients(inventory, specification)),
         "chat": chosen,
@@ -351,6 +354,12 @@ def chat(inventory: Inventory, specification: Specification) -> dict[str, str]:
     given = specification.settings(inventory.variables.get(first, {}), *names)
     kind = str(given[INTERFACE])
     return {"kind": kind, "version": str(given.get(f"{kind}_version", "")), "signup": str(given["gpuchat_signup"])}
+
+
+def tools(inventory: Inventory) -> tuple[tools_known.ToolServer, ...]:
+    """Return the tool servers of a sound inventory, as the chat's host has them."""
+    first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
+    return tools_known.read(inventory.variables.get(first, {}).get(tools_known.VARIABLE))
 
 
 def people(inventory: Inventory, specification: Specification) -> int | None:
@@ -420,6 +429,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         findings.add(network_known.proxy_faults(sound.get(network_known.PROXY)), (), host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
         findings.add(endpoints.faults(sound.get(endpoints.VARIABLE)), (), host)
+        findings.add(tools_known.faults(sound.get(tools_known.VARIABLE)), (), host)
         if "vllm" in wanted:
             _version("vllm_version", sound.get("vllm_version"), findings, host)
         _owned(sound, findings, host)

@@ -12,6 +12,7 @@ from . import access, people, tls
 from .access import Access
 from .endpoints import Endpoint
 from .models import Model
+from .tool_servers import ToolServer
 
 LOOPBACK = "127.0.0.1"
 PEOPLE = "people"
@@ -202,6 +203,7 @@ class Topology:
         conversations: how many each host holds of a model that does not say, and how long, as the inventory has it.
         interface: what people chat with.
         monitoring: the host that asks all others for their metrics; empty where none does, and none shows any.
+        tools: servers of the owner's whose tools the models may call.
     """
 
     services: tuple[Service, ...]
@@ -213,6 +215,7 @@ class Topology:
     conversations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     interface: str = LOBEHUB
     monitoring: str = ""
+    tools: tuple[ToolServer, ...] = ()
 
     @property
     def has_files(self) -> bool:
@@ -262,7 +265,14 @@ class Topology:
             "models": [
                 *({"name": one.name, "task": one.task, "hosts": list(one.hosts)} for one in self.models),
                 *(
-                    {"name": name, "task": task, "hosts": [], "endpoint": one.name, "live": one.live}
+                    {
+                        "name": name,
+                        "task": task,
+                        "hosts": [],
+                        "endpoint": one.name,
+                        "live": one.live,
+                        **one.abilities.get(name, {}),
+                    }
                     for one in self.endpoints
                     for name, task in one.tasks.items()
                 ),
@@ -278,6 +288,7 @@ class Topology:
             "room_names": list(site.names) if site and self.has_files else [],
             "needs_temporary_certificate": any(one.tls == tls.ACME for one in self.sites.values()),
             "monitoring": self.monitoring,
+            "tool_servers": [one.name for one in self.tools],
             "hosts": hosts,
             "links": [link.as_dict() for link in self.links],
         }
@@ -321,6 +332,14 @@ class Topology:
             "kind": self.interface,
             "url": f"http://{room.address}:{service.port}/",
             "engine_url": f"http://{room.gateway}:{service.model_port}/v1",
+            "tools": [
+                {
+                    "name": one.name,
+                    "title": one.title,
+                    "url": f"http://{room.gateway}:{service.model_port}{one.room_path}",
+                }
+                for one in self.tools
+            ],
             "gateway": room.gateway,
             "room": room.of_interface(),
             "files": files if self.has_files else {},

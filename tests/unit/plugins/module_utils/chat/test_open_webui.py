@@ -14,6 +14,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.open_we
     OWNED,
     TOOLS_CONTEXT,
     known_variables,
+    tool_connections,
     unknown_settings,
     version_faults,
     version_key,
@@ -64,6 +65,53 @@ def test_without_a_model_nothing_is_offered():
 )
 def test_tools_are_given_to_models_only_where_each_can_use_them(served, way):
     assert json.loads(environment(*served)["DEFAULT_MODEL_PARAMS"]) == {"function_calling": way}
+
+
+ABLE = Served("a", tool_calls=True, context=TOOLS_CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("served", "servers", "on", "warned"),
+    [
+        pytest.param([ABLE], [], None, "", id="none"),
+        pytest.param([ABLE], ["wiki", "time"], ["server:mcp:wiki", "server:mcp:time"], "", id="two, on from the start"),
+        pytest.param([Served("b")], ["wiki"], None, "b calls no tools", id="a model that calls none"),
+        pytest.param(
+            [ABLE, Served("c", tool_calls=True, context=4096)],
+            ["wiki"],
+            None,
+            "holds fewer than 16,384",
+            id="a short one",
+        ),
+        pytest.param([Served("b")], [], None, "", id="no server, no warning"),
+    ],
+)  # fmt: skip
+def test_the_owners_tools_are_on_in_each_new_talk_where_every_model_can_call_them(served, servers, on, warned):
+    found = wire(served, servers)
+    assert json.loads(found.environment["DEFAULT_MODEL_METADATA"]).get("toolIds") == on
+    assert (len(found.warnings), warned in "".join(found.warnings)) == (bool(warned), True)
+
+
+@pytest.mark.parametrize(
+    ("served", "may"),
+    [([Served("a")], False), ([Served("a", vision=True)], True), ([Served("a"), Served("b", vision=True)], True)],
+)
+def test_images_are_taken_where_a_model_sees(served, may):
+    assert json.loads(environment(*served)["DEFAULT_MODEL_METADATA"])["capabilities"] == {"vision": may}
+
+
+def test_everybody_may_use_the_owners_tools_and_the_interface_holds_no_key():
+    (one,) = json.loads(tool_connections([{"name": "wiki", "title": "Our wiki", "url": "http://door/tools/wiki"}]))
+    assert (one["type"], one["url"], one["auth_type"], one["key"], one["headers"]) == (
+        "mcp",
+        "http://door/tools/wiki",
+        "none",
+        "",
+        None,
+    )
+    assert one["config"]["enable"]
+    assert one["config"]["access_grants"] == [{"principal_type": "user", "principal_id": "*", "permission": "read"}]
+    assert (one["info"]["id"], one["info"]["name"]) == ("wiki", "Our wiki")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import 
         ({"gpuchat_domain": "chat.example.com", "gpuchat_admin_email": "a@b"}, "lobehub", "set gpuchat_admin_email"),
         ({}, "lobehub", ""),
         ({"gpuchat_domain": "10.0.0.5"}, "none", ""),
+        ({"gpuchat_mcp_servers": [{"name": "wiki"}]}, "lobehub", "LobeHub takes no tool server"),
+        ({"gpuchat_mcp_servers": [{"name": "wiki"}]}, "open_webui", ""),
     ],
 )
 def test_lobehub_wants_names_by_which_it_finds_itself_and_lets_people_in(given, kind, wrong):

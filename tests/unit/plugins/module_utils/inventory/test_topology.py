@@ -40,6 +40,7 @@ def test_on_one_host_the_engines_door_is_on_the_loopback_and_the_interface_in_it
         "port": 3210,
         "url": "http://172.16.255.250:3210/",
         "engine_url": "http://172.16.255.249:8000/v1",
+        "tools": [],
         "gateway": "172.16.255.249",
         "room": {**network, "address": "172.16.255.250"},
         "files": {
@@ -147,6 +148,7 @@ def test_parts_that_nobody_has_are_left_out():
         "room_names": [],
         "needs_temporary_certificate": False,
         "monitoring": "",
+        "tool_servers": [],
         "hosts": {"one": {"engine": described(ONE, "one", "engine"), "engines": described(ONE, "one", "engines")}},
         "links": [],
     }
