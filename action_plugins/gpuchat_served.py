@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         for host in {host for model in self._task.args.get("models") or [] for host in model["hosts"]}:
             planned = hostvars[host].get("__vllm_plan") if host in hostvars else None
             if isinstance(planned, dict) and planned.get("plans"):
-                kept = ("task", "args", "dimensions", "askable_dimensions")
+                kept = ("task", "args", "vision", "dimensions", "askable_dimensions")
                 plans[host] = {
                     name: {part: one[part] for part in kept if part in one} for name, one in planned["plans"].items()
                 }

@@ -183,6 +183,10 @@ plans:
       description: Whether its tool calls are parsed.
       type: bool
       returned: always
+    vision:
+      description: Whether it talks about images.
+      type: bool
+      returned: always
     dimensions:
       description: Numbers in each vector; null where the checkpoint does not say.
       type: int

@@ -146,7 +146,7 @@ def can_name(name: str) -> bool:
 
 def _entry(one: Served) -> str:
     """Return a model in a list: its name twice, for LobeHub would show one that it knows under another."""
-    told = [str(one.context or 0), *(["fc"] if one.tool_calls else [])]
+    told = [str(one.context or 0), *(["fc"] if one.tool_calls else []), *(["vision"] if one.vision else [])]
     return f"+{one.name}={one.name}<{':'.join(told)}>"
 
 

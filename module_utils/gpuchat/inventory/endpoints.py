@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .types import show
 
@@ -46,6 +46,7 @@ class Endpoint:
         timeout: seconds between two parts of an answer.
         authority_file: on the control node, of the authority that signed its certificate; empty for a public one.
         live: whether the inventory names no models, and those that it lists are read before each run.
+        abilities: what the inventory says that each of its models can do.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Endpoint:
     timeout: int
     authority_file: str = ""
     live: bool = False
+    abilities: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def scheme(self) -> str:
@@ -109,6 +111,7 @@ def read(given: object, adopted: Mapping[str, Sequence[str]] | None = None) -> t
                 int(str(one.get("timeout", 30))),
                 str(one.get("authority_file") or ""),
                 is_live(one),
+                abilities={str(model["name"]): _abilities(model) for model in models},
             )
         )
     return tuple(found)
@@ -172,6 +175,24 @@ def _few(names: Sequence[str]) -> str:
 
 def _model(given: object) -> Mapping[str, object]:
     return given if isinstance(given, Mapping) else {"name": str(given)}
+
+
+ABILITIES = ("context", "tools", "vision")
+"""What an interface is told of a model beside its name: tokens of a conversation, whether it calls tools, and sees."""
+
+
+def _abilities(model: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {key: bool(model[key]) for key in ("tools", "vision") if key in model}
+    return {**found, "context": int(str(model["context"]))} if model.get("context") else found
+
+
+def _ability_faults(where: str, model: Mapping[str, object]) -> Iterator[str]:
+    for key in ("tools", "vision"):
+        if not isinstance(model.get(key, False), bool):
+            yield f"{where}.{key} is {show(model[key])}; wanted true or false; set it to one"
+    context = model.get("context", 1)
+    if isinstance(context, bool) or not re.fullmatch(r"[1-9][0-9]{0,8}", str(context)):
+        yield f"{where}.context is {show(context)}; wanted tokens as a whole number; set it to such as 32768"
 
 
 def faults(given: object) -> Iterator[str]:
@@ -240,9 +261,11 @@ def _model_faults(variable: str, models: object) -> Iterator[str]:
     for number, given in enumerate(models if isinstance(models, (list, tuple)) else ()):
         model = _model(given)
         where = f"{variable}.models[{number}]"
-        unknown = sorted(set(map(str, model)) - {"name", "upstream", "task"})
+        known = ("name", "upstream", "task", *ABILITIES)
+        unknown = sorted(set(map(str, model)) - set(known))
         if unknown:
-            yield f"{where} holds {unknown[0]}; wanted no other names than name, upstream, task"
+            yield f"{where} holds {unknown[0]}; wanted no other names than {', '.join(known)}"
+        yield from _ability_faults(where, model)
         for part in ("name", "upstream"):
             text = str(model.get(part) or ("" if part == "name" else "x"))
             if not MODEL.fullmatch(text):

@@ -20,12 +20,16 @@ class Model:
         task: ``auto`` where its checkpoint tells.
         hosts: which serve it; none where it is somebody else's.
         live: whether nobody but somebody else's server has named it.
+        tool_calls, context, vision: what the inventory says that somebody else's can do.
     """
 
     name: str
     task: str
     hosts: tuple[str, ...]
     live: bool = False
+    tool_calls: bool = False
+    context: int | None = None
+    vision: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Served:
     Attributes:
         tool_calls: whether every engine calls tools.
         context: tokens of the longest conversation that every engine holds; None where no plan says.
+        vision: whether every engine takes images.
         dimensions: numbers in each of its vectors; None where no plan says.
         askable_dimensions: numbers in a vector that a request may ask for: None where it may ask for none, and empty
             where for any up to all of them.
@@ -48,6 +53,7 @@ class Served:
     dimensions: int | None = None
     askable_dimensions: tuple[int, ...] | None = None
     live: bool = False
+    vision: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -55,6 +61,7 @@ class Served:
             "task": self.task,
             "tool_calls": self.tool_calls,
             "context": self.context,
+            "vision": self.vision,
             "dimensions": self.dimensions,
             "live": self.live,
         }
@@ -73,6 +80,7 @@ class Engine:
 
     Attributes:
         args: its options of vLLM.
+        vision: whether it takes images.
         dimensions, askable_dimensions: as in ``Served``.
     """
 
@@ -80,10 +88,11 @@ class Engine:
     args: Mapping[str, object]
     dimensions: int | None = None
     askable_dimensions: tuple[int, ...] | None = None
+    vision: bool = False
 
     def as_dict(self) -> dict[str, object]:
         askable = self.askable_dimensions
-        found: dict[str, object] = {"task": self.task, "args": dict(self.args)}
+        found: dict[str, object] = {"task": self.task, "args": dict(self.args), "vision": self.vision}
         if self.dimensions is not None:
             more = {"dimensions": self.dimensions, "askable_dimensions": None if askable is None else list(askable)}
             found.update(more)
@@ -129,6 +138,9 @@ def _engine(name: str, planned: HostPlan | None, kept: HostPlan | None) -> Engin
 
 
 def _join(model: Model, engines: Sequence[Engine]) -> Served:
+    if not model.hosts:
+        task = CHAT if model.task == "auto" else model.task
+        return Served(model.name, task, model.tool_calls, model.context, vision=model.vision, live=model.live)
     lengths = [int(str(one.args["max-model-len"])) for one in engines if one.args.get("max-model-len")]
     told = engines[0].task if engines else CHAT
     return Served(
@@ -139,6 +151,7 @@ def _join(model: Model, engines: Sequence[Engine]) -> Served:
         dimensions=_shortest(engines),
         askable_dimensions=_askable(engines),
         live=model.live,
+        vision=bool(engines) and all(one.vision for one in engines),
     )
 
 

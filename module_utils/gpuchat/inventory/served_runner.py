@@ -16,10 +16,7 @@ from .served import CHAT, Engine, HostPlan, Model, Served, serve
 def ensure(params: Mapping[str, Any], check_mode: bool) -> tuple[tuple[Served, ...], dict[str, object]]:
     """Return what is served, and the module's result."""
     folder = os.path.join(str(params["folder"]), "plans")
-    models = [
-        Model(str(one["name"]), str(one["task"]), tuple(one["hosts"]), bool(one.get("live")))
-        for one in params["models"]
-    ]
+    models = [_model(one) for one in params["models"]]
     hosts = dict.fromkeys(host for model in models for host in model.hosts)
     planned = {host: _plan(given) for host, given in params["plans"].items() if host in hosts}
     kept = {host: plan for host in hosts for plan in [_read(_path(folder, host))] if plan}
@@ -38,6 +35,19 @@ def ensure(params: Mapping[str, Any], check_mode: bool) -> tuple[tuple[Served, .
     return served, result
 
 
+def _model(given: Mapping[str, Any]) -> Model:
+    context = given.get("context")
+    return Model(
+        str(given["name"]),
+        str(given["task"]),
+        tuple(given["hosts"]),
+        live=bool(given.get("live")),
+        tool_calls=bool(given.get("tools")),
+        context=int(context) if context else None,
+        vision=bool(given.get("vision")),
+    )
+
+
 def _plan(given: Mapping[str, Mapping[str, Any]]) -> HostPlan:
     return {str(name): _engine(one) for name, one in given.items()}
 
@@ -49,6 +59,7 @@ def _engine(given: Mapping[str, Any]) -> Engine:
         dict(given["args"]),
         None if dimensions is None else int(dimensions),
         None if askable is None else tuple(map(int, askable)),
+        bool(given.get("vision")),
     )
 
 

@@ -117,6 +117,7 @@ FLAGS = {name: flag for flag, name in STANDS_FOR.items()}
 def _told(plan: VllmPlan) -> dict[str, object]:
     task = "chat" if plan.situation.is_for_chat else plan.situation.task
     told = {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
+    told["vision"] = task == "chat" and plan.situation.model.is_multimodal and _takes_images(plan.args)
     if task == "embed":
         vectors = embeddings.read(plan.situation.config, plan.situation.data, plan.args)
         askable = None if vectors.askable is None else list(vectors.askable)
@@ -126,6 +127,13 @@ def _told(plan: VllmPlan) -> dict[str, object]:
     if not plan.situation.model.kv_layers:  # what is left of its share stays free
         told["budget"] = {**_mapping(told["budget"]), "kv_cache": 0}
     return told
+
+
+def _takes_images(args: Mapping[str, object]) -> bool:
+    """Tell from an engine's arguments, which are as vLLM reads them: a mapping is JSON, or has a name for each part."""
+    limits, part = args.get("limit-mm-per-prompt"), args.get("limit-mm-per-prompt.image", 1)
+    closed = re.search(r'"image"\s*:\s*0\b', limits) if isinstance(limits, str) else str(part) == "0"
+    return not args.get("language-model-only") and not closed
 
 
 # --- What is asked ---------------------------------------------------------------------------------------------------

@@ -348,6 +348,25 @@ def test_a_model_is_served_for_what_its_checkpoint_is_for(name, version, task, a
     assert (plan["estimate"] is None) == (task in ("embed", "rerank"))
 
 
+SEES = {"vision_config": {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "image_size": 896}}
+
+
+@pytest.mark.parametrize(
+    ("more", "args", "vision"),
+    [
+        pytest.param({}, {}, False, id="text alone"),
+        pytest.param(SEES, {}, True, id="an encoder of images"),
+        pytest.param(SEES, {"limit-mm-per-prompt": {"image": 0}}, False, id="no image is let in"),
+        pytest.param(SEES, {"language-model-only": True}, False, id="its encoder is left out"),
+    ],
+)
+def test_a_plan_says_whether_its_model_takes_images(more, args, vision):
+    config = METADATA["small"]["config"]
+    metadata = {"a": {**METADATA["small"], "config": {**config, **more}}}
+    found = host({"name": "a", "args": args}, metadata=metadata)
+    assert found.as_dict()["plans"]["a"]["vision"] is vision
+
+
 @pytest.mark.parametrize("gpus", [(L40S, 1), None])
 def test_no_reason_speaks_of_a_cache_that_a_model_does_not_have(gpus):
     told = " ".join(host("bge", gpus=gpus).plans["bge"].reasons)

@@ -24,6 +24,8 @@ def environment(*served, version=READ_WHOLE):
 
 def test_the_models_that_are_served_are_offered_and_no_others():
     assert environment(*MODELS)["VLLM_MODEL_LIST"] == "-all,+qwen3-8b=qwen3-8b<32768:fc>,+small=small<0>"
+    sees = Served("vl", context=4096, vision=True)
+    assert environment(sees)["VLLM_MODEL_LIST"] == "-all,+vl=vl<4096:vision>"
     assert environment()["VLLM_MODEL_LIST"] == "-all"
 
 

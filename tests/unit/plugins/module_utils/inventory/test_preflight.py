@@ -241,6 +241,22 @@ def test_models_that_cannot_be_served_beside_each_other_are_refused(models, begi
 
 
 @pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param({"tools": True, "vision": False, "context": 32768}, [], id="all that can be said"),
+        pytest.param({"tools": "yes"}, ["models[0].tools is 'yes'; wanted true or false"], id="no truth"),
+        pytest.param({"context": "32k"}, ["models[0].context is '32k'; wanted tokens"], id="no number"),
+        pytest.param({"context": 0}, ["models[0].context is 0; wanted tokens"], id="nothing"),
+        pytest.param({"functions": True}, ["wanted no other names than name, upstream, task, context"], id="unknown"),
+    ],
+)
+def test_of_somebody_elses_model_the_inventory_says_what_it_can_do(more, words):
+    found = faults(gpuchat_endpoints=[{**ENDPOINT, "models": [{"name": "llama", **more}]}])
+    assert len(found) == len(words), found
+    assert all(word in fault for word, fault in zip(words, found, strict=True))
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         pytest.param(

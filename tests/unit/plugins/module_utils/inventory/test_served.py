@@ -38,6 +38,26 @@ def test_a_model_can_do_what_every_host_can(plans, tool_calls, context):
     assert serve([qwen(*plans)], planned, {}, "/kept") == (Served("qwen", "chat", tool_calls, context),)
 
 
+@pytest.mark.parametrize(("seen", "wanted"), [([True], True), ([True, False], False), ([False], False)])
+def test_a_model_takes_images_where_every_host_does(seen, wanted):
+    planned = {f"h{number}": {"qwen": Engine("chat", {}, vision=one)} for number, one in enumerate(seen)}
+    (found,) = serve([qwen(*planned)], planned, {}, "/kept")
+    assert found.vision is wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, Served("llava")),
+        ({"tools": True, "context": 8192, "vision": True}, Served("llava", "chat", True, 8192, vision=True)),
+    ],
+)
+def test_what_somebody_elses_model_can_do_is_as_the_inventory_says(tmp_path, given, wanted):
+    model = {"name": "llava", "task": "chat", "hosts": [], **given}
+    found, _result = served_runner.ensure({"models": [model], "folder": str(tmp_path), "plans": {}}, check_mode=False)
+    assert found == (wanted,)
+
+
 @pytest.mark.parametrize(("task", "wanted"), [("auto", "embed"), ("rerank", "rerank")])
 def test_what_a_model_does_is_as_the_inventory_says_or_else_as_it_was_planned(task, wanted):
     assert serve([qwen("a", task=task)], {"a": plan({}, "embed")}, {}, "/kept") == (Served("qwen", wanted),)
