@@ -122,8 +122,6 @@ def work(params: Mapping[str, object], check_mode: bool, warn: Callable[[str], N
         for warning in wiring.warnings:
             warn(warning)
         chat[kind] = wiring.as_dict()
-    elif kind == OPEN_WEBUI:
-        chat[kind] = open_webui.wire(served).as_dict()
     return {"served": [one.as_dict() for one in served], **chat, **result}
 
 
