@@ -558,6 +558,7 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
             "hosts": [],
             "addresses": ["127.0.0.1"],
             "tls": False,
+            "tools": [],
         }
         door.update(files=upstreams["files"], upstream=upstreams["interface"])
         text = rendered(

@@ -25,6 +25,8 @@ from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered
 MONITORING, OTHER = "watcher", "front"
 NAMES = {"node": "/metrics/node", "engine": "/metrics/engine/qwen"}
 NAME = "metrics.gpuchat.internal"
+NO_DOOR = {"addresses": [], "tls": False, "files": {}, "upstream": {}, "tools": []}
+"""What doors of another kind have."""
 
 
 class Exporter(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -58,7 +60,7 @@ class Door:
             _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
             door_body_limit="1m",
             door_stream_timeout="30m",
-            _door_all=[{**shown, "addresses": [], "tls": False, "files": {}, "upstream": {}, "sources": sources}],
+            _door_all=[{**NO_DOOR, **shown, "sources": sources}],
             _door_routes=[],
             _door_paths=paths.describe(),
         )
