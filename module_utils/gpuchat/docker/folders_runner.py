@@ -33,13 +33,16 @@ def with_folders(params: Mapping[str, object]) -> Mapping[str, object]:
     space = params["space"]
     if not isinstance(space, Mapping) or space["docker_settings"] is None:
         return params
-    info = host.run(["docker", "info", "--format", "{{json .}}"], 60)
+    said = host.run(["docker", "info", "--format", "{{json .}}"], 60)
+    info = json.loads(said.stdout or "{}") if said.rc == 0 else {}
+    # A Docker that runs says itself where its images lie.
+    version = "" if info.get("Driver") else _version() or str(space["docker_version"])
     found = folders(
         space["docker_settings"],
         parse(_bytes(DAEMON_JSON), DAEMON_JSON),
-        json.loads(info.stdout or "{}") if info.rc == 0 else {},
+        info,
         _bytes(CONTAINERD_TOML).decode(errors="replace"),
-        _version() or str(space["docker_version"]),
+        version,
     )
     return {**params, "space": {**space, "paths": [*space["paths"], *found]}}
 

@@ -80,6 +80,13 @@ def test_what_somebody_told_docker_is_where_the_disk_is_looked_at(daemon_json, c
     assert folders_runner.with_folders(space())["space"]["paths"] == ["/x", "/srv/docker"]
 
 
+def test_a_docker_that_runs_is_asked_alone(daemon_json, commands):
+    daemon_json(b"{}")
+    commands.answer("docker info", json.dumps(CONTAINERD))
+    folders_runner.with_folders(space())
+    assert [command.split()[0] for command in commands.made] == ["docker"]
+
+
 def test_places_without_docker_are_left_as_they_are(commands):
     for params in ({"space": None}, space(docker_settings=None)):
         assert folders_runner.with_folders(params) is params
