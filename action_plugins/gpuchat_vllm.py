@@ -15,8 +15,8 @@ class ActionModule(ActionBase):
         image = self._sibling("gpuchat_image")
         args = image.prepare(dict(self._task.args), None, task_vars)
         # Not by the task's own arguments, which callbacks may record; images alone need no key.
-        if args.get("state", "present") == "present" and "gpuchat_vllm_api_key" in task_vars:
-            args.setdefault("api_key", self._templar.template(task_vars["gpuchat_vllm_api_key"]))
+        if args.get("state", "present") == "present" and "gpuchat_vllm_engine_key" in task_vars:
+            args.setdefault("api_key", self._templar.template(task_vars["gpuchat_vllm_engine_key"]))
         # What the inventory's check returns of an environment has no values, which may be secrets.
         models = self._templar.template(task_vars.get("gpuchat_models") or [])
         environments = {str(one["name"]): one.get("environment") or {} for one in models}

@@ -75,7 +75,7 @@ options:
     type: str
     required: true
   api_key:
-    description: Key that engines ask for; the variable C(gpuchat_vllm_api_key) where it is left out.
+    description: Key that engines ask for; the variable C(gpuchat_vllm_engine_key) where it is left out.
     type: str
     default: ''
   supervisor:

@@ -82,6 +82,7 @@ FORMER = {
     "gpuchat_model": (models.VARIABLE, "a list; its entry is the mapping that gpuchat_model was"),
     "vllm_gpus": (models.VARIABLE, "gpus of the model there"),
     "gpuchat_lobechat_port": ("gpuchat_interface_port", "to the same port"),
+    "gpuchat_vllm_engine_key": "vllm_engine_key",
     "lobechat_version": (INTERFACE, "to lobehub or open_webui, for LobeChat 1 gets no fixes any more"),
     "lobechat_image": (INTERFACE, "to lobehub or open_webui, for LobeChat 1 gets no fixes any more"),
     "lobechat_environment": (INTERFACE, "to lobehub or open_webui, which have environments of their own"),
@@ -869,9 +870,9 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "port": "gpuchat_vllm_port",
         "model": "gpuchat_models.path",
         "served-model-name": "gpuchat_models.name",
-        "api-key": "gpuchat_vllm_api_key",
+        "api-key": "gpuchat_vllm_engine_key",
     },
-    "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_api_key"},
+    "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_engine_key"},
 }
 """What a role sets by a variable of its own."""
 

@@ -34,6 +34,7 @@ class Make:
 TOKENS = {
     "api_key": 32,
     "vllm_api_key": 32,
+    "vllm_engine_key": 32,
     "admin_password": 12,
     "postgresql_lobehub_password": 24,
     "postgresql_open_webui_password": 24,
@@ -45,6 +46,10 @@ TOKENS = {
     "backup_password": 32,
 }
 """Random secrets by name, with their length in bytes before encoding."""
+
+DOOR_KEY, ENGINE_KEY = "vllm_api_key", "vllm_engine_key"
+"""What programs on an engine's host show to its door, and what the door shows to the engine. An engine reads its own when
+it starts, so that it stays; in a stack that had one key for both, it is that one."""
 
 STANDARD_BASE64 = frozenset({"lobehub_key_vaults_secret"})
 """Of these, what is encoded with + and / and padded, for who reads it decodes it so."""
@@ -164,6 +169,8 @@ KEPT = {
     "open_webui_secret_key": "it would sign everybody out, and what is stored under it could not be read any more",
     "backup_password": "the backups that are there are encrypted by it",
     "admin_password": "it is the administrator's own once it is used; playbooks/account.yml gives another",
+    ENGINE_KEY: "each engine would have to start anew, and it opens nothing but sockets that their own door alone may "
+    "write to; taken out of the file of secrets, it is made anew by the next run",
 }
 """What is never made anew, and why."""
 
@@ -179,6 +186,7 @@ ROTATED = (
 
 OVERLAPPING = {
     "api_key": "api_key",
+    DOOR_KEY: DOOR_KEY,
     HOSTS_AUTHORITY: "hosts_ca_certificate",
 }
 """Of these, what stays valid beside the new one until it is retired, by the name of its entry."""

@@ -28,6 +28,8 @@ from .plan import (
     AUTHORITY_LIFE,
     CERTIFICATE,
     CERTIFICATE_LIFE,
+    DOOR_KEY,
+    ENGINE_KEY,
     HOST_CERTIFICATE,
     HOST_DOMAIN,
     HOST_NAME,
@@ -102,9 +104,12 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         room_certificate=_read(known, "room_certificate"),
         renew_room=bool(params["renew_room"]),
     )
+    door_key = known.get(DOOR_KEY)
     for action in plan.actions:
         if isinstance(action, Retire):
             del known[action.name]
+        elif action == Make(ENGINE_KEY) and door_key:
+            known[ENGINE_KEY] = door_key
         elif isinstance(action, Make):
             entry = overlapping(list(last_days)).get(action.name, "")
             if known.get(entry):

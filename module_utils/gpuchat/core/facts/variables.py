@@ -448,7 +448,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "gpuchat_vllm": {
         "api_key": (
-            "gpuchat_vllm_api_key",
+            "gpuchat_vllm_engine_key",
         ),
         "cpu_image": (
             "vllm_cpu_image",

@@ -295,7 +295,7 @@ def test_a_stack_of_one_host_gets_none(made):
     [
         ("api_key", {"api_key", "api_key_previous"}),
         ("postgresql_lobehub_password", {"postgresql_lobehub_password"}),
-        ("vllm_api_key", {"vllm_api_key"}),
+        ("vllm_api_key", {"vllm_api_key", "vllm_api_key_previous"}),
         ("certificate", CERTIFICATE),
         ("authority", CERTIFICATE | {"ca_key", "ca_certificate"}),
         ("hosts_authority", {"hosts_ca_key", "hosts_ca_certificate", "hosts_ca_certificate_previous"}),
@@ -326,10 +326,26 @@ def test_what_is_retired_is_gone_and_the_rest_stays(made):
     assert ensure(retired["known"], retire=["api_key"])["changed"] is False
 
 
-@pytest.mark.parametrize(("option", "name"), [("rotate", "tls_key"), ("retire", "vllm_api_key")])
+@pytest.mark.parametrize(("option", "name"), [("rotate", "tls_key"), ("retire", "object_store_secret_key")])
 def test_what_cannot_be_rotated_or_retired_is_refused_with_what_can(made, option, name):
     with pytest.raises(Refusal, match=f"found {name} in {option}; wanted some of .*api_key"):
         ensure(made["known"], **{option: [name]})
+
+
+def test_an_engines_own_key_stays_while_that_of_its_door_is_made_anew(made):
+    assert made["known"]["vllm_engine_key"] != made["known"]["vllm_api_key"]
+    again = ensure(made["known"], rotate=["vllm_api_key"])["known"]
+    assert again["vllm_engine_key"] == made["known"]["vllm_engine_key"]
+    with pytest.raises(Refusal, match="found vllm_engine_key, for each engine would have to start anew.*stay as it is"):
+        ensure(made["known"], rotate=["vllm_engine_key"])
+
+
+def test_engines_of_a_stack_with_one_key_for_both_keep_it_and_do_not_start_anew(made):
+    former = {name: value for name, value in made["known"].items() if name != "vllm_engine_key"}
+    assert ensure(former)["known"]["vllm_engine_key"] == former["vllm_api_key"]
+    rotated = ensure(former, rotate=["vllm_api_key"])["known"]
+    assert rotated["vllm_engine_key"] == rotated["vllm_api_key_previous"] == former["vllm_api_key"]
+    assert rotated["vllm_api_key"] != former["vllm_api_key"]
 
 
 CLIENTS = [{"name": "reports", "expires": ""}, {"name": "nightly", "expires": "2030-12-31"}]
