@@ -22,6 +22,8 @@ _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 sources_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(sources_runner)
 
+OWNERS = ("owner", "group")
+
 
 class ActionModule(ActionBase):
     """Run on the control node for each ``gpuchat_files`` task."""
@@ -49,7 +51,9 @@ class ActionModule(ActionBase):
         return args
 
     def _expanded(self, entry):
-        """Return the entries for which one stands: a program of the shared code has many files."""
+        """Return the entries for which one stands: a program of the shared code has many files, and so have copies."""
+        if entry.get("copies") is not None:
+            return _copied(**entry)
         return sources_runner.program(entry["dest"], entry["program"]) if entry.get("program") else [entry]
 
     def _rendered(self, entry, task_vars):
@@ -85,3 +89,17 @@ class ActionModule(ActionBase):
             )
         except AnsibleError as error:
             raise AnsibleActionFail(f"{template} (for {dest}) cannot be rendered: {error}") from error
+
+
+def _copied(dest, copies, mode="0755", **entry):
+    """Return the entries of a folder and of files of the control node in it, which are not decrypted here."""
+    paths = [pathlib.Path(copy).expanduser() for copy in copies]
+    folder = {"dest": dest, "folder": True, "mode": mode, **{key: entry[key] for key in OWNERS if key in entry}}
+    try:
+        texts = {f"{dest}/{path.name}": path.read_bytes().decode() for path in paths}
+    except (OSError, ValueError) as error:
+        raise AnsibleActionFail(
+            f"found that a copy for {dest} cannot be made ({error}); wanted texts that the control node may read; set "
+            "copies to such files"
+        ) from None
+    return [folder, *({**entry, "dest": path, "content": text} for path, text in texts.items())]

@@ -42,6 +42,12 @@ options:
           A program of the collection's shared code, by its module; O(files[].dest) becomes a folder that Python runs,
           with all that the module imports.
         type: str
+      copies:
+        description: >-
+          Files of the control node, as they lie there: what ansible-vault has encrypted stays so. O(files[].dest)
+          becomes the folder that holds them, which O(files[].mode) is for.
+        type: list
+        elements: path
       content:
         description: The text itself.
         type: str

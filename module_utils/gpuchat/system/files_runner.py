@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "template": {"type": "str"},
     "vars": {"type": "dict"},
     "program": {"type": "str"},
+    "copies": {"type": "list", "elements": "path"},
     "content": {"type": "str"},
     "secret_content": {"type": "str", "no_log": True},
     "folder": {"type": "bool", "default": False},
