@@ -177,6 +177,7 @@ def test_no_route_asks_for_a_proof_again_or_holds_an_answer_back():
                 "trusted_certificate /ca.crt",
                 "https://door_1_route_1/api$gpuchat_path$is_args$args",
                 "proxy_hide_header Set-Cookie",
+                "proxy_hide_header Access-Control-Allow-Origin",
                 "proxy_intercept_errors on",
                 "error_page 301 302 303 307 308 401 403 407 = @model_refused",
                 "error_page 503 = @error_503",

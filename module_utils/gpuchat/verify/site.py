@@ -219,7 +219,8 @@ LISTED = "listed"
 
 def choose(models: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Return the part of a `Site` that says what is served, from models with ``name``, ``task`` and ``tool_calls``."""
-    first = next((one for one in models if one["task"] == "chat"), {})
+    chatting = sorted((one for one in models if one["task"] == "chat"), key=lambda one: bool(one.get("live")))
+    first = next(iter(chatting), {})
     return {
         "model": str(first.get("name", "")),
         "tool_call": bool(first.get("tool_calls")),
@@ -306,7 +307,8 @@ def checks(site: Site) -> tuple[Check, ...]:
     rows.append(_models(site))
     rows += [_completion(site), _stream(site)] if site.model else []
     rows += [_tool_call(site)] if site.model and site.tool_call else []
-    rows += [_other(site, name, task) for name, task in site.others.items()]
+    # That those are listed is seen with all others.
+    rows += [_other(site, name, task) for name, task in site.others.items() if task != LISTED]
     rows.append(_unknown(site))
     rows += [_key(site, "without a key", ()), _key(site, "with a wrong key", ("--header", f"@{WRONG_KEY_FILE}"))]
     rows.append(_engine_paths(site))

@@ -49,16 +49,19 @@ def test_a_model_is_retired_and_somebody_elses_server_handed_on_by_one_run(
 ) -> None:
     url, key = foreign()
     kept = {host: started(stack, host, "gpuchat-demo") for host in ("front", "gpu1")}
-    endpoint = {"name": "office", "url": url, "key": key, "models": [{"name": "ours", "upstream": "theirs"}]}
+    named = [{"name": "ours", "upstream": "theirs"}]
+    office = {"name": "office", "url": f"{url}/v1", "key": key, "models": named}
+    lab = {"name": "lab", "url": url, "key": key}  # the same by what it lists, and without the path
     edit = {
         "gpuchat_models": without(stack, "gpuchat-second"),
-        "gpuchat_endpoints": [endpoint],
+        "gpuchat_endpoints": [office, lab],
         "gpuchat_api_keys": [],  # which names a model that stays, and is not what this is about
     }
     printed = edited(stack, tmp_path, **edit)
     assert key not in printed
-    assert names(stack) == ["gpuchat-demo", "gpuchat-embed", "ours"]
+    assert names(stack) == ["gpuchat-demo", "gpuchat-embed", "ours", "theirs"]
     assert stack.ask(model="ours") == (200, ANSWER)
+    assert stack.ask(model="theirs") == (200, ANSWER)
     assert stack.ask(model="second")[0] == 404
     assert stack.on("gpu1", "docker ps --all --filter name=gpuchat-vllm-gpuchat-second --quiet").strip() == ""
     assert stack.on("gpu1", "ls /etc/gpuchat/vllm").split() == ["gpuchat-demo"]

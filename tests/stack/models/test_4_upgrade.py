@@ -96,11 +96,11 @@ def story(stack: Stack) -> str:
     return streamed(body)
 
 
-def edit(stack: Stack, folder: pathlib.Path, **args: object) -> tuple[str, str]:
-    """Return the words for a run after an edit of the first model's options."""
+def edit(stack: Stack, folder: pathlib.Path, image: str = "", **args: object) -> tuple[str, str]:
+    """Return the words for a run after an edit of the first model's options, or of its image."""
     models = copy.deepcopy(stack.variables["gpuchat_models"])
     assert models[0]["name"] == DEMO  # type: ignore[index]
-    models[0]["args"] = args  # type: ignore[index]
+    models[0].update({"args": args, **({"image": image} if image else {})})  # type: ignore[index]
     path = folder / "edit.json"
     path.write_text(json.dumps({"gpuchat_models": models}))
     return "-e", f"@{path}"
@@ -153,22 +153,35 @@ def test_an_upgrade_breaks_no_chat_and_restarts_what_it_changes(
         assert max(ends) <= time.time() + 90
 
 
+BROKEN = {
+    "an option whose value the engine alone can refuse": ({"chat-template": "/nowhere/template.jinja"}, ""),
+    # Whatever is asked, it is this.
+    "an answer that is not the one that is known": (
+        {"chat-template": "<|im_start|>user\nTell me a long story<|im_end|>\n<|im_start|>assistant\n"},
+        "completion: found the answer",
+    ),
+    "an image without a vLLM": ({}, "vllm: not found"),
+}
+IMAGES = {"an image without a vLLM": "docker.io/library/debian:trixie-slim"}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
 def test_what_fails_on_the_first_host_is_rolled_back_and_no_other_is_touched(
-    stack: Stack, tmp_path: pathlib.Path, story: str
+    stack: Stack, tmp_path: pathlib.Path, story: str, fault: str
 ) -> None:
-    """The option is known, so nothing but the engine's own start can find that its value is no good."""
-    before = started(stack)
-    broken = edit(stack, tmp_path, **{"max-num-seqs": 6, "chat-template": "/nowhere/template.jinja"})
+    before, (args, word) = started(stack), BROKEN[fault]
+    broken = edit(stack, tmp_path, IMAGES.get(fault, ""), **{"max-num-seqs": 6, **args})
     with clients(stack) as seen:
         done = stack.play(*broken, playbook=UPGRADE)
     assert done.returncode != 0
     assert "the upgrade of front has failed, and no further host was touched" in done.stdout
     assert "runs again" in done.stdout
+    assert word in done.stdout
     check(seen, story)
     after = started(stack)
     assert after["gpu1"] == before["gpu1"]
     for host in HOSTS:
-        assert "/nowhere" not in stack.on(host, f"cat /etc/gpuchat/vllm/{DEMO}/config.yaml")
+        assert "chat-template" not in stack.on(host, f"cat /etc/gpuchat/vllm/{DEMO}/config.yaml")
         assert not closed(stack, host)
     assert [stack.ask() for _number in range(4)] == [(200, ANSWER)] * 4
 

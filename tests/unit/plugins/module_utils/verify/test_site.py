@@ -107,6 +107,14 @@ SERVED = [
 ]
 
 
+def test_what_nobody_but_somebody_elses_server_has_named_is_listed_and_not_asked():
+    live = {"name": "theirs", "task": "chat", "tool_calls": False, "live": True}
+    site = Site("c", **choose([*SERVED, live]))
+    assert "theirs" in site.names
+    assert choose([live, *SERVED])["model"] == site.model == "qwen"
+    assert "an answer of theirs" not in {one.name for one in checks(site)}
+
+
 def test_the_first_model_that_chats_is_asked_most_and_each_other_one_once():
     site = Site("c", **choose(SERVED))
     assert (site.model, site.tool_call, site.names[1:]) == ("qwen", True, ("bge", "llama", "sort", "whisper"))
