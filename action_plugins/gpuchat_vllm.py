@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
         if answer and chatting:  # as the verification at the end asks the first that chats
             question = str(self._templar.template(task_vars.get("verify_question") or "hello"))
             args.setdefault("known_answer", {"model": str(chatting[0]["name"]), "question": question, "answer": answer})
+        args["run_hosts"], args["forks"] = task_vars["ansible_play_batch"], task_vars["ansible_forks"]
         args.pop("locked_digest", None)  # which engine has which image is for the module to say
         locked = image.recorded(args["lock_file"]) if args.get("lock_file") else {}
         args["locked_digests"] = locked

@@ -18,12 +18,15 @@ description:
     fails and says so.
   - Engines that share a GPU, or the CPU, wait for each other whenever they start, as after a reboot.
   - An engine has no network. It listens on a Unix socket in a folder that the door's group may enter.
+  - One that stands on several hosts (C(span)) has the host's network, for its ranks alone. Its task runs on all of them
+    at once; each waits until the first host says that the engine is healthy, and where one rank is gone all start anew.
 options:
   engines:
     description:
       - The engines. Each has C(name), C(aliases), C(container), C(folder), C(cache), C(run), C(socket_url) and C(path),
         and may have C(version), C(image), C(environment) and C(source). The files of one whose source is C(path) are
         never removed.
+      - One that stands on several hosts has C(span) too, with C(hosts), C(rank), C(addresses) and C(port).
       - The preflight derives them from C(gpuchat_models).
     type: list
     elements: dict
@@ -139,6 +142,17 @@ options:
     description: File on the control node that records digests.
     type: path
     required: true
+  run_hosts:
+    description:
+      - Hosts that the run reaches at the same time as this one; set by the action plugin.
+      - An engine that stands on several of them is not started anew where one of its hosts is missing.
+    type: list
+    elements: str
+    default: []
+  forks:
+    description: How many hosts the run works on at a time; set by the action plugin.
+    type: int
+    default: 0
   locked_digests:
     description: The recorded digests by image; set by the action plugin.
     type: dict
@@ -272,6 +286,8 @@ SPECIFICATION = {
     "known_answer": {"type": "dict", "default": {}},
     "used_paths": {"type": "list", "elements": "path", "default": []},
     **IMAGES,
+    "run_hosts": {"type": "list", "elements": "str", "default": []},
+    "forks": {"type": "int", "default": 0},
     "locked_digests": FACTS,
     "state": {"type": "str", "choices": ["present", "resolved", "pulled"], "default": "present"},
 }

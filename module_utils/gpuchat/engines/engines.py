@@ -14,6 +14,7 @@ from typing import Any
 from ..core.errors import Refusal
 from ..docker.container import HEAD, gpus_of, read_back
 from ..docker.images import in_version
+from . import ranks
 
 NAME = "gpuchat-vllm"
 CONTAINER = re.compile(rf"{NAME}(-[a-z0-9][a-z0-9-]*)?")
@@ -31,10 +32,14 @@ STARTS = f"{RUNS}/.start"
 THEIRS = "not-fetched"
 """A file beside an engine's own that says, when the inventory no longer does, whose its model's files are."""
 
+RANKS = "ranks.py"
+"""A file beside an engine's own that keeps its ranks together, where it stands on several hosts."""
+
 SOCKET = "/run/vllm/vllm.sock"
 USUAL_START_SECONDS = 600
 CPU = "cpu"
 ALL = "all"
+NONE: Mapping[str, str] = {}
 
 ENVIRONMENT = {
     "HOME": "/cache",
@@ -131,6 +136,7 @@ class Engine:
         commit: of the model's files; another one is a new start.
         tool_call: whether it is to call tools.
         planned: whether it is known with what it runs; not where the GPUs are yet unknown.
+        rank: the host's part of it, where it stands on several; None where the host has all of it.
     """
 
     name: str
@@ -152,6 +158,12 @@ class Engine:
     task: str
     tool_call: bool
     planned: bool
+    rank: ranks.Rank | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it can be asked here."""
+        return self.rank is None or self.rank.leads
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -159,16 +171,21 @@ class Engine:
         return self.devices or (CPU,)
 
 
-def joined(params: Mapping[str, Any]) -> tuple[Engine, ...]:
-    """Return the engines of a host, from what the inventory, the plan and the model's files say of each."""
-    return tuple(_engine(given, params) for given in params["engines"])
+def joined(params: Mapping[str, Any], interfaces: Mapping[str, str] = NONE) -> tuple[Engine, ...]:
+    """Return the engines of a host, from what the inventory, the plan and the model's files say of each.
+
+    Args:
+        interfaces: the host's, by the addresses that they hold; only for engines that stand on several hosts.
+    """
+    return tuple(_engine(given, params, interfaces) for given in params["engines"])
 
 
-def _engine(given: Mapping[str, Any], params: Mapping[str, Any]) -> Engine:
+def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Mapping[str, str]) -> Engine:
     name = str(given["name"])
     plan, metadata = params["plans"].get(name) or {}, params["metadata"].get(name) or {}
     others = {**params["environment"], **(given.get("environment") or {})}
-    environment = {**ENVIRONMENT, **(plan.get("env") or {}), **others}
+    rank = ranks.read(given.get("span"), interfaces)
+    environment = {**ENVIRONMENT, **(rank.environment() if rank else {}), **(plan.get("env") or {}), **others}
     seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
     return Engine(
         name=name,
@@ -184,19 +201,20 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any]) -> Engine:
         environment={key: str(value) for key, value in environment.items()},
         secret_environment=bool(others),
         theirs=given.get("source") == "path",
-        devices=_devices(plan.get("devices") or ()) if params["on_gpu"] else (),
+        devices=_devices(plan.get("devices") or (), rank.rank if rank else 0) if params["on_gpu"] else (),
         start_seconds=int(seconds or USUAL_START_SECONDS),
         commit=str(metadata.get("commit") or ""),
         task=str(plan.get("task") or "chat"),
         tool_call=bool(plan.get("tool_call")),
         planned=name in params["plans"],
+        rank=rank,
     )
 
 
-def _devices(planned: Sequence[Any]) -> tuple[str, ...]:
-    """Return an engine's GPUs: the plan has them by node, and this host is the first."""
-    first = planned[0] if planned and isinstance(planned[0], (list, tuple)) else planned
-    return tuple(map(str, first))
+def _devices(planned: Sequence[Any], rank: int) -> tuple[str, ...]:
+    """Return an engine's GPUs: the plan has them by node, and this host is the first but for one that spans several."""
+    own = planned[rank] if planned and isinstance(planned[0], (list, tuple)) else planned
+    return tuple(map(str, own))
 
 
 def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:
@@ -237,7 +255,8 @@ def shares_with(engine: Engine, others: Iterable[Engine], locked: Mapping[str, S
 def config(engine: Engine) -> str:
     """Return vLLM's configuration file: one key a line, whose value is JSON, which is YAML."""
     always = {"model": "/model", "served-model-name": list(engine.names), "uds": SOCKET}
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in {**always, **engine.args}.items()]
+    given = {**always, **engine.args, **(engine.rank.args() if engine.rank else {})}
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in given.items()]
     return HEAD + "".join(sorted(lines))
 
 
@@ -277,6 +296,10 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
     locks = list(dict.fromkeys(map(lock_file, devices)))
     names = " ".join(f"/run/starts/{lock}" for lock in locks)
     first = f"python3 /etc/vllm/start.py {SOCKET} {engine.start_seconds} {names} -- "
+    rank = engine.rank
+    if rank:
+        mark = ranks.mark(rank.hosts, engine.image, engine.commit, dict(engine.args))
+        first += rank.command(mark, SOCKET)
     return {
         "name": engine.container,
         "state": "present",
@@ -284,7 +307,8 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
         "folder": engine.folder,
         "user": f"{uid}:{uid}",
         # It has no network: whoever wants it comes through the door, by a socket that the door's group may write to.
-        "network": {"name": "none"},
+        # But for one whose ranks on other hosts come to its own by ports of their choice.
+        "network": {"name": "host" if rank else "none"},
         "entrypoint": ["/bin/sh", "-c", START.format(first)],
         "command": [],
         "environment": engine.environment,
@@ -296,6 +320,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
             f"{engine.cache}:/cache",
             f"{engine.run}:/run/vllm",
             f"{engine.folder}/start.py:/etc/vllm/start.py:ro",
+            *([f"{engine.folder}/{RANKS}:/etc/vllm/ranks.py:ro"] if rank else []),
             *(f"{STARTS}/{lock}:/run/starts/{lock}:ro" for lock in locks),
         ],
         "files": [
@@ -310,6 +335,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
                 "mode": "0400",
             },
             {"dest": f"{engine.folder}/start.py", "content": IN_TURN},
+            *([{"dest": f"{engine.folder}/{RANKS}", "content": ranks.PROGRAM}] if rank else []),
             *([{"dest": f"{engine.folder}/{THEIRS}", "content": ""}] if engine.theirs else []),
         ],
         "tmpfs": ["/tmp:exec"],  # compiled kernels are loaded from there

@@ -48,6 +48,7 @@ def look() -> dict[str, object]:
         "since": since(),
         "has_door": service_runner.read(WantedService(DOOR, "systemd", "started")).running,
         "obeys": _obeys(),
+        "parts": [name for name in _engines() if _is_part(name)],
     }
 
 
@@ -61,6 +62,11 @@ def since() -> float | None:
 
 def _engines() -> list[str]:
     return [name for name in restart_runner.names() if engines.CONTAINER.fullmatch(name)]
+
+
+def _is_part(name: str) -> bool:
+    """Whether an engine stands on other hosts too."""
+    return os.path.exists(f"{engines.FOLDERS}/{name[len(engines.NAME) + 1 :]}/{engines.RANKS}")
 
 
 def _obeys() -> bool:
@@ -79,6 +85,12 @@ def _answers(name: str) -> bool:
 
 
 def _close() -> None:
+    names = _engines()
+    if names and not os.path.exists(ROUTES) and all(map(_is_part, names)):
+        raise Refusal(
+            f"found that {', '.join(names)} is served by another host, with which this one holds it; wanted the host "
+            "to which requests come; name that one, whose model stands still while any of its hosts is away"
+        )
     if not _obeys():
         raise Refusal("found a door of an earlier release, which cannot be closed so; wanted this one's; run site.yml")
     if since() is None:

@@ -354,7 +354,7 @@ def lead():
 
 
 def answer():
-    """Answer /health at this rank's socket."""
+    """Answer /health at this rank's socket, and nothing else."""
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
     server.listen(16)
@@ -363,8 +363,9 @@ def answer():
         with one:
             try:
                 one.settimeout(5)
-                one.recv(4096)
+                asked = one.recv(4096).split()[1:2]
                 word = b"200 OK" if state["well"] else b"503 Service Unavailable"
+                word = word if asked == [b"/health"] else b"404 Not Found"
                 one.sendall(b"HTTP/1.1 " + word + b"\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
             except OSError:
                 pass

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from ..core import host
 from ..core.change import Difference, Plan, merged
 from ..core.errors import Failure, Refusal, Unhealthy
+from ..core.opening import EPHEMERAL
 from ..core.units import human
 from ..docker import container_runner, images_runner
 from ..docker.container import compose_path, quadlet_path, unit_path
@@ -22,7 +24,7 @@ from ..model.store_runner import Store
 from ..system import files, files_runner, restart_runner, service_runner
 from ..system.service import QUADLET, Step, WantedService, plan_service, program_of
 from ..verify import endpoint_runner
-from . import engines, trial_runner
+from . import engines, ranks, trial_runner
 from .engines import Engine, Retired
 from .trial import Trial, why_slower, why_worse
 
@@ -56,7 +58,7 @@ class Prepared:
 
     @property
     def starts(self) -> bool:
-        return any(isinstance(step, Step) and step.act in STARTING for step in self.plan.actions)
+        return _is_started_by(self.plan)
 
     @property
     def ran_with_others(self) -> bool:
@@ -95,7 +97,10 @@ def ensure(params: Params, check: bool) -> Result:
         CommandFailed: a pull failed.
         Unhealthy: an engine does not come up; the one before runs again, where there was one.
     """
-    wanted = engines.joined(params)
+    there = _interfaces(params)
+    wanted = engines.joined(params, there)
+    for engine in wanted:
+        _check_rank(engine, there)
     if params["state"] == "resolved":
         return _resolved(wanted, params)
     images = {image: _image(image, params, check) for image in dict.fromkeys(engine.image for engine in wanted)}
@@ -107,6 +112,7 @@ def ensure(params: Params, check: bool) -> Result:
         raise Refusal(f"found no plan for {', '.join(missing)}; wanted one for each engine; set plans to them")
     locked = engines.locks(wanted)
     common = _ensure_common(locked, params, check) if wanted else UNTOUCHED
+    _check_starts(wanted, locked, images, params)
     results, prepared = _files(wanted, locked, images, params, check)
     leaving = [_leaving(name) for name in engines.retired(_names_on_host(), wanted)]
     slower = _change_places(leaving, prepared, locked, params) if not check else []
@@ -124,6 +130,52 @@ def ensure(params: Params, check: bool) -> Result:
         "retired": [told for _result, told in gone],
         "digests": digests,
     }
+
+
+# Ranks of engines that stand on several hosts.
+
+PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
+
+
+def _interfaces(params: Params) -> dict[str, str]:
+    """Return this host's interfaces by their addresses, where an engine needs to know."""
+    if not any(engine.get("span") for engine in params["engines"]):
+        return {}
+    listed = host.run(["ip", "-json", "address"])
+    try:
+        return ranks.interfaces(json.loads(listed.stdout))
+    except ValueError:
+        raise Refusal(
+            f"found that ip -json address says {listed.text[:200]!r}; wanted this host's addresses; install iproute2"
+        ) from None
+
+
+def _check_rank(engine: Engine, there: Mapping[str, str]) -> None:
+    if engine.rank:
+        ranks.check_interface(engine.name, engine.rank, there)
+        with open(PORTS, encoding="ascii") as file:
+            ranks.check_ports(engine.name, engine.rank, file.read(), EPHEMERAL)
+
+
+def _check_starts(
+    wanted: Sequence[Engine],
+    locked: Mapping[str, Sequence[str]],
+    images: Mapping[str, Mapping[str, Any]],
+    params: Params,
+) -> None:
+    """Refuse to start anew what waits for hosts that this run does not reach, before anything is written."""
+    for engine in (one for one in wanted if one.rank):
+        given = engines.container(engine, locked[engine.name], params)
+        own = container_runner.files_of(given, str(images[engine.image]["reference"]))
+        predicted = container_runner.ensure_files(given, own, True)
+        service = container_runner.service_of(given, container_runner.digest_of(given, predicted))
+        plan = plan_service(_wanted(service), service_runner.read(_wanted(service)))
+        if engine.rank and _is_started_by(plan):
+            ranks.check_all_there(engine.name, engine.rank, params["run_hosts"], params["forks"])
+
+
+def _is_started_by(plan: Plan) -> bool:
+    return any(isinstance(step, Step) and step.act in STARTING for step in plan.actions)
 
 
 def _together(results: Any) -> Result:
@@ -406,13 +458,17 @@ def _start_all(prepared: Sequence[Prepared], trials: Mapping[str, Trial | None],
     """
     starting, slower = [one for one in prepared if one.starts], []
     for at, one in enumerate(starting):
+        is_up = False
         try:
             service_runner.ensure(one.service, False)
-            _verify(one.engine, params)
-            slower += _compare(one.engine, trials.get(one.engine.name))
+            is_up = True
+            if one.engine.serves:
+                _verify(one.engine, params)
+                slower += _compare(one.engine, trials.get(one.engine.name))
         except Failure as error:
             later = starting[at + 1 :]
-            words = [_undone(one), *(word for word in map(_left_as_it_was, later) if word)]
+            first = _kept_with_others(one) if is_up and one.engine.rank else _undone(one)
+            words = [first, *(word for word in map(_left_as_it_was, later) if word)]
             raise Unhealthy(f"{one.engine.name}: {error}\n{'; '.join(words)}", **error.result) from error
     return slower
 
@@ -475,6 +531,12 @@ def _verify(engine: Engine, params: Params) -> None:
         "task": engine.task,
     }
     endpoint_runner.ensure(given, False)
+
+
+def _kept_with_others(one: Prepared) -> str:
+    """Say why an engine that is up stays as it is: its other hosts have seen nothing wrong, and run with the same."""
+    others = list(one.engine.rank.hosts[1:]) if one.engine.rank else []
+    return f"{one.engine.name} runs on as it is, as its ranks on {', '.join(others)} do"
 
 
 def _undone(one: Prepared) -> str:

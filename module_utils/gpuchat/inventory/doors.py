@@ -206,7 +206,7 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
     interfaces = {one.host for one in topology.of(INTERFACE)}
     edges = {one.host for one in topology.of(EDGE)}
     for engine in (one for one in topology.of(ENGINE) if one.host == host):
-        routes = tuple(_to_socket(model) for model in topology.models_of(host))
+        routes = tuple(_to_socket(model) for model in topology.served_by(host))
         found.append(Door(ENGINE, LOOPBACK, engine.port, routes=routes))
         hosts = _of_other_hosts(topology, ENGINE, host, edges | interfaces)
         if hosts:
@@ -352,7 +352,7 @@ def _of_other_hosts(topology: Topology, kind: str, host: str, asking: set[str]) 
 def _of_room(topology: Topology, host: str) -> tuple[Route, ...]:
     """Return where the room's door leads: to this host's engines where there are no others, else to all, by TLS."""
     if {one.host for one in topology.of(ENGINE)} == {host}:
-        ours = tuple(_to_socket(model) for model in topology.models_of(host))
+        ours = tuple(_to_socket(model) for model in topology.served_by(host))
     else:
         ours = _to_hosts(topology)
     return (*ours, *_to_endpoints(topology))
@@ -369,7 +369,7 @@ def _to_hosts(topology: Topology) -> tuple[Route, ...]:
         Route(
             DOOR,
             model.names,
-            Upstream(tuple(places[host] for host in model.hosts), ASKED_NAMES[ENGINE]),
+            Upstream(tuple(places[host] for host in model.serving), ASKED_NAMES[ENGINE]),
             adapters=model.adapters,
         )
         for model in topology.models

@@ -279,6 +279,7 @@ PORT = (1, 65535)
 RANGES: Mapping[str, tuple[int, int]] = {
     "gpuchat_vllm_port": PORT,
     "gpuchat_metrics_port": PORT,
+    "gpuchat_span_port": PORT,
     "gpuchat_interface_port": PORT,
     "docker_minimum_free_gib": (0, 1_000_000),
     "podman_minimum_free_gib": (0, 1_000_000),

@@ -66,7 +66,7 @@ def sources(topology: Topology, host: str) -> tuple[Source, ...]:
     found = [_exporter(NODE)]
     found += [
         Source(ENGINE_JOB, f"{PATH}/{ENGINE_JOB}/{model.slug}", f"unix:{model.socket}", PATH, model.name)
-        for model in topology.models_of(host)
+        for model in topology.served_by(host)
     ]
     if topology.interface != NO_INTERFACE and host in {one.host for one in topology.of(INTERFACE)}:
         found.append(_exporter(POSTGRESQL))

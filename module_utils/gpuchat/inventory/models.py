@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..core.names import did_you_mean
 from . import forms
-from .types import show
+from .types import is_true, show
 
 VARIABLE = "gpuchat_models"
 GROUP = "gpu"
@@ -44,6 +44,32 @@ DEFAULTS: Mapping[str, object] = {
 
 
 @dataclass(frozen=True)
+class Span:
+    """A host's part of an engine that stands on several.
+
+    Attributes:
+        hosts: all of them, by rank; the first leads and serves.
+        rank: the host's own.
+        addresses: at which they reach each other, by rank.
+        port: at which the first one's processes gather the others' (vLLM's ``master-port``); at the next one the ranks
+            see whether all of them are there.
+    """
+
+    hosts: tuple[str, ...]
+    rank: int
+    addresses: tuple[str, ...]
+    port: int
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "hosts": list(self.hosts),
+            "rank": self.rank,
+            "addresses": list(self.addresses),
+            "port": self.port,
+        }
+
+
+@dataclass(frozen=True)
 class Model:
     """One entry of the inventory's list.
 
@@ -51,9 +77,10 @@ class Model:
         name: the first name under which it is served.
         aliases: further ones.
         adapters: names of LoRA adapters, which its engine serves beside it.
-        hosts: each serves the whole of it, in the inventory's order.
+        hosts: each serves the whole of it, in the inventory's order; all of them one engine where it spans them.
         task: what it does, or ``auto`` where its checkpoint tells.
         given: the entry as it was written.
+        spans: whether one engine stands on all of its hosts, of which the first serves.
     """
 
     name: str
@@ -62,6 +89,12 @@ class Model:
     adapters: tuple[str, ...] = ()
     task: str = "auto"
     given: Mapping[str, object] = field(default_factory=dict)
+    spans: bool = False
+
+    @property
+    def serving(self) -> tuple[str, ...]:
+        """The hosts that can be asked for it."""
+        return self.hosts[:1] if self.spans else self.hosts
 
     @property
     def slug(self) -> str:
@@ -77,12 +110,15 @@ class Model:
         """Where its engine listens, on each of its hosts."""
         return f"{SOCKETS}/{self.slug}/vllm.sock"
 
-    def engine(self, users: object, context: object) -> dict[str, object]:
+    def engine(self, users: object, context: object, span: Span | None = None) -> dict[str, object]:
         """Return all that roles have to know of its engine, with the host's own numbers where the entry has none.
 
-        ``own`` are the names that the entry itself gives.
+        ``own`` are the names that the entry itself gives, and ``serves`` is whether it can be asked.
+
+        Args:
+            span: the host's part of it, where it stands on several.
         """
-        given = {key: value for key, value in self.given.items() if key != "hosts"}
+        given = {key: value for key, value in self.given.items() if key not in ("hosts", "span")}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in DEFAULTS.items()}
         return {
             **plain,
@@ -99,6 +135,8 @@ class Model:
             "run": f"{SOCKETS}/{self.slug}",
             "socket": self.socket,
             "socket_url": "unix://" + self.socket.replace("/", "%2F"),
+            "serves": span is None or span.rank == 0,
+            "span": span.as_dict() if span else {},
         }
 
 
@@ -122,6 +160,7 @@ def read(given: object, groups: Mapping[str, Sequence[str]], args: object = None
             _adapters(one, args),
             str(one.get("task", "auto")),
             one,
+            is_true(one.get("span")),
         )
         for one in _sequence(given)
         if isinstance(one, Mapping)
@@ -181,6 +220,7 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield from _source_faults(variable, entry)
         yield from _host_faults(variable, entry, groups)
         yield from _gpu_faults(variable, entry.get("gpus", "auto"))
+    yield from _span_faults(given, groups)
 
 
 def _path_faults(variable: str, entry: Mapping[str, object], folders: dict[str, str]) -> Iterator[str]:
@@ -242,6 +282,36 @@ def _host_faults(variable: str, entry: Mapping[str, object], groups: Mapping[str
                 f"{variable}.hosts names {word}, and {others} is not in the group {GROUP}; wanted hosts of that group; "
                 f"add it there, or set {variable}.hosts to others"
             )
+
+
+def _span_faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Find a model that is to span one host alone, and one whose hosts serve something else too.
+
+    Its ranks wait for each other while they start, each with its host's memory; another engine that waits for that
+    memory on one host, and holds it on the other, would stop both.
+    """
+    named = [
+        (number, entry)
+        for number, entry in enumerate(_sequence(given))
+        if isinstance(entry, Mapping) and entry.get("name")
+    ]
+    for number, entry in named:
+        if not is_true(entry.get("span")):
+            continue
+        variable, hosts = f"{VARIABLE}[{number}]", _hosts(entry, groups)
+        if len(hosts) < 2:
+            yield (
+                f"{variable}.span is true and {', '.join(hosts) or 'no host'} serves it; wanted two hosts or more; set "
+                f"{variable}.hosts to them, or take {variable}.span away"
+            )
+        for other, one in named:
+            both = [host for host in hosts if other != number and host in _hosts(one, groups)]
+            if both and not (other < number and is_true(one.get("span"))):  # two that span are said once
+                yield (
+                    f"{variable} spans {', '.join(hosts)}, and {VARIABLE}[{other}] ({one['name']}) is served by "
+                    f"{', '.join(both)} too; wanted nothing else on hosts that a model spans; set the hosts of either "
+                    "to others"
+                )
 
 
 def _gpu_faults(variable: str, value: object) -> Iterator[str]:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from ..core.opening import Opening
+from collections.abc import Iterator
+
+from ..core.opening import EPHEMERAL, Opening
 from .doors import Door, door_of_files, doors
 from .topology import EDGE, FILES_PORT, LOOPBACK, ROOM, Topology
 
@@ -33,7 +35,20 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
             found.append(Opening((site.http_port,), connections=connections, unlimited=proxies))
         ports = (edge.port,) if site.is_open_to_directory else site.ports
         found.append(Opening(ports, site.access.connecting, connections=connections, unlimited=proxies))
-    return tuple(found)
+    return (*found, *_of_ranks(topology, host))
+
+
+def _of_ranks(topology: Topology, host: str) -> Iterator[Opening]:
+    """Yield what the other ranks of an engine reach that stands on several hosts.
+
+    Its processes trust whoever reaches them. Where they gather, they listen at every address of the host; further ports
+    are those that the kernel gives, of which vLLM, Gloo and NCCL let nobody choose. These come last, for a door may be
+    among them.
+    """
+    for span in filter(None, (topology.span(model, host) for model in topology.models_of(host))):
+        others = tuple(address for rank, address in enumerate(span.addresses) if rank != span.rank)
+        yield Opening((span.port, span.port + 1), others, engines=True)
+        yield Opening((), others, span.addresses[span.rank], range=EPHEMERAL, engines=True)
 
 
 def _of_door(topology: Topology, door: Door, host: str) -> Opening:

@@ -314,6 +314,7 @@ SETTINGS = (
     "gpuchat_vllm_port",
     "gpuchat_interface_port",
     inventory_topology.METRICS_PORT,
+    inventory_topology.SPAN_PORT,
     "gpuchat_room_network",
     "gpuchat_users",
     "gpuchat_context",
@@ -436,6 +437,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
     _models(inventory, specification, wanted, findings)
+    _spans(inventory, specification, findings)
     _addresses(inventory, wanted, findings)
     _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
     if "edge" in wanted:
@@ -865,6 +867,52 @@ def _version(name: str, version: object, findings: Findings, host: str) -> None:
         )
 
 
+OLDEST_SPAN = "0.11.1"
+"""The first vLLM whose own processes make one engine over several hosts (``nnodes`` in vllm/facts/flags.py)."""
+
+SPANNING = ("compose", "systemd")
+"""Supervisors that run an engine over several hosts."""
+
+
+def _spans(inventory: Inventory, specification: Specification, findings: Findings) -> None:
+    """Find what keeps a model from spanning its hosts, or would leave its ranks open to others."""
+    common = _common(inventory, specification)
+    for number, model in enumerate(models.read(common.get(models.VARIABLE), inventory.groups)):
+        for host in model.hosts if model.spans else ():
+            given = inventory.variables.get(host, {})
+            variable = f"{models.VARIABLE}[{number}].span"
+            if not given.get("gpuchat_private_address"):
+                findings.fault(
+                    f"{variable} is true and gpuchat_private_address is not set; wanted the address at which the hosts "
+                    "of the model reach each other, in a network that nobody else is in; set gpuchat_private_address",
+                    host,
+                )
+            supervisor = given.get("gpuchat_supervisor", specification.default("gpuchat_supervisor"))
+            if supervisor not in SPANNING:
+                findings.fault(
+                    f"{variable} is true and gpuchat_supervisor is {supervisor}; wanted {' or '.join(SPANNING)}, by "
+                    "which all of its hosts start anew together; set gpuchat_supervisor for this host",
+                    host,
+                )
+            if given.get("firewall_state") == "absent":
+                findings.fault(
+                    f"{variable} is true and firewall_state is absent; wanted the packet filter, for whoever reaches "
+                    "the model's ranks can run programs there; take firewall_state away",
+                    host,
+                )
+            version = model.given.get("version") or given.get("vllm_version", specification.default("vllm_version"))
+            if version and _numbers(version) < _numbers(OLDEST_SPAN):
+                findings.fault(
+                    f"{variable} is true and its vLLM is {version}, which makes one engine over several hosts by Ray "
+                    f"alone; wanted {OLDEST_SPAN} or newer; set the model's version or vllm_version",
+                    host,
+                )
+
+
+def _numbers(version: object) -> list[int]:
+    return [int(part) for part in re.findall(r"[0-9]+", str(version or ""))[:3]]
+
+
 OWNED: Mapping[str, Mapping[str, str]] = {
     "vllm_args": {
         "port": "gpuchat_vllm_port",
@@ -883,6 +931,10 @@ CLOSED: Mapping[str, Mapping[str, str]] = {
         "grpc": "that listens beside the door, without a key",
         "grpc-port": "that listens beside the door, without a key",
         "headless": "it would answer nobody",
+        "nnodes": "an engine stands on several hosts where its model in gpuchat_models has span: true",
+        "node-rank": "the role counts the hosts of a model with span: true",
+        "master-addr": "the first host of a model with span: true leads the others",
+        "master-port": "gpuchat_span_port is that port",
         "data-parallel-multi-port-external-lb": "that listens beside the door, without a key",
         "config": "the role writes that file from vllm_args",
         "ssl-keyfile": "the edge speaks TLS",
@@ -917,6 +969,7 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
     used: dict[int, str] = {}
     here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
     here += [(inventory_topology.METRICS_PORT,)] if inventory.groups.get(MONITORING) else []
+    here += [(inventory_topology.SPAN_PORT,)] if _is_spanned(inventory, specification, host) else []
     for name in dict.fromkeys(name for names in here for name in names):
         try:
             port = int(str(variables.get(name, specification.default(name))))
@@ -925,6 +978,15 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
         if port in used:
             findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
         used[port] = name
+        if name == inventory_topology.SPAN_PORT and port + 1 in used:
+            findings.fault(
+                f"{used[port + 1]} is {port + 1}, which {name} {port} takes too; set one of them to another port", host
+            )
+
+
+def _is_spanned(inventory: Inventory, specification: Specification, host: str) -> bool:
+    served = models.read(_common(inventory, specification).get(models.VARIABLE), inventory.groups)
+    return any(model.spans and host in model.hosts for model in served)
 
 
 PORTS = {
@@ -945,6 +1007,7 @@ SAME_EVERYWHERE = (
     "gpuchat_signup",
     "gpuchat_vllm_port",
     "gpuchat_interface_port",
+    inventory_topology.SPAN_PORT,
     "gpuchat_api_keys",
 )
 """Variables that one host reads of another."""

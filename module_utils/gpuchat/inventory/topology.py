@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from . import access, people, tls
 from .access import Access
 from .endpoints import Endpoint
-from .models import Model
+from .models import Model, Span
 from .tool_servers import ToolServer
 
 LOOPBACK = "127.0.0.1"
@@ -39,6 +39,7 @@ BUCKET, FILES_PORT = "gpuchat-files", 9000
 
 PORTS = {ENGINE: "gpuchat_vllm_port", INTERFACE: "gpuchat_interface_port", EDGE: "edge_https_port"}
 METRICS_PORT = "gpuchat_metrics_port"
+SPAN_PORT = "gpuchat_span_port"
 
 CERTIFICATES = {
     tls.SELFSIGNED: ("tls.crt", "tls.key", "ca.crt"),
@@ -203,6 +204,7 @@ class Topology:
         conversations: how many each host holds of a model that does not say, and how long, as the inventory has it.
         interface: what people chat with.
         monitoring: the host that asks all others for their metrics; empty where none does, and none shows any.
+        span_ports: by host, where an engine's ranks gather that is led there.
         tools: servers of the owner's whose tools the models may call.
     """
 
@@ -215,6 +217,7 @@ class Topology:
     conversations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     interface: str = LOBEHUB
     monitoring: str = ""
+    span_ports: Mapping[str, int] = field(default_factory=dict)
     tools: tuple[ToolServer, ...] = ()
 
     @property
@@ -231,7 +234,19 @@ class Topology:
         return tuple(service for service in self.services if service.kind == kind)
 
     def models_of(self, host: str) -> tuple[Model, ...]:
+        """Return the models of which a host has an engine, or a part of one."""
         return tuple(model for model in self.models if host in model.hosts)
+
+    def served_by(self, host: str) -> tuple[Model, ...]:
+        """Return the models for which a host can be asked."""
+        return tuple(model for model in self.models if host in model.serving)
+
+    def span(self, model: Model, host: str) -> Span | None:
+        """Return a host's part of a model's engine; None where it has all of one."""
+        if not model.spans:
+            return None
+        addresses = tuple(self.private[one] for one in model.hosts)
+        return Span(model.hosts, model.hosts.index(host), addresses, self.span_ports[model.hosts[0]])
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -256,14 +271,16 @@ class Topology:
             hosts[service.host][service.kind] = self._describe(service)
         for host, described in hosts.items():
             users, context = self.conversations.get(host, ("auto", "auto"))
-            described["engines"] = [model.engine(users, context) for model in self.models_of(host)]
+            described["engines"] = [
+                model.engine(users, context, self.span(model, host)) for model in self.models_of(host)
+            ]
         site = self.site
         own = [name for one in self.sites.values() if one.own_authority for name in one.names]
         return {
             "url": site.url if site else "",
             "engines": [service.host for service in self.of(ENGINE)],
             "models": [
-                *({"name": one.name, "task": one.task, "hosts": list(one.hosts)} for one in self.models),
+                *({"name": one.name, "task": one.task, "hosts": list(one.serving)} for one in self.models),
                 *(
                     {
                         "name": name,
@@ -375,7 +392,7 @@ def derive(
     }
     edges = dict.fromkeys(groups.get(GROUPS[EDGE], ()))
     sites = {host: _site(settings[host]) for host in edges}
-    engines = {host for model in models for host in model.hosts}
+    engines = {host for model in models for host in model.serving}
     all_serving = {host for kind in PORTS for host in groups.get(GROUPS[kind], ())}
     services = []
     for kind, variable in PORTS.items():
@@ -407,6 +424,7 @@ def derive(
         conversations,
         interface,
         monitoring,
+        {host: _whole(settings[host], SPAN_PORT) for host in hosts},
     )
 
 

@@ -177,11 +177,16 @@ def _sequence(value: object) -> list[object]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
+def is_true(value: object) -> bool:
+    """Return a sound switch as it is meant."""
+    return str(value).lower() in TRUE
+
+
 def convert(option: Mapping[str, object], value: object) -> object:
     """Return a value that has no fault as its type."""
     kind = option.get("type", "str")
     if kind == "int":
         return int(str(value))
     if kind == "bool":
-        return str(value).lower() in TRUE
+        return is_true(value)
     return str(value) if kind in ("str", "path") else value

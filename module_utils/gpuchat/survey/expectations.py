@@ -52,7 +52,8 @@ def expect(
         accelerator=str(given.get("gpuchat_accelerator") or "auto"),
         firewall=given.get("firewall_state") != "absent",
         supervisor=str(given.get("gpuchat_supervisor") or "compose"),
-        watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE,
+        watchdog=str(given.get("watchdog_enabled", True)).lower() in TRUE
+        and any(one.get("serves", True) for one in engines),
     )
 
 

@@ -75,6 +75,7 @@ def reasons(
         rival: the other split of the same GPUs, where the estimate of their speed decided.
     """
     candidate, budget = evaluation.candidate, evaluation.budget
+    yield from _span_reasons(situation, evaluation)
     yield from _layout_reasons(situation, evaluation)
     yield from _split_reason(evaluation, rival)
     yield from _memory_reasons(situation, evaluation)
@@ -155,6 +156,8 @@ def _between_replicas(situation: Situation, candidate: Candidate) -> str:
 
 def _span_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
     candidate, hosts = evaluation.candidate, situation.spanned
+    if hosts == 1:
+        return
     each = f"{gib(evaluation.budget.weights)} of its weights on each {'GPU' if situation.nodes else 'host'}"
     yield f"one engine over {hosts} hosts, as span asks, which hold the model together: {each}"
     if not situation.nodes:
@@ -169,8 +172,6 @@ def _why_stages(situation: Situation) -> str:
 def _layout_reasons(situation: Situation, evaluation: Evaluation) -> Iterator[str]:
     candidate, model = evaluation.candidate, situation.model
     tp, pp, dp = candidate.tensor_parallel_size, candidate.pipeline_parallel_size, candidate.data_parallel_size
-    if situation.spanned > 1:
-        yield from _span_reasons(situation, evaluation)
     if not situation.nodes:
         yield "no GPU: the plan is for the CPU"
         return

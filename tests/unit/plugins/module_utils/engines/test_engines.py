@@ -356,3 +356,52 @@ def test_two_engines_share_a_device_where_one_has_the_others_or_all(some, others
 )
 def test_what_may_go_lies_below_our_folder_and_is_nobody_elses(path, used, may):
     assert engines.may_go(path, "/srv/models", used) is may
+
+
+# --- One engine over several hosts -----------------------------------------------------------------------------------
+
+
+def part(rank, **more):
+    """Return a host's part of an engine over two, as the container that runs it."""
+    span = {"hosts": ["gpu0", "gpu1"], "rank": rank, "addresses": ["10.0.0.1", "10.0.0.2"], "port": 29501}
+    plan = {"args": {"tensor-parallel-size": 2, **more}, "devices": [["0", "1"], ["2", "3"]]}
+    there = {"10.0.0.1": "eth1", "10.0.0.2": "ens4"}
+    given = params(inventory("a", span=span), plans={"a": plan}, metadata={"a": {"commit": "abc"}})
+    (engine,) = engines.joined(given, there)
+    return engine, engines.container(engine, ["0"], given)
+
+
+def content(built, name):
+    return next(str(one["content"]) for one in built["files"] if one["dest"].endswith(f"/{name}"))
+
+
+def test_a_rank_has_the_hosts_network_and_is_reached_by_people_through_its_socket_alone():
+    for rank in (0, 1):
+        _engine, built = part(rank)
+        assert built["network"] == {"name": "host"}
+        config = yaml.safe_load(content(built, "config.yaml"))
+        assert (config["uds"], "host" in config, "port" in config) == (engines.SOCKET, False, False)
+        assert (config["nnodes"], config["node-rank"], config.get("headless")) == (2, rank, True if rank else None)
+
+
+def test_a_rank_has_its_own_hosts_gpus_and_interface():
+    engine, built = part(1)
+    assert built["gpus"] == "2,3"
+    assert (engine.serves, part(0)[0].serves) == (False, True)
+    wanted = {"VLLM_HOST_IP": "10.0.0.2", "GLOO_SOCKET_IFNAME": "ens4", "NCCL_SOCKET_IFNAME": "=ens4"}
+    assert wanted.items() <= built["environment"].items()
+
+
+def test_ranks_start_by_what_keeps_them_together_with_the_same_mark():
+    first, second = (part(rank)[1]["entrypoint"][-1] for rank in (0, 1))
+    assert "ranks.py 0 2 10.0.0.1 29502 " in first
+    assert "ranks.py 1 2 10.0.0.1 29502 " in second
+    assert first.partition("ranks.py 0 ")[2] == second.partition("ranks.py 1 ")[2]
+    assert part(1, **{"max-num-seqs": 8})[1]["entrypoint"][-1] != second
+    assert "start anew" in content(part(1)[1], "ranks.py")
+
+
+def test_an_engine_of_one_host_has_none_of_that():
+    built = engines.container(one_of(inventory("a", span={})), ["0"], params())
+    assert built["network"] == {"name": "none"}
+    assert "ranks.py" not in str(built)

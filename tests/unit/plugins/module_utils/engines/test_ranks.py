@@ -144,12 +144,12 @@ class Ranks:
     def said(self, number):
         return (self.folder / f"{number}.log").read_text()
 
-    def health(self, number):
+    def health(self, number, path=b"/health"):
         try:
             with socket.socket(socket.AF_UNIX) as one:
                 one.settimeout(2)
                 one.connect(str(self.folder / f"{number}.sock"))
-                one.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                one.sendall(b"GET " + path + b" HTTP/1.0\r\n\r\n")
                 return one.recv(64).split()[1].decode()
         except OSError:
             return ""
@@ -195,6 +195,7 @@ def test_no_rank_starts_before_all_are_there_and_each_is_healthy_when_the_first_
     assert two.health(first) in ("", "503")
     two.start(1 - first)
     two.wait_for_health()
+    assert two.health(1, b"/v1/models") == "404"
 
 
 @pytest.mark.parametrize("killed", [0, 1])

@@ -520,3 +520,78 @@ def test_images_alone_can_be_pulled(docker, params, tmp_path):
     result = run(docker, params("a", state="pulled"))
     assert (result["changed"], docker.acts) == (True, ["pull docker.io/v/gpu"])
     assert not (tmp_path / "etc").exists()
+
+
+# --- One engine over several hosts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spanned(params, docker, monkeypatch):
+    """Return parameters for one rank of an engine over two hosts, in a run that reaches some."""
+    listed = [{"ifname": "eth1", "addr_info": [{"family": "inet", "local": f"10.0.0.{n}"} for n in (1, 2)]}]
+    monkeypatch.setattr(
+        host,
+        "run",
+        lambda command, *more, **options: (
+            host.Output(0, json.dumps(listed), "")
+            if list(command) == ["ip", "-json", "address"]
+            else docker(command, *more, **options)
+        ),
+    )
+
+    def build(rank, *, reached=("gpu0", "gpu1"), forks=5, **more):
+        given = params("a", devices={"a": [["0"], ["1"]]}, run_hosts=list(reached), forks=forks, **more)
+        span = {"hosts": ["gpu0", "gpu1"], "addresses": ["10.0.0.1", "10.0.0.2"], "port": 29501, "rank": rank}
+        return {**given, "engines": [{**given["engines"][0], "span": span}]}
+
+    return build
+
+
+def test_the_first_host_alone_is_asked_for_an_answer(docker, spanned):
+    assert run(docker, spanned(1))["started"] == ["a"]
+    assert docker.asked == []
+    run(docker, spanned(0))
+    assert [one["model"] for one in docker.asked] == ["a"]
+
+
+@pytest.mark.parametrize("less", [{"reached": ["gpu0"]}, {"forks": 1}], ids=["a host left out", "too few forks"])
+def test_ranks_that_could_not_all_start_are_not_started_anew(docker, spanned, less):
+    run(docker, spanned(0))
+    with pytest.raises(Refusal):
+        run(docker, spanned(0, args={"a": {"max-model-len": 99}}, **less))
+    assert docker.acts == []
+    assert "99" not in configured("a")
+
+
+def test_a_run_without_its_other_hosts_that_changes_nothing_of_it_goes_on(docker, spanned):
+    run(docker, spanned(0))
+    assert run(docker, spanned(0, reached=["gpu0"], forks=1))["changed"] is False
+
+
+def test_a_rank_that_came_up_stays_where_its_answer_is_wrong_for_the_others_cannot_know(docker, spanned, monkeypatch):
+    run(docker, spanned(0))
+
+    def wrong(_given, _check):
+        raise Unhealthy("found another answer")
+
+    monkeypatch.setattr(runner.endpoint_runner, "ensure", wrong)
+    with pytest.raises(Unhealthy) as said:
+        run(docker, spanned(0, args={"a": {"max-model-len": 99}}))
+    assert "a runs on as it is, as its ranks on gpu1 do" in str(said.value)
+    assert "99" in configured("a")
+
+
+def test_a_rank_that_does_not_come_up_gives_way_to_what_ran_before(docker, spanned):
+    run(docker, spanned(1))
+    docker.broken.add("99")
+    with pytest.raises(Unhealthy) as said:
+        run(docker, spanned(1, args={"a": {"max-model-len": 99}}))
+    assert "runs again" in str(said.value)
+    assert "99" not in configured("a")
+
+
+def test_a_host_without_the_address_that_the_others_look_for_is_refused_before_anything_is_fetched(docker, spanned):
+    given = spanned(0)
+    given["engines"][0]["span"]["addresses"][0] = "10.9.9.9"
+    with pytest.raises(Refusal, match="gpuchat_private_address"):
+        run(docker, {**given, "state": "resolved"})

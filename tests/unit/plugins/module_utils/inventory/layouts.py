@@ -14,6 +14,7 @@ SETTINGS = {
     "gpuchat_vllm_port": 8000,
     "gpuchat_interface_port": 3210,
     "gpuchat_metrics_port": 9400,
+    "gpuchat_span_port": 29501,
     "gpuchat_room_network": "172.16.255.248/29",
     "edge_http_port": 80,
     "edge_https_port": 443,

@@ -43,6 +43,7 @@ SPECIFICATION = Specification(
             "gpuchat_vllm_port": {"type": "int", "default": 8000},
             "gpuchat_interface_port": {"type": "int", "default": 3210},
             "gpuchat_metrics_port": {"type": "int", "default": 9400},
+            "gpuchat_span_port": {"type": "int", "default": 29501},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
         "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},

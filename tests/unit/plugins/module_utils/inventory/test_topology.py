@@ -222,6 +222,8 @@ def test_an_engine_is_all_that_its_host_has_to_know_of_a_model():
         "run": "/var/lib/gpuchat/vllm/qwen-qwen3-8b",
         "socket": "/var/lib/gpuchat/vllm/qwen-qwen3-8b/vllm.sock",
         "socket_url": "unix://%2Fvar%2Flib%2Fgpuchat%2Fvllm%2Fqwen-qwen3-8b%2Fvllm.sock",
+        "serves": True,
+        "span": {},
     }
 
 
