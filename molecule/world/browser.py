@@ -45,6 +45,14 @@ IGNORED = (
     re.compile(r"status of 404 .*/api/v1/channels/"),
 )
 
+# What a browser tells a page on which a file is dropped.
+DROP = """(place, [name, text]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([text], name, {type: "text/plain"}));
+    for (const kind of ["dragenter", "dragover", "drop"])
+        place.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}));
+}"""
+
 # Chromium drops its connections when a network interface of the machine comes or goes, as each
 # container's does: this says something about the machine and nothing about the chat.
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
@@ -141,10 +149,31 @@ class Person:
                 expect(place).not_to_have_text(question, timeout=PATIENCE)
         expect(self.find(self.QUESTION).first, "the question does not appear above its answer").to_be_visible()
 
+    def attach(self, file: Path) -> None:
+        """Give the page a file for the next question."""
+        raise NotImplementedError
+
+    def is_attached(self, file: Path) -> None:
+        expect(self.page.get_by_text(file.name).first, "the page does not show the file").to_be_visible()
+
+    def may_attach(self) -> bool:
+        """Whether the page takes a file, as far as one sees before one tries."""
+        raise NotImplementedError
+
+    def may_speak(self) -> bool:
+        """Whether the page offers to listen."""
+        raise NotImplementedError
+
     def read(self, wanted: str) -> str:
         answer = self.find(self.ANSWER).last
         expect(answer, "the assistant's answer is another").to_have_text(wanted)
         return answer.inner_text()
+
+    def read_end(self, wanted: str) -> str:
+        """Read an answer before which the page shows what the model did for it."""
+        answer = self.find(self.ANSWER).last
+        expect(answer.locator("p").last, "the assistant's answer ends otherwise").to_have_text(wanted)
+        return answer.locator("p").last.inner_text()
 
     def model(self, name: str) -> str:
         """Read who answers."""
@@ -184,6 +213,8 @@ class OfLobeHub(Person):
     INBOX = 'a[href^="/agent/"]:not([href*="?"])'
     NAME = "xpath=//*[@id='user-dropdown-icon']/../.."
     LAST_ENTRY = ".ant-popover li.ant-menu-item"
+    PAPERCLIP = "svg.lucide-paperclip"
+    MICROPHONE = "svg.lucide-mic"
 
     def sign_in(self, email: str, password: str) -> None:
         for place, text in ((self.EMAIL, email), (self.PASSWORD, password)):
@@ -196,6 +227,17 @@ class OfLobeHub(Person):
         super().is_in()
         # Before it has the person's agents, the page keeps a question to itself.
         expect(self.find(self.INBOX).first, "no agent to ask").to_be_visible()
+
+    def attach(self, file: Path) -> None:
+        # Dropped on the field, for the entries of its menu bear no name that is the same in every language.
+        self.page.locator(self.EDITOR).first.evaluate(DROP, [file.name, file.read_text(encoding="utf-8")])
+        self.is_attached(file)
+
+    def may_attach(self) -> bool:
+        return self.find(self.PAPERCLIP).count() > 0
+
+    def may_speak(self) -> bool:
+        return self.find(self.MICROPHONE).count() > 0
 
     def sign_out(self) -> None:
         self.click(self.find(self.NAME).first)
@@ -214,6 +256,8 @@ class OfOpenWebUI(Person):
     CLOSED = '#sidebar button[class*="e-resize"]'
     PORTRAIT = '#sidebar button:has(img[src*="/profile/image"])'
     LAST_ENTRY = "[role=menu] [role=menuitem]"
+    FILES = 'input[type="file"][multiple]'
+    MICROPHONE = "#voice-input-button"
 
     def sign_in(self, email: str, password: str) -> None:
         self.type_in(self.page.locator(self.EMAIL), email)
@@ -225,6 +269,16 @@ class OfOpenWebUI(Person):
         expect(self.find("#sidebar").first, "no list of talks").to_be_visible()
         if self.find(self.CLOSED).count():
             self.click(self.find(self.CLOSED).first)
+
+    def attach(self, file: Path) -> None:
+        self.page.locator(self.FILES).first.set_input_files(file)
+        self.is_attached(file)
+
+    def may_attach(self) -> bool:
+        return self.page.locator(self.FILES).count() > 0
+
+    def may_speak(self) -> bool:
+        return self.find(self.MICROPHONE).count() > 0
 
     def sign_out(self) -> None:
         self.click(self.find(self.PORTRAIT).first)
@@ -269,8 +323,12 @@ def converse(page: Page, args: argparse.Namespace) -> dict[str, object]:
         if args.history:
             page.goto(args.url)
             person.is_in()
+        seen |= {"may_attach": person.may_attach(), "may_speak": person.may_speak()}
+        if args.file:
+            person.attach(args.file)
+            passed("file")
         person.ask(args.message)
-        seen["answer"] = person.read(args.expect)
+        seen["answer"] = (person.read_end if args.last_paragraph else person.read)(args.expect)
         passed("answer")
         if args.model_name:
             seen["model"] = person.model(args.model_name)
@@ -345,6 +403,8 @@ def main() -> int:
     parser.add_argument("--history", metavar="TEXT", help="what an earlier talk must hold, before anything is asked")
     parser.add_argument("--message", default="hello")
     parser.add_argument("--expect", metavar="TEXT", help="the whole answer; nothing is asked without it")
+    parser.add_argument("--last-paragraph", action="store_true", help="expect TEXT at the end of the answer")
+    parser.add_argument("--file", type=Path, help="a text to send along with the message")
     parser.add_argument("--model-name", help="what the page must call who answers")
     parser.add_argument("--sign-out", action="store_true", help="at the end, and see that the page forgot who it was")
     parser.add_argument("--locale", default="en-US", help="the browser's language")
