@@ -189,9 +189,9 @@ class Room:
         }
 
 
-ODD_PATH = r"(?i)^[^?]*(//|\\|%2f|%5c|%2e|%00|/\.\.?(/|\?|$))"
+ODD_PATH = r"(?i)^[^?]*(//|\\|%(25)*(2f|5c|2e|00)|/\.\.?(/|;|\?|$))"
 """A request's path as it came, where nginx and what is behind it could read it in two ways: nginx decodes what it
-compares, and hands on what came."""
+compares, once, and hands on what came; others decode twice, or take a parameter off a segment first."""
 
 
 def words(names: Sequence[str]) -> str:
