@@ -5,9 +5,9 @@
 set -euo pipefail
 
 # git stages the collection, shellcheck is one of the sanity tests, Chromium with certutil and fonts opens the chat,
-# gcc makes the stand-in of NVIDIA's library.
+# gcc makes the stand-in of NVIDIA's library, testssl.sh looks at the edge.
 packages=(ca-certificates chromium curl fonts-liberation fonts-noto-cjk fonts-noto-color-emoji git libnss3-tools)
-packages+=(gcc libc6-dev openssh-client shellcheck)
+packages+=(gcc libc6-dev openssh-client shellcheck testssl.sh)
 if ! dpkg --status "${packages[@]}" &>/dev/null; then
     echo "installing ${packages[*]}"
     root=()
