@@ -97,6 +97,7 @@ def post(more, body, target=b"GUARDED"):
 
 
 ONE = {
+    "a page, which is not to be compressed": (get(b"PAGE", b"Accept-Encoding: gzip\r\n"), {200}),
     "a length and chunks": (post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN), {400}),
     "chunks twice": (
         post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN),
@@ -342,6 +343,7 @@ def test_nothing_reaches_the_interface_but_what_the_edge_hands_on(site, answers)
         allowed = {PAGE[site.kind], site.interface.session_path}
         if path not in allowed:
             assert (path, "good" in cookies) == (GUARDED[site.kind], True), asked
+        assert path != PAGE[site.kind] or "Accept-Encoding" not in asked.headers, asked
         assert "X-Smuggled" not in asked.headers, asked
         assert asked.headers.get_all("Host") == ["chat.example.com"], asked
         assert asked.headers.get_all("X-Forwarded-For") == ["127.0.0.1"], asked
