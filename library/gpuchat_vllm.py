@@ -82,10 +82,60 @@ options:
     type: str
     default: ''
   supervisor:
-    description: What runs them, V(quadlet) by Podman and the others by Docker; those that ran under another are moved.
+    description:
+      - What runs them, V(quadlet) by Podman, V(venv) by systemd without containers, and the others by Docker; those
+        that ran under another are moved.
+      - Under V(venv) uv makes a virtual environment of O(packages) for each version, of exactly what a lock beside
+        O(lock_file) names, and the engines have an account of O(uid).
     type: str
-    choices: [compose, systemd, quadlet]
+    choices: [compose, systemd, quadlet, venv]
     default: compose
+  packages:
+    description: Requirements for GPUs where O(supervisor=venv), vLLM's own first, with O(version) in it.
+    type: list
+    elements: str
+    default: []
+  cpu_packages:
+    description: The same for hosts without GPU.
+    type: list
+    elements: str
+    default: []
+  cpu_index_url:
+    description: Package index that has them, asked before the others; empty for none.
+    type: str
+    default: ''
+  requirements:
+    description: Text of pinned, hashed requirements to install in place of what uv would resolve.
+    type: str
+    default: ''
+  python:
+    description: The Python that environments are made of; V(auto) for the first that fits.
+    type: str
+    default: auto
+  index_url:
+    description: Package index to use in place of python.org's; empty for what pip's own settings on the host say.
+    type: str
+    default: ''
+  extra_index_urls:
+    description: Package indexes that are asked before it.
+    type: list
+    elements: str
+    default: []
+  trusted_hosts:
+    description: Hosts of a package index whose certificate is not to be checked.
+    type: list
+    elements: str
+    default: []
+  torch_backend:
+    description:
+      - Which of PyTorch's own indexes has its packages, as uv calls them (V(cpu), V(cu130), ...); V(none) for none.
+      - V(auto) is V(cpu) on a host without GPU, and else none.
+    type: str
+    default: auto
+  locks:
+    description: The recorded locks by name; set by the action plugin.
+    type: dict
+    default: {}
   prune:
     description:
       - Remove the cache of an engine that is no longer wanted, and its model's files.
@@ -172,8 +222,8 @@ options:
     default: 7200
   state:
     description:
-      - V(resolved) only records the images' digests, on the control node.
-      - V(pulled) brings the images to the host.
+      - V(resolved) only records the images' digests or the environments' locks, on the control node.
+      - V(pulled) brings the images to the host, or makes the environments.
     type: str
     choices: [present, resolved, pulled]
     default: present
@@ -226,6 +276,10 @@ digests:
   description: The images' digests, by name.
   type: dict
   returned: success
+locks:
+  description: Locks that this run has resolved, by name.
+  type: dict
+  returned: where O(supervisor=venv)
 started:
   description: Names of the engines that this run started, or would.
   type: list
@@ -263,6 +317,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.docker import images_runner
 from ..module_utils.gpuchat.engines import runner
+from ..module_utils.gpuchat.system import environment_runner
 
 FACTS = {"type": "dict", "default": {}}
 IMAGES = {name: option for name, option in images_runner.OPTIONS.items() if name != "locked_digest"}
@@ -280,7 +335,9 @@ SPECIFICATION = {
     "uid": {"type": "int", "required": True},
     "door_group": {"type": "str", "required": True},
     "api_key": {"type": "str", "default": "", "no_log": True},
-    "supervisor": images_runner.SUPERVISOR,
+    "supervisor": {"type": "str", "choices": ["compose", "systemd", "quadlet", "venv"], "default": "compose"},
+    "cpu_index_url": {"type": "str", "default": "", "no_log": True},
+    **environment_runner.OPTIONS,
     "prune": {"type": "bool", "default": False},
     "model_root": {"type": "path", "default": "/srv/models"},
     "known_answer": {"type": "dict", "default": {}},

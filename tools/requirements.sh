@@ -2,7 +2,7 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Pins requirements/*.in anew into requirements/*.txt, with hashes, for every platform and Python from 3.11 on (3.12 for
-# the newest ansible-core); what the role toolbox installs on managed nodes, for Python from 3.9 on.
+# the newest ansible-core); what the roles toolbox and uv install on managed nodes, for Python from 3.9 on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,8 +17,9 @@ pin() { # NAME TARGET LOWEST_PYTHON
     echo "$2: $(grep --count == "$2") packages"
 }
 
-# It travels with the collection. Both it and run come first: the pins of test are bound to theirs.
+# Two travel with the collection. They and run come first: the pins of test are bound to theirs.
 pin toolbox roles/toolbox/files/requirements.txt 3.9
+pin uv roles/uv/files/requirements.txt 3.9
 for name in run test core-2.17 core-2.18 hubs; do
     pin "$name" "requirements/$name.txt" 3.11
 done

@@ -25,6 +25,12 @@ STOP_MARGIN_SECONDS = 15
 QUADLETS = "/etc/containers/systemd"
 CDI_GPU = "nvidia.com/gpu="
 
+NOTED = "[X-Gpuchat]"
+"""A section of a unit without a container that systemd leaves aside (systemd.unit(5)): where what it uses lies."""
+
+NOTES = {"Model": "/model", "Cache": "/cache", "Run": "/run/vllm", "Key": "/run/secrets/vllm_api_key"}
+"""Its keys for paths, each with the place where a container would have the same."""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -302,7 +308,11 @@ def _systemd(text: str) -> str:
 
 @dataclass(frozen=True)
 class Written:
-    """What a compose project, a unit or a Quadlet file of ours says, as far as it is looked at afterwards."""
+    """What a compose project, a unit or a Quadlet file of ours says, as far as it is looked at afterwards.
+
+    Attributes:
+        image: by digest; of an engine without a container, the folder of its virtual environment.
+    """
 
     image: str
     gpus: bool
@@ -312,6 +322,10 @@ class Written:
 
 def read_back(text: str) -> Written:
     """Read what was written here: the words of a project or a unit are JSON texts, those of a Quadlet file are not."""
+    if f"\n{NOTED}\n" in text:
+        notes = dict(re.findall(r"(?m)^([A-Z][a-z]+)=(.*)$", text.partition(f"\n{NOTED}\n")[2]))
+        places = {inside: _undoubled(notes[name]) for name, inside in NOTES.items() if name in notes}
+        return Written(_undoubled(notes.get("Environment", "")), bool(notes.get("Gpus")), places)
     if "\n[Container]\n" in text:
         words = [_undoubled(word) for word in re.findall(r"(?m)^(?:Image|Volume)=(.*)$", text)]
     else:
@@ -324,8 +338,16 @@ def read_back(text: str) -> Written:
     )
 
 
+def noted(notes: Mapping[str, str]) -> str:
+    """Return the lines of that section."""
+    return "".join(f"{name}={_raw(value)}\n" for name, value in notes.items())
+
+
 def gpus_of(text: str) -> tuple[str, ...]:
-    """Return the GPUs that a Quadlet file names."""
+    """Return the GPUs that a Quadlet file, or a unit without a container, names."""
+    found = re.search(r"(?m)^Gpus=(.+)$", text.partition(f"\n{NOTED}\n")[2])
+    if found:
+        return tuple(found[1].split(","))
     return tuple(re.findall(rf"(?m)^AddDevice={re.escape(CDI_GPU)}(.*)$", text))
 
 

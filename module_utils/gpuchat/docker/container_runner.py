@@ -10,7 +10,7 @@ from typing import Any
 from ..core import host
 from ..core.change import merged
 from ..system import files_runner, service_runner
-from ..system.service import COMPOSE, QUADLET, SYSTEMD
+from ..system.service import COMPOSE, QUADLET, SYSTEMD, VENV
 from . import images_runner, network_runner
 from .container import (
     QUADLETS,
@@ -112,9 +112,11 @@ def _own_files(params: Mapping[str, Any], reference: str) -> list[dict[str, obje
 
 def set_of(params: Mapping[str, Any], files: Iterable[Mapping[str, object]]) -> dict[str, Any]:
     """Return a container's file set, as its runner takes it."""
+    unit = ["systemd-analyze", "verify", f"{{staged}}{unit_path(params['name'])}"]
     validate = {
         COMPOSE: ["docker", "compose", "--file", f"{{staged}}{compose_path(params['folder'])}", "config", "--quiet"],
-        SYSTEMD: ["systemd-analyze", "verify", f"{{staged}}{unit_path(params['name'])}"],
+        SYSTEMD: unit,
+        VENV: unit,
         QUADLET: ["env", f"QUADLET_UNIT_DIRS={{staged}}{QUADLETS}", GENERATOR, "-dryrun", "-no-kmsg-log"],
     }
     return {
@@ -122,7 +124,7 @@ def set_of(params: Mapping[str, Any], files: Iterable[Mapping[str, object]]) -> 
         "state": params["state"],
         "files": [{**files_runner.USUAL, **entry} for entry in files],
         "validate": validate[params["supervisor"]],
-        "validate_requires": [GENERATOR if params["supervisor"] == QUADLET else "docker"],
+        "validate_requires": {QUADLET: [GENERATOR], VENV: []}.get(params["supervisor"], ["docker"]),
     }
 
 

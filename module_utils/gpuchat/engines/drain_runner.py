@@ -57,7 +57,8 @@ def _connections(container: str, path: str) -> int:
     Its network is its own, so that the host's list of sockets has none of its.
     """
     program = service_runner.program_for(container)
-    shown = host.run([program, "inspect", "--format", "{{.State.Pid}}", container])
+    of_unit = ["systemctl", "show", "--property=MainPID", "--value", service_runner.unit_of(container)]
+    shown = host.run([program, "inspect", "--format", "{{.State.Pid}}", container] if program else of_unit)
     process = shown.stdout.strip()
     if shown.rc != 0 or not process.isdigit() or process == "0":
         return 0

@@ -14,6 +14,8 @@ from typing import Any
 from ..core.errors import Refusal
 from ..docker.container import HEAD, gpus_of, read_back
 from ..docker.images import in_version
+from ..system.environment import Source
+from ..system.service import VENV
 from . import ranks
 
 NAME = "gpuchat-vllm"
@@ -37,6 +39,12 @@ RANKS = "ranks.py"
 
 SOCKET = "/run/vllm/vllm.sock"
 USUAL_START_SECONDS = 600
+COMPATIBILITY = "VLLM_ENABLE_CUDA_COMPATIBILITY"
+"""Has vLLM's image use libraries that it holds for older drivers; a virtual environment has none."""
+
+TORCH_BACKENDS = {("auto", True): "", ("auto", False): "cpu", ("none", True): "", ("none", False): ""}
+"""Words for PyTorch's own index, each with whether there are GPUs: for these PyPI's packages are the ones."""
+
 CPU = "cpu"
 ALL = "all"
 NONE: Mapping[str, str] = {}
@@ -187,6 +195,12 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Map
     rank = ranks.read(given.get("span"), interfaces)
     environment = {**ENVIRONMENT, **(rank.environment() if rank else {}), **(plan.get("env") or {}), **others}
     seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
+    if params.get("supervisor") == VENV and COMPATIBILITY in environment:
+        raise Refusal(
+            f"found a driver for {name} that is older than vLLM's CUDA wants, and gpuchat_supervisor venv; wanted a "
+            "newer driver, for only vLLM's image has what helps an older one; upgrade the driver, or set "
+            "gpuchat_supervisor to compose, systemd or quadlet"
+        )
     return Engine(
         name=name,
         names=(name, *map(str, given.get("aliases") or ())),
@@ -217,12 +231,30 @@ def _devices(planned: Sequence[Any], rank: int) -> tuple[str, ...]:
     return tuple(map(str, own))
 
 
+def source_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> Source:
+    """Return of what an engine's virtual environment is made, in its version.
+
+    Raises:
+        Refusal: the packages do not say their version, so that no other can stand there.
+    """
+    on_gpu, backend = bool(params["on_gpu"]), str(params["torch_backend"])
+    indexes = [
+        *params["extra_index_urls"],
+        *([params["cpu_index_url"]] if params["cpu_index_url"] and not on_gpu else []),
+    ]
+    packages = params["packages"] if on_gpu else params["cpu_packages"]
+    source = Source(tuple(packages), tuple(indexes), TORCH_BACKENDS.get((backend, on_gpu), backend))
+    return source.in_version(str(params["version"]), str(given.get("version") or ""))
+
+
 def image_of(given: Mapping[str, Any], params: Mapping[str, Any]) -> str:
-    """Return an engine's image: its own, or the host's in its version.
+    """Return an engine's image: its own, or the host's in its version; without a container the name of its packages.
 
     Raises:
         Refusal: the host's image does not say its version, so that no other can stand there.
     """
+    if params.get("supervisor") == VENV:
+        return source_of(given, params).name
     if given.get("image"):
         return str(given["image"])
     usual = str(params["image"] if params["on_gpu"] else params["cpu_image"])

@@ -17,14 +17,15 @@ from ..core.errors import Failure, Refusal, Unhealthy
 from ..core.opening import EPHEMERAL
 from ..core.units import human
 from ..docker import container_runner, images_runner
-from ..docker.container import compose_path, quadlet_path, unit_path
+from ..docker.container import compose_path, quadlet_path, read_back, unit_path
 from ..model import runner as model_runner
 from ..model.files import Manifest
 from ..model.store_runner import Store
-from ..system import files, files_runner, restart_runner, service_runner
-from ..system.service import QUADLET, Step, WantedService, plan_service, program_of
+from ..system import environment_runner, files, files_runner, restart_runner, service_runner
+from ..system.environment import Source
+from ..system.service import QUADLET, VENV, Step, WantedService, plan_service, program_of
 from ..verify import endpoint_runner
-from . import engines, ranks, trial_runner
+from . import engines, ranks, trial_runner, unit
 from .engines import Engine, Retired
 from .trial import Trial, why_slower, why_worse
 
@@ -46,7 +47,8 @@ class Prepared:
         restore: puts back its files as they were.
         before: the record of its last start; empty where there was none.
         plan: what is to become of its service.
-        reference: of its image, by digest.
+        reference: of its image, by digest; without a container, the folder of its virtual environment.
+        former: the same of what ran before.
     """
 
     engine: Engine
@@ -55,6 +57,7 @@ class Prepared:
     before: Mapping[str, object]
     plan: Plan
     reference: str
+    former: str
 
     @property
     def starts(self) -> bool:
@@ -102,16 +105,19 @@ def ensure(params: Params, check: bool) -> Result:
     for engine in wanted:
         _check_rank(engine, there)
     if params["state"] == "resolved":
-        return _resolved(wanted, params)
+        return _resolved(wanted, params, check)
     images = {image: _image(image, params, check) for image in dict.fromkeys(engine.image for engine in wanted)}
-    digests = {image: result["digest"] for image, result in images.items()}
+    digests = _recorded(images, params)
     if params["state"] == "pulled":
-        return {**_together(images.values()), "digests": digests}
+        return {**_together(images.values()), **digests}
     missing = [engine.name for engine in wanted if not engine.planned]
     if missing and not check:
         raise Refusal(f"found no plan for {', '.join(missing)}; wanted one for each engine; set plans to them")
     locked = engines.locks(wanted)
     common = _ensure_common(locked, params, check) if wanted else UNTOUCHED
+    account = UNTOUCHED
+    if wanted and params["supervisor"] == VENV:
+        account = environment_runner.ensure_account(params["uid"], check)
     _check_starts(wanted, locked, images, params)
     results, prepared = _files(wanted, locked, images, params, check)
     leaving = [_leaving(name) for name in engines.retired(_names_on_host(), wanted)]
@@ -122,13 +128,16 @@ def ensure(params: Params, check: bool) -> Result:
     if not check:
         _see_those_that_stay(prepared)
     services = [_predicted(one, check) for one in prepared]
-    whole = _together([*images.values(), common, *results, *(result for result, _told in gone), *services])
+    tidied = _tidied([one.reference for one in prepared], params, check)
+    whole = _together(
+        [*images.values(), account, common, *results, *(result for result, _told in gone), *services, tidied]
+    )
     return {
         **whole,
         "warnings": [*whole.get("warnings", ()), *slower],  # type: ignore[misc]
         "started": [one.engine.name for one in prepared if one.starts],
         "retired": [told for _result, told in gone],
-        "digests": digests,
+        **digests,
     }
 
 
@@ -165,8 +174,7 @@ def _check_starts(
 ) -> None:
     """Refuse to start anew what waits for hosts that this run does not reach, before anything is written."""
     for engine in (one for one in wanted if one.rank):
-        given = engines.container(engine, locked[engine.name], params)
-        own = container_runner.files_of(given, str(images[engine.image]["reference"]))
+        given, own = _described(engine, locked[engine.name], images[engine.image], params)
         predicted = container_runner.ensure_files(given, own, True)
         service = container_runner.service_of(given, container_runner.digest_of(given, predicted))
         plan = plan_service(_wanted(service), service_runner.read(_wanted(service)))
@@ -188,18 +196,68 @@ def _together(results: Any) -> Result:
 
 
 def _image(image: str, params: Params, check: bool) -> dict[str, Any]:
+    if params["supervisor"] == VENV:
+        return environment_runner.ensure(_sources(params)[image], params, check)
     return images_runner.ensure(_image_params(image, params), check)
+
+
+def _sources(params: Params) -> dict[str, Source]:
+    """Return of what virtual environments are made, by their names."""
+    found = (engines.source_of(given, params) for given in params["engines"])
+    return {source.name: source for source in found}
+
+
+def _recorded(images: Mapping[str, Mapping[str, Any]], params: Params) -> dict[str, object]:
+    """Return what is to be recorded beside the inventory: digests of images, or the locks of environments."""
+    if params["supervisor"] == VENV:
+        return {"digests": {}, "locks": {k: v for one in images.values() for k, v in one["new_locks"].items()}}
+    return {"digests": {image: result["digest"] for image, result in images.items()}}
 
 
 def _image_params(image: str, params: Params) -> dict[str, Any]:
     return {**params, "name": image, "locked_digest": params["locked_digests"].get(image)}
 
 
-def _resolved(wanted: Sequence[Engine], params: Params) -> Result:
-    """Return each image's digest; one that is recorded is not asked for."""
+def _locked(params: Params, check: bool) -> Result:
+    known = {name: environment_runner.look_up(source, params, check) for name, source in _sources(params).items()}
+    notes = tuple(
+        f"which packages {name} comes with: uv is not on this host yet"
+        for name, one in known.items()
+        if not one["lock"]
+    )
+    reason = f"{len(known)} sets of packages are locked" if not notes else "packages are not locked yet"
+    locks = {one["name"]: one["lock"] for one in known.values() if one["resolved"]}
+    return {**Plan(reason=reason, notes=notes).result(), "digests": {}, "locks": locks}
+
+
+def _resolved(wanted: Sequence[Engine], params: Params, check: bool) -> Result:
+    """Return each image's digest, or each environment's lock; one that is recorded is not asked for."""
+    if params["supervisor"] == VENV:
+        return _locked(params, check)
     names = dict.fromkeys(engine.image for engine in wanted)
     digests = {image: str(images_runner.look_up(_image_params(image, params))["digest"]) for image in names}
     return {"changed": False, "diff": [], "msg": f"{len(digests)} images have a digest", "digests": digests}
+
+
+def _tidied(used: Sequence[str], params: Params, check: bool) -> Result:
+    """Remove what virtual environments no engine uses: all with the last of them, and else where that is wished."""
+    by_venv = bool(used) and params["supervisor"] == VENV
+    left = environment_runner.unused(used if by_venv else ())
+    has_account = not by_venv and environment_runner.account_is_ours()
+    if by_venv and not params["prune"]:
+        words = [f"kept {path} ({human(_size(path))})" for path in left]
+        return Plan(reason=", ".join(words)).result()
+    if not left and not has_account:
+        return UNTOUCHED
+    if not check:
+        environment_runner.remove(left)
+        if has_account:
+            environment_runner.remove_account()
+    account = (environment_runner.ACCOUNT,) if has_account else ()
+    differences = [Difference(path, "an environment no longer used\n", "") for path in left]
+    differences += [Difference(f"account {name}", "there\n", "") for name in account]
+    gone = (*left, *(f"the account {name}" for name in account))
+    return Plan(tuple(differences), gone, f"removed {', '.join(gone)}").result()
 
 
 # Files.
@@ -230,8 +288,8 @@ def _files(
     restores: list[Callable[[], None]] = []
     try:
         for engine in wanted:
-            given = engines.container(engine, locked[engine.name], params)
-            own = container_runner.files_of(given, str(images[engine.image]["reference"]))
+            given, own = _described(engine, locked[engine.name], images[engine.image], params)
+            former = _former_reference(engine.container)
             restores.append(files_runner.snapshot(container_runner.set_of(given, own)))
             result = container_runner.ensure_files(given, own, check)
             results.append({**result, "msg": f"{engine.name}: {result['msg']}"})
@@ -239,13 +297,29 @@ def _files(
             before = host.read_json(service_runner.record_path(engine.container))
             plan = plan_service(_wanted(service), service_runner.read(_wanted(service)))
             reference = str(images[engine.image]["reference"])
-            prepared.append(Prepared(engine, service, restores[-1], before, plan, reference))
+            prepared.append(Prepared(engine, service, restores[-1], before, plan, reference, former))
     except Exception:
         if not check:
             for restore in restores:
                 restore()
         raise
     return results, prepared
+
+
+def _described(
+    engine: Engine, devices: Sequence[str], made: Mapping[str, Any], params: Params
+) -> tuple[dict[str, Any], list[Mapping[str, object]]]:
+    """Return an engine as a unit of state, and its files."""
+    given = engines.container(engine, devices, params)
+    if params["supervisor"] != VENV:
+        return given, container_runner.files_of(given, str(made["reference"]))
+    given = unit.on_host(given)
+    return given, unit.files_of(given, str(made["reference"]), made["preload"])
+
+
+def _former_reference(name: str) -> str:
+    """Return what an engine was started from before, by the files of that start."""
+    return read_back(_text(name, files.owned_paths(host.read_json(files_runner.manifest_path(name))))).image
 
 
 def _wanted(service: Mapping[str, Any]) -> WantedService:
@@ -477,8 +551,8 @@ def _leave_former_programs(prepared: Sequence[Prepared]) -> None:
     """Remove the images of engines that have moved from Docker to Podman, or back, where they have run before."""
     for one in prepared:
         former = program_of(str(one.before.get("supervisor"))) if one.before else ""
-        if former not in ("", program_of(str(one.service["supervisor"]))):
-            host.run([former, "image", "rm", one.reference])  # which stays where somebody else uses it
+        if former not in ("", program_of(str(one.service["supervisor"]))) and one.former:
+            host.run([former, "image", "rm", one.former])  # which stays where somebody else uses it
 
 
 def _put_back(one: Prepared) -> None:

@@ -40,6 +40,7 @@ ALL_PARTS = (
     "podman",
     "postgresql",
     "toolbox",
+    "uv",
     "verify",
     "vllm",
     "watchdog",
@@ -810,14 +811,25 @@ def _as_network(text: object) -> str:
 
 
 def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Findings, host: str) -> None:
-    """Refuse Podman where more than models is served: the interface's container has a network of Docker's."""
-    if sound.get("gpuchat_supervisor") == "quadlet" and host in inventory.groups.get("chat", ()):
+    """Refuse what does without Docker where more than models is served, and images where there are no containers."""
+    supervisor = sound.get("gpuchat_supervisor")
+    if supervisor in WITHOUT_DOCKER and host in inventory.groups.get("chat", ()):
         findings.fault(
-            "gpuchat_supervisor is quadlet on a host of the group chat; wanted it where models alone are served, for "
-            "the interface's container is kept in a network of Docker's; set gpuchat_supervisor to compose or systemd "
-            "for this host, and to quadlet in the vars of the hosts that serve models only",
+            f"gpuchat_supervisor is {supervisor} on a host of the group chat; wanted it where models alone are served, "
+            "for the interface's container is kept in a network of Docker's; set gpuchat_supervisor to compose or "
+            f"systemd for this host, and to {supervisor} in the vars of the hosts that serve models only",
             host,
         )
+    if supervisor != "venv":
+        return
+    for number, model in enumerate(models.read(sound.get(models.VARIABLE), inventory.groups)):
+        if model.given.get("image") and host in model.hosts:
+            findings.fault(
+                f"{models.VARIABLE}[{number}].image is given and gpuchat_supervisor is venv, which runs no image; "
+                f"wanted the version of the model's vLLM alone; set {models.VARIABLE}[{number}].version in its place, or "
+                "gpuchat_supervisor to compose, systemd or quadlet for this host",
+                host,
+            )
 
 
 def _logins(logins: object, findings: Findings, host: str) -> None:
@@ -869,6 +881,9 @@ def _version(name: str, version: object, findings: Findings, host: str) -> None:
 
 OLDEST_SPAN = "0.11.1"
 """The first vLLM whose own processes make one engine over several hosts (``nnodes`` in vllm/facts/flags.py)."""
+
+WITHOUT_DOCKER = ("quadlet", "venv")
+"""Supervisors of hosts that have no Docker."""
 
 SPANNING = ("compose", "systemd")
 """Supervisors that run an engine over several hosts."""

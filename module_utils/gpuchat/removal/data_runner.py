@@ -84,7 +84,7 @@ def read(
     folders, purge = _with(kept, "folders", new), _with(kept, "purge", set())
     return Data(
         models=_with(kept, "models", models),
-        images=_with(kept, "images", {one.image for one in written if one.image}),
+        images=_with(kept, "images", {one.image for one in written if one.image and not one.image.startswith("/")}),
         folders=folders,
         purge=purge,
         others=_others(_with(kept, "others", set()), folders, docker_is_ours)

@@ -65,6 +65,8 @@ class Found:
         podmans_others: what Podman runs and keeps for somebody else.
         others_data: what Docker keeps that is neither ours nor can be had again: volumes, images that were built here.
         toolbox: the toolbox's environment is there.
+        environments: folders of engines' virtual environments, and uv's own.
+        account: the account of engines without containers is there.
         strays: it is recorded what was there before, for folders and files that may be in no file set any more.
         records: there is a folder of records.
         data: what is there of models, caches, images and the like.
@@ -87,6 +89,8 @@ class Found:
     podmans_others: tuple[str, ...] = ()
     others_data: tuple[str, ...] = ()
     toolbox: bool = False
+    environments: tuple[str, ...] = ()
+    account: bool = False
     strays: bool = False
     records: bool = False
     data: bool = False
@@ -98,7 +102,8 @@ class Step:
     """One step: its kind, and the names that it is about.
 
     The kinds: service (stopped and not started any more), forget (a service of somebody else's, which goes on),
-    container, firewall, leftover, set, room, toolbox, claim (a daemon.json and its owner), packages (of roles), unhold
+    container, firewall, leftover, set, room, toolbox, environment (folders of engines'), account (the engines'), claim
+    (a daemon.json and its owner), packages (of roles), unhold
     (a role's), unmask, data, strays, records, membership.
     """
 
@@ -141,6 +146,8 @@ def plan_removal(found: Found, wishes: Wishes) -> Removal:
     steps += [Step("set", (name,)) for name in found.sets if _goes_early(name, keeps_toolkit)]
     steps += [Step("room", found.rooms)] if found.rooms else []
     steps += [Step("toolbox")] if found.toolbox else []
+    steps += [Step("environment", found.environments)] if found.environments else []
+    steps += [Step("account")] if found.account else []
     steps += [
         Step("claim", (path, owner))
         for path, owners in found.claims.items()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..core import host
 from ..packages import runner as packages_runner
 from ..packages.plan import Ours
-from ..system import files_runner, firewall, restart_runner, virtualenv_runner
+from ..system import environment_runner, files_runner, firewall, restart_runner, virtualenv_runner
 from . import data_runner, docker_runner, podman_runner
 from .data_runner import Data
 from .plan import DOCKER, FIREWALL_SERVICE, OURS, PODMAN, Found
@@ -85,6 +85,8 @@ def read(toolbox: str, check: bool) -> Reading:
         podmans_others=podmans_others,
         others_data=data.others,
         toolbox=not environment.occupied and bool(environment.target or environment.folders),
+        environments=environment_runner.all_there(),
+        account=environment_runner.account_is_ours(),
         strays=there,
         records=there,
         data=data_runner.is_left(data) or bool(data.folders),

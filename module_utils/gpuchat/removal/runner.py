@@ -16,7 +16,15 @@ from ..core.errors import Refusal
 from ..docker import container_runner, daemon_runner
 from ..packages import authorities_runner
 from ..packages import runner as packages_runner
-from ..system import files, files_runner, firewall, firewall_runner, service_runner, virtualenv_runner
+from ..system import (
+    environment_runner,
+    files,
+    files_runner,
+    firewall,
+    firewall_runner,
+    service_runner,
+    virtualenv_runner,
+)
 from . import data_runner, docker_runner, packages_removal_runner, podman_runner, reading_runner, trees_runner
 from .plan import PODMAN, Removal, Stays, Step, Wishes, plan_removal
 from .reading_runner import MEMBERSHIP, Reading
@@ -177,6 +185,19 @@ def _toolbox(run: Run, _step: Step) -> dict[str, object]:
     return virtualenv_runner.ensure({"path": run.reading.toolbox, "state": "absent", "index_url": ""}, run.check)
 
 
+def _environment(run: Run, step: Step) -> dict[str, object]:
+    run.gone |= set(step.names)
+    if not run.check:
+        environment_runner.remove_all()
+    return _gone(*step.names)
+
+
+def _account(run: Run, _step: Step) -> dict[str, object]:
+    if not run.check:
+        environment_runner.remove_account()
+    return _gone(f"account {environment_runner.ACCOUNT}")
+
+
 def _claim(run: Run, step: Step, check: bool | None = None) -> dict[str, object]:
     path, owner = step.names
     last = [one for one in run.removal.steps if one.kind == "claim"][-1]
@@ -332,6 +353,8 @@ ACTS: Mapping[str, Callable[[Run, Step], dict[str, object]]] = {
     "set": _set,
     "room": _room,
     "toolbox": _toolbox,
+    "environment": _environment,
+    "account": _account,
     "claim": _claim,
     "packages": _packages,
     "unhold": _unhold,
@@ -348,6 +371,8 @@ WORDS = {
     "leftover": "files that programs have left:",
     "room": "the network",
     "toolbox": "the toolbox",
+    "environment": "virtual environments of engines:",
+    "account": "the account of engines",
     "claim": "keys of Docker's settings:",
     "packages": "packages of",
     "unhold": "holds of packages of",

@@ -12,7 +12,7 @@ from ..data import backup
 from ..docker.archives import BY_ID
 from ..engines.leave import moment
 from ..secret.certificates import WARN_BEFORE
-from ..system.service import COMPOSE
+from ..system.service import COMPOSE, VENV
 from .types import (
     ENGINES,
     EVERY_SERVICE,
@@ -219,7 +219,10 @@ def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding
 
 
 def _images(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
+    services = reading.get("services") or {}
     for name, written in (reading.get("containers") or {}).items():
+        if (services.get(name) or {}).get("supervisor") == VENV:  # of packages, by a lock of their own
+            continue
         there = container(reading, name)
         if there and there["image"] != written["image"]:
             yield Finding(

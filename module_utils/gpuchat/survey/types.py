@@ -108,7 +108,7 @@ class Expected:
             has_database = POSTGRESQL in CHAT.get(self.interface, ())
             found += [one for some in of_groups for one in some if has_database or some != WATCHED["chat"]]
         found = [one for one in found if one != WATCHDOG or (self.watchdog and self.engines)]
-        if {"gpu", "chat"} & set(self.groups) and self.supervisor != "quadlet":
+        if {"gpu", "chat"} & set(self.groups) and self.supervisor not in ("quadlet", "venv"):
             found.append("docker")
         return tuple(dict.fromkeys([*found, *([FILTER] if found and self.firewall else [])]))
 

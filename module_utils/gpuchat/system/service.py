@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from ..core.change import Difference, Plan
 
-COMPOSE, SYSTEMD, QUADLET = "compose", "systemd", "quadlet"
+COMPOSE, SYSTEMD, QUADLET, VENV = "compose", "systemd", "quadlet", "venv"
 PODMAN, DOCKER = "podman", "docker"
 
 
 def program_of(supervisor: str) -> str:
-    """Return the program that runs the containers of a supervisor."""
-    return PODMAN if supervisor == QUADLET else DOCKER
+    """Return the program that runs the containers of a supervisor; empty where it runs none."""
+    return {QUADLET: PODMAN, VENV: ""}.get(supervisor, DOCKER)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def record_path(name: str) -> str:
 
 
 def program_for(name: str) -> str:
-    """Return the program that runs a service's container, by what started it last."""
+    """Return the program that runs a service's container, by what started it last; empty where it is in none."""
     return program_of(str(host.read_json(record_path(name)).get("supervisor")))
 
 
@@ -197,7 +197,10 @@ def _reload(name: str) -> None:
 
 def _container_is_there(name: str, supervisor: str) -> str | None:
     """Say so while the container that a unit ran under its own name is still being removed."""
-    shown = host.run([program_of(supervisor), "container", "inspect", name])
+    program = program_of(supervisor)
+    if not program:
+        return None
+    shown = host.run([program, "container", "inspect", name])
     return "its container is there" if shown.rc == 0 else None
 
 

@@ -120,7 +120,7 @@ def _build(
     offline = str(params.get("wheels_at") or "")
     pip += ["--no-index", "--find-links", offline] if offline else []
     try:
-        with _readable_by_all():
+        with readable_by_all():
             os.makedirs(os.path.dirname(folder), exist_ok=True)
             made = host.run([python, "-I", "-m", "venv", folder])
             if made.rc != 0:
@@ -164,7 +164,7 @@ def _left_alone(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _readable_by_all() -> Iterator[None]:
+def readable_by_all() -> Iterator[None]:
     before = os.umask(0o022)
     try:
         yield

@@ -360,8 +360,8 @@ COMMAND_SECONDS = 10.0
 RESTART_SECONDS = 180.0
 STOP_SECONDS = 10
 """For a hung engine to end by itself, which says where it stands and frees what it shares; its answers are lost."""
-QUADLET = "quadlet"
-"""The supervisor whose containers are Podman's."""
+BY_UNIT = ("quadlet", "venv")
+"""Supervisors whose engines are processes of their unit: Podman's containers, and those that are in none."""
 LONGEST_ANSWER = 4 << 20
 """Bytes; the figures are a twentieth of it."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -457,11 +457,11 @@ def run(command: Sequence[str], timeout: float = COMMAND_SECONDS) -> tuple[int, 
 
 def start_of(engine: Engine) -> tuple[str, int] | None:
     """Return which start of an engine runs, and its first process; '' where it does not, None where nobody knows."""
-    return unit_of(engine.unit) if engine.supervisor == QUADLET else container_of(engine.container)
+    return unit_of(engine.unit) if engine.supervisor in BY_UNIT else container_of(engine.container)
 
 
 def unit_of(name: str) -> tuple[str, int] | None:
-    """Return the same as `container_of` of a Quadlet's unit: Podman itself works by folders that are not for this."""
+    """Return the same as `container_of` of a unit: Podman itself works by folders that are not for this."""
     names = "--property=ActiveState,InvocationID,MainPID"
     rc, said = run(["systemctl", "show", names, name])
     found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
@@ -529,7 +529,7 @@ def look_at(engine: Engine) -> Look | None:
 def restart(engine: Engine) -> tuple[int, str]:
     """Restart an engine by its supervisor."""
     seconds = str(STOP_SECONDS)
-    if engine.supervisor == QUADLET:
+    if engine.supervisor in BY_UNIT:
         # Its own stop would wait for what a hung one does not do; what is left of it, the unit removes.
         run(["systemctl", "kill", "--signal=SIGKILL", engine.unit], RESTART_SECONDS)
         return run(["systemctl", "restart", engine.unit], RESTART_SECONDS)

@@ -188,9 +188,10 @@ def test_an_engine_under_systemd_is_restarted_by_its_unit(watchdog, toy):
     assert toy.acts() == ["docker stop -t 10 gpuchat-vllm-m", "systemctl restart gpuchat-vllm-m.service"]
 
 
-def test_an_engine_of_podmans_is_looked_at_and_restarted_by_its_unit(watchdog, toy):
+@pytest.mark.parametrize("supervisor", ["quadlet", "venv"])
+def test_an_engine_without_docker_is_looked_at_and_restarted_by_its_unit(watchdog, toy, supervisor):
     (toy.folder / "unit").write_text(f"ActiveState=active\nInvocationID=i0\nMainPID={toy.server.pid}\n")
-    watcher = toy.watcher(watchdog, supervisor="quadlet")
+    watcher = toy.watcher(watchdog, supervisor=supervisor)
     watcher.look()
     os.kill(toy.engine, signal.SIGSTOP)
     looks(watcher, 20, lambda: any("restart" in act for act in toy.acts()))

@@ -133,7 +133,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "gpuchat_files": {
         "files": (
-            "backup_target",
             "door_requests",
             "edge_certificate_file",
             "edge_client_authority_file",
@@ -356,6 +355,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "space.minimum_gib": (
             "docker_minimum_free_gib",
             "podman_minimum_free_gib",
+            "uv_minimum_free_gib",
         ),
     },
     "gpuchat_postgresql": {
@@ -432,6 +432,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "gpuchat_virtualenv": {
         "index_url": (
             "toolbox_index_url",
+            "uv_index_url",
         ),
         "path": (
             "gpuchat_toolbox",
@@ -441,6 +442,7 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "trusted_hosts": (
             "toolbox_trusted_hosts",
+            "uv_trusted_hosts",
         ),
         "wheels": (
             "toolbox_wheels",
@@ -453,11 +455,24 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "cpu_image": (
             "vllm_cpu_image",
         ),
+        "cpu_index_url": (
+            "vllm_cpu_index_url",
+        ),
+        "cpu_packages": (
+            "vllm_cpu_packages",
+        ),
         "environment": (
             "vllm_environment",
         ),
+        "extra_index_urls": (
+            "uv_extra_index_urls",
+        ),
         "image": (
             "vllm_image",
+        ),
+        "index_url": (
+            "toolbox_index_url",
+            "uv_index_url",
         ),
         "insecure_registries": (
             "gpuchat_insecure_registries",
@@ -465,8 +480,14 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "lock_file": (
             "gpuchat_lock_file",
         ),
+        "packages": (
+            "vllm_packages",
+        ),
         "prune": (
             "gpuchat_prune",
+        ),
+        "python": (
+            "uv_python",
         ),
         "registry_logins": (
             "gpuchat_registry_logins",
@@ -477,6 +498,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "registry_mirrors": (
             "gpuchat_registry_mirrors",
         ),
+        "requirements": (
+            "vllm_requirements",
+        ),
         "start_seconds": (
             "vllm_start_seconds",
         ),
@@ -485,6 +509,13 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "supervisor": (
             "gpuchat_supervisor",
+        ),
+        "torch_backend": (
+            "uv_torch_backend",
+        ),
+        "trusted_hosts": (
+            "toolbox_trusted_hosts",
+            "uv_trusted_hosts",
         ),
         "uid": (
             "vllm_uid",

@@ -74,6 +74,13 @@ def test_what_lies_on_the_host_needs_no_name():
     assert names({"engines": [HUB]}, reading()) == {}
 
 
+def test_an_engine_without_a_container_needs_no_registry():
+    gone = reading()
+    gone["docker"]["containers"] = []
+    gone["services"][ENGINE]["supervisor"] = "venv"
+    assert names({}, gone) == {"registry-1.docker.io": f"registry of {CHAT}"}
+
+
 def test_a_container_that_is_not_there_needs_its_registry():
     gone = reading()
     gone["docker"]["containers"] = []

@@ -136,6 +136,13 @@ def test_an_engine_that_does_not_run_answers_nobody(running):
     assert running.now <= 3
 
 
+def test_an_engine_without_a_container_is_looked_at_by_its_units_process(running, commands, monkeypatch):
+    monkeypatch.setattr(drain_runner.service_runner, "program_for", lambda _name: "")
+    commands.answer("systemctl show --property=MainPID --value gpuchat-vllm-a.service", "101\n")
+    running.runs("101", (0, 2))
+    assert drain_runner.wait(given("a"), ["a"], 120, check=True)["open"] == {"a": 2}
+
+
 def test_check_mode_looks_once(running):
     running.runs("101", (0, 2))
     result = drain_runner.wait(given("a"), ["a"], 120, check=True)

@@ -36,7 +36,11 @@ SPECIFICATION = Specification(
                 "default": "lobehub",
             },
             "gpuchat_signup": {"type": "str", "choices": ["closed", "open"], "default": "closed"},
-            "gpuchat_supervisor": {"type": "str", "choices": ["compose", "systemd", "quadlet"], "default": "compose"},
+            "gpuchat_supervisor": {
+                "type": "str",
+                "choices": ["compose", "systemd", "quadlet", "venv"],
+                "default": "compose",
+            },
             "gpuchat_other_variables": {"type": "list", "elements": "str", "default": []},
             "gpuchat_private_address": {"type": "str", "default": ""},
             "gpuchat_probe_host": {"type": "str", "default": ""},
@@ -172,12 +176,21 @@ def test_models_are_the_same_on_every_host_whatever_runs(parts):
     assert word.startswith("gpuchat_models differs between hosts")
 
 
-def test_podman_serves_models_and_nothing_else():
-    (word,) = faults(gpuchat_supervisor="quadlet", groups={"gpu": ["one"], "chat": ["one"]})
-    assert "gpuchat_supervisor is quadlet on a host of the group chat; wanted it where models alone are served" in word
+@pytest.mark.parametrize("supervisor", ["quadlet", "venv"])
+def test_what_does_without_docker_serves_models_and_nothing_else(supervisor):
+    (word,) = faults(gpuchat_supervisor=supervisor, groups={"gpu": ["one"], "chat": ["one"]})
+    assert f"gpuchat_supervisor is {supervisor} on a host of the group chat; wanted it where models alone are" in word
     assert "gpuchat_supervisor" not in str(
-        faults(gpuchat_supervisor="quadlet", groups={"gpu": ["one"], "chat": ["two"]})
+        faults(gpuchat_supervisor=supervisor, groups={"gpu": ["one"], "chat": ["two"]})
     )
+
+
+def test_an_image_of_a_models_own_is_refused_where_there_are_no_containers():
+    models = [{"name": "m", "image": "registry.example.com/vllm:v1"}]
+    groups = {"gpu": ["one"], "chat": ["two"]}
+    word = str(faults(gpuchat_supervisor="venv", gpuchat_models=models, groups=groups))
+    assert "gpuchat_models[0].image is given and gpuchat_supervisor is venv, which runs no image" in word
+    assert "runs no image" not in str(faults(gpuchat_supervisor="quadlet", gpuchat_models=models, groups=groups))
 
 
 def test_a_client_of_no_model_is_refused():

@@ -198,6 +198,21 @@ def test_docker_is_purged_with_its_images_only_where_all_of_them_may_go(others, 
 PODMAN = Found(packages={"nginx": ("nginx",), "podman": ("podman",)}, data=True)
 
 
+def test_environments_and_the_account_of_engines_go_after_the_engines_and_before_packages():
+    found = Found(
+        services=("gpuchat-vllm-m",),
+        environments=("/opt/gpuchat/vllm", "/opt/gpuchat/uv"),
+        account=True,
+        packages={"uv": ("g++",)},
+    )
+    assert steps(found) == [
+        ("service", "gpuchat-vllm-m"),
+        ("environment", "/opt/gpuchat/vllm", "/opt/gpuchat/uv"),
+        ("account",),
+        ("packages", "uv"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("wishes", "order"),
     [

@@ -247,6 +247,20 @@ def test_an_engine_that_was_started_without_gpus_needs_none():
     assert kinds(by_cpu) == []
 
 
+def test_packages_of_an_engine_without_a_container_are_not_compared_with_images():
+    def by_venv(reading):
+        reading["containers"]["gpuchat-vllm-demo"]["image"] = "/opt/gpuchat/vllm/0.32.0-0123456789ab"
+        reading["docker"]["containers"] = reading["docker"]["containers"][:1]
+
+    assert "image.planned" in str(kinds(by_venv))
+
+    def recorded(reading):
+        by_venv(reading)
+        reading["services"]["gpuchat-vllm-demo"]["supervisor"] = "venv"
+
+    assert "image" not in str(kinds(recorded))
+
+
 def test_an_engine_that_still_starts_is_no_fault():
     def starting(reading):
         reading["engines"]["gpuchat-vllm-demo"] = {"healthy": False, "said": "refused", "models": []}

@@ -388,8 +388,27 @@ def test_a_unit_of_our_own_is_enabled_where_there_was_a_quadlet(commands):
     assert "systemctl enable s.service" in commands.made
 
 
+def test_a_unit_without_a_container_that_goes_waits_for_none(commands):
+    recorded("venv")
+    commands.answer(SHOW, unit())
+    service_runner.ensure(params(supervisor="venv", state="absent"), check=False)
+    assert "systemctl stop s.service" in commands.made
+    assert not commands.that("docker", "podman")
+    assert record() == {}
+
+
+def test_an_engine_that_leaves_its_container_is_waited_for_until_that_has_gone(commands):
+    recorded("systemd")
+    commands.answer(SHOW, unit())
+    commands.answer("docker container inspect", rc=1)
+    service_runner.ensure(params(supervisor="venv"), check=False)
+    made = commands.that("stop", "docker", "start", "restart")
+    assert made == ["systemctl stop s.service", "docker container inspect s", "systemctl start s.service"]
+    assert record()["supervisor"] == "venv"
+
+
 @pytest.mark.parametrize(
-    ("supervisor", "program"), [("compose", "docker"), ("systemd", "docker"), ("quadlet", "podman")]
+    ("supervisor", "program"), [("compose", "docker"), ("systemd", "docker"), ("quadlet", "podman"), ("venv", "")]
 )
 def test_a_services_program_is_known_by_its_record(supervisor, program):
     recorded(supervisor)
