@@ -78,6 +78,8 @@ class Door:
             "door/templates/key.conf.j2",
             **host,
             gpuchat_vllm_api_key="engine-key",
+            gpuchat_vllm_engine_key="engine-key",
+            _gpuchat_secrets={},
             _gpuchat_here={"engine": {}},
             _gpuchat_endpoint_keys={},
             _door_tools=room["tools"],
