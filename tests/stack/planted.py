@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults that are planted in a running stack, each with the first finding that the doctor is to have, and its fix.
 
-They are those of a stack of one host with LobeHub (molecule/default), of one whose edge and engines are two hosts
-(molecule/split), and of one with monitoring (molecule/models). Each is put right by its own undoing.
+They are those of a stack of one host with LobeHub (molecule/default), and of one whose edge and engines are two hosts
+(molecule/split). Each is put right by its own undoing.
+
+Those of the edge, its certificates and files, the packet filter, disks, the clock and records were seen to be named
+first, on a host with an edge alone. The others wait for their first run, and what they expect is not yet known to hold.
 """
 
 from __future__ import annotations
@@ -122,7 +125,7 @@ OVER, OVERS_KEY = certificate(-90, -1)
 SOON, SOONS_KEY = certificate(-80, 10)
 OTHER, OTHERS_KEY = certificate(-1, 800)
 NO_STAND_IN = "rm -f /usr/local/bin/nvidia-smi"
-SHIFTED = "/usr/lib/python3/dist-packages/sitecustomize.py"
+SHIFTED = "/usr/lib/python3/dist-packages/usercustomize.py"
 """A host's clock is that of its machine, which no test sets: the doctor's Python there is told another."""
 
 NEW_LOBEHUB = "docker restart gpuchat-lobehub >/dev/null"
@@ -185,7 +188,7 @@ ONE_HOST = (
         "no inodes left for logs",
         *("disk.inodes", "/var/log", "many small files"),
         *(
-            small("/var/log", "size=4m,nr_inodes=1000", "i=0; while touch $there/$i 2>/dev/null; do i=$((i+1)); done"),
+            small("/var/log", "size=64g,nr_inodes=1000", "i=0; while touch $there/$i 2>/dev/null; do i=$((i+1)); done"),
             "umount /var/log",
         ),
     ),
@@ -217,7 +220,7 @@ ONE_HOST = (
     ),
     Fault(
         "the edge stopped by a signal",
-        *("site.silent", "does not answer", "restart"),
+        *("site.silent", "does not answer", "systemctl restart gpuchat-edge"),
         *("systemctl kill -s STOP gpuchat-edge", "systemctl kill -s CONT gpuchat-edge"),
     ),
     Fault(

@@ -498,11 +498,14 @@ def _site(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
     if not site or not questions.is_bad(site):
         return
     kind = "site.behind" if site["status"] else "site.silent"
+    fix = f"see `journalctl -u {EDGE}`, and what is behind it"
+    if site["stage"] == "timeout":  # nginx itself says its word at once
+        fix = f"look at the host's load, then `systemctl restart {EDGE}`"
     found = (
         f"the edge answering {site['status']}" if site["status"] else f"an edge that does not answer: {site['said']}"
     )
     yield Located(
         name,
-        Finding(kind, FAULT, found, "the chat's first page", f"see `journalctl -u {EDGE}`, and what is behind it"),
+        Finding(kind, FAULT, found, "the chat's first page", fix),
         subject=EDGE,
     )

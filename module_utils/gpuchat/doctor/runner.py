@@ -312,6 +312,9 @@ def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, li
         else:
             command = ["docker", "logs", f"--tail={LINES}", name]
         output = host.run(command, CONNECT_SECONDS * 2)
+        if supervisor != "compose" and not output.stdout.strip():
+            # It has just been started anew, and has said nothing yet; the one before says why that one ended.
+            output = host.run([*command[:-1], f"--unit={service_runner.unit_of(name)}"], CONNECT_SECONDS * 2)
         said = f"{output.stdout}\n{output.stderr}" if output.rc == 0 else ""
         said += "\n" + str(container(reading, name).get("error", ""))
         lines = [line[:WIDEST] for line in mask(said, secrets).splitlines() if line.strip()]

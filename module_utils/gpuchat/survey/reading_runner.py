@@ -470,7 +470,7 @@ def _lacks_network(inspected: Mapping[str, Any]) -> str:
     """Return the network that a container was made for and that somebody has taken from it; empty where it has it."""
     mode = str((inspected.get("HostConfig") or {}).get("NetworkMode") or "")
     there = (inspected.get("NetworkSettings") or {}).get("Networks")
-    is_own = not mode or mode in ("host", "none", "default", "bridge") or ":" in mode
+    is_own = not mode or mode in ("host", "none", "default", "bridge", "private", "pasta", "slirp4netns") or ":" in mode
     return "" if is_own or there is None or mode in there else mode
 
 

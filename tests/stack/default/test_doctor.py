@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The doctor finds nothing in a stack that is well, and names first what was broken in it.
 
-All that was seen to be named first is in tests/stack/planted.py; these take seconds each, the others stand in
-tests/stack/faults.
+More faults stand in tests/stack/planted.py, for a run by hand; these take seconds each.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ QUICK = (
     "PostgreSQL stopped",
     "somebody else on the edge's port",
     "a word that nginx does not know",
-    "another password in the database",
     "the edge's port closed by somebody's rule",
     "the disk of downloads full",
     "a clock ten minutes ahead",

@@ -245,6 +245,16 @@ def test_what_a_service_said_in_an_earlier_run_is_no_reason_for_how_it_is_now(on
     assert examined()["logs"]["gpuchat-door"] == ["of this run"]
 
 
+def test_a_service_that_has_just_started_anew_says_by_its_last_run_why_that_ended(one, commands):
+    one["services"]["gpuchat-door"].update(running=False)
+    commands.answer("systemctl show --property=InvocationID", "0123456789abcdef" * 2)
+    commands.answer(f"journalctl --no-pager --output=cat --lines={runner.LINES} _SYSTEMD", "")
+    commands.answer(
+        f"journalctl --no-pager --output=cat --lines={runner.LINES} --unit=gpuchat-door", "of the run before"
+    )
+    assert examined()["logs"]["gpuchat-door"] == ["of the run before"]
+
+
 def test_a_log_is_cut(one, commands):
     one["services"]["gpuchat-door"].update(running=False)
     commands.answer("journalctl", "\n".join(f"line {number} {'x' * 9000}" for number in range(900)))

@@ -558,7 +558,7 @@ def test_all_faults_are_found_at_once():
         ("port", "gpuchat_vllm_port"),
         ("served-model-name", "gpuchat_models.name"),
         ("served_model_name", "gpuchat_models.name"),
-        ("--api-key", "gpuchat_vllm_api_key"),
+        ("--api-key", "gpuchat_vllm_engine_key"),
     ],
 )
 def test_what_the_role_sets_is_refused_with_the_variable_that_sets_it(key, variable):
