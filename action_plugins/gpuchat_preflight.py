@@ -48,6 +48,7 @@ PLAIN_LOGIN = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+:(?:[A-Za-z0-9._~
 ARCHIVES = "gpuchat_image_archives"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
+ELSEWHERE = ("gpuchat_database", "gpuchat_object_store")
 ENDPOINT_PARTS = (
     *("name", "url", "title", "models", "upstream", "task", "timeout", "authority_file"),
     *("context", "tools", "vision"),
@@ -94,6 +95,8 @@ class ActionModule(ActionBase):
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
         own = _folder(args["sources"], self._loader.get_basedir())
         args["listed"] = self._task.args.get("listed", _listed(self._own_folder(task_vars) or own))
+        args["elsewhere_authorities"], problems = self._elsewhere_authorities(args["variables"])
+        args["endpoint_problems"] += problems
         result = control_runner.run(self, args)
         result["folder"] = own
         if not result.get("failed"):
@@ -105,6 +108,9 @@ class ActionModule(ActionBase):
             for one in (result.get("topology") or {}).get("live_endpoints", ())
             if asks
         ]
+        result["elsewhere_authorities"] = {
+            name: "".join(args["elsewhere_authorities"].get(name, {}).values()) for name in ELSEWHERE
+        }
         result["endpoint_files"] = {
             part: [{"dest": f"/etc/gpuchat/{part}/{name}", "content": text} for name, text in authorities.items()]
             for part in ("door", "edge")
@@ -136,6 +142,17 @@ class ActionModule(ActionBase):
                 texts[f"endpoint-{one.get('name')}.crt"] = text
                 problems += [problem] if problem else []
         return texts, problems
+
+    def _elsewhere_authorities(self, variables):
+        """Return the authorities of a database and a store elsewhere by variable and path, and why one is not read."""
+        found, problems = {}, []
+        for name in ELSEWHERE:
+            given = [one.get(name) for one in variables.values()]
+            paths = dict.fromkeys(one.get("authority_file") for one in given if isinstance(one, dict))
+            texts = {path: self._text(f"{name}.authority_file", path) for path in paths if isinstance(path, str)}
+            found[name] = {path: text for path, (text, problem) in texts.items() if path and not problem}
+            problems += [problem for _text, problem in texts.values() if problem]
+        return found, problems
 
     def _company_authorities(self, variables):
         """Return the texts of a company's authorities by their paths, and why one cannot be read."""

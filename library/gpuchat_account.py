@@ -58,6 +58,12 @@ options:
     description: Folder of the database server's socket.
     type: path
     default: /var/lib/gpuchat/postgresql/socket
+  connection:
+    description:
+      - File on the host that says how a database elsewhere is reached, as the role C(data_door) writes it; it takes
+        the place of O(socket).
+    type: str
+    default: ''
   timeout:
     description: Seconds to wait for the interface's tables.
     type: int
@@ -110,6 +116,7 @@ SPECIFICATION = {
     "administrator": {"type": "bool", "default": False},
     "reset": {"type": "bool", "default": False},
     "socket": {"type": "path", "default": "/var/lib/gpuchat/postgresql/socket"},
+    "connection": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
 }
 

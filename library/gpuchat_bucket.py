@@ -17,6 +17,14 @@ description:
   - A secret may be given by the name of its variable, as in C(password_from), so that it stands in no task's arguments,
     which a callback may record; the action plugin of the same name looks it up.
 options:
+  state:
+    description:
+      - V(present) makes the bucket, and closes it.
+      - V(verified) changes nothing in a store of somebody else's but for the one object that is tried, and fails where
+        the bucket is missing, or where browsers of O(origins) may not use it.
+    type: str
+    choices: [present, verified]
+    default: present
   name:
     description: Name of the bucket.
     type: str
@@ -37,6 +45,20 @@ options:
     description: Region that signatures name.
     type: str
     default: us-east-1
+  path_style:
+    description: Whether the bucket stands in the path; else it is the first part of the host's name.
+    type: bool
+    default: true
+  authority:
+    description: >-
+      Certificates in PEM form, of which one signed the store's; where it is empty, the system's authorities are asked.
+    type: str
+    default: ''
+  origins:
+    description: Origins of pages whose browsers bring files and take them, for V(verified).
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait for the store.
     type: int
@@ -90,11 +112,15 @@ from ..module_utils.gpuchat.data import object_store_runner
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "state": {"type": "str", "choices": ["present", "verified"], "default": "present"},
             "name": {"type": "str", "required": True},
             "url": {"type": "str", "required": True},
             "access_key": {"type": "str", "required": True, "no_log": True},
             "secret_key": {"type": "str", "required": True, "no_log": True},
             "region": {"type": "str", "default": "us-east-1"},
+            "path_style": {"type": "bool", "default": True},
+            "authority": {"type": "str", "default": ""},
+            "origins": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 60},
             "on_unsafe": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
         },

@@ -43,6 +43,12 @@ options:
     description: Folder of PostgreSQL's socket.
     type: path
     default: /var/lib/gpuchat/postgresql/socket
+  connection:
+    description:
+      - File on the host that says how a database elsewhere is reached, as the role C(data_door) writes it; it takes
+        the place of O(sockets).
+    type: str
+    default: ''
 attributes:
   check_mode:
     description: Predicts what would come; whether LobeHub takes it is named in RV(not_predicted).
@@ -97,6 +103,7 @@ def main() -> None:
             "auth_secret": {"type": "str", "required": True, "no_log": True},
             "database": {"type": "str", "default": "lobehub"},
             "sockets": {"type": "path", "default": "/var/lib/gpuchat/postgresql/socket"},
+            "connection": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -89,6 +89,12 @@ options:
     description: Texts of the files of C(gpuchat_ca_files), by their paths; set by the action plugin.
     type: dict
     default: {}
+  elsewhere_authorities:
+    description: >-
+      Texts of the authorities of C(gpuchat_database) and C(gpuchat_object_store), by variable and path; set by the
+      action plugin.
+    type: dict
+    default: {}
   authority_problems:
     description: Why some of them cannot be read; set by the action plugin.
     type: list
@@ -136,6 +142,10 @@ given_secrets:
 folder:
   description: The folder beside the first inventory for a run's own files.
   type: str
+  returned: always
+elsewhere_authorities:
+  description: The authorities of C(gpuchat_database) and C(gpuchat_object_store) as PEM; made by the action plugin.
+  type: dict
   returned: always
 endpoint_files:
   description: Authorities of somebody else's servers as files of the door and the edge; made by the action plugin.
@@ -201,7 +211,7 @@ from ..module_utils.gpuchat.chat import open_webui, room, settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
-from ..module_utils.gpuchat.inventory import network, people, preflight
+from ..module_utils.gpuchat.inventory import elsewhere, network, people, preflight
 from ..module_utils.gpuchat.secret import certificates_runner
 
 SPECIFICATION = {
@@ -222,6 +232,7 @@ SPECIFICATION = {
     "listed": {"type": "dict"},
     "endpoint_problems": {"type": "list", "elements": "str", "default": []},
     "authorities": {"type": "dict", "default": {}},
+    "elsewhere_authorities": {"type": "dict", "default": {}},
     "authority_problems": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -243,6 +254,9 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     findings.add(params.get("authority_problems", ()), (), "")
     for path, text in params.get("authorities", {}).items():
         findings.add(network.authority_faults(path, text), (), "")
+    for variable, texts in params.get("elsewhere_authorities", {}).items():
+        for path, text in texts.items():
+            findings.add(elsewhere.authority_faults(variable, path, text), (), "")
     chosen = preflight.chat(inventory, specification)
     if chosen["kind"] in parts:
         given = preflight.chat_settings(inventory)

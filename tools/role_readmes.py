@@ -42,7 +42,8 @@ FOOT = "\nMade from the roles by `tools/role_readmes.py`.\n"
 def readme(role: str, specification: dict[str, Any]) -> str:
     """Return the text of a role's README."""
     lines = [f"# {role}", "", f"{specification['short_description']}.", ""]
-    described = [_marked(line) for line in specification.get("description", [])]
+    given = specification.get("description", [])
+    described = [_marked(line) for line in ([given] if isinstance(given, str) else given)]
     lines += [*described, ""] if described else []
     lines += [alone(role), ""] if role != "stack" else []
     lines += ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]

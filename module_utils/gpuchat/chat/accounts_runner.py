@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ensures an account in the interface's database, as the database server's own user over its socket."""
+"""Ensures an account in the interface's database: over its socket, or as its owner where it lies elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def _missing(params: Mapping[str, Any], interface: str) -> str | None:
 
 def _ask(params: Mapping[str, Any], interface: str, sql: str) -> str:
     """Return the database's answer to what holds secrets, and so stands in no argument, message or log."""
-    return postgresql_runner.psql_at(str(params["socket"])).say(accounts.DATABASES[interface], sql).stdout.strip()
+    speaker = postgresql_runner.speaker(str(params["socket"]), str(params["connection"] or ""))
+    return speaker.say(accounts.DATABASES[interface], sql).stdout.strip()
 
 
 def _hash(interface: str, password: str) -> str:

@@ -23,9 +23,9 @@ UNTOLD = "whether LobeHub takes all of it: check mode sends nothing"
 class Database:
     """LobeHub's database."""
 
-    def __init__(self, name: str, sockets: str) -> None:
+    def __init__(self, name: str, sockets: str, connection: str = "") -> None:
         self._name = name
-        self._psql = postgresql_runner.psql_at(sockets)
+        self._psql = postgresql_runner.speaker(sockets, connection)
 
     def ask(self, sql: str) -> Any:
         return self._psql.ask(self._name, sql)
@@ -42,7 +42,7 @@ def bring(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         check: whether to predict only.
     """
     export = history.read(pathlib.Path(params["file"]).read_text(encoding="utf-8", errors="replace"))
-    database = Database(params["database"], params["sockets"])
+    database = Database(params["database"], params["sockets"], params["connection"])
     question = history.question(params["email"], sorted(export.ids("messages")))
     before = There.of(database.ask(question))
     plan = history.decide(export, before, params["email"])

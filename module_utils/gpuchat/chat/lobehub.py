@@ -44,11 +44,11 @@ OWNED: Mapping[str, str] = {
 }
 """What the role sets by a variable of its own."""
 
-_STORE = "files are kept in the stack's own object store"
+_STORE = "gpuchat_object_store says where files are kept"
 _ROOM = "it is reached in its room alone"
 CLOSED: Mapping[str, str] = {
-    "DATABASE_DRIVER": "its database is the stack's own",
-    "DATABASE_URL": "its database is the stack's own",
+    "DATABASE_DRIVER": "gpuchat_database says where its database is",
+    "DATABASE_URL": "gpuchat_database says where its database is",
     "HOSTNAME": _ROOM,
     "INTERNAL_APP_URL": _ROOM,
     "NEXT_PUBLIC_MARKET_BASE_URL": "nothing is asked of the internet",
@@ -61,6 +61,7 @@ CLOSED: Mapping[str, str] = {
     "S3_ENABLE_PATH_STYLE": _STORE,
     "S3_ENDPOINT": _STORE,
     "S3_PUBLIC_DOMAIN": _STORE,
+    "S3_REGION": _STORE,
     "S3_SECRET_ACCESS_KEY": _STORE,
     "S3_SET_ACL": _STORE,
     "SSRF_ALLOW_IP_ADDRESS_LIST": "it reaches its own files by its door, and nothing else inside",

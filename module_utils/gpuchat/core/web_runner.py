@@ -57,7 +57,10 @@ class _Tls(urllib.request.HTTPSHandler):
         self._authority = authority
 
     def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(HTTPSConnection, req, context=ssl.create_default_context(cadata=self._authority or None))
+        context = ssl.create_default_context(cadata=self._authority or None)
+        if self._authority:  # newer Pythons refuse of a company's what nginx, curl and browsers take
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return self.do_open(HTTPSConnection, req, context=context)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -142,6 +142,78 @@ def decide(name: str, found: Found) -> Plan:
     return Plan(reason=f"the bucket {name} is there, and private")
 
 
+def refuse(name: str, url: str, found: Found) -> None:
+    """Refuse a bucket of somebody else's store that cannot hold people's files.
+
+    Raises:
+        Refusal: the store is not reached, does not know the keys, or has no such bucket.
+    """
+    said = found.said or f"the status {found.bucket}"
+    if not found.bucket:
+        cure = (
+            "an object store that this host reaches, with a certificate of an authority that is known; set "
+            "gpuchat_object_store.url, and its authority_file to a private authority's certificate"
+        )
+    elif found.bucket == REFUSED:
+        cure = (
+            "keys that may list, read and write it, and a clock as this host's; set object_store_access_key and "
+            "object_store_secret_key"
+        )
+    elif found.bucket == NONE:
+        cure = "a bucket that is there; have it made by its owner, or set gpuchat_object_store.bucket"
+    elif found.bucket != 200:
+        cure = "the status 200; set gpuchat_object_store.region and path_style as the store has them"
+    else:
+        return
+    raise Refusal(f"found {said} for the bucket {name} at {url}; wanted {cure}")
+
+
+CORS_METHODS, CORS_HEADER = ("GET", "HEAD", "PUT"), "content-type"
+"""What a browser brings files with, and takes them."""
+
+
+def cors_question(origin: str, method: str) -> dict[str, str]:
+    """Return the headers with which a browser asks whether a page may make a request."""
+    asked = {"origin": origin, "access-control-request-method": method}
+    return {**asked, "access-control-request-headers": CORS_HEADER} if method == "PUT" else asked
+
+
+def cors_allows(origin: str, method: str, status: int, headers: Mapping[str, str]) -> bool:
+    """Return whether a browser takes the answer to that for a yes.
+
+    Args:
+        headers: the answer's, by their names in lower case.
+    """
+    methods = {one.strip().upper() for one in headers.get("access-control-allow-methods", "").split(",")}
+    named = {one.strip().lower() for one in headers.get("access-control-allow-headers", "").split(",")}
+    is_simple = method in ("GET", "HEAD")
+    return (
+        200 <= status < 300
+        and headers.get("access-control-allow-origin") in (origin, "*")
+        and (is_simple or bool({method, "*"} & methods))
+        and (is_simple or bool({CORS_HEADER, "*"} & named))
+    )
+
+
+def refuse_cors(name: str, refused: Sequence[tuple[str, str]]) -> None:
+    """Refuse a bucket that browsers may not use from the chat's pages.
+
+    Args:
+        refused: origins, each with the method that is not allowed.
+
+    Raises:
+        Refusal: there are some.
+    """
+    if refused:
+        origins = ", ".join(dict.fromkeys(origin for origin, _method in refused))
+        methods = ", ".join(dict.fromkeys(method for _origin, method in refused))
+        raise Refusal(
+            f"found that the bucket {name} does not allow browsers {methods} from {origins} (CORS); wanted "
+            f"{', '.join(CORS_METHODS)} and the header {CORS_HEADER} for each of the site's origins; have its owner "
+            "allow that, in S3's words AllowedOrigins, AllowedMethods and AllowedHeaders"
+        )
+
+
 @dataclass(frozen=True)
 class Tried:
     """The statuses with which a store has answered attempts at one object.

@@ -7,8 +7,8 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -29,15 +29,26 @@ class Bucket:
     url: str
     name: str
     keys: Keys
+    path_style: bool = True
+    authority: str = field(default="", repr=False)
 
     def address(self, path: str = "") -> str:
-        return f"{self.url.rstrip('/')}/{quote(self.name)}{'/' + quote(path) if path else ''}"
+        url = self.url.rstrip("/")
+        if self.path_style:
+            return f"{url}/{quote(self.name)}{'/' + quote(path) if path else ''}"
+        scheme, _colon, place = url.partition("://")
+        return f"{scheme}://{self.name}.{place}/{quote(path)}"
+
+    def http(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> host.Response:
+        """Make a request, past any proxy."""
+        kind = {"content-type": "application/octet-stream"} if body is not None else {}
+        return host.http(url, method, {**kind, **headers}, body, direct=True, authority=self.authority)
 
     def ask(self, method: str, query: str = "", path: str = "", body: bytes = b"") -> host.Response:
         """Make a request in the name of the keys' owner."""
         url = self.address(path) + (f"?{query}" if query else "")
         headers = object_store.signed(method, url, self.keys, _now(), body)
-        return _http(method, url, headers, body if method == "PUT" else None)
+        return self.http(method, url, headers, body if method == "PUT" else None)
 
     def presigned(self, method: str, path: str) -> str:
         return object_store.presigned(method, self.address(path), self.keys, _now(), object_store.PROBE_SECONDS)
@@ -51,7 +62,9 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         check: whether to predict only.
     """
     keys = Keys(params["access_key"], params["secret_key"], params["region"])
-    bucket = Bucket(params["url"], params["name"], keys)
+    bucket = Bucket(params["url"], params["name"], keys, bool(params["path_style"]), str(params["authority"] or ""))
+    if params["state"] == "verified":
+        return _verified(bucket, params["origins"], params["on_unsafe"], check)
     found, waited = _look(bucket), ""
     if not check and found.bucket in UNREADY:
         waited = host.wait_for(lambda: _missing(bucket), params["timeout"], 1) or ""
@@ -75,6 +88,28 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     for action in plan.actions:
         _act(bucket, str(action))
     return {**plan.result(), **_judged(bucket, params["on_unsafe"])}
+
+
+def _verified(bucket: Bucket, origins: Sequence[str], on_unsafe: str, check: bool) -> dict[str, object]:
+    """Look at a bucket of somebody else's, and try it with one object."""
+    found = _look(bucket)
+    object_store.refuse(bucket.name, bucket.url, found)
+    asked = [(origin, method) for origin in origins for method in object_store.CORS_METHODS]
+    object_store.refuse_cors(bucket.name, [one for one in asked if not _allows(bucket, *one)])
+    notes = ("what the bucket lets whom do: check mode puts nothing",) if check else ()
+    result = {**Plan(notes=notes, reason=f"the bucket {bucket.name} is there").result(), "unsafe": []}
+    if not check:
+        result.update(_judged(bucket, on_unsafe))
+    if found.policy == 200:
+        words = f"the bucket {bucket.name} has a policy, by which others may read it"
+        result["warnings"] = [*result.get("warnings", ()), words]  # type: ignore[misc]
+    return result
+
+
+def _allows(bucket: Bucket, origin: str, method: str) -> bool:
+    url = bucket.address(object_store.PROBE)
+    answer = bucket.http("OPTIONS", url, object_store.cors_question(origin, method))
+    return object_store.cors_allows(origin, method, answer.status, answer.headers)
 
 
 def _missing(bucket: Bucket) -> str | None:
@@ -119,11 +154,11 @@ def _try(bucket: Bucket) -> Tried:
     path = f"{object_store.PROBE}-{secrets.token_hex(8)}"
     body = secrets.token_bytes(64)
     try:
-        put = _http("PUT", bucket.presigned("PUT", path), {}, body)
-        got = _http("GET", bucket.presigned("GET", path), {})
-        unsigned = _http("GET", bucket.address(path), {})
-        forged = _http("GET", object_store.with_wrong_signature(bucket.presigned("GET", path)), {})
-        forged_put = _http("PUT", object_store.with_wrong_signature(bucket.presigned("PUT", path)), {}, b"forged")
+        put = bucket.http("PUT", bucket.presigned("PUT", path), {}, body)
+        got = bucket.http("GET", bucket.presigned("GET", path), {})
+        unsigned = bucket.http("GET", bucket.address(path), {})
+        forged = bucket.http("GET", object_store.with_wrong_signature(bucket.presigned("GET", path)), {})
+        forged_put = bucket.http("PUT", object_store.with_wrong_signature(bucket.presigned("PUT", path)), {}, b"forged")
     finally:
         removed = bucket.ask("DELETE", path=path)
     missing = bucket.ask("HEAD", path=path)
@@ -131,11 +166,6 @@ def _try(bucket: Bucket) -> Tried:
         *(put.status, got.status, got.body == body, unsigned.status, forged.status, forged_put.status),
         *(missing.status, removed.status),
     )
-
-
-def _http(method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> host.Response:
-    kind = {"content-type": "application/octet-stream"} if body is not None else {}
-    return host.http(url, method, {**kind, **headers}, body, direct=True)
 
 
 def _words(answer: host.Response) -> str:

@@ -22,6 +22,7 @@ from ..system.release import Release
 from ..system.service import WantedService
 from . import postgresql
 from .postgresql import Database, Places, Server, Statement, Step
+from .wire_runner import Elsewhere
 
 DEBIANS = "/usr/lib/postgresql"
 PROGRAM_FOLDERS = (DEBIANS, "/usr")
@@ -57,8 +58,8 @@ def _cluster(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     kept = versions_in(root)
     after_upgrade = check and params["upgraded"] and bool(kept)
     if after_upgrade:
-        kept = [postgresql.newest(str(params["major"]), _release(), list(programs))]
-    major = postgresql.major_for(str(params["major"]), _release(), kept, list(programs))
+        kept = [postgresql.newest(str(params["major"]), release(), list(programs))]
+    major = postgresql.major_for(str(params["major"]), release(), kept, list(programs))
     if not check:
         postgresql.refuse_without_programs(major, list(programs))
     places = _places(params, major, programs)
@@ -125,7 +126,7 @@ def _places(params: Mapping[str, Any], major: str, programs: Mapping[str, str], 
     return Places(major, programs.get(major, usual), data or f"{root}/{major}", str(params["sockets"]))
 
 
-def _release() -> Release:
+def release() -> Release:
     return Release.parse(host.os_release())
 
 
@@ -253,6 +254,15 @@ def psql_at(sockets: str) -> Psql:
     return Psql(f"{programs[max(programs, key=int)]}/psql", sockets)
 
 
+def speaker(sockets: str, connection: str = "") -> Psql | Elsewhere:
+    """Return who speaks with the chat's database: at a socket of this host, or where a file says that it is.
+
+    Raises:
+        Refusal: it is to be on this host, which has no PostgreSQL.
+    """
+    return Elsewhere(connection) if connection else psql_at(sockets)
+
+
 class Psql:
     """Speaks SQL with a server over its socket."""
 
@@ -326,7 +336,7 @@ def _upgraded(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     root = str(params["root"])
     programs = installed()
     kept = versions_in(root)
-    new = postgresql.newest(str(params["major"]), _release(), list(programs))
+    new = postgresql.newest(str(params["major"]), release(), list(programs))
     plan = postgresql.plan_upgrade(kept, new, root)
     old = max(kept, key=int)
     if plan.changed and not check:

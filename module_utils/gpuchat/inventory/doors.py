@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import metrics
+from . import elsewhere, metrics
 from .api_clients import ApiClient
 from .endpoints import Endpoint
 from .models import Model
@@ -231,17 +231,41 @@ def doors(topology: Topology, host: str) -> tuple[Door, ...]:
 
 
 def door_of_files(topology: Topology, host: str) -> Door | None:
-    """Return where an interface finds its own files and links, at the site's own address; None without an object store.
+    """Return where an interface finds its own files and links, at the site's own address; None where it has none.
 
     An edge on the same host has that port, and answers there itself.
     """
     site, room = topology.site, topology.rooms.get(host)
-    if not topology.has_files or not site or not room:
+    if not topology.keeps_files_apart or not site or not room:
         return None
     (interface,) = [one for one in topology.of(INTERFACE) if one.host == host]
-    behind, files = Upstream((f"{room.address}:{interface.port}",)), Upstream((room.files_place,))
+    behind = Upstream((f"{room.address}:{interface.port}",))
+    files = Upstream((room.files_place,)) if topology.has_files else None
     is_tls = site.scheme == "https"
     return Door(FILES, room.gateway, site.port, behind, addresses=(room.address,), files=files, tls=is_tls)
+
+
+def door_of_store(topology: Topology, host: str) -> dict[str, object]:
+    """Return where an interface finds an object store of somebody else's, by its name; empty where there is none.
+
+    Of that store the door hands on the paths of one bucket and nothing else, by a socket of the host that leads there.
+    """
+    store, room = topology.store, topology.rooms.get(host)
+    if not store or not room:
+        return {}
+    site = topology.sites.get(host)
+    return {
+        "address": room.gateway,
+        "port": store.port,
+        "addresses": [room.address],
+        "tls": store.scheme == "https",
+        "name": store.name,
+        "path": store.path,
+        "scheme": store.scheme,
+        "socket": elsewhere.STORE_SOCKET,
+        # An edge on the same host listens at its ports on every address, so it answers there itself.
+        "is_edges": bool(site and store.port in site.ports),
+    }
 
 
 def interface_of_edge(topology: Topology, host: str) -> Upstream | None:
@@ -286,6 +310,8 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
     described = topology.as_dict()
     hosts: dict[str, dict[str, Any]] = described["hosts"]  # type: ignore[assignment]
     for host, parts in hosts.items():
+        store_door = door_of_store(topology, host)
+        parts["store_door"] = store_door if store_door and not store_door["is_edges"] else {}
         if EDGE in parts:
             interface, routes = interface_of_edge(topology, host), routes_of_edge(topology, host)
             behind = {INTERFACE: interface, FILES: files_of_edge(topology, host)}
@@ -301,6 +327,9 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
                 upstreams={kind: one.as_dict() for kind, one in behind.items() if one},
                 has_interface=bool(interface),
                 files_door=files_door.as_dict() if files_door else {},
+                store_door=store_door if store_door.get("is_edges") else {},
+                # Browsers take files there, and bring some, by themselves.
+                store_origins=[topology.store.origin] if topology.store and topology.keeps_files_apart else [],
                 asks_other_hosts=any(one.certified_name for one in upstreams),
                 gives_key=any(route.kind == DOOR and not route.upstream.certified_name for route in routes),
             )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from .topology import EDGE, INTERFACE, METRICS, NO_INTERFACE, Topology
+from .topology import EDGE, INTERFACE, METRICS, Topology
 
 NODE, ENGINE_JOB, POSTGRESQL, NGINX, EDGE_JOB = "node", "engine", "postgresql", "nginx", "edge"
 """The jobs, as Prometheus calls what it asks."""
@@ -68,7 +68,7 @@ def sources(topology: Topology, host: str) -> tuple[Source, ...]:
         Source(ENGINE_JOB, f"{PATH}/{ENGINE_JOB}/{model.slug}", f"unix:{model.socket}", PATH, model.name)
         for model in topology.served_by(host)
     ]
-    if topology.interface != NO_INTERFACE and host in {one.host for one in topology.of(INTERFACE)}:
+    if topology.has_own_database and host in {one.host for one in topology.of(INTERFACE)}:
         found.append(_exporter(POSTGRESQL))
     if host in {one.host for one in topology.of(EDGE)}:
         found += [_exporter(NGINX), _exporter(EDGE_JOB)]

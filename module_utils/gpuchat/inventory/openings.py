@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core.opening import EPHEMERAL, Opening
+from . import elsewhere
 from .doors import Door, door_of_files, doors
 from .topology import EDGE, FILES_PORT, LOOPBACK, ROOM, Topology
 
@@ -27,6 +28,12 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     here += (files_door,) if files_door and files_door not in here else ()  # one that the edge holds itself
     reached = [door for door in here if (door.hosts or door.addresses) and door.address != LOOPBACK]
     found = [_of_door(topology, door, host) for door in reached]
+    gateway = topology.rooms[host].gateway if host in topology.rooms else ""
+    elsewhere_ports = [elsewhere.ROOM_PORT] if topology.database else []
+    elsewhere_ports += [topology.store.port] if topology.store else []
+    known = {port for opening in found if opening.address == gateway for port in opening.ports}
+    for port in elsewhere_ports if gateway else ():
+        found += [] if port in known else [Opening((port,), address=gateway, interface=ROOM)]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
         site = topology.sites[host]
         connections = CONNECTIONS_PER_PERSON * max(people, FEWEST_PEOPLE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import access, api_clients, doors, endpoints, forms, models, openings, receivers, tls, types
+from . import access, api_clients, doors, elsewhere, endpoints, forms, models, openings, receivers, tls, types
 from . import network as network_known
 from . import people as people_known
 from . import tool_servers as tools_known
@@ -24,6 +24,7 @@ MONITORING = inventory_topology.GROUPS[inventory_topology.MONITORING]
 STACK_GROUPS = ("gpu", "chat", "edge", MONITORING)
 ALL_PARTS = (
     "backup",
+    "data_door",
     "docker",
     "door",
     "edge",
@@ -52,7 +53,19 @@ PLAN = "plan"
 
 CHATS = frozenset(inventory_topology.INTERFACES)
 WITH_SECRETS = frozenset(
-    {"backup", "door", "edge", "exporters", "monitoring", "object_store", "postgresql", "verify", "vllm", *CHATS}
+    {
+        "backup",
+        "data_door",
+        "door",
+        "edge",
+        "exporters",
+        "monitoring",
+        "object_store",
+        "postgresql",
+        "verify",
+        "vllm",
+        *CHATS,
+    }
 )
 GIVEN_BY = {
     "gpuchat_api_key": "api_key",
@@ -70,7 +83,7 @@ GIVEN_BY = {
 
 GROUPS_OF = {
     "gpu": {"door", "edge", PLAN, "verify", "vllm", *CHATS},
-    "chat": {"edge", "postgresql", *CHATS},
+    "chat": {"data_door", "edge", "postgresql", *CHATS},
     "edge": {"verify", *CHATS},
     MONITORING: frozenset(),
 }
@@ -109,6 +122,13 @@ EXAMPLES: Mapping[str, object] = {
     "gpuchat_mcp_servers": [{"name": "wiki", "url": "http://10.0.0.9:9000/mcp"}],
     "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
     "gpuchat_api_keys": [{"name": "reports", "rate": 5}],
+    elsewhere.STORE: {"url": "https://s3.example.com", "bucket": "chat"},
+    elsewhere.DATABASE: {
+        "host": "db.example.com",
+        "name": "chat",
+        "user": "chat",
+        "authority_file": "/etc/company/ca.pem",
+    },
     "docker_address_pools": [{"base": "10.201.0.0/16", "size": 24}],
     "vllm_args": {"max-num-seqs": 32},
     "plan_gpus": [{"name": "NVIDIA L40S", "count": 2}],
@@ -317,6 +337,8 @@ SETTINGS = (
     inventory_topology.METRICS_PORT,
     inventory_topology.SPAN_PORT,
     "gpuchat_room_network",
+    elsewhere.DATABASE,
+    elsewhere.STORE,
     "gpuchat_users",
     "gpuchat_context",
     "edge_extra_names",
@@ -426,6 +448,8 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         if "monitoring" in wanted and host in inventory.groups.get("monitoring", ()):
             known = {name: secret.names for name, secret in inventory.secrets.get(host, {}).items()}
             findings.add(receivers.faults(sound, known), (), host)
+        if host in inventory.groups.get("chat", ()):
+            _database(inventory, specification, sound, findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _supervisor(inventory, sound, findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
@@ -848,6 +872,18 @@ def _logins(logins: object, findings: Findings, host: str) -> None:
                 "its password",
                 host,
             )
+
+
+def _database(
+    inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
+) -> None:
+    password = inventory.secrets.get(host, {}).get(elsewhere.PASSWORD)
+    names = ("gpuchat_vllm_port", "edge_http_port", "edge_https_port")
+    given = specification.settings(sound, *names)
+    taken = {int(str(port)): name for name, port in given.items()}
+    findings.add(elsewhere.faults(sound, bool(password and not password.is_empty), taken), (), host)
+    keys = [name for name, one in inventory.secrets.get(host, {}).items() if not one.is_empty]
+    findings.add(elsewhere.store_faults(sound, keys, site_names(inventory, host)), (), host)
 
 
 def _address_pools(pools: object, findings: Findings, host: str) -> None:

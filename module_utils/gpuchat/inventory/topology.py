@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import access, people, tls
+from . import access, elsewhere, people, tls
 from .access import Access
 from .endpoints import Endpoint
 from .models import Model, Span
@@ -204,8 +204,10 @@ class Topology:
         conversations: how many each host holds of a model that does not say, and how long, as the inventory has it.
         interface: what people chat with.
         monitoring: the host that asks all others for their metrics; empty where none does, and none shows any.
-        span_ports: by host, where an engine's ranks gather that is led there.
         tools: servers of the owner's whose tools the models may call.
+        span_ports: by host, where an engine's ranks gather that is led there.
+        database: the interface's, where somebody else runs it; None where it is the stack's own.
+        store: of people's files, the same.
     """
 
     services: tuple[Service, ...]
@@ -219,16 +221,33 @@ class Topology:
     monitoring: str = ""
     span_ports: Mapping[str, int] = field(default_factory=dict)
     tools: tuple[ToolServer, ...] = ()
+    database: elsewhere.Database | None = None
+    store: elsewhere.Store | None = None
+
+    @property
+    def has_own_database(self) -> bool:
+        """Whether PostgreSQL stands beside the interface."""
+        return bool(self.of(INTERFACE)) and self.interface in INTERFACES and not self.database
 
     @property
     def has_files(self) -> bool:
         """Whether an object store stands beside the interface."""
+        return self.keeps_files_apart and not self.store
+
+    @property
+    def keeps_files_apart(self) -> bool:
+        """Whether the interface keeps people's files in an object store, wherever that is."""
         return bool(self.of(INTERFACE)) and self.interface in KEEP_FILES_APART
 
     @property
     def site(self) -> Site | None:
         """What people see at the first edge, whose address the interface takes for its own."""
         return next(iter(self.sites.values()), None)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What browsers call the site, by any edge."""
+        return tuple(dict.fromkeys(origin for one in self.sites.values() for origin in one.origins))
 
     def of(self, kind: str) -> tuple[Service, ...]:
         return tuple(service for service in self.services if service.kind == kind)
@@ -302,7 +321,7 @@ class Topology:
             "edges": [service.host for service in self.of(EDGE)],
             "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),
-            "room_names": list(site.names) if site and self.has_files else [],
+            "room_names": self._names_in_room(site),
             "needs_temporary_certificate": any(one.tls == tls.ACME for one in self.sites.values()),
             "monitoring": self.monitoring,
             "tool_servers": [one.name for one in self.tools],
@@ -360,13 +379,62 @@ class Topology:
             "gateway": room.gateway,
             "room": room.of_interface(),
             "files": files if self.has_files else {},
+            "database": self._describe_database(room),
+            "store": self._describe_store(room, site),
+            "elsewhere": bool(self.database or self.store),
             "site_url": site.url if site else "",
             "site_port": site.port if site else 0,
             "site_scheme": site.scheme if site else "",
             # People may come by any edge.
-            "origins": list(dict.fromkeys(origin for one in self.sites.values() for origin in one.origins)),
+            "origins": list(self.origins),
             # A number is looked up nowhere.
             "found_at": {name: room.gateway for name in site.names if not _is_address(name)} if site else {},
+        }
+
+    def _names_in_room(self, site: Site | None) -> list[str]:
+        """Return the names for which the door in the room has a certificate."""
+        names = list(site.names) if site and self.keeps_files_apart else []
+        return [*names, *([self.store.name] if self.store and self.store.scheme == "https" else [])]
+
+    def _describe_store(self, room: Room, site: Site | None) -> dict[str, object]:
+        """Return where people's files are: under the site's own name, or elsewhere."""
+        one = self.store
+        if not one:
+            own = {"url": site.url if site else "", "bucket": BUCKET, "region": elsewhere.USUAL_REGION, "found_at": {}}
+            return {"is_own": True, "path_style": True, "scheme": site.scheme if site else "", **own}
+        return {
+            "is_own": False,
+            "url": one.url,
+            "bucket": one.bucket,
+            "region": one.region,
+            "path_style": one.path_style,
+            "scheme": one.scheme,
+            "name": one.name,
+            "place": one.place,
+            "socket": elsewhere.STORE_SOCKET,
+            # Browsers ask it for themselves where the interface has them do so.
+            "origins": list(self.origins) if self.keeps_files_apart else [],
+            "found_at": {one.name: room.gateway},
+        }
+
+    def _describe_database(self, room: Room) -> dict[str, object]:
+        """Return the interface's database: of its own name on its host, or elsewhere, where it is found by a way."""
+        one = self.database
+        if not one:
+            own = {"name": self.interface, "user": self.interface, "connection": "", "found_at": {}}
+            return {"is_own": True, **own}
+        return {
+            "is_own": False,
+            "name": one.name,
+            "user": one.user,
+            "host": one.host,
+            "port": one.port,
+            "place": one.place,
+            "authority_file": one.authority_file,
+            "room_port": elsewhere.ROOM_PORT,
+            "room_place": f"{room.gateway}:{elsewhere.ROOM_PORT}",
+            "connection": elsewhere.CONNECTION,
+            "found_at": {one.host: room.gateway},
         }
 
 
@@ -425,6 +493,8 @@ def derive(
         interface,
         monitoring,
         {host: _whole(settings[host], SPAN_PORT) for host in hosts},
+        database=next((elsewhere.read(settings[host]) for host in rooms), None) if interface in INTERFACES else None,
+        store=next((elsewhere.read_store(settings[host]) for host in rooms), None) if interface in INTERFACES else None,
     )
 
 

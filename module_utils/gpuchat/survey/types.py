@@ -17,6 +17,9 @@ LOBEHUB, OPEN_WEBUI, OBJECT_STORE, POSTGRESQL, EDGE, DOOR, FILTER, WATCHDOG = (
     for one in ("lobehub", "open-webui", "object-store", "postgresql", "edge", "door", "firewall", "watchdog")
 )
 INTERFACES = (LOBEHUB, OPEN_WEBUI)
+DATABASE_DOOR, STORE_DOOR = "gpuchat-database-door.socket", "gpuchat-store-door.socket"
+"""By which those are reached that are elsewhere."""
+
 KEEPERS = (POSTGRESQL, OBJECT_STORE)
 """What keeps what people have said and given, without which their interface does not work."""
 
@@ -41,7 +44,7 @@ WATCHED = {
 """What the host of a group, or each one, shows itself by where a host of the stack asks."""
 
 OF_THE_WATCHED = frozenset(one for some in WATCHED.values() for one in some)
-OF_A_CHAT = frozenset(one for some in CHAT.values() for one in some)
+OF_A_CHAT = frozenset((DATABASE_DOOR, STORE_DOOR, *(one for some in CHAT.values() for one in some)))
 EVERY_SERVICE = frozenset(one for some in {**SERVICES, **MONITORING}.values() for one in some)
 EVERY_SERVICE |= OF_A_CHAT | OF_THE_WATCHED
 
@@ -78,6 +81,8 @@ class Expected:
         fingerprints: digests by which a host of this stack knows it, by secret.
         versions: beginnings of packages' versions that the inventory pins.
         interface: as ``gpuchat_interface`` has it; empty where that is not known.
+        own_database: whether the interface's database is on its host.
+        own_store: whether people's files are.
         monitored: whether a host of the stack asks the others for their metrics; None where that is not known.
         backup_hours: how old the newest backup may be, where backups are made.
     """
@@ -91,6 +96,8 @@ class Expected:
     versions: Mapping[str, str] = field(default_factory=dict)
     accelerator: str = "auto"
     interface: str = "lobehub"
+    own_database: bool = True
+    own_store: bool = True
     backup_hours: float = 36.0
     firewall: bool = True
     watchdog: bool = True
@@ -98,14 +105,22 @@ class Expected:
     supervisor: str = "compose"
 
     @property
+    def of_chat(self) -> tuple[str, ...]:
+        """What the interface of the host of the group chat consists of."""
+        ways = {POSTGRESQL: (self.own_database, DATABASE_DOOR), OBJECT_STORE: (self.own_store, STORE_DOOR)}
+        own = [one for one in CHAT.get(self.interface, ()) if ways.get(one, (True, ""))[0]]
+        has_interface = self.interface in CHAT
+        return (*(door for is_own, door in ways.values() if has_interface and not is_own), *own)
+
+    @property
     def services(self) -> tuple[str, ...]:
-        found = [*self.engines, *(CHAT.get(self.interface, ()) if "chat" in self.groups else ())]
+        found = [*self.engines, *(self.of_chat if "chat" in self.groups else ())]
         found += [one for group, some in SERVICES.items() if group in self.groups for one in some]
         found += [one for group, some in MONITORING.items() if group in self.groups for one in some]
         if self.monitored and self.groups:
             of_groups = [some for group, some in WATCHED.items() if not group or group in self.groups]
             # An interface without accounts of its own has no database.
-            has_database = POSTGRESQL in CHAT.get(self.interface, ())
+            has_database = POSTGRESQL in self.of_chat
             found += [one for some in of_groups for one in some if has_database or some != WATCHED["chat"]]
         found = [one for one in found if one != WATCHDOG or (self.watchdog and self.engines)]
         if {"gpu", "chat"} & set(self.groups) and self.supervisor not in ("quadlet", "venv"):

@@ -118,10 +118,17 @@ class Settings:
     supervisor: str
     url: str
     keep: Mapping[str, int]
+    connection: str = ""
+    """The file that says how a database elsewhere is reached; empty for the one on this host."""
     socket: str = "/var/lib/gpuchat/postgresql/socket"
     state: str = "/var/lib/gpuchat/backup"
     folder: str = "/etc/gpuchat/backup"
     user: str = "postgres"
+
+    @property
+    def runs_as(self) -> str:
+        """Who runs PostgreSQL's programs: the server's own user, or root, whose environment holds a password; empty."""
+        return "" if self.connection else self.user
 
     @property
     def stage(self) -> str:
@@ -409,7 +416,7 @@ class Session:
     def __init__(self, host: PostgreSQL, database: str) -> None:
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         options: dict[str, Any] = {}
-        if os.geteuid() == 0:
+        if host.user and os.geteuid() == 0:
             entry = pwd.getpwnam(host.user)
             options = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         self.process = subprocess.Popen(
@@ -447,13 +454,62 @@ class Session:
         self.errors.close()
 
 
+def environment_of(known: Settings, connection: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment by which PostgreSQL's programs find the server.
+
+    Args:
+        connection: how one elsewhere is reached; empty for the one on this host, which takes its administrator's word.
+    """
+    settings = {"PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in SAME_TEXT.items())}
+    if not connection:
+        return {"PGHOST": known.socket, "PGUSER": known.user, **settings}
+    try:
+        address = {"PGHOSTADDR": str(connection["address"])} if connection.get("address") else {}
+        return {
+            "PGHOST": str(connection["host"]),
+            "PGPORT": str(connection["port"]),
+            "PGUSER": str(connection["user"]),
+            "PGPASSWORD": str(connection["password"]),
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": str(connection["authority_file"]),
+            "PGCONNECT_TIMEOUT": "30",
+            **address,
+            **settings,
+        }
+    except KeyError as error:
+        raise Trouble(f"found no {error} in {known.connection}; wanted it as a run writes it; run site.yml") from None
+
+
+def refusal_explained(said: str) -> str:
+    """Return PostgreSQL's words on what it refuses, with what they mean behind, where that is known."""
+    for words, meaning in (
+        (
+            "permission denied to create database",
+            "a drill and a restore load a backup beside what is there: have gpuchat_database.user be given CREATEDB",
+        ),
+        (
+            "permission denied to create extension",
+            "a drill and a restore load a backup beside what is there: have its owner make the extension in template1",
+        ),
+        (
+            "server version mismatch",
+            "this host's pg_dump is older than the server: add the package of the client in its version to the host",
+        ),
+    ):
+        if words in said:
+            return f"{said}; {meaning}"
+    return said
+
+
 class PostgreSQL:
-    """The host's server, as its own administrator."""
+    """The server: the host's as its own administrator, or one elsewhere as the database's owner."""
 
     def __init__(self, known: Settings) -> None:
-        self.user = known.user
-        settings = " ".join(f"-c {name}={value}" for name, value in SAME_TEXT.items())
-        self.environment = {"PGHOST": known.socket, "PGUSER": known.user, "PGOPTIONS": settings}
+        self.user = known.runs_as
+        connection = read_json(known.connection) if known.connection else {}
+        if known.connection and not connection:
+            raise Trouble(f"found no {known.connection}; wanted it as a run writes it; run site.yml")
+        self.environment = environment_of(known, connection)
         folders = [path for path in glob.glob("/usr/lib/postgresql/*/bin") if os.path.exists(f"{path}/pg_dump")]
         folders += [path for path in glob.glob("/usr/pgsql-*/bin") if os.path.exists(f"{path}/pg_dump")]
         self.programs = programs_of(folders)
@@ -469,7 +525,8 @@ class PostgreSQL:
         done = run(command, self.environment, self.user, text)
         if done.rc != 0:
             name = os.path.basename(command[0])
-            raise Trouble(f"found that {name} failed; wanted it to end well; it says: {done.err.strip()[-2000:]}")
+            said = refusal_explained(done.err.strip()[-2000:])
+            raise Trouble(f"found that {name} failed; wanted it to end well; it says: {said}")
         return done.out
 
     def ask(self, database: str, statement: str) -> str:
@@ -618,8 +675,8 @@ def emptied(path: str, mode: int) -> str:
 
 
 def give(path: str, user: str) -> None:
-    """Give a folder and all in it to a user."""
-    if os.geteuid() == 0:
+    """Give a folder and all in it to a user, where one is named."""
+    if user and os.geteuid() == 0:
         entry = pwd.getpwnam(user)
         for parent, folders, names in os.walk(path):
             for one in [parent, *(os.path.join(parent, name) for name in [*folders, *names])]:
@@ -658,6 +715,11 @@ class Work:
             except OSError:
                 raise Trouble("found a backup, drill or restore under way; wanted none; wait for its end") from None
             yield
+
+    @property
+    def template(self) -> str:
+        """Of a new database: on a server elsewhere its owner puts extensions there that nobody else may make."""
+        return "template1" if self.known.connection else "template0"
 
     def note(self, **news: object) -> None:
         write_json(self.status_path, {**read_json(self.status_path), **news})
@@ -710,7 +772,7 @@ class Work:
         """Write the database, the control node's folder and the manifest of all below the stage."""
         known = self.known
         dump = emptied(f"{stage}/database", 0o700)
-        give(dump, known.user)
+        give(dump, known.runs_as)
         if not server.has(known.database):
             raise Trouble(f"found no database {known.database}; wanted the interface's; run site.yml")
         with server.session(known.database) as session:
@@ -777,18 +839,18 @@ class Work:
         """Load a restored dump into a new database, and compare its rows with the manifest."""
         known, database = self.known, manifest["database"]
         dump = f"{place}{known.stage}/database"
-        give(dump, known.user)
+        give(dump, known.runs_as)
         for path in pathlib.Path(dump).parents:  # down to here, restic made the folders for root alone
             if str(path).startswith(place):
                 os.chmod(path, 0o711)
         locale = ""
-        if database["provider"] == "c":
+        if database["provider"] == "c" and not known.connection:
             locale = f" LC_COLLATE '{database['collate']}' LC_CTYPE '{database['ctype']}'"
         server.drop(name)
         owner = quoted(database["owner"])
         server.ask(
             "postgres",
-            f"CREATE DATABASE {quoted(name)} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8'{locale};"
+            f"CREATE DATABASE {quoted(name)} OWNER {owner} TEMPLATE {self.template} ENCODING 'UTF8'{locale};"
             f"REVOKE ALL ON DATABASE {quoted(name)} FROM PUBLIC;",
         )
         server.ask(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
@@ -871,7 +933,8 @@ class Work:
         known, stamp = self.known, time.strftime("%Y%m%d_%H%M%S", time.gmtime())
         restored = f"{place}{manifest['files']['folder']}"
         old_database = f"{known.database}_before_{stamp}" if server.has(known.database) else ""
-        old_files = f"{known.files}-before-{stamp}" if os.path.isdir(known.files) else ""
+        # An object store elsewhere is its owner's to back up and to restore: then no folder is named.
+        old_files = f"{known.files}-before-{stamp}" if known.files and os.path.isdir(known.files) else ""
         self._supervise("stop")
         undo: list[Any] = []
         try:
@@ -879,7 +942,7 @@ class Work:
             undo.append(
                 lambda: self._rename_databases(server, [(known.database, name), (old_database, known.database)])
             )
-            if os.path.isdir(restored):
+            if known.files and manifest["files"]["folder"] and os.path.isdir(restored):
                 if old_files:
                     owner = os.stat(known.files)
                     os.chown(restored, owner.st_uid, owner.st_gid)

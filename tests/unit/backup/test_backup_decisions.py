@@ -173,3 +173,60 @@ def test_a_backup_that_the_interface_cannot_take_is_refused(program, settings, m
 @pytest.mark.parametrize("version", ["2.1.48", "2.1.9", "1.143.3"])
 def test_a_backup_of_the_same_or_an_earlier_version_is_taken(program, settings, version):
     program.check_manifest({**GOOD, "version": version}, settings)
+
+
+ELSEWHERE = {
+    "host": "db.example.com",
+    "port": 5432,
+    "name": "chat",
+    "user": "chat",
+    "password": "secret",
+    "authority_file": "/etc/gpuchat/database/authority.crt",
+}
+
+
+def test_the_hosts_own_server_is_asked_by_its_socket_as_its_administrator(program, given):
+    known = program.settings_of({**given, "connection": ""})
+    found = program.environment_of(known, {})
+    assert known.runs_as == "postgres"
+    assert (found["PGHOST"], found["PGUSER"]) == ("/var/lib/gpuchat/postgresql/socket", "postgres")
+    assert "PGPASSWORD" not in found
+
+
+def test_one_elsewhere_is_asked_by_tls_as_the_databases_owner_and_by_root_alone(program, given):
+    known = program.settings_of({**given, "connection": "/etc/gpuchat/database/connection.json"})
+    found = program.environment_of(known, ELSEWHERE)
+    assert known.runs_as == ""
+    assert {name: found[name] for name in found if name != "PGOPTIONS"} == {
+        "PGHOST": "db.example.com",
+        "PGPORT": "5432",
+        "PGUSER": "chat",
+        "PGPASSWORD": "secret",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/etc/gpuchat/database/authority.crt",
+        "PGCONNECT_TIMEOUT": "30",
+    }
+
+
+def test_an_address_beside_the_name_is_the_one_that_is_asked(program, settings):
+    assert program.environment_of(settings, {**ELSEWHERE, "address": "10.0.0.9"})["PGHOSTADDR"] == "10.0.0.9"
+
+
+def test_a_connection_that_lacks_something_is_told(program, settings):
+    with pytest.raises(program.Trouble, match=r"'user'.*run site.yml"):
+        program.environment_of(settings, {"host": "db.example.com", "port": 5432})
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("ERROR:  permission denied to create database", "given CREATEDB"),
+        ('ERROR:  permission denied to create extension "vector"', "make the extension in template1"),
+        ("pg_dump: error: aborting because of server version mismatch", "the client in its version"),
+        ("ERROR:  something new", "ERROR:  something new"),
+    ],
+)
+def test_what_a_server_refuses_is_told_with_what_it_means(program, said, meant):
+    told = program.refusal_explained(said)
+    assert told.startswith(said)
+    assert told.endswith(meant) or meant in told

@@ -112,6 +112,11 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "gpuchat_supervisor",
         ),
     },
+    "gpuchat_database": {
+        "is_backed_up": (
+            "backup_target",
+        ),
+    },
     "gpuchat_docker_daemon": {
         "cdi": (
             "nvidia_container_toolkit_cdi",
@@ -133,10 +138,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "gpuchat_files": {
         "files": (
+            "door_body_limit",
             "door_requests",
             "edge_certificate_file",
-            "edge_client_authority_file",
-            "edge_forward_auth_authority_file",
         ),
         "files.content": (
             "edge_acme_authority_file",

@@ -13,7 +13,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.data import 
 NOBODY = '{"guarded": true, "started": true, "nobody": true, "user": null}'
 USUAL = {
     "interface": "lobehub", "email": "ada@example.com", "name": "", "password": "secret-password", "token": "",
-    "hours": 72, "administrator": False, "reset": False, "socket": "/s", "timeout": 0,
+    "hours": 72, "administrator": False, "reset": False, "socket": "/s", "connection": "", "timeout": 0,
 }  # fmt: skip
 
 
@@ -132,3 +132,20 @@ def test_new_names_look_like_the_interfaces_own():
     user = accounts_runner._ids("lobehub").user
     assert (user[:5], len(user)) == ("user_", 32)
     assert [len(part) for part in accounts_runner._ids("open_webui").user.split("-")] == [8, 4, 4, 4, 12]
+
+
+def test_an_account_in_a_database_elsewhere_is_asked_for_where_a_file_says(database, monkeypatch):
+    fake = database("t\n", NOBODY)
+    asked = []
+
+    class Elsewhere:
+        def __init__(self, path):
+            asked.append(path)
+
+        def say(self, name, sql):
+            return fake(name, sql)
+
+    monkeypatch.setattr(postgresql_runner, "Elsewhere", Elsewhere)
+    assert ensure(connection="/etc/gpuchat/database/connection.json")["created"]
+    assert set(asked) == {"/etc/gpuchat/database/connection.json"}
+    assert fake.asked[2].startswith("BEGIN;")

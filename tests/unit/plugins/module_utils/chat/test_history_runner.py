@@ -50,7 +50,7 @@ class LobeHub:
 @pytest.fixture
 def lobehub(monkeypatch, request):
     one = LobeHub(**getattr(request, "param", {}))
-    monkeypatch.setattr(history_runner, "Database", lambda name, sockets: one)
+    monkeypatch.setattr(history_runner, "Database", lambda name, sockets, connection: one)
     monkeypatch.setattr(host, "http", one.http)
     return one
 
@@ -65,6 +65,7 @@ def params(tmp_path):
         "auth_secret": "secret",
         "database": "lobehub",
         "sockets": "/sockets",
+        "connection": "",
     }
 
 

@@ -104,3 +104,51 @@ def test_what_strangers_can_do_is_unsafe(tried, word):
 def test_a_store_that_answers_well_has_no_findings():
     assert object_store.faults(WELL) == []
     assert object_store.unsafe(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        pytest.param(Found(200), "", id="one that is there"),
+        pytest.param(Found(0, said="certificate verify failed"), "certificate verify failed", id="not reached"),
+        pytest.param(Found(403, said="InvalidAccessKeyId"), "set object_store_access_key", id="other keys"),
+        pytest.param(Found(404), "set gpuchat_object_store.bucket", id="no such bucket"),
+        pytest.param(Found(400, said="AuthorizationHeaderMalformed"), "gpuchat_object_store.region", id="a region"),
+    ],
+)
+def test_a_bucket_of_somebody_elses_is_not_made_but_refused(found, wanted):
+    if not wanted:
+        object_store.refuse("chat", "https://s3.example.com", found)
+        return
+    with pytest.raises(Refusal, match=wanted):
+        object_store.refuse("chat", "https://s3.example.com", found)
+
+
+ORIGIN = "https://chat.example.com"
+ALLOWS = {
+    "access-control-allow-origin": ORIGIN,
+    "access-control-allow-methods": "GET, PUT",
+    "access-control-allow-headers": "Content-Type",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "changed", "wanted"),
+    [
+        pytest.param("PUT", 200, {}, True, id="all that is asked for"),
+        pytest.param("PUT", 204, {"access-control-allow-origin": "*"}, True, id="everybody"),
+        pytest.param("PUT", 403, {}, False, id="a refusal"),
+        pytest.param("PUT", 200, {"access-control-allow-origin": "https://other"}, False, id="another origin"),
+        pytest.param("PUT", 200, {"access-control-allow-methods": "GET"}, False, id="no PUT"),
+        pytest.param("PUT", 200, {"access-control-allow-headers": ""}, False, id="no content-type"),
+        pytest.param("GET", 200, {"access-control-allow-methods": ""}, True, id="a simple method needs no word"),
+    ],
+)
+def test_an_answer_is_read_as_a_browser_reads_it(method, status, changed, wanted):
+    assert object_store.cors_allows(ORIGIN, method, status, {**ALLOWS, **changed}) is wanted
+
+
+def test_what_browsers_may_not_is_told_with_its_origins():
+    object_store.refuse_cors("chat", [])
+    with pytest.raises(Refusal, match=r"PUT from https://a, https://b \(CORS\)"):
+        object_store.refuse_cors("chat", [("https://a", "PUT"), ("https://b", "PUT")])

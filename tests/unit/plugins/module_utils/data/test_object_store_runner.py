@@ -19,6 +19,10 @@ PARAMS = {
     "access_key": KEYS.access,
     "secret_key": KEYS.secret,
     "region": "us-east-1",
+    "state": "present",
+    "path_style": True,
+    "authority": "",
+    "origins": [],
     "timeout": 0.1,
     "on_unsafe": "fail",
 }
@@ -27,14 +31,19 @@ PARAMS = {
 class Store:
     """Keeps buckets, their policies and objects; ``lax`` lets anybody in, ``up`` says whether it answers."""
 
-    def __init__(self, lax=False, up=True, policy=False, buckets=()):
-        self.lax, self.up, self.policy, self.buckets = lax, up, policy, set(buckets)
+    def __init__(self, lax=False, up=True, policy=False, buckets=(), origins=()):
+        self.lax, self.up, self.policy, self.buckets, self.origins = lax, up, policy, set(buckets), origins
         self.objects: dict[str, bytes] = {}
 
-    def __call__(self, url, method="GET", headers=None, body=None, timeout=10, direct=False):
+    def __call__(self, url, method="GET", headers=None, body=None, timeout=10, direct=False, authority=""):
         assert direct
+        del authority
         if not self.up:
             return host.Response(0, {}, b"", "Connection refused")
+        if method == "OPTIONS":
+            allowed = headers["origin"] if headers["origin"] in self.origins else ""
+            named = {"methods": headers["access-control-request-method"], "headers": "content-type", "origin": allowed}
+            return host.Response(200, {f"access-control-allow-{name}": one for name, one in named.items()}, b"")
         if not self.lax and not self.knows(url, method, headers or {}, body or b""):
             return host.Response(403, {}, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
         parts = urlsplit(url)
@@ -127,3 +136,54 @@ def test_a_store_that_lets_strangers_in_fails_or_warns_as_wished(store):
     assert len(result["unsafe"]) == 3
     assert result["warnings"]
     assert store.objects == {}
+
+
+ORIGIN = "https://chat.example.com"
+
+
+def verified(check=False, **more):
+    return object_store_runner.ensure({**PARAMS, "state": "verified", "origins": [ORIGIN], **more}, check)
+
+
+@pytest.mark.parametrize("store", [{"buckets": ["files"], "origins": [ORIGIN]}], indirect=True)
+def test_a_bucket_of_somebody_elses_is_tried_and_left_as_it_is(store):
+    assert verified() == {"changed": False, "diff": [], "msg": "the bucket files is there", "unsafe": []}
+    assert store.objects == {}
+    assert verified(check=True)["not_predicted"] == ["what the bucket lets whom do: check mode puts nothing"]
+
+
+@pytest.mark.parametrize(
+    ("store", "word"),
+    [
+        pytest.param({}, "have it made by its owner", id="none is there, and none is made"),
+        pytest.param({"up": False}, "Connection refused", id="it is not reached"),
+        pytest.param({"buckets": ["files"]}, "CORS", id="browsers may not use it"),
+    ],
+    indirect=["store"],
+)
+def test_one_that_cannot_serve_is_refused_in_check_mode_too(store, word):
+    for check in (True, False):
+        with pytest.raises(Refusal, match=word):
+            verified(check)
+    assert "files" not in store.buckets or store.origins == ()
+
+
+@pytest.mark.parametrize("store", [{"buckets": ["files"], "origins": [ORIGIN], "policy": True}], indirect=True)
+def test_a_policy_of_somebody_elses_stays_and_is_told(store):
+    (warning,) = verified()["warnings"]
+    assert "has a policy" in warning
+    assert store.policy
+
+
+@pytest.mark.parametrize("store", [{"buckets": ["files"], "lax": True, "origins": [ORIGIN]}], indirect=True)
+def test_one_that_lets_strangers_in_is_refused(store):
+    with pytest.raises(Unhealthy, match="without a signature"):
+        verified()
+    assert store.objects == {}
+
+
+def test_a_bucket_may_be_the_first_part_of_the_name():
+    one = object_store_runner.Bucket("https://s3.example.com", "files", KEYS, path_style=False)
+    assert (one.address(), one.address("a b")) == (
+        *("https://files.s3.example.com/", "https://files.s3.example.com/a%20b"),
+    )
