@@ -140,6 +140,19 @@ def test_an_upgrade_breaks_no_chat_and_restarts_what_it_changes(
         assert not closed(stack, host)
 
 
+BROKEN = {
+    "an option whose value the engine alone can refuse": ({"chat-template": "/nowhere/template.jinja"}, ""),
+    # Whatever is asked, it is this.
+    "an answer that is not the one that is known": (
+        {"chat-template": "<|im_start|>user\nTell me a long story<|im_end|>\n<|im_start|>assistant\n"},
+        "completion: found the answer",
+    ),
+    "an image without a vLLM": ({}, "vllm: not found"),
+}
+IMAGES = {"an image without a vLLM": "docker.io/library/debian:trixie-slim"}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
 def test_what_fails_on_the_first_host_is_rolled_back_and_no_other_is_touched(
     stack: Stack, tmp_path: pathlib.Path, story: str, fault: str
 ) -> None:
