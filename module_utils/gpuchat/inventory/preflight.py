@@ -12,7 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from . import access, api_clients, doors, elsewhere, endpoints, forms, models, openings, receivers, tls, types
+from . import (
+    access,
+    api_clients,
+    doors,
+    elsewhere,
+    endpoints,
+    forms,
+    models,
+    openings,
+    receivers,
+    tls,
+    types,
+)
 from . import network as network_known
 from . import people as people_known
 from . import tool_servers as tools_known
@@ -70,6 +82,7 @@ WITH_SECRETS = frozenset(
 GIVEN_BY = {
     "gpuchat_api_key": "api_key",
     "gpuchat_vllm_api_key": "vllm_api_key",
+    "gpuchat_vllm_engine_key": "vllm_engine_key",
     "gpuchat_admin_password": "admin_password",
     "lobehub_auth_secret": "lobehub_auth_secret",
     "lobehub_key_vaults_secret": "lobehub_key_vaults_secret",
@@ -96,7 +109,6 @@ FORMER = {
     "gpuchat_model": (models.VARIABLE, "a list; its entry is the mapping that gpuchat_model was"),
     "vllm_gpus": (models.VARIABLE, "gpus of the model there"),
     "gpuchat_lobechat_port": ("gpuchat_interface_port", "to the same port"),
-    "gpuchat_vllm_engine_key": "vllm_engine_key",
     "lobechat_version": (INTERFACE, "to lobehub or open_webui, for LobeChat 1 gets no fixes any more"),
     "lobechat_image": (INTERFACE, "to lobehub or open_webui, for LobeChat 1 gets no fixes any more"),
     "lobechat_environment": (INTERFACE, "to lobehub or open_webui, which have environments of their own"),
@@ -850,7 +862,7 @@ def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Fin
         if model.given.get("image") and host in model.hosts:
             findings.fault(
                 f"{models.VARIABLE}[{number}].image is given and gpuchat_supervisor is venv, which runs no image; "
-                f"wanted the version of the model's vLLM alone; set {models.VARIABLE}[{number}].version in its place, or "
+                f"wanted the model's version of vLLM alone; set {models.VARIABLE}[{number}].version in its place, or "
                 "gpuchat_supervisor to compose, systemd or quadlet for this host",
                 host,
             )
