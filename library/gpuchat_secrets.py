@@ -55,7 +55,7 @@ options:
         V(postgresql_open_webui_password), V(object_store_access_key), V(object_store_secret_key), V(certificate),
         V(authority), V(hosts_authority), V(host_certificates), V(room_certificate), or a client's key as
         V(api_key/NAME).
-      - Of keys of the model API, V(vllm_api_key) and V(hosts_authority) the old one is kept beside the new one, and valid.
+      - Of keys of the model API, V(vllm_api_key) and V(hosts_authority) the old one stays valid beside the new one.
     type: list
     elements: str
     default: []

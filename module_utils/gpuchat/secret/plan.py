@@ -48,8 +48,8 @@ TOKENS = {
 """Random secrets by name, with their length in bytes before encoding."""
 
 DOOR_KEY, ENGINE_KEY = "vllm_api_key", "vllm_engine_key"
-"""What programs on an engine's host show to its door, and what the door shows to the engine. An engine reads its own when
-it starts, so that it stays; in a stack that had one key for both, it is that one."""
+"""What programs on an engine's host show to its door, and what the door shows to the engine. An engine reads its own
+when it starts, so that it stays; in a stack that had one key for both, it is that one."""
 
 STANDARD_BASE64 = frozenset({"lobehub_key_vaults_secret"})
 """Of these, what is encoded with + and / and padded, for who reads it decodes it so."""

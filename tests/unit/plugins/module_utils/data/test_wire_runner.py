@@ -114,7 +114,9 @@ def test_a_server_that_is_not_reached_is_told_with_its_place(tmp_path, monkeypat
     def refuse(*_given):
         raise ConnectionRefusedError("Connection refused")
 
-    monkeypatch.setattr(wire_runner.ssl, "create_default_context", lambda **_given: type("Context", (), {"verify_flags": 0})())
+    monkeypatch.setattr(
+        wire_runner.ssl, "create_default_context", lambda **_given: type("Context", (), {"verify_flags": 0})()
+    )
     monkeypatch.setattr(wire_runner.socket, "create_connection", refuse)
     with pytest.raises(CommandFailed, match=r"db\.example\.com:5432 .*Connection refused"):
         Elsewhere(written(tmp_path)).say("", "SELECT 1;")
