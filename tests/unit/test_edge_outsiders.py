@@ -390,6 +390,7 @@ def door():
             text = text.replace("  default_type", f"{TYPES}\n  default_type", 1) if file == "nginx.conf" else text
             folder.joinpath(file).write_text(text, encoding="utf-8")
         folder.joinpath("models-1.json").write_text("{}", encoding="utf-8")
+        folder.joinpath("store.conf").touch()
         status, said = nginx(folder)
         assert status == 0, said
         yield port

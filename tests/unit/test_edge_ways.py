@@ -181,6 +181,7 @@ def write(folder, given):
             text = text.replace(packaged, ours)
         (folder / f"{name}.conf").write_text(text, encoding="utf-8")
     (folder / "models.json").write_text("{}", encoding="utf-8")
+    (folder / "store.conf").touch()  # the files are the stack's own to keep
 
 
 def nginx(folder, *more):
@@ -579,6 +580,7 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
         )
         folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
         folder.joinpath("key.conf").touch()
+        folder.joinpath("store.conf").touch()
         status, said = nginx(folder)
         assert status == 0, said
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

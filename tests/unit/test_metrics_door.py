@@ -69,6 +69,7 @@ class Door:
         text = text.replace("syslog:server=unix:/dev/log,nohostname,tag=gpuchat_door", f"{folder}/log")
         folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
         folder.joinpath("key.conf").touch()
+        folder.joinpath("store.conf").touch()
         folder.joinpath("hosts.crt").write_bytes(folder.joinpath("ca.crt").read_bytes())
         status, said = nginx(folder)
         assert status == 0, said
