@@ -260,6 +260,7 @@ def door_of_store(topology: Topology, host: str) -> dict[str, object]:
         "addresses": [room.address],
         "tls": store.scheme == "https",
         "name": store.name,
+        "bucket": store.bucket,
         "path": store.path,
         "scheme": store.scheme,
         "socket": elsewhere.STORE_SOCKET,

@@ -1,0 +1,134 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a real nginx with the stack's own template hands on to an object store of somebody else's."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import pathlib
+import signal
+import socket
+import tempfile
+import threading
+from dataclasses import replace
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, elsewhere
+
+from .plugins.module_utils.inventory.layouts import topology
+from .test_edge_ways import Answer, free_port, nginx, rendered
+
+KINDS = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
+BARE = f"""
+user root;
+events {{}}
+http {{
+  access_log off;
+  {"".join(f"{kind}_temp_path {kind};" for kind in KINDS)}
+  include store.conf;
+}}
+"""
+
+
+class Store(http.server.ThreadingHTTPServer):
+    """A store behind a socket, as systemd's proxy leads there, that writes down what it is asked."""
+
+    address_family = socket.AF_UNIX
+    session_path = ""
+
+    def __init__(self, path):
+        super().__init__(str(path), Answer)
+        self.asked = []
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+
+    def get_request(self):
+        return self.socket.accept()[0], ("store", 0)
+
+
+class Door:
+    """A running door to a bucket of a store."""
+
+    def __init__(self, folder, **given):
+        store = elsewhere.read_store(
+            {elsewhere.STORE: {"url": "http://s3.example.com", "bucket": "chat-files", **given}}
+        )
+        one = replace(topology("a", "a", "a"), store=store)
+        door = doors.door_of_store(one, "a")
+        self.folder, self.port, self.store = folder, free_port(), Store(folder / "store")
+        door.update(address="127.0.0.1", port=self.port, addresses=["127.0.0.1"], socket=str(folder / "store"))
+        text = rendered(
+            "nginx/templates/store.j2", store_door=door, has_authority=False, body_limit="1m", authorities="/ca.crt"
+        )
+        folder.joinpath("store.conf").write_text(text, encoding="utf-8")
+        folder.joinpath("nginx.conf").write_text(BARE, encoding="utf-8")
+        status, said = nginx(folder)
+        assert status == 0, said
+
+    def ask(self, path, *headers, method="GET"):
+        """Return the status of a request that is sent as it stands here, as no client of HTTP would."""
+        self.store.asked.clear()
+        lines = [f"{method} {path} HTTP/1.1", "Host: s3.example.com:9", "Connection: close", *headers, "", ""]
+        with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            with connection.makefile("rb") as answer:
+                return int(answer.readline().split()[1])
+
+    def stop(self):
+        os.kill(int(self.folder.joinpath("pid").read_text()), signal.SIGTERM)
+        self.store.shutdown()
+        self.store.server_close()
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["the bucket in paths", "the bucket in the name"])
+def door(request):
+    with tempfile.TemporaryDirectory(prefix="store-") as name:
+        running = Door(pathlib.Path(name), path_style=request.param)
+        running.path = "/chat-files/" if request.param else "/"
+        yield running
+        running.stop()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+@pytest.mark.parametrize(
+    "key", ["a.pdf?X-Amz-Signature=1", "deep/a%20b.txt", "..a/b..", "?list-type=2", "a?prefix=../x"]
+)
+def test_the_bucket_is_reached_as_it_was_signed(door, method, key):
+    assert door.ask(door.path + key, method=method) == 200
+    (asked,) = door.store.asked
+    assert (asked.method, asked.path, asked.headers["Host"]) == (method, door.path + key, "s3.example.com:9")
+
+
+@pytest.mark.parametrize(
+    "key", ["../other/a", "a/../../other/a", "%2e%2e/other/a", "a/%2E./b", "..%2fother/a", "a/..", "./a", "a/..?x"]
+)
+def test_no_path_leads_out_of_the_bucket(door, key):
+    assert door.ask(door.path + key) in {400, 404}
+    assert not door.store.asked
+
+
+@pytest.mark.parametrize(
+    "source", ["/other/a", "other/a", "chat-files-of-others/a", "%2Fother/a", "https://x/chat-files/"]
+)
+def test_nothing_is_copied_from_another_bucket(door, source):
+    assert door.ask(f"{door.path}a", f"x-amz-copy-source: {source}", method="PUT") == 403
+    assert not door.store.asked
+
+
+@pytest.mark.parametrize("source", ["/chat-files/a", "chat-files/a?versionId=1"])
+def test_what_lies_in_the_bucket_is_copied(door, source):
+    assert door.ask(f"{door.path}b", f"x-amz-copy-source: {source}", method="PUT") == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/other/a", "/chat-files-of-others/a", "//other/a", "/other/../chat-files/a"])
+def test_no_other_bucket_is_reached(path):
+    with tempfile.TemporaryDirectory(prefix="store-") as name:
+        door = Door(pathlib.Path(name))
+        try:
+            assert door.ask(path) == 404
+            assert not door.store.asked
+        finally:
+            door.stop()
