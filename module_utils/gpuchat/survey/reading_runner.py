@@ -22,7 +22,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core import front, host
+from ..core import (
+    front,
+    host,
+    web_runner,  # noqa: F401 - now, for the process of a part has closed the file that all of this is loaded from
+)
 from ..data import backup
 from ..docker import daemon_former_runner, daemon_runner
 from ..docker.container import Written, compose_path, quadlet_path, read_back, unit_path
@@ -471,7 +475,8 @@ def _lacks_network(inspected: Mapping[str, Any]) -> str:
     mode = str((inspected.get("HostConfig") or {}).get("NetworkMode") or "")
     there = (inspected.get("NetworkSettings") or {}).get("Networks")
     is_own = not mode or mode in ("host", "none", "default", "bridge", "private", "pasta", "slirp4netns") or ":" in mode
-    return "" if is_own or there is None or mode in there else mode
+    names = {word for name, one in (there or {}).items() for word in (name, (one or {}).get("NetworkID"))}
+    return "" if is_own or there is None or mode in names else mode  # compose names it by either, as its version goes
 
 
 def _seconds_since(moment: str) -> float:

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import time
 
 import pytest
@@ -209,3 +210,36 @@ def test_the_packet_filter_is_compared_as_nft_itself_understands_its_file(made, 
     assert read()["packet filter"] == {"loaded": True, "same": False}
     made.commands.answer("nft --json list table", rc=1)
     assert read()["packet filter"] == {"loaded": False, "same": False}
+
+
+NETWORK = "4d853f41a6a4" + "c" * 52
+
+
+@pytest.mark.parametrize(
+    ("mode", "networks", "lacks"),
+    [
+        ("gpuchat-room", {"gpuchat-room": {"NetworkID": NETWORK}}, ""),
+        (NETWORK, {"gpuchat-room": {"NetworkID": NETWORK}}, ""),
+        ("gpuchat-room", {}, "gpuchat-room"),
+        (NETWORK, {"another": {"NetworkID": "d" * 64}}, NETWORK),
+        (NETWORK, {"another": None}, NETWORK),
+        ("host", {}, ""),
+        ("container:abc", {}, ""),
+        ("", {}, ""),
+    ],
+)
+def test_a_container_lacks_a_network_that_it_was_made_for_by_name_or_number(mode, networks, lacks):
+    inspected = {"HostConfig": {"NetworkMode": mode}, "NetworkSettings": {"Networks": networks}}
+    assert reading_runner._lacks_network(inspected) == lacks
+
+
+def test_all_that_a_reading_needs_is_loaded_before_its_processes_close_its_archive():
+    """Each part is a process that closes all files, the one in memory that the program came in among them."""
+    source = pathlib.Path(reading_runner.__file__).parents[2]
+    look = (
+        "import sys; from gpuchat.core import sources_runner; import gpuchat.survey.reading_runner;"
+        "needed = sources_runner.needed(['survey.reading_runner']);"
+        "print([one for one in needed if f'gpuchat.{one}' not in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, cwd=source, check=True)
+    assert done.stdout.strip() == "[]"
