@@ -30,15 +30,15 @@ FROM pg_database WHERE datname = current_database();
 """What reads all that is looked at, as one JSON text."""
 
 TRIES: Mapping[str, str] = {
-    "make tables": "CREATE TABLE public.gpuchat_try (id bigint PRIMARY KEY, words text);",
+    "make tables": "CREATE TABLE public.tried_by_gpuchat (id bigint PRIMARY KEY, words text);",
     "make functions and triggers": (
-        "CREATE TABLE public.gpuchat_try (id bigint);"
-        "CREATE FUNCTION public.gpuchat_try() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
-        "CREATE TRIGGER gpuchat_try BEFORE INSERT ON public.gpuchat_try FOR EACH ROW "
-        "EXECUTE FUNCTION public.gpuchat_try();"
+        "CREATE TABLE public.tried_by_gpuchat (id bigint);"
+        "CREATE FUNCTION public.tried_by_gpuchat() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER tried_by_gpuchat BEFORE INSERT ON public.tried_by_gpuchat FOR EACH ROW "
+        "EXECUTE FUNCTION public.tried_by_gpuchat();"
     ),
-    "make schemas": "CREATE SCHEMA gpuchat_try;",
-    "make temporary tables": "CREATE TEMPORARY TABLE gpuchat_try (id bigint);",
+    "make schemas": "CREATE SCHEMA tried_by_gpuchat;",
+    "make temporary tables": "CREATE TEMPORARY TABLE tried_by_gpuchat (id bigint);",
 }
 """What an interface does in its database, each as statements that are taken back."""
 
@@ -111,7 +111,7 @@ def unreached(kind: str, said: str, host: str, port: int, name: str, user: str, 
     elif kind == "protocol":
         wanted = (
             "PostgreSQL with TLS, and a password kept as scram-sha-256; set gpuchat_database.host and its port, or "
-            "have ssl and password_encryption set there and the password given anew"
+            "have ssl and password_encryption turned on there and the password given anew"
         )
     elif kind == "connection":
         wanted = "a server that this host reaches; set gpuchat_database.host and its port, or open the way between them"

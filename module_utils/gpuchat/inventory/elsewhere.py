@@ -192,7 +192,7 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
     if not isinstance(given, Mapping) or not given:
         if has_password:
             yield (
-                f"{PASSWORD} is set and {DATABASE} is not; wanted both or none; set {DATABASE} to host, name, user and "
+                f"{PASSWORD} is given, {DATABASE} is not; wanted both or none; set {DATABASE} to host, name, user and "
                 "authority_file"
             )
         return

@@ -266,6 +266,10 @@ FORMS: Mapping[str, Form] = {
     "toolbox_python": ABSOLUTE,
     "toolbox_trusted_hosts": Form(is_place, "a host, without http://", "packages.example.com", _without_scheme),
     "uv_trusted_hosts": Form(is_place, "a host, without http://", "packages.example.com", _without_scheme),
+    "uv_python": Form(
+        lambda text: text == "auto" or _is_ours_to_name(text), "auto, or the path of a Python", "/usr/bin/python3.12"
+    ),
+    "uv_torch_backend": Form(_matches(r"[a-z]+[0-9.]*"), "auto, none, or a word of uv's such as cu129", "cu129"),
     "vllm_cpu_index_url": URL_OR_NONE,
     "verify_address": ADDRESS,
     "verify_outside_address": ADDRESS,

@@ -746,6 +746,10 @@ def _secrets(secrets: Mapping[str, Secret], specification: Specification, findin
             elif name.endswith("environment"):
                 findings.add(forms.environment_faults(name, dict.fromkeys(secret.names, "")), (), host)
             continue
+        if specification.options.get(name, {}).get("type") == "list":
+            if secret.kind != "list":
+                findings.fault(f"{name} is no list; wanted one; set {name} to a list, of one text or more", host)
+            continue
         if secret.kind == "int" and name in HEADER_SECRETS:
             findings.fault(
                 f"{name} is a number, whose digits YAML may have changed; wanted a text; set {name} to it in quotes",

@@ -14,7 +14,7 @@ import pytest
 from running import Stack, wait
 
 FOREIGN = "foreign"
-URL = "http://172.31.80.11:9000"
+PORT = 9000
 KEY = "sk-of-somebody-else"
 HERE = pathlib.Path(__file__).with_name("fastchat")
 WHEELS = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none")
@@ -31,20 +31,22 @@ def foreign(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     subprocess.run([sys.executable, "-m", "pip", *words, *listed], check=True)
     (place / "serve.py").write_bytes((HERE / "serve.py").read_bytes())
     host = f"gpuchat-{stack.world['name']}-{stack.host_of('gpu1')}"
+    address = stack.world["hosts"][stack.host_of("gpu1")]["addresses"]["back"]  # type: ignore[index]
+    url = f"http://{address}:{PORT}"
     subprocess.run(["docker", "cp", "--quiet", f"{place}/.", f"{host}:/srv/{FOREIGN}"], check=True)
     serve = (
         f"docker run --detach --name {FOREIGN} --network host --entrypoint python3 --workdir /tmp"
         f" --volume /srv/models/gpuchat-demo:/model:ro --volume /srv/{FOREIGN}:/fastchat:ro"
         " --env PYTHONPATH=/fastchat --env HOME=/tmp --env LOGDIR=/tmp --env OMP_NUM_THREADS=1"
         " $(docker inspect gpuchat-vllm-gpuchat-demo --format '{{.Config.Image}}')"
-        f" /fastchat/serve.py /model theirs 172.31.80.11 9000 {KEY}"
+        f" /fastchat/serve.py /model theirs {address} {PORT} {KEY}"
     )
     stack.on("gpu1", f"docker inspect {FOREIGN} >/dev/null 2>&1 || {serve}")
 
     def waited() -> tuple[str, str]:
         # Its owner lets the stack's host in; the stack's own packet filter leaves other ports to others.
         look = (
-            f"import urllib.request as a; r = a.Request('{URL}/v1/models', headers={{'Authorization': 'Bearer {KEY}'}})"
+            f"import urllib.request as a; r = a.Request('{url}/v1/models', headers={{'Authorization': 'Bearer {KEY}'}})"
         )
         command = f'python3 -c "{look}; print(a.urlopen(r, timeout=5).read().decode())" || echo'
 
@@ -53,7 +55,7 @@ def foreign(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             return bool(said) and bool(json.loads(said)["data"])  # a list without any, until its worker is there
 
         wait(is_up, 240, "somebody else's server")
-        return URL, KEY
+        return url, KEY
 
     yield waited
     stack.on("gpu1", f"docker rm --force {FOREIGN} && rm -rf /srv/{FOREIGN}")

@@ -122,7 +122,6 @@ OUT_OF_RANGE = {
         [{"name": "x", "task": "embedding"}],
     ],
     "gpuchat_endpoints": [
-        [{"name": "lm", "url": "http://10.0.0.9:1234/v1"}],
         [{"name": "lm", "url": "10.0.0.9:1234", "models": ["a"]}],
         [{"name": "lm", "url": "https://10.0.0.9:1234/v1", "models": ["a"]}],
         [{"name": "lm", "url": "https://[fd00::1]/v1", "models": ["a"]}],
@@ -243,7 +242,7 @@ def test_each_text_has_a_form_or_any_will_do():
     free = {name for name in texts if not OPTIONS[name].get("no_log") and not OPTIONS[name].get("choices")}
     files = {"edge_certificate_file", "edge_certificate_key_file"}  # these are read
     files |= {"edge_acme_dns_hook", "edge_acme_authority_file", "edge_client_authority_file", "edge_password_file"}
-    files |= {"edge_forward_auth_authority_file"}
+    files |= {"edge_forward_auth_authority_file", "vllm_requirements"}
     files |= {"gpuchat_image_archives", "toolbox_wheels"}  # folders of these
     assert free - set(forms.FORMS) == ANY_TEXT | files
 

@@ -42,7 +42,7 @@ def sent(monkeypatch):
         action = object.__new__(gpuchat_vllm.ActionModule)
         action._task = types.SimpleNamespace(args=args, action="gpuchat_vllm")
         action._templar = types.SimpleNamespace(template=lambda value: value)
-        action.run(None, task_vars)
+        action.run(None, {"ansible_play_batch": ["a"], "ansible_forks": 5, **task_vars})
         return given
 
     return run
