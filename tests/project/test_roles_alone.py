@@ -16,7 +16,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/tasks/main.yml") if "stack" not in path.parts)
-OF_THE_CHAT = ("backup", "lobehub", "object_store", "open_webui", "postgresql")
+OF_THE_CHAT = ("backup", "data_door", "lobehub", "object_store", "open_webui", "postgresql")
 """Roles of the group chat, which has one host."""
 UNDEFINED = re.compile(r"is undefined|has no attribute|Traceback|Finalization of task args|Unexpected failure")
 CONFIG = {

@@ -6,7 +6,7 @@ import json
 import types
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import web_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal, Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify import endpoint_runner
 
@@ -155,7 +155,7 @@ def test_a_stream_that_arrives_at_once_is_named(server, engine, monkeypatch):
     engine.pause = 0
     monkeypatch.setattr(endpoint_runner.openai_api, "STREAM_ATTEMPTS", 1)
     monkeypatch.setattr(endpoint_runner, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(host, "time", types.SimpleNamespace(monotonic=lambda: 1.0))
+    monkeypatch.setattr(web_runner, "time", types.SimpleNamespace(monotonic=lambda: 1.0))
     failures = asked(params(server, tool_call=False))["failures"]
     assert failures == {
         "stream": "found 4 chunks in 1 arrivals within 0 ms of 1000 ms, wanted chunks that arrive apart in time"
