@@ -91,16 +91,16 @@ class Session:
             ServerError: the server refuses one of them.
         """
         self._connection.sendall(wire.query(sql))
-        rows, error = [], None
+        rows, errors = [], []
         while True:
             kind, body = self._next(is_lenient=True)
             if kind == "D":
                 rows.append("|".join(wire.row_of(body)))
             elif kind == "E":
-                error = error or wire.error_of(body)
+                errors.append(wire.error_of(body))
             elif kind == "Z":
-                if error:
-                    raise error
+                for first in errors:
+                    raise first
                 return "\n".join(rows)
 
     def _next(self, is_lenient: bool = False) -> tuple[str, bytes]:

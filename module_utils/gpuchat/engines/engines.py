@@ -47,7 +47,6 @@ TORCH_BACKENDS = {("auto", True): "", ("auto", False): "cpu", ("none", True): ""
 
 CPU = "cpu"
 ALL = "all"
-NONE: Mapping[str, str] = {}
 
 ENVIRONMENT = {
     "HOME": "/cache",
@@ -179,13 +178,13 @@ class Engine:
         return self.devices or (CPU,)
 
 
-def joined(params: Mapping[str, Any], interfaces: Mapping[str, str] = NONE) -> tuple[Engine, ...]:
+def joined(params: Mapping[str, Any], interfaces: Mapping[str, str] | None = None) -> tuple[Engine, ...]:
     """Return the engines of a host, from what the inventory, the plan and the model's files say of each.
 
     Args:
         interfaces: the host's, by the addresses that they hold; only for engines that stand on several hosts.
     """
-    return tuple(_engine(given, params, interfaces) for given in params["engines"])
+    return tuple(_engine(given, params, interfaces or {}) for given in params["engines"])
 
 
 def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Mapping[str, str]) -> Engine:

@@ -22,11 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core import (
-    front,
-    host,
-    web_runner,  # noqa: F401 - now, for the process of a part has closed the file that all of this is loaded from
-)
+from ..core import front, host, web_runner
 from ..data import backup
 from ..docker import daemon_former_runner, daemon_runner
 from ..docker.container import Written, compose_path, quadlet_path, read_back, unit_path
@@ -41,6 +37,9 @@ from ..secret.validity import first_in
 from ..system import files, firewall, firewall_runner, service_runner
 from ..system.release import Release
 from ..system.service import COMPOSE, DOCKER, PODMAN, QUADLET, Step, WantedService, plan_service
+
+LOADED_EARLY = (web_runner,)
+"""What a part would load when it asks; by then its process has closed the file that all of this comes from."""
 
 BACKUP_SET = "backup"
 """The files of a host that makes backups; without a target for them there are none."""

@@ -70,10 +70,10 @@ class Source:
                 f"{common}; wanted to know the packages of that version; set vllm_packages (vllm_cpu_packages) to "
                 "words with vllm_version in them, or take the version out of gpuchat_models"
             )
-        words = tuple(
+        packages, indexes = (
             tuple(one.replace(common, version) for one in some) for some in (self.packages, self.extra_indexes)
         )
-        return Source(*words, self.torch_backend)
+        return Source(packages, indexes, self.torch_backend)
 
 
 @dataclass(frozen=True)
