@@ -40,7 +40,7 @@ def sent(monkeypatch):
         given = {}
         monkeypatch.setattr(gpuchat_vllm.ActionModule, "_sibling", lambda *_: Image(given))
         action = object.__new__(gpuchat_vllm.ActionModule)
-        action._task = types.SimpleNamespace(args=args, action="gpuchat_vllm")
+        action._task = types.SimpleNamespace(args=args, action="gpuchat_vllm", check_mode=True)
         action._templar = types.SimpleNamespace(template=lambda value: value)
         action.run(None, {"ansible_play_batch": ["a"], "ansible_forks": 5, **task_vars})
         return given

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -266,7 +267,8 @@ def test_who_says_something_else_is_no_rank(two):
     two.wait(lambda: "waiting" in two.said(0), "it waits")
     with socket.create_connection(("127.0.0.1", int(two.port))) as one:
         one.sendall(b"GET / HTTP/1.1\r\n\r\nrank x abc\nrank 7 abc\nrank 0 abc\n")
-        one.sendall(b"x" * 5000)
-        assert one.recv(1) == b""
+        with contextlib.suppress(ConnectionError):  # what was not read when it hung up resets the connection
+            one.sendall(b"x" * 5000)
+            assert one.recv(1) == b""
     two.start(1)
     two.wait_for_health()
