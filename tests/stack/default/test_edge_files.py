@@ -73,3 +73,12 @@ def test_a_run_that_dies_between_files_and_restart_is_finished_by_the_next(heale
         *EDGE_ALONE, "-e", "edge_api_burst=42", "-v"
     )
     assert digests(healed) == (on_disk, on_disk)
+
+
+def test_a_stop_that_meets_a_start_leaves_no_core_behind(healed: Stack) -> None:
+    hit = "systemctl restart {0} & sleep 0.0{1}; systemctl stop {0}; wait"
+    for unit in ("gpuchat-edge", "gpuchat-door"):
+        healed.on("server", "; ".join(hit.format(unit, number % 10) for number in range(30)), check=False)
+        healed.on("server", f"systemctl restart {unit}")
+    assert healed.on("server", "ls -d /core*", check=False) == ""
+    healed.wait_for_answer()
