@@ -51,6 +51,12 @@ options:
         description: The HTTP status wanted.
         type: int
         default: 200
+      holds:
+        description:
+          - Text that the answer must hold. A service that answers without it is started once more, as one that takes a
+            setting up at its second start.
+        type: str
+        default: ''
       timeout:
         description: Seconds to wait.
         type: int

@@ -20,6 +20,7 @@ RELOAD_LINES = 10
 HEALTH_OPTIONS: dict[str, dict[str, object]] = {
     "url": {"type": "str"},
     "status": {"type": "int", "default": 200},
+    "holds": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 60},
 }
 """An entry ``health`` of a module, as an argument specification."""
@@ -59,12 +60,21 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     notes: tuple[str, ...] = ()
     if check and plan.changed and health:
         notes = (f"the health of {wanted.name}: it can be known only after the change",)
+    health = health if isinstance(health, dict) else {}
     if not check:
-        health = health if isinstance(health, dict) else {}
         act(wanted, plan, str(params["compose_file"] or ""), health)
         if wanted.state == "started":
             wait_until_healthy(wanted, health)
-    return Plan(plan.differences, plan.actions, plan.reason, notes).result()
+    result = Plan(plan.differences, plan.actions, plan.reason, notes).result()
+    if wanted.state != "started" or (check and plan.changed) or _holds(health):
+        return result
+    if not check:
+        _act_one(wanted, Step("restart", wanted.supervisor), str(params["compose_file"] or ""), health)
+        wait_until_healthy(wanted, health)
+        if not _holds(health):
+            raise Unhealthy(f"{health['url']} answers without {health['holds']}, which it was to hold after a restart")
+    again = f"it answered without {health['holds']}, so it is started once more"
+    return {**result, "changed": True, "msg": f"{result['msg']}; {again}" if plan.changed else again}
 
 
 def read(wanted: WantedService) -> ServiceState:
@@ -234,6 +244,12 @@ def wait_until_healthy(wanted: WantedService, health: Mapping[str, object]) -> N
         raise Unhealthy(
             f"{wanted.name} is not healthy after {timeout:.0f} s: {last}. Its last log lines:\n{logs(wanted)}"
         )
+
+
+def _holds(health: Mapping[str, object]) -> bool:
+    """Whether a service's answer has the text that is wanted in it; so it has where none is wanted."""
+    wanted = str(health.get("holds") or "")
+    return not wanted or wanted.encode() in host.http(str(health.get("url")), timeout=5, direct=True).body
 
 
 def _supervisor_word(wanted: WantedService, is_asked: bool) -> str | None:

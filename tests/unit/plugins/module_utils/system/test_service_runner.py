@@ -7,6 +7,7 @@ import json
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import service_runner
 
 pytestmark = pytest.mark.usefixtures("state_directory")
@@ -297,6 +298,37 @@ def test_the_health_address_must_answer_as_wanted(commands, server, status, heal
     else:
         with pytest.raises(service_runner.Unhealthy, match=f"after 1 s: {url} answered 503, wanted 200"):
             service_runner.ensure(wanted, check=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "check", "changed", "restarts"),
+    [
+        (['{"open":true}'], False, False, 0),
+        (['{"open":false}', '{"open":true}'], False, True, 1),
+        (['{"open":false}'], True, True, 0),
+        (['{"open":true}'], True, False, 0),
+    ],
+)
+def test_a_service_whose_answer_lacks_a_text_is_started_once_more(
+    commands, monkeypatch, said, check, changed, restarts
+):
+    answers = iter(said)
+    recorded()
+    commands.answer(SHOW, unit())
+    monkeypatch.setattr(service_runner, "wait_until_healthy", lambda *_given: None)
+    monkeypatch.setattr(host, "http", lambda *_a, **_k: host.Response(200, {}, next(answers).encode()))
+    health = {"url": "http://127.0.0.1/config", "holds": '"open":true'}
+    assert service_runner.ensure(params(health=health), check)["changed"] is changed
+    assert commands.made.count("systemctl restart s.service") == restarts
+
+
+def test_a_service_whose_answer_lacks_a_text_after_that_too_is_reported(commands, monkeypatch):
+    recorded()
+    commands.answer(SHOW, unit())
+    monkeypatch.setattr(service_runner, "wait_until_healthy", lambda *_given: None)
+    monkeypatch.setattr(host, "http", lambda *_a, **_k: host.Response(200, {}, b"{}"))
+    with pytest.raises(Unhealthy, match="which it was to hold after a restart"):
+        service_runner.ensure(params(health={"url": "http://127.0.0.1/config", "holds": "open"}), check=False)
 
 
 def test_a_switch_to_systemd_takes_the_project_down_first(commands):
