@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import planted
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.monitoring import dashboards
@@ -39,6 +40,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"code": 0, "msg": "success"}')
 http.server.ThreadingHTTPServer(("127.0.0.1", 9999), Handler).serve_forever()
+"""
+CLOCK = """
+import http.server, os, socketserver, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = f"# TYPE node_time_seconds gauge\\nnode_time_seconds {time.time() + 600}\\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+    def address_string(self):
+        return "-"
+if os.path.exists(sys.argv[1]):
+    os.unlink(sys.argv[1])
+server = socketserver.ThreadingUnixStreamServer(sys.argv[1], Handler)
+os.chmod(sys.argv[1], 0o666)
+server.serve_forever()
 """
 
 
@@ -256,3 +275,38 @@ def test_an_engine_that_hangs_is_told_of(stack: Stack) -> None:
             assert asked.result()[0] == 200
         finally:
             stack.on(OTHER, "systemctl start gpuchat-watchdog")
+
+
+def test_a_certificate_about_to_end_is_told_of(stack: Stack) -> None:
+    paths = [f"{planted.EDGE}/tls.crt"]
+    short, _key = planted.certificate(-80, 2)
+    with_alert(
+        stack,
+        "CertificateEnding",
+        HOST,
+        lambda: stack.on(
+            HOST, f"{planted.kept(*paths)} && {planted.written(paths[0], short)} && systemctl start gpuchat-state"
+        ),
+        lambda: stack.on(HOST, f"{planted.back(*paths)} && systemctl start gpuchat-state"),
+    )
+
+
+def test_a_clock_that_is_off_is_told_of(stack: Stack) -> None:
+    """The clock is the machine's own, so a program in the exporter's place says another time."""
+    socket = stack.on(OTHER, "systemctl show gpuchat-node-exporter.socket --property=Listen --value").split()[0]
+    with_alert(
+        stack,
+        "ClockOff",
+        OTHER,
+        lambda: in_its_place(stack, socket),
+        lambda: stack.on(
+            OTHER, "systemctl stop test-clock; rm -f /run/clock.py; systemctl start gpuchat-node-exporter.socket"
+        ),
+    )
+
+
+def in_its_place(stack: Stack, socket: str) -> None:
+    """Have what answers for a host's node exporter say a time that is ten minutes off, and nothing else."""
+    put(stack, "/run/clock.py", CLOCK, OTHER)
+    stack.on(OTHER, "systemctl stop gpuchat-node-exporter.socket gpuchat-node-exporter.service")
+    stack.on(OTHER, f"systemd-run --quiet --collect --unit=test-clock python3 /run/clock.py {socket}")
