@@ -30,7 +30,8 @@ DOCTOR = "playbooks/doctor.yml"
 EDGE, DOOR, LOBEHUB = "/etc/gpuchat/edge", "/etc/gpuchat/door", "/etc/gpuchat/lobehub"
 STATE, MODEL, CACHE = "/var/lib/gpuchat", "/srv/models/gpuchat-demo", "/var/cache/gpuchat"
 POSTGRESQL = "/etc/gpuchat/postgresql"
-ENGINE, ENGINE_SETTINGS = "gpuchat-vllm-gpuchat-demo", "/etc/gpuchat/vllm/gpuchat-demo/config.yaml"
+ENGINE, ENGINE_FOLDER = "gpuchat-vllm-gpuchat-demo", "/etc/gpuchat/vllm/gpuchat-demo"
+ENGINE_SETTINGS = f"{ENGINE_FOLDER}/config.yaml"
 FRESH = ("-e", "ansible_ssh_args=-oControlMaster=no")
 """Each connection by ssh is a new one."""
 
@@ -172,6 +173,7 @@ ONE_HOST = (
         "no room for Ansible itself",
         *("disk.full", "No space left on device", "remote temporary folder"),
         *(small("/root/.ansible", "size=64k"), "umount /root/.ansible"),
+        words=("-e", "ansible_pipelining=false"),  # without which modules go through a pipe alone
     ),
     # The host itself.
     Fault(
@@ -415,8 +417,7 @@ ONE_HOST = (
         "the engine ended by the kernel for want of memory",
         *("memory.out", f"{ENGINE} ended by the kernel", "dmesg"),
         f"docker update --memory 150m --memory-swap 150m {ENGINE}; docker restart {ENGINE}",
-        f"docker update --memory 0 --memory-swap 0 {ENGINE} || docker update --memory 20g --memory-swap -1 "
-        f"{ENGINE}; docker restart {ENGINE}",
+        f"docker rm --force {ENGINE}; docker compose --project-name {ENGINE} --file {ENGINE_FOLDER}/compose.yml up --detach",
         until=f"docker inspect {ENGINE} --format '{{{{.State.OOMKilled}}}} {{{{.RestartCount}}}}' | grep -qE "
         f"'true|[1-9]$'",
     ),

@@ -46,7 +46,7 @@ CONNECTING = (
     ("REMOTE HOST IDENTIFICATION", "find out why the host has another key; then `ssh-keygen -R` with its name"),
     ("Could not resolve hostname", "correct ansible_host of the host in the inventory"),
     ("Name or service not known", "correct ansible_host of the host in the inventory"),
-    ("Connection refused", "start sshd on the host, or correct ansible_port"),
+    ("Connection refused", "start sshd on the host, or correct ansible_host or ansible_port"),
     ("No route to host", "correct ansible_host, or the network between this machine and the host"),
     ("Network is unreachable", "correct this machine's own network"),
     ("imed out", "start the host; look at firewalls and at ansible_host"),

@@ -79,6 +79,7 @@ def test_a_stop_that_meets_a_start_leaves_no_core_behind(healed: Stack) -> None:
     hit = "systemctl restart {0} & sleep 0.0{1}; systemctl stop {0}; wait"
     for unit in ("gpuchat-edge", "gpuchat-door"):
         healed.on("server", "; ".join(hit.format(unit, number % 10) for number in range(30)), check=False)
-        healed.on("server", f"systemctl restart {unit}")
+        said = f"systemctl restart {unit} && systemctl stop {unit}; systemctl is-failed {unit}; systemctl start {unit}"
+        assert healed.on("server", said, check=False).split() == ["inactive"]
     assert healed.on("server", "ls -d /core*", check=False) == ""
     healed.wait_for_answer()
