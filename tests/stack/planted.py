@@ -196,7 +196,7 @@ ONE_HOST = (
     ),
     Fault(
         "a driver that was upgraded beneath the engines",
-        *("gpu.mismatch", "mismatch", "nvidia-smi"),
+        *("gpu.mismatch", "the driver was upgraded", "reboot the host"),
         *(
             stand_in("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580.95", 18),
             NO_STAND_IN,
@@ -417,7 +417,8 @@ ONE_HOST = (
         "the engine ended by the kernel for want of memory",
         *("memory.out", f"{ENGINE} ended by the kernel", "dmesg"),
         f"docker update --memory 150m --memory-swap 150m {ENGINE}; docker restart {ENGINE}",
-        f"docker rm --force {ENGINE}; docker compose --project-name {ENGINE} --file {ENGINE_FOLDER}/compose.yml up --detach",
+        f"docker rm --force {ENGINE}; "
+        f"docker compose --project-name {ENGINE} --file {ENGINE_FOLDER}/compose.yml up --detach",
         until=f"docker inspect {ENGINE} --format '{{{{.State.OOMKilled}}}} {{{{.RestartCount}}}}' | grep -qE "
         f"'true|[1-9]$'",
     ),

@@ -23,6 +23,7 @@ from ..survey.types import (
     OBJECT_STORE,
     SEVERITIES,
     UNREACHABLE,
+    WATCHDOG,
     Answer,
     Finding,
     worst,
@@ -56,6 +57,9 @@ SYMPTOMS = (
     *("container.", "engine.", "gpu.container"),
 )
 """What is seen of a service that does not run, whatever the cause."""
+
+ASIDE = (WATCHDOG,)
+"""Services on which nobody waits for an answer."""
 
 ASKED = ("database.", "bucket.")
 """What a keeper says to the interface, whatever its own state."""
@@ -175,6 +179,10 @@ def rank(one: Located) -> int:
     """Return where a finding's kind stands among all; that of Docker or a database explains what is built on it."""
     if one.kind.startswith(("service.", "container.missing")) and one.subject in ("docker", *KEEPERS):
         return ORDER.index("log")
+    if one.kind == "image.running" and one.subject in KEEPERS:  # another program in a keeper's place
+        return ORDER.index("image.missing")
+    if one.kind.startswith("service.") and one.subject in ASIDE:
+        return ORDER.index("part")
     fitting = [kind for kind in ORDER if one.kind == kind or one.kind.startswith(f"{kind}.")]
     return ORDER.index(max(fitting, key=len)) if fitting else len(ORDER)
 
@@ -248,6 +256,8 @@ def _explains_service(cause: Located, effect: Located) -> bool:
         return False
     if effect.kind in OF_OTHERS and cause.kind.startswith(SYMPTOMS):
         return True
+    if effect.kind.startswith(ASKED):
+        return cause.kind == "image.running"
     if effect.kind.startswith("log."):
         return cause.kind.startswith(("file.missing", "port.", "memory.", "name.", "model.")) or (
             cause.kind.startswith("log.") and rank(cause) < rank(effect)

@@ -304,6 +304,11 @@ def _last_run(name: str) -> str:
     return f"_SYSTEMD_INVOCATION_ID={run}" if re.fullmatch("[0-9a-f]{32}", run) else f"--unit={unit}"
 
 
+def _starts(name: str) -> bool:
+    """Whether a unit is on its way up; a last run that failed without a word has no reason in the one before."""
+    return service_runner.unit_properties(name).get("ActiveState") not in ("failed", "inactive")
+
+
 def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, list[str]]:
     secrets, found = secrets_here(), {}
     for name, supervisor in unwell.items():
@@ -312,7 +317,7 @@ def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, li
         else:
             command = ["docker", "logs", f"--tail={LINES}", name]
         output = host.run(command, CONNECT_SECONDS * 2)
-        if supervisor != "compose" and not output.stdout.strip():
+        if supervisor != "compose" and not output.stdout.strip() and _starts(name):
             # It has just been started anew, and has said nothing yet; the one before says why that one ended.
             output = host.run([*command[:-1], f"--unit={service_runner.unit_of(name)}"], CONNECT_SECONDS * 2)
         said = f"{output.stdout}\n{output.stderr}" if output.rc == 0 else ""

@@ -58,6 +58,10 @@ def _clock(reading: Mapping[str, Any], ahead: float) -> Iterator[Finding]:
 # GPUs.
 
 
+SAYS_HOW = ("mismatch", "no_permission")
+"""States of the driver whose reason ends with what to do."""
+
+
 def _gpus(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
     gpu = reading.get("gpu")
     if gpu is None:
@@ -76,7 +80,10 @@ def _gpus(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
             )
     elif state != "ok":
         severity = FAULT if "gpu" in expected.groups else WARNING
-        yield Finding(f"gpu.{state}", severity, reason, "GPUs that answer", "look at `nvidia-smi` and `dmesg`")
+        found, fix = reason, "look at `nvidia-smi` and `dmesg`"
+        if state in SAYS_HOW:
+            found, _, fix = reason.rpartition("; ")
+        yield Finding(f"gpu.{state}", severity, found, "GPUs that answer", fix)
     by_uuid = {one["uuid"]: one for one in gpu["gpus"] if one["uuid"]}
     for uuid, reasons in gpu.get("held_back", {}).items():
         yield Finding(

@@ -204,13 +204,13 @@ def _engines(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding
         wanted = expected.engines.get(name, {}).get("name", "")
         if not engine["healthy"]:
             starts = container(reading, name).get("health") == "starting"
-            said = engine["said"] or "an error"
+            said, logs = engine["said"] or "an error", f"`docker logs {name}` and `journalctl -u {name}`"
             yield Finding(
                 "engine.starting" if starts else "engine.silent",
                 WARNING if starts else FAULT,
                 f"{name} running, not answering yet" if starts else f"{name} running and not answering ({said})",
                 "it healthy",
-                "survey it again in a minute" if starts else f"see `docker logs {name}` and `journalctl -u {name}`",
+                "survey it again in a minute" if starts else f"see {logs}, then restart it (deploys/restart.py {name})",
             )
         elif wanted and engine["models"] and wanted not in engine["models"]:
             yield Finding(

@@ -642,6 +642,10 @@ PLANTED = {
     "a store with another key": (bucket(403, "SignatureDoesNotMatch"), "b", "bucket.key", "both get the same", ()),
     "a store that says nothing": (bucket(0, "timed out"), "b", "bucket.silent", f"docker logs {STORE}", ()),
     "a store that fails": (bucket(500, "InternalError"), "b", "bucket.fails", f"docker logs {STORE}", ()),
+    "another program in the store's place": (
+        both(lambda stack: stack.container("b", STORE).update(image="other:1"), bucket(0, "No route to host")),
+        *("b", "image.running", "remove that container", ("bucket.silent",)),
+    ),
     "an engine that hangs and says that it is well": (
         put("c", {"works": False, "said": "no token, and no step, within 10 s"}, "engine", ENGINE, part="checks"),
         *("c", "engine.hung", "deploys/restart.py", ()),
@@ -679,6 +683,13 @@ def test_one_fault_is_one_cause(name):
     stack = Stack()
     plant(stack)
     assert len(stack.diagnose().causes) == 1
+
+
+def test_an_engine_that_hangs_stands_before_the_watchdog_that_does_not_run():
+    stack = Stack()
+    put("c", {"works": False, "said": "no token within 10 s"}, "engine", ENGINE, part="checks")(stack)
+    stack.stop("c", "gpuchat-watchdog", failed=False)
+    assert [one.found.kind for one in stack.diagnose().causes] == ["engine.hung", "service.stopped"]
 
 
 def test_more_than_forty_faults_were_planted():

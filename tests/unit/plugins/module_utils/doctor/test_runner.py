@@ -255,9 +255,20 @@ def test_a_service_that_has_just_started_anew_says_by_its_last_run_why_that_ende
     assert examined()["logs"]["gpuchat-door"] == ["of the run before"]
 
 
+def test_a_service_that_failed_without_a_word_has_no_reason_in_an_earlier_run(one, commands):
+    one["services"]["gpuchat-door"].update(running=False)
+    commands.answer("systemctl show gpuchat-door.service", "ActiveState=failed\n")
+    commands.answer("systemctl show --property=InvocationID", "0123456789abcdef" * 2)
+    commands.answer(f"journalctl --no-pager --output=cat --lines={runner.LINES} _SYSTEMD", "")
+    commands.answer(
+        f"journalctl --no-pager --output=cat --lines={runner.LINES} --unit=gpuchat-door", "of the run before"
+    )
+    assert examined()["logs"]["gpuchat-door"] == []
+
+
 def test_a_log_is_cut(one, commands):
     one["services"]["gpuchat-door"].update(running=False)
-    commands.answer("journalctl", "\n".join(f"line {number} {'x' * 9000}" for number in range(900)))
+    commands.answer("journalctl", "\n".join(f"line {number} {'x' * runner.WIDEST}" for number in range(runner.LINES + 9)))
     lines = examined()["logs"]["gpuchat-door"]
     assert (len(lines), max(map(len, lines))) == (runner.LINES, runner.WIDEST)
 
