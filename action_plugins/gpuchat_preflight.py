@@ -54,6 +54,15 @@ ENDPOINT_PARTS = (
     *("context", "tools", "vision"),
 )
 TOOL_SERVERS = "gpuchat_mcp_servers"
+NUMBER, LINES = "(number)", "(several lines)"  # as inventory/types.py knows them
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/\S*)?(#\S*)?")
+READ_FILES = {"vllm_requirements": "pinned requirements, as uv pip compile writes them"}
+READ_FOLDERS = {"toolbox_wheels": "a folder with the wheels"}
+PEM = (
+    "edge_acme_authority_file",
+    "edge_client_authority_file",
+    "edge_forward_auth_authority_file",
+)
 HEADER_TEXT = re.compile(r"[A-Za-z0-9 ._~+/=:,;@-]+")
 
 
@@ -95,6 +104,14 @@ class ActionModule(ActionBase):
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
         own = _folder(args["sources"], self._loader.get_basedir())
         args["listed"] = self._task.args.get("listed", _listed(self._own_folder(task_vars) or own))
+        args["endpoint_problems"] += self._control_files(args["variables"])
+        args["pem_files"] = {
+            f"{ENDPOINTS}.authority_file of {name[9:-4]}": text for name, text in authorities.items() if text
+        }
+        for host in groups.get("edge", []):
+            for name in PEM:
+                text, problem = self._text(name, str(args["variables"][host].get(name) or ""))
+                args["pem_files"].update({name: text} if text and not problem else {})
         args["elsewhere_authorities"], problems = self._elsewhere_authorities(args["variables"])
         args["endpoint_problems"] += problems
         result = control_runner.run(self, args)
@@ -142,6 +159,20 @@ class ActionModule(ActionBase):
                 texts[f"endpoint-{one.get('name')}.crt"] = text
                 problems += [problem] if problem else []
         return texts, problems
+
+    def _control_files(self, variables):
+        """Return why files and folders of the control node that tasks read cannot be read."""
+        problems = []
+        for name, wanted in READ_FILES.items():
+            paths = dict.fromkeys(one.get(name) for one in variables.values())
+            problems += [self._text(name, path, wanted)[1] for path in paths if isinstance(path, str)]
+        for name, wanted in READ_FOLDERS.items():
+            for path in dict.fromkeys(one.get(name) for one in variables.values()):
+                full = os.path.expanduser(path) if isinstance(path, str) else ""
+                if full and not (os.path.isabs(full) and os.path.isdir(full)):
+                    why = "no folder of the control node" if os.path.isabs(full) else "no path that begins with /"
+                    problems.append(f"{name} is {path}, which is {why}; wanted {wanted}; set {name} to one")
+        return list(filter(None, problems))
 
     def _elsewhere_authorities(self, variables):
         """Return the authorities of a database and a store elsewhere by variable and path, and why one is not read."""
@@ -240,14 +271,28 @@ def _play_vars(task):
 
 def _about(value):
     """Return what the module may know of a secret, which is not the secret."""
+    kinds = (str, bool, int, list, tuple)
+    parts = value if isinstance(value, dict) else {}
+    kind = "none" if value is None else next((k for k in kinds if isinstance(value, k)), dict).__name__
     return {
-        "kind": "none" if value is None else next((k for k in (str, bool, int) if isinstance(value, k)), dict).__name__,
+        "kind": "list" if kind == "tuple" else kind,
+        "odd": {str(name): why for name, why in ((name, _odd(one)) for name, one in parts.items()) if why},
+        "addresses": sorted(str(name) for name, one in parts.items() if ADDRESS.fullmatch(str(one))),
         "is_empty": value in (None, ""),
         "is_plain": bool(HEADER.fullmatch(str(value))),
         "length": len(str(value)),
         "names": sorted(map(str, value)) if isinstance(value, dict) else [],
         "mark": hashlib.blake2b(str(value).encode(), key=MARK, digest_size=8).hexdigest(),
     }
+
+
+def _odd(value):
+    """Return why a part of a secret is no text of one line; empty where it is one."""
+    if isinstance(value, (bool, int, float)):
+        return NUMBER
+    if not isinstance(value, str):
+        return "empty" if value is None else "no text"
+    return "empty" if not value else LINES if re.search(r"[\r\n]", value) else ""
 
 
 def _without_secrets(name, value):
@@ -304,6 +349,8 @@ def _without_keys(value, part=""):
     if value in (None, "") or isinstance(value, bool):
         return value
     if part == "key":
+        if isinstance(value, (int, float)):
+            return NUMBER
         about = _about(value)
         return f"secret-{about['mark']}" if about["is_plain"] else "(not plain)"
     if part in ("", *ENDPOINT_PARTS):
@@ -328,7 +375,9 @@ def _without_passwords(value, is_shown=False):
         return [_without_passwords(one) for one in value]
     if isinstance(value, dict):
         return {key: _without_passwords(one, key in ("registry", "username")) for key, one in value.items()}
-    return value if is_shown or value in (None, "") or isinstance(value, bool) else "(secret)"
+    if is_shown or value in (None, "") or isinstance(value, bool):
+        return value
+    return _odd(value) if _odd(value) in (NUMBER, LINES) else "(secret)"
 
 
 def _sources(task_vars):

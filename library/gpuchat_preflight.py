@@ -95,6 +95,10 @@ options:
       action plugin.
     type: dict
     default: {}
+  pem_files:
+    description: Texts of further authorities that variables name, by variable.
+    type: dict
+    default: {}
   authority_problems:
     description: Why some of them cannot be read; set by the action plugin.
     type: list
@@ -233,6 +237,7 @@ SPECIFICATION = {
     "endpoint_problems": {"type": "list", "elements": "str", "default": []},
     "authorities": {"type": "dict", "default": {}},
     "elsewhere_authorities": {"type": "dict", "default": {}},
+    "pem_files": {"type": "dict", "default": {}},
     "authority_problems": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -257,6 +262,8 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     for variable, texts in params.get("elsewhere_authorities", {}).items():
         for path, text in texts.items():
             findings.add(elsewhere.authority_faults(variable, path, text), (), "")
+    for variable, text in params.get("pem_files", {}).items():
+        findings.add(network.pem_faults(variable, text), (), "")
     chosen = preflight.chat(inventory, specification)
     if chosen["kind"] in parts:
         given = preflight.chat_settings(inventory)

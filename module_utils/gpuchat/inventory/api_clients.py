@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ..core.names import did_you_mean
+from .people import NGINX_WORDS
 from .types import show
 
 VARIABLE = "gpuchat_api_keys"
@@ -66,6 +67,11 @@ def faults(given: object) -> Iterator[str]:
             yield (
                 f"{variable}.name is {show(name)}; wanted up to 32 small letters and digits, with single hyphens "
                 f"between them; set {variable}.name to {right}"
+            )
+        elif name in NGINX_WORDS:
+            yield (
+                f"{variable}.name is {name}, which is a word of nginx's own; wanted another; set {variable}.name to "
+                f"such as {name}-1"
             )
         elif name in seen:
             yield f"{VARIABLE} names {name} twice; wanted each client once; set another name, or take one away"

@@ -32,6 +32,8 @@ CONNECTION = "/etc/gpuchat/database/connection.json"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 """Of a database: a name beside it is made of it where a backup comes back."""
 
+SERVERS_OWN = ("postgres", "template0", "template1")
+
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,62}")
 
 
@@ -121,13 +123,17 @@ def read_store(settings: Mapping[str, object]) -> Store | None:
 
 
 def store_faults(
-    settings: Mapping[str, object], given_keys: Collection[str], site_names: Collection[str]
+    settings: Mapping[str, object],
+    given_keys: Collection[str],
+    site_names: Collection[str],
+    taken: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """Say what is wrong with a store beyond its types.
 
     Args:
         given_keys: the variables of its keys that are set.
         site_names: at which people open the chat.
+        taken: ports in the interface's room, by the variable that sets each.
     """
     given = settings.get(STORE)
     if not isinstance(given, Mapping) or not given:
@@ -142,14 +148,28 @@ def store_faults(
         )
     elif found and found["port"] and not 1 <= int(found["port"]) <= 65535:
         yield f"{STORE}.url is {show(url)}; wanted a port from 1 to 65535; set {STORE}.url to the store's"
-    elif found and found["host"] in site_names:
+    elif found and _as_asked(given, found["host"]).lower() in [name.lower() for name in site_names]:
         yield (
-            f"{STORE}.url has the name of the site, {found['host']}; wanted another, for what people upload would run "
-            f"as the chat; set {STORE}.url to a name of the store's own"
+            f"{STORE}.url has the name of the site, {_as_asked(given, found['host'])}; wanted another, for what people "
+            f"upload would run as the chat; set {STORE}.url to a name of the store's own"
         )
-    if isinstance(bucket, str) and not BUCKET.fullmatch(bucket):
+    elif found and found["host"].lower() == "localhost":
         yield (
-            f"{STORE}.bucket is {show(bucket)}; wanted 3 to 63 small letters, digits and . -; set {STORE}.bucket to "
+            f"{STORE}.url is {show(url)}; wanted a name that is no host's own; set {STORE}.url to the store's name, "
+            "and have the chat's host know it, if only from its /etc/hosts"
+        )
+    port = int(found["port"] or PORTS[found["scheme"]]) if found else 0
+    used = {**({ROOM_PORT: f"{DATABASE}, in the room,"} if settings.get(DATABASE) else {}), **(taken or {})}
+    if port in used and not used[port].startswith("edge_"):
+        yield (
+            f"{STORE}.url has the port {port}, and {used[port]} too; wanted ports apart, for the interface finds the "
+            f"store at that port in its room; set {STORE}.url"
+            + (f", or {used[port]}" if used[port].startswith("gpuchat_vllm") else "")
+        )
+    if isinstance(bucket, str) and (not BUCKET.fullmatch(bucket) or ".." in bucket or forms.is_address(bucket)):
+        yield (
+            f"{STORE}.bucket is {show(bucket)}; wanted 3 to 63 small letters, digits and -, with single dots between "
+            f"them, and no address; set {STORE}.bucket to "
             "the bucket's name"
         )
     if isinstance(region, str) and not REGION.fullmatch(region):
@@ -165,6 +185,12 @@ def store_faults(
 
 
 TRUE = ("true", "yes", "on", "1")
+
+
+def _as_asked(given: Mapping[str, object], host: str) -> str:
+    """Return the name under which objects are asked for."""
+    is_path_style = str(given.get("path_style", True)).lower() in TRUE
+    return host if is_path_style else f"{given.get('bucket')}.{host}"
 
 
 def read(settings: Mapping[str, object]) -> Database | None:
@@ -198,13 +224,15 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
         return
     yield from _missing(DATABASE, given, ("host", "name", "user", "authority_file"))
     host = given.get("host")
-    if isinstance(host, str) and (forms.is_address(host) or not forms.is_host_name(host)):
+    if isinstance(host, str) and (
+        forms.is_address(host) or not forms.is_host_name(host) or host.lower() == "localhost"
+    ):
         yield (
             f"{DATABASE}.host is {show(host)}; wanted a name such as db.example.com, which its certificate bears; set "
             f"{DATABASE}.host to it, and have the chat's host know it, if only from its /etc/hosts"
         )
     port = str(given.get("port", USUAL_PORT))
-    if port.isdigit() and not 1 <= int(port) <= 65535:
+    if re.fullmatch("[0-9]+", port) and not 1 <= int(port) <= 65535:
         yield f"{DATABASE}.port is {port}; wanted 1 to 65535; set {DATABASE}.port to the server's"
     for part, form, wanted in (
         ("name", NAME, "up to 40 letters, digits and _, a letter first"),
@@ -213,6 +241,11 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
         text = given.get(part)
         if isinstance(text, str) and not form.fullmatch(text):
             yield f"{DATABASE}.{part} is {show(text)}; wanted {wanted}; set {DATABASE}.{part} to such a one"
+    if given.get("name") in SERVERS_OWN:
+        yield (
+            f"{DATABASE}.name is {given['name']}, which is PostgreSQL's own; wanted one for the interface alone, for "
+            f"another takes its place where a backup comes back; set {DATABASE}.name to such a one"
+        )
     if not has_password:
         yield f"{PASSWORD} is not set; wanted the password of {DATABASE}.user; set {PASSWORD}, for instance in a vault"
     if ROOM_PORT in taken:

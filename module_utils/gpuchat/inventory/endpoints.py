@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .types import show
+from . import forms
+from .types import NUMBER, show
 
 VARIABLE = "gpuchat_endpoints"
 NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,31}")
@@ -195,8 +196,13 @@ def _ability_faults(where: str, model: Mapping[str, object]) -> Iterator[str]:
         yield f"{where}.context is {show(context)}; wanted tokens as a whole number; set it to such as 32768"
 
 
-def faults(given: object) -> Iterator[str]:
-    """Say what is wrong with the list beyond its types."""
+def faults(given: object, site_names: Iterable[str] = ()) -> Iterator[str]:
+    """Say what is wrong with the list beyond its types.
+
+    Args:
+        site_names: at which people open the chat.
+    """
+    own = [name.lower() for name in site_names]
     seen: set[str] = set()
     for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
         if not isinstance(one, Mapping):
@@ -213,8 +219,19 @@ def faults(given: object) -> Iterator[str]:
         seen.add(name)
         if url:
             yield from _url_faults(variable, url)
+        found = URL.fullmatch(url)
+        if found and found["host"].strip("[]").lower() in own:
+            yield (
+                f"{variable}.url has the name of the site, {found['host']}; wanted somebody else's server, for the "
+                f"stack would ask itself without end; set {variable}.url to another, or take it away"
+            )
         key = one.get("key")
-        if isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
+        if key == NUMBER:
+            yield (
+                f"{variable}.key is a number, whose digits YAML may have changed; wanted a text; set {variable}.key to "
+                "it in quotes"
+            )
+        elif isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
             yield (
                 f"{variable}.key holds other characters than letters, digits and . _ ~ + / = -; wanted the server's "
                 f"key; set {variable}.key to it"
@@ -234,16 +251,23 @@ def faults(given: object) -> Iterator[str]:
         yield from _model_faults(variable, one.get("models"))
 
 
+def is_url(text: str) -> bool:
+    """Whether a text is the address of a server that nginx can ask."""
+    found = URL.fullmatch(text)
+    return bool(found) and forms.is_at_server(text) and not {".", ".."} & set((found["path"] or "").split("/"))  # type: ignore[index]
+
+
 def _url_faults(variable: str, url: str) -> Iterator[str]:
     path = next((path for path in ASKED_PATHS if url.rstrip("/").endswith(path)), "")
     if path:
         right = url.rstrip("/")[: -len(path)]
         yield f"{variable}.url is {show(url)}; wanted the address that {path} follows; set {variable}.url to {right}"
-    elif not URL.fullmatch(url):
-        right = f"http://{url}" if "://" not in url and URL.fullmatch(f"http://{url}") else "http://10.0.0.9:1234/v1"
+    elif not is_url(url):
+        right = f"http://{url}" if "://" not in url and is_url(f"http://{url}") else "http://10.0.0.9:1234/v1"
         yield (
-            f"{variable}.url is {show(url)}; wanted an address such as http://10.0.0.9:1234/v1, without a name, a "
-            f"password or a question mark in it; set {variable}.url to {right}"
+            f"{variable}.url is {show(url)}; wanted an address such as http://10.0.0.9:1234/v1, with a "
+            f"port that there can be, and without a name, a password or a question mark in it; set {variable}.url to "
+            f"{right}"
         )
     elif re.match(r"https://(\[|[0-9.]+(:|/|$))", url):
         yield (
@@ -258,8 +282,16 @@ def _model_faults(variable: str, models: object) -> Iterator[str]:
             f"{variable}.models is empty; wanted the models that it serves; set {variable}.models to their names, or "
             "take it away for all that the server lists"
         )
+    seen: set[str] = set()
     for number, given in enumerate(models if isinstance(models, (list, tuple)) else ()):
         model = _model(given)
+        name = str(model.get("name") or "")
+        if name in seen:
+            yield (
+                f"{variable}.models names {show(name)} twice; wanted each name once, for people ask by it; set "
+                "another, or take one away"
+            )
+        seen |= {name} - {""}
         where = f"{variable}.models[{number}]"
         known = ("name", "upstream", "task", *ABILITIES)
         unknown = sorted(set(map(str, model)) - set(known))

@@ -15,11 +15,25 @@ HOST_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
 
 
 def is_address(text: str) -> bool:
+    """Whether a text is an IP address, without a zone: that is one host's own, and Python takes any text for one."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
+
+
+def is_network(text: str) -> bool:
+    """Whether a text is a network or an address, without a zone."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def is_port(text: str) -> bool:
+    return bool(re.fullmatch("[0-9]{1,5}", text)) and 1 <= int(text) <= 65535
 
 
 def is_host_name(text: str) -> bool:
@@ -33,7 +47,27 @@ def is_host_name(text: str) -> bool:
 def is_place(text: str) -> bool:
     """Whether a text is a registry's name, with its port where it has one."""
     name, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
-    return is_host_name(name) and (not colon or (port.isdigit() and 1 <= int(port) <= 65535))
+    return is_host_name(name) and (not colon or is_port(port))
+
+
+def is_server(text: str) -> bool:
+    """Whether a text names a server that can be asked; a name that a network gives its own hosts may hold _."""
+    if is_address(text):
+        return not ipaddress.ip_address(text).is_unspecified
+    return is_host_name(text.replace("_", "-"))
+
+
+AT_SERVER = re.compile(
+    r"[a-z]+://([^/?#@\s]*@)?(\[(?P<six>[^\]/]*)\]|(?P<host>[^/:?#@\s\[\]]+))(:(?P<port>[^/?#]*))?([/?#].*)?"
+)
+
+
+def is_at_server(url: str) -> bool:
+    """Whether an address leads to a server that can be asked: nginx does not start with another, nor with no port."""
+    found = AT_SERVER.fullmatch(url)
+    if not found or (found["port"] is not None and not is_port(found["port"])):
+        return False
+    return is_server(found["host"]) if found["host"] else ":" in found["six"] and is_server(found["six"])
 
 
 def _matches(pattern: str) -> Callable[[str], bool]:
@@ -59,7 +93,7 @@ class Form:
 def _thousands(text: str) -> str:
     found = re.fullmatch(r"([0-9]+)(?:\.0)?[ _]?[kK](?:i?[bB]|)", text.strip())
     plain = text.replace(",", "").replace("_", "").replace(" ", "")
-    return str(int(found.group(1)) * 1024) if found else plain if plain.isdigit() and int(plain) else ""
+    return str(int(found.group(1)) * 1024) if found else plain if re.fullmatch("0*[1-9][0-9]{0,17}", plain) else ""
 
 
 def _without_v(text: str) -> str:
@@ -89,7 +123,7 @@ def _is_room(text: str) -> bool:
 
 
 URL = Form(
-    _matches(r"https?://[^\s/]+(/\S*)?"),
+    lambda text: bool(re.fullmatch(r"https?://[^\s/]+(/\S*)?", text)) and is_at_server(text),
     "an address that begins with http:// or https://",
     "https://mirror.example.com",
     _with_scheme,
@@ -105,11 +139,32 @@ USERS = Form(_matches(r"auto|0*[1-9][0-9]{0,17}"), "auto or a whole number from 
 VERSION = Form(
     _matches(r"[0-9]+(\.[0-9]+)+[A-Za-z0-9.+_-]*"), "a version such as 0.32.0, without a v", "0.32.0", _without_v
 )
+PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+REFERENCE = re.compile(
+    rf"((?P<registry>[A-Za-z0-9.-]+(\.[A-Za-z0-9-]+|:[0-9]+)|localhost)/)?{PART}(/{PART})*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
+"""As the OCI distribution specification has it: a name of small letters, a tag, a digest."""
+
+
+def _is_image(text: str) -> bool:
+    found = REFERENCE.fullmatch(text)
+    return bool(found) and (not found["registry"] or is_place(found["registry"]))  # type: ignore[index]
+
+
+def _small(text: str) -> str:
+    """Return an image with the letters that its name may have."""
+    bare = _without_scheme(text) or text
+    name, colon, tag = bare.rpartition(":")
+    right = f"{name.lower()}:{tag}" if colon and "/" not in tag else bare.lower()
+    return right if right != text and _is_image(right) else ""
+
+
 IMAGE = Form(
-    _matches(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"),
-    "an image such as docker.io/library/debian:13, without https://",
+    _is_image,
+    "an image such as docker.io/library/debian:13, in small letters and without https://",
     "docker.io/library/debian:13",
-    _without_scheme,
+    _small,
 )
 
 
@@ -126,8 +181,85 @@ ABSOLUTE = Form(
     "a path that begins with /, without .., and is no folder of the system's",
     "/srv/models/qwen3-8b",
 )
-SIZE = Form(_matches(r"[0-9]{1,9}[kKmMgG]?"), "a size such as 50m", "50m")
-TIME = Form(_matches(r"(?!.*[0-9]{10})(?!.* $)([0-9]+(ms|s|m|h|d|w)? ?)+"), "a time such as 30m", "30m")
+SIZE = Form(_matches(r"0{0,8}[1-9][0-9]{0,8}[kKmMgG]?"), "a size above 0 such as 50m", "50m")
+UNITS = ("w", "d", "h", "m", "s", "ms")
+TIME = Form(
+    _matches(r"(?=.*[1-9])(?!.*[0-9]{10})([0-9]+|(?=.)" + "".join(f"([0-9]+{unit})?" for unit in UNITS) + ")"),
+    "a time above 0 in one word, the longest unit first, such as 30m or 1h30m",
+    "30m",
+    lambda text: text.replace(" ", "") if TIME.is_right(text.replace(" ", "")) else "",
+)
+"""As nginx takes it (ngx_parse_time)."""
+
+DAY = r"(mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?)"
+OFTEN = r"minutely|hourly|daily|weekly|monthly|quarterly|semiannually|annually|yearly"
+ZONE = r"UTC|[A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+)+"
+
+
+def _times(least: int, most: int) -> Callable[[str], bool]:
+    def is_right(text: str) -> bool:
+        number = r"[0-9]{1,4}"
+        for one in text.split(","):
+            if not re.fullmatch(rf"\*|{number}(\.\.{number})?(/{number})?", one):
+                return False
+            if not all(least <= int(word) <= most for word in re.findall("[0-9]+", one.partition("/")[0])):
+                return False
+        return True
+
+    return is_right
+
+
+CLOCK = (_times(0, 23), _times(0, 59), _times(0, 59))
+CALENDAR = (_times(1970, 2199), _times(1, 12), _times(1, 31))
+
+
+def is_calendar(text: str) -> bool:
+    """Whether a text is an event of a calendar as systemd's OnCalendar takes it (systemd.time(7))."""
+    words = text.split(" ")
+    if len(words) > 1 and re.fullmatch(ZONE, words[-1]):
+        words.pop()
+    if len(words) == 1 and re.fullmatch(OFTEN, words[0], re.IGNORECASE):
+        return True
+    if words and re.fullmatch(rf"{DAY}((\.\.|,|-){DAY})*", words[0], re.IGNORECASE):
+        words.pop(0)
+        if not words:
+            return True
+    if words and re.fullmatch(r"[0-9*./,]+([-~][0-9*./,]+){1,2}", words[0]):
+        dates = re.split("[-~]", words.pop(0))
+        if not all(is_right(one) for is_right, one in zip(CALENDAR[-len(dates) :], dates)):
+            return False
+        if not words:
+            return True
+    parts = words[0].split(":") if len(words) == 1 else []
+    return len(parts) in (2, 3) and all(is_right(one) for is_right, one in zip(CLOCK, parts))
+
+
+def _of_clock(text: str) -> str:
+    """Return the time that YAML 1.1 read as a number of base 60."""
+    number = int(text) if re.fullmatch("[1-9][0-9]{1,4}", text) else 0
+    return f"'{number // 60:02}:{number % 60:02}'" if 60 <= number < 24 * 60 else ""
+
+
+def _is_backup_target(text: str) -> bool:
+    if re.fullmatch(r"(sftp|s3|rest|rclone):(?!\S*//[^/\s]*:[^/\s]*@)\S+", text):
+        return True
+    is_inside = any(f"{text}/".startswith(f"{one}/") for one in ("/etc/gpuchat", "/var/lib/gpuchat"))
+    return bool(re.fullmatch(r"/\S+", text)) and _is_ours_to_name(text) and not is_inside
+
+
+def _is_kept_time(text: str) -> bool:
+    """Whether a text is a time of Prometheus's, which counts it in nanoseconds, up to a hundred years."""
+    found = re.fullmatch("([1-9][0-9]{0,5})([hdwy])", text)
+    return bool(found) and int(found[1]) <= {"h": 876_000, "d": 36_500, "w": 5_200, "y": 100}[found[2]]  # type: ignore[index]
+
+
+MODEL_PATH = Form(
+    lambda text: text.startswith("/") and ":" not in text and _is_ours_to_name(text),
+    "a path that begins with /, without .. and :, and is no folder of the system's",
+    "/srv/models/qwen3-8b",
+    lambda text: text.replace(":", "-") if text.startswith("/") and _is_ours_to_name(text) else "",
+)
+"""A colon would end it where a container is lent it."""
 RATE = Form(_matches(r"[0-9]{1,12}(\.[0-9]{1,9})?[kKmMgGtT]?"), "a rate such as 50M", "50M", may_be_empty=True)
 FINGERPRINT = Form(
     _matches(r"([0-9A-Fa-f]{2} ?){16,32}"),
@@ -160,8 +292,12 @@ REPO = Form(
     lambda text: re.sub(r"^https?://[^/]+/(models/)?", "", text).rstrip("/") if "://" in text else "",
 )
 ASKED_URL = Form(
-    _matches(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/?=&%+:@,-]*)?"),
-    "an address that begins with https:// and holds letters, digits and . _ ~ / ? = & % + : @ , - alone",
+    lambda text: (
+        bool(re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/?=&%+:@,-]*)?", text))
+        and is_at_server(text)
+    ),
+    "an address that begins with https://, with a name and a port that there can be, and holds letters, digits and "
+    ". _ ~ / ? = & % + : @ , - alone",
     "https://auth.example.com/api/verify",
     _with_scheme,
     may_be_empty=True,
@@ -174,7 +310,12 @@ FORMS: Mapping[str, Form] = {
     "gpuchat_domain": HOST,
     "gpuchat_models.name": PLAIN_NAME,
     "gpuchat_models.aliases": PLAIN_NAME,
-    "gpuchat_models.path": ABSOLUTE,
+    "gpuchat_models.path": MODEL_PATH,
+    "gpuchat_models.revision": Form(
+        _matches(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]*"), "a branch, a tag or a commit", "main", may_be_empty=True
+    ),
+    "gpuchat_models.include": Form(_matches(r"\S([^\t\n]*\S)?"), "a pattern of one line", "*.safetensors"),
+    "gpuchat_models.exclude": Form(_matches(r"\S([^\t\n]*\S)?"), "a pattern of one line", "*.bin"),
     "gpuchat_models.endpoints": URL,
     "gpuchat_models.users": USERS,
     "gpuchat_models.context": TOKENS,
@@ -225,13 +366,16 @@ FORMS: Mapping[str, Form] = {
     "history_email": EMAIL,
     "backup_target": Form(
         # What it holds stands in the journal and in diffs.
-        _matches(r"/\S*|(sftp|s3|rest|rclone):(?!\S*//[^/\s]*:[^/\s]*@)\S+"),
-        "a path that begins with /, or a repository as restic names it, such as sftp:USER@HOST:/PATH or s3:URL/BUCKET, "
-        "without a password, which belongs into backup_secret_environment",
+        _is_backup_target,
+        "a path that begins with / and is no folder of the system's or the stack's, or one of restic's repositories "
+        "sftp:USER@HOST:/PATH, s3:URL/BUCKET, rest:URL and rclone:REMOTE:PATH, without a password, which belongs into "
+        "backup_secret_environment",
         "/srv/backup",
         may_be_empty=True,
     ),
-    "backup_at": Form(_matches(r"[0-9A-Za-z*,:./~ -]+"), "a time, or what OnCalendar of systemd takes", "03:00"),
+    "backup_at": Form(
+        is_calendar, "a time in quotes, or what OnCalendar of systemd takes, such as Sun 03:00", "'03:00'", _of_clock
+    ),
     "postgresql_major": Form(_matches(r"auto|[0-9]{2}"), "auto, or a number such as 17", "17"),
     "object_store_version": Form(
         _matches(r"[0-9][0-9A-Za-z.+-]*"), "a version such as 1.0.0-rc.3, without a v", "1.0.0-rc.3", _without_v
@@ -247,8 +391,8 @@ FORMS: Mapping[str, Form] = {
     "object_store_image": IMAGE,
     "model_token_for": URL_OR_NONE,
     "model_rate_limit": RATE,
-    "monitoring_retention_time": Form(_matches(r"[1-9][0-9]*[hdwy]"), "hours, days, weeks or years, as 30d", "30d"),
-    "monitoring_retention_size": Form(_matches(r"[1-9][0-9]*(MB|GB|TB)"), "MB, GB or TB, as 10GB", "10GB"),
+    "monitoring_retention_time": Form(_is_kept_time, "hours, days, weeks or years, 100 years at most, as 30d", "30d"),
+    "monitoring_retention_size": Form(_matches(r"[1-9][0-9]{0,5}(MB|GB|TB)"), "MB, GB or TB, as 10GB", "10GB"),
     "nvidia_driver_branch": Form(_matches(r"[0-9]{3,4}"), "a branch such as 580", "580"),
     "nvidia_driver_kernel": WORD,
     "nvidia_driver_repository_url": URL,
@@ -285,7 +429,7 @@ PORT = (1, 65535)
 RANGES: Mapping[str, tuple[int, int]] = {
     "gpuchat_vllm_port": PORT,
     "gpuchat_metrics_port": PORT,
-    "gpuchat_span_port": PORT,
+    "gpuchat_span_port": (1, 65534),  # the next one is its too
     "gpuchat_interface_port": PORT,
     "docker_minimum_free_gib": (0, 1_000_000),
     "podman_minimum_free_gib": (0, 1_000_000),

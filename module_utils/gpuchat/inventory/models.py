@@ -181,6 +181,25 @@ def adapters(args: object) -> tuple[str, ...]:
     return tuple(filter(None, map(_adapter, given if isinstance(given, (list, tuple)) else [given])))
 
 
+def adapter_faults(variable: str, args: object) -> Iterator[str]:
+    """Say which LoRA adapters in options of vLLM have no name, or one by which nobody could ask.
+
+    Args:
+        variable: that holds the options.
+    """
+    options = {_option(key): (key, value) for key, value in args.items()} if isinstance(args, Mapping) else {}
+    key, given = options.get(ADAPTERS, ("", ()))
+    for one in given if isinstance(given, (list, tuple)) else [given]:
+        name = _adapter(one)
+        is_written = isinstance(one, Mapping) or str(one).lstrip().startswith("{")
+        has_path = bool(one.get("path")) if isinstance(one, Mapping) else is_written or bool(str(one).partition("=")[2])
+        if one not in (None, "") and not (has_path and forms.PLAIN_NAME.is_right(name)):
+            yield (
+                f"{variable} holds {show(one)} in its {key}; wanted NAME=PATH, with "
+                f"{forms.PLAIN_NAME.wanted}; set {variable}.{key} to such as [sql=/srv/loras/sql]"
+            )
+
+
 def _option(key: object) -> str:
     return str(key).lstrip("-").replace("_", "-")
 
@@ -226,6 +245,11 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
 def _path_faults(variable: str, entry: Mapping[str, object], folders: dict[str, str]) -> Iterator[str]:
     """Find a folder that leads elsewhere, or lies in that of another model, which takes its place as a whole."""
     path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry['name']}")
+    if ":" in path and not entry.get("path"):
+        yield (
+            f"{variable} has the folder {path}, by its name; wanted one without a colon, which would end it where a "
+            f"container is lent it; set {variable}.path to {path.replace(':', '-')}"
+        )
     if {"", ".", ".."} & set(path.strip("/").split("/")):
         yield (
             f"{variable} has the folder {path}; wanted one without empty parts, . and ..; set {variable}.name or "
@@ -321,6 +345,12 @@ def _gpu_faults(variable: str, value: object) -> Iterator[str]:
         and not isinstance(value, bool)
         and bool(re.fullmatch("[1-9][0-9]{0,3}", str(value)))
     )
+    if names and len(set(names)) < len(names):
+        yield (
+            f"{variable}.gpus is {show(value)}, which names one twice; wanted each GPU once; set {variable}.gpus to "
+            f"[{', '.join(dict.fromkeys(names))}]"
+        )
+        return
     if value in ("auto", "all") or is_count or (names and all(map(GPU.fullmatch, names))):
         return
     yield (

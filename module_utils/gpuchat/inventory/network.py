@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ..core import network
+from . import forms
 from .types import show
 
 PROXY, FILES = "gpuchat_proxy", "gpuchat_ca_files"
@@ -42,11 +44,19 @@ def proxy_faults(proxy: object) -> list[str]:
         f"{PROXY} has {show(name)} in its no_proxy; wanted a host, a domain such as .example.com, or an address; set "
         f"{PROXY}.no_proxy to a list of them"
         for name in (names if isinstance(names, (list, tuple)) else ())
-        if not NAME.fullmatch(str(name))
+        if not NAME.fullmatch(str(name)) or ("/" in str(name) and not _is_network(str(name)))
     ]
     if names and not any(given.get(kind) for kind in network.KINDS):
         found.append(f"{PROXY} has no_proxy and no proxy; wanted its http or https too; set {PROXY}.http")
     return found
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_proxy(url: str) -> bool:
@@ -54,21 +64,32 @@ def _is_proxy(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname and parts.port) and parts.path in ("", "/")
+        is_proxy = parts.scheme in ("http", "https") and bool(parts.hostname and parts.port) and parts.path in ("", "/")
+        return is_proxy and forms.is_at_server(url)
     except ValueError:  # no port but a word
         return False
 
 
-def authority_faults(path: str, text: str) -> list[str]:
-    """Return what is wrong with a file of ``gpuchat_ca_files``."""
+def _what_is_wrong(text: str) -> str:
     blocks = network.blocks(text)
     if "PRIVATE KEY-----" in text:
-        what = "holds a private key, which no host is to have"
-    elif not blocks:
-        what = "holds no certificate in PEM form"
-    elif not all(map(network.is_certificate, blocks)):
-        what = "holds a damaged certificate"
-    else:
+        return "holds a private key, which no host is to have"
+    if not blocks:
+        return "holds no certificate in PEM form"
+    return "" if all(map(network.is_certificate, blocks)) else "holds a damaged certificate"
+
+
+def pem_faults(variable: str, text: str) -> list[str]:
+    """Return what is wrong with a file of authorities that a variable names."""
+    what = _what_is_wrong(text)
+    wanted = "wanted certificates in PEM form and nothing else"
+    return [f"{variable} names a file that {what}; {wanted}; set {variable} to such a file"] if what else []
+
+
+def authority_faults(path: str, text: str) -> list[str]:
+    """Return what is wrong with a file of ``gpuchat_ca_files``."""
+    what = _what_is_wrong(text)
+    if not what:
         return []
     wanted = "wanted certificates in PEM form and nothing else"
     return [f"{FILES} names {path}, which {what}; {wanted}; set {FILES} to such files"]

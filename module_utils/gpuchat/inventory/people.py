@@ -103,8 +103,16 @@ def faults(settings: Mapping[str, object], names: Sequence[str]) -> Iterator[str
             f"{ASKED} is {url}; wanted https, for whoever is on the way could let anybody in; set {ASKED} "
             "to an address that begins with https://"
         )
+    if url.startswith("https:") and re.fullmatch("[0-9.]+", host):
+        yield (
+            f"{ASKED} is {url}; wanted a name in place of the address, for nginx verifies no certificate of an "
+            f"address; set {ASKED} to one that begins with a name of that server"
+        )
     if url.startswith("http:") and settings.get(AUTHORITY):
         yield f"{AUTHORITY} is set, and {ASKED} is plain HTTP; wanted https; set {ASKED}, or take {AUTHORITY} away"
+    twice = [one for one, count in Counter(map(str.lower, _texts(settings.get(HEADERS)))).items() if count > 1]
+    if twice:
+        yield f"{HEADERS} holds {twice[0]} twice; wanted each header once, whatever its letters' case; take one away"
     wrong = [one for one in _texts(settings.get(HEADERS)) if EDGES_OWN.fullmatch(one)]
     if wrong:
         yield (

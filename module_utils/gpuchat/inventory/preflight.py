@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import ipaddress
 import re
@@ -29,7 +30,7 @@ from . import network as network_known
 from . import people as people_known
 from . import tool_servers as tools_known
 from . import topology as inventory_topology
-from .types import show
+from .types import LINES, NUMBER, show
 
 STACK_PREFIX = "gpuchat_"
 MONITORING = inventory_topology.GROUPS[inventory_topology.MONITORING]
@@ -193,6 +194,8 @@ class Secret:
     Attributes:
         mark: the same for the same secret, within one run.
         names: of the variables in it, where it is an environment.
+        odd: what is wrong with the values of some of these, by name.
+        addresses: names of those that are addresses of the web.
     """
 
     kind: str
@@ -201,6 +204,8 @@ class Secret:
     length: int = 43
     mark: str = ""
     names: Sequence[str] = ()
+    odd: Mapping[str, str] = field(default_factory=dict)
+    addresses: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -447,6 +452,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
             findings.fault(f"{name} cannot be templated: {reason}; {_cure(reason)}", host)
     _groups(inventory, wanted, findings)
     names = _Names(inventory, specification)
+    all_names = [name for edge in inventory.hosts("edge") for name in site_names(inventory, edge)]
     for host in inventory.ours:
         variables = inventory.variables.get(host, {})
         _host_name(host, findings)
@@ -459,7 +465,8 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
             _edge(inventory, specification, sound, findings, host)
         if "monitoring" in wanted and host in inventory.groups.get("monitoring", ()):
             known = {name: secret.names for name, secret in inventory.secrets.get(host, {}).items()}
-            findings.add(receivers.faults(sound, known), (), host)
+            found = inventory.secrets.get(host, {}).get(receivers.RECEIVER_SECRETS)
+            findings.add(receivers.faults(sound, known, found.addresses if found else ()), (), host)
         if host in inventory.groups.get("chat", ()):
             _database(inventory, specification, sound, findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
@@ -467,7 +474,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(network_known.proxy_faults(sound.get(network_known.PROXY)), (), host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
-        findings.add(endpoints.faults(sound.get(endpoints.VARIABLE)), (), host)
+        findings.add(endpoints.faults(sound.get(endpoints.VARIABLE), all_names), (), host)
         findings.add(tools_known.faults(sound.get(tools_known.VARIABLE)), (), host)
         if "vllm" in wanted:
             _version("vllm_version", sound.get("vllm_version"), findings, host)
@@ -475,7 +482,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _ports(inventory, specification, findings, host)
     _models(inventory, specification, wanted, findings)
     _spans(inventory, specification, findings)
-    _addresses(inventory, wanted, findings)
+    _addresses(inventory, specification, wanted, findings)
     _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
     if "edge" in wanted:
         _same_secret(inventory, findings)
@@ -527,6 +534,11 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
             f"the group {MONITORING} has {len(watching)} hosts ({', '.join(watching)}); wanted one, which asks all "
             f"others; leave one of them under {MONITORING}: hosts:"
         )
+    meant = [name for name, there in inventory.groups.items() if there and name.lower() == MONITORING != name]
+    if meant and not watching:
+        findings.fault(
+            f"the group {meant[0]} is none of gpuchat's; wanted it as {MONITORING}, in small letters; rename the group"
+        )
     if inventory.groups.get("chat") and is_without_interface:
         findings.fault(
             f"{INTERFACE} is {NO_INTERFACE} and the group chat has hosts; wanted none of them, for nothing would run "
@@ -570,6 +582,9 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
             f"{models.VARIABLE} names models, and the group {models.GROUP} is empty; wanted hosts that serve them; add "
             f"some to that group, or take the models out of {models.VARIABLE}"
         )
+    findings.add(models.adapter_faults(ENGINE_ARGS, variables.get(ENGINE_ARGS)), (), "")
+    for number, one in enumerate(entries):
+        findings.add(models.adapter_faults(f"{models.VARIABLE}[{number}].args", one.get("args")), (), "")
     asked: dict[str, str] = {}
     named = [(str(one.get("name", "")), f"{models.VARIABLE}.name") for one in entries]
     named += [(str(name), f"{models.VARIABLE}.aliases") for one in entries for name in _sequence(one.get("aliases"))]
@@ -738,13 +753,26 @@ USUAL_LENGTH = 16
 """Characters; wrong keys are slowed to two a second from one address."""
 
 
+def _parts_of_secret(name: str, secret: Secret, findings: Findings, host: str) -> None:
+    """Look at the values of a mapping of secrets, of which no more is known than what is odd."""
+    is_environment = name.endswith("environment")
+    if is_environment:
+        findings.add(forms.environment_faults(name, dict.fromkeys(secret.names, "")), (), host)
+    for part, why in secret.odd.items():
+        if why != NUMBER or not is_environment:
+            found = ODD_SECRETS.get(why, why)
+            findings.fault(
+                f"{name}.{part} is {found}; wanted a text of one line; set {name}.{part} to one in quotes", host
+            )
+
+
 def _secrets(secrets: Mapping[str, Secret], specification: Specification, findings: Findings, host: str) -> None:
     for name, secret in secrets.items():
         if specification.options.get(name, {}).get("type") == "dict":
             if secret.kind != "dict":
                 findings.fault(f"{name} is no mapping; wanted one; set {name} to names with their values", host)
-            elif name.endswith("environment"):
-                findings.add(forms.environment_faults(name, dict.fromkeys(secret.names, "")), (), host)
+            else:
+                _parts_of_secret(name, secret, findings, host)
             continue
         if specification.options.get(name, {}).get("type") == "list":
             if secret.kind != "list":
@@ -801,11 +829,7 @@ def _sequence(value: object) -> Sequence[object]:
 
 
 def _is_network(text: object) -> bool:
-    try:
-        ipaddress.ip_network(str(text))
-    except ValueError:
-        return False
-    return True
+    return forms.is_network(str(text))
 
 
 def _tls(
@@ -845,7 +869,7 @@ def _edge(
 
 def _as_network(text: object) -> str:
     try:
-        return str(ipaddress.ip_network(str(text), strict=False))
+        return str(ipaddress.ip_network(str(text).partition("%")[0], strict=False))
     except ValueError:
         return "10.0.0.0/8"
 
@@ -872,10 +896,18 @@ def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Fin
             )
 
 
+ODD_SECRETS = {
+    NUMBER: "a number, whose digits YAML may have changed",
+    LINES: "a text of several lines",
+}
+"""What stands for a secret that is none as it is written."""
+
+
 def _logins(logins: object, findings: Findings, host: str) -> None:
+    seen: set[str] = set()
     for login in logins if isinstance(logins, (list, tuple)) else ():
         registry = str(login.get("registry", "")) if isinstance(login, Mapping) else ""
-        if not re.fullmatch(r"[\w.-]+(:[0-9]+)?", registry):
+        if not forms.is_place(registry):
             right = re.sub(r"^https?://", "", registry).partition("/")[0] or "harbor.example.com"
             findings.fault(
                 f"gpuchat_registry_logins names the registry {show(registry)}; wanted a host, and a port where it has "
@@ -888,6 +920,24 @@ def _logins(logins: object, findings: Findings, host: str) -> None:
                 "its password",
                 host,
             )
+        elif not re.fullmatch(r"[^\s:]+", str(login["username"])):
+            findings.fault(
+                f"gpuchat_registry_logins has the username {show(login['username'])} for {registry}; wanted one word "
+                "without a colon; set its username to what the registry knows",
+                host,
+            )
+        elif login["password"] in ODD_SECRETS:
+            findings.fault(
+                f"gpuchat_registry_logins has for {registry} a password that is {ODD_SECRETS[str(login['password'])]}; "
+                "wanted a text of one line; set its password to one in quotes",
+                host,
+            )
+        elif registry in seen:
+            findings.fault(
+                f"gpuchat_registry_logins names {registry} twice; wanted each registry once; take one of them away",
+                host,
+            )
+        seen.add(registry)
 
 
 def _database(
@@ -897,9 +947,10 @@ def _database(
     names = ("gpuchat_vllm_port", "edge_http_port", "edge_https_port")
     given = specification.settings(sound, *names)
     taken = {int(str(port)): name for name, port in given.items()}
-    findings.add(elsewhere.faults(sound, bool(password and not password.is_empty), taken), (), host)
+    if elsewhere.DATABASE in sound or elsewhere.DATABASE not in inventory.variables.get(host, {}):
+        findings.add(elsewhere.faults(sound, bool(password and not password.is_empty), taken), (), host)
     keys = [name for name, one in inventory.secrets.get(host, {}).items() if not one.is_empty]
-    findings.add(elsewhere.store_faults(sound, keys, site_names(inventory, host)), (), host)
+    findings.add(elsewhere.store_faults(sound, keys, site_names(inventory, host), taken), (), host)
 
 
 def _address_pools(pools: object, findings: Findings, host: str) -> None:
@@ -923,6 +974,8 @@ OLDEST_VLLM = "0.10.1"
 
 def _version(name: str, version: object, findings: Findings, host: str) -> None:
     numbers = [int(part) for part in re.findall(r"[0-9]+", str(version or OLDEST_VLLM))[:3]]
+    if version and not forms.VERSION.is_right(str(version)):
+        return  # said by its form
     if numbers < [int(part) for part in OLDEST_VLLM.split(".")]:
         findings.fault(
             f"{name} is {version}, which can listen on a port alone, where many of its paths need no key; wanted "
@@ -1100,12 +1153,47 @@ def _same_secret(inventory: Inventory, findings: Findings) -> None:
 
 def _is_own_ipv4(address: str) -> bool:
     try:
-        return not ipaddress.IPv4Address(address).is_unspecified
+        given = ipaddress.IPv4Address(address)
     except ValueError:
         return False
+    return not (given.is_unspecified or given.is_loopback or given.is_multicast or int(given) == 2**32 - 1)
 
 
-def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:
+def _rooms(inventory: Inventory, specification: Specification) -> dict[ipaddress.IPv4Network, str]:
+    """Return the networks of interfaces' rooms that can be read, each with its host."""
+    found = {}
+    for host in inventory.hosts("chat"):
+        given = inventory.variables.get(host, {}).get(ROOM_NETWORK, specification.default(ROOM_NETWORK))
+        with contextlib.suppress(ValueError):
+            found[ipaddress.IPv4Network(str(given))] = host
+    return found
+
+
+ROOM_NETWORK = "gpuchat_room_network"
+
+
+def _addresses_together(inventory: Inventory, specification: Specification, findings: Findings) -> None:
+    """Find an address of two hosts, and one in the network that containers have for themselves."""
+    rooms, seen = _rooms(inventory, specification), {}
+    for host in inventory.hosts(*STACK_GROUPS):
+        address = str(inventory.variables.get(host, {}).get("gpuchat_private_address") or "")
+        if not _is_own_ipv4(address):
+            continue
+        if address in seen:
+            findings.fault(
+                f"gpuchat_private_address is {address} on {seen[address]} and on {host}; wanted each host's own; set "
+                "gpuchat_private_address in the vars of each host, not of a group"
+            )
+        seen.setdefault(address, host)
+        if any(ipaddress.IPv4Address(address) in room for room in rooms):
+            findings.fault(
+                f"gpuchat_private_address is {address}, which is in {ROOM_NETWORK}; wanted a network for the interface "
+                f"alone; set {ROOM_NETWORK} to another",
+                host,
+            )
+
+
+def _addresses(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:
     for host in inventory.ours:
         given = inventory.variables.get(host, {}).get("gpuchat_private_address")
         if isinstance(given, (str, int)) and given != "" and not _is_own_ipv4(str(given)):
@@ -1114,6 +1202,7 @@ def _addresses(inventory: Inventory, parts: frozenset[str], findings: Findings) 
                 "gpuchat_private_address to it, such as 10.0.0.5",
                 host,
             )
+    _addresses_together(inventory, specification, findings)
     if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", *CHATS}:
         return
     is_monitored = bool(inventory.groups.get(MONITORING))

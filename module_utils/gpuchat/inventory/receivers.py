@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core import network
 from ..core.names import did_you_mean
+from . import forms
 from .types import show
 
 RECEIVERS, RECEIVER_SECRETS = "monitoring_receivers", "monitoring_receiver_secrets"
@@ -102,14 +104,24 @@ def read_remotes(given: object) -> tuple[Remote, ...]:
     return tuple(Remote(str(one["name"]), str(one["url"]), str(one.get("username") or "")) for one in _list(given))
 
 
-def faults(variables: Mapping[str, object], secrets: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def faults(
+    variables: Mapping[str, object], secrets: Mapping[str, Sequence[str]], addresses: Sequence[str] | None = None
+) -> Iterator[str]:
     """Say what is wrong with what the monitoring is told, beyond types.
 
     Args:
         variables: those of the monitoring host that are of their types.
         secrets: names in each variable of secrets.
+        addresses: those of the receivers' whose secret is an address; None where nobody has looked.
     """
     yield from _receiver_faults(_list(variables.get(RECEIVERS)), secrets.get(RECEIVER_SECRETS, ()))
+    asked = [str(one.get("name", "")) for one in _list(variables.get(RECEIVERS)) if one.get("kind") != MAIL]
+    for name in asked if addresses is not None else ():
+        if name in secrets.get(RECEIVER_SECRETS, ()) and name not in addresses:  # type: ignore[operator]
+            yield (
+                f"{RECEIVER_SECRETS}.{name} is no address of a server; wanted the one that its chat gave for it, which "
+                f"begins with https:// or http://; set {RECEIVER_SECRETS}.{name} to it"
+            )
     yield from _remote_faults(_list(variables.get(REMOTES)), secrets.get(REMOTE_SECRETS, ()))
     for name, (low, high) in NUMBERS.items():
         if name in variables and not low <= float(str(variables[name])) <= high:
@@ -159,7 +171,7 @@ def _mail_faults(variable: str, one: Mapping[str, object]) -> Iterator[str]:
             yield f"{variable}.to holds {show(address)}; wanted an address such as ops@example.com; set {variable}.to"
     if not ADDRESS.fullmatch(sender):
         yield f"{variable}.from is {show(sender)}; wanted the address that mail comes from; set {variable}.from to one"
-    if not SERVER.fullmatch(server):
+    if not SERVER.fullmatch(server) or not forms.is_at_server(f"smtp://{server}"):
         yield (
             f"{variable}.server is {show(server)}; wanted a name and a port, such as smtp.example.com:587; set "
             f"{variable}.server to one"
@@ -176,9 +188,18 @@ def _mail_faults(variable: str, one: Mapping[str, object]) -> Iterator[str]:
             f"{variable}.tls is false, and it has an authority; wanted one for TLS alone; set {variable}.tls to true, "
             "or take authority away"
         )
-    if authority and not CERTIFICATE.search(authority):
+    username = str(one.get("username") or "")
+    if not re.fullmatch(r"[^\t\n]*", username):
+        yield f"{variable}.username holds a line break or a tab; wanted a name; set {variable}.username to it"
+    blocks = network.blocks(authority)
+    if authority and (
+        not CERTIFICATE.search(authority)
+        or "PRIVATE KEY-----" in authority
+        or not all(map(network.is_certificate, blocks))
+    ):
         yield (
-            f"{variable}.authority is no certificate; wanted the text of one in PEM, with its line BEGIN CERTIFICATE; "
+            f"{variable}.authority is no certificate; wanted the text of one in PEM, whole and without a key, "
+            "with its line BEGIN CERTIFICATE; "
             f"set {variable}.authority to \"{{{{ lookup('ansible.builtin.file', 'mail-authority.crt') }}}}\""
         )
 
@@ -188,12 +209,15 @@ def _remote_faults(given: Sequence[Mapping[str, object]], secrets: Sequence[str]
     for number, one in enumerate(given):
         variable, name, url = f"{REMOTES}[{number}]", str(one.get("name", "")), str(one.get("url", ""))
         # An address may hold a secret, which no message repeats.
-        if not SECURE_URL.fullmatch(url) and not (PLAIN_URL.fullmatch(url) and name not in secrets):
+        is_url = SECURE_URL.fullmatch(url) or (PLAIN_URL.fullmatch(url) and name not in secrets)
+        if not is_url or not forms.is_at_server(url):
             yield (
                 f"{variable}.url is no address that a secret can be sent to; wanted https:// with a host and a path, "
                 f"without a name or a password in it; set {variable}.url to such a one, and the secret in "
                 f"{REMOTE_SECRETS}"
             )
+        if not re.fullmatch(r"[^\t\n]*", str(one.get("username") or "")):
+            yield f"{variable}.username holds a line break or a tab; wanted a name; set {variable}.username to it"
         if one.get("username") and name not in secrets:
             yield (
                 f"{REMOTE_SECRETS} holds nothing for {show(name)}, which has a username; wanted its password; set "

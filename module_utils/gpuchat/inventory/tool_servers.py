@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .endpoints import NAME, PLAIN_KEY, URL, Endpoint
-from .types import show
+from .endpoints import NAME, PLAIN_KEY, URL, Endpoint, is_url
+from .types import NUMBER, show
 
 VARIABLE = "gpuchat_mcp_servers"
 PREFIX = "/tools/"
@@ -103,7 +103,12 @@ def faults(given: object) -> Iterator[str]:
         if url:
             yield from _url_faults(variable, url)
         key = one.get("key")
-        if isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
+        if key == NUMBER:
+            yield (
+                f"{variable}.key is a number, whose digits YAML may have changed; wanted a text; set {variable}.key to "
+                "it in quotes"
+            )
+        elif isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
             yield (
                 f"{variable}.key holds other characters than letters, digits and . _ ~ + / = -; wanted the server's "
                 f"key; set {variable}.key to it"
@@ -113,11 +118,12 @@ def faults(given: object) -> Iterator[str]:
 
 
 def _url_faults(variable: str, url: str) -> Iterator[str]:
-    if not URL.fullmatch(url):
-        right = f"http://{url}" if "://" not in url and URL.fullmatch(f"http://{url}") else EXAMPLE
+    if not is_url(url):
+        right = f"http://{url}" if "://" not in url and is_url(f"http://{url}") else EXAMPLE
         yield (
-            f"{variable}.url is {show(url)}; wanted the whole address of an MCP server, such as {EXAMPLE}, without a "
-            f"name, a password or a question mark in it; set {variable}.url to {right}"
+            f"{variable}.url is {show(url)}; wanted the whole address of an MCP server, such as {EXAMPLE}, with a "
+            f"port that there can be, and without a name, a password or a question mark in it; set {variable}.url to "
+            f"{right}"
         )
     elif re.match(r"https://(\[|[0-9.]+(:|/|$))", url):
         yield (
@@ -133,8 +139,15 @@ def _url_faults(variable: str, url: str) -> Iterator[str]:
 
 
 def _header_faults(variable: str, headers: Mapping[object, object], has_key: bool) -> Iterator[str]:
+    seen: set[str] = set()
     for header, value in headers.items():
         name = str(header)
+        if name.lower() in seen:
+            yield (
+                f"{variable}.headers names {name} twice, in other letters; wanted each header once; take one out of "
+                f"{variable}.headers"
+            )
+        seen.add(name.lower())
         if not HEADER_NAME.fullmatch(name):
             yield (
                 f"{variable}.headers names {show(name)}; wanted letters, digits and hyphens; set {variable}.headers "

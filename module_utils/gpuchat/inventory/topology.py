@@ -502,7 +502,7 @@ def _site(settings: Mapping[str, object]) -> Site:
     further = settings.get("edge_extra_names")
     names = [settings.get("gpuchat_domain") or "", *(further if isinstance(further, (list, tuple)) else ())]
     return Site(
-        names=tuple(dict.fromkeys(map(str, names))),
+        names=tuple(dict.fromkeys(_as_browsers_say(str(name)) for name in names)),
         http_port=_whole(settings, "edge_http_port"),
         https_port=_whole(settings, "edge_https_port"),
         tls=tls.source(settings),
@@ -514,6 +514,11 @@ def _site(settings: Mapping[str, object]) -> Site:
         asks_password=bool(settings.get(people.PASSWORDS)),
         forward_auth=people.forward_auth(settings),
     )
+
+
+def _as_browsers_say(name: str) -> str:
+    """Return a name or an address as browsers write it, whose word for a site is compared letter by letter."""
+    return str(ipaddress.ip_address(name)) if _is_address(name) else name.lower()
 
 
 def _is_address(name: str) -> bool:

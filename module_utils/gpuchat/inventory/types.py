@@ -30,13 +30,20 @@ SHOWN = 100
 LONGEST = 4096
 """Characters of a text; a path has no more on Linux."""
 
+NUMBER, LINES = "(number)", "(several lines)"
+"""What stands for a secret that cannot be one as it is written."""
+
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that no screen shows, and those that turn the order of the others round."""
 
 
+LOGIN = re.compile(r"//(?!\(secret\)@)[^/@\s'\"]*@")
+"""What an address shows of a login."""
+
+
 def show(value: object) -> str:
     """Return a value as a message shows it."""
-    text = repr(value)
+    text = LOGIN.sub("//(secret)@", repr(value))
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
@@ -83,7 +90,7 @@ def faults(name: str, option: Mapping[str, object], value: object, example: obje
     elif kind == "list":
         part = {"type": option.get("elements", "raw"), "options": option.get("options")}
         for number, one in enumerate(_sequence(value)):
-            yield from faults(f"{name}[{number}]", part, one)
+            yield from faults(f"{name}[{number}]", part, one, next(iter(_sequence(example)), None))
     elif kind == "dict" and isinstance(option.get("options"), Mapping) and isinstance(value, Mapping):
         yield from _parts(name, option["options"], value)  # type: ignore[arg-type]
     elif kind == "dict" and isinstance(value, Mapping):
@@ -140,6 +147,7 @@ def _is(kind: str, value: object) -> bool:
 def _right(name: str, option: Mapping[str, object], value: object, example: object) -> str:
     """Return what somebody probably meant, or an example where that is no line that a message can show."""
     meant = _meant(name, option, value, example)
+    meant = LOGIN.sub("//(secret)@", meant)
     return meant if meant.isprintable() and len(meant) <= 5 * SHOWN else _meant(name, option, (), example)
 
 
@@ -155,7 +163,8 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1 and not option.get("choices"):
         return written(value[0])
     if kind in ("str", "path") and isinstance(value, (bool, float)):
-        return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{example or 'a word'}'"
+        word = example or next(iter(_sequence(option.get("choices"))), "a word")
+        return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{word}'"
     if example is not None:
         return written(example)
     if option.get("choices"):

@@ -34,6 +34,8 @@ def faults(changed, has_password=True, taken=None):
         ),
         pytest.param({"host": "https://db"}, {}, "set gpuchat_database.host", id="no name"),
         pytest.param({"port": 0}, {}, "set gpuchat_database.port", id="no port"),
+        pytest.param({"host": "localhost"}, {}, "set gpuchat_database.host", id="each host's own name"),
+        pytest.param({"name": "postgres"}, {}, "which is PostgreSQL's own", id="PostgreSQL's own"),
         pytest.param({"authority_file": ""}, {}, "set gpuchat_database.authority_file", id="no authority"),
         pytest.param({"port": 70000}, {}, "set gpuchat_database.port", id="a port that is none"),
         pytest.param({"name": "a-b"}, {}, "set gpuchat_database.name", id="a database that nothing can stand beside"),
@@ -142,6 +144,16 @@ def with_store(given, interface="lobehub", chat="a", **more):
         ),
         pytest.param({"url": "https://s3.example.com:70000"}, KEYS, "a port from 1", id="no port"),
         pytest.param({"url": "https://chat.example.com"}, KEYS, "run as the chat", id="the site's own name"),
+        pytest.param({"url": "https://CHAT.example.com"}, KEYS, "run as the chat", id="in other letters"),
+        pytest.param(
+            {"url": "https://example.com", "path_style": False}, KEYS, "run as the chat", id="by its bucket's name"
+        ),
+        pytest.param({"url": "http://localhost:9000"}, KEYS, "a name that is no host's own", id="each host's own"),
+        pytest.param(
+            {"url": "http://s3.lan:8000"}, KEYS, "has the port 8000, and gpuchat_vllm_port too", id="a door's"
+        ),
+        pytest.param({"bucket": "a..b"}, KEYS, "set gpuchat_object_store.bucket", id="a name with no part"),
+        pytest.param({"bucket": "192.168.0.1"}, KEYS, "set gpuchat_object_store.bucket", id="an address"),
         pytest.param({"bucket": None}, KEYS, "set gpuchat_object_store.bucket", id="no bucket's name"),
         pytest.param({"bucket": "Chat"}, KEYS, "set gpuchat_object_store.bucket", id="no bucket"),
         pytest.param({"region": "eu central"}, KEYS, "set gpuchat_object_store.region", id="no region"),
@@ -153,10 +165,17 @@ def with_store(given, interface="lobehub", chat="a", **more):
 )
 def test_a_store_is_judged_before_any_host_is_asked(changed, keys, wanted):
     given = {elsewhere.STORE: {**S3, **changed}}
-    found = list(elsewhere.store_faults(given, keys, ["chat.example.com"]))
+    taken = {8000: "gpuchat_vllm_port", 443: "edge_https_port"}
+    found = list(elsewhere.store_faults(given, keys, ["chat.example.com"], taken))
     assert len(found) == bool(wanted)
     assert all(wanted in one for one in found)
     assert list(elsewhere.store_faults({}, (), ())) == []
+
+
+def test_a_store_is_not_at_the_port_at_which_the_interface_finds_a_database():
+    both = {elsewhere.STORE: {**S3, "url": "http://s3.lan:5432"}, elsewhere.DATABASE: GOOD}
+    (word,) = elsewhere.store_faults(both, KEYS, ())
+    assert "has the port 5432, and gpuchat_database, in the room, too" in word
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ def test_a_proxy_is_right(proxy: object) -> None:
         ({"http": "socks5://proxy:1080"}, "wanted http:// or https://"),
         ({"https": "http://proxy"}, "a host and a port"),
         ({"https": "http://proxy:port"}, "a host and a port"),
+        ({"https": "http://10.1:3128"}, "a host and a port"),
+        ({"https": "http://-:3128"}, "a host and a port"),
+        ({"https": "http://pr\u00f6xy:3128"}, "a host and a port"),
+        ({"http": "http://proxy:3128", "no_proxy": ["10.0.0.0/99"]}, "no_proxy"),
         ({"https": "http://proxy:3128/path"}, "a host and a port"),
         ({"http": "http://(not plain)@proxy:3128"}, "%40"),
         ({"http": "http://proxy:3128", "no_proxy": ["http://intern"]}, "no_proxy"),
@@ -60,3 +64,18 @@ def test_what_is_wrong_with_an_authority(text: str, word: str) -> None:
     assert word in fault
     assert "/etc/company.crt" in fault
     assert network.authority_faults("/etc/company.crt", CERTIFICATE) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "holds no certificate"),
+        (CERTIFICATE[:40], "holds no certificate"),
+        (CERTIFICATE + KEY, "holds a private key"),
+        (CERTIFICATE.replace("MIIBAAAA", "xx"), "holds a damaged certificate"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_authorities_is_told_with_its_variable(text: str, word: str) -> None:
+    (fault,) = network.pem_faults("edge_client_authority_file", text)
+    assert fault.startswith(f"edge_client_authority_file names a file that {word}")
+    assert fault.endswith("; set edge_client_authority_file to such a file")

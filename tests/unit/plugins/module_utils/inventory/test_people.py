@@ -66,6 +66,14 @@ def test_what_makes_sense_passes(settings):
         ),
         pytest.param({"edge_forward_auth": "https://CHAT.example.com/verify"}, "the chat's own address", id="itself"),
         pytest.param({"edge_forward_auth": "http://auth.example.com/verify"}, "wanted https", id="in plain text"),
+        pytest.param(
+            {"edge_forward_auth": "https://10.0.0.9/verify"}, "wanted a name in place of the address", id="TLS"
+        ),
+        pytest.param(
+            {"edge_forward_auth": URL, "edge_forward_auth_headers": ["Remote-User", "remote-user"]},
+            "edge_forward_auth_headers holds remote-user twice",
+            id="a header twice",
+        ),
         pytest.param({"edge_forward_auth": "http://8.8.8.8/verify"}, "wanted https", id="in plain text, far away"),
         pytest.param(
             {"edge_forward_auth": "http://10.0.0.9/", "edge_forward_auth_authority_file": "/ca.crt"},

@@ -48,6 +48,8 @@ SPECIFICATION = Specification(
             "gpuchat_interface_port": {"type": "int", "default": 3210},
             "gpuchat_metrics_port": {"type": "int", "default": 9400},
             "gpuchat_span_port": {"type": "int", "default": 29501},
+            "gpuchat_room_network": {"type": "str", "default": "172.16.255.248/29"},
+            "gpuchat_registry_logins": {"type": "list", "elements": "dict", "default": []},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
         "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
@@ -65,6 +67,7 @@ def findings(
     parts=None,
     sources=(),
     listed=None,
+    each=None,
     **variables,
 ):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
@@ -73,6 +76,8 @@ def findings(
     by_host = {host: {**GOOD, **(others or {})} for host in hosts}
     if hosts:
         by_host[next(iter(hosts))] = {name: value for name, value in {**GOOD, **variables}.items() if value is not None}
+    for host, more in (each or {}).items():
+        by_host[host].update(more)
     first = next(iter(hosts), "")
     secrets, foreign = {first: secrets or {}}, {first: foreign}
     inventory = Inventory(groups, by_host, untemplated, secrets, foreign, sources, listed=listed or {})
@@ -419,14 +424,16 @@ def test_a_port_that_is_no_number_is_said_once():
 
 def test_services_on_different_hosts_may_use_one_port():
     spread = {"all": ["a", "b", "c"], "gpu": ["a"], "chat": ["b"], "edge": ["c"]}
-    addresses = {"gpuchat_vllm_port": 3210, "gpuchat_private_address": "10.0.0.1"}
-    assert faults(groups=spread, others=addresses, **addresses) == ()
+    port = {"gpuchat_vllm_port": 3210}
+    addresses = {host: {"gpuchat_private_address": f"10.0.0.{number}"} for number, host in enumerate("abc", 1)}
+    assert faults(groups=spread, others=port, each=addresses, **port) == ()
 
 
 def test_an_edge_beside_an_interface_leaves_the_port_of_the_rooms_door():
     groups = {"all": ["a", "b"], "gpu": ["a"], "chat": ["b"], "edge": ["b"]}
-    settings = {"gpuchat_private_address": "10.0.0.1", "gpuchat_vllm_port": 443}
-    (word,) = faults(groups=groups, others=settings, **settings)
+    port = {"gpuchat_vllm_port": 443}
+    addresses = {"a": {"gpuchat_private_address": "10.0.0.1"}, "b": {"gpuchat_private_address": "10.0.0.2"}}
+    (word,) = faults(groups=groups, others=port, each=addresses, **port)
     assert word == "gpuchat_vllm_port and edge_https_port are both 443; set one of them to another port (on b)"
 
 
@@ -512,14 +519,9 @@ def test_a_variable_that_cannot_be_templated_on_a_host_of_no_part_is_no_fault():
 
 def test_a_fault_names_its_hosts_unless_it_holds_for_all():
     two = {"all": ["a", "b"], "gpu": ["a", "b"], "chat": ["a"], "edge": ["a"]}
-    private = {"gpuchat_private_address": "10.0.0.1"}
-    one_of_two = faults(groups=two, others=private, gpuchat_xyzzy=1, **private)
-    both = faults(
-        groups=two,
-        others={**private, "gpuchat_xyzzy": 1},
-        gpuchat_xyzzy=1,
-        **private,
-    )
+    addresses = {"a": {"gpuchat_private_address": "10.0.0.1"}, "b": {"gpuchat_private_address": "10.0.0.2"}}
+    one_of_two = faults(groups=two, each=addresses, gpuchat_xyzzy=1)
+    both = faults(groups=two, each=addresses, others={"gpuchat_xyzzy": 1}, gpuchat_xyzzy=1)
     assert one_of_two == ("gpuchat_xyzzy is no variable of gpuchat (on a)",)
     assert both == ("gpuchat_xyzzy is no variable of gpuchat",)
 
@@ -649,3 +651,134 @@ def test_a_role_alone_wants_no_more_than_it_needs(parts, named):
 def test_parts_are_known_by_their_short_names():
     assert known_parts(["gpuchat.stack.edge", "docker", "somebody.else"]) == ["docker", "edge"]
     assert "vllm" in known_parts([])
+
+
+TWO = {"all": ["a", "b"], "gpu": ["a", "b"], "chat": ["a"], "edge": ["a"]}
+
+
+def addresses(first, second):
+    return {"a": {"gpuchat_private_address": first}, "b": {"gpuchat_private_address": second}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("10.0.0.1", "10.0.0.1", "gpuchat_private_address is 10.0.0.1 on a and on b; wanted each host's own"),
+        ("10.0.0.1", "127.0.0.1", "gpuchat_private_address is '127.0.0.1'; wanted one IPv4 address of this host"),
+        ("10.0.0.1", "224.0.0.1", "gpuchat_private_address is '224.0.0.1'; wanted one IPv4 address of this host"),
+        ("10.0.0.1", "255.255.255.255", "gpuchat_private_address is '255.255.255.255'; wanted one IPv4 address"),
+        ("10.0.0.1", "172.16.255.250", "is 172.16.255.250, which is in gpuchat_room_network; wanted a network for the"),
+    ],
+)
+def test_each_host_has_an_address_of_its_own_at_which_another_one_can_reach_it(first, second, words):
+    room = {"gpuchat_room_network": "172.16.255.248/29"}
+    (word,) = faults(groups=TWO, each=addresses(first, second), others=room, **room)
+    assert words in word
+
+
+def test_the_group_of_monitoring_is_not_left_out_for_its_capital_letter():
+    (word,) = faults(groups={"Monitoring": ["one"]})
+    assert word == (
+        "the group Monitoring is none of gpuchat's; wanted it as monitoring, in small letters; rename the group"
+    )
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["fe80::%eth0/64", "fe80::1%} allow all; {", "::1%a\nb", "fe80::1%eth0"],
+    ids=["name", "nginx", "line", "one"],
+)
+def test_a_network_has_no_zone_which_might_be_any_text(network):
+    (word,) = faults(gpuchat_allowed_networks=[network])
+    assert word.startswith("gpuchat_allowed_networks holds ")
+    assert word.endswith("; set gpuchat_allowed_networks to networks alone")
+
+
+@pytest.mark.parametrize("version", ["latest", "nightly", "main"])
+def test_a_version_that_is_none_is_not_said_to_be_an_old_one_too(version):
+    (word,) = faults(vllm_version=version)
+    assert word.startswith(f"vllm_version is '{version}'; wanted a version such as")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("sql=/srv/loras/sql", ""),
+        (["sql=/srv/loras/sql", '{"name": "b", "path": "/x"}', {"name": "c", "path": "/x"}], ""),
+        ({"sql": "/srv/loras/sql"}, "vllm_args holds {'sql': '/srv/loras/sql'} in its lora-modules; wanted NAME=PATH"),
+        (["sql"], "vllm_args holds 'sql' in its lora-modules; wanted NAME=PATH"),
+        (["a b=/x"], "vllm_args holds 'a b=/x' in its lora-modules"),
+        (['"; return 200;#=/x'], "in its lora-modules; wanted NAME=PATH"),
+        ([5], "vllm_args holds 5 in its lora-modules"),
+    ],
+)
+def test_an_adapter_has_a_name_by_which_it_can_be_asked_for(given, words):
+    found = faults(vllm_args={"lora-modules": given})
+    own = faults(gpuchat_models=[{"name": "q", "args": {"lora-modules": given}}])
+    assert len(found) == len(own) == bool(words), found
+    assert words in "".join(found)
+    assert words.replace("vllm_args", "gpuchat_models[0].args") in "".join(own)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"name": "qwen3:8b"}, "gpuchat_models[0].path to /srv/models/qwen3-8b"),
+        ({"name": "qwen3:8b", "path": "/srv/models/qwen3-8b"}, ""),
+        ({"name": "q", "gpus": [0, "0"]}, "gpuchat_models[0].gpus is [0, '0'], which names one twice"),
+    ],
+)
+def test_a_models_folder_and_gpus_are_such_as_a_container_can_be_lent(model, words):
+    found = faults(gpuchat_models=[model])
+    assert len(found) == bool(words), found
+    assert words in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("logins", "words"),
+    [
+        ([{"registry": "harbor:5000", "username": "u", "password": "(secret)"}], ""),
+        ([{"registry": "harbor:99999", "username": "u", "password": "(secret)"}], "names the registry 'harbor:99999'"),
+        ([{"registry": "...", "username": "u", "password": "(secret)"}], "names the registry '...'"),
+        ([{"registry": "a", "username": "u:x", "password": "(secret)"}], "the username 'u:x' for a; wanted one word"),
+        (
+            [{"registry": "a", "username": "u\nx", "password": "(secret)"}],
+            "the username 'u\\nx' for a; wanted one word",
+        ),
+        ([{"registry": "a", "username": "u", "password": "(number)"}], "a number, whose digits YAML may have changed"),
+        ([{"registry": "a", "username": "u", "password": "(several lines)"}], "a text of several lines"),
+        ([{"registry": "a", "username": "u", "password": "(secret)"}] * 2, "names a twice"),
+    ],
+)
+def test_a_login_is_one_that_a_registry_can_take(logins, words):
+    found = faults(gpuchat_registry_logins=logins)
+    assert len(found) == bool(words), found
+    assert words in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ("(number)", "a_secrets.team is a number, whose digits YAML may have changed"),
+        ("(several lines)", "a_secrets.team is a text of several lines; wanted a text of one line"),
+        ("empty", "a_secrets.team is empty; wanted a text of one line"),
+        ("no text", "a_secrets.team is no text; wanted a text of one line"),
+    ],
+)
+def test_a_secret_among_others_is_a_text_of_one_line(odd, words):
+    known = Specification({"stack": dict(SPECIFICATION.roles["stack"]), "a": {"a_secrets": {"type": "dict"}}})
+    secret = Secret("dict", names=["team"], odd={"team": odd})
+    found = find_faults(Inventory(ONE_HOST, {"one": GOOD}, (), {"one": {"a_secrets": secret}}), known)
+    (word,) = found.faults
+    assert words in word
+
+
+def test_of_a_database_whose_form_is_wrong_it_is_not_said_that_it_is_missing():
+    known = Specification({"stack": {**SPECIFICATION.roles["stack"], **DATABASE}, "edge": SPECIFICATION.roles["edge"]})
+    secret = {"gpuchat_database_password": Secret("str")}
+    one = {**GOOD, "gpuchat_database": "postgres://me:hunter2@db.example.com/chat"}
+    (word,) = find_faults(Inventory(ONE_HOST, {"one": one}, (), {"one": secret}), known).faults
+    assert word.startswith("gpuchat_database is 'postgres://(secret)@db.example.com/chat'; wanted a mapping")
+
+
+DATABASE = {"gpuchat_database": {"type": "dict", "default": {}, "options": {"host": {"type": "str"}}}}

@@ -15,15 +15,17 @@ INSIDE = {**MAIL, "username": "", "tls": False}
 CENTRAL = {"name": "central", "url": "https://metrics.example.com/api/v1/write"}
 
 
-def faults(told=(), known=(), remotes=(), remote_secrets=(), **more):
+def faults(told=(), known=(), remotes=(), remote_secrets=(), addresses=None, **more):
     variables = {"monitoring_receivers": list(told), "monitoring_remote_write": list(remotes), **more}
     secrets = {"monitoring_receiver_secrets": list(known), "monitoring_remote_write_secrets": list(remote_secrets)}
-    return list(receivers.faults(variables, secrets))
+    return list(receivers.faults(variables, secrets, addresses))
 
 
 SOUND = {
     "nobody": {},
     "a robot with its address": {"told": [TEAM], "known": ["team"]},
+    "a robot with an address": {"told": [TEAM], "known": ["team"], "addresses": ["team"]},
+    "mail, whose secret is no address": {"told": [MAIL], "known": ["ops"], "addresses": []},
     "mail with a password": {"told": [MAIL], "known": ["ops"]},
     "mail to a server that asks for no name": {"told": [{**MAIL, "username": ""}]},
     "mail to a server without TLS": {"told": [INSIDE]},
@@ -59,6 +61,25 @@ WRONG = {
     "an authority by its path": (
         {"told": [{**MAIL, "authority": "/etc/ca.crt"}], "known": ["ops"]},
         "monitoring_receivers[0].authority is no certificate",
+    ),
+    "a server at no port": ({"told": [{**MAIL, "server": "smtp.example.com:0"}], "known": ["ops"]}, "0].server is"),
+    "a server at too high a port": ({"told": [{**MAIL, "server": "h:99999"}], "known": ["ops"]}, "0].server is"),
+    "a server of no name": ({"told": [{**MAIL, "server": "...:25"}], "known": ["ops"]}, "0].server is"),
+    "a name of two lines": ({"told": [{**MAIL, "username": "a\nb"}], "known": ["ops"]}, "0].username holds a line"),
+    "a damaged authority": (
+        {"told": [{**MAIL, "authority": PEM.replace("MIIB", "xx")}], "known": ["ops"]},
+        "monitoring_receivers[0].authority is no certificate",
+    ),
+    "an authority with a key": (
+        {"told": [{**MAIL, "authority": f"{PEM}-----BEGIN PRIVATE KEY-----"}], "known": ["ops"]},
+        "without a key",
+    ),
+    "an address that is none": ({"told": [TEAM], "known": ["team"], "addresses": []}, "secrets.team is no address"),
+    "a place at no port": ({"remotes": [{**CENTRAL, "url": "https://m:99999/x"}]}, "write[0].url is no address"),
+    "a place of no name": ({"remotes": [{**CENTRAL, "url": "https://.../x"}]}, "write[0].url is no address"),
+    "a place's name of two lines": (
+        {"remotes": [{**CENTRAL, "username": "a\n"}], "remote_secrets": ["central"]},
+        "monitoring_remote_write[0].username holds a line break",
     ),
     "a token in the clear": (
         {"remotes": [{**CENTRAL, "url": "http://a/b"}], "remote_secrets": ["central"]},

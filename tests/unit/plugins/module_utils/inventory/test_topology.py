@@ -114,6 +114,13 @@ def test_a_site_has_each_of_its_names_once_the_domain_first():
     assert names == ["chat.example.com", "10.0.0.5"]
 
 
+def test_a_site_is_named_as_browsers_name_it_who_compare_letter_by_letter():
+    names = {"gpuchat_domain": "Chat.Example.COM", "edge_extra_names": ["CHAT.example.com", "FD00:0::1", "10.0.0.5"]}
+    site = topology(ONE, **names).site
+    assert site.names == ("chat.example.com", "fd00::1", "10.0.0.5")
+    assert site.origins == ("https://chat.example.com", "https://[fd00::1]", "https://10.0.0.5")
+
+
 @pytest.mark.parametrize(("file", "own"), [("", True), ("/etc/ssl/chat.pem", False)])
 def test_the_authority_is_the_stacks_own_where_no_certificate_is_brought(file, own):
     assert described(ONE, "one", "edge", edge_certificate_file=file)["own_authority"] is own

@@ -1,0 +1,174 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What variables may be, held against the programs that read them where those are here."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, types
+
+ROOT = pathlib.Path(__file__).resolve().parents[5]
+PLACES = (os.environ.get("PATH", ""), "/usr/sbin", str(ROOT / ".cache" / "nginx" / "usr" / "sbin"))
+NGINX = shutil.which("nginx", path=":".join(PLACES)) or "nginx: see tools/nginx.sh"
+CALENDAR = shutil.which("systemd-analyze")
+
+TIMES = {
+    **dict.fromkeys(("30m", "1800", "1h30m", "1d", "1w2d3h4m5s6ms", "500ms", "90s", "007m"), True),
+    **dict.fromkeys(
+        ("1h 30m", "30m1h", "1h1h", "5ms3s", "30 m", "1M", "1.5h", "ms", "", "0", "0m", "-1", "30m "), False
+    ),
+}
+SIZES = {
+    **dict.fromkeys(("50m", "50M", "52428800", "1g", "999999999g", "0050k"), True),
+    **dict.fromkeys(("0", "0m", "1.5g", "50mb", "50 m", "-1", "", "m"), False),
+}
+
+
+def takes(folder, line):
+    """Return whether nginx takes a line in its configuration for http."""
+    temporary = "".join(f"{kind}_temp_path {kind};" for kind in "client_body proxy fastcgi scgi uwsgi".split())
+    text = f"pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; {temporary} {line} }}"
+    (folder / "nginx.conf").write_text(text)
+    command = [NGINX, "-t", "-q", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_a_time_is_one_that_nginx_takes_and_that_is_above_nothing(time, tmp_path):
+    assert (not list(forms.faults("edge_stream_timeout", time))) is TIMES[time]
+    assert takes(tmp_path, f"proxy_read_timeout {time};") or not TIMES[time]
+
+
+def test_a_time_in_two_words_is_told_in_one():
+    (word,) = forms.faults("edge_stream_timeout", "1h 30m")
+    assert word.endswith("; set edge_stream_timeout to 1h30m")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_size_is_one_that_nginx_takes_and_that_lets_nobody_send_without_end(size, tmp_path):
+    assert (not list(forms.faults("edge_body_limit", size))) is SIZES[size]
+    assert takes(tmp_path, f"client_max_body_size {size};") or not SIZES[size]
+
+
+EVENTS = (
+    *("03:00", "3:00", "12:30", "25:00", "03:60", "daily", "hourly", "weekly", "tomorrow", "x", "99", "750", "3am"),
+    *("*-*-* 03:00:00", "*-*-*", "Mon..Fri 03:00", "Mon,Thu 03:00", "Mon-Fri 3:00", "MONDAY 03:00", "Tues 03:00"),
+    *("03:00 UTC", "03:00:00 Europe/Berlin", "03:00 America/New_York", "0 3 * * *", "*/15:00", "*:0/15", "0/6:30"),
+    *("2030-01-01", "12-25", "*-02~03 03:00", "Sun *-*-1..7 03:00", "1999-1-1 1:1", "Mon Tue 03:00", "*:*", "03", "::"),
+    *("-", "Mon", "weekly UTC", "0:0:0..59/5", "*-*-31 24:00", "*-*-* 3,15:00", "Wednesday *-*-* 1:2:3 UTC"),
+)
+NO_EVENTS = ("25:00", "03:60", "tomorrow", "x", "99", "750", "3am", "Tues 03:00", "0 3 * * *", "*/15:00")
+NO_EVENTS += ("Mon Tue 03:00", "03", "::", "-", "*-*-31 24:00")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_when_a_backup_is_made_is_an_event_that_systemd_takes(event):
+    assert forms.is_calendar(event) is (event not in NO_EVENTS)
+    if CALENDAR and forms.is_calendar(event):
+        assert subprocess.run([CALENDAR, "calendar", event], capture_output=True, check=False).returncode == 0
+
+
+def test_a_time_that_yaml_took_for_a_number_of_base_60_is_told_as_it_was_written():
+    (word,) = forms.faults("backup_at", 750)
+    assert word.startswith("backup_at is '750'; wanted a time in quotes")
+    assert word.endswith("; set backup_at to '12:30'")
+
+
+@pytest.mark.parametrize(
+    ("image", "meant"),
+    [
+        ("vllm/vllm-openai:v0.12.0", None),
+        ("host:5000/a/b:t", None),
+        ("localhost/x:1", None),
+        ("10.0.0.5:5000/x", None),
+        ("a__b/c--d:1.0_x", None),
+        ("a/b:tag@sha256:" + "0" * 64, None),
+        ("https://registry.example.com/x", "registry.example.com/x"),
+        ("Harbor.example.com/Proj/X:V1", "harbor.example.com/proj/x:V1"),
+        ("VLLM/vllm", "vllm/vllm"),
+        *((wrong, "docker.io/library/debian:13") for wrong in ("a:b:c", "a//b", "a:", "a@sha256:xyz", "host:99999/a")),
+        *((wrong, "docker.io/library/debian:13") for wrong in ("a/.b", "a:-x", "a..b", "a: latest", "a:" + "t" * 129)),
+    ],
+)
+def test_an_image_is_a_reference_as_registries_know_it(image, meant):
+    found = list(forms.faults("vllm_image", image))
+    assert len(found) == bool(meant), found
+    assert not meant or found[0].endswith(f"; set vllm_image to {meant}")
+
+
+ADDRESSES = {
+    **dict.fromkeys(
+        ("http://lm.example.com", "http://10.0.0.9:1234/v1", "http://[fd00::9]:80", "http://my_ollama:11434"), True
+    ),
+    **dict.fromkeys(("http://localhost:1", "https://me:pw@h/x", "smtp://mail.example.com:587", "https://h?x=1"), True),
+    **dict.fromkeys(
+        ("http://10.0.0.9:0", "http://10.0.0.9:99999/v1", "http://h:", "http://h:80\u00b2/", "http://999.1.1.1"), False
+    ),
+    **dict.fromkeys(
+        ("http://10.1", "http://167772161/v1", "http://...", "http://-", "http://[:::::]:1", "http://0.0.0.0:1"), False
+    ),
+    **dict.fromkeys(("http://[fe80::1%eth0]/", "http://[10.0.0.9]/", "http://", "h:80", "http://a b/"), False),
+}
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_an_address_leads_to_a_server_and_a_port_that_there_can_be(url):
+    assert forms.is_at_server(url) is ADDRESSES[url]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gpuchat_domain", "::1%x; return 200 hi;"),
+        ("gpuchat_domain", "fe80::1%eth0"),
+        ("edge_extra_names", ["fd00::1%\n}"]),
+        ("verify_address", "fe80::1%eth0"),
+        ("gpuchat_users", "\u00b2"),
+        ("gpuchat_context", "\u0663\u0660"),
+        ("gpuchat_registry_map", {"docker.io:\u00b2": "mirror.example.com"}),
+        ("gpuchat_registry_map", {"docker.io": "mirror.example.com:\uff18\uff10"}),
+        ("gpuchat_insecure_registries", ["h:\u00b2"]),
+        ("uv_trusted_hosts", ["h:\uff19\uff19"]),
+        ("gpuchat_registry_mirrors", ["https://h:99999"]),
+        ("gpuchat_models[0].endpoints", ["http://10.1/x"]),
+        ("gpuchat_models[0].revision", "a b; c"),
+        ("gpuchat_models[0].revision", "../../x"),
+        ("gpuchat_models[0].include", ["*.bin\n*"]),
+        ("gpuchat_models[0].path", "/srv/models/a:b"),
+        ("gpuchat_models[0].path", "~/models/q"),
+        ("edge_forward_auth", "https://auth.example.com:99999/v"),
+        ("edge_forward_auth", "https://.../v"),
+        ("gpuchat_span_port", 65535),
+        ("backup_target", "/"),
+        ("backup_target", "/etc"),
+        ("backup_target", "/../etc"),
+        ("backup_target", "/var/lib/gpuchat/backup"),
+        ("monitoring_retention_time", "100000y"),
+        ("monitoring_retention_size", "99999999TB"),
+    ],
+)
+def test_what_programs_would_take_for_something_else_or_not_at_all_is_a_fault(name, value):
+    (word,) = forms.faults(name, value)
+    assert "; wanted " in word
+    assert "; set " in word
+
+
+def test_no_message_shows_the_login_in_an_address():
+    option = {"type": "list", "elements": "str"}
+    (word,) = types.faults("gpuchat_registry_mirrors", option, "https://me:hunter2@mirror.example.com")
+    (other,) = forms.faults("backup_target", "rest:https://me:hunter2@backup.example.com/")
+    assert "hunter2" not in word + other
+    assert "//(secret)@mirror.example.com" in word
+    assert types.show("//(secret)@h") == "'//(secret)@h'"
+
+
+def test_a_word_in_the_place_of_another_type_is_told_with_one_that_may_be_there():
+    (word,) = types.faults("gpuchat_supervisor", {"type": "str", "choices": ["compose", "systemd"]}, True)
+    assert word.endswith("; set gpuchat_supervisor to 'compose'")
+    (word,) = types.faults("gpuchat_api_keys", {"type": "list", "elements": "dict"}, ["a"], [{"name": "reports"}])
+    assert word.endswith("; set gpuchat_api_keys[0] to {name: reports}")

@@ -1,0 +1,77 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the preflight's own side on the control node tells its module of secrets and of files."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import types
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.types import LINES, NUMBER
+
+PATH = pathlib.Path(__file__).resolve().parents[2] / "action_plugins" / "gpuchat_preflight.py"
+SPEC = importlib.util.spec_from_file_location(PATH.stem, PATH)
+action = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(action)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (["https://a"], "list"),
+        (("a",), "list"),
+        ({"a": "b"}, "dict"),
+        ("a", "str"),
+        (5, "int"),
+        (True, "bool"),
+        (None, "none"),
+    ],
+)
+def test_a_secret_is_told_with_its_type_and_a_list_is_one(value, kind):
+    assert action._about(value)["kind"] == kind
+
+
+def test_of_secrets_by_name_it_is_told_which_are_odd_and_which_are_addresses_and_nothing_of_them():
+    secret = {"a": "hunter2", "b": 123, "c": None, "d": "x\ny", "e": {"hunter2": 1}, "f": "", "g": "https://hunter2/x"}
+    about = action._about(secret)
+    assert about["odd"] == {"b": NUMBER, "c": "empty", "d": LINES, "e": "no text", "f": "empty"}
+    assert about["addresses"] == ["g"]
+    assert about["names"] == list("abcdefg")
+    assert "hunter2" not in str(about)
+
+
+@pytest.mark.parametrize(("value", "told"), [(123, NUMBER), (0.5, NUMBER), ("two words", "(not plain)"), (True, True)])
+def test_a_key_that_yaml_read_as_a_number_is_told_as_one(value, told):
+    assert action._without_keys([{"name": "lm", "key": value}]) == [{"name": "lm", "key": told}]
+
+
+@pytest.mark.parametrize(("value", "told"), [(83, NUMBER), ("a\nb", LINES), ("hunter2", "(secret)")])
+def test_a_password_of_a_registry_is_told_by_its_form_alone(value, told):
+    (login,) = action._without_passwords([{"registry": "docker.io", "username": "me", "password": value}])
+    assert login == {"registry": "docker.io", "username": "me", "password": told}
+
+
+def plugin():
+    one = action.ActionModule.__new__(action.ActionModule)
+    one._loader = types.SimpleNamespace(get_basedir=lambda: "/base", _vault=None)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("vllm_requirements", "/nowhere/requirements.txt", "which cannot be read on the control node"),
+        ("vllm_requirements", "requirements.txt", "wanted a path that begins with /; set vllm_requirements to /base/"),
+        ("toolbox_wheels", "/nowhere", "which is no folder of the control node; wanted a folder with the wheels"),
+        ("toolbox_wheels", "wheels", "which is no path that begins with /; wanted a folder with the wheels"),
+    ],
+)
+def test_what_tasks_read_on_the_control_node_is_looked_at_before_any_of_them_runs(name, given, words, tmp_path):
+    (word,) = plugin()._control_files({"one": {name: given}, "two": {name: given}})
+    assert words in word
+    right = tmp_path / "requirements.txt"
+    right.write_text("vllm\n")
+    there = str(right if name == "vllm_requirements" else tmp_path)
+    assert plugin()._control_files({"one": {name: there}, "two": {name: ""}}) == []
