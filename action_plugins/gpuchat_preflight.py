@@ -105,8 +105,11 @@ class ActionModule(ActionBase):
         own = _folder(args["sources"], self._loader.get_basedir())
         args["listed"] = self._task.args.get("listed", _listed(self._own_folder(task_vars) or own))
         args["endpoint_problems"] += self._control_files(args["variables"])
+        given = next((one[ENDPOINTS] for one in args["variables"].values() if one.get(ENDPOINTS)), [])
         args["pem_files"] = {
-            f"{ENDPOINTS}.authority_file of {name[9:-4]}": text for name, text in authorities.items() if text
+            f"{ENDPOINTS}[{number}].authority_file": authorities[f"endpoint-{one.get('name')}.crt"]
+            for number, one in enumerate(given if isinstance(given, list) else [])
+            if isinstance(one, dict) and authorities.get(f"endpoint-{one.get('name')}.crt")
         }
         for host in groups.get("edge", []):
             for name in PEM:

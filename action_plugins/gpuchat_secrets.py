@@ -23,6 +23,7 @@ _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
 
+TRUE = ("true", "yes", "on", "1")
 HEAD = "# The stack's secrets, made once by gpuchat. Keep it safe; encrypt it with `ansible-vault encrypt`.\n"
 
 
@@ -36,7 +37,10 @@ class ActionModule(ActionBase):
             for name in ("file", "authority_file"):
                 os.makedirs(os.path.dirname(args[name]), exist_ok=True)
         args["given_api_key"] = self._given_api_key(task_vars)
+        adopts = str(self._templar.template(task_vars.get("gpuchat_adopt_secrets", ""))).lower() in TRUE
         with _alone(os.path.dirname(args["file"])):
+            if not adopts:
+                self._refuse_strangers(args)
             return self._made(args)
 
     def _given_api_key(self, task_vars):
@@ -48,6 +52,17 @@ class ActionModule(ActionBase):
                 found = task_vars["hostvars"][host].get("gpuchat_api_key", task_vars.get("gpuchat_api_key"))
                 return self._templar.template(found)
         return ""
+
+    def _refuse_strangers(self, args):
+        """Refuse to make secrets beside an authority whose own are gone: whoever imported it would be locked out."""
+        path, authority = args["file"], args["authority_file"]
+        if b"BEGIN CERTIFICATE" in _raw(authority) and not _raw(path).strip():
+            self._tell(
+                f"{authority} is there and {path} is not, or is empty; wanted the secrets that belong to that "
+                f"authority, for who has imported it trusts no other; nothing was made; bring {path} back from where "
+                "the stack was set up or from a backup, or set gpuchat_adopt_secrets to true for one run, which makes "
+                "all of them anew"
+            )
 
     def _made(self, args):
         path = args["file"]

@@ -139,6 +139,7 @@ LOOK = """
     - import_role: {name: stack, tasks_from: wiring, rolespec_validate: false}
     - debug: {msg: 'context={{ __gpuchat_served.served[0].context }}'}
 """
+ADDRESS = "{{ {'gpu1': '10.0.0.5', 'front': '10.0.0.6'}[inventory_hostname] }}"
 SPREAD = {"gpu": ["gpu1"], "chat": ["front"], "edge": ["front"]}
 
 
@@ -148,7 +149,7 @@ def spread(tmp_path):
     (tmp_path / "look.yml").write_text(LOOK)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    first = inventory(tmp_path / "one", groups=SPREAD, gpuchat_private_address="10.0.0.5")
+    first = inventory(tmp_path / "one", groups=SPREAD, gpuchat_private_address=ADDRESS)
     second = inventory(tmp_path / "two", groups={"gpu": ["gpu1"]})
     return tmp_path / "look.yml", first, second
 
@@ -239,10 +240,30 @@ def test_two_first_runs_at_once_make_one_set_of_secrets(tmp_path):
     assert sorted("changed=1" in output for _rc, output in ended) == [False, True]
 
 
+def test_an_authority_without_its_secrets_is_not_replaced_unless_that_is_asked_for(tmp_path):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    assert make_secrets(tmp_path)[0] == 0
+    before = (tmp_path / "ca.crt").read_bytes()
+    (tmp_path / "secrets.yml").unlink()
+    rc, output = make_secrets(tmp_path)
+    assert rc != 0
+    assert f"{tmp_path}/ca.crt is there and {tmp_path}/secrets.yml is not" in "".join(output.split("\n")).replace(
+        " " * 8, ""
+    )
+    assert not (tmp_path / "secrets.yml").exists()
+    assert (tmp_path / "ca.crt").read_bytes() == before
+    rc, output = play(tmp_path / "secrets.play.yml", "-e", f"folder={tmp_path}", "-e", "gpuchat_adopt_secrets=true")
+    assert rc == 0, output
+    assert (tmp_path / "ca.crt").read_bytes() != before
+
+
 def test_what_somebody_planted_beside_the_secrets_is_not_followed(tmp_path):
     (tmp_path / "secrets.play.yml").write_text(SECRETS)
     for name in ("secrets.yml.new", ".secrets.yml.new"):
         (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    # Where a way through the file of its own name is open to everybody, what is written is not.
+    (tmp_path / "secrets.yml").touch(0o666)
+    (tmp_path / "secrets.yml").chmod(0o666)
     assert make_secrets(tmp_path)[0] == 0
     assert not (tmp_path / "elsewhere").exists()
     assert (tmp_path / "secrets.yml").stat().st_mode & 0o777 == 0o600

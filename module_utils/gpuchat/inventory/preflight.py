@@ -466,7 +466,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         if "monitoring" in wanted and host in inventory.groups.get("monitoring", ()):
             known = {name: secret.names for name, secret in inventory.secrets.get(host, {}).items()}
             found = inventory.secrets.get(host, {}).get(receivers.RECEIVER_SECRETS)
-            findings.add(receivers.faults(sound, known, found.addresses if found else ()), (), host)
+            findings.add(receivers.faults(sound, known, [*found.addresses, *found.odd] if found else ()), (), host)
         if host in inventory.groups.get("chat", ()):
             _database(inventory, specification, sound, findings, host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
