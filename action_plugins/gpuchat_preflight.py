@@ -327,8 +327,12 @@ def _without_logins(value):
 
 
 def _without_values(environment):
-    """Return an environment's names, each with no more of its value than whether it is a text."""
-    return {str(key): "" if isinstance(one, (str, int, float)) else [] for key, one in environment.items()}
+    """Return an environment's names, each with no more of its value than whether it is a text, and of one line."""
+    told = {True: LINES, False: ""}
+    return {
+        str(key): told[bool(re.search(r"[\r\n]", str(one)))] if isinstance(one, (str, int, float)) else []
+        for key, one in environment.items()
+    }
 
 
 def _without_environments(value):

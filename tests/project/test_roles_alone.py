@@ -50,7 +50,8 @@ def output(tmp_path_factory):
         "gpuchat_allowed_networks": ["10.0.0.0/8"],
         "gpuchat_models": [{"name": "q", "path": str(model)}],
         "gpuchat_accelerator": "cpu",
-        "gpuchat_private_address": "127.0.0.1",
+        # Nobody listens there: this is check mode, and no host but this one is there.
+        "gpuchat_private_address": "{{ '10.255.255.' ~ (groups['all'].index(inventory_hostname) + 1) }}",
         "gpuchat_toolbox": str(folder / "toolbox"),
         "gpuchat_registry_map": {"docker.io": "127.0.0.1:9"},  # nobody answers there
         "docker_source": "present",

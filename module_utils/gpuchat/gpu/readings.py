@@ -237,7 +237,7 @@ def module_version(text: str) -> str | None:
 
 def host_memory(meminfo: str) -> tuple[int | None, int | None]:
     """Return total and available memory (bytes) from /proc/meminfo."""
-    kib = dict(re.findall(r"^(\w+):\s+(\d+) kB$", meminfo, re.MULTILINE))
+    kib = dict(re.findall(r"^(\w+):\s+([0-9]{1,18}) kB$", meminfo, re.MULTILINE))
     total, free = (int(kib[name]) * KIB if name in kib else None for name in ("MemTotal", "MemAvailable"))
     return total, free
 

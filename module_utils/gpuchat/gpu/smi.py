@@ -104,7 +104,7 @@ def _word(cell: str | None) -> str | None:
 
 
 def _number(cell: str | None, unit: int = 1) -> int | None:
-    return int(cell) * unit if cell and cell.isdecimal() else None
+    return int(cell) * unit if cell and re.fullmatch("[0-9]{1,18}", cell) else None
 
 
 def library_version(said: str) -> str | None:

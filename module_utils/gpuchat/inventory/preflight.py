@@ -884,6 +884,19 @@ def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Fin
             f"systemd for this host, and to {supervisor} in the vars of the hosts that serve models only",
             host,
         )
+    if supervisor in BY_FILES and host in inventory.groups.get("gpu", ()):
+        here = [one for one in models.read(sound.get(models.VARIABLE), inventory.groups) if host in one.hosts]
+        named = {"vllm_environment": sound.get("vllm_environment")}
+        named.update({f"{models.VARIABLE}, environment of {one.name},": one.given.get("environment") for one in here})
+        for variable, given in named.items():
+            lines = [name for name, value in given.items() if value == LINES] if isinstance(given, Mapping) else []
+            if lines:
+                findings.fault(
+                    f"{variable} holds a line break in {lines[0]}, and gpuchat_supervisor is {supervisor}; wanted a "
+                    "value of one line, for systemd's units read it from a file; set it to one, or gpuchat_supervisor "
+                    "to compose",
+                    host,
+                )
     if supervisor != "venv":
         return
     for number, model in enumerate(models.read(sound.get(models.VARIABLE), inventory.groups)):
@@ -986,6 +999,9 @@ def _version(name: str, version: object, findings: Findings, host: str) -> None:
 
 OLDEST_SPAN = "0.11.1"
 """The first vLLM whose own processes make one engine over several hosts (``nnodes`` in vllm/facts/flags.py)."""
+
+BY_FILES = ("systemd", "quadlet", "venv")
+"""Supervisors whose units read an environment from a file, line by line."""
 
 WITHOUT_DOCKER = ("quadlet", "venv")
 """Supervisors of hosts that have no Docker."""

@@ -12,6 +12,7 @@ QUERY = r"%{NAME}\t%{EVR}\t%{INSTALLTIME}\n"
 """What ``rpm --query --all --queryformat`` is asked for; rpm's database has no form that can be read as text."""
 
 LOCK = re.compile(r"^(?P<name>[^!#\s].*)-(\d+:)?[^-:\s]+-[^-\s]+$", re.MULTILINE)
+ROW = re.compile(r"^([^\s]+)\t([^\t\n]*)\t([0-9]{1,18})$", re.MULTILINE)
 ZERO_EPOCH = re.compile("^0:")
 NEEDED_BY = re.compile(r" is needed by \(installed\) (\S+)-(?:\d+:)?[^-\s]+-[^-\s]+$", re.MULTILINE)
 
@@ -27,8 +28,7 @@ def parse_query(text: str, locks: str) -> dict[str, InstalledPackage]:
     """
     locked = {match["name"] for match in LOCK.finditer(locks)}
     newest: dict[str, tuple[int, str]] = {}
-    for line in text.splitlines():
-        name, version, time = line.split("\t")
+    for name, version, time in ROW.findall(text):  # rpm says of its locks and plug-ins in lines between
         newest[name] = max(newest.get(name, (0, "")), (int(time), ZERO_EPOCH.sub("", version)))
     return {name: InstalledPackage(version, name in locked) for name, (_time, version) in newest.items()}
 

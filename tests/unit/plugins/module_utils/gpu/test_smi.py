@@ -96,6 +96,12 @@ def test_warnings_between_nvidia_smis_rows_are_no_gpus():
     assert parse_smi(text, SMI_FIELDS, None) == smi("two.csv")
 
 
+def test_a_number_that_no_gpu_has_is_unknown():
+    (gpu,), _version = parse_smi(f"0, GPU-1, {'9' * 5000}", ("index", "uuid", "memory.total"), None)
+    assert gpu.memory_bytes is None
+    assert readings.host_memory(f"MemTotal: {'9' * 5000} kB\nMemAvailable: 5 kB\n") == (None, 5 * 1024)
+
+
 cells = st.one_of(st.text(), st.sampled_from(["[N/A]", "0", "00000000:01:00.0", "zz:01", "Enabled", "GPU-1"]))
 
 

@@ -782,3 +782,16 @@ def test_of_a_database_whose_form_is_wrong_it_is_not_said_that_it_is_missing():
 
 
 DATABASE = {"gpuchat_database": {"type": "dict", "default": {}, "options": {"host": {"type": "str"}}}}
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "is_fault"), [("compose", False), ("systemd", True), ("quadlet", True), ("venv", True)]
+)
+def test_a_value_of_several_lines_is_told_where_units_read_lines(supervisor, is_fault):
+    models = [{"name": "q", "environment": {"A": "(several lines)", "B": ""}}]
+    each = {"b": {"gpuchat_supervisor": supervisor, "gpuchat_private_address": "10.0.0.2"}}
+    each["a"] = {"gpuchat_private_address": "10.0.0.1"}
+    groups = {"all": ["a", "b"], "gpu": ["b"], "chat": ["a"], "edge": ["a"]}
+    found = faults(groups=groups, each=each, others={"gpuchat_models": models}, gpuchat_models=models)
+    assert len(found) == is_fault, found
+    assert not found or "holds a line break in A, and gpuchat_supervisor is" in found[0]

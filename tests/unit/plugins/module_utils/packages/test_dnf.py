@@ -42,6 +42,11 @@ def test_rpms_answer_gives_versions_and_the_locks_what_is_held():
     assert parse_query("", "") == {}
 
 
+def test_what_rpm_says_between_its_rows_is_no_package():
+    said = "warning: Found bdb_ro Packages database\nerror: rpmdb open failed\npackage x is not installed\n(none)\n"
+    assert parse_query(said + QUERIED + said, LOCKS) == parse_query(QUERIED, LOCKS)
+
+
 def test_of_several_kernels_the_one_that_came_last_counts_in_whatever_order_they_are_reported():
     lines = ["kernel\t5.14.0-427.13.1.el9_4\t100\n", "kernel\t5.14.0-503.11.1.el9_5\t200\n"]
     for text in ("".join(lines), "".join(reversed(lines))):
