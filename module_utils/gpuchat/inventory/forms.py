@@ -183,11 +183,12 @@ ABSOLUTE = Form(
 )
 SIZE = Form(_matches(r"0{0,8}[1-9][0-9]{0,8}[kKmMgG]?"), "a size above 0 such as 50m", "50m")
 UNITS = ("w", "d", "h", "m", "s", "ms")
+_is_time = _matches(r"(?=.*[1-9])(?!.*[0-9]{10})([0-9]+|(?=.)" + "".join(f"([0-9]+{unit})?" for unit in UNITS) + ")")
 TIME = Form(
-    _matches(r"(?=.*[1-9])(?!.*[0-9]{10})([0-9]+|(?=.)" + "".join(f"([0-9]+{unit})?" for unit in UNITS) + ")"),
+    _is_time,
     "a time above 0 in one word, the longest unit first, such as 30m or 1h30m",
     "30m",
-    lambda text: text.replace(" ", "") if TIME.is_right(text.replace(" ", "")) else "",
+    lambda text: text.replace(" ", "") if _is_time(text.replace(" ", "")) else "",
 )
 """As nginx takes it (ngx_parse_time)."""
 

@@ -1190,7 +1190,8 @@ ROOM_NETWORK = "gpuchat_room_network"
 
 def _addresses_together(inventory: Inventory, specification: Specification, findings: Findings) -> None:
     """Find an address of two hosts, and one in the network that containers have for themselves."""
-    rooms, seen = _rooms(inventory, specification), {}
+    rooms = _rooms(inventory, specification)
+    seen: dict[str, str] = {}
     for host in inventory.hosts(*STACK_GROUPS):
         address = str(inventory.variables.get(host, {}).get("gpuchat_private_address") or "")
         if not _is_own_ipv4(address):

@@ -18,7 +18,7 @@ NGINX = shutil.which("nginx", path=":".join(PLACES)) or "nginx: see tools/nginx.
 CALENDAR = shutil.which("systemd-analyze")
 
 TIMES = {
-    **dict.fromkeys(("30m", "1800", "1h30m", "1d", "1w2d3h4m5s6ms", "500ms", "90s", "007m"), True),
+    **dict.fromkeys(("30m", "1800", "1h30m", "1d", "1w2d3h4m5s6ms", "500ms", "90s", "007m", "999999999w"), True),
     **dict.fromkeys(
         ("1h 30m", "30m1h", "1h1h", "5ms3s", "30 m", "1M", "1.5h", "ms", "", "0", "0m", "-1", "30m "), False
     ),
