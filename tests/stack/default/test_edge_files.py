@@ -37,11 +37,14 @@ def immutable(path: str, on: bool) -> str:
 
 def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_line(stack: Stack) -> None:
     before = stack.on("server", f"cat {EDGE}/nginx.conf")
-    shorter_before_longer = "edge_stream_timeout=1s1m"
-    done = stack.play(*EDGE_ALONE, "-e", shorter_before_longer)
+    # By a name of the role's own, for what people set was judged before.
+    no_rate = json.dumps({"_edge_chat_limits": {"rate": "often", "burst": 1, "connections": 1, "newcomers": 1}})
+    done = stack.play(*EDGE_ALONE, "-e", no_rate)
     assert done.returncode != 0
-    line = next(number for number, text in enumerate(before.splitlines(), 1) if "proxy_read_timeout" in text)
-    assert f'"proxy_read_timeout" directive invalid value in {EDGE}/nginx.conf:{line}' in done.stdout + done.stderr
+    line = next(number for number, text in enumerate(before.splitlines(), 1) if "zone=chat:10m" in text)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "invalid rate" in said
+    assert f"in {EDGE}/nginx.conf:{line}" in said
     assert stack.on("server", f"cat {EDGE}/nginx.conf") == before
     assert stack.ask()[0] == 200
 
