@@ -78,6 +78,12 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "object_store_uid",
             "open_webui_uid",
         ),
+        "health.holds": (
+            "gpuchat_signup",
+        ),
+        "health.url": (
+            "gpuchat_signup",
+        ),
         "image": (
             "lobehub_image",
             "object_store_image",
