@@ -32,10 +32,13 @@ OTHERS: Mapping[str, str] = {
 BY_NAME: Mapping[str, str] = {
     r"openvino_\w*model\.(bin|xml)": "OpenVINO",
     r"params_shard_\d+\.bin|mlc-chat-config\.json": "MLC",
+    r"ggml[-_].*\.bin": "GGML",
 }
 """Whose weights end as Transformers' do, by the whole name of a file."""
 
-CTRANSLATE2 = {"model.bin", "vocabulary.json"}
+CTRANSLATE2 = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
+"""What lies beside model.bin there."""
+
 LEFT_BY_TRAINING = re.compile(r"(training_args|scheduler|optimizer|rng_state\w*)\.(bin|pt|pth)")
 ADAPTER = "adapter_config.json"
 GGUF_TYPE = re.compile(r"(I?Q\d\w*|BF16|F16|F32)(?=[-.])", re.IGNORECASE)
@@ -49,7 +52,8 @@ def format_of(config: Mapping[str, object], files: Sequence[str]) -> str:
     if isinstance(said, Mapping) and "group_size" in said and not method:
         return "MLX"  # mlx_lm writes both keys, without a method
     own = next((kind for name in files for pattern, kind in BY_NAME.items() if re.fullmatch(pattern, _last(name))), "")
-    own = "CTranslate2" if set(map(_last, files)) >= CTRANSLATE2 else own
+    last = set(map(_last, files))
+    own = "CTranslate2" if "model.bin" in last and any(map(CTRANSLATE2.fullmatch, last)) else own
     usual = TRANSFORMERS[:1] if own else TRANSFORMERS
     if any(name.lower().endswith(usual) and not _is_beside(_last(name)) for name in files):
         return ""

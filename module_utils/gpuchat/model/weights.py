@@ -25,13 +25,29 @@ CONFIGS = ("config.json", "params.json")
 INDEXES = (f"model{INDEX_ENDING}", f"{OWN_LAYOUT}{INDEX_ENDING}")
 """What the engine reads to know its shards."""
 
-COPY = re.compile(r"(original|metal|onnx|openvino|coreml|flax|tf|checkpoint-\d+|global_step\d+)/")
-"""Folders that hold the same weights once more, in another layout or from an earlier step."""
+COPY = re.compile(
+    r"(original|metal|onnx|openvino|coreml|flax|tf"
+    r"|(checkpoint|ckpt|global_?step|step|epoch|iter)s?([-_]?\d[^/]*)?"
+    r"|([^/]*[-_.])?(fp8|fp16|fp32|bf16|int[48]|w[48]a(8|16)|[48][-_]?bit|awq|gptq|bnb|exl[23]|nvfp4|mxfp4)([-_.][^/]*)?"
+    r")/",
+    re.IGNORECASE,
+)
+"""Folders that hold the same weights once more, in another layout or precision or from an earlier step."""
+
+VARIANT = re.compile(r"model\.(fp8|fp16|fp32|bf16|int[48]|(non_)?ema)(-\d{5}-of-\d{5})?\.safetensors")
+"""The same weights once more, by the name that Transformers gives them (``variant``)."""
+
+MODULE = re.compile(r"\d+_\w+/")
+"""Folders of a sentence transformer's further layers, which the engine reads."""
 
 COMPUTED = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", "cos_cached", "sin_cached", "attn.masked_bias")
 """Endings of tensors that the engine computes itself."""
 
 NO_WEIGHTS = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin")
+FOREIGN = re.compile(r"ggml[-_].*\.bin|openvino_\w*\.bin|params_shard_\d+\.bin")
+VOCABULARY = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
+"""What CTranslate2 keeps beside its model.bin."""
+
 PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 QUANTIZATION = re.compile(r"(?:UD-)?(?:I?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
 BESIDE = re.compile(r"mmproj|(?:^|[._/-])(?:mtp|draft|imatrix)(?=[._-])", re.IGNORECASE)
@@ -62,6 +78,7 @@ def spare_files(paths: Collection[str], shards: Mapping[str, frozenset[str]]) ->
     top = {path for path in paths if path.endswith(".safetensors") and "/" not in path}
     own = {path for path in top if path.startswith(OWN_LAYOUT)}
     usual = {path for path in top - own if not path.startswith("adapter_model")}
+    usual = {path for path in usual if not VARIANT.fullmatch(path)} or usual
     is_own = bool(own) and ("params.json" in paths or not usual)
     index = f"{OWN_LAYOUT if is_own else 'model'}{INDEX_ENDING}"
     named = shards.get(index, frozenset())
@@ -92,9 +109,13 @@ def engine_files(listing: Listing, data: Mapping[str, object], include: Sequence
 
 
 def weights_in(sizes: Mapping[str, int], shards: Mapping[str, frozenset[str]] | None = None) -> int:
-    """Return the bytes of weights among files that the engine reads."""
+    """Return the bytes of weights among files that the engine reads: those in folders do not count beside others."""
     spare = spare_files(sizes, shards or {})
-    return sum(size for path, size in sizes.items() if path.endswith(WEIGHT_ENDINGS) and path not in spare)
+    named = {path for one in (shards or {}).values() for path in one}
+    weights = [path for path in sizes if path.endswith(WEIGHT_ENDINGS) and path not in spare]
+    read = [path for path in weights if "/" not in path or path in named]
+    modules = [path for path in weights if MODULE.match(path)] if read else []
+    return sum(sizes[path] for path in ({*read, *modules} or weights))
 
 
 def check_tensors(
@@ -170,14 +191,16 @@ def check_model(
             _check_gguf(place, weights)
         else:
             _check_config(place, paths, left_out)
+            _check_folders(place, weights, shards_of(data), [path for path in left_out if matches(path, exclude)])
         return
     if any(
         path.endswith(WEIGHT_ENDINGS) and matches(path, exclude) and not matches(path, PICKLES) for path in left_out
     ):
         return
     missed = [path for path in left_out if not matches(path, NO_WEIGHTS)]
-    pickles = sorted(path for path in missed if matches(path, PICKLES))
-    others = sorted(path for path in missed if matches(path, OTHER_ENGINES))
+    foreign = {path for path in missed if _is_foreign(path, {*paths, *left_out})}
+    pickles = sorted(path for path in missed if matches(path, PICKLES) and path not in foreign)
+    others = sorted(path for path in missed if matches(path, OTHER_ENGINES) or path in foreign)
     if pickles:
         endings = sorted({f"*.{path.rpartition('.')[2]}" for path in pickles})
         raise Refusal(
@@ -207,6 +230,29 @@ def _check_config(place: str, paths: Collection[str], left_out: Collection[str])
     below = sorted(path for path in paths if path.endswith("/config.json"))
     where = f", but for {_some(below)}" if below else ""
     raise Refusal(f"{place} holds weights and no config.json{where}, by which vLLM knows a model; wanted one; {cure}")
+
+
+def _check_folders(
+    place: str, weights: Sequence[str], shards: Mapping[str, frozenset[str]], unwanted: Sequence[str]
+) -> None:
+    """Refuse weights that lie in folders alone: the engine reads those beside config.json (its DefaultModelLoader)."""
+    named = {path for one in shards.values() for path in one}
+    if any("/" not in path or path in named for path in weights):
+        return
+    if any("/" not in path and path.endswith(WEIGHT_ENDINGS) for path in unwanted):
+        return
+    folders = sorted({path.rpartition("/")[0] for path in weights})
+    raise Refusal(
+        f"{place} holds its weights in folders ({_some(folders)}), and vLLM reads those beside config.json alone; "
+        "wanted a model whose weights lie there; set repo to one, or include to the files that are wanted all the same"
+    )
+
+
+def _is_foreign(path: str, all_paths: Collection[str]) -> bool:
+    """Whether a file that ends as a pickle does is one of another engine's: whisper.cpp, OpenVINO, MLC, CTranslate2."""
+    folder, _slash, name = path.rpartition("/")
+    beside = {one.rpartition("/")[2] for one in all_paths if one.rpartition("/")[0] == folder}
+    return FOREIGN.fullmatch(name) is not None or (name == "model.bin" and any(map(VOCABULARY.fullmatch, beside)))
 
 
 def _refuse_adapter(place: str, config: object) -> None:

@@ -56,6 +56,16 @@ def names(listing):
         ("an adapter beside the model", ["model.safetensors", ADAPTER], {}, {ADAPTER}),
         ("GGUF beside safetensors", ["model.safetensors", "gguf/q4.gguf"], {}, {"gguf/q4.gguf"}),
         ("a step of the training", ["model.safetensors", STEP, "config.json"], {}, {STEP}),
+        ("steps by other names", ["model.safetensors", "epoch_1/model.safetensors", "step-1000/model.safetensors"], {},
+            {"epoch_1/model.safetensors", "step-1000/model.safetensors"}),
+        ("another precision in a folder", ["model.safetensors", "fp8/model.safetensors", "x-AWQ/model.safetensors",
+            "4bit/model.safetensors"], {},
+            {"fp8/model.safetensors", "x-AWQ/model.safetensors", "4bit/model.safetensors"}),
+        ("a variant, as Transformers names it", ["model.safetensors", "model.fp16.safetensors"], {},
+            {"model.fp16.safetensors"}),
+        ("a variant's shards", [*SHARDS, "model.bf16-00001-of-00002.safetensors"], {},
+            {"model.bf16-00001-of-00002.safetensors"}),
+        ("a variant alone", ["model.fp16.safetensors"], {}, set()),
         ("a part of the model in a folder", ["model.safetensors", "2_Dense/model.safetensors"], {}, set()),
         ("shards in a folder that the index names", ["weights/a.safetensors", INDEX, "x.safetensors"],
             {INDEX: {"weight_map": {"a": "weights/a.safetensors"}}}, {"x.safetensors"}),
@@ -69,6 +79,15 @@ def test_only_weights_that_the_engine_reads_are_fetched_and_counted(kind, paths,
     assert names(left) == set(paths) - spare
     sizes = dict.fromkeys(paths, 1)
     assert weights_in(sizes, shards_of(data)) == sum(path.endswith((".safetensors", ".gguf")) for path in names(left))
+
+
+@pytest.mark.parametrize(
+    "folder", ["speech_tokenizer", "eagle", "vision-lora"], ids=["a tokenizer of sound", "a drafter", "an adapter"]
+)
+def test_weights_in_a_folder_that_the_engine_does_not_read_by_itself_are_fetched_and_do_not_count(folder):
+    paths = ["model.safetensors", f"{folder}/model.safetensors"]
+    assert names(listed(paths)) == set(paths)
+    assert weights_in(dict.fromkeys(paths, 1)) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,6 +134,12 @@ GGUF = [f"x-{name}.gguf" for name in ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_
             r"a pipeline of Diffusers \(model_index.json\)"),
         (["split_files/x.safetensors"], {}, "weights and no config.json"),
         (["fp8/model.safetensors", "fp8/config.json"], {}, "weights and no config.json, .*fp8/config.json"),
+        (["config.json", "AWQ/model.safetensors", "AWQ/config.json", "GPTQ/model.safetensors"], {},
+            r"weights in folders \(AWQ, GPTQ\), and vLLM reads those beside config.json alone"),
+        (["ggml-large-v3.bin", "ggml-large-v3-q5_0.bin"], {}, r"other engines alone \(ggml-large-v3-q5_0.bin"),
+        (["config.json", "model.bin", "vocabulary.txt"], {}, r"other engines alone \(model.bin"),
+        (["config.json", "openvino_model.bin", "openvino_model.xml"], {}, "other engines alone"),
+        (["config.json", "params_shard_0.bin", "mlc-chat-config.json"], {}, "other engines alone"),
         (["gemma.task", "README.md"], {}, "2 files and no weights"),
         (["x.nemo"], {}, "1 files and no weights"),
     ],
@@ -133,6 +158,7 @@ def test_what_is_no_model_for_the_engine_is_refused_with_the_cure(paths, data, w
         (["config.json", "model.safetensors", "pytorch_model.bin"], ()),
         (["params.json", "consolidated.safetensors", "tekken.json"], ()),
         (["config.json", "model.safetensors"], ["config.json"]),
+        (["config.json", "model.safetensors", "AWQ/model.safetensors"], ["model.safetensors"]),
         (["config.json", "model.tensors"], ()),
     ],
 )
