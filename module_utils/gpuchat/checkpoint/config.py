@@ -47,6 +47,56 @@ CLASS_DEFAULTS: dict[str, dict[str, int]] = {
         "vocab_size": 151936,
         "max_position_embeddings": 32768,
     },
+    "qwen3": {
+        "hidden_size": 4096,
+        "intermediate_size": 22016,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "max_position_embeddings": 32768,
+    },
+    "mixtral": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
+        "vocab_size": 32000,
+        "max_position_embeddings": 131072,
+    },
+    "phi3": {
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32064,
+        "max_position_embeddings": 4096,
+    },
+    "deepseek_v2": {
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "kv_lora_rank": 512,
+        "q_lora_rank": 1536,
+        "qk_rope_head_dim": 64,
+        "qk_nope_head_dim": 128,
+        "v_head_dim": 128,
+        "vocab_size": 102400,
+        "max_position_embeddings": 2048,
+    },
+    "gemma": {
+        "hidden_size": 3072,
+        "intermediate_size": 24576,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 16,
+        "head_dim": 256,
+        "vocab_size": 256000,
+        "max_position_embeddings": 8192,
+    },
     "gemma2": {
         "hidden_size": 2304,
         "intermediate_size": 9216,
@@ -88,6 +138,12 @@ PARALLEL = frozenset({"falcon_h1", "zamba2"})
 
 # Whose latent attention vLLM computes in full: each head keeps its keys and values.
 EXPANDED = frozenset({"minicpm3"})
+
+# Whose layers are all Mamba's, without attention (model_executor/models/mamba.py and mamba2.py of vLLM).
+ATTENTION_FREE = frozenset({"mamba", "mamba2", "falcon_mamba"})
+
+# Whose layers each hold attention and a dense part twice, beside one part of experts (longcat_flash.py of vLLM).
+TWICE = frozenset({"longcat_flash", "longcat_flash_ngram"})
 
 # Bits that one weight takes with its scales, where the size of the files is not known.
 QUANTIZED_BITS = {
@@ -256,6 +312,10 @@ class ModelFacts:
         return any(item.kind == "state" for item in self.kv_layers)
 
     @property
+    def is_attention_free(self) -> bool:
+        return bool(self.kv_layers) and all(item.kind == "state" for item in self.kv_layers)
+
+    @property
     def is_mla(self) -> bool:
         return any(item.kind == "mla" for item in self.kv_layers)
 
@@ -287,7 +347,32 @@ def text_config(config: Config) -> dict[str, object]:
             return nested
     model_type = str(outer.get("model_type", ""))
     parts = {**_mapping(outer.get("attn_config")), **_mapping(outer.get("ffn_config"))}
-    return {**CLASS_DEFAULTS.get(model_type, {}), **parts, **outer}
+    return _in_common_names({**CLASS_DEFAULTS.get(model_type, {}), **parts, **outer}, model_type)
+
+
+def _in_common_names(text: dict[str, object], model_type: str) -> dict[str, object]:
+    """Return the text's part with what some families say otherwise, or not at all, said as the others say it."""
+    if model_type in TWICE and text.get("num_layers"):
+        text["num_hidden_layers"] = text["num_layers"]
+    for name in ("layers_block_type", "layer_types", "hybrid_override_pattern"):
+        listed = text.get(name)
+        if isinstance(listed, (list, tuple, str)) and listed and not any(map(text.get, LAYERS)):
+            text["num_hidden_layers"] = sum(item != "|" for item in listed)
+    if model_type in ATTENTION_FREE and any(map(text.get, LAYERS)):
+        text["layer_types"] = ["mamba"] * _integer(text, LAYERS)
+        heads, width = text.get("num_heads"), text.get("head_dim")
+        inner = _integer(text, ["intermediate_size"], 0) or _mamba_width(
+            text, _integer(text, ["hidden_size", "d_model"])
+        )
+        if model_type == "mamba2" and heads and width:
+            text.update(mamba_num_heads=heads, mamba_head_dim=width, num_attention_heads=heads)
+        else:
+            text.update(mamba_inner_size=inner, num_attention_heads=inner)
+        text.update(intermediate_size=0, head_dim=1)
+    return text
+
+
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 def _integer(config: Config, names: Iterable[str], default: int | None = None) -> int:
@@ -365,6 +450,16 @@ def _layer_types(text: Config, layers: int) -> list[str]:
 def _patterned(text: Config, layers: int) -> list[str]:
     linear = _mapping(text.get("linear_attn_config"))
     model_type = str(text.get("model_type", ""))
+    if model_type in TWICE:
+        return ["full"] * (2 * layers)
+    if _has_linear_groups(text):
+        every = _integer(text, ["layer_group_size"])
+        whole = layers // every * every if _has_delta_groups(text) else layers
+        return ["full" if (number + 1) % every == 0 or number >= whole else "state" for number in range(layers)]
+    if model_type == "plamo2" and text.get("mamba_enabled") is not False:  # its is_mamba: the last of each step attends
+        step = _integer(text, ["mamba_step"], 2)
+        last = step // 2
+        return ["full" if number % step == last else "state" for number in range(layers)]
     if linear.get("kda_layers"):
         states = {int(str(item)) for item in _sequence(linear.get("kda_layers"))}
         return ["state" if number + 1 in states else "full" for number in range(layers)]
@@ -384,6 +479,17 @@ def _patterned(text: Config, layers: int) -> list[str]:
         every = _integer(text, ["no_rope_layer_interval"], 4) or 4
         return ["full" if (number + 1) % every == 0 else "chunked" for number in range(layers)]
     return _windowed(text, layers, model_type)
+
+
+def _has_linear_groups(text: Config) -> bool:
+    """Whether but the last layer of each group attends linearly (Ling and Ring 2.5 and 3)."""
+    size = text.get("layer_group_size")
+    return isinstance(size, int) and size > 1
+
+
+def _has_delta_groups(text: Config) -> bool:
+    """Whether that is by delta rule with a convolution before it (bailing_moe_v3.py of vLLM)."""
+    return any("kda" in str(name) for name in text)
 
 
 def _windowed(text: Config, layers: int, model_type: str) -> list[str]:
@@ -411,8 +517,8 @@ def _state(text: Config, dtype: str) -> KvLayers:
 
     Shapes: vllm/model_executor/layers/mamba/mamba_utils.py (MambaStateShapeCalculator).
     """
-    named = str(text.get("mamba_ssm_dtype") or text.get("mamba_ssm_cache_dtype") or dtype)
-    size = DTYPE_BYTES.get(named, 2)
+    usual = "float32" if str(text.get("model_type", "")).lower().startswith("nemotron") else dtype
+    size = DTYPE_BYTES.get(str(text.get("mamba_ssm_dtype") or text.get("mamba_ssm_cache_dtype") or usual), 2)
     linear = _mapping(text.get("linear_attn_config"))
     if text.get("linear_num_value_heads"):
         key_width = _integer(text, ["linear_num_key_heads"]) * _integer(text, ["linear_key_head_dim"])
@@ -440,9 +546,16 @@ def _state(text: Config, dtype: str) -> KvLayers:
             state_bytes=4,
         )
     hidden = _integer(text, ["hidden_size", "d_model"])
+    if _has_linear_groups(text):
+        heads = _integer(text, ["num_attention_heads"])
+        width = _integer(text, ["head_dim"], hidden // heads)
+        if _has_delta_groups(text):
+            kernel = _integer(text, ["short_conv_kernel_size", "conv_kernel_size", "linear_conv_kernel_dim"], 4)
+            return KvLayers("state", 0, 0, 0, 0, 0, 3 * heads * width, kernel - 1, heads * width * width, 4)
+        return KvLayers("state", 0, state_elements=heads * width * width, state_bytes=DTYPE_BYTES.get(dtype, 2))
     if text.get("conv_L_cache"):
         return KvLayers("state", 0, conv_width=hidden, conv_tokens=_integer(text, ["conv_L_cache"]) - 1)
-    if text.get("attn_type_list"):
+    if text.get("attn_type_list") or text.get("model_type") == "minimax":
         heads, width = _integer(text, ["num_attention_heads"]), _integer(text, ["head_dim"], 128)
         return KvLayers("state", 0, state_elements=heads * width * width, state_bytes=4)
     kernel = _integer(text, ["conv_kernel", "mamba_d_conv"], 4)
@@ -471,7 +584,7 @@ def _mamba_width(text: Config, hidden: int) -> int:
     heads = _integer(text, ["mamba_num_heads", "mamba_n_heads", "n_mamba_heads"], 0)
     if heads and not isinstance(text.get("mamba_d_head"), str):
         return heads * _integer(text, ["mamba_head_dim", "mamba_d_head", "mamba_headdim"], 64)
-    return hidden * _integer(text, ["mamba_expand", "expand"], 2)
+    return _integer(text, ["mamba_inner_size"], 0) or hidden * _integer(text, ["mamba_expand", "expand"], 2)
 
 
 @dataclass(frozen=True)
@@ -493,7 +606,7 @@ def _widths(text: Config) -> _Widths:
     if str(text.get("model_type", "")) in EXPANDED:
         head_dim = _integer(text, ["qk_nope_head_dim"], 0) + _integer(text, ["qk_rope_head_dim"], 0)
     head_dim = head_dim or hidden // heads
-    layers = _integer(text, ["num_hidden_layers", "n_layer", "n_layers", "num_layers"])
+    layers = _integer(text, LAYERS)
     if layers < 1:
         raise Refusal(f"model_config: {layers} layers; wanted at least 1")
     return _Widths(hidden, layers, heads, kv_heads, head_dim)
@@ -580,6 +693,10 @@ def _kv_layers(text: Config, dtype: str) -> tuple[KvLayers, ...]:
     states = wide.layers if text.get("model_type") in PARALLEL else kinds.count("state")
     if states:
         found.append(replace(_state(text, dtype), count=states))
+    loops = _integer(text, ["loop_num"], 1)
+    if loops > 1:  # the same weights once more, each time with a cache of its own (iquest_loopcoder.py of vLLM)
+        again = _integer(text, ["loop_window_size"], 64)
+        found.append(KvLayers("sliding", wide.layers * (loops - 1), wide.kv_heads, wide.head_dim, wide.head_dim, again))
     if "whisper" in str(text.get("model_type", "")) or text.get("is_encoder_decoder"):
         found.append(KvLayers("cross", wide.layers, wide.kv_heads, wide.head_dim, wide.head_dim))
     return tuple(found)
@@ -778,6 +895,9 @@ def _state_parameters(text: Config, wide: _Widths, states: int) -> int:
         return states * hidden * 4 * width
     if text.get("conv_L_cache"):
         return states * 4 * hidden * hidden
+    if _has_linear_groups(text):
+        heads = wide.heads
+        return states * hidden * 5 * heads * _integer(text, ["head_dim"], hidden // heads)
     heads = _integer(text, ["mamba_num_heads", "mamba_n_heads", "n_mamba_heads"], 0)
     inner = _mamba_width(text, hidden)
     groups = _integer(text, ["n_groups", "mamba_n_groups", "mamba_ngroups"], 1)
@@ -813,9 +933,14 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     top = _integer(text, ["num_experts_per_tok", "num_experts_per_token", *TOP_KEYS], 1)
     moe_inner = _integer(text, ["moe_intermediate_size", "expert_ffn_hidden_size"], inner)
     layers = wide.layers
-    if text.get("hybrid_override_pattern"):
+    blocks = [str(item) for item in _sequence(text.get("layers_block_type"))]
+    if text.get("model_type") in TWICE:
+        sparse, plain = layers, 2 * layers
+    elif text.get("hybrid_override_pattern"):
         pattern = str(text["hybrid_override_pattern"])
         sparse, plain = (pattern.count("E"), pattern.count("-")) if experts else (0, pattern.count("-"))
+    elif {"moe", "mlp"}.intersection(blocks):
+        sparse, plain = blocks.count("moe"), blocks.count("mlp")
     elif not experts:
         sparse, plain = 0, layers
     else:
@@ -841,9 +966,24 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     dense = per * wide.hidden * (plain * dense_inner + sparse * shared)
     # Experts in a narrower space of their own, with a projection into it and one back (Nemotron 3 Super, Kimi-K3).
     narrow = _integer(text, ["moe_latent_size", "routed_expert_hidden_size"], 0)
-    routed = sparse * experts * per * (narrow or wide.hidden) * moe_inner
+    routed = sparse * per * (narrow or wide.hidden) * _routed_width(text, experts, moe_inner)
     dense += sparse * 2 * wide.hidden * narrow
     return _Feedforward(dense_inner, experts, top, moe_inner, is_gated, dense, routed, sparse * experts * wide.hidden)
+
+
+def _routed_width(text: Config, experts: int, inner: int) -> int:
+    """Return how wide all experts of a layer are together; some have experts of their own for images (ERNIE 4.5 VL)."""
+    counts, widths = _sequence(text.get("moe_num_experts")), _sequence(text.get("moe_intermediate_size"))
+    numbers = [(count, width) for count, width in zip(counts, widths) if isinstance(count, int)]
+    if len(set(widths)) > 1 and len(numbers) == len(widths):
+        return sum(count * width for count, width in numbers if isinstance(width, int))
+    return experts * inner
+
+
+def _by_layer(text: Config, layers: int) -> int:
+    """Return the embeddings that each layer has of its own (Gemma 3n and 4, the small ones)."""
+    width = _integer(text, ["hidden_size_per_layer_input"], 0)
+    return layers * width * _integer(text, ["vocab_size_per_layer_input", "vocab_size"], 0)
 
 
 LENGTH_KEYS = (
@@ -925,7 +1065,7 @@ def read_model(config: Mapping[str, object], weights_bytes: int | None = None) -
         key_value=key_value,
         dense=forward.dense,
         experts=forward.routed,
-        replicated=same + forward.routers + 2 * wide.layers * wide.hidden,
+        replicated=same + forward.routers + 2 * wide.layers * wide.hidden + _by_layer(text, wide.layers),
         vision=vision.parameters + (wide.hidden * (wide.hidden + 4 * vision.hidden_size) if vision.layers else 0),
         draft=mtp * per_layer,
         kept=int(full_kept * (attention + key_value) + state_kept * state),

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..checkpoint.config import ModelFacts
+from ..checkpoint.config import DTYPE_BYTES, ModelFacts
 from ..core.errors import Refusal
 from ..core.units import GIB
 from ..gpu import cards
@@ -29,7 +29,7 @@ from . import memory
 from .devices import Device
 from .layout import Candidate, candidates, over_cpus, replicated
 from .memory import Budget
-from .settings import Layout, Settings, resolve
+from .settings import UNKNOWN_LENGTH, Layout, Settings, resolve
 from .situation import Situation
 from .wishes import Wishes, number
 
@@ -240,6 +240,7 @@ class Scales:
             is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
+            state_bytes=DTYPE_BYTES.get(str(wishes.extra_args.get("mamba-ssm-cache-dtype")), 0),
         )
         share, seqs, tokens = settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens
         if wishes.gpu_memory_utilization is None and not on_cpu:
@@ -341,7 +342,7 @@ def choose(situation: Situation, wishes: Wishes) -> Evaluation | None:
     fixed = _lengths(wishes)
     if fixed:
         return _best(scales, engines, *fixed)
-    limit = situation.model.longest or AUTO_FLOOR
+    limit = situation.model.longest or (AUTO_FLOOR if situation.model.is_attention_free else UNKNOWN_LENGTH)
     steps = [length for length in LENGTHS if length < limit] + [limit]
     asked = [length for length in steps if length <= AUTO_CONTEXT] or steps[:1]
     short = [length for length in asked if length <= AUTO_FLOOR] or steps[:1]
@@ -373,7 +374,7 @@ def as_wished(situation: Situation, wishes: Wishes) -> Evaluation:
     used = tuple(device for node in situation.nodes for device in node)[: tp * pp * dp] or (CPU,)
     shape = situation.shape
     candidate = Candidate(tp, min(pp, shape.layers), dp, False, (used,))
-    limit = situation.model.longest or AUTO_FLOOR
+    limit = situation.model.longest or UNKNOWN_LENGTH
     length, context = _lengths(wishes) or (limit, limit)
     return Scales(situation, wishes).evaluate(candidate, length, context)
 

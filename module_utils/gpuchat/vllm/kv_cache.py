@@ -111,7 +111,8 @@ def token_bytes(layers: KvLayers, model: ModelFacts, layout: Layout, settings: S
 
 def _state_bytes(layers: KvLayers, model: ModelFacts, layout: Layout, settings: Settings) -> int:
     conv = layers.conv_width * (layers.conv_tokens + settings.speculative_tokens) * model.dtype_bytes
-    return (conv + layers.state_elements * layers.state_bytes) // layout.tensor_parallel_size
+    size = settings.state_bytes or layers.state_bytes
+    return (conv + layers.state_elements * size) // layout.tensor_parallel_size
 
 
 def cache_layout(model: ModelFacts, layout: Layout, settings: Settings, layers: int = 0) -> Cache:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from ..checkpoint import formats
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import compatibility, embeddings, families, flags, releases, tasks
+from . import cache_dtypes, compatibility, embeddings, families, flags, releases, tasks
 from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
@@ -178,6 +178,17 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_adapters(wishes), None)
     against.ask(lambda: _check_quantization(situation, wishes, names), None)
+    against.ask_of_image(
+        lambda: cache_dtypes.check(
+            situation.number,
+            situation.devices,
+            situation.model,
+            situation.config,
+            wishes.kv_cache_dtype,
+            wishes.extra_args,
+        ),
+        None,
+    )
     against.ask(lambda: _check_length(situation, wishes), None)
     are_enough = against.ask(lambda: _check_count(situation, wishes), False)
     evaluation = choose(situation, wishes)

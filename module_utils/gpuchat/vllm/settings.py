@@ -33,6 +33,7 @@ class Settings:
         is_text_only: encoders of images and sound are neither loaded nor profiled.
         lora: rank that all adapters together may have; 0 without.
         is_pooling: vectors or scores are made, and nothing is sampled.
+        state_bytes: of one element of a Mamba layer's state; 0 leaves it to the model.
     """
 
     version: Version
@@ -56,6 +57,7 @@ class Settings:
     lora: int = 0
     is_text_only: bool = False
     is_pooling: bool = False
+    state_bytes: int = 0
 
     @property
     def has_full_graphs(self) -> bool:
@@ -150,6 +152,7 @@ def resolve(
     lora: int = 0,
     is_text_only: bool = False,
     is_pooling: bool = False,
+    state_bytes: int = 0,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -189,7 +192,7 @@ def resolve(
         speculative_tokens=speculative_tokens,
         draft_layers=model.draft_layers if speculative_tokens and "mtp" in speculative_method else 0,
         enable_prefix_caching=(
-            not model.has_state or version >= memory.STATE_PREFIX_CACHING_SINCE
+            not model.has_state or (version >= memory.STATE_PREFIX_CACHING_SINCE and not model.is_attention_free)
             if enable_prefix_caching is None
             else enable_prefix_caching
         ),
@@ -199,4 +202,5 @@ def resolve(
         lora=lora,
         is_text_only=is_text_only,
         is_pooling=is_pooling,
+        state_bytes=state_bytes,
     )

@@ -190,6 +190,104 @@ LLAMA4 = {
 }
 
 
+FALCON_MAMBA = {
+    "model_type": "falcon_mamba",
+    "hidden_size": 4096,
+    "intermediate_size": 8192,
+    "expand": 16,
+    "num_hidden_layers": 64,
+    "state_size": 16,
+    "conv_kernel": 4,
+    "vocab_size": 65024,
+    "tie_word_embeddings": False,
+}
+CODESTRAL_MAMBA = {
+    "model_type": "mamba2",
+    "hidden_size": 4096,
+    "num_heads": 128,
+    "head_dim": 64,
+    "n_groups": 8,
+    "expand": 2,
+    "num_hidden_layers": 64,
+    "state_size": 128,
+    "conv_kernel": 4,
+    "vocab_size": 32768,
+    "tie_word_embeddings": False,
+}
+LONGCAT_FLASH = {
+    "model_type": "longcat_flash",
+    "hidden_size": 6144,
+    "ffn_hidden_size": 12288,
+    "expert_ffn_hidden_size": 2048,
+    "num_layers": 28,
+    "num_attention_heads": 64,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_rope_head_dim": 64,
+    "qk_nope_head_dim": 128,
+    "v_head_dim": 128,
+    "n_routed_experts": 512,
+    "zero_expert_num": 256,
+    "moe_topk": 12,
+    "vocab_size": 131072,
+    "max_position_embeddings": 131072,
+}
+RING_2_5 = {
+    "model_type": "bailing_hybrid",
+    "hidden_size": 8192,
+    "intermediate_size": 18432,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "head_dim": 128,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "layer_group_size": 8,
+    "num_experts": 256,
+    "num_experts_per_tok": 8,
+    "num_shared_experts": 1,
+    "moe_intermediate_size": 2048,
+    "first_k_dense_replace": 4,
+    "vocab_size": 157184,
+}
+NEMOTRON_NEW = {name: value for name, value in NEMOTRON_H.items() if "pattern" not in name and "layers" not in name}
+NEMOTRON_NEW["layers_block_type"] = [
+    {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}[letter] for letter in NEMOTRON_H["hybrid_override_pattern"]
+]
+ERNIE_VL = {
+    "model_type": "ernie4_5_moe_vl",
+    "hidden_size": 2560,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 20,
+    "num_key_value_heads": 4,
+    "moe_num_experts": [64, 64],
+    "moe_intermediate_size": [1536, 512],
+    "moe_num_shared_experts": 2,
+    "moe_layer_start_index": [1, 1],
+    "vocab_size": 103424,
+    "tie_word_embeddings": True,
+}
+DEEPSEEK_VL2 = {
+    "model_type": "deepseek_vl_v2",
+    "language_config": {
+        "model_type": "deepseek_v2",
+        "first_k_dense_replace": 1,
+        "hidden_size": 2560,
+        "intermediate_size": 12288,
+        "moe_intermediate_size": 1536,
+        "n_routed_experts": 72,
+        "n_shared_experts": 2,
+        "num_hidden_layers": 30,
+        "q_lora_rank": None,
+        "vocab_size": 129280,
+    },
+}
+LING_3 = {**RING_2_5, "num_hidden_layers": 82, "no_kda_lora": True, "short_conv_kernel_size": 4}
+
+
 def kinds(config):
     return {item.kind: item.count for item in read_model(config).kv_layers}
 
@@ -238,6 +336,13 @@ def kinds(config):
             {**LLAMA_8B, "model_type": "falcon_h1", "mamba_d_ssm": 9}, {"full": 32, "state": 32}, id="both at once"
         ),
         pytest.param({**LLAMA_8B, "compress_ratios": [0, 4] * 16}, {"compressed": 16, "sliding": 32}, id="compressed"),
+        pytest.param(FALCON_MAMBA, {"state": 64}, id="no attention at all"),
+        pytest.param(CODESTRAL_MAMBA, {"state": 64}, id="no attention, and heads of Mamba's own"),
+        pytest.param(LONGCAT_FLASH, {"mla": 56}, id="attention twice in each layer"),
+        pytest.param(RING_2_5, {"mla": 10, "state": 70}, id="the last of each group"),
+        pytest.param(LING_3, {"mla": 12, "state": 70}, id="the last of each group, and what is left over"),
+        pytest.param(NEMOTRON_NEW, {"full": 6, "state": 23}, id="blocks whose number nothing else says"),
+        pytest.param({**LLAMA_8B, "model_type": "plamo2", "mamba_step": 2}, {"full": 16, "state": 16}, id="steps"),
         pytest.param({**LLAMA_8B, "is_encoder_decoder": True}, {"full": 32, "cross": 32}, id="cross-attention"),
     ],
 )
@@ -256,10 +361,49 @@ def test_layers_are_reported_apart_by_what_they_keep(config, layers):
         pytest.param(QWEN3_NEXT, 79.7, id="Qwen3 Next 80B"),
         pytest.param(NEMOTRON_H, 31.6, id="Nemotron 3 Nano 30B"),
         pytest.param(KIMI_LINEAR, 49.1, id="Kimi Linear 48B"),
+        pytest.param(CODESTRAL_MAMBA, 7.29, id="Mamba Codestral 7B"),
+        pytest.param(LONGCAT_FLASH, 560, id="LongCat Flash 560B"),
+        pytest.param(RING_2_5, 1010, id="Ring 2.5 1T"),
+        pytest.param(NEMOTRON_NEW, 31.6, id="Nemotron 3 Nano 30B, as Transformers 5 saves it"),
+        pytest.param(ERNIE_VL, 28.6, id="ERNIE 4.5 VL 28B without its encoder"),
+        pytest.param(DEEPSEEK_VL2, 27.0, id="DeepSeek VL2 27B without its encoder"),
     ],
 )
 def test_the_widths_give_the_published_number_of_parameters(config, billions):
     assert read_model(config).parameters.total / 1e9 == pytest.approx(billions, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("config", "conv", "state", "size"),
+    [
+        pytest.param(FALCON_MAMBA, 8192, 8192 * 16, 2, id="Mamba, its width told apart"),
+        pytest.param(CODESTRAL_MAMBA, 8192 + 2 * 8 * 128, 8192 * 128, 2, id="Mamba 2"),
+        pytest.param(RING_2_5, 0, 64 * 128 * 128, 2, id="lightning attention"),
+        pytest.param(LING_3, 3 * 64 * 128, 64 * 128 * 128, 4, id="delta rule with a convolution"),
+        pytest.param(
+            {**LLAMA_8B, "model_type": "minimax", "head_dim": 128, "layer_types": ["linear_attention"] * 32},
+            0,
+            32 * 128 * 128,
+            4,
+            id="lightning attention, listed",
+        ),
+    ],
+)
+def test_a_state_is_as_large_as_its_kind_makes_it(config, conv, state, size):
+    (found,) = (item for item in read_model(config).kv_layers if item.kind == "state")
+    assert (found.conv_width, found.state_elements, found.state_bytes) == (conv, state, size)
+
+
+def test_a_model_that_runs_its_layers_twice_keeps_a_window_of_the_second_time():
+    read = read_model({**LLAMA_8B, "loop_num": 2, "loop_window_size": 64})
+    assert [(item.kind, item.count, item.window) for item in read.kv_layers] == [("full", 32, 0), ("sliding", 32, 64)]
+    assert read.parameters == read_model(LLAMA_8B).parameters
+
+
+def test_embeddings_of_each_layer_count_as_weights():
+    ple = {"vocab_size_per_layer_input": 262144, "hidden_size_per_layer_input": 256}
+    more = read_model({**LLAMA_8B, **ple}).parameters.total - read_model(LLAMA_8B).parameters.total
+    assert more == 32 * 262144 * 256
 
 
 def test_the_layers_that_only_speculation_loads_stand_apart():
@@ -354,3 +498,10 @@ def test_nonsense_is_refused_with_what_was_found_and_wanted(config, size, messag
     with pytest.raises(Refusal) as caught:
         read_model(config, size)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("told", "size"), [({}, 4), ({"mamba_ssm_cache_dtype": "bfloat16"}, 2)])
+def test_a_nemotrons_states_are_32_bits_wide_unless_it_says_otherwise(told, size):
+    config = {name: value for name, value in NEMOTRON_H.items() if name != "mamba_ssm_cache_dtype"}
+    (found,) = (item for item in read_model({**config, **told}).kv_layers if item.kind == "state")
+    assert found.state_bytes == size

@@ -1068,3 +1068,47 @@ def test_no_plan_runs_more_requests_than_it_has_blocks_or_sets_a_parser_that_its
     speaks_jinja = "tokenizer-mode" not in plain.args
     assert not (speaks_jinja and "reasoning-parser" in plain.args)
     assert not (speaks_jinja and "tool-call-parser" in plain.args and "chat-template" not in plain.args)
+
+
+FALCON_MAMBA = {
+    "architectures": ["FalconMambaForCausalLM"],
+    "model_type": "falcon_mamba",
+    "hidden_size": 4096,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 64,
+    "state_size": 16,
+    "conv_kernel": 4,
+    "vocab_size": 65024,
+    "torch_dtype": "bfloat16",
+}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_model_without_attention_is_planned_by_its_states(count):
+    found = plan_vllm(
+        {
+            "model_config": FALCON_MAMBA,
+            "weights_bytes": 14_545_000_000,
+            "gpus": several(count, L40S),
+            "vllm_version": "0.32.0",
+            "tensor_parallel_size": count,
+        }
+    )
+    budget = found.evaluation.budget
+    state = (64 * (8192 * 3 + 8192 * 16) * 2) // count
+    assert found.fits
+    assert not found.evaluation.settings.enable_prefix_caching
+    assert budget.max_concurrency == pytest.approx(budget.kv_cache / state, rel=0.01)
+
+
+def test_a_model_that_says_no_longest_context_gets_the_length_that_vllm_assumes():
+    config = {name: value for name, value in LLAMA.items() if name != "max_position_embeddings"}
+    params = {"model_config": config, "weights_bytes": 16_000_000_000, "gpus": several(1), "vllm_version": "0.32.0"}
+    assert plan_vllm(params).args["max-model-len"] == 2048
+
+
+def test_the_dtype_of_states_that_is_given_counts():
+    params = {"model_config": HYBRID, "weights_bytes": 10_000_000_000, "gpus": several(1), "vllm_version": "0.32.0"}
+    wide = plan_vllm({**params, "extra_args": {"mamba-ssm-cache-dtype": "float32"}}).evaluation.budget
+    narrow = plan_vllm({**params, "extra_args": {"mamba_ssm_cache_dtype": "float16"}}).evaluation.budget
+    assert wide.block_bytes > 1.9 * narrow.block_bytes

@@ -1,0 +1,122 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether GPUs, version and checkpoint take a dtype of the KV cache: vLLM says so only after it has loaded the weights.
+
+Sources: vllm/v1/attention/backends (flash_attn.py and fa_utils.py take FP8 on Hopper and data-centre Blackwell,
+flashinfer.py from Ampere on and not for every model, triton_attn.py and mla/triton_mla.py from 8.9 on), vllm/platforms/
+cuda.py (their order), vllm/model_executor/layers/attention/attention.py (scales of the checkpoint), all of 0.32; the
+threads vllm-project/vllm 26431, 39137, 43914, 45040, 45375 and 47549.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..checkpoint.config import ModelFacts
+from ..core.errors import Refusal
+from .devices import Device
+
+CHECKED_SINCE = (0, 11, 1)
+"""The versions from which the backends are tried in their order; older ones are not judged."""
+
+TURING_LEFT_OUT_SINCE = (0, 24)
+"""From here on FlashInfer starts with Ampere, so that nothing is left for an FP8 cache on Turing."""
+
+TRITON_CHECKS_SINCE = (0, 23)
+COMPRESSED_TOLD_APART_SINCE = (0, 24)
+"""From here on compressed-tensors checkpoints without scales for the cache take fp8_e5m2."""
+
+FP8_UNITS, AMPERE = (8, 9), (8, 0)
+FLASHINFER_HEADS = frozenset({64, 128, 256, 512})
+WITH_SINKS = frozenset({"gpt_oss", "mimo_v2", "mimo_v2_flash", "mimo_v2_omni", "laguna"})
+"""Model types whose attention has sinks, which FlashInfer does not take on Ampere."""
+
+IMAGES_BOTH_WAYS = frozenset({"bagel", "gemma3", "molmo2", "moondream3", "paligemma"})
+"""Model types in whose images each part sees all others, which FlashInfer cannot do."""
+
+UNEVEN_HEADS = frozenset({"gemma4", "gemma4_text", "gemma4_unified"})
+"""Model types of heads of two widths, for which vLLM takes Triton where FlashAttention 4 does not run."""
+
+
+def check(
+    version: tuple[int, ...],
+    gpus: Sequence[Device],
+    model: ModelFacts,
+    config: Mapping[str, object],
+    wished: str | None,
+    args: Mapping[str, object],
+) -> None:
+    """Refuse a dtype of the cache with which vLLM ends.
+
+    Args:
+        config: the model's config.json.
+        wished: what is wished; None leaves it to the checkpoint.
+        args: further arguments of ``vllm serve``.
+
+    Raises:
+        Refusal: with what to set instead.
+    """
+    own = "fp8" if model.kv_cache_quantization.startswith("fp8") else ""
+    cache = wished or own
+    if not gpus or not cache or version < CHECKED_SINCE or not model.kv_layers:
+        return
+    if cache == "fp8_e5m2" and _brings_scales(config, version):
+        raise Refusal(
+            "kv_cache_dtype is fp8_e5m2 and the checkpoint is one in FP8, or brings scales for its cache, with which "
+            "vLLM ends ('fp8_e5m2 kv-cache is not supported with fp8 checkpoints'); wanted one that they go with; set "
+            "kv_cache_dtype to auto, or to fp8 on GPUs from 8.9 on"
+        )
+    if any(item.kind in ("indexer", "compressed") for item in model.kv_layers) or args.get("attention-backend"):
+        return
+    for gpu in gpus:
+        if not gpu.compute_capability:
+            continue
+        why = next(_against(cache, version, gpu, model, args), "")
+        if not why:
+            continue
+        shown = gpu.compute_capability
+        wide = "bfloat16" if gpu.capability >= AMPERE else "float16"
+        found = f"kv_cache_dtype is {cache}" if wished else "the checkpoint's own KV cache is FP8"
+        cure = f"set kv_cache_dtype to {wide if own or wished == 'bfloat16' else 'auto'}"
+        raise Refusal(f"{found} and {gpu.name} has compute capability {shown}; {why}; wanted a 16-bit cache; {cure}")
+
+
+def _brings_scales(config: Mapping[str, object], version: tuple[int, ...]) -> bool:
+    inner = config.get("text_config")
+    said = config.get("quantization_config")
+    said = said or (inner.get("quantization_config") if isinstance(inner, Mapping) else None)
+    if not isinstance(said, Mapping):
+        return False
+    method = str(said.get("quant_method") or ("modelopt" if said.get("quant_algo") else "")).lower()
+    if method == "compressed-tensors":
+        return bool(said.get("kv_cache_scheme")) or version < COMPRESSED_TOLD_APART_SINCE
+    return method == "fp8" or method.startswith("modelopt")
+
+
+def _against(
+    cache: str, version: tuple[int, ...], gpu: Device, model: ModelFacts, args: Mapping[str, object]
+) -> Iterator[str]:
+    """Yield what speaks against a dtype on one GPU."""
+    capability = gpu.capability
+    if cache == "bfloat16" and capability < AMPERE and version >= TRITON_CHECKS_SINCE:
+        yield "bfloat16 runs from 8.0 on"
+    if not cache.startswith("fp8") or capability >= FP8_UNITS:
+        return
+    if capability < AMPERE:
+        if version >= TURING_LEFT_OUT_SINCE:
+            yield "vLLM has no attention for an FP8 cache there since 0.24"
+        return
+    alone = "below 8.9 only FlashInfer takes an FP8 cache, and it does not serve"
+    if cache == "fp8_per_token_head":
+        yield "a scale for each token and head is Triton's alone, whose FP8 runs from 8.9 on"
+    if model.is_mla:
+        yield "for latent attention (MLA) vLLM has an FP8 cache from 8.9 on"
+    if model.model_type in WITH_SINKS:
+        yield f"{alone} attention with sinks"
+    if model.model_type in IMAGES_BOTH_WAYS and not args.get("language-model-only"):
+        yield f"{alone} images whose parts see each other"
+    if model.model_type in UNEVEN_HEADS:
+        yield f"{alone} heads of two widths"
+    widths = {item.key_dim for item in model.kv_layers if item.kind in ("full", "sliding", "chunked")}
+    if widths - FLASHINFER_HEADS:
+        yield f"{alone} heads of {', '.join(map(str, sorted(widths - FLASHINFER_HEADS)))}"

@@ -1,0 +1,108 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which dtypes of the KV cache GPUs, versions and checkpoints take."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.cache_dtypes import check
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
+
+from .models import DEEPSEEK_R1, FP8, GPT_OSS, LLAMA_8B, dense
+
+NAMES = {"7.5": "Tesla T4", "8.0": "NVIDIA A100-SXM4-80GB", "8.6": "NVIDIA GeForce RTX 3090", "8.9": "NVIDIA L40S"}
+GEMMA3 = {**LLAMA_8B, "model_type": "gemma3", "head_dim": 256}
+GEMMA4 = {**LLAMA_8B, "model_type": "gemma4", "head_dim": 256, "global_head_dim": 512}
+PHI2 = dense(2560, 10240, 32, 32, 32, 51200, model_type="phi")
+OWN_FP8 = {"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}
+W4A16 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 4, "type": "int"}}}}
+
+
+def ask(config, capability, cache=None, version=(0, 32), **args):
+    gpu = Device(NAMES.get(capability, "NVIDIA H100 80GB HBM3"), 24 * GIB, capability)
+    check(version, [gpu], read_model(config), config, cache, args)
+
+
+@pytest.mark.parametrize(
+    ("config", "capability", "cache", "version", "word"),
+    [
+        (LLAMA_8B, "7.5", "fp8", (0, 24), "no attention for an FP8 cache there since 0.24.*set kv_cache_dtype to auto"),
+        (LLAMA_8B, "7.5", "fp8_e5m2", (0, 32), "kv_cache_dtype is fp8_e5m2 and Tesla T4 has compute capability 7.5"),
+        (LLAMA_8B, "7.5", "bfloat16", (0, 32), "bfloat16 runs from 8.0 on.*set kv_cache_dtype to float16"),
+        (
+            {**LLAMA_8B, **OWN_FP8},
+            "7.5",
+            None,
+            (0, 32),
+            "the checkpoint's own KV cache is FP8.*kv_cache_dtype to float16",
+        ),
+        (DEEPSEEK_R1, "8.0", "fp8", (0, 20), "for latent attention"),
+        (GPT_OSS, "8.6", "fp8", (0, 32), "attention with sinks"),
+        (GEMMA3, "8.6", "fp8", (0, 32), "images whose parts see each other"),
+        (GEMMA4, "8.6", "fp8", (0, 32), "heads of two widths"),
+        (PHI2, "8.0", "fp8_e4m3", (0, 32), "heads of 80"),
+        (LLAMA_8B, "8.6", "fp8_per_token_head", (0, 32), "a scale for each token and head is Triton's alone"),
+        ({**DEEPSEEK_R1, **OWN_FP8}, "8.0", None, (0, 32), "the checkpoint's own.*set kv_cache_dtype to bfloat16"),
+        ({**LLAMA_8B, **FP8}, "9.0", "fp8_e5m2", (0, 32), "not supported with fp8 checkpoints"),
+        ({**LLAMA_8B, **OWN_FP8}, "9.0", "fp8_e5m2", (0, 32), "not supported with fp8 checkpoints"),
+        ({**LLAMA_8B, "quantization_config": W4A16}, "8.6", "fp8_e5m2", (0, 22), "not supported with fp8 checkpoints"),
+        (
+            {**LLAMA_8B, "quantization_config": {**W4A16, "kv_cache_scheme": {"num_bits": 8}}},
+            "9.0",
+            "fp8_e5m2",
+            (0, 32),
+            "not supported with fp8 checkpoints",
+        ),
+    ],
+)
+def test_a_cache_that_no_attention_of_vllm_keeps_on_a_gpu_is_refused_with_the_cure(
+    config, capability, cache, version, word
+):
+    with pytest.raises(Refusal, match=word):
+        ask(config, capability, cache, version)
+
+
+@pytest.mark.parametrize(
+    ("config", "capability", "cache", "version"),
+    [
+        (LLAMA_8B, "7.5", "fp8", (0, 23)),
+        (LLAMA_8B, "7.5", "float16", (0, 32)),
+        (LLAMA_8B, "7.5", None, (0, 32)),
+        (LLAMA_8B, "8.0", "fp8", (0, 32)),
+        (LLAMA_8B, "8.6", "fp8_e5m2", (0, 32)),
+        (LLAMA_8B, "8.6", "int8_per_token_head", (0, 32)),
+        ({**LLAMA_8B, "quantization_config": W4A16}, "8.6", "fp8_e5m2", (0, 24)),
+        ({**LLAMA_8B, "quantization_config": {"quant_method": "awq"}}, "8.6", "fp8_e5m2", (0, 20)),
+        ({**LLAMA_8B, **OWN_FP8}, "8.6", None, (0, 32)),
+        (DEEPSEEK_R1, "9.0", "fp8", (0, 32)),
+        (GPT_OSS, "8.9", "fp8", (0, 32)),
+        (GEMMA3, "9.0", "fp8", (0, 32)),
+        (GPT_OSS, "8.0", None, (0, 32)),
+        (LLAMA_8B, "", "fp8", (0, 32)),
+    ],
+)
+def test_a_cache_that_a_gpu_keeps_is_not_refused(config, capability, cache, version):
+    ask(config, capability, cache, version)
+
+
+def test_text_alone_and_a_backend_that_is_asked_for_are_left_to_their_owner():
+    ask(GEMMA3, "8.6", "fp8", **{"language-model-only": True})
+    ask(GPT_OSS, "8.6", "fp8", **{"attention-backend": "FLASHINFER"})
+
+
+def test_the_plan_says_so_before_anything_is_fetched():
+    params = {
+        "model_config": {**GPT_OSS, "architectures": ["GptOssForCausalLM"]},
+        "weights_bytes": 13_800_000_000,
+        "gpus": [{"name": "NVIDIA A100-SXM4-80GB"}],
+        "vllm_version": "0.32.0",
+        "kv_cache_dtype": "fp8",
+    }
+    with pytest.raises(Refusal, match="attention with sinks"):
+        plan_vllm(params)
+    assert not plan_vllm({**params, "on_unfit": "report"}).fits
+    assert plan_vllm({**params, "kv_cache_dtype": "auto"}).fits
