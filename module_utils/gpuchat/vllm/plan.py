@@ -12,7 +12,7 @@ from typing import TypeVar
 from ..checkpoint import formats
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import cache_dtypes, compatibility, embeddings, families, flags, releases, tasks
+from . import attention, compatibility, embeddings, families, flags, releases, tasks
 from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
@@ -170,6 +170,9 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
         ),
         NOTES,
     )
+    against.ask_of_image(
+        lambda: attention.check_sparse(situation.number, situation.devices, situation.model, wishes.extra_args), None
+    )
     if params.get("task") not in (None, "any"):
         against.ask(lambda: _check_task(situation, str(params["task"])), None)
     against.ask(lambda: _check_weights(situation, judged, names), None)
@@ -179,7 +182,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     against.ask(lambda: _check_adapters(wishes), None)
     against.ask(lambda: _check_quantization(situation, wishes, names), None)
     against.ask_of_image(
-        lambda: cache_dtypes.check(
+        lambda: attention.check_cache(
             situation.number,
             situation.devices,
             situation.model,

@@ -1,11 +1,12 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether GPUs, version and checkpoint take a dtype of the KV cache: vLLM says so only after it has loaded the weights.
+"""Whether vLLM has attention for a model on its GPUs, and keeps its cache in a dtype: it says so only at its start.
 
 Sources: vllm/v1/attention/backends (flash_attn.py and fa_utils.py take FP8 on Hopper and data-centre Blackwell,
 flashinfer.py from Ampere on and not for every model, triton_attn.py and mla/triton_mla.py from 8.9 on), vllm/platforms/
 cuda.py (their order), vllm/model_executor/layers/attention/attention.py (scales of the checkpoint), all of 0.32; the
-threads vllm-project/vllm 26431, 39137, 43914, 45040, 45375 and 47549.
+threads vllm-project/vllm 26431, 39137, 43914, 45040, 45375 and 47549, and for sparse attention 31936, 38476, 40851 and
+43477.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ TRITON_CHECKS_SINCE = (0, 23)
 COMPRESSED_TOLD_APART_SINCE = (0, 24)
 """From here on compressed-tensors checkpoints without scales for the cache take fp8_e5m2."""
 
+SPARSE_ON = (9, 10)
+"""Major compute capabilities for which vLLM has DeepSeek's sparse attention (FLASHMLA_SPARSE and its like)..."""
+
+SPARSE_ON_12_SINCE = (0, 24)
+"""...and since when for that of Blackwell's cards."""
+
 FP8_UNITS, AMPERE = (8, 9), (8, 0)
 FLASHINFER_HEADS = frozenset({64, 128, 256, 512})
 WITH_SINKS = frozenset({"gpt_oss", "mimo_v2", "mimo_v2_flash", "mimo_v2_omni", "laguna"})
@@ -38,7 +45,29 @@ UNEVEN_HEADS = frozenset({"gemma4", "gemma4_text", "gemma4_unified"})
 """Model types of heads of two widths, for which vLLM takes Triton where FlashAttention 4 does not run."""
 
 
-def check(
+def check_sparse(
+    version: tuple[int, ...], gpus: Sequence[Device], model: ModelFacts, args: Mapping[str, object]
+) -> None:
+    """Refuse a model with DeepSeek's sparse attention on GPUs for which vLLM has none.
+
+    Raises:
+        Refusal: with the version that has it, where one does.
+    """
+    if not any(item.kind in ("indexer", "compressed") for item in model.kv_layers) or args.get("attention-backend"):
+        return
+    for gpu in gpus:
+        major = gpu.capability[0]
+        if not gpu.compute_capability or major in SPARSE_ON or (major == 12 and version >= SPARSE_ON_12_SINCE):
+            continue
+        newer = f"set vllm_version to {'.'.join(map(str, SPARSE_ON_12_SINCE))}.0 or newer, or " if major == 12 else ""
+        raise Refusal(
+            f"found a model with sparse attention (DSA) and {gpu.name} (compute capability {gpu.compute_capability}); "
+            "vLLM has it for Hopper and data-centre Blackwell, and since 0.24 for 12.0 and 12.1, and ends with 'No "
+            f"valid attention backend found' here; {newer}choose another model, or such GPUs"
+        )
+
+
+def check_cache(
     version: tuple[int, ...],
     gpus: Sequence[Device],
     model: ModelFacts,

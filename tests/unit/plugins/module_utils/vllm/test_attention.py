@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which dtypes of the KV cache GPUs, versions and checkpoints take."""
+"""For which models and caches vLLM has attention on a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.cache_dtypes import check
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.attention import check_cache, check_sparse
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 
@@ -24,7 +24,7 @@ W4A16 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights"
 
 def ask(config, capability, cache=None, version=(0, 32), **args):
     gpu = Device(NAMES.get(capability, "NVIDIA H100 80GB HBM3"), 24 * GIB, capability)
-    check(version, [gpu], read_model(config), config, cache, args)
+    check_cache(version, [gpu], read_model(config), config, cache, args)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,45 @@ def test_the_plan_says_so_before_anything_is_fetched():
         plan_vllm(params)
     assert not plan_vllm({**params, "on_unfit": "report"}).fits
     assert plan_vllm({**params, "kv_cache_dtype": "auto"}).fits
+
+
+DSA = {**DEEPSEEK_R1, "index_topk": 2048, "index_head_dim": 128}
+DSV4 = {**LLAMA_8B, "model_type": "deepseek_v4", "compress_ratios": [0, 4] * 16}
+
+
+@pytest.mark.parametrize("config", [DSA, DSV4], ids=["V3.2 and GLM-5", "V4"])
+@pytest.mark.parametrize(
+    ("capability", "version", "word"),
+    [
+        ("8.0", (0, 32), "No valid attention backend found' here; choose another model"),
+        ("8.9", (0, 32), "Hopper and data-centre Blackwell"),
+        ("11.0", (0, 32), "Hopper and data-centre Blackwell"),
+        ("12.0", (0, 23), "set vllm_version to 0.24.0 or newer"),
+        ("12.0", (0, 24), ""),
+        ("9.0", (0, 20), ""),
+        ("10.3", (0, 20), ""),
+        ("", (0, 32), ""),
+    ],
+)
+def test_sparse_attention_is_refused_where_vllm_has_none(config, capability, version, word):
+    gpus, model = [Device("NVIDIA X", 80 * GIB, capability)], read_model(config)
+    if not word:
+        check_sparse(version, gpus, model, {})
+        return
+    with pytest.raises(Refusal, match=word):
+        check_sparse(version, gpus, model, {})
+    check_sparse(version, gpus, model, {"attention-backend": "CUSTOM"})
+    check_sparse(version, gpus, read_model(DEEPSEEK_R1), {})
+
+
+def test_no_number_of_gpus_is_offered_for_a_model_that_none_of_them_runs():
+    params = {
+        "model_config": {**DSA, "architectures": ["DeepseekV32ForCausalLM"]},
+        "weights_bytes": 689_000_000_000,
+        "gpus": [{"name": "NVIDIA A100-SXM4-80GB", "count": 8}],
+        "vllm_version": "0.32.0",
+        "on_unfit": "report",
+    }
+    found = plan_vllm(params)
+    assert "sparse attention" in found.reason
+    assert not found.alternatives
