@@ -52,6 +52,9 @@ OCR: dict[str, object] = {"enable-prefix-caching": False, "mm-processor-cache-gb
 """Of models that read pages, no two of which are alike, so that nothing is found again."""
 
 NGRAMS = "NGramPerReqLogitsProcessor"
+OTHER_TURNS = r"(?s)\A(?!.*<\|im_start\|>)"
+"""Of templates whose turns are not ChatML's: a fine-tune that speaks so does not understand its family's template."""
+
 NO_TOOLS = "no parser of vLLM reads the tool calls of this family; none is set"
 
 DEEPSEEK = "DeepseekV3ForCausalLM|deepseek_v3"
@@ -120,9 +123,27 @@ FAMILIES: tuple[Row, ...] = (
         note="the distilled DeepSeek-R1 models were not trained to call tools",
     ),
     Row("Hermes", "", "hermes-(2-pro|2-theta|3|4)", ("hermes",), source=CALLING),
-    Row("xLAM (Llama)", LLAMA, "xlam", ("xlam",), (), "tool_chat_template_xlam_llama.jinja", source=CALLING),
+    Row(
+        "xLAM (Llama)",
+        LLAMA,
+        "xlam",
+        ("xlam",),
+        (),
+        "tool_chat_template_xlam_llama.jinja",
+        source=CALLING,
+        own=OTHER_TURNS,
+    ),
     Row("xLAM (Qwen)", "Qwen2.*|qwen2", "xlam", ("xlam",), (), "tool_chat_template_xlam_qwen.jinja", source=CALLING),
-    Row("ToolACE", LLAMA, "toolace", ("pythonic",), (), "tool_chat_template_toolace.jinja", source=CALLING),
+    Row(
+        "ToolACE",
+        LLAMA,
+        "toolace",
+        ("pythonic",),
+        (),
+        "tool_chat_template_toolace.jinja",
+        source=CALLING,
+        own=OTHER_TURNS,
+    ),
     Row("Intern-S2", "InternS2.*|intern_s2.*", "", ("qwen3_coder",), ("qwen3",), source=RECIPE + "internlm/"),
     Row("Intern-S1", "InternS1.*|interns1.*", "", ("internlm",), ("deepseek_r1",), source=RECIPE + "internlm/"),
     Row(
@@ -235,6 +256,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_llama4_pythonic.jinja",
         source=CALLING,
+        own=OTHER_TURNS,
     ),
     Row(
         "Llama Nemotron",
@@ -242,6 +264,7 @@ FAMILIES: tuple[Row, ...] = (
         "nemotron",
         source="model cards of nvidia/Llama-3_*-Nemotron-*: a parser of their own, as a plugin",
         note="tool calls of Llama Nemotron need NVIDIA's parser plugin; none is set",
+        own="TOOLCALL|think",
     ),
     Row(
         "Llama 3.2",
@@ -337,6 +360,7 @@ FAMILIES: tuple[Row, ...] = (
         ("deepseek_v3",),
         "tool_chat_template_deepseekv31.jinja",
         source=CALLING + "; " + REASONING,
+        own=OTHER_TURNS,
     ),
     Row(
         "DeepSeek-R1",
@@ -346,8 +370,18 @@ FAMILIES: tuple[Row, ...] = (
         ("deepseek_r1",),
         "tool_chat_template_deepseekr1.jinja",
         source=CALLING + "; " + REASONING,
+        own=OTHER_TURNS,
     ),
-    Row("DeepSeek-V3", DEEPSEEK, "v3", ("deepseek_v3",), (), "tool_chat_template_deepseekv3.jinja", source=CALLING),
+    Row(
+        "DeepSeek-V3",
+        DEEPSEEK,
+        "v3",
+        ("deepseek_v3",),
+        (),
+        "tool_chat_template_deepseekv3.jinja",
+        source=CALLING,
+        own=OTHER_TURNS,
+    ),
     # Zhipu
     Row(
         "GLM-5.2 and 5.3",
@@ -460,6 +494,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_mistral_parallel.jinja",
         source=CALLING,
+        own=r"\[INST\]",
     ),
     # Google
     Row(
@@ -471,6 +506,7 @@ FAMILIES: tuple[Row, ...] = (
         "tool_chat_template_gemma4.jinja",
         args={"max-num-seqs": 4},
         source=RECIPE + "Google/diffusiongemma-26B-A4B-it.yaml: more run out of memory by the states of its diffusion",
+        own=OTHER_TURNS,
     ),
     Row(
         "Gemma 4",
@@ -480,6 +516,7 @@ FAMILIES: tuple[Row, ...] = (
         ("gemma4",),
         "tool_chat_template_gemma4.jinja",
         source=RECIPE + "Google/",
+        own=OTHER_TURNS,
     ),
     Row(
         "FunctionGemma",
@@ -489,6 +526,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_functiongemma.jinja",
         source=CALLING,
+        own=OTHER_TURNS,
     ),
     Row(
         "Gemma 3",
@@ -498,6 +536,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_gemma3_pythonic.jinja",
         source="examples/tool_chat_template_gemma3_pythonic.jinja",
+        own=OTHER_TURNS,
     ),
     Row("Gemma 3n", "Gemma3n.*|gemma3n.*", "", source="its chat template: no tools", note=NO_TOOLS),
     # MiniMax
@@ -528,6 +567,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_minimax_m1.jinja",
         source="docs/features/tool_calling.md of 0.12.0",
+        own=OTHER_TURNS,
     ),
     # IBM
     Row(
@@ -549,8 +589,18 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_granite_20b_fc.jinja",
         source=CALLING,
+        own=OTHER_TURNS,
     ),
-    Row("Granite 3.0", GRANITE, r"granite-3\.0", ("granite",), (), "tool_chat_template_granite.jinja", source=CALLING),
+    Row(
+        "Granite 3.0",
+        GRANITE,
+        r"granite-3\.0",
+        ("granite",),
+        (),
+        "tool_chat_template_granite.jinja",
+        source=CALLING,
+        own=OTHER_TURNS,
+    ),
     Row(
         "Granite 3.2 and 3.3",
         GRANITE,
@@ -609,6 +659,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_apertus.jinja",
         source=CALLING,
+        own=OTHER_TURNS,
     ),
     Row(
         "Beam",
@@ -771,6 +822,7 @@ FAMILIES: tuple[Row, ...] = (
         (),
         "tool_chat_template_phi4_mini.jinja",
         source="examples/tool_chat_template_phi4_mini.jinja; " + PATTERNS,
+        own=OTHER_TURNS,
     ),
     Row("PLaMo 3", "Plamo3.*|plamo3", "", ("plamo3",), ("plamo3",), source="vllm/tool_parsers/__init__.py"),
     Row("Phi-4", "Phi3ForCausalLM|phi3|Phi4MM.*|phi4mm", "phi-?4", source="its chat template: no tools", note=NO_TOOLS),
@@ -818,6 +870,27 @@ FAMILIES: tuple[Row, ...] = (
         ("step3",),
         ("step3",),
         source="vllm/tool_parsers/__init__.py",
+    ),
+    # Whoever no row names, by the tool calls that the model's own template writes
+    Row(
+        "models that call tools as Llama 3.1 does",
+        LLAMA,
+        "",
+        ("llama3_json",),
+        source=CALLING + ": JSON with name and parameters; the template of Llama 3.1 says ipython before it",
+        note="its tool calls are known by its chat template alone; if it thinks aloud, set vllm_reasoning_parser",
+        own=r"(?s)\A(?!.*<tool_call>)(?=.*start_header_id)(?=.*ipython)(?=.*\bparameters)",
+        is_told_by_template=True,
+    ),
+    Row(
+        "models that call tools as Hermes does",
+        "",
+        "",
+        ("hermes",),
+        source=CALLING + ": JSON with name and arguments between <tool_call> and </tool_call>",
+        note="its tool calls are known by its chat template alone; if it thinks aloud, set vllm_reasoning_parser",
+        own=r'(?s)\A(?!.*(<function=|<arg_key>|<parameter))(?=.*<tool_call>)(?=.*\\?"name\\?")(?=.*\\?"arguments\\?")',
+        is_told_by_template=True,
     ),
 )
 

@@ -397,3 +397,49 @@ def test_what_a_family_wants_is_taken_by_every_version(version, monkeypatch):
         found = families.family_for({}, "any", version, ["params.json", "tekken.json", "consolidated.safetensors"])
         flags.check_args(found.serve_args(), version, "vllm_args")
         flags.config_file(found.serve_args(), version)
+
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}"
+HERMES_CALLS = 'tools <tool_call>\n{"name": <function-name>, "arguments": <args>}\n</tool_call>'
+LLAMA_CALLS = '<|start_header_id|>system<|end_header_id|>Environment: ipython {"name": function, "parameters": {}}'
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "repo"),
+    [
+        ("MistralForCausalLM", "mistral", "teknium/OpenHermes-2.5-Mistral-7B"),
+        ("Gemma3ForConditionalGeneration", "gemma3", "someone/gemma-3-12b-chatml"),
+        ("Gemma4ForConditionalGeneration", "gemma4", "someone/gemma-4-31b-chatml"),
+        ("Llama4ForConditionalGeneration", "llama4", "someone/Llama-4-Scout-chatml"),
+        ("DeepseekV3ForCausalLM", "deepseek_v3", "someone/DeepSeek-V3-chatml"),
+        ("ApertusForCausalLM", "apertus", "someone/Apertus-8B-chatml"),
+        ("GraniteForCausalLM", "granite", "someone/granite-3.0-8b-chatml"),
+        ("Phi3ForCausalLM", "phi3", "someone/phi-4-mini-chatml"),
+    ],
+)
+def test_a_fine_tune_that_speaks_chatml_keeps_its_own_template(architecture, kind, repo):
+    config, files = {"architectures": [architecture], "model_type": kind}, ["config.json", "model.safetensors"]
+    found = families.family_for(config, repo, "0.32.0", files, CHATML)
+    assert (found.chat_template, found.tool_call_parser) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "repo", "template", "tools"),
+    [
+        ("MistralForCausalLM", "mistral", "cognitivecomputations/Dolphin-24B", CHATML + HERMES_CALLS, "hermes"),
+        ("LlamaForCausalLM", "llama", "Menlo/Something-8B", CHATML + HERMES_CALLS, "hermes"),
+        ("LlamaForCausalLM", "llama", "watt-ai/watt-8B", LLAMA_CALLS, "llama3_json"),
+        ("LlamaForCausalLM", "llama", "nvidia/Llama-3.1-Nemotron-70B-Instruct-HF", LLAMA_CALLS, "llama3_json"),
+        ("LlamaForCausalLM", "llama", "nvidia/Llama-3.1-Nemotron-Nano-8B-v1", "detailed thinking <TOOLCALL>", ""),
+        ("LlamaForCausalLM", "llama", "someone/x", CHATML + "<tool_call><function=x><parameter=y>", ""),
+        ("LlamaForCausalLM", "llama", "someone/x", CHATML, ""),
+        ("LlamaForCausalLM", "llama", "someone/x", "", ""),
+    ],
+)
+def test_a_model_of_no_family_gets_the_parser_that_its_own_template_writes_for(
+    architecture, kind, repo, template, tools
+):
+    found = families.family_for(
+        {"architectures": [architecture], "model_type": kind}, repo, "0.32.0", template=template
+    )
+    assert found.tool_call_parser == tools
