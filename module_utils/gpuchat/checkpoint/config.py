@@ -176,6 +176,8 @@ class KvLayers:
         state_elements: of one request's recurrent state, over all ranks together.
         state_bytes: bytes of one element of the recurrent state (the convolution's are the model's dtype).
         chunk: tokens that Mamba's kernel handles at once, where its states can be cached at such steps.
+        heads: numbers of a state's heads, which tensor parallelism must divide.
+        groups: of Mamba 2's heads, which it must divide too unless there is one.
     """
 
     kind: str
@@ -189,6 +191,8 @@ class KvLayers:
     state_elements: int = 0
     state_bytes: int = 2
     chunk: int = 0
+    heads: tuple[int, ...] = ()
+    groups: int = 0
 
 
 @dataclass(frozen=True)
@@ -531,6 +535,7 @@ def _state(text: Config, dtype: str) -> KvLayers:
             conv_tokens=kernel - 1,
             state_elements=value_heads * value_dim * _integer(text, ["linear_key_head_dim"]),
             state_bytes=size,
+            heads=(value_heads, _integer(text, ["linear_num_key_heads"])),
         )
     if linear or text.get("linear_num_heads"):
         source = linear or text
@@ -544,6 +549,7 @@ def _state(text: Config, dtype: str) -> KvLayers:
             conv_tokens=kernel - 1,
             state_elements=heads * width * width,
             state_bytes=4,
+            heads=(heads,),
         )
     hidden = _integer(text, ["hidden_size", "d_model"])
     if _has_linear_groups(text):
@@ -551,7 +557,8 @@ def _state(text: Config, dtype: str) -> KvLayers:
         width = _integer(text, ["head_dim"], hidden // heads)
         if _has_delta_groups(text):
             kernel = _integer(text, ["short_conv_kernel_size", "conv_kernel_size", "linear_conv_kernel_dim"], 4)
-            return KvLayers("state", 0, 0, 0, 0, 0, 3 * heads * width, kernel - 1, heads * width * width, 4)
+            size = heads * width
+            return KvLayers("state", 0, 0, 0, 0, 0, 3 * size, kernel - 1, size * width, 4, heads=(heads,))
         return KvLayers("state", 0, state_elements=heads * width * width, state_bytes=DTYPE_BYTES.get(dtype, 2))
     if text.get("conv_L_cache"):
         return KvLayers("state", 0, conv_width=hidden, conv_tokens=_integer(text, ["conv_L_cache"]) - 1)
@@ -572,6 +579,8 @@ def _state(text: Config, dtype: str) -> KvLayers:
             state_elements=inner * states,
             state_bytes=size,
             chunk=_integer(text, ["chunk_size", "mamba_chunk_size"], 256),
+            heads=(heads,),
+            groups=groups,
         )
     inner = _mamba_width(text, hidden)
     return KvLayers(

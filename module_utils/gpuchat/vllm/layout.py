@@ -36,6 +36,7 @@ class Shape:
         key_heads: 0 where all GPUs hold the same latent cache.
         inner_widths: of the dense feed-forward layers, and of one expert.
         block: how many neighbouring weights share a scale along the split, 1 where none do.
+        state_heads, state_groups: of layers that keep a state; groups may also be one, which each GPU then has.
     """
 
     heads: int
@@ -47,6 +48,8 @@ class Shape:
     expert_width: int = 0
     experts: int = 0
     block: int = 1
+    state_heads: tuple[int, ...] = ()
+    state_groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,11 @@ def _free_share(device: Device) -> float:
 def obstacle(shape: Shape, tp: int) -> str:
     """Return why the model cannot be split over ``tp`` GPUs, or an empty text."""
     vocabulary = -(-shape.vocabulary // VOCABULARY_PADDING) * VOCABULARY_PADDING
+    for heads in shape.state_heads:
+        if heads % tp:
+            return f"its {heads} heads of states do not divide by {tp}"
+    if shape.state_groups > 1 and shape.state_groups % tp:  # MambaMixer2 of vllm/model_executor/layers/mamba
+        return f"its {shape.state_groups} groups of Mamba heads do not divide by {tp}"
     if shape.heads % tp:
         return f"its {shape.heads} attention heads do not divide by {tp}"
     if shape.key_heads and shape.key_heads % tp and tp % shape.key_heads:

@@ -98,6 +98,8 @@ class Situation:
             expert_width=model.moe_intermediate_size if is_mixed else 0,
             experts=model.experts,
             block=block,
+            state_heads=tuple(heads for item in model.kv_layers for heads in item.heads),
+            state_groups=max((item.groups for item in model.kv_layers), default=1),
         )
 
 

@@ -39,6 +39,10 @@ def node(count, memory=80, peers=None, **more):
         (replace(SHAPE, heads=24, key_heads=0), 3, "its feed-forward width of 14336 does not divide by 3"),
         (replace(SHAPE, heads=40, key_heads=40, vocabulary=100), 5, "its vocabulary of 100 does not divide by 5"),
         (replace(SHAPE, block=128), 16, ""),
+        (replace(SHAPE, state_heads=(32, 12)), 8, "its 12 heads of states do not divide by 8"),
+        (replace(SHAPE, state_heads=(32,), state_groups=2), 4, "its 2 groups of Mamba heads do not divide by 4"),
+        (replace(SHAPE, state_heads=(32,), state_groups=2), 2, ""),
+        (replace(SHAPE, state_heads=(32,), state_groups=1), 4, ""),
         (
             replace(SHAPE, inner_widths=(18944,), block=128),
             8,

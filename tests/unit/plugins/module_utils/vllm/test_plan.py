@@ -1112,3 +1112,12 @@ def test_the_dtype_of_states_that_is_given_counts():
     wide = plan_vllm({**params, "extra_args": {"mamba-ssm-cache-dtype": "float32"}}).evaluation.budget
     narrow = plan_vllm({**params, "extra_args": {"mamba_ssm_cache_dtype": "float16"}}).evaluation.budget
     assert wide.block_bytes > 1.9 * narrow.block_bytes
+
+
+def test_a_mamba_models_groups_are_not_cut_through():
+    config = {**HYBRID, "n_groups": 2, "num_key_value_heads": 4}
+    params = {"model_config": config, "weights_bytes": 67_000_000_000, "vllm_version": "0.32.0"}
+    found = plan_vllm({**params, "gpus": several(4, RTX4090)})
+    assert sizes(found) == (2, 2, 1)
+    with pytest.raises(Refusal, match="its 2 groups of Mamba heads do not divide by 4"):
+        plan_vllm({**params, "gpus": several(4), "tensor_parallel_size": 4})
