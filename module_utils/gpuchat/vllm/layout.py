@@ -36,6 +36,7 @@ class Shape:
         key_heads: 0 where all GPUs hold the same latent cache.
         inner_widths: of the dense feed-forward layers, and of one expert.
         block: how many neighbouring weights share a scale along the split, 1 where none do.
+        has_stages: whether vLLM can cut the model into pipeline stages.
         state_heads, state_groups: of layers that keep a state; groups may also be one, which each GPU then has.
     """
 
@@ -50,6 +51,7 @@ class Shape:
     block: int = 1
     state_heads: tuple[int, ...] = ()
     state_groups: int = 1
+    has_stages: bool = True
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ def _allowed(shape: Shape, tp: int, pp: int, wishes: Wishes) -> bool:
         wishes.tensor_parallel_size in (None, tp)
         and wishes.pipeline_parallel_size in (None, pp)
         and not obstacle(shape, tp)
-        and pp <= shape.layers
+        and pp <= (shape.layers if shape.has_stages else 1)
     )
 
 

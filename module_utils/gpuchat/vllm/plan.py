@@ -18,6 +18,7 @@ from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
 from .explanation import capped, reasons, shortfall, summary, warnings
 from .facts import versions
+from .facts.abilities import WITHOUT_LORA
 from .facts.families import OWN_CLASSES
 from .layout import Candidate, obstacle
 from .situation import Situation, read_situation
@@ -179,7 +180,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     against.ask(lambda: _check_span(situation, wishes), None)
     is_hopeless = bool(against.found)  # whatever memory and layout
     against.ask(lambda: _check_one_kind(situation, wishes), None)
-    against.ask(lambda: _check_adapters(wishes), None)
+    against.ask(lambda: _check_adapters(situation, wishes), None)
     against.ask(lambda: _check_quantization(situation, wishes, names), None)
     against.ask_of_image(
         lambda: attention.check_cache(
@@ -427,11 +428,17 @@ def _check_span(situation: Situation, wishes: Wishes) -> None:
         )
 
 
-def _check_adapters(wishes: Wishes) -> None:
-    """Refuse adapters that are loaded at the start where nothing makes room for them.
+def _check_adapters(situation: Situation, wishes: Wishes) -> None:
+    """Refuse adapters where nothing makes room for them, or the model's class takes none.
 
-    Source: LoRAModelRunnerMixin.add_lora of vllm/v1/worker/lora_model_runner_mixin.py.
+    Source: LoRAModelRunnerMixin.add_lora and load_lora_model of vllm/v1/worker/lora_model_runner_mixin.py.
     """
+    if wishes.extra_args.get("enable-lora") and situation.model.architecture in WITHOUT_LORA:
+        raise Refusal(
+            f"args holds enable-lora, and vLLM ends with '{situation.model.architecture} does not support LoRA yet'; "
+            "wanted a model that takes adapters; remove enable-lora from args, and set the model's repo or path to one "
+            "into which the adapter is merged"
+        )
     if wishes.extra_args.get("lora-modules") and not wishes.extra_args.get("enable-lora"):
         raise Refusal(
             "args holds lora-modules and not enable-lora, without which vLLM ends with 'LoRA is not enabled'; "
@@ -491,6 +498,11 @@ def _no_layout(situation: Situation, wishes: Wishes) -> str:
             f"tensor_parallel_size to {possible[-1]} and pipeline_parallel_size to the number of nodes"
         )
     pp = wishes.pipeline_parallel_size
+    if ((pp or 1) > 1 or situation.spanned > 1) and not shape.has_stages:
+        return (
+            f"vLLM does not cut {situation.model.architecture} into pipeline stages; wanted one stage; set "
+            f"pipeline_parallel_size to 1 and tensor_parallel_size to one of {', '.join(map(str, possible))}"
+        )
     if pp and pp > shape.layers:
         return (
             f"pipeline_parallel_size is {pp} and the model has {shape.layers} layers; wanted no more; set "

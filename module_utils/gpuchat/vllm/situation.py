@@ -14,6 +14,7 @@ from ..core.errors import Refusal
 from ..core.units import GIB
 from . import chosen, tasks
 from .devices import Device, Nodes, read_gpus
+from .facts.abilities import WITHOUT_PIPELINE
 from .layout import Shape
 from .memory import Budget
 from .releases import OLDEST, behaves_like
@@ -99,6 +100,7 @@ class Situation:
             experts=model.experts,
             block=block,
             state_heads=tuple(heads for item in model.kv_layers for heads in item.heads),
+            has_stages=model.architecture not in WITHOUT_PIPELINE,
             state_groups=max((item.groups for item in model.kv_layers), default=1),
         )
 

@@ -1121,3 +1121,23 @@ def test_a_mamba_models_groups_are_not_cut_through():
     assert sizes(found) == (2, 2, 1)
     with pytest.raises(Refusal, match="its 2 groups of Mamba heads do not divide by 4"):
         plan_vllm({**params, "gpus": several(4), "tensor_parallel_size": 4})
+
+
+STAGELESS = {**LLAMA_70B, "architectures": ["Gemma3nForCausalLM"]}
+
+
+def test_no_pipeline_is_planned_for_a_model_that_vllm_does_not_cut_into_stages():
+    params = {"weights_bytes": 141_000_000_000, "gpus": several(3), "vllm_version": "0.32.0", "on_unfit": "report"}
+    assert sizes(plan_vllm({**params, "model_config": {**STAGELESS, "architectures": ["LlamaForCausalLM"]}}))[1] > 1
+    found = plan_vllm({**params, "model_config": STAGELESS})
+    assert sizes(found)[1] == 1
+    with pytest.raises(Refusal, match="does not cut Gemma3nForCausalLM into pipeline stages.*tensor_parallel_size to"):
+        plan_vllm({**params, "model_config": STAGELESS, "pipeline_parallel_size": 2, "on_unfit": "fail"})
+
+
+def test_adapters_are_refused_for_a_model_that_takes_none():
+    config = {**LLAMA, "architectures": ["Step3p5ForCausalLM"]}
+    params = {"model_config": config, "weights_bytes": 16_000_000_000, "gpus": several(1), "vllm_version": "0.32.0"}
+    with pytest.raises(Refusal, match="Step3p5ForCausalLM does not support LoRA yet"):
+        plan_vllm({**params, "extra_args": {"enable-lora": True}})
+    assert plan_vllm(params).fits

@@ -1,0 +1,52 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What vLLM's classes of single architectures cannot do.
+
+Kept by hand: the interfaces that the classes in vllm/model_executor/models and vllm/models of 0.32 implement. What a
+class lacks there, older versions lack too.
+"""
+
+from __future__ import annotations
+
+WITHOUT_PIPELINE = frozenset(
+    "AriaForConditionalGeneration BertForMaskedLM BertForSequenceClassification BertForTokenClassification "
+    "BertModel BertSpladeSparseEmbeddingModel BgeM3EmbeddingModel CLIPModel CohereAsrForConditionalGeneration "
+    "ColBERTJinaRobertaModel ColBERTLfm2Model ColBERTModernBertModel ColModernVBertForRetrieval "
+    "DiffusionGemmaForBlockDiffusion EmbeddingGemma2Model FireRedASR2ForConditionalGeneration "
+    "FunASRForConditionalGeneration GPT2ForSequenceClassification Gemma3TextModel Gemma3nForCausalLM "
+    "Gemma3nForConditionalGeneration GteModel GteNewForSequenceClassification GteNewModel HF_ColBERT "
+    "HrmTextForCausalLM IQuestLoopCoderForCausalLM Idefics3ForConditionalGeneration JinaForRanking "
+    "LlamaBidirectionalForSequenceClassification LlamaBidirectionalModel Mamba2ForCausalLM "
+    "ModernBertForSequenceClassification ModernBertForTokenClassification ModernBertModel "
+    "NemotronH_Nano_Omni_Reasoning_V3 NemotronH_Nano_VL_V2 NemotronH_Omni_Reasoning_V3 "
+    "NemotronH_Super_Omni_Reasoning_V3 NemotronParseForConditionalGeneration NomicBertModel "
+    "PaddleOCRVLForConditionalGeneration Phi4MMForCausalLM RobertaForMaskedLM RobertaForSequenceClassification "
+    "RobertaForTokenClassification RobertaModel SiglipModel SmolVLMForConditionalGeneration "
+    "VoyageQwen3BidirectionalEmbedModel WhisperForConditionalGeneration XLMRobertaForSequenceClassification "
+    "XLMRobertaForTokenClassification XLMRobertaModel Zamba2ForCausalLM".split()
+)
+"""Architectures whose class lacks ``SupportsPP``: vLLM ends with "Pipeline parallelism is not supported for this model"
+(``verify_with_parallel_config`` of vllm/config/model.py)."""
+
+WITHOUT_LORA = frozenset(
+    "AriaForConditionalGeneration BailingMoeV2_5ForCausalLM BailingMoeV3ForCausalLM "
+    "BailingMoeV3VLForConditionalGeneration BeeForConditionalGeneration BloomForCausalLM Cohere2MoeForCausalLM "
+    "Cohere2VisionForConditionalGeneration CohereAsrForConditionalGeneration Cosmos3EdgeForConditionalGeneration "
+    "DbrxForCausalLM DeepseekV41ForCausalLM DeepseekVLV2ForCausalLM DiffusionGemmaForBlockDiffusion "
+    "Dots3NoteForCausalLM FalconForCausalLM FalconMambaForCausalLM FireRedASR2ForConditionalGeneration "
+    "FunASRForConditionalGeneration FunAudioChatForConditionalGeneration GPT2LMHeadModel GPTJForCausalLM "
+    "Gemma3nForCausalLM Gemma3nForConditionalGeneration Glm5NextForCausalLM HCXVisionV2ForCausalLM HfMoondream "
+    "HrmTextForCausalLM IQuestLoopCoderForCausalLM KananaVForConditionalGeneration KimiK25ForConditionalGeneration "
+    "KimiK3ForConditionalGeneration KimiLinearForCausalLM KimiVLForConditionalGeneration "
+    "LlavaOnevision2ForConditionalGeneration LlavaOnevisionForConditionalGeneration Mamba2ForCausalLM "
+    "MambaForCausalLM MiDashengLMModel MiMoV2FlashForCausalLM MiMoV2ForCausalLM MiMoV2OmniForCausalLM "
+    "MiniMaxM3SparseForCausalLM MiniMaxM3SparseForConditionalGeneration Moondream3ForCausalLM "
+    "MoonshotKimiaForCausalLM MossTranscribeDiarizeForConditionalGeneration NemotronParseForConditionalGeneration "
+    "OpenVLAForActionPrediction OrionForCausalLM Ovis Ovis2_5 Ovis2_6ForCausalLM Ovis2_6_MoeForCausalLM "
+    "PaddleOCRVLForConditionalGeneration Phi3VForCausalLM Phi4ForCausalLMV Qwen2AudioForConditionalGeneration "
+    "RForConditionalGeneration SkyworkR1VChatModel StableLmForCausalLM Step1ForCausalLM Step3TextForCausalLM "
+    "Step3VLForConditionalGeneration Step3p5ForCausalLM Step3p7ForConditionalGeneration "
+    "StepVLForConditionalGeneration Zamba2ForCausalLM".split()
+)
+"""Architectures whose class lacks ``SupportsLoRA``: vLLM ends with "... does not support LoRA yet"
+(vllm/v1/worker/lora_model_runner_mixin.py)."""
