@@ -144,7 +144,7 @@ def _shorter(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterat
 
 def _other_models(situation: Situation, wishes: Wishes, chosen: Evaluation) -> Iterator[Alternative]:
     model = situation.model
-    if model.quantization or wishes.quantization:
+    if model.quantization or wishes.quantization or model.dtype == "float32":
         return
     for words, method, bits in VARIANTS:
         if not _runs(situation, method):

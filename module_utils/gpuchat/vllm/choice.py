@@ -26,6 +26,7 @@ from ..core.units import GIB
 from ..gpu import cards
 from . import estimate as vllm_estimate
 from . import memory
+from .conflicts import cuts_prompts
 from .devices import Device
 from .layout import Candidate, candidates, over_cpus, replicated
 from .memory import Budget
@@ -250,8 +251,11 @@ class Scales:
             seqs, tokens = min(seqs, LEAN_SEQUENCES), min(tokens, LEAN_TOKENS)
         if wishes.max_num_seqs is None:
             seqs = max(seqs, each)
-        if not situation.model.kv_layers and wishes.max_num_batched_tokens is None:
+        is_whole = not situation.model.kv_layers or not cuts_prompts(wishes.extra_args)
+        if is_whole and wishes.max_num_batched_tokens is None:
             tokens = max(tokens, length)  # a text that is read at once is not cut in pieces
+        if wishes.max_num_batched_tokens is None:
+            tokens = max(tokens, seqs)
         chosen = share, seqs, tokens
         if chosen == (settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens):
             return settings

@@ -12,7 +12,7 @@ from typing import TypeVar
 from ..checkpoint import formats
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import attention, compatibility, embeddings, families, flags, releases, tasks
+from . import attention, compatibility, conflicts, embeddings, families, flags, releases, tasks
 from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
 from .devices import Nodes
@@ -179,6 +179,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     against.ask(lambda: _check_weights(situation, judged, names), None)
     against.ask(lambda: _check_span(situation, wishes), None)
     is_hopeless = bool(against.found)  # whatever memory and layout
+    against.ask(lambda: conflicts.check(situation, wishes), None)
     against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_adapters(situation, wishes), None)
     against.ask(lambda: _check_quantization(situation, wishes, names), None)
@@ -201,6 +202,9 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
             against.hear(_no_layout(situation, wishes))
         evaluation = as_wished(situation, wishes)
     args = _args(situation, wishes, evaluation, family, judged)
+    wrong = conflicts.of_parsers(args)
+    if wrong:
+        against.hear(wrong)
     env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
     notes += against.ask(lambda: flags.check_args(args, judged, "args"), NOTES)
     found = () if is_hopeless else tuple(alternatives(situation, wishes, evaluation))
@@ -218,6 +222,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
         *family.notes,
         *_of_code(situation, args, params.get("tokenizer_config")),
         *(_of_parsers(args, family) if situation.is_for_chat else ()),
+        *conflicts.warnings(args),
         *((MUTE,) if situation.is_for_chat and families.is_mute(situation.config, own_template, args) else ()),
         *tasks.warnings(situation.task, situation.config, situation.repo, judged, wishes.extra_args),
         *warnings(situation, wishes, evaluation),
@@ -543,7 +548,9 @@ def _args(
     args["max-model-len"] = settings.max_model_len
     if situation.nodes or wishes.max_num_seqs or wishes.users:
         args["max-num-seqs"] = settings.max_num_seqs
-    if wishes.max_num_batched_tokens or evaluation.is_lean or evaluation.is_raised or not situation.model.kv_layers:
+    is_told = wishes.max_num_batched_tokens or not conflicts.cuts_prompts(wishes.extra_args)
+    is_narrow = settings.max_num_batched_tokens <= settings.max_num_seqs
+    if is_told or is_narrow or evaluation.is_lean or evaluation.is_raised or not situation.model.kv_layers:
         args["max-num-batched-tokens"] = settings.max_num_batched_tokens
     args.update(tasks.arguments(situation.task, situation.config, situation.repo, judged))
     args.update(_as_wished(wishes, situation))

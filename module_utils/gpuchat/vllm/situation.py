@@ -15,6 +15,7 @@ from ..core.units import GIB
 from . import chosen, tasks
 from .devices import Device, Nodes, read_gpus
 from .facts.abilities import WITHOUT_PIPELINE
+from .facts.precisions import FLOAT16_UNFIT
 from .layout import Shape
 from .memory import Budget
 from .releases import OLDEST, behaves_like
@@ -195,7 +196,7 @@ def as_loaded(model: ModelFacts, dtype: str | None, capability: str) -> ModelFac
     """Return a model with the dtype in which vLLM loads what is not quantized.
 
     As in ``_resolve_auto_dtype`` of vLLM's ``config/model.py``: float32 becomes 16 bits wide, and bfloat16 becomes
-    float16 where the GPU is older than Ampere.
+    float16 where the GPU is older than Ampere, or float32 for models that float16 is too narrow for.
 
     Args:
         model: as published.
@@ -207,7 +208,7 @@ def as_loaded(model: ModelFacts, dtype: str | None, capability: str) -> ModelFac
     if not dtype and loaded in ("float32", "float"):
         loaded = "bfloat16"
     if not dtype and is_old and loaded == "bfloat16":
-        loaded = "float16"
+        loaded = "float32" if model.model_type in FLOAT16_UNFIT else "float16"
     ratio = DTYPE_BYTES.get(loaded, 2) / model.dtype_bytes
     size = model.weights_bytes if model.quantization else int(model.weights_bytes * ratio)
     return replace(model, dtype=loaded, weights_bytes=size)

@@ -1,0 +1,137 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings that do not go together, or not with the model: vLLM ends before it loads anything.
+
+Sources, of 0.32: _check_valid_dtype of vllm/config/model.py; get_supported_act_dtypes of vllm/model_executor/layers/
+quantization, and what their kernels take; vllm/config/scheduler.py; vllm/config/speculative.py; entrypoints/launchers/
+cli_args.py (the parser for tool calls); the backends of vllm/v1/attention (size of a block).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..core.errors import Refusal
+from .compatibility import precision_of
+from .facts.precisions import FLOAT16_UNFIT
+from .situation import Situation
+from .wishes import Wishes, number
+
+IN_FLOAT32 = frozenset({"", "bitsandbytes", "gguf", "torchao"})
+"""Methods of quantization whose kernels compute in float32 too."""
+
+IN_BFLOAT16_ALONE = frozenset({"mxfp4", "modelopt_mxfp8", "fp_quant"})
+
+ROWS_OF_ATTENTION = 16
+"""A block of the cache holds a multiple of so many tokens."""
+
+WITH_DRAFTER = frozenset({"eagle", "eagle3", "medusa", "mlp_speculator", "draft_model", "dflash", "dspark"})
+"""Methods of guessing that take a second model."""
+
+COUNTED = WITH_DRAFTER - {"mlp_speculator", "dflash", "dspark"} | {"ngram", "ngram_gpu"}
+"""Methods that do not find out by themselves how many tokens to guess."""
+
+WITHOUT_MTP = frozenset(
+    "llama qwen2 qwen2_moe qwen3 qwen3_moe qwen2_vl qwen2_5_vl qwen3_vl qwen3_vl_moe mistral mistral3 mixtral phi3 "
+    "gemma2 gemma3 gemma3_text gpt_oss granite cohere cohere2 olmo2 olmo3 smollm3".split()
+)
+"""Model types that bring no layers to guess with, and for which vLLM has none."""
+
+
+def check(situation: Situation, wishes: Wishes) -> None:
+    """Refuse the first conflict.
+
+    Raises:
+        Refusal: with what to set instead.
+    """
+    found = (*_dtypes(situation, wishes), *_steps(wishes), *_guesses(situation, wishes), *_others(situation, wishes))
+    if found:
+        raise Refusal(found[0])
+
+
+def _dtypes(situation: Situation, wishes: Wishes) -> Iterator[str]:
+    model, wished = situation.model, {"half": "float16", "float": "float32"}.get(wishes.dtype or "", wishes.dtype or "")
+    if wished == "float16" and model.model_type in FLOAT16_UNFIT:
+        yield (
+            f"dtype is float16, and vLLM ends with \"The model type '{model.model_type}' does not support float16\"; "
+            "wanted bfloat16, or float32 on GPUs below 8.0; set dtype to auto"
+        )
+    method = precision_of(situation.config, "auto", wishes.quantization or "auto").method
+    if not situation.nodes or not method:
+        return
+    cure = "set dtype to auto" if wished else "choose the model in 16-bit weights, or a GPU from 8.0 on"
+    if model.dtype == "float32" and method not in IN_FLOAT32:
+        old = "" if wished else f", as the GPU has no bfloat16 and vLLM does not serve {model.model_type} in float16"
+        yield f"found {method} weights and dtype float32{old}; vLLM has no kernels for that; wanted 16 bits; {cure}"
+    if model.dtype == "float16" and method in IN_BFLOAT16_ALONE:
+        yield f"found {method} weights and dtype float16; vLLM serves them in bfloat16 alone; wanted that; {cure}"
+
+
+def _steps(wishes: Wishes) -> Iterator[str]:
+    tokens, seqs, length = wishes.max_num_batched_tokens, wishes.max_num_seqs, wishes.max_model_len or wishes.context
+    if tokens and seqs and tokens < seqs:
+        yield (
+            f"max_num_batched_tokens is {tokens} and max_num_seqs is {seqs}; wanted a token for each request at least; "
+            f"set max_num_batched_tokens to {seqs} or more"
+        )
+    if tokens and length and tokens < length and not cuts_prompts(wishes.extra_args):
+        yield (
+            f"max_num_batched_tokens is {tokens}, less than max_model_len {length}, and enable-chunked-prefill is off, "
+            f"so that no step holds a long prompt; wanted one that does; set max_num_batched_tokens to {length}, or "
+            "take enable-chunked-prefill out of args"
+        )
+
+
+def cuts_prompts(args: Mapping[str, object]) -> bool:
+    """Whether a long prompt may be read in several steps, as it is by default."""
+    return not args.get("no-enable-chunked-prefill") and args.get("enable-chunked-prefill") not in (False, "false")
+
+
+def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
+    said = wishes.speculative or {}
+    method = str(said.get("method") or "")
+    if method in WITH_DRAFTER and not said.get("model"):
+        yield (
+            f"speculative-config has the method {method} and no model; wanted the model that guesses; set model in it "
+            "to that, such as a folder on the host"
+        )
+    if method in COUNTED and not number(said.get("num_speculative_tokens")):
+        yield (
+            f"speculative-config has the method {method} and no num_speculative_tokens; wanted how many tokens to "
+            "guess; set num_speculative_tokens in it, such as 3"
+        )
+    model = situation.model
+    if method.endswith("mtp") and model.model_type in WITHOUT_MTP and not (model.draft_layers or said.get("model")):
+        yield (
+            f"speculative-config has the method {method}, and {model.model_type} has no layers that guess "
+            "(MTP); wanted another method; set method in it to ngram, or remove it"
+        )
+
+
+def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
+    args = wishes.extra_args
+    block = number(args.get("block-size"))
+    if block and block % ROWS_OF_ATTENTION and situation.nodes and not args.get("attention-backend"):
+        yield (
+            f"args holds block-size {block}; wanted a multiple of {ROWS_OF_ATTENTION}, as vLLM's attention on GPUs has "
+            "it; set block-size to 16, or remove it"
+        )
+
+
+def of_parsers(args: Mapping[str, object]) -> str:
+    """Return what is wrong with the arguments for tool calls, as they go to vLLM, an empty text otherwise."""
+    if args.get("enable-auto-tool-choice") and not args.get("tool-call-parser"):
+        return (
+            "args holds enable-auto-tool-choice and no tool-call-parser, which vLLM refuses; wanted both; set "
+            "tool-call-parser in args, or remove enable-auto-tool-choice"
+        )
+    return ""
+
+
+def warnings(args: Mapping[str, object]) -> Iterator[str]:
+    """Yield what starts and does not do what is meant."""
+    if args.get("tool-call-parser") and not args.get("enable-auto-tool-choice"):
+        yield (
+            "tool-call-parser is set and enable-auto-tool-choice is not, so that requests with tools are refused "
+            "unless they name one; give args enable-auto-tool-choice: true"
+        )

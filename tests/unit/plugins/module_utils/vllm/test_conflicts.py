@@ -1,0 +1,103 @@
+# GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings with which vLLM ends before it loads anything."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
+
+from .models import FP8, GPT_OSS, LLAMA_8B
+
+A100, T4 = "NVIDIA A100-SXM4-80GB", "Tesla T4"
+AWQ = {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}
+GEMMA3 = {**LLAMA_8B, "model_type": "gemma3_text", "head_dim": 128}
+
+
+def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
+    return plan_vllm(
+        {
+            "model_config": config,
+            "weights_bytes": size,
+            "gpus": [{"name": gpu, "count": count}],
+            "vllm_version": "0.32.0",
+            **wishes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "gpu", "wishes", "word"),
+    [
+        (GEMMA3, A100, {"dtype": "float16"}, "'gemma3_text' does not support float16.*set dtype to auto"),
+        (GEMMA3, A100, {"dtype": "half"}, "'gemma3_text' does not support float16"),
+        ({**GEMMA3, **AWQ}, T4, {}, "found awq weights and dtype float32, as the GPU has no bfloat16.*16-bit weights"),
+        ({**LLAMA_8B, **AWQ}, A100, {"dtype": "float32"}, "no kernels for that.*set dtype to auto"),
+        ({**LLAMA_8B, **FP8}, A100, {"dtype": "float"}, "no kernels for that"),
+        (GPT_OSS, A100, {"dtype": "float16"}, "mxfp4 weights and dtype float16; vLLM serves them in bfloat16 alone"),
+        (
+            LLAMA_8B,
+            A100,
+            {"max_num_seqs": 512, "max_num_batched_tokens": 256},
+            "max_num_batched_tokens is 256 and max_num_seqs is 512.*to 512 or more",
+        ),
+        (
+            LLAMA_8B,
+            A100,
+            {"max_model_len": 8192, "max_num_batched_tokens": 2048, "extra_args": {"enable-chunked-prefill": False}},
+            "less than max_model_len 8192.*set max_num_batched_tokens to 8192",
+        ),
+        (LLAMA_8B, A100, {"speculative": {"method": "ngram"}}, "no num_speculative_tokens"),
+        (LLAMA_8B, A100, {"speculative": {"method": "eagle3", "num_speculative_tokens": 3}}, "eagle3 and no model"),
+        (LLAMA_8B, A100, {"speculative": {"method": "mtp", "num_speculative_tokens": 1}}, "no layers that guess"),
+        (LLAMA_8B, A100, {"extra_args": {"block-size": 8}}, "block-size 8; wanted a multiple of 16"),
+        (LLAMA_8B, A100, {"extra_args": {"enable-auto-tool-choice": True}}, "and no tool-call-parser"),
+    ],
+)
+def test_a_conflict_is_refused_with_the_cure(config, gpu, wishes, word):
+    with pytest.raises(Refusal, match=word):
+        plan(config, gpu, **wishes)
+
+
+@pytest.mark.parametrize(
+    ("config", "gpu", "wishes"),
+    [
+        (GEMMA3, A100, {"dtype": "bfloat16"}),
+        (LLAMA_8B, A100, {"dtype": "float16"}),
+        ({**LLAMA_8B, "quantization_config": {"quant_method": "torchao"}}, A100, {"dtype": "float32"}),
+        (LLAMA_8B, A100, {"max_num_seqs": 256, "max_num_batched_tokens": 256}),
+        (LLAMA_8B, A100, {"speculative": {"method": "ngram", "num_speculative_tokens": 3}}),
+        ({**LLAMA_8B, "model_type": "qwen3_next"}, A100, {"speculative": {"method": "mtp"}}),
+        (LLAMA_8B, A100, {"extra_args": {"block-size": 32}}),
+        (LLAMA_8B, A100, {"extra_args": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}}),
+    ],
+)
+def test_what_goes_together_is_planned(config, gpu, wishes):
+    assert plan(config, gpu, **wishes).fits
+
+
+def test_a_model_that_float16_is_too_narrow_for_is_planned_in_float32_on_old_gpus():
+    found = plan(GEMMA3, T4, count=4)
+    assert found.args["dtype"] == "float32"
+    assert found.evaluation.budget.weights > 7.4 * 2**30
+    assert not any("variant" in str(one.change) for one in plan(GEMMA3, T4, on_unfit="report").alternatives)
+
+
+@pytest.mark.parametrize("wishes", [{"max_num_seqs": 4096}, {"users": 4096, "context": 64}])
+def test_a_step_has_room_for_all_requests(wishes):
+    args = plan(gpu="NVIDIA L40S", **wishes).args
+    assert args["max-num-batched-tokens"] >= args["max-num-seqs"] == 4096
+
+
+def test_a_prompt_that_is_not_cut_fits_into_a_step():
+    args = {"enable-chunked-prefill": False}
+    found = plan(max_model_len=65536, extra_args=args)
+    assert found.args["max-num-batched-tokens"] == 65536
+    usual = plan(max_model_len=65536).evaluation.budget
+    assert found.evaluation.budget.activations > 2 * usual.activations
+
+
+def test_a_parser_without_its_switch_is_warned_of():
+    found = plan(extra_args={"tool-call-parser": "hermes"})
+    assert any("give args enable-auto-tool-choice: true" in one for one in found.warnings)
