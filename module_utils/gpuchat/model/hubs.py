@@ -36,7 +36,15 @@ MODELSCOPE_WALK = 5000
 PLACE = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?=[/?#]|$)", re.IGNORECASE | re.ASCII)
 """Nothing may follow host and port but a path: what stands before an @ is no host, however much it looks like one."""
 
-HUB_REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_REPO = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/(?!\.{1,2}$)[\w.-]+)?")
+WITHIN = re.compile(
+    r"^(?:models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)"
+    r"|(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}/(?:models/)?(?P<address>[\w.-]+/[\w.-]+)(?:/.*|\.git)?"
+    r"|(?P<plain>[\w.-]+/[\w.-]+)(?:/|[@:](?P<revision>[\w./-]*)))$"
+)
+"""A repository within what people take for its name: an address, a folder of a client's cache, a name and revision."""
+
+SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 
 
@@ -70,7 +78,8 @@ def endpoints(source: str, given: Sequence[str]) -> tuple[str, ...]:
     if not tried:
         raise Refusal(f"found no endpoint for the source {source}; wanted a web server's address; set endpoints")
     for url in tried:
-        if PLACE.match(url) is None or re.search(r"[?#\s]", url):
+        place = PLACE.match(url)
+        if place is None or int(place[3] or 0) > 65535 or re.search(r"[?#\s]", url):
             raise Refusal(
                 "found an endpoint that is no plain address; wanted one such as https://hub.example.com, without user, "
                 "password or query; set endpoints and token"
@@ -100,8 +109,10 @@ class Hub:
         Raises:
             Refusal: the repository or the revision is missing or odd.
         """
-        if self.source in OFFICIAL and not HUB_REPO.fullmatch(self.repo):
-            raise Refusal(f"found the repository {self.repo!r}; wanted owner/name as the hub writes it; set repo")
+        is_cached = self.repo.startswith("models--")
+        if self.source in OFFICIAL and (is_cached or not HUB_REPO.fullmatch(self.repo)):
+            hint = meant(self.repo)
+            raise Refusal(f"found the repository {self.repo!r}; wanted owner/name as the hub writes it; set repo{hint}")
         if self.source == "http" and {"..", "."} & set(self.repo.split("/")):
             raise Refusal(f"found the folder {self.repo!r}; wanted one below the endpoint; set repo")
         return self
@@ -149,6 +160,15 @@ class Hub:
         return f"{self.base}/{quote(path, '/')}"
 
 
+def meant(repo: str) -> str:
+    """Return what to set ``repo`` to where the name is within what was given, for a message; else an empty text."""
+    found = WITHIN.match(repo.strip())
+    if found is None:
+        return f" to {repo.strip()}" if HUB_REPO.fullmatch(repo.strip()) and repo != repo.strip() else ""
+    name = found["plain"] or found["address"] or f"{found['owner']}/{found['name']}"
+    return f" to {name.removesuffix('.git')}" + (f", and revision to {found['revision']}" if found["revision"] else "")
+
+
 def credentials(source: str, token: str) -> dict[str, str]:
     """Return the headers that show a token; ModelScope's older paths read a cookie, its newer ones a header."""
     if not token:
@@ -170,7 +190,7 @@ def token_origin(source: str, token_for: str) -> str:
 def next_page(link: str) -> str | None:
     """Return the next page's address from a ``Link`` header (RFC 8288), None at the end."""
     for target, parameters in re.findall(r'<([^>]*)>((?:\s*;\s*\w+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)', link):
-        if re.search(r';\s*rel\s*=\s*"?next\b', parameters):
+        if re.search(r';\s*rel\s*=\s*("[^"]*\bnext\b|next\b)', parameters):
             return str(target)
     return None
 
@@ -236,9 +256,16 @@ def _huggingface_file(entry: Mapping[str, Any]) -> ModelFile:
     if entry["type"] != "file":
         return ModelFile(str(entry["path"]), 0, kind=KINDS.get(entry["type"], f"a {entry['type']}"))
     lfs = entry.get("lfs") or {}
-    sha256 = str(lfs.get("oid") or lfs.get("sha256") or "")
+    sha256 = _sha256(lfs.get("oid") or lfs.get("sha256"))
     git_sha1 = "" if sha256 else str(entry.get("oid", ""))
     return ModelFile(str(entry["path"]), int(lfs.get("size") or entry["size"]), sha256, git_sha1)
+
+
+def _sha256(value: object) -> str:
+    """Return a SHA-256 in the form in which files are compared; some mirrors write its kind before it."""
+    text = str(value or "").strip().lower()
+    found = SHA256.fullmatch(text)
+    return found[1] if found else text
 
 
 def _odd_entry(place: str, error: Exception) -> Refusal:
@@ -284,7 +311,7 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
                 kind = LINKS.get(str(entry.get("Mode"))) or f"a {entry.get('Type')}"
                 files.append(ModelFile(str(entry["Path"]), 0, kind=kind))
             else:
-                files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), str(entry.get("Sha256") or "").lower()))
+                files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), _sha256(entry.get("Sha256"))))
         return ModelScopePage(tuple(files), tuple(folders), _modelscope_commit(data.get("LatestCommitter"), revisions))
     except MALFORMED as error:
         raise _odd_entry(place, error) from None
@@ -389,6 +416,10 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
         return (
             f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoints to one, or to a "
             f"mirror{also}"
+        )
+    if reply.status in (410, 451):
+        return (
+            f"{at}: it is gone, or held back for legal reasons; set repo to another model, or endpoints to another hub"
         )
     return f"{at}; wanted a hub that answers; try again later, or set endpoints to another"
 

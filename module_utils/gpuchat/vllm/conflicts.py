@@ -92,19 +92,19 @@ def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
     method = str(said.get("method") or "")
     if method in WITH_DRAFTER and not said.get("model"):
         yield (
-            f"speculative-config has the method {method} and no model; wanted the model that guesses; set model in it "
-            "to that, such as a folder on the host"
+            f"speculative-config has the method {method} and no model; wanted the model that guesses; give it "
+            "that as model, such as a folder on the host"
         )
     if method in COUNTED and not number(said.get("num_speculative_tokens")):
         yield (
             f"speculative-config has the method {method} and no num_speculative_tokens; wanted how many tokens to "
-            "guess; set num_speculative_tokens in it, such as 3"
+            "guess; give it num_speculative_tokens, such as 3"
         )
     model = situation.model
     if method.endswith("mtp") and model.model_type in WITHOUT_MTP and not (model.draft_layers or said.get("model")):
         yield (
             f"speculative-config has the method {method}, and {model.model_type} has no layers that guess "
-            "(MTP); wanted another method; set method in it to ngram, or remove it"
+            "(MTP); wanted another method; give it the method ngram, or remove it"
         )
 
 
@@ -114,7 +114,7 @@ def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
     if block and block % ROWS_OF_ATTENTION and situation.nodes and not args.get("attention-backend"):
         yield (
             f"args holds block-size {block}; wanted a multiple of {ROWS_OF_ATTENTION}, as vLLM's attention on GPUs has "
-            "it; set block-size to 16, or remove it"
+            "it; give args block-size: 16, or remove it"
         )
 
 
@@ -122,8 +122,8 @@ def of_parsers(args: Mapping[str, object]) -> str:
     """Return what is wrong with the arguments for tool calls, as they go to vLLM, an empty text otherwise."""
     if args.get("enable-auto-tool-choice") and not args.get("tool-call-parser"):
         return (
-            "args holds enable-auto-tool-choice and no tool-call-parser, which vLLM refuses; wanted both; set "
-            "tool-call-parser in args, or remove enable-auto-tool-choice"
+            "args holds enable-auto-tool-choice and no tool-call-parser, which vLLM refuses; wanted both; give "
+            "args a tool-call-parser, or remove enable-auto-tool-choice"
         )
     return ""
 
@@ -132,6 +132,6 @@ def warnings(args: Mapping[str, object]) -> Iterator[str]:
     """Yield what starts and does not do what is meant."""
     if args.get("tool-call-parser") and not args.get("enable-auto-tool-choice"):
         yield (
-            "tool-call-parser is set and enable-auto-tool-choice is not, so that requests with tools are refused "
+            "args holds tool-call-parser and no enable-auto-tool-choice, so that requests with tools are refused "
             "unless they name one; give args enable-auto-tool-choice: true"
         )

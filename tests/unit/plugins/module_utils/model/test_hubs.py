@@ -329,3 +329,48 @@ def test_an_error_names_its_hint(reply, token, sent, words):
 
 def test_what_several_endpoints_said_is_reported_once_each():
     assert str(no_endpoint(["a", "b", "a"])) == "a; b"
+
+
+@pytest.mark.parametrize(
+    ("repo", "cure"),
+    [
+        ("https://huggingface.co/Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "set repo to Qwen/Qwen3-8B"),
+        ("https://huggingface.co/Qwen/Qwen3-8B.git", "set repo to Qwen/Qwen3-8B"),
+        ("https://www.modelscope.cn/models/Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("hf.co/Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("Qwen/Qwen3-8B/", "set repo to Qwen/Qwen3-8B"),
+        (" Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("Qwen/Qwen3-8B@v1.0", "set repo to Qwen/Qwen3-8B, and revision to v1.0"),
+        ("models--Qwen--Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("datasets/a/b", "set repo"),
+        ("../x", "set repo"),
+        ("a/..", "set repo"),
+        ("qwen3:8b", "set repo"),
+    ],
+)
+def test_what_is_taken_for_a_repositorys_name_is_refused_with_the_name_within(repo, cure):
+    with pytest.raises(Refusal) as refusal:
+        Hub("huggingface", "https://h", repo, "main").check()
+    assert str(refusal.value).endswith(f"; {cure}")
+
+
+def test_a_hash_is_read_however_a_mirror_writes_it():
+    digest = "ab" * 32
+    page = [{"type": "file", "path": "a", "size": 1, "lfs": {"oid": f"sha256:{digest.upper()}", "size": 1}}]
+    assert read_huggingface_page(json.dumps(page).encode(), "h")[0].sha256 == digest
+
+
+def test_a_next_page_among_several_relations_is_found():
+    assert next_page('<https://h/x>; rel="last next"') == "https://h/x"
+
+
+@pytest.mark.parametrize("status", [410, 451])
+def test_what_is_held_back_is_not_said_to_come_later(status):
+    hub = Hub("huggingface", "https://h", "a/b", "main")
+    assert "held back for legal reasons" in hint(Reply(status, {}), hub, "", False)
+
+
+def test_an_endpoint_with_a_port_that_is_none_is_refused():
+    with pytest.raises(Refusal, match="no plain address"):
+        endpoints("huggingface", ["https://h:99999"])
