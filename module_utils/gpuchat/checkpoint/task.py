@@ -25,6 +25,32 @@ NAMES: Mapping[str, str] = {
 }
 
 
+UNSERVED: Mapping[str, str] = {
+    r"^(T5|MT5|UMT5|LongT5|SwitchTransformers|M2M100|NllbMoe|Marian\w*|Pegasus\w*|MBart|LED|BlenderbotSmall|Blenderbot"
+    r"|ProphetNet|BigBirdPegasus|PLBart|FSMT)(ForConditionalGeneration|MTModel|Model|EncoderModel)$"
+    r"|^EncoderDecoderModel$": "rewrites texts (an encoder and a decoder, for translations and summaries)",
+    r"Transformer2DModel|Transformer3DModel|^UNet2D|^Autoencoder\w*(KL|DC)|Pipeline$": "makes pictures",
+    r"For(Image|Video)Classification$|For(Object|ZeroShotObject)Detection$|ForDepthEstimation$|For\w*Segmentation$"
+    r"|^(ViT|DeiT|Dinov?2|Swin|Beit|ConvNext)\w*Model$": "sorts or measures pictures",
+    r"ForCTC$|ForAudio(Frame)?Classification$|ForTextTo(Waveform|Speech\w*)$|^(Vits|Bark|Encodec|Dac)Model$"
+    r"|^(Musicgen|ParlerTTS|SpeechT5|Csm|Dia)\w*For\w+$|TTS\w*For\w+$"
+    r"|^(Wav2Vec2|Hubert|WavLM)\w*$": "hears or makes sound",
+}
+"""Architectures that no vLLM of the tables serves, nor Transformers' own code within it, by what they do."""
+
+
+def unserved(config: Mapping[str, object]) -> str:
+    """Return what a model does that vLLM serves in no way, an empty text for others."""
+    named = config.get("architectures")
+    names = [str(one) for one in named] if isinstance(named, (list, tuple)) else []
+    names += [str(config["_class_name"])] if "_class_name" in config and not names else []
+    for name in names:
+        for pattern, does in UNSERVED.items():
+            if re.search(pattern, name):
+                return does
+    return ""
+
+
 def other_than_chat(config: Mapping[str, object], files: Sequence[str], repo: str) -> str:
     """Return what a model does that cannot chat, or an empty text."""
     if any(name in files for name in SENTENCES):

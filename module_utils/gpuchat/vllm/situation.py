@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ..checkpoint import formats
 from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
+from ..checkpoint.task import unserved
 from ..core.errors import Refusal
 from ..core.units import GIB
 from . import chosen, tasks
@@ -117,6 +118,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     """
     config, data = params.get("model_config"), params.get("data")
     config = _with_format(config if isinstance(config, Mapping) else {}, params)
+    _check_kind(config, str(params.get("repo") or ""))
     weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
     if nodes is None:
         nodes = read_gpus(chosen.choose(params.get("gpus") or [], params.get("wanted_gpus")))
@@ -152,6 +154,26 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
         asked_dimensions=int(str(params.get("asked_dimensions") or 0)),
         spanned=int(str(params.get("spanned") or 1)),
     )
+
+
+def _check_kind(config: Mapping[str, object], repo: str) -> None:
+    """Refuse a model that vLLM serves in no way, or that is not whole, before its config.json is read for widths.
+
+    Raises:
+        Refusal: with what it is.
+    """
+    does, other = unserved(config), config.get("text_model_id")
+    if does:
+        raise Refusal(
+            f"the model {repo} {does}, which vLLM does not serve; wanted one that chats, makes vectors, ranks texts or "
+            "writes down speech; set the model's repo or path in gpuchat_models to such a one"
+        )
+    if other and not config.get("text_config"):
+        raise Refusal(
+            f"the model {repo} holds no language model of its own: its config.json names {other}, which vLLM would "
+            "fetch from its hub at each start; wanted a model that is whole; set the model's repo or path in "
+            "gpuchat_models to one"
+        )
 
 
 def what_for(config: Mapping[str, object], files: Sequence[str], repo: str, version: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.task import other_than_chat
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.task import other_than_chat, unserved
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,38 @@ def test_what_answers_people_can_chat(architecture, files, repo):
 )
 def test_what_cannot_chat_is_known_by_its_files_its_architecture_or_its_name(architecture, files, repo, does):
     assert other_than_chat({"architectures": [architecture]}, files, repo) == does
+
+
+@pytest.mark.parametrize(
+    ("architecture", "word"),
+    [
+        ("T5ForConditionalGeneration", "rewrites texts"),
+        ("MT5ForConditionalGeneration", "rewrites texts"),
+        ("M2M100ForConditionalGeneration", "rewrites texts"),
+        ("MarianMTModel", "rewrites texts"),
+        ("PegasusForConditionalGeneration", "rewrites texts"),
+        ("SD3Transformer2DModel", "makes pictures"),
+        ("FluxTransformer2DModel", "makes pictures"),
+        ("ViTForImageClassification", "pictures"),
+        ("DetrForObjectDetection", "pictures"),
+        ("SegformerForSemanticSegmentation", "pictures"),
+        ("Wav2Vec2ForCTC", "sound"),
+        ("VitsModel", "sound"),
+        ("ParlerTTSForConditionalGeneration", "sound"),
+        ("Qwen3TTSForConditionalGeneration", "sound"),
+        ("LlamaForCausalLM", ""),
+        ("T5GemmaForConditionalGeneration", ""),
+        ("WhisperForConditionalGeneration", ""),
+        ("Qwen3OmniMoeForConditionalGeneration", ""),
+        ("XLMRobertaForSequenceClassification", ""),
+        ("BertModel", ""),
+        ("CLIPModel", ""),
+    ],
+)
+def test_what_no_vllm_serves_is_known_by_its_architecture(architecture, word):
+    found = unserved({"architectures": [architecture]})
+    assert word in found if word else not found
+
+
+def test_a_part_of_a_pipeline_for_pictures_is_known_by_its_class():
+    assert unserved({"_class_name": "UNet2DConditionModel"}) == "makes pictures"

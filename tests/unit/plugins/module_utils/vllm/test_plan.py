@@ -1141,3 +1141,19 @@ def test_adapters_are_refused_for_a_model_that_takes_none():
     with pytest.raises(Refusal, match="Step3p5ForCausalLM does not support LoRA yet"):
         plan_vllm({**params, "extra_args": {"enable-lora": True}})
     assert plan_vllm(params).fits
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        ({"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "d_model": 1024}, "rewrites texts"),
+        ({"_class_name": "SD3Transformer2DModel"}, "makes pictures, which vLLM does not serve"),
+        (
+            {"architectures": ["UltravoxModel"], "text_model_id": "meta-llama/x"},
+            "holds no language model of its own.*x",
+        ),
+    ],
+)
+def test_what_vllm_serves_in_no_way_is_refused_for_what_it_is(config, word):
+    with pytest.raises(Refusal, match=word):
+        plan_vllm({"model_config": config, "gpus": several(1), "vllm_version": "0.32.0", "on_unfit": "report"})
