@@ -26,7 +26,7 @@ NAMES: Mapping[str, str] = {
 
 
 UNSERVED: Mapping[str, str] = {
-    r"^(T5|MT5|UMT5|LongT5|SwitchTransformers|M2M100|NllbMoe|Marian\w*|Pegasus\w*|MBart|LED|BlenderbotSmall|Blenderbot"
+    r"^(T5|MT5|UMT5|LongT5|SwitchTransformers|M2M100|NllbMoe|Marian\w*|Pegasus\w*|LED|BlenderbotSmall|Blenderbot"
     r"|ProphetNet|BigBirdPegasus|PLBart|FSMT)(ForConditionalGeneration|MTModel|Model|EncoderModel)$"
     r"|^EncoderDecoderModel$": "rewrites texts (an encoder and a decoder, for translations and summaries)",
     r"Transformer2DModel|Transformer3DModel|^UNet2D|^Autoencoder\w*(KL|DC)|Pipeline$": "makes pictures",

@@ -48,6 +48,23 @@ def plain(name: str) -> str:
     return " ".join(re.sub(r"[-_/()\[\],]", " ", name.lower().replace("geforce", "")).split())
 
 
+NAMED = re.compile(r"\b(\d{1,3}) ?gb?\b")
+"""How a name says its memory (GB), for variants that the table does not have."""
+
+LIKE_THE_TABLE = 0.2
+
+
+def _named(card: str, usual: float) -> float:
+    """Return the memory (GiB) of a card: the table's, or what its name says where that is far from it.
+
+    A GH200 is called after the memory of its CPU.
+    """
+    said = NAMED.search(card)
+    if said is None or "gh200" in card or abs(int(said.group(1)) - usual) <= LIKE_THE_TABLE * usual:
+        return usual
+    return 0.98 * int(said.group(1))
+
+
 @functools.cache
 def lookup(name: str) -> GpuModel | None:
     """Return the row for a GPU's name as nvidia-smi prints it, or None for an unknown one.
@@ -61,7 +78,7 @@ def lookup(name: str) -> GpuModel | None:
         return None
     model = GpuModel(
         name=name,
-        memory_bytes=int(found[1] * GIB),
+        memory_bytes=int(_named(card, found[1]) * GIB),
         bandwidth=found[2] * 1e9,
         flops_16bit=found[3] * 1e12,
         flops_fp8=found[4] * 1e12,

@@ -115,3 +115,19 @@ def test_only_machines_of_one_memory_are_unified():
 )
 def test_where_nobody_has_looked_nvlink_joins_server_boards_and_no_cards(name, is_joined):
     assert cards.is_switched(name) == is_joined
+
+
+@pytest.mark.parametrize(
+    ("name", "gib"),
+    [
+        ("NVIDIA GeForce RTX 3080 20GB", 19.6),
+        ("NVIDIA GeForce RTX 3060 8GB", 7.8),
+        ("NVIDIA A100-SXM-64GB", 62.7),
+        ("Jetson Orin Nano 8GB", 7.8),
+        ("NVIDIA GeForce RTX 4090 48GB", 47.4),
+        ("NVIDIA GH200 480GB", 94.5),
+        ("NVIDIA H100 80GB HBM3", 79.1),
+    ],
+)
+def test_a_variant_that_the_table_lacks_has_the_memory_that_its_name_says(name, gib):
+    assert cards.lookup(name).memory_bytes / 2**30 == pytest.approx(gib, abs=0.1)

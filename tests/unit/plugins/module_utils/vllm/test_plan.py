@@ -10,8 +10,10 @@ import re
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import longest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.task import unserved
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts.architectures import ARCHITECTURES
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -1157,3 +1159,7 @@ def test_adapters_are_refused_for_a_model_that_takes_none():
 def test_what_vllm_serves_in_no_way_is_refused_for_what_it_is(config, word):
     with pytest.raises(Refusal, match=word):
         plan_vllm({"model_config": config, "gpus": several(1), "vllm_version": "0.32.0", "on_unfit": "report"})
+
+
+def test_nothing_that_some_vllm_serves_is_called_unserved():
+    assert [name for name in ARCHITECTURES if unserved({"architectures": [name]})] == []
