@@ -343,10 +343,14 @@ def _compressed(said: Mapping[str, object]) -> str:
         return "CompressedTensorsW8A16Fp8" if plain else "CompressedTensorsW8A8Fp8"
     if bits == 8 and not plain:
         return "CompressedTensorsW8A8Int8"
-    if bits == 4 and not plain:
-        return "CompressedTensorsW4A8Int"
+    if bits == 4 and isinstance(inputs, Mapping):
+        return ON_HOPPER_ALONE if inputs.get("type") == "float" else "CompressedTensorsW4A8Int"
     return "CompressedTensorsWNA16"
 
+
+ON_HOPPER_ALONE, HOPPER = "CompressedTensorsW4A8Fp8", 90
+"""4-bit weights with FP8 activations: taken on compute capability 9.0 and no other (``_is_fp8_w4a8_sm90`` of vLLM's
+compressed_tensors.py, which ends with "No compressed-tensors compatible scheme was found")."""
 
 # What serves the same weights where a version or a GPU lacks the first: activations then stay in 16 bits, or the
 # method has another name.
@@ -389,6 +393,11 @@ def _model(version: str, gpu: Device, precision: Precision) -> list[str]:
         raise Refusal(
             f"found {label} weights and {_called(gpu)}; vLLM's kernels for them end below {shown(INT8_UNFIT)}; "
             f"choose the model in {_instead(version, capability, label)} weights"
+        )
+    if precision.scheme == ON_HOPPER_ALONE and capability != HOPPER:
+        raise Refusal(
+            f"found 4-bit weights with FP8 activations and {_called(gpu)}; vLLM runs them on {shown(HOPPER)} (Hopper) "
+            f"alone; choose the model in {_instead(version, capability, '')} weights"
         )
     if capability < low:
         later = [

@@ -521,3 +521,30 @@ def test_a_version_that_a_refusal_offers_is_not_refused_itself(version, gpu, dri
         if found:
             compatibility.check(offer.partition(" ")[0], [gpu], "")
             assert compatibility.has_kernels(offer.partition(" ")[0], compatibility.capability_of(gpu))
+
+
+W4A8 = {
+    "quantization_config": {
+        "quant_method": "compressed-tensors",
+        "config_groups": {
+            "group_0": {
+                "weights": {"num_bits": 4, "type": "int", "group_size": 128},
+                "input_activations": {"num_bits": 8, "type": "float"},
+            }
+        },
+    }
+}
+
+
+@pytest.mark.parametrize("gpu", [A100, RTX4090, B200, RTX5090, T4])
+def test_four_bits_with_activations_in_fp8_run_on_hopper_alone(gpu):
+    with pytest.raises(
+        Refusal, match=r"4-bit weights with FP8 activations.*on 9.0 \(Hopper\) alone; choose the model in"
+    ):
+        compatibility.check("0.32.0", [gpu], config=W4A8)
+
+
+def test_four_bits_with_activations_in_fp8_run_on_hopper_since_0_10_2():
+    compatibility.check("0.32.0", [H100], config=W4A8)
+    with pytest.raises(Refusal, match="0.10.2 added them"):
+        compatibility.check("0.10.0", [H100], config=W4A8)
