@@ -226,7 +226,7 @@ class Scales:
             max_num_seqs=wishes.max_num_seqs,
             max_num_batched_tokens=wishes.max_num_batched_tokens,
             kv_cache_dtype=wishes.kv_cache_dtype,
-            enforce_eager=wishes.enforce_eager,
+            enforce_eager=_is_eager(wishes),
             block_size=number(wishes.extra_args.get("block-size")) or (CPU_BLOCK if on_cpu else None),
             kv_cache_memory_bytes=situation.cpu_kv_cache_bytes
             if on_cpu
@@ -241,6 +241,7 @@ class Scales:
             is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
+            offload_bytes=_offloaded(wishes.extra_args),
             state_bytes=DTYPE_BYTES.get(str(wishes.extra_args.get("mamba-ssm-cache-dtype")), 0),
         )
         share, seqs, tokens = settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens
@@ -298,10 +299,32 @@ def _graphs(args: Mapping[str, object]) -> str:
 
 
 def _images(wishes: Wishes) -> int:
-    limits = wishes.extra_args.get("limit-mm-per-prompt")
-    if isinstance(limits, Mapping) and limits.get("image") == 0:
+    return 0 if _limit(wishes.extra_args, "image") == 0 else 1
+
+
+def _limit(args: Mapping[str, object], kind: str) -> int | None:
+    """Return how many images or videos a request may bring, None where nobody says so."""
+    limits, told = args.get("limit-mm-per-prompt"), args.get(f"limit-mm-per-prompt.{kind}")
+    if isinstance(limits, Mapping):
+        told = told if told is not None else limits.get(kind)
+    elif isinstance(limits, str) and told is None:
+        found = re.search(rf'"{kind}"\s*:\s*(\d+)', limits)
+        told = found.group(1) if found else None
+    return number(told)
+
+
+def _offloaded(args: Mapping[str, object]) -> int:
+    """Return the bytes of weights that each GPU leaves in the host's memory."""
+    try:
+        return int(float(str(args.get("cpu-offload-gb") or 0)) * GIB)
+    except ValueError:  # the check of arguments says so
         return 0
-    return 1
+
+
+def _is_eager(wishes: Wishes) -> bool | None:
+    """Whether no CUDA graphs are captured, None where vLLM decides."""
+    level = number(wishes.extra_args.get("optimization-level"))
+    return True if _graphs(wishes.extra_args) == "NONE" or level == 0 else wishes.enforce_eager
 
 
 CPU = Device("CPU", 1, handle="cpu")

@@ -86,7 +86,16 @@ class _Weights:
 
 
 # Methods that vLLM applies while it loads 16-bit files: bits per weight of what they convert.
-LOADED_BITS = {"bitsandbytes": 4.127, "fp8": 8.0, "experts_int8": 8.0, "mxfp8": 8.25}
+LOADED_BITS = {
+    "bitsandbytes": 4.127,
+    "experts_int8": 8.0,
+    "mxfp8": 8.25,
+    "nvfp4_per_token": 4.5,
+    **dict.fromkeys(("fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only"), 8.0),
+}
+
+# Of these only what is routed.
+OF_EXPERTS = frozenset({"experts_int8"})
 
 
 def _whole_weights(model: ModelFacts, quantization: str) -> _Weights:
@@ -113,8 +122,10 @@ def _whole_weights(model: ModelFacts, quantization: str) -> _Weights:
         else:
             scale *= loaded / expected
             width *= loaded / expected
+    routed = scale
     if quantization in LOADED_BITS and not model.quantization:
-        scale = LOADED_BITS[quantization] / 8
+        routed = LOADED_BITS[quantization] / 8
+        scale = scale if quantization in OF_EXPERTS else routed
     share = parts.kept / attention if attention else 0.0
     mixed = share * width + (1 - share) * scale
     return _Weights(
@@ -123,7 +134,7 @@ def _whole_weights(model: ModelFacts, quantization: str) -> _Weights:
         parts.attention * mixed + parts.absorbed * model.dtype_bytes,
         parts.key_value * mixed,
         parts.dense * scale,
-        parts.experts * scale,
+        parts.experts * routed,
         parts.replicated * width,
         parts.vision * width,
         parts.draft * width,
@@ -374,7 +385,7 @@ def budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Settings) -
             f"pipeline_parallel_size is {layout.pipeline_parallel_size}, but the model has {model.layers} layers; "
             "set it to that at most"
         )
-    weights = stage_weights(model, gpu, layout, settings)
+    weights = [max(0, size - settings.offload_bytes) for size in stage_weights(model, gpu, layout, settings)]
     counts = stage_layers(model.layers, layout.pipeline_parallel_size)
     unlike = dict.fromkeys(
         _Stage(weights[number], count, number == 0, number == len(counts) - 1) for number, count in enumerate(counts)

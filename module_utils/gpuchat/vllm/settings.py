@@ -34,6 +34,7 @@ class Settings:
         lora: rank that all adapters together may have; 0 without.
         is_pooling: vectors or scores are made, and nothing is sampled.
         state_bytes: of one element of a Mamba layer's state; 0 leaves it to the model.
+        offload_bytes: of the weights, that each GPU leaves in the host's memory.
     """
 
     version: Version
@@ -58,6 +59,7 @@ class Settings:
     is_text_only: bool = False
     is_pooling: bool = False
     state_bytes: int = 0
+    offload_bytes: int = 0
 
     @property
     def has_full_graphs(self) -> bool:
@@ -153,6 +155,7 @@ def resolve(
     is_text_only: bool = False,
     is_pooling: bool = False,
     state_bytes: int = 0,
+    offload_bytes: int = 0,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -203,4 +206,5 @@ def resolve(
         is_text_only=is_text_only,
         is_pooling=is_pooling,
         state_bytes=state_bytes,
+        offload_bytes=offload_bytes,
     )

@@ -1163,3 +1163,45 @@ def test_what_vllm_serves_in_no_way_is_refused_for_what_it_is(config, word):
 
 def test_nothing_that_some_vllm_serves_is_called_unserved():
     assert [name for name in ARCHITECTURES if unserved({"architectures": [name]})] == []
+
+
+VISION = {**LLAMA, "model_type": "gemma3", "vision_config": {"hidden_size": 1152, "num_hidden_layers": 27}}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"limit-mm-per-prompt": {"image": 0}},
+        {"limit-mm-per-prompt": '{"image": 0}'},
+        {"limit-mm-per-prompt.image": 0},
+        {"limit-mm-per-prompt.image": "0"},
+    ],
+)
+def test_no_images_are_reckoned_with_however_that_is_written(args):
+    params = {"model_config": VISION, "weights_bytes": 17_000_000_000, "gpus": several(1), "vllm_version": "0.32.0"}
+    usual, without = (plan_vllm({**params, "extra_args": given}).evaluation.budget for given in ({}, args))
+    assert without.activations < usual.activations
+
+
+def test_weights_that_stay_in_the_hosts_memory_take_none_of_the_gpus():
+    usual = plan(several(1, RTX4090)).evaluation.budget
+    found = plan(several(1, RTX4090), extra_args={"cpu-offload-gb": 4}).evaluation.budget
+    assert usual.weights - found.weights == 4 * GIB
+    assert found.kv_cache - usual.kv_cache == 4 * GIB
+
+
+@pytest.mark.parametrize(
+    ("quantization", "model", "share"),
+    [("fp8_per_block", "8B", 0.57), ("nvfp4_per_token", "8B", 0.38), ("experts_int8", "8B", 1.0)],
+)
+def test_what_is_quantized_at_the_start_takes_as_much_as_it_is_made(quantization, model, share):
+    usual = plan(several(1), model).evaluation.budget
+    found = plan(several(1), model, quantization=quantization, on_unfit="report").evaluation.budget
+    assert found.weights / usual.weights == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "args", [{"compilation-config": {"cudagraph_mode": "NONE"}}, {"optimization-level": 0}], ids=["no graphs", "O0"]
+)
+def test_no_graphs_are_reckoned_with_where_none_are_captured(args):
+    assert plan(several(1), extra_args=args).evaluation.budget.cuda_graphs == 0
