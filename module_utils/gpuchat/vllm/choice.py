@@ -56,6 +56,10 @@ LEAN_SEQUENCES, LEAN_TOKENS = 256, 2048
 """What vLLM takes on small GPUs: smaller steps leave more memory to the KV cache (``get_batch_defaults``)."""
 
 
+LARGEST_STEP = 16384
+"""Most requests for which a step is made larger than it is by default (tokens); further ones wait."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A layout, and what it gives.
@@ -255,8 +259,10 @@ class Scales:
         is_whole = not situation.model.kv_layers or not cuts_prompts(wishes.extra_args)
         if is_whole and wishes.max_num_batched_tokens is None:
             tokens = max(tokens, length)  # a text that is read at once is not cut in pieces
-        if wishes.max_num_batched_tokens is None:
-            tokens = max(tokens, seqs)
+        if wishes.max_num_batched_tokens is None:  # vLLM wants a token for each request in a step
+            tokens = max(tokens, seqs if wishes.max_num_seqs else min(seqs, LARGEST_STEP))
+        if wishes.max_num_seqs is None:
+            seqs = min(seqs, tokens)
         chosen = share, seqs, tokens
         if chosen == (settings.gpu_memory_utilization, settings.max_num_seqs, settings.max_num_batched_tokens):
             return settings
