@@ -411,7 +411,7 @@ ONE_HOST = (
         *("log.vllm.unknown_flag", "a flag that this version of vLLM does not have", "remove it from args"),
         f"{kept(ENGINE_SETTINGS)} && echo 'no-such-flag: 1' >>{ENGINE_SETTINGS} && docker restart {ENGINE}",
         f"{back(ENGINE_SETTINGS)} && docker restart {ENGINE}",
-        until=f"docker logs --tail 50 {ENGINE} 2>&1 | grep -q 'unrecognized arguments'",
+        until=f"[ $(docker inspect {ENGINE} --format '{{{{.RestartCount}}}}') -ge 3 ]",
     ),
     Fault(
         "the engine ended by the kernel for want of memory",

@@ -14,11 +14,8 @@ from running import Stack, wait
 QUICK = (
     "the door stopped",
     "PostgreSQL stopped",
-    "somebody else on the edge's port",
     "a word that nginx does not know",
     "the edge's port closed by somebody's rule",
-    "the disk of downloads full",
-    "a clock ten minutes ahead",
 )
 
 
