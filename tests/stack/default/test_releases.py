@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 from running import ROOT, Stack
 
 OLDEST_CORE = ROOT / ".cache" / "cores" / "2.17"
@@ -42,6 +43,7 @@ systemctl daemon-reload
 """
 
 
+@pytest.mark.long
 def test_a_host_with_images_and_model_alone_converges_on_the_oldest_ansible_core(stack: Stack) -> None:
     run([str(ROOT / "tools" / "venv.sh"), str(OLDEST_CORE), "requirements/core-2.17.txt", "12"])
     stack.on("server", f"set -e {WITHOUT_A_STACK}")

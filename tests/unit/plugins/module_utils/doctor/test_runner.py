@@ -268,7 +268,9 @@ def test_a_service_that_failed_without_a_word_has_no_reason_in_an_earlier_run(on
 
 def test_a_log_is_cut(one, commands):
     one["services"]["gpuchat-door"].update(running=False)
-    commands.answer("journalctl", "\n".join(f"line {number} {'x' * runner.WIDEST}" for number in range(runner.LINES + 9)))
+    commands.answer(
+        "journalctl", "\n".join(f"line {number} {'x' * runner.WIDEST}" for number in range(runner.LINES + 9))
+    )
     lines = examined()["logs"]["gpuchat-door"]
     assert (len(lines), max(map(len, lines))) == (runner.LINES, runner.WIDEST)
 
