@@ -167,6 +167,8 @@ def _is_unwell(name: str, service: Mapping[str, Any], reading: Mapping[str, Any]
     its_container = container(reading, name)
     engine = (reading.get("engines") or {}).get(name)
     starts = its_container.get("health") == "starting"  # its log may still hold words of before
+    if service.get("state") == "inactive" and not its_container:
+        return False  # somebody has stopped it, whatever it said while it ran
     return (
         not service["running"]
         or its_container.get("status", "running") != "running"

@@ -135,6 +135,7 @@ def test_a_container_that_only_starts_is_left_to_it():
 
 UNWELL = {
     "a unit that failed": (lambda stack: stack.stop("c", "gpuchat-door"), "c", {"gpuchat-door": "systemd"}),
+    "a unit that somebody has stopped": (lambda stack: stack.stop("c", "gpuchat-door", failed=False), "c", {}),
     "a container that ended": (lambda stack: stack.stop("c", ENGINE), "c", {ENGINE: "compose"}),
     "a container that is unhealthy": (
         lambda stack: stack.container("b", CHAT).update(health="unhealthy"),
