@@ -31,7 +31,10 @@ from ..survey.types import (
 from . import checks
 from .types import Cause, Examined, Located
 
-OF_OTHERS = tuple(f"log.nginx.{one}" for one in ("upstream_refuses", "no_socket", "upstream_ended", "no_upstream"))
+OF_OTHERS = tuple(
+    f"log.nginx.{one}"
+    for one in ("upstream_refuses", "no_socket", "upstream_ended", "no_upstream", "upstream_silent", "upstream_plain")
+)
 """What nginx's log says of what is behind it, which is no reason for nginx itself to be down."""
 
 ORDER = (
@@ -42,7 +45,8 @@ ORDER = (
     *("certificate", "filter", "image.missing", "database", "bucket", "log.docker", "log"),
     *("record", "file", "docker.settings", "image.running"),
     *("log.vllm.core_ended", "log.vllm.waiting", "log.chat.no_database", "log.lobehub.migration"),
-    *("log.open_webui.migration", "log.postgresql.database_starts"),
+    *("log.open_webui.migration", "log.postgresql.database_starts", "log.chat.unreachable", "log.docker.silent"),
+    *("log.systemd.killed", "log.systemd.crashed", "log.systemd.dependency", "log.systemd.start_limit"),
     *("service.absent", "service.masked", "container.missing", "container.paused", "container.network"),
     *("service.failed", "service.stopped", "service.restarts"),
     *OF_OTHERS,
@@ -227,7 +231,7 @@ def _explains_here(cause: Located, effect: Located) -> bool:
         is_of_disk = is_of_disk or effect.kind.startswith(NO_DATABASE)
         return is_of_disk or effect.kind.startswith((*SYMPTOMS, "docker.silent", "record."))
     if kind.startswith(GPU_FAULTS) and not kind.startswith(UNLIKE_GPU_FAULTS):
-        is_of_gpu = effect.kind.startswith((*GPU_FAULTS, "log.vllm.", "log.docker.", *SYMPTOMS))
+        is_of_gpu = effect.kind.startswith((*GPU_FAULTS, "log.vllm.", "log.docker.", "log.kernel.gpu", *SYMPTOMS))
         return is_of_gpu and by_engine and cause.subject in ("", effect.subject)
     if kind in ("route.none", "mtu.small"):
         return effect.kind.startswith("door.") and cause.peer == effect.peer

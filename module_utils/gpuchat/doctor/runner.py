@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core import host
@@ -29,7 +29,9 @@ from .questions import Target
 
 SECONDS = 20
 CONNECT_SECONDS = 5
-LINES = 200
+LINES = 600
+"""Of a log: an engine on eight GPUs ends with a traceback of each, and the first of them says why."""
+
 WIDEST = 2000
 """Characters of one line of a log."""
 
@@ -296,12 +298,22 @@ def _has_image(image: str) -> bool:
     return host.run(["docker", "image", "inspect", image], CONNECT_SECONDS * 2).rc == 0
 
 
-def _last_run(name: str) -> str:
-    """Return what journalctl finds a unit's last run by: what an earlier one said is no reason for how it is now."""
+def _said(name: str) -> host.Output:
+    """Return what a unit's last run has said; what an earlier one said is no reason for how it is now.
+
+    What systemd itself says of that run, such as that its program is missing, bears the run's id by another name.
+    """
     unit = service_runner.unit_of(name)
+    read = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}"]
     command = ["systemctl", "show", "--property=InvocationID", "--value", unit]
     run = host.run(command, CONNECT_SECONDS).stdout.strip()
-    return f"_SYSTEMD_INVOCATION_ID={run}" if re.fullmatch("[0-9a-f]{32}", run) else f"--unit={unit}"
+    of_it = f"_SYSTEMD_INVOCATION_ID={run}"
+    if not re.fullmatch("[0-9a-f]{32}", run):
+        return host.run([*read, f"--unit={unit}"], CONNECT_SECONDS * 2)
+    if not host.run([*read, of_it], CONNECT_SECONDS * 2).stdout.strip() and _starts(name):
+        # It has just been started anew, and has said nothing yet; the one before says why that one ended.
+        return host.run([*read, f"--unit={unit}"], CONNECT_SECONDS * 2)
+    return host.run([*read, of_it, "+", f"INVOCATION_ID={run}"], CONNECT_SECONDS * 2)
 
 
 def _starts(name: str) -> bool:
@@ -312,16 +324,18 @@ def _starts(name: str) -> bool:
 def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, list[str]]:
     secrets, found = secrets_here(), {}
     for name, supervisor in unwell.items():
-        if supervisor != "compose":
-            command = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", _last_run(name)]
+        if supervisor == "compose":
+            output = host.run(["docker", "logs", f"--tail={LINES}", name], CONNECT_SECONDS * 2)
         else:
-            command = ["docker", "logs", f"--tail={LINES}", name]
-        output = host.run(command, CONNECT_SECONDS * 2)
-        if supervisor != "compose" and not output.stdout.strip() and _starts(name):
-            # It has just been started anew, and has said nothing yet; the one before says why that one ended.
-            output = host.run([*command[:-1], f"--unit={service_runner.unit_of(name)}"], CONNECT_SECONDS * 2)
+            output = _said(name)
         said = f"{output.stdout}\n{output.stderr}" if output.rc == 0 else ""
         said += "\n" + str(container(reading, name).get("error", ""))
-        lines = [line[:WIDEST] for line in mask(said, secrets).splitlines() if line.strip()]
-        found[name] = lines[-LINES:]
+        found[name] = _shown(said, secrets)
     return found
+
+
+def _shown(said: str, secrets: Sequence[str]) -> list[str]:
+    """Return the last lines of a log as they may be shown; what is cut off is not looked through for secrets."""
+    widest = WIDEST + max(map(len, secrets), default=0)  # so that none is cut in two, and its half shown
+    lines = [line[:widest] for line in said.splitlines() if line.strip()][-LINES:]
+    return [line[:WIDEST] for line in mask("\n".join(lines), secrets).splitlines()]

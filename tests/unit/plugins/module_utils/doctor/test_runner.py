@@ -245,6 +245,25 @@ def test_what_a_service_said_in_an_earlier_run_is_no_reason_for_how_it_is_now(on
     assert examined()["logs"]["gpuchat-door"] == ["of this run"]
 
 
+def test_what_systemd_says_of_a_run_is_read_with_what_the_service_says(one, commands):
+    one["services"]["gpuchat-door"].update(running=False)
+    run = "0123456789abcdef" * 2
+    commands.answer("systemctl show --property=InvocationID", run)
+    commands.answer(
+        f"journalctl --no-pager --output=cat --lines={runner.LINES} _SYSTEMD_INVOCATION_ID={run} + INVOCATION_ID={run}",
+        "gpuchat-door.service: Failed at step EXEC spawning /usr/sbin/nginx: No such file or directory",
+    )
+    assert "step EXEC" in examined()["logs"]["gpuchat-door"][0]
+
+
+def test_a_secret_that_a_long_line_is_cut_in_is_masked_whole(one, commands, monkeypatch):
+    one["services"]["gpuchat-door"].update(running=False)
+    secret = "s" * 40
+    monkeypatch.setattr(runner, "secrets_here", lambda: (secret,))
+    commands.answer("journalctl", "x" * (runner.WIDEST - 20) + secret)
+    assert "s" not in examined()["logs"]["gpuchat-door"][0]
+
+
 def test_a_service_that_has_just_started_anew_says_by_its_last_run_why_that_ended(one, commands):
     one["services"]["gpuchat-door"].update(running=False)
     commands.answer("systemctl show --property=InvocationID", "0123456789abcdef" * 2)
