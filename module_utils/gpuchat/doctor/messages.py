@@ -32,6 +32,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?
 MILD = re.compile(
     r"\b(?:INFO|DEBUG|WARNING) \d\d-\d\d \d\d:\d\d|\bINFO:  |\| (?:INFO|DEBUG) +\||^(?:INFO|DEBUG) +\["
     r"|\blevel=(?:info|debug)\b|\[(?:info|notice|debug)\] \d+#|\[dump_input\.py:\d+"
+    r"|\[W\d{0,4}[ \d:.]*\w+\.cpp:\d+\]|Handler for (?:GET|HEAD) \S+ returned error"
 )
 """Lines of which the program itself says that nothing failed, or in which it shows all that it was given."""
 
@@ -53,6 +54,7 @@ class Message:
         cause: what it comes from, after "found".
         is_consequence: it says that something ended, and not why; another message of the same log says more.
         is_hint: it says what failed, and not for certain why; one that does counts before it.
+        refers: it stands below or above the exception that it speaks of, which is shown in its place.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Message:
     severity: str = FAULT
     is_consequence: bool = False
     is_hint: bool = False
+    refers: bool = False
 
     @property
     def kind(self) -> str:
@@ -129,6 +132,7 @@ MESSAGES = (
         "an engine whose core ended; the first traceback above this line says why",
         "read the log from its first traceback on",
         is_consequence=True,
+        refers=True,
     ),
     # vllm/distributed/device_communicators/shm_broadcast.py
     Message(
@@ -157,6 +161,7 @@ MESSAGES = (
         "a worker that the system ended: the host's memory was full, or a GPU failed",
         "look for `Out of memory` and `Xid` with `dmesg`; give the host more memory, or look at the GPU",
         is_hint=True,
+        refers=True,
     ),
     # vllm/platforms/cuda.py
     Message(
@@ -247,10 +252,10 @@ MESSAGES = (
     Message(
         "driver",
         VLLM,
-        r"Error 80[34]|system has unsupported display driver|no kernel image is available|"
+        r"Error 80[34]|system has unsupported display driver|"
         r"driver version is insufficient|NVIDIA driver on your system is too old|"
         r"compiled with an unsupported toolchain",
-        "a driver, or a GPU, that is too old for the image's CUDA",
+        "a driver that is too old for the image's CUDA",
         "install a newer driver, or set vllm_version to one whose CUDA it serves; playbooks/plan.yml says which",
     ),
     # vllm/entrypoints/launcher.py
@@ -258,7 +263,7 @@ MESSAGES = (
         "socket_taken",
         VLLM,
         r"(?:\[Errno 98\]|error while attempting to bind).*[Aa]ddress already in use|"
-        r"failed to listen on any local network address",
+        r"failed to listen on any local network address|ZMQError: Address already in use",
         "an engine's socket that another process, or one before it, still holds",
         "restart the engine (deploys/restart.py); if that does not help, remove its vllm.sock while it is stopped",
     ),
@@ -275,7 +280,8 @@ MESSAGES = (
         "out_of_memory",
         VLLM,
         r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA error: out of memory|"
-        r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY",
+        r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|Cuda failure.*out of memory|"
+        r"Triton Error \[CUDA\]: out of memory",
         "a GPU whose memory is full",
         "see with `nvidia-smi` who holds it; lower context or users of the model, or give it more GPUs",
     ),
@@ -292,7 +298,7 @@ MESSAGES = (
     Message(
         "scheduler",
         VLLM,
-        r"max_num_batched_tokens \(\d+\) (?:is smaller than|must be greater)",
+        r"max_num_batched_tokens \(\d+\) (?:is smaller than|must be greater)|is larger than max_num_batched_tokens",
         "a number of tokens in a step that goes with neither the context nor the conversations at once",
         "take max-num-batched-tokens and max-num-seqs out of args in gpuchat_models and of vllm_args, or let them "
         "fit each other",
@@ -348,7 +354,8 @@ MESSAGES = (
     Message(
         "nccl",
         VLLM,
-        r"NCCL error: unhandled|unhandled (?:cuda|system) error|nccl(?:System|Internal|Remote|UnhandledCuda)Error|"
+        r"NCCL [Ee]rror(?!.*no socket interface)|unhandled (?:cuda|system) error|"
+        r"nccl(?:System|Internal|Remote|UnhandledCuda)Error|NCCL WARN Cuda failure (?!.*out of memory)|"
         r"remote process exited or there was a network error",
         "GPUs that do not reach each other, or a worker of the engine that ended",
         "read what stands above it, and look for Xid with `dmesg`; else put NCCL_DEBUG: INFO into environment of "
@@ -380,7 +387,9 @@ MESSAGES = (
     Message(
         "other_host",
         VLLM,
-        r"Timed out after \d+ seconds waiting for clients|client socket has (?:timed out|failed to connect)",
+        r"Timed out after \d+ seconds waiting for clients|client socket has timed out|"
+        r"DistNetworkError: .*client socket has failed|"
+        r"NCCL WARN .*(?:connect returned|Connect to \S+ failed)",
         "a part of an engine that spans hosts, which the others do not reach",
         "see whether the engine runs on each host of the model, and whether gpuchat_span_port is free there and "
         "open between them",
@@ -400,7 +409,7 @@ MESSAGES = (
         "no_config",
         VLLM,
         r"Invalid repository ID or local directory|Should have a `model_type` key|"
-        r"not appear to have a file named config\.json",
+        r"not appear to have (?:a|any) files? named",
         "a model's folder without a configuration that vLLM knows",
         "run site.yml with --tags model; compare repo, path, include and exclude of the model in gpuchat_models",
     ),
@@ -511,8 +520,8 @@ MESSAGES = (
         "flag_value",
         VLLM,
         r"error: argument (?!--(?:tool-call|reasoning)-parser)\S+:? (?:invalid |expected |Value )|"
-        r"error: argument (?!--(?:tool-call|reasoning)-parser)\S+: ",
-        "a value that this version of vLLM does not take for a flag",
+        r"error: argument (?!--(?:tool-call|reasoning)-parser)\S+: |is only supported for multimodal models",
+        "a flag, or a value of one, that this version of vLLM or this model does not take",
         "correct what the line names in args in gpuchat_models or in vllm_args; playbooks/plan.yml knows the flags "
         "of each version",
     ),
@@ -524,6 +533,7 @@ MESSAGES = (
         "a setting that vLLM refuses; the lines below this one say which",
         "read on in its log; correct args in gpuchat_models or vllm_args",
         is_hint=True,
+        refers=True,
     ),
     # the system's own words (EACCES)
     Message(
@@ -558,7 +568,7 @@ MESSAGES = (
         "libraries",
         VLLM,
         r"lib(?:cudart|cublas\w*|cudnn\w*|nccl|cusparse\w*|nvrtc|torch\w*|c10\w*)\S*: cannot open shared object|"
-        r"undefined symbol: _Z",
+        r"undefined symbol: _Z|ImportError: cannot import name|operator torchvision::\w+ does not exist",
         "packages of vLLM, PyTorch and CUDA that are not of one another",
         "take further packages out of vllm_packages, leave uv_torch_backend to auto, and run site.yml with --tags "
         "uv,vllm",
@@ -576,10 +586,58 @@ MESSAGES = (
     Message(
         "request_too_long",
         VLLM,
-        r"This model's maximum context length is",
+        r"This model's maximum context length is|exceeds the pre-allocated encoder cache size",
         "conversations that are longer than the model's context",
         "raise context of the model in gpuchat_models, if the GPUs hold it",
         WARNING,
+    ),
+    # CUDA's error 209; torch, in torch/cuda/__init__.py; vllm#16901, vllm#21633
+    Message(
+        "kernels",
+        VLLM,
+        r"no kernel image is available|device kernel image is invalid|is not compatible with the current PyTorch",
+        "a GPU for which the image has no kernels: it is newer or older than those that it was built for",
+        "set vllm_version to one that knows the GPU (a newer one for a new card); playbooks/plan.yml says which",
+    ),
+    # triton, in compiler/errors.py
+    Message(
+        "resources",
+        VLLM,
+        r"OutOfResources|out of resource: shared memory",
+        "a kernel that is too large for this GPU's own shared memory",
+        "put another attention-backend into args of the model in gpuchat_models, or set vllm_version to a newer one",
+    ),
+    # torch, in torch/cuda/__init__.py
+    Message(
+        "forked",
+        VLLM,
+        r"Cannot re-initialize CUDA in forked subprocess",
+        "an engine whose workers are forked after it has used the GPU",
+        "put VLLM_WORKER_MULTIPROC_METHOD: spawn into environment of the model in gpuchat_models",
+    ),
+    # vllm/config/cache.py, vllm/v1/worker/cpu_worker.py
+    Message(
+        "host_memory",
+        VLLM,
+        r"Too large swap space|less than desired CPU memory|VLLM_CPU_KVCACHE_SPACE.*(?:exceed|larg|enough)",
+        "an engine that is to use more of the host's memory than there is",
+        "lower vllm_cpu_kv_cache_gib, or swap-space in args of the model in gpuchat_models",
+    ),
+    # the system's own words (SIGILL)
+    Message(
+        "processor",
+        VLLM,
+        r"Illegal instruction \(core dumped\)|requires AVX|AVX512.*(?:not supported|required)",
+        "a processor without the instructions that this build of vLLM wants",
+        "name an image for this processor by vllm_cpu_image (or vllm_image), or take another host",
+    ),
+    # vllm/utils/argparse_utils.py; PyYAML
+    Message(
+        "settings_file",
+        VLLM,
+        r"yaml\.\w+\.\w+Error|Config file must be of a yaml",
+        "a file of settings that vLLM cannot read, as after a change by hand",
+        "run site.yml with --tags vllm, which writes it anew",
     ),
     # moby, in daemon/errors.go
     Message(
@@ -644,7 +702,7 @@ MESSAGES = (
         "chains",
         DOCKER,
         r"failed programming external connectivity(?!.*(?:already allocated|already in use))|"
-        r"(?<!iptables: )No chain/target/match by that name",
+        r"(?<!iptables: )No chain/target/match by that name|ZONE_CONFLICT",
         "chains of Docker's in the packet filter that somebody flushed",
         "run `systemctl restart docker`; let whatever reloads the packet filter leave other tables alone",
     ),
@@ -761,7 +819,7 @@ MESSAGES = (
         "storage",
         DOCKER,
         r"error initializing graphdriver|prior storage driver|driver not supported: \w+|not supported over \w+|"
-        r"kernel does not support overlay",
+        r"kernel does not support overlay|error creating overlay mount",
         "a storage driver that this kernel, file system or version of Docker does not have",
         "take storage-driver out of docker_settings and daemon.json, or set docker_data_root to a file system that "
         "it takes",
@@ -779,7 +837,7 @@ MESSAGES = (
         "netfilter",
         DOCKER,
         r"can't initialize iptables table|failed to create NAT chain|Failed to Setup IP tables|"
-        r"do you need to insmod|Could not fetch rule \w+ generation id",
+        r"do you need to insmod|bridge-nf-call-iptables: no such file|Could not fetch rule \w+ generation id",
         "a kernel without what Docker's packet filter needs, as between an upgrade and a restart",
         "restart the host, or load what the line names (`modprobe ip_tables nf_nat`), then `systemctl restart docker`",
     ),
@@ -795,7 +853,8 @@ MESSAGES = (
     Message(
         "no_image",
         DOCKER,
-        r"manifest unknown|manifest for \S+ not found|failed to resolve reference .*: not found|name unknown: ",
+        r"manifest unknown|manifest for \S+ not found|failed to resolve reference .*: not found|name unknown: |"
+        r"No such image: ",
         "an image that the registry does not have under that name and tag",
         "compare the version's variable (vllm_version, lobehub_version, open_webui_version) with the registry, and "
         "gpuchat_registry_map",
@@ -888,7 +947,8 @@ MESSAGES = (
         "confinement",
         DOCKER,
         r"unable to apply apparmor profile|apparmor failed to apply|error loading seccomp filter|"
-        r"open sysctl \S+ file: .*permission denied",
+        r"open sysctl \S+ file: .*permission denied|"
+        r"error setting rlimit",
         "a kernel or an outer container that does not let Docker confine its containers",
         "load AppArmor's profiles (`systemctl restart apparmor`); in an LXC container allow nesting",
     ),
@@ -1185,7 +1245,8 @@ MESSAGES = (
         "settings",
         POSTGRESQL,
         r"(?:LOG|FATAL): .*(?:unrecognized configuration parameter|invalid value for parameter|"
-        r"outside the valid range for parameter)|configuration file \S+ contains errors|syntax error in file",
+        r"outside the valid range for parameter)|configuration file \S+ contains errors|syntax error in file|"
+        r"could not access the server configuration file|could not load \S*pg_hba\.conf",
         "a setting that PostgreSQL does not know, as after a change by hand",
         "run site.yml with --tags postgresql, which writes its settings anew; compare postgresql_settings",
     ),
@@ -1228,7 +1289,8 @@ MESSAGES = (
     Message(
         "database_folder",
         POSTGRESQL,
-        r"data directory \S+ has (?:invalid permissions|wrong ownership)",
+        r"data directory \S+ has (?:invalid permissions|wrong ownership)|"
+        r"(?:FATAL|PANIC): +could not (?:open|read) .*: Permission denied",
         "a database's folder whose owner or mode was changed",
         "run site.yml with --tags postgresql, which gives them back",
     ),
@@ -1352,6 +1414,30 @@ MESSAGES = (
         "a certificate or key of PostgreSQL that is missing, or readable by others",
         "run playbooks/renew.yml, then site.yml with --tags postgresql",
     ),
+    # postgres, in src/backend/access/transam/varsup.c
+    Message(
+        "wraparound",
+        POSTGRESQL,
+        r"to avoid wraparound data loss",
+        "a database that takes no more changes, for it was not vacuumed long enough",
+        "run VACUUM in each database as the postgres user, and see why autovacuum did not",
+    ),
+    # postgres, in src/backend/tcop/utility.c
+    Message(
+        "read_only",
+        POSTGRESQL,
+        r"in a read-only transaction",
+        "a database that only shows what another one holds, or one that takes no changes",
+        "name in gpuchat_database the server that is written to",
+    ),
+    # postgres, in src/backend/commands/prepare.c
+    Message(
+        "pooler",
+        POSTGRESQL,
+        r"prepared statement \S+ (?:does not exist|already exists)",
+        "a pool of connections before the database that hands them on within a session",
+        "name in gpuchat_database the server itself, or a pool that keeps to sessions",
+    ),
     # LobeHub, in packages/database/src/core/web-server.ts, src/server/modules/KeyVaultsEncrypt, scripts/migrateServerDB
     Message(
         "environment",
@@ -1377,6 +1463,7 @@ MESSAGES = (
         "a LobeHub whose database could not be brought to its version, and stays as it was; the lines below say why",
         "read on in its log; set lobehub_version back to the former one meanwhile",
         is_consequence=True,
+        refers=True,
     ),
     # LobeHub, in scripts/_shared/checkDeprecatedAuth.js
     Message(
@@ -1460,7 +1547,8 @@ MESSAGES = (
     Message(
         "issuer",
         LOBEHUB,
-        r"issuer\S* property does not match|unexpected \S*iss\S* |discovery.*(?:failed|404)",
+        r"issuer\S* property does not match|unexpected \S*iss\S* |discovery.*(?:failed|404)|"
+        r"not a conform Authorization Server Metadata",
         "a server of accounts that calls itself otherwise than LobeHub was told, or does not answer",
         "correct its _ISSUER in lobehub_environment as its /.well-known/openid-configuration says it",
     ),
@@ -1504,6 +1592,7 @@ MESSAGES = (
         "an Open WebUI whose database could not be brought to its version",
         "read on in its log; set open_webui_version back to the former one meanwhile",
         is_consequence=True,
+        refers=True,
     ),
     # SQLite, in src/main.c (sqlite3ErrStr)
     Message(
@@ -1648,7 +1737,7 @@ MESSAGES = (
         "unreachable",
         CHAT,
         r"connect (?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH) (?!\S*\.s\.PGSQL|\S+:5432\b)|"
-        r"Cannot connect to host",
+        r"Cannot connect to host|TypeError: fetch failed",
         "an interface that does not reach a server that it needs",
         "see what should listen at the address in the line, and start it",
         is_consequence=True,
@@ -1857,7 +1946,7 @@ MESSAGES = (
         "memory",
         KERNEL,
         r"Out of memory: Kill|[Oo]ut of memory: Killed|oom-kill|invoked oom-killer|killed by the OOM killer|"
-        r"\[Errno 12\]|DefaultCPUAllocator: can't allocate|std::bad_alloc|fork.*: Cannot allocate memory",
+        r"\[Errno 12\]|DefaultCPUAllocator: can't allocate|std::bad_alloc|(?i:fork.*: cannot allocate memory)",
         "a host whose memory was full",
         "see with `dmesg` what used it; stop what else runs there, or give the host more memory",
     ),
@@ -1876,7 +1965,7 @@ MESSAGES = (
     Message(
         "read_only",
         KERNEL,
-        r"\[Errno 30\]|EROFS|: Read-only file system",
+        r"\[Errno 30\]|EROFS|: [Rr]ead-only file system",
         "a file system that may only be read: after a fault of its disk, or a folder that its unit may not write",
         "look at `dmesg` and `findmnt`; else run site.yml, and take folders of your own out of environment and args",
         is_hint=True,
@@ -1888,6 +1977,14 @@ MESSAGES = (
         r"nf_conntrack: table full",
         "more connections than the kernel keeps in mind",
         "see with `ss --summary` who holds them; raise net.netfilter.nf_conntrack_max with `sysctl`",
+    ),
+    # the system's own words (EMFILE)
+    Message(
+        "open_files",
+        KERNEL,
+        r"\[Errno 24\]|EMFILE",
+        "more open files than the unit or container may have",
+        "see with `ls /proc/PID/fd` what they are; raise LimitNOFILE of its unit, or nofile of its container",
     ),
     # restic, in internal/restic/lock.go; restic#4323
     Message(
@@ -1927,7 +2024,8 @@ MESSAGES = (
     Message(
         "silent",
         RESTIC,
-        r"dial tcp|i/o timeout|no such host|subprocess ssh: .*(?:refused|timed out|No route|resolve hostname)",
+        r"dial tcp|i/o timeout|no such host|"
+        r"subprocess ssh: .*(?:refused|timed out|No route|resolve hostname|exit status 255)",
         "a place for backups that does not answer",
         "start it, or correct backup_target; look at the way there",
     ),
@@ -1964,6 +2062,9 @@ STARTING = (DOCKER, PODMAN)
 
 AT_THE_END = 3
 
+EXCEPTION = re.compile(r"\b[\w.]*(?:Error|Exception)\b: +\S|\bValue error, ")
+"""The last line of a traceback, which says more than that something ended."""
+
 
 def recognise(service: str, lines: Sequence[str]) -> Recognised | None:
     """Return what a log says of why its service is not well: of its last start, or of the one before.
@@ -1984,8 +2085,16 @@ def recognise(service: str, lines: Sequence[str]) -> Recognised | None:
             if found:
                 best = min(one.message.place for one in found if one.message)
                 some = [one for one in found if one.message and one.message.place == best]
-                return some[-1 if service in GOING_ON else 0].told
+                return _shown(some[-1 if service in GOING_ON else 0], start)
     return None
+
+
+def _shown(one: _Read, start: Sequence[_Read]) -> Recognised | None:
+    """Return what a line says, shown by the first exception of its start where the line itself only refers to it."""
+    if not one.message or not one.message.refers:
+        return one.told
+    root = next((other.line for other in start if not other.message and EXCEPTION.search(other.line)), one.line)
+    return Recognised(one.message, root.strip()[:LONGEST])
 
 
 @dataclass(frozen=True)

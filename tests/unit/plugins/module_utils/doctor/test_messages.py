@@ -144,7 +144,7 @@ LINES = {
 FURTHER = {
     "vllm.core_ended": "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack "
     "trace above",
-    "vllm.driver": "RuntimeError: CUDA error: no kernel image is available for execution on the device",
+    "vllm.kernels": "RuntimeError: CUDA error: no kernel image is available for execution on the device",
     "vllm.interfaces": "RuntimeError: Gloo connectFullMesh failed with [gloo/transport/tcp/pair.cc]",
     "vllm.caches": "PermissionError: [Errno 13] Permission denied: '/.cache'",
     "docker.networks": "invalid pool request: Pool overlaps with other one on this address space",
@@ -239,6 +239,17 @@ def test_what_says_only_that_something_ended_gives_way_to_what_says_why():
     lines = [LINES["vllm.no_cache"], LINES["vllm.core_ended"]]
     assert recognise("gpuchat-vllm-demo", lines).message.name == "no_cache"
     assert recognise("gpuchat-vllm-demo", lines[1:]).message.name == "core_ended"
+
+
+def test_what_refers_to_an_exception_that_no_row_knows_is_shown_by_it():
+    lines = [
+        CORE + "EngineCore failed to start.",
+        CORE + 'File "core.py", line 699, in run_engine_core',
+        CORE + "TypeError: unsupported operand",
+        LINES["vllm.core_ended"],
+    ]
+    found = recognise("gpuchat-vllm-demo", lines)
+    assert (found.message.name, found.line) == ("core_ended", lines[2].strip())
 
 
 def test_the_first_cause_of_a_program_that_ended_counts_and_the_last_one_of_nginx():
