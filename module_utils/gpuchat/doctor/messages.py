@@ -32,7 +32,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?
 MILD = re.compile(
     r"\b(?:INFO|DEBUG|WARNING) \d\d-\d\d \d\d:\d\d|\bINFO:  |\| (?:INFO|DEBUG) +\||^(?:INFO|DEBUG) +\["
     r"|\blevel=(?:info|debug)\b|\[(?:info|notice|debug)\] \d+#|\[dump_input\.py:\d+"
-    r"|\[W\d{0,4}[ \d:.]*\w+\.cpp:\d+\]|Handler for (?:GET|HEAD) \S+ returned error"
+    r"|\bNCCL INFO |\bW\d{4} \d\d:\d\d:\d\d|\[W\d{0,4}[ \d:.]*\w+\.cpp:\d+\]|Handler for (?:GET|HEAD) \S+ returned error"
 )
 """Lines of which the program itself says that nothing failed, or in which it shows all that it was given."""
 
@@ -185,7 +185,9 @@ MESSAGES = (
         "architecture",
         VLLM,
         r"Model architectures .* (?:are not supported for now|failed to be inspected)|"
-        r"but Transformers does not recognize this architecture|has no vLLM implementation and the Transformers",
+        r"but Transformers does not recognize this architecture|has no vLLM implementation and the Transformers|"
+        r"GGUF model with architecture \S+ is not supported|'\w+Config' object has no attribute|"
+        r"rope_\w+`'s .* must be|KeyError: 'rope_type'",
         "a model that this version of vLLM does not know",
         "set vllm_version, or the model's version in gpuchat_models, to a newer one",
     ),
@@ -193,7 +195,8 @@ MESSAGES = (
     Message(
         "heads",
         VLLM,
-        r"Total number of attention heads|AssertionError: \d+ is not divisible by \d+",
+        r"AssertionError: \d+ is not divisible by \d+|"
+        r"(?:attention heads|hidden layers) .*must be divisible by",
         "a number of GPUs that does not divide the model's attention heads",
         "give the model 1, 2, 4 or 8 GPUs (gpus in gpuchat_models), or leave it to auto",
     ),
@@ -201,7 +204,8 @@ MESSAGES = (
     Message(
         "no_weights",
         VLLM,
-        r"Cannot find any model weights",
+        r"Cannot find any model weights|"
+        r"FileNotFoundError: .*\.(?:safetensors|bin|gguf)\b",
         "a model's folder without weights, or with weights of another format",
         "run site.yml with --tags model; look whether include and exclude of the model leave its weights out",
     ),
@@ -308,7 +312,8 @@ MESSAGES = (
         "too_few_gpus",
         VLLM,
         r"is larger than the number of available GPUs|invalid device ordinal|local rank \d+ is out of bounds|"
-        r"number of required GPUs exceeds",
+        r"number of required GPUs exceeds|"
+        r"Duplicate GPU detected",
         "fewer GPUs in the engine's container than it is to use",
         "see with `nvidia-smi --list-gpus` which are there; correct gpus of the model in gpuchat_models, or leave "
         "it to auto",
@@ -356,7 +361,8 @@ MESSAGES = (
         VLLM,
         r"NCCL [Ee]rror(?!.*no socket interface)|unhandled (?:cuda|system) error|"
         r"nccl(?:System|Internal|Remote|UnhandledCuda)Error|NCCL WARN Cuda failure (?!.*out of memory)|"
-        r"remote process exited or there was a network error",
+        r"remote process exited or there was a network error|"
+        r"gloo.*Connection (?:closed|reset) by peer|(?:recvValue|sendBytes) failed",
         "GPUs that do not reach each other, or a worker of the engine that ended",
         "read what stands above it, and look for Xid with `dmesg`; else put NCCL_DEBUG: INFO into environment of "
         "the model in gpuchat_models",
@@ -418,7 +424,8 @@ MESSAGES = (
         "damaged_weights",
         VLLM,
         r"Error while deserializing header|HeaderTooLarge|MetadataIncompleteBuffer|"
-        r"invalid header length|Unable to load weights from",
+        r"invalid header length|Unable to load weights from|"
+        r"UnpicklingError|PytorchStreamReader failed",
         "weights that are damaged, came in part, or are only a pointer of git-lfs",
         "run site.yml with --tags model, which compares them with the hub's; of a model by path, copy its files anew",
     ),
@@ -474,7 +481,8 @@ MESSAGES = (
         "attention",
         VLLM,
         r"Sinks are only supported in|is not valid for this configuration|No valid attention backend found|"
-        r"FlashAttention (?:only supports|is not supported)",
+        r"FlashAttention (?:only supports|is not supported)|"
+        r"Invalid value for attention backend|requires GPUs with sm\d+",
         "an attention that this version of vLLM does not compute on this GPU with these settings",
         "take attention-backend and kv-cache-dtype out of args in gpuchat_models; else set vllm_version to a newer one",
     ),
@@ -501,7 +509,8 @@ MESSAGES = (
     Message(
         "tool_parser",
         VLLM,
-        r"invalid tool call parser|--tool-call-parser: invalid choice|requires --tool-call-parser|"
+        r"invalid tool call parser|--tool-call-parser: invalid choice|"
+        r"requires --(?:tool-call-parser|enable-auto-tool-choice)|"
         r"(?i:tool parser could not locate)|Tool parser '?\S+'? not found",
         "a tool parser that this version of vLLM does not have, or that is not the model's",
         "correct vllm_tool_call_parser (empty for that of the model's family), or set vllm_version to one that has it",
@@ -549,7 +558,8 @@ MESSAGES = (
         VLLM,
         r"Could not find nvcc|nvcc: not found|directory: '\S*nvcc'|Failed to find C compiler|"
         r"Python\.h: No such file|"
-        r"Ninja build failed|ninja: build stopped|CUDA_HOME environment variable is not set",
+        r"Ninja build failed|ninja: build stopped|CUDA_HOME environment variable is not set|"
+        r"cannot find -lcuda|nvcc fatal",
         "kernels that an engine wants to compile, and no compiler or headers for them",
         "run site.yml with --tags uv,vllm; where nvcc is missing, put VLLM_USE_FLASHINFER_SAMPLER: '0' into "
         "environment of the model in gpuchat_models",
@@ -568,7 +578,8 @@ MESSAGES = (
         "libraries",
         VLLM,
         r"lib(?:cudart|cublas\w*|cudnn\w*|nccl|cusparse\w*|nvrtc|torch\w*|c10\w*)\S*: cannot open shared object|"
-        r"undefined symbol: _Z|ImportError: cannot import name|operator torchvision::\w+ does not exist",
+        r"undefined symbol: _Z|ImportError: cannot import name|operator torchvision::\w+ does not exist|"
+        r"version `GLIBC\S+' not found|ImportError: lib(?!cuda\.so)\S+: cannot open shared object",
         "packages of vLLM, PyTorch and CUDA that are not of one another",
         "take further packages out of vllm_packages, leave uv_torch_backend to auto, and run site.yml with --tags "
         "uv,vllm",
@@ -639,11 +650,47 @@ MESSAGES = (
         "a file of settings that vLLM cannot read, as after a change by hand",
         "run site.yml with --tags vllm, which writes it anew",
     ),
+    # jinja2, in what vllm/entrypoints/chat_utils.py makes of a conversation
+    Message(
+        "template_error",
+        VLLM,
+        r"jinja2\.exceptions\.\w+",
+        "conversations that the model's chat template does not take",
+        "put another chat-template into args of the model in gpuchat_models, or set vllm_version to a newer one",
+        WARNING,
+    ),
+    # CUDA's error 46
+    Message(
+        "gpu_busy",
+        VLLM,
+        r"busy or unavailable",
+        "a GPU that another program has for itself",
+        "see with `nvidia-smi` which one, and stop it; set its mode back with `nvidia-smi --compute-mode=DEFAULT`",
+    ),
+    # vllm/distributed/device_communicators/custom_all_reduce.py
+    Message(
+        "peer",
+        VLLM,
+        r"custom_all_reduce\.cuh|peer access is not supported",
+        "GPUs that do not reach each other's memory, as a virtual machine or the board may have it",
+        "put disable-custom-all-reduce: true into args of the model in gpuchat_models",
+    ),
+    # vllm/v1/engine/utils.py
+    Message(
+        "slow_core",
+        VLLM,
+        r"Timed out waiting for engine core|VLLM_ENGINE_READY_TIMEOUT_S\)|within \d+ minutes",
+        "an engine whose weights took longer to load than it waits",
+        "raise vllm_start_seconds, and VLLM_ENGINE_READY_TIMEOUT_S in environment of the model in gpuchat_models; "
+        "look at the disk of the model",
+        is_hint=True,
+    ),
     # moby, in daemon/errors.go
     Message(
         "no_gpu_driver",
         DOCKER,
-        r"could not select device driver",
+        r"could not select device driver|"
+        r"failed to discover GPU vendor|no known GPU vendor",
         "a Docker that knows no GPUs: the container toolkit was not there when it started",
         "run site.yml with --tags nvidia_container_toolkit, then `systemctl restart docker`",
     ),
@@ -792,7 +839,8 @@ MESSAGES = (
     Message(
         "gpu_hook",
         DOCKER,
-        r"nvidia-container-cli(?:\.real)?: (?!requirement error|.*version mismatch)|nvidia-container-runtime-hook\S*:",
+        r"nvidia-container-cli(?:\.real)?: (?!requirement error|.*version mismatch)|nvidia-container-runtime-hook\S*:|"
+        r"error running createContainer hook|exec: .nvidia-smi.: executable file not found",
         "GPUs that NVIDIA's toolkit could not bring into the container",
         "try `docker run --rm --gpus all` with nvidia-smi, then run site.yml with --tags nvidia_container_toolkit",
         is_hint=True,
@@ -819,7 +867,8 @@ MESSAGES = (
         "storage",
         DOCKER,
         r"error initializing graphdriver|prior storage driver|driver not supported: \w+|not supported over \w+|"
-        r"kernel does not support overlay|error creating overlay mount",
+        r"kernel does not support overlay|error creating overlay mount|"
+        r"overlay: can't stat imageStore",
         "a storage driver that this kernel, file system or version of Docker does not have",
         "take storage-driver out of docker_settings and daemon.json, or set docker_data_root to a file system that "
         "it takes",
@@ -828,7 +877,8 @@ MESSAGES = (
     Message(
         "daemon_runs",
         DOCKER,
-        r"ensure docker is not running or delete|pid file found",
+        r"ensure docker is not running or delete|pid file found|"
+        r"volume store metadata database \S+ timeout",
         "a second dockerd, or what one that was killed has left",
         "see with `pgrep --list-full dockerd` who runs; where nobody does, remove the file and start docker",
     ),
@@ -936,9 +986,9 @@ MESSAGES = (
     Message(
         "no_program",
         DOCKER,
-        r"exec: \S+: (?!.*nvidia-container-runtime)(?:executable file not found|permission denied|"
+        r"exec: (?!.nvidia-)\S+: (?:executable file not found|permission denied|"
         r"stat \S+: no such file)|"
-        r"exec: \S+ executable file not found in \$PATH(?!.*nvidia)",
+        r"exec: (?!.nvidia-)\S+ executable file not found in \$PATH",
         "an image without the program that its container is to start",
         "take the version's own image (vllm_image, lobehub_image, open_webui_image back to their defaults)",
     ),
@@ -948,7 +998,8 @@ MESSAGES = (
         DOCKER,
         r"unable to apply apparmor profile|apparmor failed to apply|error loading seccomp filter|"
         r"open sysctl \S+ file: .*permission denied|"
-        r"error setting rlimit",
+        r"error setting rlimit|"
+        r"OCI permission denied|can't get final child's PID",
         "a kernel or an outer container that does not let Docker confine its containers",
         "load AppArmor's profiles (`systemctl restart apparmor`); in an LXC container allow nesting",
     ),
@@ -978,6 +1029,14 @@ MESSAGES = (
         "correct that, or run site.yml with --tags docker",
         is_consequence=True,
     ),
+    # moby, in daemon/listeners
+    Message(
+        "listeners",
+        DOCKER,
+        r"failed to load listeners: (?!.*address already in use)|no sockets found via socket activation",
+        "a dockerd that cannot listen where it is asked by",
+        "run `systemctl start docker.socket docker`; take hosts out of docker_settings and daemon.json",
+    ),
     # nginx, in src/event/ngx_event_connect.c, with errno 111
     Message(
         "upstream_refuses",
@@ -1000,8 +1059,8 @@ MESSAGES = (
     Message(
         "socket_closed",
         NGINX,
-        r"connect\(\) to unix:\S+ failed \(13:",
-        "an engine's socket that nginx may not use: its group, or SELinux",
+        r"connect\(\) to \S+ failed \(13:",
+        "a socket or port that nginx may not use: its group, or SELinux",
         "run site.yml with --tags vllm,door; under SELinux look at `ausearch -m avc -ts recent`",
     ),
     # nginx, in src/http/ngx_http_upstream.c
@@ -1077,7 +1136,8 @@ MESSAGES = (
     Message(
         "certificate",
         NGINX,
-        r"cannot load certificate|SSL_CTX_use_PrivateKey|no \"ssl_certificate\" is defined",
+        r"cannot load certificate|SSL_CTX_use_PrivateKey|no \"ssl_certificate\" is defined|"
+        r"\[emerg\].*PEM_read_bio",
         "a certificate or key that is missing, damaged, or not of one pair",
         "run playbooks/renew.yml; of a certificate of yours, set edge_certificate_file and edge_certificate_key_file",
     ),
@@ -1085,7 +1145,8 @@ MESSAGES = (
     Message(
         "port_taken",
         NGINX,
-        r"bind\(\) to (?!unix:)\S+ failed \(98:",
+        r"bind\(\) to (?!unix:)\S+ failed \(98:|"
+        r"still could not bind",
         "a port of the stack's on which another program listens",
         "see with `ss --listening --tcp --processes` which one, and stop it or move it to another port",
     ),
@@ -1111,7 +1172,8 @@ MESSAGES = (
         NGINX,
         r"unknown directive|invalid number of arguments in|directive is (?:not allowed here|duplicate)|"
         r"\[emerg\].*(?:unexpected (?:end of file|\"[};]\")|duplicate |invalid (?:parameter|value|condition)|"
-        r"unknown \"\w+\" variable|could not build |terminated by)",
+        r"unknown \"\w+\" variable|could not build |terminated by)|"
+        r"conflicts with already declared size",
         "a configuration that nginx does not understand, as after a change by hand",
         "run site.yml with --tags door,edge, which writes it anew",
     ),
@@ -1193,7 +1255,8 @@ MESSAGES = (
     Message(
         "worker_ended",
         NGINX,
-        r"worker process \d+ exited on signal (?:4|6|7|9|11)\b",
+        r"worker process \d+ exited on signal (?:4|6|7|9|11)\b|"
+        r"failed while spawning .worker process",
         "a worker of nginx that crashed or was killed",
         "look with `dmesg` for `Out of memory` and `segfault`; upgrade nginx together with its modules",
         is_hint=True,
@@ -1207,6 +1270,14 @@ MESSAGES = (
         "where it is one of your people, add their network to gpuchat_allowed_networks (edge_chat_networks, "
         "edge_api_networks)",
         WARNING,
+    ),
+    # nginx, in src/core/nginx.c
+    Message(
+        "user",
+        NGINX,
+        r"getpw(?:nam|uid)\(.*\) failed|getgrnam\(.*\) failed",
+        "a user of nginx's that is gone",
+        "run site.yml with --tags nginx,door,edge, which makes it anew",
     ),
     # postgres, in src/backend/libpq/auth.c
     Message(
@@ -1289,7 +1360,7 @@ MESSAGES = (
     Message(
         "database_folder",
         POSTGRESQL,
-        r"data directory \S+ has (?:invalid permissions|wrong ownership)|"
+        r"data directory \S+ has (?:invalid permissions|wrong ownership|group or world access)|"
         r"(?:FATAL|PANIC): +could not (?:open|read) .*: Permission denied",
         "a database's folder whose owner or mode was changed",
         "run site.yml with --tags postgresql, which gives them back",
@@ -1299,7 +1370,8 @@ MESSAGES = (
         "database_runs",
         POSTGRESQL,
         r"Is another (?:postmaster|postgres) .*(?:already running|running in data directory)|"
-        r"lock file \S+ (?:already exists|is empty)|bogus data in lock file|pre-existing shared memory block",
+        r"lock file \S+ (?:already exists|is empty)|bogus data in lock file|pre-existing shared memory block|"
+        r"could not bind .*: Address already in use",
         "a second PostgreSQL on the same data, or what one that was killed has left",
         "see with `pgrep --list-full postgres` who runs it, and stop what is not gpuchat-postgresql",
     ),
@@ -1344,7 +1416,8 @@ MESSAGES = (
         "page",
         POSTGRESQL,
         r"invalid page in block|page verification failed|could not read block|could not fsync file|"
-        r"could not access status of transaction|missing chunk number|unexpected zero page|Input/output error",
+        r"could not access status of transaction|missing chunk number|unexpected zero page|Input/output error|"
+        r"corrupted (?:page|item pointer)|could not open relation mapping file",
         "a damaged database: the disk lost what was written",
         "look at the disk (`smartctl -a`), and run playbooks/restore.yml with the last backup",
     ),
@@ -1389,7 +1462,8 @@ MESSAGES = (
     Message(
         "library",
         POSTGRESQL,
-        r"could not (?:access file|load library|find function)|incompatible library",
+        r"could not (?:access file|load library|find function)|incompatible library|"
+        r"has no update path from version",
         "a library of an extension that is missing, or of another version of PostgreSQL",
         "install the extension's package for this version (postgresql_packages), or take it out of "
         "shared_preload_libraries in postgresql_settings",
@@ -1399,7 +1473,8 @@ MESSAGES = (
         "rights",
         POSTGRESQL,
         r"permission denied (?:for (?:schema|table|database|relation|sequence|language)|to create extension)|"
-        r"must be owner of",
+        r"must be owner of|"
+        r"must be superuser to create",
         "a database whose role may not do what the interface needs",
         "run site.yml with --tags postgresql; in one of gpuchat_database, let its owner create the extension and "
         "own the schema",
@@ -1530,7 +1605,8 @@ MESSAGES = (
         "key_vaults",
         LOBEHUB,
         r"Invalid (?:AES )?key length|failed for an operation-specific reason|"
-        r"Unsupported state or unable to authenticate data",
+        r"Unsupported state or unable to authenticate data|"
+        r"Failed to decrypt private key",
         "a LobeHub whose key is not the one by which its secrets were encrypted, or is none",
         "bring back the former .gpuchat/secrets.yml, or lobehub_key_vaults_secret; what was encrypted by another "
         "key stays lost",
@@ -1548,7 +1624,8 @@ MESSAGES = (
         "issuer",
         LOBEHUB,
         r"issuer\S* property does not match|unexpected \S*iss\S* |discovery.*(?:failed|404)|"
-        r"not a conform Authorization Server Metadata",
+        r"not a conform Authorization Server Metadata|"
+        r"OIDC discovery",
         "a server of accounts that calls itself otherwise than LobeHub was told, or does not answer",
         "correct its _ISSUER in lobehub_environment as its /.well-known/openid-configuration says it",
     ),
@@ -1564,7 +1641,8 @@ MESSAGES = (
     Message(
         "bucket_key",
         LOBEHUB,
-        r"SignatureDoesNotMatch|InvalidAccessKeyId|CredentialsProviderError",
+        r"SignatureDoesNotMatch|InvalidAccessKeyId|CredentialsProviderError|"
+        r"\bAccessDenied: ",
         "an object store that does not take LobeHub's key",
         "run site.yml with --tags object_store,lobehub: both get the same",
     ),
@@ -1667,6 +1745,24 @@ MESSAGES = (
         "serve a model for embeddings (task in gpuchat_models), and leave RAG_ variables out of open_webui_environment",
         is_hint=True,
     ),
+    # cryptography, in fernet.py
+    Message(
+        "encryption",
+        OPEN_WEBUI,
+        r"fernet\.InvalidToken|Fernet key must be",
+        "an Open WebUI whose key is not the one by which its secrets were encrypted",
+        "bring back the former .gpuchat/secrets.yml, or open_webui_secret_key; what was encrypted by another key "
+        "stays lost",
+    ),
+    # authlib, by way of open_webui/utils/oauth.py
+    Message(
+        "oauth",
+        OPEN_WEBUI,
+        r"OAuth (?:callback )?error|mismatching_state",
+        "a way to sign in that fails between Open WebUI and the server of accounts",
+        "correct OPENID_ and OAUTH_ variables in open_webui_environment; people come by gpuchat_domain alone",
+        is_hint=True,
+    ),
     # Node, in lib/net.js; libpq, in src/interfaces/libpq/fe-connect.c
     Message(
         "no_database",
@@ -1674,7 +1770,8 @@ MESSAGES = (
         r"connect (?:ENOENT|ECONNREFUSED|EACCES) \S*\.s\.PGSQL|"
         r"connect (?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH) \S+:5432\b|"
         r"connection to server (?:on socket|at) .* failed: (?!FATAL|fe_sendauth)|"
-        r"server closed the connection unexpectedly",
+        r"server closed the connection unexpectedly|"
+        r"Connection terminated unexpectedly|timeout exceeded when trying to connect",
         "an interface that does not reach its database",
         "see `journalctl -u gpuchat-postgresql`, then run site.yml with --tags postgresql",
         is_consequence=True,
@@ -1683,7 +1780,8 @@ MESSAGES = (
     Message(
         "address",
         CHAT,
-        r"EADDRINUSE",
+        r"EADDRINUSE|"
+        r"\[Errno 98\] error while attempting",
         "an interface whose port is taken within its container",
         "restart its container; two programs in it want the same port",
     ),
@@ -1737,7 +1835,8 @@ MESSAGES = (
         "unreachable",
         CHAT,
         r"connect (?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH) (?!\S*\.s\.PGSQL|\S+:5432\b)|"
-        r"Cannot connect to host|TypeError: fetch failed",
+        r"Cannot connect to host|TypeError: fetch failed|"
+        r"\[Errno 1(?:01|11|13)\]|exceptions\.ProxyError|ProviderBizError",
         "an interface that does not reach a server that it needs",
         "see what should listen at the address in the line, and start it",
         is_consequence=True,
@@ -1746,7 +1845,8 @@ MESSAGES = (
     Message(
         "subuid",
         PODMAN,
-        r"no sub[ug]id ranges found|insufficient UIDs or GIDs|newuidmap: |newgidmap: ",
+        r"no sub[ug]id ranges found|insufficient UIDs or GIDs|newuidmap: |newgidmap: |"
+        r"cannot set up namespace using",
         "a user without ids for the users within containers",
         "run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535` for that user, then `podman system "
         "migrate`",
@@ -1858,7 +1958,8 @@ MESSAGES = (
     Message(
         "crashed",
         SYSTEMD,
-        r"code=dumped, status=|code=killed, status=(?:11/SEGV|6/ABRT|4/ILL|7/BUS)",
+        r"code=dumped, status=|code=killed, status=(?:11/SEGV|6/ABRT|4/ILL|7/BUS)|"
+        r": segfault at |Fatal Python error: Segmentation fault|Segfault encountered",
         "a program that crashed",
         "look at `coredumpctl info` and `dmesg`; take another version of it",
         is_consequence=True,
@@ -1867,7 +1968,8 @@ MESSAGES = (
     Message(
         "killed",
         SYSTEMD,
-        r"code=killed, status=9/KILL|code=exited, status=137",
+        r"code=killed, status=9/KILL|code=exited, status=137|"
+        r"(?:^|[ |])Killed$",
         "a program that somebody, or the kernel for want of memory, has killed",
         "look for `Out of memory` with `dmesg`; give the host more memory, or see who ended it",
         is_consequence=True,
@@ -1907,11 +2009,11 @@ MESSAGES = (
         "restart the host, so that the GPU replaces the cells; look at `nvidia-smi -q -d ECC,ROW_REMAPPER`; where "
         "it comes back, replace it",
     ),
-    # NVIDIA's driver (Xid 74)
+    # NVIDIA's driver (Xid 74, 144 to 150)
     Message(
         "gpu_link",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:74|149)\b",
+        r"Xid \(PCI\S+\): (?:74|14[4-9]|150)\b",
         "a fault of NVLink between GPUs",
         "look at `nvidia-smi nvlink --status`; power the host off and on, and look at bridges and seats",
     ),
@@ -1919,7 +2021,7 @@ MESSAGES = (
     Message(
         "gpu_firmware",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:46|61|62|109|119|120|136|143|154)\b",
+        r"Xid \(PCI\S+\): (?:46|61|62|109|119|120|136|143|154)\b|GSP RM heartbeat|_kgspRpc",
         "a GPU that hangs, or whose own processor does not answer",
         "restart the host; where it comes back, set nvidia_driver_branch to another one",
     ),
@@ -1927,7 +2029,8 @@ MESSAGES = (
     Message(
         "gpu_init",
         KERNEL,
-        r"RmInitAdapter failed|NVIDIA probe routine failed",
+        r"RmInitAdapter failed|NVIDIA probe routine failed|"
+        r"No devices were found",
         "a GPU that the driver cannot start",
         "power the host off and on; see that driver and card go together (nvidia_driver_branch), and that the card "
         "has its power",
@@ -1946,7 +2049,8 @@ MESSAGES = (
         "memory",
         KERNEL,
         r"Out of memory: Kill|[Oo]ut of memory: Killed|oom-kill|invoked oom-killer|killed by the OOM killer|"
-        r"\[Errno 12\]|DefaultCPUAllocator: can't allocate|std::bad_alloc|(?i:fork.*: cannot allocate memory)",
+        r"\[Errno 12\]|DefaultCPUAllocator: can't allocate|std::bad_alloc|(?i:fork.*: cannot allocate memory)|"
+        r"oom_reaper: reaped",
         "a host whose memory was full",
         "see with `dmesg` what used it; stop what else runs there, or give the host more memory",
     ),
@@ -1956,7 +2060,8 @@ MESSAGES = (
         KERNEL,
         r"I/O error, dev |Buffer I/O error|EXT4-fs error|Remounting filesystem read-only|XFS \S+: .*(?:shutdown|"
         r"Shutting down)|"
-        r"critical medium error",
+        r"critical medium error|"
+        r"(?i:\[Errno 5\] input/output error|: input/output error)",
         "a disk that does not keep what is written",
         "look at it (`smartctl -a`), replace it, and run playbooks/restore.yml with the last backup where data was "
         "lost",
@@ -1985,6 +2090,15 @@ MESSAGES = (
         r"\[Errno 24\]|EMFILE",
         "more open files than the unit or container may have",
         "see with `ls /proc/PID/fd` what they are; raise LimitNOFILE of its unit, or nofile of its container",
+    ),
+    # the system's own words (EAGAIN)
+    Message(
+        "tasks",
+        KERNEL,
+        r"can't start new thread|\[Errno 11\] Resource temporarily|pthread_create failed",
+        "more threads than the unit, container or user may have",
+        "raise TasksMax of its unit, or what its container allows",
+        is_hint=True,
     ),
     # restic, in internal/restic/lock.go; restic#4323
     Message(
@@ -2025,7 +2139,8 @@ MESSAGES = (
         "silent",
         RESTIC,
         r"dial tcp|i/o timeout|no such host|"
-        r"subprocess ssh: .*(?:refused|timed out|No route|resolve hostname|exit status 255)",
+        r"subprocess ssh: .*(?:refused|timed out|No route|resolve hostname|exit status 255)|"
+        r"unable to start the sftp session",
         "a place for backups that does not answer",
         "start it, or correct backup_target; look at the way there",
     ),
@@ -2038,6 +2153,22 @@ MESSAGES = (
         "a repository of backups that is damaged",
         "run `restic check --read-data` and `restic repair` as its handbook says, or set backup_target to a new "
         "place; look at that disk",
+    ),
+    # restic, in cmd/restic/global.go
+    Message(
+        "unset",
+        RESTIC,
+        r"Please specify repository location|empty password is not allowed",
+        "a backup without its place or password",
+        "run site.yml with --tags backup, which writes both",
+    ),
+    # pg_dump
+    Message(
+        "dump",
+        RESTIC,
+        r"pg_dump: error: (?:aborting because of server version mismatch|connection to server)",
+        "a database that cannot be written out: it is down, or newer than pg_dump",
+        "see `journalctl -u gpuchat-postgresql`; run site.yml with --tags postgresql,backup",
     ),
 )
 
