@@ -32,7 +32,8 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?
 MILD = re.compile(
     r"\b(?:INFO|DEBUG|WARNING) \d\d-\d\d \d\d:\d\d|\bINFO:  |\| (?:INFO|DEBUG) +\||^(?:INFO|DEBUG) +\["
     r"|\blevel=(?:info|debug)\b|\[(?:info|notice|debug)\] \d+#|\[dump_input\.py:\d+"
-    r"|\bNCCL INFO |\bW\d{4} \d\d:\d\d:\d\d|\[W\d{0,4}[ \d:.]*\w+\.cpp:\d+\]|Handler for (?:GET|HEAD) \S+ returned error"
+    r"|\bNCCL INFO |\bW\d{4} \d\d:\d\d:\d\d|\[W\d{0,4}[ \d:.]*\w+\.cpp:\d+\]"
+    r"|Handler for (?:GET|HEAD) \S+ returned error"
 )
 """Lines of which the program itself says that nothing failed, or in which it shows all that it was given."""
 
@@ -187,7 +188,8 @@ MESSAGES = (
         r"Model architectures .* (?:are not supported for now|failed to be inspected)|"
         r"but Transformers does not recognize this architecture|has no vLLM implementation and the Transformers|"
         r"GGUF model with architecture \S+ is not supported|'\w+Config' object has no attribute|"
-        r"rope_\w+`'s .* must be|KeyError: 'rope_type'",
+        r"rope_\w+`'s .* must be|KeyError: 'rope_type'|"
+        r"Error in inspecting model architecture|ForC\w+\.__init__\(\) got an unexpected keyword",
         "a model that this version of vLLM does not know",
         "set vllm_version, or the model's version in gpuchat_models, to a newer one",
     ),
@@ -285,7 +287,8 @@ MESSAGES = (
         VLLM,
         r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA error: out of memory|"
         r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|Cuda failure.*out of memory|"
-        r"Triton Error \[CUDA\]: out of memory",
+        r"Triton Error \[CUDA\]: out of memory|"
+        r"CUBLAS_STATUS_NOT_INITIALIZED",
         "a GPU whose memory is full",
         "see with `nvidia-smi` who holds it; lower context or users of the model, or give it more GPUs",
     ),
@@ -415,7 +418,7 @@ MESSAGES = (
         "no_config",
         VLLM,
         r"Invalid repository ID or local directory|Should have a `model_type` key|"
-        r"not appear to have (?:a|any) files? named",
+        r"not appear to have (?:a|any) files? named|HFValidationError|Incorrect path_or_model_id",
         "a model's folder without a configuration that vLLM knows",
         "run site.yml with --tags model; compare repo, path, include and exclude of the model in gpuchat_models",
     ),
@@ -482,7 +485,8 @@ MESSAGES = (
         VLLM,
         r"Sinks are only supported in|is not valid for this configuration|No valid attention backend found|"
         r"FlashAttention (?:only supports|is not supported)|"
-        r"Invalid value for attention backend|requires GPUs with sm\d+",
+        r"Invalid value for attention backend|requires GPUs with sm\d+|"
+        r"does not support --kv-cache-dtype|Unsupported FA version|FlashAttention version not detected",
         "an attention that this version of vLLM does not compute on this GPU with these settings",
         "take attention-backend and kv-cache-dtype out of args in gpuchat_models; else set vllm_version to a newer one",
     ),
@@ -491,7 +495,7 @@ MESSAGES = (
         "hub",
         VLLM,
         r"couldn't connect to 'https?://|OfflineModeIsEnabled|LocalEntryNotFoundError|"
-        r"GatedRepoError|RepositoryNotFoundError|HFValidationError",
+        r"GatedRepoError|RepositoryNotFoundError",
         "an engine that looks for files at a hub, which engines do not reach",
         "name no repository of a hub in args of the model (tokenizer, speculative-config); run site.yml with --tags"
         " model for its own files",
@@ -588,7 +592,8 @@ MESSAGES = (
     Message(
         "package",
         VLLM,
-        r"ModuleNotFoundError: No module named",
+        r"ModuleNotFoundError: No module named|"
+        r"FlashInfer is not installed|(?:Error|Exception): Please install \S+",
         "a Python package that vLLM's image or environment lacks",
         "add it to vllm_packages, or set vllm_image to an image that has it",
         is_hint=True,
@@ -1128,7 +1133,8 @@ MESSAGES = (
         "upstream_certificate",
         NGINX,
         r"upstream SSL certificate (?:verify error|does not match)|"
-        r"certificate verify failed\) while SSL handshaking to upstream",
+        r"certificate verify failed\) while SSL handshaking to upstream|"
+        r"alert [^)]*\) while SSL handshaking to upstream",
         "a server behind nginx with a certificate that does not hold: its date, authority or name",
         "compare the hosts' clocks, then run playbooks/renew.yml",
     ),
@@ -1352,7 +1358,8 @@ MESSAGES = (
     Message(
         "database_version",
         POSTGRESQL,
-        r"database files are incompatible with server",
+        r"database files are incompatible with server|"
+        r"was initialized by PostgreSQL version",
         "a database that another major version wrote",
         "run playbooks/upgrade_postgresql.yml, which brings the data to the new version and keeps the former one",
     ),
@@ -1708,7 +1715,8 @@ MESSAGES = (
     Message(
         "redis",
         OPEN_WEBUI,
-        r"redis\.exceptions\.\w*(?:ConnectionError|TimeoutError|AuthenticationError)",
+        r"redis\.exceptions\.\w*(?:ConnectionError|TimeoutError|AuthenticationError)|"
+        r"Failed to connect to redis",
         "a Redis that does not answer",
         "take REDIS_URL and WEBSOCKET_REDIS_URL out of open_webui_environment, or start that Redis",
     ),
@@ -2061,7 +2069,8 @@ MESSAGES = (
         r"I/O error, dev |Buffer I/O error|EXT4-fs error|Remounting filesystem read-only|XFS \S+: .*(?:shutdown|"
         r"Shutting down)|"
         r"critical medium error|"
-        r"(?i:\[Errno 5\] input/output error|: input/output error)",
+        r"(?i:\[Errno 5\] input/output error|: input/output error)|"
+        r"Structure needs cleaning",
         "a disk that does not keep what is written",
         "look at it (`smartctl -a`), replace it, and run playbooks/restore.yml with the last backup where data was "
         "lost",
