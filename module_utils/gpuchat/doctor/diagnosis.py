@@ -29,6 +29,7 @@ from ..survey.types import (
     worst,
 )
 from . import checks
+from .questions import BACKUP
 from .types import Cause, Examined, Located
 
 OF_OTHERS = tuple(
@@ -233,6 +234,8 @@ def _explains_here(cause: Located, effect: Located) -> bool:
     if kind.startswith(GPU_FAULTS) and not kind.startswith(UNLIKE_GPU_FAULTS):
         is_of_gpu = effect.kind.startswith((*GPU_FAULTS, "log.vllm.", "log.docker.", "log.kernel.gpu", *SYMPTOMS))
         return is_of_gpu and by_engine and cause.subject in ("", effect.subject)
+    if effect.kind.startswith("backup."):
+        return kind.startswith("log.") and cause.subject == BACKUP
     if kind in ("route.none", "mtu.small"):
         return effect.kind.startswith("door.") and cause.peer == effect.peer
     if cause.subject == "docker" and kind.startswith(("docker.missing", "docker.silent", "log.docker", "service.")):

@@ -14,7 +14,7 @@ from ..model.hubs import OFFICIAL, PLACE
 from ..survey.parts import FEW_RESTARTS, JUST_NOW_SECONDS
 from ..survey.types import DOOR, EDGE, ENGINES, INTERFACES, OBJECT_STORE, POSTGRESQL, container
 
-DOCKER = "docker"
+DOCKER, BACKUP = "docker", "gpuchat-backup"
 OURS = "gpuchat-"
 ADDRESS = re.compile(r"[0-9.]+|\[?[0-9a-fA-F:]*:[0-9a-fA-F:.]*\]?")
 EVERYWHERE = ("", "0.0.0.0", "::", "*")
@@ -153,6 +153,8 @@ def unwell(
             found[name] = "compose"
     if (reading.get("docker") or {}).get("installed") and not (reading.get("docker") or {}).get("answers"):
         found[DOCKER] = "systemd"
+    if (reading.get("backup") or {}).get("failure"):
+        found[BACKUP] = "systemd"
     if site and EDGE in services and is_bad(site):
         found[EDGE] = "systemd"
     return found

@@ -33,6 +33,16 @@ def test_nothing_is_found_in_a_stack_in_which_all_is_well():
     assert table(diagnosis) == "3 hosts: nothing is wrong"
 
 
+def test_what_restic_says_explains_that_there_is_no_backup():
+    stack = Stack()
+    stack.readings["b"]["backup"] = {"failure": {"time": NOW.timestamp(), "message": "restic ended with 1"}}
+    stack.checks["b"]["logs"] = {"gpuchat-backup": ["Fatal: wrong password or no key found"]}
+    (cause,) = stack.diagnose().causes
+    assert cause.found.kind == "log.restic.password"
+    assert "backup_password" in cause.found.finding.fix
+    assert [one.kind for one in cause.explains] == ["backup.none"]
+
+
 def do(*steps):
     """Return a fault made of several calls, each a method of the stack with its arguments."""
 

@@ -157,6 +157,10 @@ UNWELL = {
         lambda stack: stack.readings["c"]["docker"].update(answers=False),
         *("c", {"docker": "systemd"}),
     ),
+    "a backup whose last attempt failed": (
+        lambda stack: stack.readings["b"].update(backup={"failure": {"message": "rc 1"}}),
+        *("b", {"gpuchat-backup": "systemd"}),
+    ),
     "an edge that answers with an error": (
         lambda stack: stack.checks["a"]["site"].update(status=502),
         *("a", {"gpuchat-edge": "systemd"}),
