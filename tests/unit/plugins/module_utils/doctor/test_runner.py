@@ -248,6 +248,7 @@ def test_what_a_service_said_in_an_earlier_run_is_no_reason_for_how_it_is_now(on
 def test_what_systemd_says_of_a_run_is_read_with_what_the_service_says(one, commands):
     one["services"]["gpuchat-door"].update(running=False)
     run = "0123456789abcdef" * 2
+    commands.answer("systemctl show gpuchat-door.service", "ActiveState=failed\n")
     commands.answer("systemctl show --property=InvocationID", run)
     commands.answer(
         f"journalctl --no-pager --output=cat --lines={runner.LINES} _SYSTEMD_INVOCATION_ID={run} + INVOCATION_ID={run}",
