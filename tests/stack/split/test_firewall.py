@@ -72,7 +72,12 @@ UFW = "ufw allow 22/tcp && ufw --force enable"
 FIREWALLD = "systemctl start firewalld && firewall-cmd --state"
 
 
-@pytest.fixture(params=[("ufw", UFW), ("firewalld", FIREWALLD)], ids=["ufw", "firewalld"])
+@pytest.fixture(
+    params=[
+        pytest.param(("ufw", UFW), id="ufw"),
+        pytest.param(("firewalld", FIREWALLD), id="firewalld", marks=pytest.mark.long),
+    ]
+)
 def beside(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Have another firewall on the front, which lets in ssh alone."""
     package, start = request.param

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from running import Stack, wait
 
 LEFT_BY_SYSTEMD = (
@@ -30,6 +31,7 @@ def test_units_are_confined_by_their_containers_and_edge_and_door_by_their_units
         assert float(re.findall(rf"{unit}.service: ([0-9.]+)", said)[0]) < 4.0, said
 
 
+@pytest.mark.long
 def test_a_move_to_compose_leaves_nothing_of_the_units_behind(stack: Stack) -> None:
     stack.must_play("-e", "gpuchat_supervisor=compose")
     for part, name in CONTAINERS.items():
