@@ -82,7 +82,7 @@ def _gpus(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]:
         severity = FAULT if "gpu" in expected.groups else WARNING
         found, fix = reason, "look at `nvidia-smi` and `dmesg`"
         if state in SAYS_HOW:
-            found, _, fix = reason.rpartition("; ")
+            found, _mark, fix = reason.rpartition("; ")
         yield Finding(f"gpu.{state}", severity, found, "GPUs that answer", fix)
     by_uuid = {one["uuid"]: one for one in gpu["gpus"] if one["uuid"]}
     for uuid, reasons in gpu.get("held_back", {}).items():
