@@ -133,7 +133,8 @@ def test_a_family_names_parsers_templates_and_arguments_that_some_version_has(ro
     assert not row.template or row.template in versions.TEMPLATES
     assert set(row.args or {}) <= set(flags.FLAGS)
     assert row.source
-    assert row.kind or row.repo
+    assert row.kind or row.repo or (row.own and row.is_told_by_template)
+    re.compile(row.own)
     re.compile(row.kind)
     re.compile(row.repo)
 
