@@ -5,9 +5,9 @@
 They are those of a stack of one host with LobeHub (molecule/default), and of one whose edge and engines are two hosts
 (molecule/split). Each is put right by its own undoing.
 
-Most of them were seen to be named first on such a host. Not yet: too little room for Ansible itself, those of the engine
-that are of its socket, its flags, its memory and its core, and those of the database's settings and folders, the object
-store, LobeHub, backups and endpoints; what these expect is not yet known to hold.
+Most of them were seen to be named first on such a host. Not yet: too little room for Ansible itself, the engine's socket,
+flags, memory and core, and those of the database's settings and folders, the object store, LobeHub, backups and
+endpoints; what these expect is not yet known to hold.
 """
 
 from __future__ import annotations
