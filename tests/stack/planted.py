@@ -5,8 +5,8 @@
 They are those of a stack of one host with LobeHub (molecule/default), and of one whose edge and engines are two hosts
 (molecule/split). Each is put right by its own undoing.
 
-Most of them were seen to be named first on such a host. Not yet: too little room for Ansible itself, the engine's socket,
-flags, memory and core, and those of the database's settings and folders, the object store, LobeHub, backups and
+Most of them were seen to be named first on such a host. Not yet: too little room for Ansible itself, the engine's
+socket, flags, memory and core, and those of the database's settings and folders, the object store, LobeHub, backups and
 endpoints; what these expect is not yet known to hold.
 """
 
