@@ -149,11 +149,10 @@ BROKEN = {
     ),
     "an image without a vLLM": ({}, "vllm: not found"),
 }
-QUICK = ("an answer that is not the one that is known",)
 IMAGES = {"an image without a vLLM": "docker.io/library/debian:trixie-slim"}
 
 
-@pytest.mark.parametrize("fault", [pytest.param(one, marks=() if one in QUICK else pytest.mark.long) for one in BROKEN])
+@pytest.mark.parametrize("fault", BROKEN)
 def test_what_fails_on_the_first_host_is_rolled_back_and_no_other_is_touched(
     stack: Stack, tmp_path: pathlib.Path, story: str, fault: str
 ) -> None:
@@ -174,7 +173,6 @@ def test_what_fails_on_the_first_host_is_rolled_back_and_no_other_is_touched(
     assert [stack.ask() for _number in range(4)] == [(200, ANSWER)] * 4
 
 
-@pytest.mark.long
 def test_an_upgrade_that_was_interrupted_is_finished_by_the_next(
     stack: Stack, tmp_path: pathlib.Path, story: str
 ) -> None:
