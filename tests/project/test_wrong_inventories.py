@@ -247,9 +247,9 @@ def test_an_authority_without_its_secrets_is_not_replaced_unless_that_is_asked_f
     (tmp_path / "secrets.yml").unlink()
     rc, output = make_secrets(tmp_path)
     assert rc != 0
-    assert f"{tmp_path}/ca.crt is there and {tmp_path}/secrets.yml is not" in "".join(output.split("\n")).replace(
-        " " * 8, ""
-    )
+    # Older versions of ansible-core break lines at their own places.
+    said = f"{tmp_path}/ca.crt is there and {tmp_path}/secrets.yml is not"
+    assert "".join(said.split()) in "".join(output.split())
     assert not (tmp_path / "secrets.yml").exists()
     assert (tmp_path / "ca.crt").read_bytes() == before
     rc, output = play(tmp_path / "secrets.play.yml", "-e", f"folder={tmp_path}", "-e", "gpuchat_adopt_secrets=true")
