@@ -14,6 +14,7 @@ import tempfile
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
 
@@ -23,7 +24,6 @@ _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
 
-TRUE = ("true", "yes", "on", "1")
 HEAD = "# The stack's secrets, made once by gpuchat. Keep it safe; encrypt it with `ansible-vault encrypt`.\n"
 
 
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
             for name in ("file", "authority_file"):
                 os.makedirs(os.path.dirname(args[name]), exist_ok=True)
         args["given_api_key"] = self._given_api_key(task_vars)
-        adopts = str(self._templar.template(task_vars.get("gpuchat_adopt_secrets", ""))).lower() in TRUE
+        adopts = boolean(self._templar.template(task_vars.get("gpuchat_adopt_secrets", False)), strict=False)
         with _alone(os.path.dirname(args["file"])):
             if not adopts:
                 self._refuse_strangers(args)

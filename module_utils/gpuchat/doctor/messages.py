@@ -2216,7 +2216,8 @@ def recognise(service: str, lines: Sequence[str]) -> Recognised | None:
     read = [_Read(line, _in(line, known)) for line in map(uncoloured, lines) if line.strip()]
     if service != "docker":
         refused = [one for one in read[-AT_THE_END:] if one.message and one.message.of in STARTING]
-        if refused and not refused[-1].message.is_consequence:  # type: ignore[union-attr]
+        last = refused[-1].message if refused else None
+        if last and not last.is_consequence:
             return refused[-1].told
     starts = _attempts(read)
     for units_too in (False, True):

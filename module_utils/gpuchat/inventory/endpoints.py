@@ -225,19 +225,9 @@ def faults(given: object, site_names: Iterable[str] = ()) -> Iterator[str]:
                 f"{variable}.url has the name of the site, {found['host']}; wanted somebody else's server, for the "
                 f"stack would ask itself without end; set {variable}.url to another, or take it away"
             )
-        key = one.get("key")
-        if key == NUMBER:
-            yield (
-                f"{variable}.key is a number, whose digits YAML may have changed; wanted a text; set {variable}.key to "
-                "it in quotes"
-            )
-        elif isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
-            yield (
-                f"{variable}.key holds other characters than letters, digits and . _ ~ + / = -; wanted the server's "
-                f"key; set {variable}.key to it"
-            )
+        yield from key_faults(variable, one.get("key"))
         timeout = str(one.get("timeout", 30))
-        if timeout.isdigit() and not TIMEOUTS[0] <= int(timeout) <= TIMEOUTS[1]:
+        if re.fullmatch("[0-9]+", timeout) and not TIMEOUTS[0] <= int(timeout) <= TIMEOUTS[1]:
             yield (
                 f"{variable}.timeout is {timeout}; wanted a whole number of seconds from {TIMEOUTS[0]} to "
                 f"{TIMEOUTS[1]}; set {variable}.timeout to one"
@@ -251,10 +241,24 @@ def faults(given: object, site_names: Iterable[str] = ()) -> Iterator[str]:
         yield from _model_faults(variable, one.get("models"))
 
 
+def key_faults(variable: str, key: object) -> Iterator[str]:
+    """Say what is wrong with the key that a server is shown, as the preflight knows it, which is not the key."""
+    if key == NUMBER:
+        yield (
+            f"{variable}.key is a number, whose digits YAML may have changed; wanted a text; set {variable}.key to it "
+            "in quotes"
+        )
+    elif isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
+        yield (
+            f"{variable}.key holds other characters than letters, digits and . _ ~ + / = -; wanted the server's key; "
+            f"set {variable}.key to it"
+        )
+
+
 def is_url(text: str) -> bool:
     """Whether a text is the address of a server that nginx can ask."""
     found = URL.fullmatch(text)
-    return bool(found) and forms.is_at_server(text) and not {".", ".."} & set((found["path"] or "").split("/"))  # type: ignore[index]
+    return found is not None and forms.is_at_server(text) and not {".", ".."} & set((found["path"] or "").split("/"))
 
 
 def _url_faults(variable: str, url: str) -> Iterator[str]:

@@ -23,10 +23,14 @@ def is_address(text: str) -> bool:
     return "%" not in text
 
 
-def is_network(text: str) -> bool:
-    """Whether a text is a network or an address, without a zone."""
+def is_network(text: str, strict: bool = True) -> bool:
+    """Whether a text is a network or an address, without a zone.
+
+    Args:
+        strict: it holds no bits of a host's.
+    """
     try:
-        ipaddress.ip_network(text)
+        ipaddress.ip_network(text, strict=strict)
     except ValueError:
         return False
     return "%" not in text
@@ -149,7 +153,7 @@ REFERENCE = re.compile(
 
 def _is_image(text: str) -> bool:
     found = REFERENCE.fullmatch(text)
-    return bool(found) and (not found["registry"] or is_place(found["registry"]))  # type: ignore[index]
+    return found is not None and (not found["registry"] or is_place(found["registry"]))
 
 
 def _small(text: str) -> str:
@@ -251,7 +255,7 @@ def _is_backup_target(text: str) -> bool:
 def _is_kept_time(text: str) -> bool:
     """Whether a text is a time of Prometheus's, which counts it in nanoseconds, up to a hundred years."""
     found = re.fullmatch("([1-9][0-9]{0,5})([hdwy])", text)
-    return bool(found) and int(found[1]) <= {"h": 876_000, "d": 36_500, "w": 5_200, "y": 100}[found[2]]  # type: ignore[index]
+    return found is not None and int(found[1]) <= {"h": 876_000, "d": 36_500, "w": 5_200, "y": 100}[found[2]]
 
 
 MODEL_PATH = Form(

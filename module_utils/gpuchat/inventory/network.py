@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -44,19 +43,11 @@ def proxy_faults(proxy: object) -> list[str]:
         f"{PROXY} has {show(name)} in its no_proxy; wanted a host, a domain such as .example.com, or an address; set "
         f"{PROXY}.no_proxy to a list of them"
         for name in (names if isinstance(names, (list, tuple)) else ())
-        if not NAME.fullmatch(str(name)) or ("/" in str(name) and not _is_network(str(name)))
+        if not NAME.fullmatch(str(name)) or ("/" in str(name) and not forms.is_network(str(name), strict=False))
     ]
     if names and not any(given.get(kind) for kind in network.KINDS):
         found.append(f"{PROXY} has no_proxy and no proxy; wanted its http or https too; set {PROXY}.http")
     return found
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_proxy(url: str) -> bool:
@@ -70,7 +61,8 @@ def _is_proxy(url: str) -> bool:
         return False
 
 
-def _what_is_wrong(text: str) -> str:
+def what_is_wrong(text: str) -> str:
+    """Return why a text is none of certificates alone, in words that follow its name; empty where it is."""
     blocks = network.blocks(text)
     if "PRIVATE KEY-----" in text:
         return "holds a private key, which no host is to have"
@@ -81,14 +73,14 @@ def _what_is_wrong(text: str) -> str:
 
 def pem_faults(variable: str, text: str) -> list[str]:
     """Return what is wrong with a file of authorities that a variable names."""
-    what = _what_is_wrong(text)
+    what = what_is_wrong(text)
     wanted = "wanted certificates in PEM form and nothing else"
     return [f"{variable} names a file that {what}; {wanted}; set {variable} to such a file"] if what else []
 
 
 def authority_faults(path: str, text: str) -> list[str]:
     """Return what is wrong with a file of ``gpuchat_ca_files``."""
-    what = _what_is_wrong(text)
+    what = what_is_wrong(text)
     if not what:
         return []
     wanted = "wanted certificates in PEM form and nothing else"

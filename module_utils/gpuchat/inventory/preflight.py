@@ -410,7 +410,7 @@ def people(inventory: Inventory, specification: Specification) -> int | None:
         str(specification.settings(inventory.variables.get(host, {}), "gpuchat_users")["gpuchat_users"])
         for host in inventory.hosts("gpu")
     ]
-    return sum(map(int, given)) if given and all(one.isdigit() for one in given) else None
+    return sum(map(int, given)) if given and all(one.isdecimal() for one in given) else None
 
 
 def clients(inventory: Inventory, specification: Specification) -> tuple[api_clients.ApiClient, ...]:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core import network
 from ..core.names import did_you_mean
 from . import forms
+from .network import what_is_wrong
 from .types import show
 
 RECEIVERS, RECEIVER_SECRETS = "monitoring_receivers", "monitoring_receiver_secrets"
@@ -28,7 +28,6 @@ LONGEST_NAME = 32
 ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
 SERVER = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 NUMBERS = {"monitoring_ttft_target_seconds": (0.05, 600.0), "monitoring_patience": (0.0, 100.0)}
-CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.+?-----END CERTIFICATE-----", re.DOTALL)
 HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
 SECURE_URL = re.compile(rf"https://{HOST}(?::[0-9]{{1,5}})?(?:/[^\s@#]*)?")
 PLAIN_URL = re.compile(rf"http://{HOST}(?::[0-9]{{1,5}})?(?:/[^\s@#]*)?")
@@ -115,9 +114,10 @@ def faults(
         addresses: those of the receivers' whose secret is an address; None where nobody has looked.
     """
     yield from _receiver_faults(_list(variables.get(RECEIVERS)), secrets.get(RECEIVER_SECRETS, ()))
-    asked = [str(one.get("name", "")) for one in _list(variables.get(RECEIVERS)) if one.get("kind") != MAIL]
-    for name in asked if addresses is not None else ():
-        if name in secrets.get(RECEIVER_SECRETS, ()) and name not in addresses:  # type: ignore[operator]
+    asked = {str(one.get("name", "")) for one in _list(variables.get(RECEIVERS)) if one.get("kind") != MAIL}
+    known = [] if addresses is None else [name for name in secrets.get(RECEIVER_SECRETS, ()) if name not in addresses]
+    for name in known:
+        if name in asked:
             yield (
                 f"{RECEIVER_SECRETS}.{name} is no address of a server; wanted the one that its chat gave for it, which "
                 f"begins with https:// or http://; set {RECEIVER_SECRETS}.{name} to it"
@@ -191,12 +191,7 @@ def _mail_faults(variable: str, one: Mapping[str, object]) -> Iterator[str]:
     username = str(one.get("username") or "")
     if not re.fullmatch(r"[^\t\n]*", username):
         yield f"{variable}.username holds a line break or a tab; wanted a name; set {variable}.username to it"
-    blocks = network.blocks(authority)
-    if authority and (
-        not CERTIFICATE.search(authority)
-        or "PRIVATE KEY-----" in authority
-        or not all(map(network.is_certificate, blocks))
-    ):
+    if authority and what_is_wrong(authority):
         yield (
             f"{variable}.authority is no certificate; wanted the text of one in PEM, whole and without a key, "
             "with its line BEGIN CERTIFICATE; "

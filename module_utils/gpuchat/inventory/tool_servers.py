@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .endpoints import NAME, PLAIN_KEY, URL, Endpoint, is_url
-from .types import NUMBER, show
+from .endpoints import NAME, URL, Endpoint, is_url, key_faults
+from .types import show
 
 VARIABLE = "gpuchat_mcp_servers"
 PREFIX = "/tools/"
@@ -102,19 +102,9 @@ def faults(given: object) -> Iterator[str]:
         seen.add(name)
         if url:
             yield from _url_faults(variable, url)
-        key = one.get("key")
-        if key == NUMBER:
-            yield (
-                f"{variable}.key is a number, whose digits YAML may have changed; wanted a text; set {variable}.key to "
-                "it in quotes"
-            )
-        elif isinstance(key, str) and not PLAIN_KEY.fullmatch(key):
-            yield (
-                f"{variable}.key holds other characters than letters, digits and . _ ~ + / = -; wanted the server's "
-                f"key; set {variable}.key to it"
-            )
+        yield from key_faults(variable, one.get("key"))
         headers = one.get("headers")
-        yield from _header_faults(variable, headers if isinstance(headers, Mapping) else {}, bool(key))
+        yield from _header_faults(variable, headers if isinstance(headers, Mapping) else {}, bool(one.get("key")))
 
 
 def _url_faults(variable: str, url: str) -> Iterator[str]:

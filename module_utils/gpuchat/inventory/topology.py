@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import access, elsewhere, people, tls
+from . import access, elsewhere, forms, people, tls
 from .access import Access
 from .endpoints import Endpoint
 from .models import Model, Span
@@ -388,7 +388,7 @@ class Topology:
             # People may come by any edge.
             "origins": list(self.origins),
             # A number is looked up nowhere.
-            "found_at": {name: room.gateway for name in site.names if not _is_address(name)} if site else {},
+            "found_at": {name: room.gateway for name in site.names if not forms.is_address(name)} if site else {},
         }
 
     def _names_in_room(self, site: Site | None) -> list[str]:
@@ -518,15 +518,7 @@ def _site(settings: Mapping[str, object]) -> Site:
 
 def _as_browsers_say(name: str) -> str:
     """Return a name or an address as browsers write it, whose word for a site is compared letter by letter."""
-    return str(ipaddress.ip_address(name)) if _is_address(name) else name.lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return str(ipaddress.ip_address(name)) if forms.is_address(name) else name.lower()
 
 
 def _whole(settings: Mapping[str, object], name: str) -> int:

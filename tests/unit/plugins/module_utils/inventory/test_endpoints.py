@@ -22,6 +22,7 @@ LM = {"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["llama"]}
         ),
         pytest.param({"url": "http://h/../v1"}, "[0].url is 'http://h/../v1'", id="a path that leads elsewhere"),
         pytest.param({"url": "https://Chat.example.com/v1"}, "has the name of the site", id="the site itself"),
+        pytest.param({"timeout": "\u00b2"}, "", id="a digit that is no number, of which its type speaks"),
         pytest.param({"key": "(number)"}, "[0].key is a number, whose digits YAML may have changed", id="a number"),
         pytest.param({"models": ["a", "a"]}, "[0].models names 'a' twice; wanted each name once", id="twice"),
         pytest.param(
