@@ -79,10 +79,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
             "open_webui_uid",
         ),
         "health.holds": (
+            "gpuchat_admin_email",
             "gpuchat_signup",
-        ),
-        "health.url": (
-            "gpuchat_signup",
+            "open_webui_plugins",
         ),
         "image": (
             "lobehub_image",
