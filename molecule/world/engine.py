@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -11,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PACKAGES = ("docker.io", "iptables", "debootstrap", "debian-archive-keyring", "openssh-client", "curl")
@@ -42,6 +44,16 @@ def inspect(kind: str, name: str) -> dict[str, object]:
     return answer[0]
 
 
+@contextlib.contextmanager
+def alone(cache: pathlib.Path, name: str) -> Iterator[None]:
+    """Let one process at a time make what bears that name: images are built while other steps of the tests run."""
+    folder = cache / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / name, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def is_installed() -> bool:
     return all(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for name in PROGRAMS)
 
@@ -52,6 +64,11 @@ def is_up() -> bool:
 
 def ensure(cache: pathlib.Path) -> None:
     """Install Docker from the distribution where it is missing, and start it where it does not run."""
+    with alone(cache, "engine"):
+        _ensure(cache)
+
+
+def _ensure(cache: pathlib.Path) -> None:
     if not is_installed():
         say(f"installing {', '.join(PACKAGES)} from the distribution")
         _must(["apt-get", "-qq", "update"])

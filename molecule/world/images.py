@@ -81,8 +81,13 @@ def ensure(name: str) -> str:
     """Make sure that a recipe's image is there, and return its local name."""
     recipe = Recipe.read(name)
     tag = recipe.tag()
-    if engine.exists("image", tag):
-        return tag
+    with engine.alone(CACHE, name):
+        if not engine.exists("image", tag):
+            _make(recipe, tag)
+    return tag
+
+
+def _make(recipe: Recipe, tag: str) -> None:
     started = time.monotonic()
     if recipe.upstream and hub_answers():
         say(f"pulling {recipe.upstream}")
@@ -91,8 +96,7 @@ def ensure(name: str) -> str:
     else:
         base = ensure_debian(recipe.base) if recipe.base.startswith("debian:") else ensure(recipe.base)
         _build(recipe, base, tag)
-    say(f"image {name} is ready after {time.monotonic() - started:.0f} s")
-    return tag
+    say(f"image {recipe.folder.name} is ready after {time.monotonic() - started:.0f} s")
 
 
 def hub_answers() -> bool:
@@ -106,9 +110,14 @@ def hub_answers() -> bool:
 def ensure_debian(base: str) -> str:
     """Make sure that a minimal Debian's image is there, and return its local name."""
     tag = base_tag(base)
-    if engine.exists("image", tag):
-        return tag
     suite = base.partition(":")[2]
+    with engine.alone(CACHE, f"debian-{suite}"):
+        if not engine.exists("image", tag):
+            _make_debian(suite, tag)
+    return tag
+
+
+def _make_debian(suite: str, tag: str) -> None:
     say(f"building a minimal Debian ({suite})")
     with tempfile.TemporaryDirectory(prefix="gpuchat-world-") as folder:
         root = f"{folder}/root"
@@ -116,7 +125,6 @@ def ensure_debian(base: str) -> str:
         _must(command)
         with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
             _must(["docker", "import", "--change", f"LABEL {engine.LABEL}=1", "-", tag], stdin=packed.stdout)
-    return tag
 
 
 def _build(recipe: Recipe, base: str, tag: str) -> None:
@@ -130,6 +138,7 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
     mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *pip_folders())]
     docker(
         *("run", "--detach", "--name", container, "--network", "host", "--user", "0"),
+        *("--cpu-shares", "256"),  # what runs beside it goes first
         *(word for mount in mounts for word in ("--volume", mount)),
         *(base, "sleep", "infinity"),
     )

@@ -3,6 +3,7 @@
 """The test world: systemd hosts in containers, networks, and the servers that a run fetches from.
 
 world.py up FOLDER      make what FOLDER/.world.json describes, for the inventory in FOLDER
+world.py build          make what all worlds share: images, models, and the servers that have them
 world.py down FOLDER    remove it again
 world.py clean          remove everything that any world made
 """
@@ -19,6 +20,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import engine
@@ -31,7 +33,8 @@ PACKAGES = "gpuchat-world-packages"
 HUB = "gpuchat-world-hub"
 SERVERS = {"registry.world": REGISTRY, "packages.world": PACKAGES, "hub.world": HUB}
 MADE = f"{engine.LABEL}.made"
-SERVED_IMAGES = ("vllm", "lobehub", "object_store", "open_webui")
+OWN_IMAGES = ("host", "gpu_host", "probe", "packages", "registry", "hub", "control")
+SERVED_IMAGES = ("vllm", "open_webui", "object_store", "lobehub")
 SMALL_IMAGE = ("debian:trixie", "docker.io/library/debian:trixie-slim")
 
 # What systemd, Docker inside, and a firewall need; --privileged is not to be had on every machine.
@@ -52,18 +55,19 @@ class Host:
 
 @dataclass(frozen=True)
 class World:
-    """What a .world.json says."""
+    """What a .world.json says; `serves` names the images that its hosts pull, all where it says nothing."""
 
     folder: pathlib.Path
     name: str
     networks: dict[str, str]
     hosts: tuple[Host, ...]
+    serves: tuple[str, ...]
 
     @classmethod
     def read(cls, folder: pathlib.Path) -> World:
         data = json.loads((folder / ".world.json").read_text(encoding="utf-8"))
         hosts = tuple(Host(name, one["image"], one["addresses"]) for name, one in data["hosts"].items())
-        return cls(folder, data["name"], data["networks"], hosts)
+        return cls(folder, data["name"], data["networks"], hosts, tuple(data.get("serves", SERVED_IMAGES)))
 
     @property
     def keys(self) -> pathlib.Path:
@@ -76,13 +80,7 @@ class World:
 
 def up(world: World) -> None:
     """Make everything that the world needs and that is not there yet."""
-    engine.ensure(images.CACHE)
-    _ensure_registry()
-    _ensure_server(PACKAGES, "packages")
-    _serve(images.ensure_debian(SMALL_IMAGE[0]), SMALL_IMAGE[1])
-    for name in SERVED_IMAGES:
-        _serve(images.ensure(name), images.Recipe.read(name).upstream)
-    _ensure_server(HUB, "hub", "--volume", f"{_ensure_models()}:/srv/models/gpuchat:ro")
+    _ensure_shared(world.serves)
     for network, subnet in world.networks.items():
         if not engine.exists("network", world.called(network)):
             label = ("--label", f"{engine.LABEL}={world.name}")
@@ -98,6 +96,24 @@ def up(world: World) -> None:
         _ensure_host(world, host)
     for host in world.hosts:
         _await_host(world, host)
+
+
+def build() -> None:
+    """Make what all worlds share: first what is soon made and what every world needs, last what takes longest."""
+    engine.ensure(images.CACHE)
+    for name in OWN_IMAGES:
+        images.ensure(name)
+    _ensure_shared(SERVED_IMAGES)
+
+
+def _ensure_shared(serves: Sequence[str]) -> None:
+    engine.ensure(images.CACHE)
+    _ensure_registry()
+    _ensure_server(PACKAGES, "packages")
+    _serve(images.ensure_debian(SMALL_IMAGE[0]), SMALL_IMAGE[1])
+    _ensure_server(HUB, "hub", "--volume", f"{_ensure_models()}:/srv/models/gpuchat:ro")
+    for name in serves:
+        _serve(images.ensure(name), images.Recipe.read(name).upstream)
 
 
 def down(world: World) -> None:
@@ -196,7 +212,11 @@ def _volume(name: str) -> str:
 
 def _ensure_server(name: str, recipe: str, *words: str) -> None:
     """Run a server that all worlds share, anew where its image or its settings are other ones by now."""
-    image = images.ensure(recipe)
+    with engine.alone(images.CACHE, name):
+        _run_server(name, images.ensure(recipe), words)
+
+
+def _run_server(name: str, image: str, words: Sequence[str]) -> None:
     made = hashlib.sha256("\0".join((image, *words)).encode()).hexdigest()[:12]
     if engine.exists("container", name):
         if engine.inspect("container", name)["Config"]["Labels"].get(MADE) == made:  # type: ignore[index]
@@ -232,6 +252,11 @@ def _answers(url: str) -> bool:
 
 def _serve(tag: str, upstream: str) -> None:
     """Put an image into the registry under the name that upstream gives it."""
+    with engine.alone(images.CACHE, REGISTRY):
+        _push(tag, upstream)
+
+
+def _push(tag: str, upstream: str) -> None:
     image_id = str(engine.inspect("image", tag)["Id"])
     path = upstream.partition("/")[2]
     record = images.CACHE / "served" / path.partition(":")[0].rpartition("/")[2]
@@ -254,8 +279,13 @@ def _ensure_models() -> str:
     recipe = images.HERE / "demo_model"
     tag = images.ensure("vllm")
     volume = f"gpuchat-world-model-{images.content_hash(recipe, tag)}"
-    if engine.exists("volume", volume):
-        return volume
+    with engine.alone(images.CACHE, "models"):
+        if not engine.exists("volume", volume):
+            _train(recipe, tag, volume)
+    return volume
+
+
+def _train(recipe: pathlib.Path, tag: str, volume: str) -> None:
     say("training the demo's model (about a minute and a half)")
     started = time.monotonic()
     making = _volume(f"{volume}-making")
@@ -271,7 +301,6 @@ def _ensure_models() -> str:
     docker("run", "--rm", *copy, "-c", "cp -R /from/. /to && chmod -R a+rX /to")
     docker("volume", "rm", making)
     say(f"the model is ready after {time.monotonic() - started:.0f} s")
-    return volume
 
 
 def _ensure_key(world: World) -> None:
@@ -350,6 +379,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("up", "down", "tell"):
         commands.add_parser(command).add_argument("folder", type=pathlib.Path)
+    commands.add_parser("build")
     commands.add_parser("clean")
     arguments = parser.parse_args()
     if arguments.command == "tell":
@@ -359,6 +389,8 @@ def main() -> None:
         raise SystemExit("world: needs root, for Docker and debootstrap; run it with sudo")
     if arguments.command == "clean":
         clean()
+    elif arguments.command == "build":
+        build()
     else:
         {"up": up, "down": down}[arguments.command](World.read(arguments.folder.resolve()))
 

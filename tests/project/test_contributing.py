@@ -42,3 +42,9 @@ def test_a_path_that_the_guide_names_exists(path):
 def test_a_make_target_that_the_guide_names_exists(target):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_every_scenario_is_run():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (run,) = re.findall(r"^SCENARIOS = (.*)$", makefile, re.MULTILINE)
+    assert sorted(run.split()) == sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
