@@ -115,7 +115,7 @@ faults: packages venv-test ## what a model's transfer makes of broken networks, 
 collection: venv-test ## build, install and document the collection
 	tools/collection.sh build
 
-molecule: packages venv-test ## each Molecule scenario, in the test world
+molecule: packages venv-test ## each Molecule scenario, in the test world; LONG=yes takes the tests of minutes along
 	@for scenario in $(SCENARIOS); do \
 	    rm -f artifacts/$$scenario.log; \
 	    molecule test -s $$scenario && status=0 || status=$$?; \

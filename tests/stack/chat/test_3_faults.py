@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from interfaces import interface_of
 from running import Stack, wait
 
@@ -21,6 +22,7 @@ def test_nothing_but_ssh_the_edge_and_the_doors_listens_beyond_the_loopback(stac
         assert beyond == wanted, host
 
 
+@pytest.mark.long
 def test_a_killed_engine_comes_back_by_itself_and_the_edge_says_so_meanwhile(stack: Stack) -> None:
     stack.on("engine", "pkill -KILL -f '[v]llm serve'")
     seen: list[tuple[int, str]] = []

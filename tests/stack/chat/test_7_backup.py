@@ -86,6 +86,7 @@ def test_only_root_reads_what_a_backup_is_made_of(stack: Stack, backed_up: str) 
     assert password not in stack.on("interface", "systemctl cat gpuchat-backup.service; cat /etc/gpuchat/backup/*.json")
 
 
+@pytest.mark.long
 def test_a_second_run_of_the_role_changes_nothing(stack: Stack, backed_up: str) -> None:
     again = stack.must_play(*WANTED, playbook="playbooks/restore_drill.yml")
     assert "is good" in again
@@ -94,7 +95,13 @@ def test_a_second_run_of_the_role_changes_nothing(stack: Stack, backed_up: str) 
     assert "drill" not in databases
 
 
-@pytest.mark.parametrize("damage", ["truncate -s 1000", "dd if=/dev/urandom bs=64 count=1 seek=3 conv=notrunc of="])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "truncate -s 1000",
+        pytest.param("dd if=/dev/urandom bs=64 count=1 seek=3 conv=notrunc of=", marks=pytest.mark.long),
+    ],
+)
 def test_a_damaged_backup_is_found_and_not_restored(stack: Stack, backed_up: str, damage: str) -> None:
     before = sql(stack, SUM.format("of_the_test"))
     stack.on("interface", f"rm -rf {TARGET}.good; cp -a {TARGET} {TARGET}.good")
@@ -159,6 +166,7 @@ def test_a_target_that_is_gone_is_told_and_not_made_anew(stack: Stack, backed_up
         stack.on("interface", f"rm -rf {TARGET}; mv {TARGET}.away {TARGET}")
 
 
+@pytest.mark.long
 def test_without_a_target_nothing_of_it_stays_but_the_backup(stack: Stack, backed_up: str) -> None:
     """The inventory of this world names none: a run takes the timer away, and the test its own traces."""
     stack.must_play("--tags", "backup")

@@ -327,6 +327,7 @@ done
 """
 
 
+@pytest.mark.long
 def test_a_migration_that_is_killed_leaves_nothing_and_the_next_start_makes_it_whole(person: Person) -> None:
     stack, container = person.stack, interface_of(person.stack).container
     if stack.interface != "lobehub":

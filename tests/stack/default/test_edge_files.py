@@ -65,6 +65,7 @@ def test_a_run_that_dies_between_two_files_of_a_set_is_finished_by_the_next(heal
     assert on_disk == running
 
 
+@pytest.mark.long
 def test_a_run_that_dies_between_files_and_restart_is_finished_by_the_next(healed: Stack) -> None:
     record = f"{RECORD}/services/gpuchat-edge.json"
     healed.on("server", f"cp -p {record} /root/record")

@@ -49,6 +49,7 @@ def newest(stack: Stack) -> Iterator[Callable[[], dict[str, int]]]:
     docker("rm", "--force", name)
 
 
+@pytest.mark.long
 def test_what_is_missing_is_put_right_and_a_second_run_changes_nothing(
     stack: Stack, newest: Callable[[], dict[str, int]]
 ) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 from running import ROOT, Stack
@@ -90,6 +91,7 @@ def test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(sta
     assert after - before <= 4, "a settled model asks what its branch stands for, and nothing more"
 
 
+@pytest.mark.long
 def test_a_damaged_weight_is_fixed_from_the_hub_and_the_engine_sees_a_whole_model(stack: Stack) -> None:
     stack.on("server", f"printf x | dd of={MODEL}/model.safetensors bs=1 seek=5000 conv=notrunc status=none")
     predicted = stack.must_play("--tags", "model", "--check", "--diff")
@@ -98,6 +100,7 @@ def test_a_damaged_weight_is_fixed_from_the_hub_and_the_engine_sees_a_whole_mode
     test_the_model_came_whole_from_the_hub_and_a_second_run_asks_for_no_byte(stack)
 
 
+@pytest.mark.long
 def test_a_mirror_that_does_not_answer_is_named_before_anything_is_fetched(
     stack: Stack, tmp_path: pathlib.Path
 ) -> None:

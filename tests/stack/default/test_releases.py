@@ -22,6 +22,7 @@ def run(command: list[str], **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_installed_collection_finds_nothing_to_change_in_what_the_checkout_made(
     stack: Stack, tmp_path: pathlib.Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_restart_goes_from_host_to_host_and_site_yml_changes_nothing_afterward
     assert changed_by_site() == 0
 
 
+@pytest.mark.long
 def test_the_first_host_that_does_not_come_back_ends_it(members):
     first, second, *others = members
     on(

@@ -81,6 +81,7 @@ def test_a_container_that_lost_its_gpus_is_restarted_and_others_are_not(stack: S
         stack.on("server", "docker rm --force loser keeper plain")
 
 
+@pytest.mark.long
 def test_the_pinned_version_moves_all_four_packages_and_leaves_docker_running(stack: Stack) -> None:
     started = docker_started(stack)
     stack.must_play("-e", "nvidia_container_toolkit_version=1.19.0-1", playbook=HOSTS)
@@ -104,6 +105,7 @@ def test_removal_gives_daemon_json_back_and_the_next_run_restores_the_runtime(st
     assert stack.on("server", f"cat {DAEMON}") == with_runtime
 
 
+@pytest.mark.long
 def test_somebody_elses_key_in_daemon_json_outlives_removal_and_return(stack: Stack) -> None:
     add = f"""python3 - <<'PYTHON'
 import json

@@ -10,6 +10,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
+import pytest
 from running import Stack
 
 JSON = ("--header", "Content-Type: application/json")
@@ -72,6 +73,7 @@ def test_a_model_is_retired_and_somebody_elses_server_handed_on_by_one_run(
     assert "changed=0" in edited(stack, tmp_path, **edit)
 
 
+@pytest.mark.long
 def test_a_models_files_go_where_that_is_asked_for_and_it_comes_back_by_one_run(
     stack: Stack, tmp_path: pathlib.Path
 ) -> None:

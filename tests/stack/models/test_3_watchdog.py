@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from running import Stack, wait
 
 CONTAINER = "gpuchat-vllm-gpuchat-demo"
@@ -32,6 +33,7 @@ def test_an_engine_that_was_stopped_in_its_tracks_is_restarted(stack: Stack) -> 
     assert [stack.ask()[0] for _number in range(4)] == [200] * 4
 
 
+@pytest.mark.long
 def test_an_engine_that_works_is_left_alone(stack: Stack) -> None:
     before = started(stack)
     for _number in range(10):

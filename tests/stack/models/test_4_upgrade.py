@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 import pytest
 from running import Stack, wait
 
+pytestmark = pytest.mark.long
+
 UPGRADE = "playbooks/upgrade.yml"
 DEMO = "gpuchat-demo"
 HOSTS = ("front", "gpu1")

@@ -7,7 +7,10 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from running import Stack
+
+pytestmark = pytest.mark.long
 
 MODEL = "gpuchat-demo"
 LOAD = ("load_users=3", "load_seconds=5", "load_prompt_tokens=256", "load_answer_tokens=16", f"load_model={MODEL}")

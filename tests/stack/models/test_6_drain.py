@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import pytest
 from running import ROOT, Stack, wait
 
+pytestmark = pytest.mark.long
+
 DEMO, SECOND = "gpuchat-demo", "gpuchat-second"
 AWAY = "gpu1"
 """It has both, and the second alone."""

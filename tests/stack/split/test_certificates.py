@@ -213,6 +213,7 @@ def test_names_can_be_shown_by_dns_which_opens_nothing(directory: Directory) -> 
     assert directory.stack.on("probe", f"{closed} || echo closed").strip() == "closed"
 
 
+@pytest.mark.long
 def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.Path) -> None:
     done = stack.play(*HOME, "-e", "edge_tls=none")
     said = " ".join((done.stdout + done.stderr).split())

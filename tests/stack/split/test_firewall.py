@@ -72,12 +72,7 @@ UFW = "ufw allow 22/tcp && ufw --force enable"
 FIREWALLD = "systemctl start firewalld && firewall-cmd --state"
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(("ufw", UFW), id="ufw"),
-        pytest.param(("firewalld", FIREWALLD), id="firewalld", marks=pytest.mark.long),
-    ]
-)
+@pytest.fixture(params=[("ufw", UFW), ("firewalld", FIREWALLD)], ids=["ufw", "firewalld"])
 def beside(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Have another firewall on the front, which lets in ssh alone."""
     package, start = request.param
@@ -88,6 +83,7 @@ def beside(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     stack.on("edge", f"{apt} purge -y --autoremove {package} >/dev/null; systemctl restart docker")
 
 
+@pytest.mark.long
 def test_beside_another_firewall_people_get_in_and_the_interface_reaches_its_door(beside: Stack) -> None:
     stack = beside
     wait(lambda: stack.curl("/v1/models")[0] == 0, 10, "the other firewall to close the edge")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import pytest
 from running import Stack
 
 ROTATE = "playbooks/rotate.yml"
@@ -72,6 +73,7 @@ print(one.getresponse().status)
 """
 
 
+@pytest.mark.long
 def test_the_key_of_an_engines_door_is_made_anew_while_the_engine_answers_on(stack: Stack) -> None:
     parts = ("--tags", "vllm,door,edge")
 

@@ -60,6 +60,7 @@ def test_the_watchdog_starts_a_hung_engine_of_podman_anew(stack: Stack) -> None:
     stack.wait_for_answer()
 
 
+@pytest.mark.long
 def test_a_move_back_leaves_nothing_of_the_projects_behind(stack: Stack) -> None:
     stack.must_play()
     assert stack.on("engine", "ls /etc/containers/systemd/*.container", check=False) == ""
