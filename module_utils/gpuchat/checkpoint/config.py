@@ -145,6 +145,9 @@ ATTENTION_FREE = frozenset({"mamba", "mamba2", "falcon_mamba"})
 # Whose layers each hold attention and a dense part twice, beside one part of experts (longcat_flash.py of vLLM).
 TWICE = frozenset({"longcat_flash", "longcat_flash_ngram"})
 
+# Whose two stacks of layers run again and again, each run with caches of its own (hrm_text.py of vLLM).
+IN_CYCLES = frozenset({"hrm_text"})
+
 # Bits that one weight takes with its scales, where the size of the files is not known.
 QUANTIZED_BITS = {
     "awq": 4.16,
@@ -324,6 +327,14 @@ class ModelFacts:
         return any(item.kind == "mla" for item in self.kv_layers)
 
     @property
+    def reads_whole(self) -> bool:
+        """Whether a prompt is read in one step: nothing is cached, or its words see those after them.
+
+        For the latter vLLM switches chunked prefill off when it starts (_initialize_kv_caches of v1/engine/core.py).
+        """
+        return not self.kv_layers or self.model_type in IN_CYCLES
+
+    @property
     def is_multimodal(self) -> bool:
         return self.vision.layers > 0
 
@@ -358,6 +369,9 @@ def _in_common_names(text: dict[str, object], model_type: str) -> dict[str, obje
     """Return the text's part with what some families say otherwise, or not at all, said as the others say it."""
     if model_type in TWICE and text.get("num_layers"):
         text["num_hidden_layers"] = text["num_layers"]
+    if model_type in IN_CYCLES and any(map(text.get, LAYERS)):  # num_hidden_layers is of a stack, or counts the runs
+        stack = _integer(text, ["num_layers_per_stack", *LAYERS])
+        text.update(num_layers_per_stack=stack, num_hidden_layers=2 * stack, attn_output_gate=True)
     for name in ("layers_block_type", "layer_types", "hybrid_override_pattern"):
         listed = text.get(name)
         if isinstance(listed, (list, tuple, str)) and listed and not any(map(text.get, LAYERS)):
@@ -668,6 +682,23 @@ def _compressed_layers(text: Config, wide: _Widths) -> tuple[KvLayers, ...]:
     return (*found, KvLayers("sliding", wide.layers, 1, 584, 0, _integer(text, ["sliding_window"], 128)))
 
 
+def sharing(text: Config) -> int:
+    """Return of how many neighbouring layers one alone has keys and values (Hunyuan-Large's cross-layer attention)."""
+    return max(1, _integer(text, ["cla_share_factor"], 1)) if text.get("use_cla") else 1
+
+
+def _own_keys(text: Config, layers: int) -> int:
+    """Return how many of so many layers have keys and values of their own."""
+    return -(-layers // sharing(text))
+
+
+def _caches(text: Config, layers: int) -> int:
+    """Return how many caches so many layers with full attention keep."""
+    if str(text.get("model_type", "")) in IN_CYCLES:  # the one stack runs L_cycles times, the other once, and all again
+        return layers // 2 * _integer(text, ["H_cycles"], 2) * (_integer(text, ["L_cycles"], 3) + 1)
+    return _own_keys(text, layers)
+
+
 def _kv_layers(text: Config, dtype: str) -> tuple[KvLayers, ...]:
     wide = _widths(text)
     kinds = _layer_types(text, wide.layers)
@@ -678,7 +709,7 @@ def _kv_layers(text: Config, dtype: str) -> tuple[KvLayers, ...]:
     found: list[KvLayers] = []
     if _sequence(text.get("compress_ratios")):
         return _compressed_layers(text, wide)
-    full = kinds.count("full")
+    full = _caches(text, kinds.count("full"))
     rank = _latent_rank(text)
     if full and rank:
         found.append(KvLayers("mla", full, 1, rank + _integer(text, ["qk_rope_head_dim"], 0)))
@@ -883,7 +914,7 @@ def _attention_parameters(text: Config, wide: _Widths, kinds: list[str]) -> tupl
         ),
     ):
         sharded += count * hidden * heads * width * (1 + gate)
-        key_value += count * 2 * hidden * kv_heads * width
+        key_value += _own_keys(text, count) * 2 * hidden * kv_heads * width
     return sharded, key_value, 0
 
 

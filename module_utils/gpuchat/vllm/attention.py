@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..checkpoint.config import ModelFacts
+from ..checkpoint.config import ModelFacts, sharing, text_config
 from ..core.errors import Refusal
 from .devices import Device
 
@@ -64,6 +64,25 @@ def check_sparse(
             f"found a model with sparse attention (DSA) and {gpu.name} (compute capability {gpu.compute_capability}); "
             "vLLM has it for Hopper and data-centre Blackwell, and since 0.24 for 12.0 and 12.1, and ends with 'No "
             f"valid attention backend found' here; {newer}choose another model, or such GPUs"
+        )
+
+
+def check_shared(config: Mapping[str, object]) -> None:
+    """Refuse a model whose layers share keys and values (Hunyuan-Large's cross-layer attention).
+
+    vLLM's own hunyuan_v1.py took a layer that borrows for one that attends to an encoder, whose get_kv_cache_spec ends
+    with NotImplementedError, later AssertionError; Transformers' class, which served in its place by 0.32 (registry.py),
+    has keys for every layer, for which the files bring none. Hunyuan-Large's own name stands in no registry.
+
+    Raises:
+        Refusal: with what it is.
+    """
+    layers = sharing(text_config(config))
+    if layers > 1:
+        raise Refusal(
+            f"found cross-layer attention in config.json (use_cla: of {layers} layers one alone has keys and values), "
+            "which no vLLM serves; wanted a model whose layers have their own, such as Hunyuan A13B; set the model's "
+            "repo or path in gpuchat_models to one"
         )
 
 

@@ -256,7 +256,7 @@ class Scales:
             seqs, tokens = min(seqs, LEAN_SEQUENCES), min(tokens, LEAN_TOKENS)
         if wishes.max_num_seqs is None:
             seqs = max(seqs, each)
-        is_whole = not situation.model.kv_layers or not cuts_prompts(wishes.extra_args)
+        is_whole = situation.model.reads_whole or not cuts_prompts(wishes.extra_args)
         if is_whole and wishes.max_num_batched_tokens is None:
             tokens = max(tokens, length)  # a text that is read at once is not cut in pieces
         if wishes.max_num_batched_tokens is None:  # vLLM wants a token for each request in a step

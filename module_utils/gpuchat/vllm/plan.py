@@ -171,6 +171,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
         ),
         NOTES,
     )
+    against.ask_of_image(lambda: attention.check_shared(situation.config), None)
     against.ask_of_image(
         lambda: attention.check_sparse(situation.number, situation.devices, situation.model, wishes.extra_args), None
     )
@@ -550,7 +551,7 @@ def _args(
         args["max-num-seqs"] = settings.max_num_seqs
     is_told = wishes.max_num_batched_tokens or not conflicts.cuts_prompts(wishes.extra_args)
     is_narrow = settings.max_num_batched_tokens <= settings.max_num_seqs
-    if is_told or is_narrow or evaluation.is_lean or evaluation.is_raised or not situation.model.kv_layers:
+    if is_told or is_narrow or evaluation.is_lean or evaluation.is_raised or situation.model.reads_whole:
         args["max-num-batched-tokens"] = settings.max_num_batched_tokens
     args.update(tasks.arguments(situation.task, situation.config, situation.repo, judged))
     args.update(_as_wished(wishes, situation))

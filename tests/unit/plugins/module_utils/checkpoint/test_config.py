@@ -285,6 +285,37 @@ DEEPSEEK_VL2 = {
         "vocab_size": 129280,
     },
 }
+HRM_TEXT = {
+    "architectures": ["HrmTextForCausalLM"],
+    "model_type": "hrm_text",
+    "hidden_size": 1536,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 128,
+    "num_layers_per_stack": 16,
+    "H_cycles": 2,
+    "L_cycles": 3,
+    "num_attention_heads": 12,
+    "head_dim": 128,
+    "vocab_size": 65536,
+    "tie_word_embeddings": False,
+}
+HRM_TEXT_NEW = {**HRM_TEXT, "num_hidden_layers": 16, "num_layers_per_stack": None}
+HUNYUAN_LARGE = {
+    "architectures": ["HunYuanForCausalLM"],
+    "model_type": "hunyuan",
+    "hidden_size": 6400,
+    "intermediate_size": 18304,
+    "num_hidden_layers": 64,
+    "num_attention_heads": 80,
+    "num_key_value_heads": 8,
+    "num_experts": 16,
+    "num_shared_expert": 1,
+    "moe_topk": 1,
+    "use_cla": True,
+    "cla_share_factor": 2,
+    "vocab_size": 129024,
+    "tie_word_embeddings": True,
+}
 LING_3 = {**RING_2_5, "num_hidden_layers": 82, "no_kda_lora": True, "short_conv_kernel_size": 4}
 
 
@@ -343,6 +374,11 @@ def kinds(config):
         pytest.param(LING_3, {"mla": 12, "state": 70}, id="the last of each group, and what is left over"),
         pytest.param(NEMOTRON_NEW, {"full": 6, "state": 23}, id="blocks whose number nothing else says"),
         pytest.param({**LLAMA_8B, "model_type": "plamo2", "mamba_step": 2}, {"full": 16, "state": 16}, id="steps"),
+        pytest.param(HRM_TEXT, {"full": 128}, id="two stacks that run again, each time with a cache of its own"),
+        pytest.param(HRM_TEXT_NEW, {"full": 128}, id="two stacks, their layers counted once"),
+        pytest.param(HUNYUAN_LARGE, {"full": 32}, id="every other layer takes its neighbour's"),
+        pytest.param({**HUNYUAN_LARGE, "num_hidden_layers": 5, "cla_share_factor": 3}, {"full": 2}, id="of three one"),
+        pytest.param({**HUNYUAN_LARGE, "use_cla": False}, {"full": 64}, id="sharing switched off"),
         pytest.param({**LLAMA_8B, "is_encoder_decoder": True}, {"full": 32, "cross": 32}, id="cross-attention"),
     ],
 )
@@ -365,6 +401,9 @@ def test_layers_are_reported_apart_by_what_they_keep(config, layers):
         pytest.param(LONGCAT_FLASH, 560, id="LongCat Flash 560B"),
         pytest.param(RING_2_5, 1010, id="Ring 2.5 1T"),
         pytest.param(NEMOTRON_NEW, 31.6, id="Nemotron 3 Nano 30B, as Transformers 5 saves it"),
+        pytest.param(HRM_TEXT, 1.18, id="HRM Text 1B"),
+        pytest.param(HRM_TEXT_NEW, 1.18, id="HRM Text 1B, its layers counted once"),
+        pytest.param(HUNYUAN_LARGE, 389, id="Hunyuan Large 389B"),
         pytest.param(ERNIE_VL, 28.6, id="ERNIE 4.5 VL 28B without its encoder"),
         pytest.param(DEEPSEEK_VL2, 27.0, id="DeepSeek VL2 27B without its encoder"),
     ],

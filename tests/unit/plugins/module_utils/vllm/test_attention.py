@@ -8,7 +8,11 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.attention import check_cache, check_sparse
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.attention import (
+    check_cache,
+    check_shared,
+    check_sparse,
+)
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.devices import Device
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 
@@ -148,3 +152,21 @@ def test_no_number_of_gpus_is_offered_for_a_model_that_none_of_them_runs():
     found = plan_vllm(params)
     assert "sparse attention" in found.reason
     assert not found.alternatives
+
+
+CLA = {"architectures": ["HunYuanForCausalLM"], "model_type": "hunyuan", "use_cla": True, "cla_share_factor": 2}
+
+
+def test_layers_that_share_keys_and_values_are_refused_for_no_vllm_serves_them():
+    with pytest.raises(Refusal, match="of 2 layers one alone has keys.*no vLLM serves.*set the model's repo or path"):
+        check_shared({**LLAMA_8B, **CLA})
+    params = {"model_config": {**LLAMA_8B, **CLA}, "gpus": [{"name": "NVIDIA H100 80GB HBM3"}]}
+    found = plan_vllm({**params, "vllm_version": "0.32.0", "on_unfit": "report"})
+    assert (found.fits, found.alternatives) == (False, ())
+    assert found.evaluation.budget.kv_bytes_per_token == 16 * 2 * 8 * 128 * 2
+
+
+@pytest.mark.parametrize("told", [{"use_cla": False}, {"cla_share_factor": 1}, {"use_cla": None}])
+def test_a_model_that_only_could_share_them_is_not_refused(told):
+    check_shared({**LLAMA_8B, **CLA, **told})
+    check_shared(LLAMA_8B)

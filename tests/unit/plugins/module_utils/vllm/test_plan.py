@@ -769,6 +769,23 @@ def test_what_falls_short_by_less_than_the_uncertainty_is_left_to_vllm():
     assert not plan_vllm({**params, "max_model_len": large + 512, "users": 2}).fits
 
 
+def test_a_model_whose_prompts_see_all_of_themselves_reads_each_in_one_step():
+    hrm = dense(
+        1536,
+        4096,
+        12,
+        12,
+        16,
+        65536,
+        model_type="hrm_text",
+        architectures=["HrmTextForCausalLM"],
+        head_dim=128,
+        max_position_embeddings=4096,
+    )
+    found = plan_vllm({"model_config": hrm, "gpus": several(1, RTX4090), "vllm_version": "0.32.0"})
+    assert found.args["max-model-len"] == found.args["max-num-batched-tokens"] == 4096
+
+
 def test_a_hybrid_models_steps_are_as_large_as_its_blocks_where_its_version_wants_that():
     params = {"model_config": HYBRID, "weights_bytes": 10_000_000_000, "gpus": several(1), "max_model_len": 8192}
     switched = {**params, "vllm_version": "0.20.0", "extra_args": {"enable-prefix-caching": True}}
