@@ -87,6 +87,7 @@ CLASS_DEFAULTS: dict[str, dict[str, int]] = {
         "vocab_size": 102400,
         "max_position_embeddings": 2048,
     },
+    "minicpm3": {"kv_lora_rank": 256, "q_lora_rank": 768, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32},
     "gemma": {
         "hidden_size": 3072,
         "intermediate_size": 24576,
@@ -131,10 +132,14 @@ UNGATED = frozenset(
 )
 
 # Whose classes tie the output embedding to the input's unless they say otherwise.
-TIED = ("bloom", "cohere", "falcon", "gemma", "gpt2", "gpt_bigcode", "mpt", "opt", "RefinedWeb")
+TIED = tuple("bloom cohere falcon gemma gpt2 gpt_bigcode minicpm3 mpt opt RefinedWeb zamba2".split())
 
 # Whose every layer has a Mamba part, also one with attention.
 PARALLEL = frozenset({"falcon_h1", "zamba2"})
+
+# Whose few blocks of attention and a dense part run in turn, each time with adapters, a projection and a cache of its
+# own; they attend to a word and to what became of it side by side, twice the hidden size (zamba2.py of vLLM).
+IN_TURN = frozenset({"zamba2"})
 
 # Whose latent attention vLLM computes in full: each head keeps its keys and values.
 EXPANDED = frozenset({"minicpm3"})
@@ -628,6 +633,8 @@ def _widths(text: Config) -> _Widths:
     head_dim = _integer(text, ["head_dim", "kv_channels", "attention_head_dim", "hidden_size_per_head"], 0)
     if str(text.get("model_type", "")) in EXPANDED:
         head_dim = _integer(text, ["qk_nope_head_dim"], 0) + _integer(text, ["qk_rope_head_dim"], 0)
+    if str(text.get("model_type", "")) in IN_TURN:
+        head_dim = _integer(text, ["attention_head_dim"], 2 * hidden // heads)
     head_dim = head_dim or hidden // heads
     layers = _integer(text, LAYERS)
     if layers < 1:
@@ -892,11 +899,16 @@ def _vision(config: Config) -> Vision:
 def _attention_parameters(text: Config, wide: _Widths, kinds: list[str]) -> tuple[int, int, int]:
     """Return the sharded weights of attention, those of the keys and values, and the replicated ones."""
     hidden, heads = wide.hidden, wide.heads
-    rank = _latent_rank(text)
+    rank = _integer(text, ["kv_lora_rank"], 0)
     full, sliding = kinds.count("full"), kinds.count("sliding") + kinds.count("chunked")
+    if str(text.get("model_type", "")) in IN_TURN:
+        blocks, width = _integer(text, ["num_mem_blocks"], 1), heads * wide.head_dim
+        adapters = 6 * width * _adapter_rank(text) if text.get("use_shared_attention_adapter") else 0
+        return blocks * width * (width + hidden) + full * adapters, blocks * 2 * width * width, full * hidden * hidden
     if rank:
         nope, rope = _integer(text, ["qk_nope_head_dim"], 128), _integer(text, ["qk_rope_head_dim"], 64)
-        value, query = _integer(text, ["v_head_dim"], 128), _integer(text, ["q_lora_rank"], 0)
+        value = _integer(text, ["v_head_dim"], 128 if _latent_rank(text) else hidden // heads)
+        query = _integer(text, ["q_lora_rank"], 0)
         sharded = (query or hidden) * heads * (nope + rope) + rank * heads * (nope + value) + heads * value * hidden
         same = hidden * (rank + rope) + (hidden * query if query else 0)
         if text.get("index_topk"):
@@ -916,6 +928,10 @@ def _attention_parameters(text: Config, wide: _Widths, kinds: list[str]) -> tupl
         sharded += count * hidden * heads * width * (1 + gate)
         key_value += _own_keys(text, count) * 2 * hidden * kv_heads * width
     return sharded, key_value, 0
+
+
+def _adapter_rank(text: Config) -> int:
+    return _integer(text, ["adapter_rank"], 128)
 
 
 def _state_parameters(text: Config, wide: _Widths, states: int) -> int:
@@ -974,8 +990,10 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     moe_inner = _integer(text, ["moe_intermediate_size", "expert_ffn_hidden_size"], inner)
     layers = wide.layers
     blocks = [str(item) for item in _sequence(text.get("layers_block_type"))]
-    if text.get("model_type") in TWICE:
+    if model_type in TWICE:
         sparse, plain = layers, 2 * layers
+    elif model_type in IN_TURN:
+        sparse, plain = 0, _integer(text, ["num_mem_blocks"], 1)
     elif text.get("hybrid_override_pattern"):
         pattern = str(text["hybrid_override_pattern"])
         sparse, plain = (pattern.count("E"), pattern.count("-")) if experts else (0, pattern.count("-"))
@@ -1008,6 +1026,7 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     narrow = _integer(text, ["moe_latent_size", "routed_expert_hidden_size"], 0)
     routed = sparse * per * (narrow or wide.hidden) * _routed_width(text, experts, moe_inner)
     dense += sparse * 2 * wide.hidden * narrow
+    dense += blocks.count("hybrid") * _adapter_rank(text) * (wide.hidden + 2 * inner) if model_type in IN_TURN else 0
     return _Feedforward(dense_inner, experts, top, moe_inner, is_gated, dense, routed, sparse * experts * wide.hidden)
 
 

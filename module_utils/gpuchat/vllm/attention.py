@@ -71,8 +71,8 @@ def check_shared(config: Mapping[str, object]) -> None:
     """Refuse a model whose layers share keys and values (Hunyuan-Large's cross-layer attention).
 
     vLLM's own hunyuan_v1.py took a layer that borrows for one that attends to an encoder, whose get_kv_cache_spec ends
-    with NotImplementedError, later AssertionError; Transformers' class, which served in its place by 0.32 (registry.py),
-    has keys for every layer, for which the files bring none. Hunyuan-Large's own name stands in no registry.
+    with NotImplementedError, later AssertionError; Transformers' class, in its place by 0.32 (registry.py), wants keys
+    for every layer, and the files bring none. Hunyuan-Large's own name stands in no registry.
 
     Raises:
         Refusal: with what it is.

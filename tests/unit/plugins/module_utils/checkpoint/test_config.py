@@ -316,6 +316,50 @@ HUNYUAN_LARGE = {
     "vocab_size": 129024,
     "tie_word_embeddings": True,
 }
+ZAMBA2_7B = {
+    "model_type": "zamba2",
+    "hidden_size": 3584,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 81,
+    "layers_block_type": [
+        "hybrid" if number in (*range(6, 12, 5), *range(17, 78, 6)) else "mamba" for number in range(81)
+    ],
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "kv_channels": 112,
+    "num_mem_blocks": 2,
+    "adapter_rank": 128,
+    "use_shared_attention_adapter": False,
+    "mamba_d_state": 64,
+    "mamba_ngroups": 2,
+    "n_mamba_heads": 112,
+    "vocab_size": 32000,
+}
+ZAMBA2_1B = {
+    **ZAMBA2_7B,
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 38,
+    "layers_block_type": ["hybrid" if number in range(5, 36, 6) else "mamba" for number in range(38)],
+    "kv_channels": 64,
+    "num_mem_blocks": 1,
+    "use_shared_attention_adapter": True,
+    "mamba_ngroups": 1,
+    "n_mamba_heads": 64,
+}
+MINICPM3_4B = {
+    "model_type": "minicpm3",
+    "hidden_size": 2560,
+    "intermediate_size": 6400,
+    "num_hidden_layers": 62,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 40,
+    "q_lora_rank": 768,
+    "kv_lora_rank": 256,
+    "qk_nope_head_dim": 64,
+    "qk_rope_head_dim": 32,
+    "vocab_size": 73448,
+}
 LING_3 = {**RING_2_5, "num_hidden_layers": 82, "no_kda_lora": True, "short_conv_kernel_size": 4}
 
 
@@ -404,6 +448,9 @@ def test_layers_are_reported_apart_by_what_they_keep(config, layers):
         pytest.param(HRM_TEXT, 1.18, id="HRM Text 1B"),
         pytest.param(HRM_TEXT_NEW, 1.18, id="HRM Text 1B, its layers counted once"),
         pytest.param(HUNYUAN_LARGE, 389, id="Hunyuan Large 389B"),
+        pytest.param(ZAMBA2_7B, 7.36, id="Zamba2 7B, whose blocks are shared"),
+        pytest.param(ZAMBA2_1B, 1.21, id="Zamba2 1.2B, whose attention has adapters too"),
+        pytest.param(MINICPM3_4B, 4.07, id="MiniCPM3 4B"),
         pytest.param(ERNIE_VL, 28.6, id="ERNIE 4.5 VL 28B without its encoder"),
         pytest.param(DEEPSEEK_VL2, 27.0, id="DeepSeek VL2 27B without its encoder"),
     ],
@@ -431,6 +478,19 @@ def test_the_widths_give_the_published_number_of_parameters(config, billions):
 def test_a_state_is_as_large_as_its_kind_makes_it(config, conv, state, size):
     (found,) = (item for item in read_model(config).kv_layers if item.kind == "state")
     assert (found.conv_width, found.state_elements, found.state_bytes) == (conv, state, size)
+
+
+@pytest.mark.parametrize(
+    ("config", "count", "heads", "width"),
+    [
+        pytest.param(ZAMBA2_7B, 13, 32, 224, id="twice the hidden size, each time a shared block runs"),
+        pytest.param({**ZAMBA2_7B, "attention_head_dim": 224}, 13, 32, 224, id="the same, told"),
+        pytest.param(MINICPM3_4B, 62, 40, 96, id="keys as they are computed, not their latent"),
+    ],
+)
+def test_a_cache_holds_what_the_class_of_vllm_computes(config, count, heads, width):
+    found = read_model(config).kv_layers[0]
+    assert (found.count, found.kv_heads, found.key_dim, found.value_dim) == (count, heads, width, width)
 
 
 def test_a_model_that_runs_its_layers_twice_keeps_a_window_of_the_second_time():
