@@ -28,6 +28,7 @@ from . import estimate as vllm_estimate
 from . import memory
 from .conflicts import cuts_prompts
 from .devices import Device
+from .facts.abilities import TOWERS_LEFT_OUT_SINCE, VISION_TOWERS
 from .layout import Candidate, candidates, over_cpus, replicated
 from .memory import Budget
 from .settings import UNKNOWN_LENGTH, Layout, Settings, resolve
@@ -219,11 +220,13 @@ class Scales:
         return known[what]
 
     def _settings(self, gpu: Device, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
-        situation, wishes = self.situation, self.wishes
+        situation, wishes, model = self.situation, self.wishes, self.situation.model
         on_cpu = not situation.nodes
+        kinds = TOWERS.get(model.architecture, ("image",))
+        open_kinds = [kind for kind in kinds if _limit(wishes.extra_args, kind) != 0]
         settings = resolve(
             situation.number,
-            situation.model,
+            model,
             gpu,
             gpu_memory_utilization=wishes.gpu_memory_utilization,
             max_model_len=length,
@@ -236,12 +239,14 @@ class Scales:
             if on_cpu
             else number(wishes.extra_args.get("kv-cache-memory-bytes")),
             quantization=wishes.quantization,
-            images_per_prompt=_images(wishes),
+            images_per_prompt=int(any(kind != "audio" for kind in open_kinds)),
+            videos_per_prompt=int(_limit(wishes.extra_args, "video") != 0),
             speculative_tokens=number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
-            is_text_only=bool(wishes.extra_args.get("language-model-only")),
+            is_text_only=bool(wishes.extra_args.get("language-model-only"))
+            or (not open_kinds and model.architecture in TOWERS and situation.number >= TOWERS_LEFT_OUT_SINCE),
             is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
@@ -304,8 +309,7 @@ def _graphs(args: Mapping[str, object]) -> str:
     return str(told or "").upper()
 
 
-def _images(wishes: Wishes) -> int:
-    return 0 if _limit(wishes.extra_args, "image") == 0 else 1
+TOWERS = {name: kinds for kinds, names in VISION_TOWERS.items() for name in names}
 
 
 def _limit(args: Mapping[str, object], kind: str) -> int | None:
@@ -314,9 +318,9 @@ def _limit(args: Mapping[str, object], kind: str) -> int | None:
     if isinstance(limits, Mapping):
         told = told if told is not None else limits.get(kind)
     elif isinstance(limits, str) and told is None:
-        found = re.search(rf'"{kind}"\s*:\s*(\d+)', limits)
+        found = re.search(rf'"{kind}"\s*:\s*(?:{{\s*"count"\s*:\s*)?(\d+)', limits)
         told = found.group(1) if found else None
-    return number(told)
+    return number(told.get("count") if isinstance(told, Mapping) else told)
 
 
 def _offloaded(args: Mapping[str, object]) -> int:

@@ -299,7 +299,7 @@ def _widest_part(model: ModelFacts, layout: Layout, settings: Settings) -> int:
 def _item_tokens(model: ModelFacts, settings: Settings) -> int:
     """Return the tokens of the largest image or video that vLLM profiles with."""
     image = model.vision.max_image_tokens
-    if not model.vision.long_video:
+    if not model.vision.long_video or not settings.videos_per_prompt:
         return image
     # vllm/model_executor/models/qwen2_vl.py: pairs of frames, as many as the context holds, 16 frames at most.
     if settings.version < (0, 11):

@@ -30,6 +30,8 @@ class Settings:
     """vLLM's settings, resolved: nothing is left to a default (see ``resolve``).
 
     Attributes:
+        images_per_prompt: 0 where nothing comes to the encoder of images, which is then not profiled.
+        videos_per_prompt: 0 where images alone come.
         is_text_only: encoders of images and sound are neither loaded nor profiled.
         lora: rank that all adapters together may have; 0 without.
         is_pooling: vectors or scores are made, and nothing is sampled.
@@ -49,6 +51,7 @@ class Settings:
     kv_cache_memory_bytes: int = 0
     quantization: str = ""
     images_per_prompt: int = 1
+    videos_per_prompt: int = 1
     speculative_tokens: int = 0
     draft_layers: int = 0
     enable_prefix_caching: bool = True
@@ -144,6 +147,7 @@ def resolve(
     kv_cache_memory_bytes: int | None = None,
     quantization: str | None = None,
     images_per_prompt: int = 1,
+    videos_per_prompt: int = 1,
     speculative_tokens: int = 0,
     speculative_method: str = "",
     stages: int = 1,
@@ -192,6 +196,7 @@ def resolve(
         kv_cache_memory_bytes=kv_cache_memory_bytes or 0,
         quantization=quantization or "",
         images_per_prompt=images_per_prompt,
+        videos_per_prompt=videos_per_prompt,
         speculative_tokens=speculative_tokens,
         draft_layers=model.draft_layers if speculative_tokens and "mtp" in speculative_method else 0,
         enable_prefix_caching=(

@@ -50,3 +50,52 @@ WITHOUT_LORA = frozenset(
 )
 """Architectures whose class lacks ``SupportsLoRA``: vLLM ends with "... does not support LoRA yet"
 (vllm/v1/worker/lora_model_runner_mixin.py)."""
+
+TOWERS_LEFT_OUT_SINCE = (0, 15)
+
+VISION_TOWERS: dict[tuple[str, ...], frozenset[str]] = {
+    ("image", "video"): frozenset(
+        "BeeForConditionalGeneration ClefOmniForJointSchema ColQwen3 ColQwen3_5 Cosmos3EdgeForConditionalGeneration "
+        "Cosmos3ForConditionalGeneration DiffusionGemmaForBlockDiffusion EmbeddingGemma2Model "
+        "Ernie4_5_VLMoeForConditionalGeneration Exaone4_5_ForConditionalGeneration Gemma4ForConditionalGeneration "
+        "Gemma4UnifiedForConditionalGeneration Glm4vForConditionalGeneration Glm4vMoeForConditionalGeneration "
+        "Glm5NextForConditionalGeneration GlmOcrForConditionalGeneration H2OVLChatModel HCXVisionV2ForCausalLM "
+        "InternS1ForConditionalGeneration InternS1ProForConditionalGeneration InternS2MobiusForConditionalGeneration "
+        "InternS2PreviewForConditionalGeneration InternVLChatModel InternVLForConditionalGeneration JinaVLForRanking "
+        "KeyeForConditionalGeneration KeyeVL1_5ForConditionalGeneration LlavaOnevision2ForConditionalGeneration "
+        "LlavaOnevisionForConditionalGeneration MiMoV2OmniForCausalLM MiniCPMV "
+        "MiniMaxM3SparseForConditionalGeneration Molmo2ForConditionalGeneration MuseGlimmerForCausalLM "
+        "MuseGlimmerForConditionalGeneration NVLM_D OpenPanguVLForConditionalGeneration OpsColQwen3Model Ovis2_5 "
+        "Ovis2_6ForCausalLM Ovis2_6_MoeForCausalLM Phi4MMForCausalLM QianfanOCRForConditionalGeneration "
+        "Qwen2VLForConditionalGeneration Qwen2_5OmniForConditionalGeneration Qwen2_5OmniModel "
+        "Qwen2_5_VLForConditionalGeneration Qwen3OmniMoeForConditionalGeneration Qwen3VLForConditionalGeneration "
+        "Qwen3VLMoeForConditionalGeneration Qwen3VLNemotronEmbedModel Qwen3_5ForConditionalGeneration "
+        "Qwen3_5MoeForConditionalGeneration Qwen4ExpForConditionalGeneration RForConditionalGeneration".split()
+    ),
+    ("image",): frozenset(
+        "AriaForConditionalGeneration BagelForConditionalGeneration BailingMoeV3VLForConditionalGeneration "
+        "Blip2ForConditionalGeneration CLIPModel Cohere2VisionForConditionalGeneration "
+        "CohereCompassForConditionalGeneration ColPaliForRetrieval DeepseekOCR2ForCausalLM DeepseekOCRForCausalLM "
+        "DeepseekV41ForCausalLM DeepseekV4ForConditionalGeneration DeepseekVLV2ForCausalLM DotsOCRForCausalLM "
+        "Eagle2_5_VLForConditionalGeneration GLM4VForCausalLM Gemma3ForConditionalGeneration "
+        "Gemma3nForConditionalGeneration Granite4VisionForConditionalGeneration HfMoondream "
+        "Idefics3ForConditionalGeneration IsaacForConditionalGeneration KananaVForConditionalGeneration "
+        "KimiK3ForConditionalGeneration KimiVLForConditionalGeneration Lfm2VlForConditionalGeneration "
+        "LightOnOCRForConditionalGeneration Llama4ForConditionalGeneration LlamaNemotronVLForSequenceClassification "
+        "LlamaNemotronVLModel Llama_Nemotron_Nano_VL LlavaForConditionalGeneration LlavaNextForConditionalGeneration "
+        "MiniCPMV4_6ForConditionalGeneration MiniCPMV4_7ForConditionalGeneration Mistral3ForConditionalGeneration "
+        "MolmoForCausalLM Moondream3ForCausalLM NemotronParseForConditionalGeneration "
+        "OpenCUAForConditionalGeneration OpenVLAForActionPrediction Ovis PaddleOCRVLForConditionalGeneration "
+        "PaliGemmaForConditionalGeneration Phi3VForCausalLM Phi4ForCausalLMV PixtralForConditionalGeneration "
+        "SiglipModel SkyworkR1VChatModel SmolVLMForConditionalGeneration Step3VLForConditionalGeneration "
+        "Step3p7ForConditionalGeneration StepVLForConditionalGeneration UnlimitedOCRForCausalLM".split()
+    ),
+    ("image", "video", "audio"): frozenset(
+        "Dots3NoteForCausalLM NemotronH_Nano_Omni_Reasoning_V3 NemotronH_Nano_VL_V2 NemotronH_Omni_Reasoning_V3 "
+        "NemotronH_Super_Omni_Reasoning_V3".split()
+    ),
+    ("vision_chunk",): frozenset("KimiK25ForConditionalGeneration".split()),
+    ("video",): frozenset("LlavaNextVideoForConditionalGeneration".split()),
+}
+"""Architectures by what their encoder of images takes. Where none of it is let in (``limit-mm-per-prompt`` of 0), it is
+not loaded: ``_mark_tower_model`` of vllm/model_executor/models/interfaces.py, since the version above."""

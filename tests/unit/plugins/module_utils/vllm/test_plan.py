@@ -1200,6 +1200,58 @@ def test_no_images_are_reckoned_with_however_that_is_written(args):
     assert without.activations < usual.activations
 
 
+GEMMA, QWEN, OMNI = "Gemma3ForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration", "NemotronH_Nano_VL_V2"
+NO_VIEW = {"image": 0, "video": 0}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "version", "args", "is_loaded", "is_profiled"),
+    [
+        pytest.param(GEMMA, "0.32.0", {"limit-mm-per-prompt": {"image": 0}}, False, False, id="it takes images alone"),
+        pytest.param(QWEN, "0.32.0", {"limit-mm-per-prompt": {"image": 0}}, True, True, id="videos still come"),
+        pytest.param(QWEN, "0.32.0", {"limit-mm-per-prompt": {"video": 0}}, True, True, id="images still come"),
+        pytest.param(QWEN, "0.32.0", {"limit-mm-per-prompt": NO_VIEW}, False, False, id="neither comes"),
+        pytest.param(QWEN, "0.32.0", {"limit-mm-per-prompt": json.dumps(NO_VIEW)}, False, False, id="as JSON"),
+        pytest.param(
+            QWEN, "0.32.0", {f"limit-mm-per-prompt.{kind}": 0 for kind in NO_VIEW}, False, False, id="by parts"
+        ),
+        pytest.param(
+            QWEN,
+            "0.32.0",
+            {"limit-mm-per-prompt": {kind: {"count": 0} for kind in NO_VIEW}},
+            False,
+            False,
+            id="with a count for each",
+        ),
+        pytest.param(QWEN, "0.32.0", {"language-model-only": True}, False, False, id="text alone"),
+        pytest.param(OMNI, "0.32.0", {"limit-mm-per-prompt": NO_VIEW}, True, False, id="its encoder goes with sound"),
+        pytest.param(
+            OMNI, "0.32.0", {"limit-mm-per-prompt": {**NO_VIEW, "audio": 0}}, False, False, id="nor does sound"
+        ),
+        pytest.param(GEMMA, "0.14.0", {"limit-mm-per-prompt": {"image": 0}}, True, False, id="older ones load it"),
+        pytest.param("Unknown", "0.32.0", {"limit-mm-per-prompt": {"image": 0}}, True, False, id="nobody knows"),
+    ],
+)
+def test_an_encoder_to_which_nothing_comes_is_neither_loaded_nor_profiled(
+    architecture, version, args, is_loaded, is_profiled
+):
+    config = {**QWEN25_VL, "architectures": [architecture], "vision_config": {"hidden_size": 1152, "depth": 27}}
+    params = {"model_config": {**config, "model_type": "gemma3"}, "gpus": several(1), "vllm_version": version}
+    usual, found = (plan_vllm({**params, "extra_args": given}).evaluation.budget for given in ({}, args))
+    assert (found.weights == usual.weights, found.activations == usual.activations) == (is_loaded, is_profiled)
+
+
+def test_without_videos_the_largest_that_comes_is_an_image():
+    config = {**QWEN25_VL, "architectures": [QWEN]}
+    params = {"model_config": config, "gpus": several(1), "vllm_version": "0.32.0", "max_model_len": 65536}
+    videos, images = (
+        plan_vllm({**params, "extra_args": given}).evaluation.budget
+        for given in ({}, {"limit-mm-per-prompt": {"video": 0}})
+    )
+    assert images.activations < videos.activations
+    assert images.weights == videos.weights
+
+
 def test_weights_that_stay_in_the_hosts_memory_take_none_of_the_gpus():
     usual = plan(several(1, RTX4090)).evaluation.budget
     found = plan(several(1, RTX4090), extra_args={"cpu-offload-gb": 4}).evaluation.budget
