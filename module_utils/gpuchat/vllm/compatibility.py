@@ -292,6 +292,8 @@ def precision_of(config: Mapping[str, object], dtype: str = "auto", quantization
     method, scheme = method_and_scheme(said)
     if quantization not in ("", "auto") and not method:
         method = scheme = quantization
+    if scheme.startswith("CompressedTensorsWNA") and not scheme.endswith("16") and any(map(text.get, EXPERTS)):
+        scheme = ON_CPUS_ALONE
     return Precision(
         method=method,
         scheme=scheme,
@@ -344,13 +346,25 @@ def _compressed(said: Mapping[str, object]) -> str:
     if bits == 8 and not plain:
         return "CompressedTensorsW8A8Int8"
     if bits == 4 and isinstance(inputs, Mapping):
-        return ON_HOPPER_ALONE if inputs.get("type") == "float" else "CompressedTensorsW4A8Int"
+        if inputs.get("type") == "float":
+            return ON_HOPPER_ALONE
+        by_token = inputs.get("dynamic") and inputs.get("strategy") in ("token", "group")
+        if not kind.startswith("pack") or not by_token or inputs.get("symmetric") is False:
+            return ON_CPUS_ALONE
+        return "CompressedTensorsWNA4Int" if inputs.get("num_bits") == 4 else "CompressedTensorsWNA8Int"
     return "CompressedTensorsWNA16"
 
 
 ON_HOPPER_ALONE, HOPPER = "CompressedTensorsW4A8Fp8", 90
 """4-bit weights with FP8 activations: taken on compute capability 9.0 and no other (``_is_fp8_w4a8_sm90`` of vLLM's
 compressed_tensors.py, which ends with "No compressed-tensors compatible scheme was found")."""
+
+ON_CPUS_ALONE = "CompressedTensorsW4A8Int"
+"""4-bit weights with integer activations, unless they are packed: for GPUs ``choose_mp_linear_kernel`` of vllm/
+model_executor/kernels/linear finds nothing, or since 0.24 Humming's kernel, which takes packed weights alone; and
+experts in any format end in "only supported on CPU platforms" (fused_moe/oracle/w4a8_int8.py)."""
+
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
 # What serves the same weights where a version or a GPU lacks the first: activations then stay in 16 bits, or the
 # method has another name.
@@ -383,8 +397,14 @@ def _model(version: str, gpu: Device, precision: Precision) -> list[str]:
     Raises:
         Refusal: with the version that can, where there is one, and the precision to choose.
     """
-    notes = _method_is_known(version, precision)
     capability = capability_of(gpu)
+    if capability and precision.scheme == ON_CPUS_ALONE:
+        raise Refusal(
+            f"found 4-bit weights with integer activations and {_called(gpu)}; vLLM runs them on CPUs alone, but for "
+            "packed ones without experts (format pack-quantized, since 0.26); choose the model in "
+            f"{_instead(version, capability, '')} weights"
+        )
+    notes = _method_is_known(version, precision)
     if not capability:
         return notes
     weights, label = PRECISIONS.get(WEIGHTS.get(precision.scheme, "")), _label(precision)

@@ -53,6 +53,7 @@ PRECISIONS: dict[str, Precision] = {
     "packed": Precision(
         "packed integer", 0, "", "compressed_tensors_wNa16.py of 0.33.0: 16-bit arithmetic on every GPU"
     ),
+    "packed8": Precision("packed integer", 0, "", "compressed_tensors_wNa8.py of 0.32.0: INT8 arithmetic, by Humming"),
 }
 
 # Methods and schemes of quantization, as CAPABILITIES names them, to the precision of the weights. Those that are
@@ -76,6 +77,8 @@ WEIGHTS: dict[str, str] = {
     "CompressedTensorsW4A16Mxfp4": "mxfp4",
     "CompressedTensorsW8A8Int8": "int8",
     "CompressedTensorsWNA16": "packed",
+    "CompressedTensorsWNA8Int": "packed8",
+    "CompressedTensorsWNA4Int": "packed8",
 }
 
 BLOCKS_BY_MARLIN_SINCE = (0, 9, 0)

@@ -49,6 +49,12 @@ def compressed(bits, kind, inputs=True, **group):
     return {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": groups}}
 
 
+def w4a8_int(kind, **inputs):
+    told = {"num_bits": 8, "type": "int", "dynamic": True, "symmetric": True, "strategy": "token", **inputs}
+    group = {"weights": {"num_bits": 4, "type": "int", "group_size": 128}, "input_activations": told, "format": kind}
+    return {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}}
+
+
 def refusal(*args, **named):
     with pytest.raises(Refusal) as refused:
         compatibility.check(*args, **named)
@@ -481,6 +487,13 @@ def test_a_name_tells_the_class_of_a_gpu(name, kind):
         (compressed(8, "float", inputs=False), "CompressedTensorsW8A16Fp8"),
         (compressed(8, "int"), "CompressedTensorsW8A8Int8"),
         (compressed(4, "int"), "CompressedTensorsW4A8Int"),
+        (w4a8_int("int-quantized"), "CompressedTensorsW4A8Int"),
+        (w4a8_int("pack-quantized"), "CompressedTensorsWNA8Int"),
+        (w4a8_int("pack-quantized", num_bits=4), "CompressedTensorsWNA4Int"),
+        (w4a8_int("pack-quantized", strategy="tensor"), "CompressedTensorsW4A8Int"),
+        (w4a8_int("pack-quantized", dynamic=False), "CompressedTensorsW4A8Int"),
+        (w4a8_int("pack-quantized", symmetric=False), "CompressedTensorsW4A8Int"),
+        ({**w4a8_int("pack-quantized"), "num_experts": 128}, "CompressedTensorsW4A8Int"),
         (compressed(4, "int", inputs=False), "CompressedTensorsWNA16"),
         (compressed(8, "int", inputs=False), "CompressedTensorsWNA16"),
         (compressed(4, "float"), "CompressedTensorsW4A4Fp4"),
@@ -548,3 +561,22 @@ def test_four_bits_with_activations_in_fp8_run_on_hopper_since_0_10_2():
     compatibility.check("0.32.0", [H100], config=W4A8)
     with pytest.raises(Refusal, match="0.10.2 added them"):
         compatibility.check("0.10.0", [H100], config=W4A8)
+
+
+@pytest.mark.parametrize("version", ["0.10.0", "0.11.0", "0.32.0"])
+@pytest.mark.parametrize("gpu", [A100, H100, B200, RTX4090])
+def test_four_bits_with_integer_activations_run_on_no_gpu(version, gpu):
+    with pytest.raises(Refusal, match="with integer activations.*on CPUs alone.*choose the model in .* 16-bit weights"):
+        compatibility.check(version, [gpu], config=w4a8_int("int-quantized"))
+    assert compatibility.check(version, [], config=w4a8_int("int-quantized")) == ()
+
+
+def test_four_bits_with_integer_activations_that_are_packed_run_on_gpus_since_0_26():
+    packed = w4a8_int("pack-quantized")
+    assert compatibility.check("0.32.0", [A100], config=packed) == ()
+    with pytest.raises(
+        Refusal, match="found packed integer weights; vLLM 0.25.0 does not know them.*0.26.0 added them"
+    ):
+        compatibility.check("0.25.0", [A100], config=packed)
+    with pytest.raises(Refusal, match="on CPUs alone"):
+        compatibility.check("0.32.0", [A100], config={**packed, "num_experts": 128})
