@@ -33,6 +33,10 @@ SPARSE_ON = (9, 10)
 SPARSE_ON_12_SINCE = (0, 24)
 """...and since when for that of Blackwell's cards."""
 
+ROPELESS_ON_12_SINCE = (0, 31)
+"""From here on also where keys have no rotary part (GLM-5.3-Flash); before, vLLM ends with "pe_dim must be 64 for
+fp8_ds_mla" (csrc/libtorch_stable/cache_kernels.cu)."""
+
 FP8_UNITS, AMPERE = (8, 9), (8, 0)
 FLASHINFER_HEADS = frozenset({64, 128, 256, 512})
 WITH_SINKS = frozenset({"gpt_oss", "mimo_v2", "mimo_v2_flash", "mimo_v2_omni", "laguna"})
@@ -55,9 +59,18 @@ def check_sparse(
     """
     if not any(item.kind in ("indexer", "compressed") for item in model.kv_layers) or args.get("attention-backend"):
         return
+    is_ropeless = any(item.kind == "mla" and item.key_dim == model.kv_lora_rank for item in model.kv_layers)
     for gpu in gpus:
         major = gpu.capability[0]
-        if not gpu.compute_capability or major in SPARSE_ON or (major == 12 and version >= SPARSE_ON_12_SINCE):
+        if not gpu.compute_capability or major in SPARSE_ON:
+            continue
+        if major == 12 and version >= SPARSE_ON_12_SINCE:
+            if is_ropeless and version < ROPELESS_ON_12_SINCE:
+                raise Refusal(
+                    f"found a model with sparse attention (DSA) whose keys have no rotary part and {gpu.name} (compute "
+                    f"capability {gpu.compute_capability}); vLLM has it for 12.0 and 12.1 since 0.31; set vllm_version "
+                    "to 0.31.0 or newer, or choose another model, or data-centre GPUs from Hopper on"
+                )
             continue
         newer = f"set vllm_version to {'.'.join(map(str, SPARSE_ON_12_SINCE))}.0 or newer, or " if major == 12 else ""
         raise Refusal(

@@ -171,7 +171,8 @@ def resolve(
         cache = "fp8"
     since = memory.FP8_CACHE_BY_ITSELF.get(model.architecture)
     is_sparse = any(item.kind == "indexer" for item in model.kv_layers)
-    if cache == "auto" and since and version >= since and gpu.capability[0] == 10 and is_sparse:
+    by_model = since is not None and version >= since and gpu.capability[0] == 10
+    if cache == "auto" and is_sparse and (by_model or gpu.capability[0] == memory.FP8_SPARSE_CACHE_ALONE):
         cache = "fp8"
     chosen = _default_engine(version, model, gpu, kv_cache_dtype or "auto", stages) if engine is None else engine
     length = max_model_len or model.longest or model.max_position or UNKNOWN_LENGTH

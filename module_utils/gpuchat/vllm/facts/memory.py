@@ -108,6 +108,10 @@ LORA_OF_EXPERTS_SINCE = (0, 11, 2)
 # (the first in which it was read), with a sparse index alone.
 FP8_CACHE_BY_ITSELF = {"GlmMoeDsaForCausalLM": (0, 29), "Glm5NextForConditionalGeneration": (0, 33)}
 
+# Major compute capability whose sparse attention (FLASHINFER_MLA_SPARSE_SM120) has no cache but fp8, and makes "auto"
+# that (_canonicalize_sparse_mla_kv_cache_dtype of model_executor/layers/attention/mla_attention.py).
+FP8_SPARSE_CACHE_ALONE = 12
+
 # When rules about the KV cache changed.
 HYBRID_GROUPS_SINCE = (0, 9, 1)  # sliding windows give back what they no longer see
 GROUPS_BY_MOST_SINCE = (0, 11, 1)  # 12 and 13 layers make two groups of 13

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import read_model
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
@@ -139,6 +141,22 @@ def test_sparse_attention_is_refused_where_vllm_has_none(config, capability, ver
         check_sparse(version, gpus, model, {})
     check_sparse(version, gpus, model, {"attention-backend": "CUSTOM"})
     check_sparse(version, gpus, read_model(DEEPSEEK_R1), {})
+
+
+@pytest.mark.parametrize(
+    ("capability", "version", "word"),
+    [
+        ("12.0", (0, 30), r"whose keys have no rotary part.*set vllm_version to 0\.31\.0 or newer, or choose another"),
+        ("12.1", (0, 30), r"found a model with sparse attention \(DSA\).*compute capability 12\.1"),
+        ("12.0", (0, 31), ""),
+        ("9.0", (0, 30), ""),
+        ("10.0", (0, 30), ""),
+    ],
+)
+def test_sparse_attention_without_a_rotary_part_runs_on_blackwells_cards_since_0_31(capability, version, word):
+    gpus, model = [Device("NVIDIA X", 80 * GIB, capability)], read_model({**DSA, "qk_rope_head_dim": 0})
+    with pytest.raises(Refusal, match=word) if word else contextlib.nullcontext():
+        check_sparse(version, gpus, model, {})
 
 
 def test_no_number_of_gpus_is_offered_for_a_model_that_none_of_them_runs():

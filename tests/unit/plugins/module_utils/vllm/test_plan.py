@@ -417,13 +417,21 @@ def test_variants_of_eight_and_of_four_bits_are_offered():
     assert {"an FP8 variant", "a 4-bit variant"} <= set(offers)
 
 
-def test_blackwell_keeps_the_sparse_cache_of_glm_in_fp8_by_itself():
-    config = {**DEEPSEEK_R1, "architectures": ["GlmMoeDsaForCausalLM"], "model_type": "glm_moe_dsa"}
+@pytest.mark.parametrize(
+    ("architecture", "version", "gpu"),
+    [
+        ("GlmMoeDsaForCausalLM", "0.33.0", "NVIDIA B200"),
+        ("GlmMoeDsaForCausalLM", "0.24.0", "NVIDIA RTX PRO 6000 Blackwell Server Edition"),
+        ("DeepseekV32ForCausalLM", "0.32.0", "NVIDIA RTX PRO 6000 Blackwell Server Edition"),
+    ],
+)
+def test_blackwell_keeps_the_sparse_cache_of_some_in_fp8_by_itself(architecture, version, gpu):
+    config = {**DEEPSEEK_R1, "architectures": [architecture], "model_type": "glm_moe_dsa"}
     config = {**config, "index_topk": 2048, "index_head_dim": 128, "index_n_heads": 32}
-    asked = {"model_config": config, "weights_bytes": 400_000_000_000, "vllm_version": "0.33.0"}
+    asked = {"model_config": config, "weights_bytes": 400_000_000_000, "vllm_version": version}
     there, before = (
-        plan_vllm({**asked, "gpus": several(8, name)}).evaluation.budget.kv_bytes_per_token
-        for name in ("NVIDIA B200", "NVIDIA H200")
+        plan_vllm({**asked, "gpus": several(8, name), "tensor_parallel_size": 8}).evaluation.budget.kv_bytes_per_token
+        for name in (gpu, "NVIDIA H200")
     )
     assert there < 0.65 * before
 
