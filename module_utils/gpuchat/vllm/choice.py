@@ -223,7 +223,7 @@ class Scales:
         situation, wishes, model = self.situation, self.wishes, self.situation.model
         on_cpu = not situation.nodes
         kinds = TOWERS.get(model.architecture, ("image",))
-        open_kinds = [kind for kind in kinds if _limit(wishes.extra_args, kind) != 0]
+        open_kinds = [kind for kind in kinds if media_limit(wishes.extra_args, kind) != 0]
         settings = resolve(
             situation.number,
             model,
@@ -240,7 +240,7 @@ class Scales:
             else number(wishes.extra_args.get("kv-cache-memory-bytes")),
             quantization=wishes.quantization,
             images_per_prompt=int(any(kind != "audio" for kind in open_kinds)),
-            videos_per_prompt=int(_limit(wishes.extra_args, "video") != 0),
+            videos_per_prompt=int(media_limit(wishes.extra_args, "video") != 0),
             speculative_tokens=number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
@@ -312,7 +312,7 @@ def _graphs(args: Mapping[str, object]) -> str:
 TOWERS = {name: kinds for kinds, names in VISION_TOWERS.items() for name in names}
 
 
-def _limit(args: Mapping[str, object], kind: str) -> int | None:
+def media_limit(args: Mapping[str, object], kind: str) -> int | None:
     """Return how many images or videos a request may bring, None where nobody says so."""
     limits, told = args.get("limit-mm-per-prompt"), args.get(f"limit-mm-per-prompt.{kind}")
     if isinstance(limits, Mapping):

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB, gib
 from . import chosen, embeddings, flags, releases, tasks
-from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose
+from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose, media_limit
 from .devices import Device, Nodes, read_gpus
 from .facts import memory
 from .memory import context_bytes
@@ -130,10 +130,7 @@ def _told(plan: VllmPlan) -> dict[str, object]:
 
 
 def _takes_images(args: Mapping[str, object]) -> bool:
-    """Tell from an engine's arguments, which are as vLLM reads them: a mapping is JSON, or has a name for each part."""
-    limits, part = args.get("limit-mm-per-prompt"), args.get("limit-mm-per-prompt.image", 1)
-    closed = re.search(r'"image"\s*:\s*0\b', limits) if isinstance(limits, str) else str(part) == "0"
-    return not args.get("language-model-only") and not closed
+    return not args.get("language-model-only") and media_limit(args, "image") != 0
 
 
 # --- What is asked ---------------------------------------------------------------------------------------------------

@@ -357,6 +357,7 @@ SEES = {"vision_config": {"hidden_size": 1152, "intermediate_size": 4304, "num_h
         pytest.param({}, {}, False, id="text alone"),
         pytest.param(SEES, {}, True, id="an encoder of images"),
         pytest.param(SEES, {"limit-mm-per-prompt": {"image": 0}}, False, id="no image is let in"),
+        pytest.param(SEES, {"limit-mm-per-prompt": {"image": {"count": 0}}}, False, id="no image, by its count"),
         pytest.param(SEES, {"language-model-only": True}, False, id="its encoder is left out"),
     ],
 )
