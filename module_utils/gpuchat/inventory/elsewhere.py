@@ -117,7 +117,7 @@ def read_store(settings: Mapping[str, object]) -> Store | None:
         str(given["url"]).rstrip("/"),
         str(given["bucket"]),
         str(given.get("region") or USUAL_REGION),
-        str(given.get("path_style", True)).lower() in TRUE,
+        _is_path_style(given),
         str(given.get("authority_file") or ""),
     )
 
@@ -139,7 +139,7 @@ def store_faults(
     if not isinstance(given, Mapping) or not given:
         return
     yield from _missing(STORE, given, ("url", "bucket"))
-    url, bucket, region = (given.get(part) for part in ("url", "bucket", "region"))
+    url, region = given.get("url"), given.get("region")
     found = URL.fullmatch(url) if isinstance(url, str) else None
     if isinstance(url, str) and (not found or forms.is_address(found["host"]) or not forms.is_host_name(found["host"])):
         yield (
@@ -166,12 +166,7 @@ def store_faults(
             f"store at that port in its room; set {STORE}.url"
             + (f", or {used[port]}" if used[port].startswith("gpuchat_vllm") else "")
         )
-    if isinstance(bucket, str) and (not BUCKET.fullmatch(bucket) or ".." in bucket or forms.is_address(bucket)):
-        yield (
-            f"{STORE}.bucket is {show(bucket)}; wanted 3 to 63 small letters, digits and -, with single dots between "
-            f"them, and no address; set {STORE}.bucket to "
-            "the bucket's name"
-        )
+    yield from _bucket_faults(given, found["host"] if found and found["scheme"] == "https" else "")
     if isinstance(region, str) and not REGION.fullmatch(region):
         yield f"{STORE}.region is {show(region)}; wanted a word such as eu-central-1; set {STORE}.region to the store's"
     if given.get("authority_file") and str(url).startswith("http://"):
@@ -184,13 +179,37 @@ def store_faults(
             yield f"{name} is not set; wanted the key of {STORE}; set {name}, for instance in a vault"
 
 
+def _bucket_faults(given: Mapping[str, object], certified: str) -> Iterator[str]:
+    """Find a bucket that is none, or by whose name no store can be asked.
+
+    Args:
+        certified: the store's name, where a certificate has to bear it; else empty.
+    """
+    bucket = given.get("bucket")
+    if isinstance(bucket, str) and (not BUCKET.fullmatch(bucket) or ".." in bucket or forms.is_address(bucket)):
+        yield (
+            f"{STORE}.bucket is {show(bucket)}; wanted 3 to 63 small letters, digits and -, with single dots between "
+            f"them, and no address; set {STORE}.bucket to "
+            "the bucket's name"
+        )
+    elif certified and "." in str(bucket) and not _is_path_style(given):
+        yield (
+            f"{STORE}.bucket is {show(bucket)} and {STORE}.path_style is false; wanted a bucket without dots, for a "
+            f"certificate of *.{certified} is for one more part of a name and not for two; set {STORE}.path_style to "
+            f"true, or {STORE}.bucket to one without dots"
+        )
+
+
 TRUE = ("true", "yes", "on", "1")
+
+
+def _is_path_style(given: Mapping[str, object]) -> bool:
+    return str(given.get("path_style", True)).lower() in TRUE
 
 
 def _as_asked(given: Mapping[str, object], host: str) -> str:
     """Return the name under which objects are asked for."""
-    is_path_style = str(given.get("path_style", True)).lower() in TRUE
-    return host if is_path_style else f"{given.get('bucket')}.{host}"
+    return host if _is_path_style(given) else f"{given.get('bucket')}.{host}"
 
 
 def read(settings: Mapping[str, object]) -> Database | None:

@@ -161,6 +161,11 @@ def with_store(given, interface="lobehub", chat="a", **more):
             {"url": "http://s3.lan", "authority_file": "/ca"}, KEYS, "https://", id="plain, with an authority"
         ),
         pytest.param({}, KEYS[:1], "object_store_secret_key is not set", id="a key that is missing"),
+        pytest.param({"bucket": "a.b"}, KEYS, "", id="dots in the path"),
+        pytest.param({"bucket": "a.b", "path_style": False, "url": "http://s3.lan"}, KEYS, "", id="dots without TLS"),
+        pytest.param(
+            {"bucket": "a.b", "path_style": False}, KEYS, "set gpuchat_object_store.path_style to true", id="dots"
+        ),
     ],
 )
 def test_a_store_is_judged_before_any_host_is_asked(changed, keys, wanted):
