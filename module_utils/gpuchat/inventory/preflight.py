@@ -451,6 +451,7 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         if host in inventory.ours:
             findings.fault(f"{name} cannot be templated: {reason}; {_cure(reason)}", host)
     _groups(inventory, wanted, findings)
+    _names_of_groups(inventory, findings)
     names = _Names(inventory, specification)
     all_names = [name for edge in inventory.hosts("edge") for name in site_names(inventory, edge)]
     for host in inventory.ours:
@@ -505,6 +506,18 @@ def _host_name(host: str, findings: Findings) -> None:
             f"the inventory names the host {show(host)}; wanted letters, digits and . _ -; set another name for it, "
             "with ansible_host as its address"
         )
+
+
+def _names_of_groups(inventory: Inventory, findings: Findings) -> None:
+    """Find a host that is called as a group, where one of both is the stack's."""
+    everybody = {*inventory.ours, *(host for hosts in inventory.groups.values() for host in hosts)}
+    for name in sorted(everybody & set(inventory.groups)):
+        if name in inventory.ours or name in STACK_GROUPS:
+            findings.fault(
+                f"the inventory names a host {name} and a group {name}; wanted names apart, for Ansible gives the "
+                "variables of that host to the whole group; set another name for the host, with ansible_host as its "
+                "address"
+            )
 
 
 def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> None:

@@ -121,6 +121,31 @@ def test_a_host_has_a_name_that_certificates_and_files_can_bear(host):
     assert "set another name for it" in word
 
 
+@pytest.mark.parametrize(
+    ("groups", "named"),
+    [
+        pytest.param({"all": ["gpu", "two"], "gpu": ["gpu", "two"]}, "gpu", id="in that group"),
+        pytest.param({"all": ["one", "edge"], "other": ["edge"]}, "edge", id="somebody else's, as a group of ours"),
+        pytest.param({"one": []}, "one", id="ours, as an empty group of somebody else's"),
+        pytest.param({"all": ["one", "web"], "web": ["web"]}, "", id="both of somebody else's"),
+    ],
+)
+def test_no_host_has_the_name_of_a_group_whose_variables_would_be_mixed_with_its_own(groups, named):
+    word = f"the inventory names a host {named} and a group {named}"
+    found = [one for one in faults(groups=groups) if one.startswith("the inventory names a host")]
+    assert [one.partition(";")[0] for one in found] == ([word] if named else [])
+
+
+@pytest.mark.parametrize(("parts", "is_told"), [(None, True), (["vllm"], False)])
+def test_a_client_whose_key_has_ended_is_told_where_an_edge_would_refuse_it(parts, is_told):
+    keys = [{"name": "reports", "expires": "2026-11-29"}]
+    given = {"gpuchat_api_keys": keys, "parts": parts}
+    found, warnings = findings(today=datetime.date(2026, 11, 30), **given)
+    assert found == ()
+    assert [one.partition(" is ")[0] for one in warnings] == ["gpuchat_api_keys[0].expires of reports"] * is_told
+    assert findings(today=datetime.date(2026, 11, 29), **given) == ((), ())
+
+
 def test_what_cannot_be_templated_is_not_said_to_be_missing_and_a_vault_wants_its_password():
     reason = "Attempt to use undecryptable variable: Attempting to decrypt but no vault secrets found."
     (word,) = faults(gpuchat_models=None, untemplated=[("one", "gpuchat_models", reason)])
