@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
+from ..core.opening import EPHEMERAL
 from . import (
     access,
     api_clients,
@@ -1131,6 +1132,26 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
             findings.fault(
                 f"{used[port + 1]} is {port + 1}, which {name} {port} takes too; set one of them to another port", host
             )
+        if _may_be_taken(inventory, name, port, host):
+            first, last = EPHEMERAL
+            below = first - 1 if name == inventory_topology.SPAN_PORT else first
+            findings.warning(
+                f"{name} is {port}, and Linux gives the ports from {first} to {last} to connections by chance; what is "
+                f"to listen there does not start while one has it; set {name} to a port below {below}, or keep it free "
+                "on that host by net.ipv4.ip_local_reserved_ports",
+                host,
+            )
+
+
+def _may_be_taken(inventory: Inventory, name: str, port: int, host: str) -> bool:
+    """Whether a connection that leaves a host may have the port before what is to listen there.
+
+    An interface listens in a network namespace of its own; the host's is its door's, for edges on other hosts.
+    """
+    if name == inventory_topology.PORTS[inventory_topology.INTERFACE]:
+        return port in range(EPHEMERAL[0], EPHEMERAL[1] + 1) and bool({*inventory.groups.get("edge", ())} - {host})
+    last = port + 1 if name == inventory_topology.SPAN_PORT else port
+    return EPHEMERAL[0] <= last and port <= EPHEMERAL[1]
 
 
 def _is_spanned(inventory: Inventory, specification: Specification, host: str) -> bool:

@@ -441,6 +441,38 @@ def test_two_services_on_one_port_or_no_port_are_a_fault(ports, message):
     assert faults(**ports) == (message,)
 
 
+SPLIT = {"all": ["g", "h", "c"], "gpu": ["g", "h"], "chat": ["c"], "edge": ["g"]}
+PRIVATE = {host: {"gpuchat_private_address": f"10.9.0.{number}"} for number, host in enumerate("ghc", 1)}
+
+
+@pytest.mark.parametrize(
+    ("groups", "name", "port", "is_told"),
+    [
+        (ONE_HOST, "edge_https_port", 32767, False),
+        (ONE_HOST, "edge_https_port", 32768, True),
+        (ONE_HOST, "edge_http_port", "60999", True),
+        (ONE_HOST, "edge_http_port", 61000, False),
+        (ONE_HOST, "gpuchat_vllm_port", 40000, True),
+        pytest.param(ONE_HOST, "gpuchat_interface_port", 40000, False, id="the container's own, where no door has it"),
+        pytest.param(SPLIT, "gpuchat_interface_port", 40000, True, id="a door's"),
+        pytest.param(ONE_HOST, "gpuchat_metrics_port", 40000, False, id="nobody asks for metrics"),
+        pytest.param({**ONE_HOST, "monitoring": ["one"]}, "gpuchat_metrics_port", 40000, True, id="metrics"),
+        pytest.param(ONE_HOST, "gpuchat_span_port", 40000, False, id="nothing spans hosts"),
+        pytest.param(SPLIT, "gpuchat_span_port", 40000, True, id="ranks"),
+        pytest.param(SPLIT, "gpuchat_span_port", 32767, True, id="the next one of the ranks'"),
+    ],
+)
+def test_a_port_that_a_connection_may_have_by_chance_is_told_where_something_listens(groups, name, port, is_told):
+    each = PRIVATE if groups is SPLIT else {}
+    model = [{"name": "qwen", "path": "/srv/models/qwen", "span": groups is SPLIT}]
+    more = {"gpuchat_models": model, name: port}
+    found, warnings = findings(groups=groups, each=each, others=more, **more)
+    assert found == ()
+    assert [one.split(";")[0] for one in warnings] == (
+        [f"{name} is {port}, and Linux gives the ports from 32768 to 60999 to connections by chance"] * is_told
+    )
+
+
 def test_a_port_that_is_no_number_is_said_once():
     assert faults(edge_http_port="http") == (
         "edge_http_port is 'http'; wanted a whole number; set edge_http_port to 80",
