@@ -206,6 +206,7 @@ limits:
   returned: success
 """
 
+import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -246,7 +247,8 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     """Check the inventory, and return what follows from it for all roles."""
     inventory, specification = preflight.read(params), preflight.Specification(params["roles"])
     parts = preflight.known_parts(params["parts"])
-    findings = preflight.find_faults(inventory, specification, parts)
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    findings = preflight.find_faults(inventory, specification, parts, today)
     for host, pair in params["certificates"].items() if "edge" in parts else ():
         key = params["certificate_keys"].get(host, "")
         faults, warnings = certificates_runner.check({**pair, "key": key}, preflight.site_names(inventory, host))

@@ -90,6 +90,22 @@ def faults(given: object) -> Iterator[str]:
             )
 
 
+def ended(given: object, today: datetime.date) -> Iterator[str]:
+    """Say whose key the edge refuses from the first second on: no fault, for yesterday the same inventory had none.
+
+    Args:
+        today: in UTC, as the last day of a key is.
+    """
+    for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        expires = str(one.get("expires", "")) if isinstance(one, Mapping) else ""
+        if _is_day(expires) and datetime.date.fromisoformat(expires) < today:
+            variable = f"{VARIABLE}[{number}].expires"
+            yield (
+                f"{variable} of {one.get('name')} is {expires}, which is past, so the edge refuses its key; set "
+                f"{variable} to a later day, or take {one.get('name')} out of {VARIABLE}"
+            )
+
+
 def model_faults(given: object, known: Sequence[str]) -> Iterator[str]:
     """Say which models of clients nobody serves.
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import difflib
 import ipaddress
 import re
@@ -438,11 +439,17 @@ def given_secrets(inventory: Inventory) -> dict[str, list[str]]:
     }
 
 
-def find_faults(inventory: Inventory, specification: Specification, parts: Iterable[str] = ALL_PARTS) -> Findings:
+def find_faults(
+    inventory: Inventory,
+    specification: Specification,
+    parts: Iterable[str] = ALL_PARTS,
+    today: datetime.date | None = None,
+) -> Findings:
     """Look for everything that can be known to be wrong from the inventory alone.
 
     Args:
         parts: the roles that are to run; what none of them needs may be missing.
+        today: the present day, in UTC; nothing is said of days that are past where it is left out.
     """
     findings, wanted = Findings(), frozenset(parts)
     for source in inventory.sources:
@@ -476,6 +483,8 @@ def find_faults(inventory: Inventory, specification: Specification, parts: Itera
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(network_known.proxy_faults(sound.get(network_known.PROXY)), (), host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
+        if "edge" in wanted and today:
+            findings.add((), api_clients.ended(sound.get(api_clients.VARIABLE), today), host)
         findings.add(endpoints.faults(sound.get(endpoints.VARIABLE), all_names), (), host)
         findings.add(tools_known.faults(sound.get(tools_known.VARIABLE)), (), host)
         if "vllm" in wanted:

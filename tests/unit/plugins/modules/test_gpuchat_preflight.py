@@ -47,8 +47,8 @@ EMPTY = {
 }
 
 
-def check(**variables):
-    """Return the module's result for a good inventory with some variables changed; None leaves one out."""
+def check(warn=lambda _warning: None, **variables):
+    """Return the module's result for a good inventory with some variables changed; LEFT_OUT leaves one out."""
     given = {name: value for name, value in {**GOOD, **variables}.items() if value is not LEFT_OUT}
     secrets = {
         name: {"kind": type(given.pop(name)).__name__, "is_empty": False, "is_plain": True}
@@ -56,7 +56,14 @@ def check(**variables):
         if OPTIONS.get(name, {}).get("no_log")
     }
     params = {**EMPTY, "groups": GROUPS, "variables": {"one": given}, "secrets": {"one": secrets}, "roles": ROLES}
-    return gpuchat_preflight.work(params, lambda _warning: None)
+    return gpuchat_preflight.work(params, warn)
+
+
+def warnings(**variables):
+    """Return what is warned of an inventory without a fault."""
+    found = []
+    check(found.append, **variables)
+    return found
 
 
 def faults(**variables):
@@ -281,6 +288,13 @@ def test_the_smallest_inventory_passes_and_every_default_does():
 )
 def test_what_people_write_passes(variables):
     assert faults(**variables) == ()
+
+
+@pytest.mark.parametrize(("expires", "is_past"), [("2020-01-01", True), ("9999-12-31", False)])
+def test_a_client_whose_last_day_is_past_is_warned_of_and_the_run_goes_on(expires, is_past):
+    found = warnings(gpuchat_api_keys=[{"name": "reports", "expires": expires}])
+    assert len(found) == is_past
+    assert all("reports is 2020-01-01, which is past" in one for one in found)
 
 
 def test_the_result_is_what_the_roles_work_with():

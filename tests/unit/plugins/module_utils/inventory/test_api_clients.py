@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import limits
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.api_clients import (
     ApiClient,
+    ended,
     faults,
     read,
 )
@@ -37,6 +40,18 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.ap
 def test_what_is_wrong_with_a_client_is_said_with_what_to_set(given, wanted):
     found = "; ".join(faults(given))
     assert (wanted in found) if wanted else found == ""
+
+
+@pytest.mark.parametrize(
+    ("expires", "is_past"),
+    [("2026-11-29", True), ("2026-11-30", False), ("2026-12-01", False), (None, False), ("31.12.2020", False)],
+)
+def test_a_client_whose_last_day_is_past_is_named_with_that_day_and_is_no_fault(expires, is_past):
+    given = [{"name": "reports", **({"expires": expires} if expires else {})}]
+    found = list(ended(given, datetime.date(2026, 11, 30)))
+    word = f"gpuchat_api_keys[0].expires of reports is {expires}, which is past, so the edge refuses its key"
+    assert [one.partition(";")[0] for one in found] == ([word] if is_past else [])
+    assert not is_past or list(faults(given)) == []
 
 
 def test_a_client_without_limits_of_its_own_has_the_apis():

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
+    ALL_PARTS,
     OLDEST_VLLM,
     STACK_GROUPS,
     Inventory,
@@ -68,6 +71,7 @@ def findings(
     sources=(),
     listed=None,
     each=None,
+    today=None,
     **variables,
 ):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
@@ -81,7 +85,7 @@ def findings(
     first = next(iter(hosts), "")
     secrets, foreign = {first: secrets or {}}, {first: foreign}
     inventory = Inventory(groups, by_host, untemplated, secrets, foreign, sources, listed=listed or {})
-    found = find_faults(inventory, SPECIFICATION, *([parts] if parts is not None else []))
+    found = find_faults(inventory, SPECIFICATION, ALL_PARTS if parts is None else parts, today)
     every = inventory.hosts(*STACK_GROUPS)
     return describe(found.faults, every), describe(found.warnings, every)
 
