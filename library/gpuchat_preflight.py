@@ -266,6 +266,8 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
             findings.add(elsewhere.authority_faults(variable, path, text), (), "")
     for variable, text in params.get("pem_files", {}).items():
         findings.add(network.pem_faults(variable, text), (), "")
+    for variable, path, text in preflight.authorities(params):
+        findings.add((), certificates_runner.ended(variable, path, text), "")
     chosen = preflight.chat(inventory, specification)
     if chosen["kind"] in parts:
         given = preflight.chat_settings(inventory)

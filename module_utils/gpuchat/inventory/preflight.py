@@ -9,7 +9,7 @@ import datetime
 import difflib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -429,6 +429,22 @@ def chat_settings(inventory: Inventory) -> tuple[Mapping[str, object], dict[str,
     first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
     names = {name: secret.names for name, secret in inventory.secrets.get(first, {}).items() if secret.names}
     return inventory.variables.get(first, {}), names
+
+
+def authorities(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield all authorities that a task's options hold: variable, path where it is one of several, and text."""
+    for path, text in params.get("authorities", {}).items():
+        yield network_known.FILES, path, text
+    for variable, texts in params.get("elsewhere_authorities", {}).items():
+        for path, text in texts.items():
+            yield f"{variable}.authority_file", path, text
+    for variable, text in params.get("pem_files", {}).items():
+        yield variable, "", text
+    for host in params["groups"].get(MONITORING, ()):
+        given = params["variables"].get(host, {}).get(receivers.RECEIVERS)
+        for number, one in enumerate(_sequence(given)):
+            if isinstance(one, Mapping) and one.get("authority"):
+                yield f"{receivers.RECEIVERS}[{number}].authority", "", str(one["authority"])
 
 
 def given_secrets(inventory: Inventory) -> dict[str, list[str]]:

@@ -102,6 +102,24 @@ def warnings(pair: Pair, at: datetime.datetime) -> Iterator[str]:
             )
 
 
+def authority_warnings(
+    variable: str, path: str, ends: Sequence[datetime.datetime], at: datetime.datetime
+) -> Iterator[str]:
+    """Say that authorities have ended, each of them, for one that has may stand beside its successor.
+
+    It is no fault: yesterday the same inventory had none.
+
+    Args:
+        path: of their file where the variable names several; else empty.
+        ends: when each of them ends.
+    """
+    if ends and max(ends) < at:
+        yield (
+            f"the authorities of {variable}{f', {path},' if path else ''} have ended, the last on {_day(max(ends))}, "
+            f"so whom they certified is refused; set {variable} to those of today"
+        )
+
+
 def serves(certified: Sequence[str], name: str) -> bool:
     """Whether a certificate for some names, wildcards among them, is for a name."""
     wanted = name.lower().rstrip(".")

@@ -16,7 +16,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.hazmat.primitives import serialization
     from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from .certificates import FILE, KEY_FILE, Pair, Seen, faults, warnings
+from .certificates import FILE, KEY_FILE, Pair, Seen, authority_warnings, faults, warnings
 
 
 def check(given: Mapping[str, str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -29,6 +29,19 @@ def check(given: Mapping[str, str], names: Sequence[str]) -> tuple[list[str], li
     at = datetime.datetime.now(datetime.timezone.utc)
     pair = read(given)
     return list(faults(pair, [_plain(name) for name in names], at)), list(warnings(pair, at))
+
+
+def ended(variable: str, path: str, text: str) -> list[str]:
+    """Return a warning where all authorities of a text have ended; none where it cannot be read, which is said apart.
+
+    Args:
+        path: of its file where the variable names several; else empty.
+    """
+    try:
+        ends = [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(text.encode())]
+    except ValueError:
+        return []
+    return list(authority_warnings(variable, path, ends, datetime.datetime.now(datetime.timezone.utc)))
 
 
 def names_responder(given: Mapping[str, str]) -> bool:

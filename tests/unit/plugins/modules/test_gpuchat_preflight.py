@@ -297,6 +297,38 @@ def test_a_client_whose_last_day_is_past_is_warned_of_and_the_run_goes_on(expire
     assert all("reports is 2020-01-01, which is past" in one for one in found)
 
 
+ENDED = """-----BEGIN CERTIFICATE-----
+MIIBCDCBr6ADAgECAgEBMAoGCCqGSM49BAMCMA4xDDAKBgNVBAMMA29sZDAeFw0x
+OTAxMDEwMDAwMDBaFw0yMDAxMDEwMDAwMDBaMA4xDDAKBgNVBAMMA29sZDBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABAliU9Tc6opizuJ1baDdgg8mk2T0HjJYepwX
+PmFBUA3hzF+Tno/MdbGhmycs1pt2EEcOPztFaFrMApO3GrZI78YwCgYIKoZIzj0E
+AwIDSAAwRQIgC88wsoyQh0FTtDuSCjM5plXTBgX6dErdkfpU+sK2fEcCIQCWQ5yX
+M46g5zijnCTW8FjnCH3o5QX+4A7ktw18jqo5aQ==
+-----END CERTIFICATE-----
+"""
+
+
+@pytest.mark.parametrize(
+    ("gathered", "where"),
+    [
+        ({"authorities": {"/ca.pem": ENDED}}, "gpuchat_ca_files, /ca.pem,"),
+        (
+            {"elsewhere_authorities": {"gpuchat_database": {"/ca.pem": ENDED}}},
+            "gpuchat_database.authority_file, /ca.pem,",
+        ),
+        ({"pem_files": {"edge_client_authority_file": ENDED}}, "edge_client_authority_file"),
+        ({}, "monitoring_receivers[0].authority"),
+    ],
+)
+def test_authorities_that_have_ended_are_warned_of_wherever_the_inventory_names_them(gathered, where):
+    mail = {"name": "ops", "kind": "mail", "to": ["a@example.com"], "from": "b@example.com", "server": "m.example:25"}
+    given = {**GOOD, **({} if gathered else {"monitoring_receivers": [{**mail, "authority": ENDED}]})}
+    groups, found = {**GROUPS, "monitoring": ["one"]}, []
+    params = {**EMPTY, "groups": groups, "variables": {"one": given}, "roles": ROLES, **gathered}
+    gpuchat_preflight.work(params, found.append)
+    assert [one.partition(" have ended")[0] for one in found] == [f"the authorities of {where}"]
+
+
 def test_the_result_is_what_the_roles_work_with():
     result = check(edge_https_port="8443", gpuchat_api_key="abc")
     assert result["topology"]["url"] == "https://chat.example.com:8443"

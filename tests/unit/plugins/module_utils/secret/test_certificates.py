@@ -162,3 +162,22 @@ def test_a_file_that_cannot_be_read_names_nobody(given):
 def test_a_chain_without_which_nothing_can_be_stapled_is_told(chain, is_told):
     _faults, warnings = check(certificate=chain)
     assert ["so no such answer is stapled" in text for text in warnings if "soon" not in text] == [True] * is_told
+
+
+ENDED = signed("old", CA_KEY, "old", CA_KEY, begins=-20 * DAY, ends=-10 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_past"),
+    [
+        pytest.param(pem(ENDED), True, id="ended"),
+        pytest.param(pem(ENDED, CA), False, id="beside its successor"),
+        pytest.param(pem(CA), False, id="valid"),
+        pytest.param("no certificate", False, id="said elsewhere"),
+    ],
+)
+def test_authorities_that_have_all_ended_are_told_with_the_day(text, is_past):
+    found = list(certificates_runner.ended("gpuchat_ca_files", "/ca.pem", text))
+    day = (NOW - 10 * DAY).strftime("%Y-%m-%d")
+    word = f"the authorities of gpuchat_ca_files, /ca.pem, have ended, the last on {day}"
+    assert [one.partition(", so")[0] for one in found] == [word] * is_past
