@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from . import schedule
 from .types import show, written
 
 HOST_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE)
@@ -196,48 +197,6 @@ TIME = Form(
 )
 """As nginx takes it (ngx_parse_time)."""
 
-DAY = r"(mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?)"
-OFTEN = r"minutely|hourly|daily|weekly|monthly|quarterly|semiannually|annually|yearly"
-ZONE = r"UTC|[A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+)+"
-
-
-def _times(least: int, most: int) -> Callable[[str], bool]:
-    def is_right(text: str) -> bool:
-        number = r"[0-9]{1,4}"
-        for one in text.split(","):
-            if not re.fullmatch(rf"\*|{number}(\.\.{number})?(/{number})?", one):
-                return False
-            if not all(least <= int(word) <= most for word in re.findall("[0-9]+", one.partition("/")[0])):
-                return False
-        return True
-
-    return is_right
-
-
-CLOCK = (_times(0, 23), _times(0, 59), _times(0, 59))
-CALENDAR = (_times(1970, 2199), _times(1, 12), _times(1, 31))
-
-
-def is_calendar(text: str) -> bool:
-    """Whether a text is an event of a calendar as systemd's OnCalendar takes it (systemd.time(7))."""
-    words = text.split(" ")
-    if len(words) > 1 and re.fullmatch(ZONE, words[-1]):
-        words.pop()
-    if len(words) == 1 and re.fullmatch(OFTEN, words[0], re.IGNORECASE):
-        return True
-    if words and re.fullmatch(rf"{DAY}((\.\.|,|-){DAY})*", words[0], re.IGNORECASE):
-        words.pop(0)
-        if not words:
-            return True
-    if words and re.fullmatch(r"[0-9*./,]+([-~][0-9*./,]+){1,2}", words[0]):
-        dates = re.split("[-~]", words.pop(0))
-        if not all(is_right(one) for is_right, one in zip(CALENDAR[-len(dates) :], dates)):
-            return False
-        if not words:
-            return True
-    parts = words[0].split(":") if len(words) == 1 else []
-    return len(parts) in (2, 3) and all(is_right(one) for is_right, one in zip(CLOCK, parts))
-
 
 def _of_clock(text: str) -> str:
     """Return the time that YAML 1.1 read as a number of base 60."""
@@ -379,7 +338,10 @@ FORMS: Mapping[str, Form] = {
         may_be_empty=True,
     ),
     "backup_at": Form(
-        is_calendar, "a time in quotes, or what OnCalendar of systemd takes, such as Sun 03:00", "'03:00'", _of_clock
+        lambda text: schedule.read(text) is not None,
+        "a time in quotes, or what OnCalendar of systemd takes, such as Sun 03:00, on a day that there is",
+        "'03:00'",
+        _of_clock,
     ),
     "postgresql_major": Form(_matches(r"auto|[0-9]{2}"), "auto, or a number such as 17", "17"),
     "object_store_version": Form(

@@ -25,6 +25,7 @@ from . import (
     models,
     openings,
     receivers,
+    schedule,
     tls,
     types,
 )
@@ -459,13 +460,13 @@ def find_faults(
     inventory: Inventory,
     specification: Specification,
     parts: Iterable[str] = ALL_PARTS,
-    today: datetime.date | None = None,
+    today: datetime.date = datetime.date.min,
 ) -> Findings:
     """Look for everything that can be known to be wrong from the inventory alone.
 
     Args:
         parts: the roles that are to run; what none of them needs may be missing.
-        today: the present day, in UTC; nothing is said of days that are past where it is left out.
+        today: the present day, in UTC; where it is left out, no day is past.
     """
     findings, wanted = Findings(), frozenset(parts)
     for source in inventory.sources:
@@ -494,12 +495,14 @@ def find_faults(
             findings.add(receivers.faults(sound, known, [*found.addresses, *found.odd] if found else ()), (), host)
         if host in inventory.groups.get("chat", ()):
             _database(inventory, specification, sound, findings, host)
+            settings = specification.settings(sound, *BACKUP) if "backup" in wanted else {}
+            findings.add((), _backup_warnings(settings, today), host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _supervisor(inventory, sound, findings, host)
         _logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(network_known.proxy_faults(sound.get(network_known.PROXY)), (), host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
-        if "edge" in wanted and today:
+        if "edge" in wanted:
             findings.add((), api_clients.ended(sound.get(api_clients.VARIABLE), today), host)
         findings.add(endpoints.faults(sound.get(endpoints.VARIABLE), all_names), (), host)
         findings.add(tools_known.faults(sound.get(tools_known.VARIABLE)), (), host)
@@ -1003,6 +1006,29 @@ def _database(
         findings.add(elsewhere.faults(sound, bool(password and not password.is_empty), taken), (), host)
     keys = [name for name, one in inventory.secrets.get(host, {}).items() if not one.is_empty]
     findings.add(elsewhere.store_faults(sound, keys, site_names(inventory, host), taken), (), host)
+
+
+BACKUP = ("backup_target", "backup_at", "backup_max_age_hours")
+
+
+def _backup_warnings(settings: Mapping[str, object], today: datetime.date) -> Iterator[str]:
+    """Say that no backup is made any more, or that even the newest would often be too old."""
+    text = str(settings.get("backup_at") or "")
+    at = schedule.read(text) if settings.get("backup_target") else None
+    if not at:
+        return  # there are none, or it is said of the form
+    oldest, hours = int(str(settings["backup_max_age_hours"])), at.longest_gap(today)
+    if not any(True for _day in at.dates(today)):
+        yield (
+            f"backup_at is {text}, which is past, so no backup is made any more; set backup_at to a time that comes "
+            "again, such as '03:00'"
+        )
+    elif hours >= oldest:
+        yield (
+            f"backup_at is {text}, and between two such times lie {hours} hours or more, and backup_max_age_hours is "
+            f"{oldest}, so the newest backup would count as too old before the next; set backup_max_age_hours to "
+            f"{hours + 12}, or backup_at to times that come sooner"
+        )
 
 
 def _address_pools(pools: object, findings: Findings, host: str) -> None:

@@ -15,7 +15,6 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory im
 ROOT = pathlib.Path(__file__).resolve().parents[5]
 PLACES = (os.environ.get("PATH", ""), "/usr/sbin", str(ROOT / ".cache" / "nginx" / "usr" / "sbin"))
 NGINX = shutil.which("nginx", path=":".join(PLACES)) or "nginx: see tools/nginx.sh"
-CALENDAR = shutil.which("systemd-analyze")
 
 TIMES = {
     **dict.fromkeys(("30m", "1800", "1h30m", "1d", "1w2d3h4m5s6ms", "500ms", "90s", "007m", "999999999w"), True),
@@ -53,24 +52,6 @@ def test_a_time_in_two_words_is_told_in_one():
 def test_a_size_is_one_that_nginx_takes_and_that_lets_nobody_send_without_end(size, tmp_path):
     assert (not list(forms.faults("edge_body_limit", size))) is SIZES[size]
     assert takes(tmp_path, f"client_max_body_size {size};") or not SIZES[size]
-
-
-EVENTS = (
-    *("03:00", "3:00", "12:30", "25:00", "03:60", "daily", "hourly", "weekly", "tomorrow", "x", "99", "750", "3am"),
-    *("*-*-* 03:00:00", "*-*-*", "Mon..Fri 03:00", "Mon,Thu 03:00", "Mon-Fri 3:00", "MONDAY 03:00", "Tues 03:00"),
-    *("03:00 UTC", "03:00:00 Europe/Berlin", "03:00 America/New_York", "0 3 * * *", "*/15:00", "*:0/15", "0/6:30"),
-    *("2030-01-01", "12-25", "*-02~03 03:00", "Sun *-*-1..7 03:00", "1999-1-1 1:1", "Mon Tue 03:00", "*:*", "03", "::"),
-    *("-", "Mon", "weekly UTC", "0:0:0..59/5", "*-*-31 24:00", "*-*-* 3,15:00", "Wednesday *-*-* 1:2:3 UTC"),
-)
-NO_EVENTS = ("25:00", "03:60", "tomorrow", "x", "99", "750", "3am", "Tues 03:00", "0 3 * * *", "*/15:00")
-NO_EVENTS += ("Mon Tue 03:00", "03", "::", "-", "*-*-31 24:00")
-
-
-@pytest.mark.parametrize("event", EVENTS)
-def test_when_a_backup_is_made_is_an_event_that_systemd_takes(event):
-    assert forms.is_calendar(event) is (event not in NO_EVENTS)
-    if CALENDAR and forms.is_calendar(event):
-        assert subprocess.run([CALENDAR, "calendar", event], capture_output=True, check=False).returncode == 0
 
 
 def test_a_time_that_yaml_took_for_a_number_of_base_60_is_told_as_it_was_written():

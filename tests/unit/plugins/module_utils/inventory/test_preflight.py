@@ -55,6 +55,11 @@ SPECIFICATION = Specification(
             "gpuchat_registry_logins": {"type": "list", "elements": "dict", "default": []},
         },
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
+        "backup": {
+            "backup_target": {"type": "str", "default": ""},
+            "backup_at": {"type": "str", "default": "03:00"},
+            "backup_max_age_hours": {"type": "int", "default": 36},
+        },
         "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
     }
 )
@@ -148,6 +153,26 @@ def test_a_client_whose_key_has_ended_is_told_where_an_edge_would_refuse_it(part
     assert found == ()
     assert [one.partition(" is ")[0] for one in warnings] == ["gpuchat_api_keys[0].expires of reports"] * is_told
     assert findings(today=datetime.date(2026, 11, 29), **given) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({}, ""),
+        ({"backup_at": "2026-11-30 03:00"}, ""),
+        ({"backup_at": "2026-11-29 03:00"}, "backup_at is 2026-11-29 03:00, which is past, so no backup is made"),
+        ({"backup_at": "weekly"}, "backup_at is weekly, and between two such times lie 168 hours or more"),
+        ({"backup_at": "weekly", "backup_max_age_hours": "167"}, "backup_at is weekly, and between two such times lie"),
+        ({"backup_at": "weekly", "backup_max_age_hours": 180}, ""),
+        ({"backup_max_age_hours": 12}, "backup_at is 03:00, and between two such times lie 24 hours or more"),
+        ({"backup_at": "weekly", "backup_target": ""}, ""),
+        ({"backup_at": "2020-01-01", "parts": ["edge"]}, ""),
+    ],
+)
+def test_backups_that_are_not_made_any_more_or_are_always_too_old_are_told(given, word):
+    found, warnings = findings(today=datetime.date(2026, 11, 30), **{"backup_target": "/srv/backup", **given})
+    assert found == ()
+    assert [one.startswith(word) for one in warnings] == [True] * bool(word), warnings
 
 
 def test_what_cannot_be_templated_is_not_said_to_be_missing_and_a_vault_wants_its_password():
