@@ -27,6 +27,12 @@ CONFIGURATION = "/etc/gpuchat/vllm"
 CACHES = "/var/cache/gpuchat/vllm"
 SOCKETS = "/var/lib/gpuchat/vllm"
 
+SHARED = (
+    *("/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/usr/lib", "/usr/local", "/usr/share"),
+    *("/var/cache", "/var/lib", "/var/log", "/var/opt", "/var/tmp"),
+)
+"""Folders of a system that hold what is others'."""
+
 DEFAULTS: Mapping[str, object] = {
     "source": "path",
     "repo": "",
@@ -262,6 +268,24 @@ def _path_faults(variable: str, entry: Mapping[str, object], folders: dict[str, 
                 f"exchanged as a whole; set {variable}.path to another"
             )
     folders.setdefault(path, variable)
+
+
+def folder_faults(variable: str, entry: Mapping[str, object], others: Mapping[str, str]) -> Iterator[str]:
+    """Find a folder that a download would exchange together with what is no model's.
+
+    Args:
+        variable: of the entry.
+        others: further folders of the host, each by the variable that names it.
+    """
+    path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry.get('name')}").rstrip("/")
+    known = [*others.items(), *(("what is others'", folder) for folder in SHARED)]
+    held = [(name, folder.rstrip("/")) for name, folder in known if f"{folder.rstrip('/')}/".startswith(f"{path}/")]
+    if held and entry.get("source", "path") != "path":
+        (name, folder), right = held[0], f"{MODELS_FOLDER}/{slug(str(entry['name']))}"
+        yield (
+            f"{variable} has the folder {path}, which holds {name} ({folder}); wanted a folder for the model alone, "
+            f"for a download exchanges it as a whole; set {variable}.path to such as {right}"
+        )
 
 
 def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:

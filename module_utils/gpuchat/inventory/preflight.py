@@ -511,6 +511,7 @@ def find_faults(
         _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
     _models(inventory, specification, wanted, findings)
+    _folders(inventory, specification, findings)
     _spans(inventory, specification, findings)
     _addresses(inventory, specification, wanted, findings)
     _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
@@ -1044,6 +1045,21 @@ def _address_pools(pools: object, findings: Findings, host: str) -> None:
                 f"from it; set docker_address_pools to {types.written(EXAMPLES['docker_address_pools'])}",
                 host,
             )
+
+
+def _folders(inventory: Inventory, specification: Specification, findings: Findings) -> None:
+    """Find a model's folder that holds another of the stack's on the same host."""
+    common = _common(inventory, specification)
+    for number, model in enumerate(models.read(common.get(models.VARIABLE), inventory.groups)):
+        for host in model.hosts:
+            given = inventory.variables.get(host, {})
+            named = {name: given.get(name) or specification.default(name) for name in FOLDERS}
+            others = {name: path for name, path in named.items() if isinstance(path, str) and path.startswith("/")}
+            findings.add(models.folder_faults(f"{models.VARIABLE}[{number}]", model.given, others), (), host)
+
+
+FOLDERS = ("docker_data_root", "backup_target", "gpuchat_toolbox")
+"""Variables that name a folder on a host that a model may lie beside."""
 
 
 OLDEST_VLLM = "0.10.1"

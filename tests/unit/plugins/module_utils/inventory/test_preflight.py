@@ -53,7 +53,9 @@ SPECIFICATION = Specification(
             "gpuchat_span_port": {"type": "int", "default": 29501},
             "gpuchat_room_network": {"type": "str", "default": "172.16.255.248/29"},
             "gpuchat_registry_logins": {"type": "list", "elements": "dict", "default": []},
+            "gpuchat_toolbox": {"type": "path", "default": "/opt/gpuchat/toolbox"},
         },
+        "docker": {"docker_data_root": {"type": "str", "default": ""}},
         "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
         "backup": {
             "backup_target": {"type": "str", "default": ""},
@@ -76,7 +78,7 @@ def findings(
     sources=(),
     listed=None,
     each=None,
-    today=None,
+    today=datetime.date.min,
     **variables,
 ):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
@@ -816,6 +818,40 @@ def test_an_adapter_has_a_name_by_which_it_can_be_asked_for(given, words):
 )
 def test_a_models_folder_and_gpus_are_such_as_a_container_can_be_lent(model, words):
     found = faults(gpuchat_models=[model])
+    assert len(found) == bool(words), found
+    assert words in "".join(found)
+
+
+FETCHED = {"source": "huggingface", "repo": "Qwen/Qwen3-8B"}
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "words"),
+    [
+        ("/srv/models/qwen", {"docker_data_root": "/srv/models/docker"}, ""),
+        ("/srv/docker/qwen", {"docker_data_root": "/srv/docker"}, ""),
+        (
+            "/srv/docker",
+            {"docker_data_root": "/srv/docker/"},
+            "/srv/docker, which holds docker_data_root (/srv/docker)",
+        ),
+        ("/data", {"docker_data_root": "/data/docker"}, "/data, which holds docker_data_root (/data/docker)"),
+        ("/data", {"backup_target": "/data/backup"}, "/data, which holds backup_target (/data/backup)"),
+        ("/data", {"backup_target": "sftp:nas:/data/backup"}, ""),
+        ("/data", {"gpuchat_toolbox": "/data/toolbox"}, "/data, which holds gpuchat_toolbox (/data/toolbox)"),
+        ("/database", {"docker_data_root": "/data/docker"}, ""),
+        ("/srv/", {}, "/srv, which holds what is others' (/srv)"),
+        ("/home", {}, "/home, which holds what is others' (/home)"),
+        ("/var/lib", {}, "/var/lib, which holds what is others' (/var/lib)"),
+        ("/opt/gpuchat", {}, "/opt/gpuchat, which holds gpuchat_toolbox (/opt/gpuchat/toolbox)"),
+        ("/home/alice/qwen", {}, ""),
+        pytest.param(
+            "/srv", {"gpuchat_models": [{"name": "qwen", "path": "/srv"}]}, "", id="a folder that is only read"
+        ),
+    ],
+)
+def test_a_folder_that_a_download_exchanges_holds_nothing_else(path, more, words):
+    found = faults(**{"gpuchat_models": [{"name": "qwen", "path": path, **FETCHED}], **more})
     assert len(found) == bool(words), found
     assert words in "".join(found)
 
