@@ -15,6 +15,13 @@ ALLOWED, DENIED = "gpuchat_allowed_networks", "gpuchat_denied_networks"
 CHAT, API, PROXIES = "edge_chat_networks", "edge_api_networks", "edge_trusted_proxies"
 VARIABLES = (ALLOWED, DENIED, CHAT, API, PROXIES)
 
+NOBODYS = tuple(
+    map(
+        ipaddress.ip_network, ("0.0.0.0/32", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::ffff:0:0/96", "ff00::/8")
+    )
+)
+"""From which no packet comes; one of an IPv4 address is met as such, not as the IPv6 address that stands for it."""
+
 
 @dataclass(frozen=True)
 class Access:
@@ -52,7 +59,14 @@ def derive(settings: Mapping[str, object]) -> Access:
 
 def faults(settings: Mapping[str, object]) -> Iterator[str]:
     """Say what is wrong with the variables together; each by itself is sound."""
-    everybody = [str(one) for one in _networks(settings.get(PROXIES)) if one.prefixlen == 0]
+    for name in VARIABLES:
+        lost = [str(one) for one in _networks(settings.get(name)) if one in _common([one], NOBODYS)]
+        if lost:
+            yield (
+                f"{name} holds {', '.join(lost)}, from which nobody comes; wanted networks of people's own addresses; "
+                f"set {name} to such"
+            )
+    everybody = [one for one in _texts(_networks(settings.get(PROXIES))) if one.endswith("/0")]
     if everybody:
         yield (
             f"{PROXIES} holds {', '.join(everybody)}, so anybody could say to be anybody; wanted the proxies' own "

@@ -49,6 +49,14 @@ def is_host_name(text: str) -> bool:
     return len(text) <= 253 and all(map(HOST_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
 
 
+def is_site_name(text: str) -> bool:
+    """Whether people can open the chat at a name or an address, which one host alone has."""
+    if not is_address(text):
+        return is_host_name(text)
+    address = ipaddress.ip_address(text)
+    return not (address.is_unspecified or address.is_multicast or text == "255.255.255.255")
+
+
 def is_place(text: str) -> bool:
     """Whether a text is a registry's name, with its port where it has one."""
     name, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
@@ -136,7 +144,7 @@ URL = Form(
 URL_OR_NONE = Form(URL.is_right, URL.wanted, URL.example, URL.meant, may_be_empty=True)
 PLACE = Form(is_place, "a registry as host:port, without http://", "registry.example.com:5000", _without_scheme)
 HOST = Form(
-    is_host_name, "a host name such as chat.example.com, without https:// or a path", "chat.example.com", _host_alone
+    is_site_name, "a host name such as chat.example.com, without https:// or a path", "chat.example.com", _host_alone
 )
 ADDRESS = Form(is_address, "an IP address", "10.0.0.5", may_be_empty=True)
 TOKENS = Form(_matches(r"auto|0*[1-9][0-9]{0,17}"), "auto or a whole number of tokens from 1", "8192", _thousands)

@@ -908,6 +908,24 @@ def _edge(
     _tls(inventory, specification, sound, findings, host)
     settings = specification.settings(sound, *people_known.SETTINGS)
     findings.add(people_known.faults(settings, site_names(inventory, host)), (), host)
+    has_ipv6 = specification.settings(sound, "edge_ipv6").get("edge_ipv6", True)
+    findings.add(() if has_ipv6 else _family_faults(sound, site_names(inventory, host)), (), host)
+
+
+def _family_faults(sound: Mapping[str, object], names: Sequence[str]) -> Iterator[str]:
+    """Find names and people by IPv6 of an edge that does without it."""
+    far = [name for name in names if forms.is_address(name) and ":" in name]
+    if far:
+        yield (
+            f"edge_ipv6 is false and people open the chat at {', '.join(far)}; wanted names and addresses of IPv4; set "
+            "edge_ipv6 to true, or gpuchat_domain and edge_extra_names to others"
+        )
+    networks = [str(one) for one in _sequence(sound.get(access.ALLOWED))]
+    if networks and all(":" in one for one in networks):
+        yield (
+            f"edge_ipv6 is false and {access.ALLOWED} holds networks of IPv6 alone, so nobody could use the chat; "
+            f"wanted some of IPv4; set edge_ipv6 to true, or {access.ALLOWED} to hold some"
+        )
 
 
 def _as_network(text: object) -> str:
@@ -1311,6 +1329,35 @@ def _addresses_together(inventory: Inventory, specification: Specification, find
             )
 
 
+def _in_rooms(inventory: Inventory, specification: Specification, findings: Findings) -> None:
+    """Find what a host would look for in its interface's room, from which nothing leads on."""
+    for room, host in _rooms(inventory, specification).items():
+        for name, text in _far_from(inventory, host):
+            with contextlib.suppress(ValueError):  # a name, or of IPv6
+                if ipaddress.IPv4Network(text).subnet_of(room):
+                    findings.fault(
+                        f"{name} holds {text}, which is in {ROOM_NETWORK} ({room}); wanted that network for the "
+                        "interface alone, for what is sent to it never leaves this host; set "
+                        f"{ROOM_NETWORK} to another",
+                        host,
+                    )
+
+
+def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:
+    """Yield the addresses and networks that a host of the chat speaks to, each with the variable that names it."""
+    given = inventory.variables.get(host, {})
+    for name in (access.ALLOWED, access.PROXIES) if host in inventory.groups.get("edge", ()) else ():
+        yield from ((name, str(one)) for one in _sequence(given.get(name)))
+    proxy = given.get(network_known.PROXY)
+    urls = [(network_known.PROXY, one) for one in proxy.values()] if isinstance(proxy, Mapping) else []
+    for name in (endpoints.VARIABLE, tools_known.VARIABLE):
+        urls += [(name, one.get("url")) for one in _sequence(given.get(name)) if isinstance(one, Mapping)]
+    for name, url in urls:
+        found = forms.AT_SERVER.fullmatch(str(url))
+        if found and found["host"]:
+            yield name, found["host"]
+
+
 def _addresses(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:
     for host in inventory.ours:
         given = inventory.variables.get(host, {}).get("gpuchat_private_address")
@@ -1321,6 +1368,7 @@ def _addresses(inventory: Inventory, specification: Specification, parts: frozen
                 host,
             )
     _addresses_together(inventory, specification, findings)
+    _in_rooms(inventory, specification, findings)
     if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", *CHATS}:
         return
     is_monitored = bool(inventory.groups.get(MONITORING))

@@ -79,6 +79,14 @@ def test_whoever_uses_a_part_or_stands_in_front_may_connect():
             {"allowed": ["10.0.0.0/8"], "chat": ["10.0.0.0/9", "192.168.0.0/16"]},
             "edge_chat_networks holds 192.168.0.0/16, which is in none of gpuchat_allowed_networks",
         ),
+        (
+            {"allowed": ["10.0.0.0/8"], "proxies": ["0.0.0.0/1", "128.0.0.0/1"]},
+            "edge_trusted_proxies holds 0.0.0.0/0, so anybody could say",
+        ),
+        ({"allowed": ["10.0.0.0/8", "224.0.0.0/8"]}, "gpuchat_allowed_networks holds 224.0.0.0/8, from which nobody"),
+        ({"allowed": ["0.0.0.0"]}, "gpuchat_allowed_networks holds 0.0.0.0/32, from which nobody comes"),
+        ({"allowed": ["::ffff:10.0.0.0/104"]}, "gpuchat_allowed_networks holds ::ffff:"),
+        ({"allowed": ["10.0.0.0/8"], "proxies": ["ff02::1"]}, "edge_trusted_proxies holds ff02::1/128, from which"),
     ],
 )
 def test_networks_that_leave_nobody_or_that_never_connect_are_refused(networks, wanted):

@@ -53,10 +53,17 @@ SPECIFICATION = Specification(
             "gpuchat_span_port": {"type": "int", "default": 29501},
             "gpuchat_room_network": {"type": "str", "default": "172.16.255.248/29"},
             "gpuchat_registry_logins": {"type": "list", "elements": "dict", "default": []},
+            "gpuchat_mcp_servers": {"type": "list", "elements": "dict", "default": []},
+            "gpuchat_proxy": {"type": "dict", "default": {}},
             "gpuchat_toolbox": {"type": "path", "default": "/opt/gpuchat/toolbox"},
         },
         "docker": {"docker_data_root": {"type": "str", "default": ""}},
-        "edge": {"edge_http_port": {"type": "int", "default": 80}, "edge_https_port": {"type": "int", "default": 443}},
+        "edge": {
+            "edge_http_port": {"type": "int", "default": 80},
+            "edge_https_port": {"type": "int", "default": 443},
+            "edge_ipv6": {"type": "bool", "default": True},
+            "edge_extra_names": {"type": "list", "elements": "str", "default": []},
+        },
         "backup": {
             "backup_target": {"type": "str", "default": ""},
             "backup_at": {"type": "str", "default": "03:00"},
@@ -400,6 +407,10 @@ def test_a_host_name_or_address_is_a_domain(domain):
         "-a.example.com",
         "a-.example.com",
         "chat..example.com",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "255.255.255.255",
         "x" * 64,
         ".".join(["a" * 60] * 5),
         "chat example",
@@ -818,6 +829,64 @@ def test_an_adapter_has_a_name_by_which_it_can_be_asked_for(given, words):
 )
 def test_a_models_folder_and_gpus_are_such_as_a_container_can_be_lent(model, words):
     found = faults(gpuchat_models=[model])
+    assert len(found) == bool(words), found
+    assert words in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"gpuchat_allowed_networks": ["2001:db8::/32"]}, ""),
+        ({"gpuchat_allowed_networks": ["2001:db8::/32", "10.0.0.0/8"], "edge_ipv6": False}, ""),
+        (
+            {"gpuchat_allowed_networks": ["2001:db8::/32"], "edge_ipv6": "no"},
+            "edge_ipv6 is false and gpuchat_allowed_networks holds networks of IPv6 alone",
+        ),
+        ({"gpuchat_domain": "2001:db8::1"}, ""),
+        (
+            {"gpuchat_domain": "2001:db8::1", "edge_ipv6": False},
+            "edge_ipv6 is false and people open the chat at 2001:db8::1",
+        ),
+        (
+            {"edge_extra_names": ["fd00::1"], "edge_ipv6": False},
+            "edge_ipv6 is false and people open the chat at fd00::1",
+        ),
+    ],
+)
+def test_an_edge_that_does_without_ipv6_has_names_and_people_that_do_so_too(given, words):
+    found = faults(**given)
+    assert len(found) == bool(words), found
+    assert words in "".join(found)
+
+
+ROOM = {"gpuchat_room_network": "10.1.0.0/16"}
+APART = {"all": ["e", "c"], "gpu": ["e"], "chat": ["c"], "edge": ["e"]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "given", "words"),
+    [
+        (ONE_HOST, {"gpuchat_allowed_networks": ["10.0.0.0/8"]}, ""),
+        (ONE_HOST, {"gpuchat_allowed_networks": ["10.1.2.0/24"]}, "gpuchat_allowed_networks holds 10.1.2.0/24"),
+        pytest.param(APART, {"gpuchat_allowed_networks": ["10.1.2.0/24"]}, "", id="an edge that has no room"),
+        (ONE_HOST, {"gpuchat_endpoints": ["http://10.1.2.3:1/v1"]}, "gpuchat_endpoints holds 10.1.2.3"),
+        (APART, {"gpuchat_endpoints": ["http://10.1.2.3:1/v1"]}, "gpuchat_endpoints holds 10.1.2.3"),
+        (ONE_HOST, {"gpuchat_endpoints": ["http://10.2.2.3:1/v1"]}, ""),
+        (ONE_HOST, {"gpuchat_mcp_servers": ["http://10.1.2.3:1/mcp"]}, "gpuchat_mcp_servers holds 10.1.2.3"),
+        (ONE_HOST, {"gpuchat_proxy": {"http": "http://10.1.2.3:3128"}}, "gpuchat_proxy holds 10.1.2.3"),
+        (ONE_HOST, {"gpuchat_proxy": {"http": "http://(secret)@10.1.2.3:3128"}}, "gpuchat_proxy holds 10.1.2.3"),
+        (ONE_HOST, {"gpuchat_proxy": {"http": "http://proxy:3128"}}, ""),
+    ],
+)
+def test_what_lies_in_the_interfaces_room_gets_no_answer_from_its_host(groups, given, words):
+    entries = {
+        name: [{"name": "a", "url": url, "models": ["a"]} for url in value]
+        for name, value in given.items()
+        if name in ("gpuchat_endpoints", "gpuchat_mcp_servers")
+    }
+    each = {"e": {"gpuchat_private_address": "10.9.0.1"}, "c": {"gpuchat_private_address": "10.9.0.2"}}
+    more = {**ROOM, **given, **entries}
+    found = faults(groups=groups, each=each if groups is APART else {}, others=more, **more)
     assert len(found) == bool(words), found
     assert words in "".join(found)
 
