@@ -63,6 +63,21 @@ def is_place(text: str) -> bool:
     return is_host_name(name) and (not colon or is_port(port))
 
 
+HUB = "docker.io"
+HUBS = frozenset({"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com", "docker.com"})
+"""What Docker Hub is called elsewhere."""
+
+
+def as_images_say(text: str) -> str:
+    """Return a registry's name as those of images have it, for they are compared letter by letter."""
+    return HUB if text.lower() in HUBS else text.lower()
+
+
+def is_registry(text: str) -> bool:
+    """Whether a text is a registry's name as those of images have it, with its port where it has one."""
+    return is_place(text) and text == as_images_say(text)
+
+
 def is_server(text: str) -> bool:
     """Whether a text names a server that can be asked; a name that a network gives its own hosts may hold _."""
     if is_address(text):
@@ -142,7 +157,26 @@ URL = Form(
     _with_scheme,
 )
 URL_OR_NONE = Form(URL.is_right, URL.wanted, URL.example, URL.meant, may_be_empty=True)
-PLACE = Form(is_place, "a registry as host:port, without http://", "registry.example.com:5000", _without_scheme)
+
+
+def _bare(text: str) -> str:
+    """Return an address without a login and what follows its path."""
+    bare = re.sub(r"//[^/]*@", "//", re.split("[?#]", text)[0])
+    return bare if URL.is_right(bare) else _with_scheme(text)
+
+
+PLACE = Form(
+    is_registry,
+    "a registry as host:port, in small letters and without http://",
+    "registry.example.com:5000",
+    lambda text: _without_scheme(text) or (as_images_say(text) if is_place(text) else ""),
+)
+MIRROR = Form(
+    lambda text: URL.is_right(text) and not re.search("[@?#]", text),
+    "an address that begins with http:// or https://, without a login, ? and #, for Docker does not start with such",
+    URL.example,
+    _bare,
+)
 HOST = Form(
     is_site_name, "a host name such as chat.example.com, without https:// or a path", "chat.example.com", _host_alone
 )
@@ -296,7 +330,7 @@ FORMS: Mapping[str, Form] = {
     "gpuchat_users": USERS,
     "gpuchat_context": TOKENS,
     "gpuchat_toolbox": ABSOLUTE,
-    "gpuchat_registry_mirrors": URL,
+    "gpuchat_registry_mirrors": MIRROR,
     "gpuchat_insecure_registries": PLACE,
     "gpuchat_folder": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/srv/gpuchat", may_be_empty=True),
     "gpuchat_room_network": Form(
@@ -319,7 +353,7 @@ FORMS: Mapping[str, Form] = {
         _matches(r"[A-Za-z][A-Za-z0-9-]{0,63}"), "names of headers, of letters, digits and -", "Remote-User"
     ),
     "edge_acme_directory": Form(
-        _matches(r"https://[^\s/]+(/\S*)?"),
+        lambda text: text.startswith("https://") and URL.is_right(text),
         "an address that begins with https://",
         "https://acme-v02.api.letsencrypt.org/directory",
         _with_scheme,
@@ -524,11 +558,12 @@ def _settings(name: str, value: Mapping[object, object]) -> Iterator[str]:
 def _registry_map(value: Mapping[object, object]) -> Iterator[str]:
     for registry, instead in value.items():
         key, target = str(registry), str(instead)
-        if not is_place(key):
-            right = _without_scheme(key).partition("/")[0] or "docker.io"
+        if not is_registry(key):
+            right = as_images_say((_without_scheme(key) or key).partition("/")[0]) or HUB
             yield (
-                f"gpuchat_registry_map holds {show(key)}; wanted the name of a registry, without http:// or a path; "
-                f"set gpuchat_registry_map to {{{right}: {_without_scheme(target) or target}}}"
+                f"gpuchat_registry_map holds {show(key)}; wanted the name of a registry as images have it, in small "
+                "letters, without http:// or a path; set gpuchat_registry_map to "
+                f"{{{right}: {_without_scheme(target) or target}}}"
             )
         if (
             not isinstance(instead, str)

@@ -981,11 +981,12 @@ def _logins(logins: object, findings: Findings, host: str) -> None:
     seen: set[str] = set()
     for login in logins if isinstance(logins, (list, tuple)) else ():
         registry = str(login.get("registry", "")) if isinstance(login, Mapping) else ""
-        if not forms.is_place(registry):
+        if not forms.is_registry(registry):
             right = re.sub(r"^https?://", "", registry).partition("/")[0] or "harbor.example.com"
             findings.fault(
-                f"gpuchat_registry_logins names the registry {show(registry)}; wanted a host, and a port where it has "
-                f"one, without https:// and path; set its registry to {right}",
+                f"gpuchat_registry_logins names the registry {show(registry)}; wanted a host as images have it, in "
+                "small letters, and a port where it has one, without https:// and path; set its registry to "
+                f"{forms.as_images_say(right)}",
                 host,
             )
         elif not login.get("password") or not login.get("username"):

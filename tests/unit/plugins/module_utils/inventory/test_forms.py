@@ -153,3 +153,21 @@ def test_a_word_in_the_place_of_another_type_is_told_with_one_that_may_be_there(
     assert word.endswith("; set gpuchat_supervisor to 'compose'")
     (word,) = types.faults("gpuchat_api_keys", {"type": "list", "elements": "dict"}, ["a"], [{"name": "reports"}])
     assert word.endswith("; set gpuchat_api_keys[0] to {name: reports}")
+
+
+@pytest.mark.parametrize(
+    ("mirror", "meant"),
+    [
+        ("https://me:pw@m.example.com/hub", "https://m.example.com/hub"),
+        ("https://m.example.com/?a=b", "https://m.example.com/"),
+        ("https://m.example.com/#hub", "https://m.example.com/"),
+        ("m.example.com", "https://m.example.com"),
+        ("ftp://m", "https://mirror.example.com"),
+        ("http://m.example.com:5000/hub", None),
+    ],
+)
+def test_a_mirror_is_one_with_which_docker_starts(mirror, meant):
+    found = list(forms.faults("gpuchat_registry_mirrors", [mirror]))
+    assert len(found) == bool(meant), found
+    assert not meant or found[0].endswith(f"; set gpuchat_registry_mirrors to [{meant}]")
+    assert "me:pw" not in "".join(found)
