@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core import network
-from . import forms
+from . import forms, tls
 from .types import show
 
 DATABASE, PASSWORD = "gpuchat_database", "gpuchat_database_password"
@@ -177,6 +177,22 @@ def store_faults(
     for name in STORE_KEYS:
         if name not in given_keys:
             yield f"{name} is not set; wanted the key of {STORE}; set {name}, for instance in a vault"
+
+
+def mixed_faults(settings: Mapping[str, object], certificates: Collection[str]) -> Iterator[str]:
+    """Find a store that browsers would have to ask in the clear from a page that came by TLS, which none does.
+
+    Args:
+        certificates: where each edge's comes from.
+    """
+    given = settings.get(STORE)
+    url = str(given.get("url")) if isinstance(given, Mapping) else ""
+    if url.startswith("http://") and set(certificates) - {tls.NONE}:
+        yield (
+            f"{STORE}.url is {show(url)} and people open the chat by https; wanted https:// too, for browsers bring "
+            f"and take files there by themselves and ask nothing in the clear from such a page; set {STORE}.url to "
+            "the store's address with https://, or gpuchat_interface to open_webui, which asks it alone"
+        )
 
 
 def _bucket_faults(given: Mapping[str, object], certified: str) -> Iterator[str]:

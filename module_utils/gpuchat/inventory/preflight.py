@@ -108,6 +108,7 @@ GROUPS_OF = {
 
 ENGINE_ARGS = "vllm_args"
 INTERFACE = "gpuchat_interface"
+INTERFACE_PORT = inventory_topology.PORTS[inventory_topology.INTERFACE]
 NO_INTERFACE = inventory_topology.NO_INTERFACE
 FORMER = {
     "gpuchat_model": (models.VARIABLE, "a list; its entry is the mapping that gpuchat_model was"),
@@ -513,6 +514,7 @@ def find_faults(
     _models(inventory, specification, wanted, findings)
     _folders(inventory, specification, findings)
     _spans(inventory, specification, findings)
+    _elsewhere_alone(inventory, specification, findings)
     _addresses(inventory, specification, wanted, findings)
     _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
     if "edge" in wanted:
@@ -1026,6 +1028,9 @@ def _database(
         findings.add(elsewhere.faults(sound, bool(password and not password.is_empty), taken), (), host)
     keys = [name for name, one in inventory.secrets.get(host, {}).items() if not one.is_empty]
     findings.add(elsewhere.store_faults(sound, keys, site_names(inventory, host), taken), (), host)
+    edges = [inventory.variables.get(one, {}) for one in inventory.hosts("edge")]
+    if chat(inventory, specification)["kind"] in inventory_topology.KEEP_FILES_APART:
+        findings.add(elsewhere.mixed_faults(sound, [tls.source(one) for one in edges]), (), host)
 
 
 BACKUP = ("backup_target", "backup_at", "backup_max_age_hours")
@@ -1201,16 +1206,8 @@ def _owned_in(name: str, kind: str, value: object, findings: Findings, host: str
 
 
 def _ports(inventory: Inventory, specification: Specification, findings: Findings, host: str) -> None:
-    variables = inventory.variables.get(host, {})
     used: dict[int, str] = {}
-    here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
-    here += [(inventory_topology.METRICS_PORT,)] if inventory.groups.get(MONITORING) else []
-    here += [(inventory_topology.SPAN_PORT,)] if _is_spanned(inventory, specification, host) else []
-    for name in dict.fromkeys(name for names in here for name in names):
-        try:
-            port = int(str(variables.get(name, specification.default(name))))
-        except ValueError:
-            continue  # a wrong type is said already
+    for name, port in _listening(inventory, specification, host):
         if port in used:
             findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
         used[port] = name
@@ -1229,12 +1226,23 @@ def _ports(inventory: Inventory, specification: Specification, findings: Finding
             )
 
 
+def _listening(inventory: Inventory, specification: Specification, host: str) -> Iterator[tuple[str, int]]:
+    """Yield the variables that name a port at which a host listens, each with that port."""
+    variables = inventory.variables.get(host, {})
+    here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
+    here += [(inventory_topology.METRICS_PORT,)] if inventory.groups.get(MONITORING) else []
+    here += [(inventory_topology.SPAN_PORT,)] if _is_spanned(inventory, specification, host) else []
+    for name in dict.fromkeys(name for names in here for name in names):
+        with contextlib.suppress(ValueError):  # a wrong type is said already
+            yield name, int(str(variables.get(name, specification.default(name))))
+
+
 def _may_be_taken(inventory: Inventory, name: str, port: int, host: str) -> bool:
     """Whether a connection that leaves a host may have the port before what is to listen there.
 
     An interface listens in a network namespace of its own; the host's is its door's, for edges on other hosts.
     """
-    if name == inventory_topology.PORTS[inventory_topology.INTERFACE]:
+    if name == INTERFACE_PORT:
         return port in range(EPHEMERAL[0], EPHEMERAL[1] + 1) and bool({*inventory.groups.get("edge", ())} - {host})
     last = port + 1 if name == inventory_topology.SPAN_PORT else port
     return EPHEMERAL[0] <= last and port <= EPHEMERAL[1]
@@ -1357,6 +1365,35 @@ def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:
         found = forms.AT_SERVER.fullmatch(str(url))
         if found and found["host"]:
             yield name, found["host"]
+
+
+def _elsewhere_alone(inventory: Inventory, specification: Specification, findings: Findings) -> None:
+    """Find a server that is to be somebody else's and is the stack's own door, or each host's own."""
+    asking = inventory.hosts("edge", "chat")
+    private = {str(inventory.variables.get(host, {}).get("gpuchat_private_address")): host for host in inventory.ours}
+    for number, one in enumerate(_sequence(_common(inventory, specification).get(endpoints.VARIABLE))):
+        variable = f"{endpoints.VARIABLE}[{number}].url"
+        found = endpoints.URL.fullmatch(str(one.get("url"))) if isinstance(one, Mapping) else None
+        if not found:
+            continue
+        address, port = found["host"].strip("[]"), int(found["port"] or endpoints.PORTS[found["scheme"]])
+        is_near = address == "localhost" or (forms.is_address(address) and ipaddress.ip_address(address).is_loopback)
+        hosts = asking if is_near else (private[address],) if address in private else ()
+        taken = [
+            (name, host) for host in hosts for name, its in _listening(inventory, specification, host) if its == port
+        ]
+        # An interface has its port in its room, and its door there at the private address.
+        taken = [one for one in taken if not is_near or one[0] != INTERFACE_PORT]
+        if taken:
+            findings.fault(
+                f"{variable} is {show(found[0])}, which is the stack's own, {' on '.join(taken[0])}; wanted somebody "
+                f"else's server; set {variable} to another, or take it away"
+            )
+        elif is_near and len(asking) > 1:
+            findings.warning(
+                f"{variable} is {show(found[0])}, which each host has for itself, and {', '.join(asking)} ask it; set "
+                f"{variable} to an address at which all of them find that server, unless each of them has one"
+            )
 
 
 def _addresses(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:

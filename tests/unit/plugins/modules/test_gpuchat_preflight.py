@@ -365,6 +365,18 @@ def test_a_source_of_the_certificate_that_contradicts_itself_is_refused(variable
     assert fault.startswith(begin)
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_fault"),
+    [({}, True), ({"gpuchat_interface": "open_webui"}, False), ({"edge_tls": "none"}, False)],
+)
+def test_a_store_in_the_clear_is_refused_where_browsers_would_ask_it_from_a_page_of_https(variables, is_fault):
+    store = {"url": "http://s3.example.com:9000", "bucket": "chat"}
+    keys = dict.fromkeys(("object_store_access_key", "object_store_secret_key"), "k" * 20)
+    found = faults(gpuchat_object_store=store, **keys, **variables)
+    assert len(found) == is_fault, found
+    assert not is_fault or "wanted https:// too" in found[0]
+
+
 def test_a_file_of_an_edges_that_cannot_be_read_is_a_fault():
     params = {**EMPTY, "groups": GROUPS, "variables": {"one": GOOD}, "roles": ROLES, "files": {"one": ["no such hook"]}}
     with pytest.raises(Refusal, match="no such hook"):

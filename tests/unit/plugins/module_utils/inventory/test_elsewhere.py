@@ -177,6 +177,21 @@ def test_a_store_is_judged_before_any_host_is_asked(changed, keys, wanted):
     assert list(elsewhere.store_faults({}, (), ())) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "certificates", "is_fault"),
+    [
+        ("https://s3.example.com", ["selfsigned"], False),
+        ("http://s3.lan:9000", ["selfsigned"], True),
+        ("http://s3.lan:9000", ["none", "acme"], True),
+        ("http://s3.lan:9000", ["none"], False),
+    ],
+)
+def test_browsers_ask_no_store_in_the_clear_from_a_page_that_came_by_tls(url, certificates, is_fault):
+    found = list(elsewhere.mixed_faults({elsewhere.STORE: {**S3, "url": url}}, certificates))
+    assert len(found) == is_fault
+    assert list(elsewhere.mixed_faults({}, certificates)) == []
+
+
 def test_a_store_is_not_at_the_port_at_which_the_interface_finds_a_database():
     both = {elsewhere.STORE: {**S3, "url": "http://s3.lan:5432"}, elsewhere.DATABASE: GOOD}
     (word,) = elsewhere.store_faults(both, KEYS, ())

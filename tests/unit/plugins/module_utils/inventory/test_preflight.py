@@ -891,6 +891,33 @@ def test_what_lies_in_the_interfaces_room_gets_no_answer_from_its_host(groups, g
     assert words in "".join(found)
 
 
+@pytest.mark.parametrize(
+    ("groups", "url", "fault", "warning"),
+    [
+        pytest.param(ONE_HOST, "http://127.0.0.1:11434/v1", "", "", id="a server beside the stack"),
+        pytest.param(ONE_HOST, "http://10.9.0.1:11434/v1", "", "", id="a server of another"),
+        (ONE_HOST, "http://127.0.0.1:8000/v1", "gpuchat_vllm_port on one", ""),
+        (ONE_HOST, "http://localhost:8000/v1", "gpuchat_vllm_port on one", ""),
+        (ONE_HOST, "http://127.0.0.1/v1", "edge_http_port on one", ""),
+        pytest.param(ONE_HOST, "http://127.0.0.1:3210/v1", "", "", id="the interface has its port in its room"),
+        (APART, "http://10.9.0.1:8000/v1", "gpuchat_vllm_port on e", ""),
+        (APART, "http://10.9.0.2:3210/v1", "gpuchat_interface_port on c", ""),
+        (APART, "http://10.9.0.2:8000/v1", "", ""),
+        (APART, "http://127.0.0.1:8000/v1", "gpuchat_vllm_port on e", ""),
+        (APART, "http://127.0.0.1:11434/v1", "", "which each host has for itself, and e, c ask it"),
+        (APART, "http://[::1]:11434/v1", "", "which each host has for itself, and e, c ask it"),
+        (APART, "http://localhost:11434/v1", "", "which each host has for itself, and e, c ask it"),
+    ],
+)
+def test_somebody_elses_server_is_no_door_of_the_stacks_and_is_the_same_for_all_who_ask(groups, url, fault, warning):
+    each = {"e": {"gpuchat_private_address": "10.9.0.1"}, "c": {"gpuchat_private_address": "10.9.0.2"}}
+    more = {"gpuchat_endpoints": [{"name": "a", "url": url, "models": ["a"]}]}
+    found, warnings = findings(groups=groups, each=each if groups is APART else {}, others=more, **more)
+    assert (len(found), len(warnings)) == (bool(fault), bool(warning)), (found, warnings)
+    assert fault in "".join(found)
+    assert warning in "".join(warnings)
+
+
 FETCHED = {"source": "huggingface", "repo": "Qwen/Qwen3-8B"}
 
 
