@@ -94,6 +94,17 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
             )
 
 
+def warnings(settings: Mapping[str, object]) -> Iterator[str]:
+    """Say what of the networks has no effect; each by itself is sound."""
+    allowed = _networks(settings.get(ALLOWED))
+    idle = [str(one) for one in _networks(settings.get(DENIED)) if not _common([one], allowed)]
+    if allowed and idle:
+        yield (
+            f"{DENIED} holds {', '.join(idle)}, which is in none of {ALLOWED}, so it refuses nobody; set {DENIED} to "
+            "networks within those, or take it away"
+        )
+
+
 def _networks(given: object) -> list[Network]:
     return [ipaddress.ip_network(str(one)) for one in given] if isinstance(given, (list, tuple)) else []
 

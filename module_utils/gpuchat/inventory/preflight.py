@@ -866,7 +866,7 @@ def _access(variables: Mapping[str, object], findings: Findings, host: str) -> N
             f"{name} holds {one!r}; wanted a network such as {_as_network(one)}; set {name} to networks alone", host
         )
     if not wrong:
-        findings.add(access.faults(variables), (), host)
+        findings.add(access.faults(variables), access.warnings(variables), host)
 
 
 def _sequence(value: object) -> Sequence[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.access import derive, faults
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.access import derive, faults, warnings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +91,15 @@ def test_whoever_uses_a_part_or_stands_in_front_may_connect():
 )
 def test_networks_that_leave_nobody_or_that_never_connect_are_refused(networks, wanted):
     assert any(fault.startswith(wanted) for fault in faults(settings(**networks)))
+
+
+@pytest.mark.parametrize(
+    ("denied", "is_told"), [(["10.1.0.0/16"], False), (["10.1.0.0/16", "192.168.0.0/24"], True), (["0.0.0.0/1"], False)]
+)
+def test_a_denied_network_that_is_in_no_allowed_one_refuses_nobody_and_is_told(denied, is_told):
+    found = list(warnings(settings(allowed=["10.0.0.0/8", "200.0.0.0/8"], denied=denied)))
+    word = "gpuchat_denied_networks holds 192.168.0.0/24, which is in none of gpuchat_allowed_networks"
+    assert [one.partition(", so")[0] for one in found] == [word] * is_told
 
 
 NETWORKS = st.lists(
