@@ -544,7 +544,8 @@ def _names_of_groups(inventory: Inventory, findings: Findings) -> None:
     """Find a host that is called as a group, where one of both is the stack's."""
     everybody = {*inventory.ours, *(host for hosts in inventory.groups.values() for host in hosts)}
     for name in sorted(everybody & set(inventory.groups)):
-        if name in inventory.ours or name in STACK_GROUPS:
+        is_alone = set(inventory.groups[name]) <= {name}  # what the group gets then is the host's
+        if (name in inventory.ours or name in STACK_GROUPS) and not is_alone:
             findings.fault(
                 f"the inventory names a host {name} and a group {name}; wanted names apart, for Ansible gives the "
                 "variables of that host to the whole group; set another name for the host, with ansible_host as its "

@@ -144,7 +144,9 @@ def test_a_host_has_a_name_that_certificates_and_files_can_bear(host):
     [
         pytest.param({"all": ["gpu", "two"], "gpu": ["gpu", "two"]}, "gpu", id="in that group"),
         pytest.param({"all": ["one", "edge"], "other": ["edge"]}, "edge", id="somebody else's, as a group of ours"),
-        pytest.param({"one": []}, "one", id="ours, as an empty group of somebody else's"),
+        pytest.param({"one": ["two"]}, "one", id="ours, as a group of somebody else's"),
+        pytest.param({"one": []}, "", id="ours, as an empty group"),
+        pytest.param({"all": ["gpu"], "gpu": ["gpu"], "chat": ["gpu"], "edge": ["gpu"]}, "", id="alone in that group"),
         pytest.param({"all": ["one", "web"], "web": ["web"]}, "", id="both of somebody else's"),
     ],
 )
