@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from running import Stack
 
+pytestmark = pytest.mark.long
+
 HERE = pathlib.Path(__file__).parent
 HOSTS = "playbooks/hosts.yml"
 SECRET = "s3cret"
