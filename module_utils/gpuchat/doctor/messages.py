@@ -181,14 +181,14 @@ MESSAGES = (
         "weights in a precision that this GPU cannot compute with",
         "take the model in another quantization; playbooks/plan.yml says which ones fit",
     ),
-    # vllm/model_executor/models/registry.py
+    # vllm/model_executor/models/registry.py; transformers, whose later versions only warn of a scaling's numbers
     Message(
         "architecture",
         VLLM,
         r"Model architectures .* (?:are not supported for now|failed to be inspected)|"
         r"but Transformers does not recognize this architecture|has no vLLM implementation and the Transformers|"
         r"GGUF model with architecture \S+ is not supported|'\w+Config' object has no attribute|"
-        r"rope_\w+`'s .* must be|KeyError: 'rope_type'|"
+        r"(?:ValueError: |Value error, )`rope_\w+`.* must be|KeyError: 'rope_type'|"
         r"Error in inspecting model architecture|ForC\w+\.__init__\(\) got an unexpected keyword",
         "a model that this version of vLLM does not know",
         "set vllm_version, or the model's version in gpuchat_models, to a newer one",
@@ -310,13 +310,14 @@ MESSAGES = (
         "take max-num-batched-tokens and max-num-seqs out of args in gpuchat_models and of vllm_args, or let them "
         "fit each other",
     ),
-    # vllm/config/parallel.py, vllm/v1/worker/gpu_worker.py; CUDA's error 101; vllm/v1/executor/ray_utils.py
+    # vllm/config/parallel.py, vllm/v1/worker/gpu_worker.py; CUDA's error 101; vllm/v1/executor/ray_utils.py; NCCL, in
+    # src/init.cc, with other words since 2.30
     Message(
         "too_few_gpus",
         VLLM,
         r"is larger than the number of available GPUs|invalid device ordinal|local rank \d+ is out of bounds|"
         r"number of required GPUs exceeds|"
-        r"Duplicate GPU detected",
+        r"Duplicate GPU detected|Multiple Ranks are using the same GPU",
         "fewer GPUs in the engine's container than it is to use",
         "see with `nvidia-smi --list-gpus` which are there; correct gpus of the model in gpuchat_models, or leave "
         "it to auto",
@@ -392,13 +393,13 @@ MESSAGES = (
         " gpuchat_models",
         is_hint=True,
     ),
-    # torch, in TCPStore.cpp and socket.cpp; vllm#13052
+    # torch, in TCPStore.cpp and socket.cpp; NCCL, in src/misc/socket.cc, since 2.30 in src/os/linux.cc; vllm#13052
     Message(
         "other_host",
         VLLM,
         r"Timed out after \d+ seconds waiting for clients|client socket has timed out|"
         r"DistNetworkError: .*client socket has failed|"
-        r"NCCL WARN .*(?:connect returned|Connect to \S+ failed)",
+        r"NCCL WARN .*(?:[Cc]onnect (?:to \S+ )?returned|[Cc]onnect to \S+ failed)",
         "a part of an engine that spans hosts, which the others do not reach",
         "see whether the engine runs on each host of the model, and whether gpuchat_span_port is free there and "
         "open between them",
@@ -479,13 +480,13 @@ MESSAGES = (
         "quantized weights that so many GPUs cannot divide among them",
         "give the model fewer GPUs (gpus in gpuchat_models), or take it in another quantization",
     ),
-    # vllm/platforms/cuda.py, vllm/v1/attention/backends; vllm#22331
+    # vllm/platforms/cuda.py, vllm/v1/attention/backends, in registry.py too; vllm#22331
     Message(
         "attention",
         VLLM,
         r"Sinks are only supported in|is not valid for this configuration|No valid attention backend found|"
         r"FlashAttention (?:only supports|is not supported)|"
-        r"Invalid value for attention backend|requires GPUs with sm\d+|"
+        r"Unknown attention backend: |Invalid attention backend for|"
         r"does not support --kv-cache-dtype|Unsupported FA version|FlashAttention version not detected",
         "an attention that this version of vLLM does not compute on this GPU with these settings",
         "take attention-backend and kv-cache-dtype out of args in gpuchat_models; else set vllm_version to a newer one",
@@ -556,17 +557,20 @@ MESSAGES = (
         "files of the model that the engine's user may not read",
         "run site.yml with --tags model; of a model by path, let everybody read it (`chmod --recursive a+rX`)",
     ),
-    # triton, in runtime/build.py; flashinfer, in flashinfer/jit/cpp_ext.py; flashinfer#1919, #1781, vllm#21960
+    # triton, in runtime/build.py; flashinfer, in flashinfer/jit/cpp_ext.py, jit/core.py (which says sm75 also of a GPU
+    # too new for its nvcc) and compilation_context.py; flashinfer#1919, #1781, #3675, vllm#21960, vllm#42393
     Message(
         "compiler",
         VLLM,
         r"Could not find nvcc|nvcc: not found|directory: '\S*nvcc'|Failed to find C compiler|"
         r"Python\.h: No such file|"
         r"Ninja build failed|ninja: build stopped|CUDA_HOME environment variable is not set|"
-        r"cannot find -lcuda|nvcc fatal",
-        "kernels that an engine wants to compile, and no compiler or headers for them",
-        "run site.yml with --tags uv,vllm; where nvcc is missing, put VLLM_USE_FLASHINFER_SAMPLER: '0' into "
-        "environment of the model in gpuchat_models",
+        r"cannot find -lcuda|nvcc fatal|"
+        r"FlashInfer requires (?:GPUs with )?sm\d+|No supported CUDA architectures found",
+        "kernels that an engine wants to compile, and no compiler or headers for them, or a compiler that does not "
+        "know the GPU",
+        "run site.yml with --tags uv,vllm; where nvcc is missing or older than the GPU, put "
+        "VLLM_USE_FLASHINFER_SAMPLER: '0' into environment of the model in gpuchat_models",
     ),
     # torch, in torch/_inductor/exc.py and torch/_dynamo/exc.py
     Message(
@@ -680,11 +684,11 @@ MESSAGES = (
         "GPUs that do not reach each other's memory, as a virtual machine or the board may have it",
         "put disable-custom-all-reduce: true into args of the model in gpuchat_models",
     ),
-    # vllm/v1/engine/utils.py
+    # vllm/v1/engine/core_client.py, vllm/v1/engine/core.py
     Message(
         "slow_core",
         VLLM,
-        r"Timed out waiting for engine core|VLLM_ENGINE_READY_TIMEOUT_S\)|within \d+ minutes",
+        r"Timed out waiting for engine core|VLLM_ENGINE_READY_TIMEOUT_S\)|response from front-end process within",
         "an engine whose weights took longer to load than it waits",
         "raise vllm_start_seconds, and VLLM_ENGINE_READY_TIMEOUT_S in environment of the model in gpuchat_models; "
         "look at the disk of the model",
@@ -834,18 +838,19 @@ MESSAGES = (
         "cgroup",
         DOCKER,
         r"cgroup subsystem devices not found|cgroup mountpoint does not exist|no cgroup filesystem mounted|"
-        r"cgroup controller \S+ is not available|unable to (?:apply|start unit).*cgroup|"
+        r"controller \S+ is not available|unable to (?:apply|start unit).*cgroup|"
         r"Devices cgroup isn't mounted|failed to get device cgroup",
         "control groups that are missing, or of a kind that the runtime does not know",
         "upgrade the container toolkit (nvidia_container_toolkit role), and start the host with cgroup v2, as its "
         "release does",
     ),
-    # libnvidia-container, in src/cli
+    # libnvidia-container, in src/cli; runc, in libcontainer/configs/config.go; docker-snap#184
     Message(
         "gpu_hook",
         DOCKER,
         r"nvidia-container-cli(?:\.real)?: (?!requirement error|.*version mismatch)|nvidia-container-runtime-hook\S*:|"
-        r"error running createContainer hook|exec: .nvidia-smi.: executable file not found",
+        r"error running (?:prestart|createRuntime|createContainer) hook|"
+        r"exec: \\?.nvidia-smi\\?.: executable file not found",
         "GPUs that NVIDIA's toolkit could not bring into the container",
         "try `docker run --rm --gpus all` with nvidia-smi, then run site.yml with --tags nvidia_container_toolkit",
         is_hint=True,
@@ -871,7 +876,8 @@ MESSAGES = (
     Message(
         "storage",
         DOCKER,
-        r"error initializing graphdriver|prior storage driver|driver not supported: \w+|not supported over \w+|"
+        r"error initializing graphdriver|prior storage driver \S+ failed|driver not supported: \w+|"
+        r"not supported over \w+|"
         r"kernel does not support overlay|error creating overlay mount|"
         r"overlay: can't stat imageStore",
         "a storage driver that this kernel, file system or version of Docker does not have",
@@ -987,24 +993,26 @@ MESSAGES = (
         "a file or folder of the host that a container is to have, and that is not there",
         "run site.yml, which writes what is its own; mount or bring back what is yours, such as path of the model",
     ),
-    # runc, in libcontainer/standard_init_linux.go
+    # runc, in libcontainer/standard_init_linux.go and internal/linux/linux.go; crun, in src/libcrun/utils.c
     Message(
         "no_program",
         DOCKER,
-        r"exec: (?!.nvidia-)\S+: (?:executable file not found|permission denied|"
+        r"exec: (?!\\?.nvidia-)\S+: (?:executable file not found|permission denied|"
         r"stat \S+: no such file)|"
-        r"exec: (?!.nvidia-)\S+ executable file not found in \$PATH",
+        r"exec: (?!\\?.nvidia-)\S+ executable file not found in \$PATH|"
+        r"(?<!/)\bexec /\S+: (?:no such file|permission denied)|"
+        r"executable file `(?!nvidia-)\S+ not found|open executable: Permission|exists but it is not executable",
         "an image without the program that its container is to start",
         "take the version's own image (vllm_image, lobehub_image, open_webui_image back to their defaults)",
     ),
-    # runc, in libcontainer/apparmor and seccomp
+    # runc, in libcontainer/apparmor and seccomp; podman, in libpod/define/errors.go, of whatever crun was not let do
     Message(
         "confinement",
         DOCKER,
         r"unable to apply apparmor profile|apparmor failed to apply|error loading seccomp filter|"
         r"open sysctl \S+ file: .*permission denied|"
         r"error setting rlimit|"
-        r"OCI permission denied|can't get final child's PID",
+        r"^(?!.*executable: ).*OCI permission denied|can't get final child's PID",
         "a kernel or an outer container that does not let Docker confine its containers",
         "load AppArmor's profiles (`systemctl restart apparmor`); in an LXC container allow nesting",
     ),
@@ -1080,7 +1088,7 @@ MESSAGES = (
     Message(
         "upstream_ended",
         NGINX,
-        r"prematurely closed connection|failed \((?:104|32): .*while (?:reading|sending|proxying).*upstream",
+        r"upstream prematurely closed|failed \((?:104|32): .*while (?:reading|sending|proxying).*upstream",
         "what is behind nginx ended in the middle of an answer",
         "look at why it ended: its log, and `dmesg`",
         is_consequence=True,
@@ -1116,7 +1124,7 @@ MESSAGES = (
     Message(
         "connections",
         NGINX,
-        r"worker_connections are not enough|failed \(24: Too many open files",
+        r"worker_connections are not enough(?!, reusing)|failed \(24: Too many open files",
         "more connections than nginx or its unit allow",
         "look who holds them (`ss --tcp --processes`); raise worker_connections together with LimitNOFILE",
     ),
@@ -1204,7 +1212,7 @@ MESSAGES = (
     Message(
         "upstream_url",
         NGINX,
-        r"invalid (?:host|port) in upstream|no (?:host|port) in upstream|invalid URL prefix",
+        r"invalid (?:host|port(?: range)?) in upstream|no (?:host|port) in upstream|invalid URL prefix",
         "the address of a server behind nginx that is none",
         "correct url in gpuchat_endpoints, then run site.yml with --tags door,edge",
     ),
@@ -1424,7 +1432,7 @@ MESSAGES = (
         POSTGRESQL,
         r"invalid page in block|page verification failed|could not read block|could not fsync file|"
         r"could not access status of transaction|missing chunk number|unexpected zero page|Input/output error|"
-        r"corrupted (?:page|item pointer)|could not open relation mapping file",
+        r"corrupted (?:page|(?:item|line) pointer)|could not open relation mapping file",
         "a damaged database: the disk lost what was written",
         "look at the disk (`smartctl -a`), and run playbooks/restore.yml with the last backup",
     ),
@@ -1481,7 +1489,7 @@ MESSAGES = (
         POSTGRESQL,
         r"permission denied (?:for (?:schema|table|database|relation|sequence|language)|to create extension)|"
         r"must be owner of|"
-        r"must be superuser to create",
+        r"[Mm]ust be superuser to create",
         "a database whose role may not do what the interface needs",
         "run site.yml with --tags postgresql; in one of gpuchat_database, let its owner create the extension and "
         "own the schema",
@@ -1622,17 +1630,17 @@ MESSAGES = (
     Message(
         "origin",
         LOBEHUB,
-        r"Invalid (?:origin|callbackURL|redirectURL)",
+        r"Invalid (?:origin|redirectURL|(?:error|newUser)?[Cc]allbackURL)",
         "people who come by another address than LobeHub knows",
         "name that address in gpuchat_domain or edge_extra_names, then run site.yml with --tags edge,lobehub",
     ),
-    # oauth4webapi and better-auth, of OpenID's discovery; lobehub#5897
+    # oauth4webapi; better-auth, in packages/better-auth/src/plugins/generic-oauth; lobehub#5897
     Message(
         "issuer",
         LOBEHUB,
-        r"issuer\S* property does not match|unexpected \S*iss\S* |discovery.*(?:failed|404)|"
-        r"not a conform Authorization Server Metadata|"
-        r"OIDC discovery",
+        r"issuer\S* property does not match|unexpected \S*iss\S* |OAuth issuer (?:mismatch|parameter missing)|"
+        r"[Dd]iscovery.*(?:failed|404|did not|returned no|timed out)|"
+        r"not a conform Authorization Server Metadata",
         "a server of accounts that calls itself otherwise than LobeHub was told, or does not answer",
         "correct its _ISSUER in lobehub_environment as its /.well-known/openid-configuration says it",
     ),
@@ -1753,11 +1761,11 @@ MESSAGES = (
         "serve a model for embeddings (task in gpuchat_models), and leave RAG_ variables out of open_webui_environment",
         is_hint=True,
     ),
-    # cryptography, in fernet.py
+    # open_webui, in models/oauth_sessions.py; cryptography, in fernet.py
     Message(
         "encryption",
         OPEN_WEBUI,
-        r"fernet\.InvalidToken|Fernet key must be",
+        r"\bInvalidToken\b|Error decrypting tokens: |Fernet key must be",
         "an Open WebUI whose key is not the one by which its secrets were encrypted",
         "bring back the former .gpuchat/secrets.yml, or open_webui_secret_key; what was encrypted by another key "
         "stays lost",
@@ -1766,7 +1774,7 @@ MESSAGES = (
     Message(
         "oauth",
         OPEN_WEBUI,
-        r"OAuth (?:callback )?error|mismatching_state",
+        r"OAuth (?:callback )?error|OAuth callback failed|mismatching_state",
         "a way to sign in that fails between Open WebUI and the server of accounts",
         "correct OPENID_ and OAUTH_ variables in open_webui_environment; people come by gpuchat_domain alone",
         is_hint=True,
@@ -1838,18 +1846,28 @@ MESSAGES = (
         "host's resolver",
         is_hint=True,
     ),
-    # Node, in lib/net.js; aiohttp, in client_exceptions.py
+    # Node, in lib/net.js; aiohttp, in client_exceptions.py; LobeHub, in packages/types/src/agentRuntime.ts;
+    # lobehub#15286
     Message(
         "unreachable",
         CHAT,
         r"connect (?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH) (?!\S*\.s\.PGSQL|\S+:5432\b)|"
         r"Cannot connect to host|TypeError: fetch failed|"
-        r"\[Errno 1(?:01|11|13)\]|exceptions\.ProxyError|ProviderBizError",
+        r"\[Errno 1(?:01|11|13)\]|exceptions\.ProxyError|ProviderBizError|Upstream(?:Gateway|Http)Error",
         "an interface that does not reach a server that it needs",
         "see what should listen at the address in the line, and start it",
         is_consequence=True,
     ),
-    # containers/storage, in pkg/idtools and pkg/unshare
+    # vllm/entrypoints/openai, in its answer 400
+    Message(
+        "tools",
+        CHAT,
+        r"tool choice requires --enable-auto-tool-choice",
+        "an interface that hands tools to a model which is served without a parser for them",
+        "set vllm_tool_call_parser (empty for that of the model's family), then run site.yml with --tags vllm; else "
+        "let nobody switch tools on for that model",
+    ),
+    # containers/storage, in pkg/idtools and pkg/unshare; podman, in pkg/rootless
     Message(
         "subuid",
         PODMAN,
@@ -1962,12 +1980,13 @@ MESSAGES = (
         "look at what it does so long; of an engine, raise vllm_start_seconds",
         is_hint=True,
     ),
-    # systemd, in src/core/service.c
+    # systemd, in src/core/service.c; Linux, in arch/x86/mm/fault.c; vllm#3053, vllm#44780
     Message(
         "crashed",
         SYSTEMD,
         r"code=dumped, status=|code=killed, status=(?:11/SEGV|6/ABRT|4/ILL|7/BUS)|"
-        r": segfault at |Fatal Python error: Segmentation fault|Segfault encountered",
+        r": segfault at |Fatal Python error: Segmentation fault|Segfault encountered|"
+        r"\*\*\* SIG(?:SEGV|ABRT|ILL|BUS) received at",
         "a program that crashed",
         "look at `coredumpctl info` and `dmesg`; take another version of it",
         is_consequence=True,
@@ -2100,13 +2119,14 @@ MESSAGES = (
         "more open files than the unit or container may have",
         "see with `ls /proc/PID/fd` what they are; raise LimitNOFILE of its unit, or nofile of its container",
     ),
-    # the system's own words (EAGAIN)
+    # the system's own words (EAGAIN); open-webui#2488
     Message(
         "tasks",
         KERNEL,
         r"can't start new thread|\[Errno 11\] Resource temporarily|pthread_create failed",
         "more threads than the unit, container or user may have",
-        "raise TasksMax of its unit, or what its container allows",
+        "raise TasksMax of its unit, or what its container allows; of `Operation not permitted`, upgrade Docker, whose "
+        "filter of system calls is older than the image",
         is_hint=True,
     ),
     # restic, in internal/restic/lock.go; restic#4323
@@ -2163,11 +2183,11 @@ MESSAGES = (
         "run `restic check --read-data` and `restic repair` as its handbook says, or set backup_target to a new "
         "place; look at that disk",
     ),
-    # restic, in cmd/restic/global.go
+    # restic, in internal/global/global.go, earlier in cmd/restic/global.go
     Message(
         "unset",
         RESTIC,
-        r"Please specify repository location|empty password is not allowed",
+        r"Please specify repository location|empty password is not (?:allowed|a password)",
         "a backup without its place or password",
         "run site.yml with --tags backup, which writes both",
     ),

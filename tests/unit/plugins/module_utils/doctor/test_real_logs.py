@@ -52,6 +52,17 @@ def test_a_message_is_known_in_whatever_form_a_log_comes(name, form):
     assert other == []
 
 
+def test_what_docker_says_is_known_within_the_quotes_of_its_own_log():
+    other = []
+    for service, kind, source, log in REAL:
+        lines = [line for line in log.splitlines() if not line.startswith("time=")]
+        said = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
+        found = recognise(service, [f'time="2026-11-29T07:10:01.123456789Z" level=error msg="{line}"' for line in said])
+        if lines and kind.startswith("docker.") and not (found and found.message.kind == f"log.{kind}"):
+            other.append((source, kind, found and found.message.kind))
+    assert other == []
+
+
 @pytest.mark.parametrize(("service", "kind", "name", "log"), CASCADES, ids=[one[2] for one in CASCADES])
 def test_the_root_of_what_failed_counts_before_what_follows_from_it(service, kind, name, log):
     for form in (lambda line: line, *(form for _name, form in FORMS)):
