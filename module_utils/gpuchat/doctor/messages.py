@@ -273,11 +273,12 @@ MESSAGES = (
         "an engine's socket that another process, or one before it, still holds",
         "restart the engine (deploys/restart.py); if that does not help, remove its vllm.sock while it is stopped",
     ),
-    # Gloo and NCCL, by way of torch.distributed
+    # Gloo, and NCCL in src/bootstrap.cc and src/transport/net_socket.cc, by way of torch.distributed
     Message(
         "interfaces",
         VLLM,
-        r"no socket interface found|connectFullMesh failed|gloo.*Unable to find address for",
+        r"no socket interface found|connectFullMesh failed|gloo.*Unable to find address for|"
+        r"NET/Socket : (?:no interface|No usable listening interface) found",
         "no network interface by which the parts of one engine find each other",
         "name it by NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in environment of the model in gpuchat_models",
     ),
@@ -359,14 +360,14 @@ MESSAGES = (
         "run site.yml with --tags vllm, which gives its container 16 GiB; look with `df /dev/shm` in it at what "
         "else lies there",
     ),
-    # NCCL, by way of vllm/distributed/device_communicators/pynccl_wrapper.py; vllm#12625
+    # NCCL, by way of vllm/distributed/device_communicators/pynccl_wrapper.py; gloo, in gloo/transport/tcp; vllm#12625
     Message(
         "nccl",
         VLLM,
         r"NCCL [Ee]rror(?!.*no socket interface)|unhandled (?:cuda|system) error|"
         r"nccl(?:System|Internal|Remote|UnhandledCuda)Error|NCCL WARN Cuda failure (?!.*out of memory)|"
         r"remote process exited or there was a network error|"
-        r"gloo.*Connection (?:closed|reset) by peer|(?:recvValue|sendBytes) failed",
+        r"gloo.*Connection (?:closed|reset) by peer|gloo.*Timed out waiting|(?:recvValue|sendBytes) failed",
         "GPUs that do not reach each other, or a worker of the engine that ended",
         "read what stands above it, and look for Xid with `dmesg`; else put NCCL_DEBUG: INFO into environment of "
         "the model in gpuchat_models",
@@ -753,11 +754,28 @@ MESSAGES = (
         "a port that another container or program has",
         "see with `docker ps` and `ss --listening --tcp --processes` which one, and stop it or move it to another port",
     ),
+    # moby, in daemon/libnetwork/portallocator, with EADDRNOTAVAIL; compose#8106
+    Message(
+        "address_missing",
+        DOCKER,
+        r"(?:bind|host port).*: cannot assign requested address",
+        "a container that is to listen at an address which this host does not have",
+        "compare `ip -brief address` with gpuchat_private_address and with what the line names, then run site.yml",
+    ),
+    # moby, in daemon/libnetwork/portallocator, with EACCES; rootlesskit
+    Message(
+        "port_forbidden",
+        DOCKER,
+        r"(?:bind|host port \S+): permission denied|cannot expose privileged port",
+        "a port below 1024, which a Docker or Podman without root may not open",
+        "take a higher port, or let every user open such ones (`sysctl net.ipv4.ip_unprivileged_port_start=80`)",
+    ),
     # moby, in libnetwork/endpoint.go
     Message(
         "chains",
         DOCKER,
-        r"failed programming external connectivity(?!.*(?:already allocated|already in use))|"
+        r"failed programming external connectivity(?!.*(?:already allocated|already in use|cannot assign requested|"
+        r"permission denied))|"
         r"(?<!iptables: )No chain/target/match by that name|ZONE_CONFLICT",
         "chains of Docker's in the packet filter that somebody flushed",
         "run `systemctl restart docker`; let whatever reloads the packet filter leave other tables alone",
@@ -788,11 +806,12 @@ MESSAGES = (
         "a full file system",
         "remove what is not needed, also below /var/lib/containerd (`docker image prune`), or mount a larger one",
     ),
-    # Docker Hub's registry
+    # Docker Hub's registry; moby, in daemon/containerd/registry_errors.go
     Message(
         "too_many_pulls",
         DOCKER,
-        r"toomanyrequests|You have reached your (?:unauthenticated )?pull rate limit|429 Too Many Requests",
+        r"toomanyrequests|You have reached your (?:unauthenticated )?pull rate limit|429 Too Many Requests|"
+        r"error from registry: too many requests",
         "a registry that has answered too often",
         "set gpuchat_registry_logins, or a mirror by gpuchat_registry_map",
     ),
@@ -928,12 +947,14 @@ MESSAGES = (
         "an image that was built for another kind of processor",
         "name an image for this processor (vllm_image, lobehub_image, open_webui_image), or take another version",
     ),
-    # Docker's registry (distribution); moby, in daemon/internal/distribution
+    # Docker's registry (distribution); moby, in daemon/internal/distribution and daemon/containerd/registry_errors.go;
+    # containerd, in core/remotes/errors
     Message(
         "login",
         DOCKER,
         r"pull access denied|unauthorized: |denied: requested access|no basic auth credentials|insufficient_scope|"
-        r"incorrect username or password",
+        r"incorrect username or password|error from registry: (?:authentication required|requested access|denied)|"
+        r"unexpected status from \w+ request to \S+: 40[13]\b",
         "a registry that wants a login, or that has no such image",
         "set gpuchat_registry_logins for it, or correct the image's name or gpuchat_registry_map",
     ),
@@ -945,13 +966,14 @@ MESSAGES = (
         "a proxy that does not answer, or does not let this host through",
         "correct gpuchat_proxy, then run site.yml with --tags docker",
     ),
-    # Go, net/http and net
+    # Go, net/http and net; containerd, in core/remotes/errors
     Message(
         "registry_silent",
         DOCKER,
         r"(?:Get|Head|Post|Put) \S*https?://\S+: (?:dial |net/http|context deadline|read tcp|EOF|unexpected EOF|"
         r"remote error|"
-        r"TLS handshake|http2)",
+        r"TLS handshake|http2)|"
+        r"unexpected status from \w+ request to \S+: 5\d\d|error from registry: service unavailable",
         "a registry that this host does not reach",
         "look at its name and the way there; set gpuchat_proxy, or a registry that it reaches by gpuchat_registry_map",
     ),
@@ -1024,11 +1046,11 @@ MESSAGES = (
         "more watches on files than the kernel allows",
         "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with `sysctl`",
     ),
-    # Docker's command line
+    # moby, in client/errors.go and, since 29, client/request.go
     Message(
         "silent",
         DOCKER,
-        r"Cannot connect to the Docker daemon",
+        r"Cannot connect to the Docker daemon|failed to connect to the docker API",
         "a Docker that does not answer",
         "see `journalctl -u docker`, then `systemctl start docker`",
         is_consequence=True,
@@ -1084,11 +1106,12 @@ MESSAGES = (
         "an engine or interface that does not answer in time: it hangs, or answers begin later than allowed",
         "look at what is behind; where it is only slow, raise door_stream_timeout and edge_stream_timeout",
     ),
-    # nginx, in src/http/ngx_http_upstream.c
+    # nginx, in src/http/ngx_http_upstream.c and src/event/ngx_event_openssl.c
     Message(
         "upstream_ended",
         NGINX,
-        r"upstream prematurely closed|failed \((?:104|32): .*while (?:reading|sending|proxying).*upstream",
+        r"upstream prematurely closed|failed \((?:104|32): .*while (?:reading|sending|proxying).*upstream|"
+        r"peer closed connection in SSL handshake .*to upstream",
         "what is behind nginx ended in the middle of an answer",
         "look at why it ended: its log, and `dmesg`",
         is_consequence=True,
@@ -1151,7 +1174,7 @@ MESSAGES = (
         "certificate",
         NGINX,
         r"cannot load certificate|SSL_CTX_use_PrivateKey|no \"ssl_certificate\" is defined|"
-        r"\[emerg\].*PEM_read_bio",
+        r"\[emerg\].*(?:PEM_read_bio|SSL_CTX_load_verify_locations)",
         "a certificate or key that is missing, damaged, or not of one pair",
         "run playbooks/renew.yml; of a certificate of yours, set edge_certificate_file and edge_certificate_key_file",
     ),

@@ -136,7 +136,7 @@ CAUSES = (
         "look at `nvidia-ctk cdi list`, run `systemctl restart nvidia-cdi-refresh`, and run again",
     ),
     (
-        r"Cannot connect to the Docker daemon|Is the docker daemon running",
+        r"Cannot connect to the Docker daemon|Is the docker daemon running|failed to connect to the docker API",
         "Docker does not run",
         "look at `systemctl status docker`, and run again",
     ),

@@ -187,6 +187,11 @@ def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status
             "gpuchat_registry_map",
         ),
         (
+            "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct",
+            "Docker does not run",
+            "systemctl status docker",
+        ),
+        (
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
             "Docker does not run",
             "systemctl status docker",
