@@ -254,11 +254,11 @@ MESSAGES = (
         "caches for which the engine's user has no home",
         "run site.yml with --tags vllm; leave HOME out of environment of the model",
     ),
-    # CUDA's error 803 and its words of missing kernels; vllm#33447, gpustack#4678
+    # CUDA's errors 803 and 804, and its words of missing kernels; vllm#33447, gpustack#4678
     Message(
         "driver",
         VLLM,
-        r"Error 80[34]|system has unsupported display driver|"
+        r"Error 80[34]|system has unsupported display driver|CUDA error: forward compatibility was attempted|"
         r"driver version is insufficient|NVIDIA driver on your system is too old|"
         r"compiled with an unsupported toolchain",
         "a driver that is too old for the image's CUDA",
@@ -282,11 +282,11 @@ MESSAGES = (
         "no network interface by which the parts of one engine find each other",
         "name it by NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in environment of the model in gpuchat_models",
     ),
-    # torch, in c10/cuda/CUDACachingAllocator.cpp
+    # torch, in c10/cuda/CUDACachingAllocator.cpp and driver_api.h
     Message(
         "out_of_memory",
         VLLM,
-        r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA error: out of memory|"
+        r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA (?:driver )?error: out of memory|"
         r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|Cuda failure.*out of memory|"
         r"Triton Error \[CUDA\]: out of memory|"
         r"CUBLAS_STATUS_NOT_INITIALIZED",
@@ -335,7 +335,7 @@ MESSAGES = (
     Message(
         "cuda_unknown",
         VLLM,
-        r"CUDA unknown error|Error 999",
+        r"CUDA unknown error|CUDA error: unknown error|Error 999",
         "a driver that is loaded in part, as after sleep or an upgrade",
         "run `nvidia-modprobe --unified-memory`, then restart the engine (deploys/restart.py); where it stays so, "
         "restart the host",
@@ -405,21 +405,21 @@ MESSAGES = (
         "see whether the engine runs on each host of the model, and whether gpuchat_span_port is free there and "
         "open between them",
     ),
-    # transformers, in tokenization_utils_base.py and models/auto; tokenizers; QwenPaw#3084
+    # transformers, in tokenization_utils_base.py, convert_slow_tokenizer.py and models/auto; tokenizers; QwenPaw#3084
     Message(
         "tokenizer",
         VLLM,
-        r"instantiate the backend tokenizer|Tokenizer class \S+ does not exist|Can't load tokenizer for|"
-        r"did not match any variant of untagged enum",
+        r"instantiate the backend tokenizer|Tiktoken failed|Tokenizer class \S+ does not exist|"
+        r"Can't load tokenizer for|did not match any variant of untagged enum",
         "a tokenizer that is missing, or of a form that this version of vLLM does not know",
         "run site.yml with --tags model; see that include and exclude of the model leave its tokenizer in; else set"
         " vllm_version to a newer one",
     ),
-    # transformers, in models/auto/configuration_auto.py; vllm/transformers_utils/config.py
+    # transformers, in configuration_utils.py and models/auto/configuration_auto.py; vllm/transformers_utils/config.py
     Message(
         "no_config",
         VLLM,
-        r"Invalid repository ID or local directory|Should have a `model_type` key|"
+        r"Invalid repository ID or local directory|Should have a `model_type` key|Can't load the configuration of|"
         r"not appear to have (?:a|any) files? named|HFValidationError|Incorrect path_or_model_id",
         "a model's folder without a configuration that vLLM knows",
         "run site.yml with --tags model; compare repo, path, include and exclude of the model in gpuchat_models",
@@ -730,11 +730,12 @@ MESSAGES = (
         "a driver that is older than the image's CUDA",
         "install a newer driver (nvidia_driver_branch), or set vllm_version to one whose CUDA it serves",
     ),
-    # libnvidia-container, and nvidia-smi itself
+    # libnvidia-container, nvidia-smi itself, and NVIDIA's driver, in osapi.c
     Message(
         "library_mismatch",
         DOCKER,
-        r"(?i)driver/library version mismatch|NVRM: API mismatch",
+        r"(?i)driver/library version mismatch|NVRM: API mismatch|"
+        r"nvidia-container-cli: .*cuda error: forward compatibility was attempted",
         "a driver that was upgraded while the former one is loaded",
         "restart the host",
     ),
