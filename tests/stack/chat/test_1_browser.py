@@ -14,9 +14,7 @@ CLICKS = {"lobehub": 0, "open_webui": 1}
 """How often the mouse is needed until the first answer: Open WebUI's first field has not got the cursor."""
 
 
-@pytest.mark.parametrize(
-    ("dialogue", "locale"), [("hello", "en-US"), pytest.param("nihao", "zh-CN", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("dialogue", "locale"), [("hello", "en-US"), ("nihao", "zh-CN")])
 def test_a_fresh_browser_signs_in_and_gets_the_trained_answer_by_the_keyboard_alone(
     stack: Stack, tmp_path: pathlib.Path, dialogue: str, locale: str
 ) -> None:
