@@ -166,7 +166,6 @@ def test_a_target_that_is_gone_is_told_and_not_made_anew(stack: Stack, backed_up
         stack.on("interface", f"rm -rf {TARGET}; mv {TARGET}.away {TARGET}")
 
 
-@pytest.mark.long
 def test_without_a_target_nothing_of_it_stays_but_the_backup(stack: Stack, backed_up: str) -> None:
     """The inventory of this world names none: a run takes the timer away, and the test its own traces."""
     stack.must_play("--tags", "backup")

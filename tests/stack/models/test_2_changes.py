@@ -45,6 +45,7 @@ def started(stack: Stack, host: str, model: str) -> str:
     return stack.on(host, f"docker inspect gpuchat-vllm-{model} --format '{{{{.State.StartedAt}}}}'")
 
 
+@pytest.mark.long
 def test_a_model_is_retired_and_somebody_elses_server_handed_on_by_one_run(
     stack: Stack, tmp_path: pathlib.Path, foreign: Callable[[], tuple[str, str]]
 ) -> None:
