@@ -94,6 +94,59 @@ class Directory:
         return self.stack.on("edge", f"openssl x509 -noout -serial -in {SERVED}")
 
 
+@pytest.mark.long
+def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.Path) -> None:
+    done = stack.play(*HOME, "-e", "edge_tls=none")
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 0, said[-6000:]
+    try:
+        assert "everybody on the way between people and this host can read" in said
+        assert stack.curl("/v1/models")[0] == 0  # by https
+        words = ("--expect", str(stack.variables["verify_answer"]), "--model-name", stack.model)
+        seen = browse(stack, tmp_path, *words, scheme="http")
+        assert str(seen["url"]).startswith("http://")
+    finally:
+        stack.must_play(*HOME)
+    assert stack.curl("/v1/models")[0] == 200
+
+
+def ends_soon(known: dict[str, str], entry: str, authority: str) -> str:
+    """Return a certificate as it is, but for its end, in a week."""
+    old = x509.load_pem_x509_certificate(known[entry].encode())
+    key = serialization.load_pem_private_key(known[f"{authority}_key"].encode(), None)
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=800)).not_valid_after(now + datetime.timedelta(7))
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    made = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_what_the_stack_has_signed_is_renewed_before_it_ends_and_nothing_else_changes(stack: Stack) -> None:
+    file = stack.inventory / ".gpuchat" / "secrets.yml"
+    known = stack.secrets
+    entries = {"tls_certificate": "ca", **{f"host_certificate {host}": "hosts_ca" for host in stack.hosts}}
+    entries = {entry: authority for entry, authority in entries.items() if entry in known}
+    file.write_text(yaml.safe_dump({**known, **{one: ends_soon(known, one, who) for one, who in entries.items()}}))
+    configuration = stack.on("edge", "cat /etc/gpuchat/edge/nginx.conf")
+    renew = ("-e", "edge_api_rate=11")
+    out = stack.must_play(*renew, playbook="playbooks/renew.yml")
+    new = stack.secrets
+    assert all(new[entry] not in (known[entry], "") for entry in entries)
+    assert {name for name in new if new[name] != known[name]} <= {
+        *entries,
+        *(one.replace("certificate", "key") for one in entries),
+    }
+    assert stack.on("edge", "cat /etc/gpuchat/edge/tls.crt") == new["tls_certificate"]
+    assert stack.on("edge", "cat /etc/gpuchat/edge/nginx.conf") == configuration
+    assert len(re.findall(r"changed: \[", out)) == 1 + (2 if len(stack.hosts) > 1 else 0) + 1
+    assert stack.curl("/v1/models")[0] == 200
+    again = stack.must_play(*renew, playbook="playbooks/renew.yml")
+    assert re.findall(r"changed=[1-9]", again) == []
+    assert re.findall(r"changed=[1-9]", stack.must_play("--tags", "door,edge")) == []
+
+
 @pytest.fixture(scope="module")
 def directory(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
     """Start a directory beside the forbidden network, which asks the edge from there; then the site is as it was."""
@@ -211,56 +264,3 @@ def test_names_can_be_shown_by_dns_which_opens_nothing(directory: Directory) -> 
     edge = directory.stack.variables["verify_outside_address"]
     closed = f"curl -s --max-time 5 http://{edge}/.well-known/acme-challenge/x"
     assert directory.stack.on("probe", f"{closed} || echo closed").strip() == "closed"
-
-
-@pytest.mark.long
-def test_at_home_a_browser_chats_by_plain_http(stack: Stack, tmp_path: pathlib.Path) -> None:
-    done = stack.play(*HOME, "-e", "edge_tls=none")
-    said = " ".join((done.stdout + done.stderr).split())
-    assert done.returncode == 0, said[-6000:]
-    try:
-        assert "everybody on the way between people and this host can read" in said
-        assert stack.curl("/v1/models")[0] == 0  # by https
-        words = ("--expect", str(stack.variables["verify_answer"]), "--model-name", stack.model)
-        seen = browse(stack, tmp_path, *words, scheme="http")
-        assert str(seen["url"]).startswith("http://")
-    finally:
-        stack.must_play(*HOME)
-    assert stack.curl("/v1/models")[0] == 200
-
-
-def ends_soon(known: dict[str, str], entry: str, authority: str) -> str:
-    """Return a certificate as it is, but for its end, in a week."""
-    old = x509.load_pem_x509_certificate(known[entry].encode())
-    key = serialization.load_pem_private_key(known[f"{authority}_key"].encode(), None)
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - datetime.timedelta(days=800)).not_valid_after(now + datetime.timedelta(7))
-    for extension in old.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    made = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
-    return made.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def test_what_the_stack_has_signed_is_renewed_before_it_ends_and_nothing_else_changes(stack: Stack) -> None:
-    file = stack.inventory / ".gpuchat" / "secrets.yml"
-    known = stack.secrets
-    entries = {"tls_certificate": "ca", **{f"host_certificate {host}": "hosts_ca" for host in stack.hosts}}
-    entries = {entry: authority for entry, authority in entries.items() if entry in known}
-    file.write_text(yaml.safe_dump({**known, **{one: ends_soon(known, one, who) for one, who in entries.items()}}))
-    configuration = stack.on("edge", "cat /etc/gpuchat/edge/nginx.conf")
-    renew = ("-e", "edge_api_rate=11")
-    out = stack.must_play(*renew, playbook="playbooks/renew.yml")
-    new = stack.secrets
-    assert all(new[entry] not in (known[entry], "") for entry in entries)
-    assert {name for name in new if new[name] != known[name]} <= {
-        *entries,
-        *(one.replace("certificate", "key") for one in entries),
-    }
-    assert stack.on("edge", "cat /etc/gpuchat/edge/tls.crt") == new["tls_certificate"]
-    assert stack.on("edge", "cat /etc/gpuchat/edge/nginx.conf") == configuration
-    assert len(re.findall(r"changed: \[", out)) == 1 + (2 if len(stack.hosts) > 1 else 0) + 1
-    assert stack.curl("/v1/models")[0] == 200
-    again = stack.must_play(*renew, playbook="playbooks/renew.yml")
-    assert re.findall(r"changed=[1-9]", again) == []
-    assert re.findall(r"changed=[1-9]", stack.must_play("--tags", "door,edge")) == []
