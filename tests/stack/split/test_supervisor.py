@@ -40,6 +40,7 @@ def test_a_move_to_compose_leaves_nothing_of_the_units_behind(stack: Stack) -> N
         assert stack.on(part, f"systemctl list-units --all --plain --no-legend '{name}*'") == ""
 
 
+@pytest.mark.long
 def test_a_move_to_podman_leaves_nothing_of_the_project_behind(stack: Stack) -> None:
     stack.must_play("-e", PODMAN_HOST)  # and the verification has had an answer from there
     assert stack.on("engine", "docker ps --all --format '{{.Names}}'").strip() == ""
@@ -50,6 +51,7 @@ def test_a_move_to_podman_leaves_nothing_of_the_project_behind(stack: Stack) -> 
     assert "changed=0" in stack.must_play("-e", PODMAN_HOST, "--tags", "docker,podman,vllm,watchdog")
 
 
+@pytest.mark.long
 def test_the_watchdog_starts_a_hung_engine_of_podman_anew(stack: Stack) -> None:
     def container() -> str:
         return stack.on("engine", f"podman inspect {ENGINE} --format '{{{{.Id}}}}' 2>/dev/null", check=False).strip()
