@@ -63,6 +63,15 @@ PEM = (
     "edge_client_authority_file",
     "edge_forward_auth_authority_file",
 )
+INDEX = re.compile(r"([A-Za-z0-9_.-]+=)?(https?://([^/\s@]*@)*[A-Za-z0-9.\[\]:_-]+(/\S*)?|file://\S+|/\S*)")
+SHAPES = {
+    "model_token": re.compile(r"[!-+\--:<-~]+"),
+    "toolbox_index_url": INDEX,
+    "uv_index_url": INDEX,
+    "uv_extra_index_urls": INDEX,
+}
+"""What a secret, or each of a list of them, looks like."""
+
 HEADER_TEXT = re.compile(r"[A-Za-z0-9 ._~+/=:,;@-]+")
 
 
@@ -92,8 +101,8 @@ class ActionModule(ActionBase):
                     args["untemplated"].append([host, name, str(error)])
                     continue
                 if options.get(name, {}).get("no_log"):
-                    args["secrets"][host][name] = _about(value)
-                    if name in CHAT_SECRETS and host in groups.get("chat", []):
+                    args["secrets"][host][name] = _about_secret(name, value)
+                    if name in CHAT_SECRETS and isinstance(value, str) and host in groups.get("chat", []):
                         args["chat_secrets"][CHAT_SECRETS[name]] = str(value)
                 else:
                     args["variables"][host][name] = _without_secrets(name, value)
@@ -287,6 +296,19 @@ def _about(value):
         "names": sorted(map(str, value)) if isinstance(value, dict) else [],
         "mark": hashlib.blake2b(str(value).encode(), key=MARK, digest_size=8).hexdigest(),
     }
+
+
+def _about_secret(name, value):
+    """Return what the module may know of a variable's secret, and where it has not the form that it needs."""
+    about = _about(value)
+    places = enumerate(value if isinstance(value, list) else [value] if value not in (None, "") else [])
+    if name in SHAPES and not isinstance(value, dict):
+        about["odd"] = {str(n): "odd" for n, one in places if not SHAPES[name].fullmatch(_text_of(one))}
+    return about
+
+
+def _text_of(value):
+    return value if isinstance(value, str) else ""
 
 
 def _odd(value):

@@ -42,6 +42,28 @@ def test_of_secrets_by_name_it_is_told_which_are_odd_and_which_are_addresses_and
     assert "hunter2" not in str(about)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "odd"),
+    [
+        *(("model_token", one, []) for one in ("hf_aB3", "ms-0a1b-2c", "", "eyJ0.eyJ.x_-", "a:b")),
+        *(("model_token", one, ["0"]) for one in ("hf_x\n", "two words", "hf_\u00e9", " hf_x", "a;b")),
+        *(("toolbox_index_url", one, []) for one in ("", "https://pypi.org/simple", "http://me:p%40w@h:8080/simple/")),
+        *(("toolbox_index_url", one, []) for one in ("file:///srv/simple", "/srv/simple", "https://[fd00::1]/simple")),
+        *(
+            ("uv_index_url", one, ["0"])
+            for one in ("mirror.example.com/simple", "ftp://h/x", "https://", "https://h\n")
+        ),
+        ("uv_extra_index_urls", ["https://h/x", "internal=https://h/y"], []),
+        ("uv_extra_index_urls", ["https://h/x", "h/y", "", None, 5], ["1", "2", "3", "4"]),
+        ("gpuchat_api_key", "two words", []),
+    ],
+)
+def test_of_a_secret_with_a_form_it_is_told_where_it_has_another(name, value, odd):
+    told = action._about_secret(name, value)["odd"]
+    assert list(told) == odd
+    assert not value or str(value) not in str(told)
+
+
 @pytest.mark.parametrize(("value", "told"), [(123, NUMBER), (0.5, NUMBER), ("two words", "(not plain)"), (True, True)])
 def test_a_key_that_yaml_read_as_a_number_is_told_as_one(value, told):
     assert action._without_keys([{"name": "lm", "key": value}]) == [{"name": "lm", "key": told}]

@@ -289,6 +289,7 @@ def faults(
         *unknown_settings(version, secret_names, "lobehub_secret_environment"),
         *sign_in_faults(environment, secret_names),
         *published_secrets(secrets),
+        *signing_key_faults(secrets.get("JWKS_KEY", "")),
     ]
 
 
@@ -309,11 +310,28 @@ def published_secrets(secrets: Mapping[str, str]) -> list[str]:
     ]
 
 
+def signing_key_faults(text: str) -> list[str]:
+    """Return why LobeHub's server could not sign with a key: it would start, and let nobody in."""
+    if not text:
+        return []
+    try:
+        key = json.loads(text)["keys"][0]
+        is_right = key["kty"] == "RSA" and all(key[part] for part in ("n", "e", "d"))
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        is_right = False
+    wrong = (
+        "lobehub_jwks_key is no JWKS with an RSA private key, by which LobeHub signs; wanted JSON such as "
+        '{"keys": [{"kty": "RSA", "alg": "RS256", "n": ..., "e": ..., "d": ...}]}; set lobehub_jwks_key to it, or take '
+        "the line away and one is made"
+    )
+    return [] if is_right else [wrong]
+
+
 def _essence(name: str, value: str) -> str:
     """Return what tells a secret from another: of a JWKS its key's modulus, however it is written."""
     if name != "JWKS_KEY":
         return value
     try:
         return str(json.loads(value)["keys"][0]["n"])
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return value

@@ -135,8 +135,8 @@ def store_faults(
         site_names: at which people open the chat.
         taken: ports in the interface's room, by the variable that sets each.
     """
-    given = settings.get(STORE)
-    if not isinstance(given, Mapping) or not given:
+    given = _texts(settings.get(STORE))
+    if not given:
         return
     yield from _missing(STORE, given, ("url", "bucket"))
     url, region = given.get("url"), given.get("region")
@@ -249,8 +249,8 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
         has_password: whether its password is given.
         taken: ports in the interface's room, by the variable that sets each.
     """
-    given = settings.get(DATABASE)
-    if not isinstance(given, Mapping) or not given:
+    given = _texts(settings.get(DATABASE))
+    if not given:
         if has_password:
             yield (
                 f"{PASSWORD} is given, {DATABASE} is not; wanted both or none; set {DATABASE} to host, name, user and "
@@ -267,7 +267,7 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
             f"{DATABASE}.host to it, and have the chat's host know it, if only from its /etc/hosts"
         )
     port = str(given.get("port", USUAL_PORT))
-    if re.fullmatch("[0-9]+", port) and not 1 <= int(port) <= 65535:
+    if re.fullmatch("-?[0-9]+", port) and not 1 <= int(port) <= 65535:
         yield f"{DATABASE}.port is {port}; wanted 1 to 65535; set {DATABASE}.port to the server's"
     for part, form, wanted in (
         ("name", NAME, "up to 40 letters, digits and _, a letter first"),
@@ -288,6 +288,12 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
             f"{taken[ROOM_PORT]} is {ROOM_PORT}, at which the interface finds its database in its room; set "
             f"{taken[ROOM_PORT]} to another port"
         )
+
+
+def _texts(given: object) -> dict[str, object]:
+    """Return a mapping with texts in place of numbers, as which YAML reads some of them."""
+    parts = given if isinstance(given, Mapping) else {}
+    return {name: str(one) if type(one) is int else one for name, one in parts.items()}
 
 
 def _missing(variable: str, given: Mapping[str, object], parts: Collection[str]) -> Iterator[str]:

@@ -227,7 +227,7 @@ def faults(given: object, site_names: Iterable[str] = ()) -> Iterator[str]:
             )
         yield from key_faults(variable, one.get("key"))
         timeout = str(one.get("timeout", 30))
-        if re.fullmatch("[0-9]+", timeout) and not TIMEOUTS[0] <= int(timeout) <= TIMEOUTS[1]:
+        if re.fullmatch("-?[0-9]+", timeout) and not TIMEOUTS[0] <= int(timeout) <= TIMEOUTS[1]:
             yield (
                 f"{variable}.timeout is {timeout}; wanted a whole number of seconds from {TIMEOUTS[0]} to "
                 f"{TIMEOUTS[1]}; set {variable}.timeout to one"

@@ -312,6 +312,9 @@ ASKED_URL = Form(
 
 SUITE = Form(_matches(r"\S+"), "a suite of the repository, such as /", "/")
 
+PACKAGE = Form(_matches(r"[A-Za-z0-9@][^\s]*"), "the name of a package, in one word", "nvidia-driver-cuda")
+REQUIREMENT = Form(_matches(r"[A-Za-z0-9/.]([^\n]*\S)?"), "packages as pip knows them, and no options", "vllm==0.32.0")
+
 FORMS: Mapping[str, Form] = {
     "gpuchat_domain": HOST,
     "gpuchat_models.name": PLAIN_NAME,
@@ -385,6 +388,7 @@ FORMS: Mapping[str, Form] = {
         "'03:00'",
         _of_clock,
     ),
+    "postgresql_packages": PACKAGE,
     "postgresql_major": Form(_matches(r"auto|[0-9]{2}"), "auto, or a number such as 17", "17"),
     "object_store_version": Form(
         _matches(r"[0-9][0-9A-Za-z.+-]*"), "a version such as 1.0.0-rc.3, without a v", "1.0.0-rc.3", _without_v
@@ -404,6 +408,7 @@ FORMS: Mapping[str, Form] = {
     "monitoring_retention_size": Form(_matches(r"[1-9][0-9]{0,5}(MB|GB|TB)"), "MB, GB or TB, as 10GB", "10GB"),
     "nvidia_driver_branch": Form(_matches(r"[0-9]{3,4}"), "a branch such as 580", "580"),
     "nvidia_driver_kernel": WORD,
+    "nvidia_driver_packages": PACKAGE,
     "nvidia_driver_repository_url": URL,
     "nvidia_driver_repository_key_url": URL_OR_NONE,
     "nvidia_driver_repository_key_fingerprint": FINGERPRINT,
@@ -430,6 +435,8 @@ FORMS: Mapping[str, Form] = {
     "vllm_version": VERSION,
     "vllm_image": IMAGE,
     "vllm_cpu_image": IMAGE,
+    "vllm_packages": REQUIREMENT,
+    "vllm_cpu_packages": REQUIREMENT,
     "vllm_tool_call_parser": WORD,
     "vllm_reasoning_parser": WORD,
 }
@@ -451,6 +458,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "edge_api_burst": (0, 1_000_000),
     "edge_api_connections": (1, 65_535),  # limit_conn takes no more
     "backup_max_age_hours": (1, 100_000),
+    "exporters_state_seconds": (5, 3600),
     "firewall_undo_seconds": (5, 3600),
     "upgrade_drain_seconds": (0, 86_400),
     "watchdog_busy_seconds": (1, 86_400),

@@ -198,7 +198,7 @@ class Secret:
     Attributes:
         mark: the same for the same secret, within one run.
         names: of the variables in it, where it is an environment.
-        odd: what is wrong with the values of some of these, by name.
+        odd: what is wrong with the values of some of these, by name; of a text or a list that needs a form, by place.
         addresses: names of those that are addresses of the web.
     """
 
@@ -812,6 +812,29 @@ def _parts_of_secret(name: str, secret: Secret, findings: Findings, host: str) -
             )
 
 
+SHAPES: Mapping[str, tuple[str, str]] = {
+    "model_token": (
+        "token that a header can hold",
+        "letters, digits and signs in one word, without a line's end; set model_token to it as the hub gave it",
+    ),
+    **{
+        name: (
+            "address of a package index",
+            f"one that begins with http:// or https://; set {name} to such as https://mirror.example.com/simple",
+        )
+        for name in ("toolbox_index_url", "uv_index_url", "uv_extra_index_urls")
+    },
+}
+"""What secrets of a form of their own are, and what is wanted where one is none."""
+
+
+def _shapes(name: str, secret: Secret, findings: Findings, host: str) -> None:
+    what, wanted = SHAPES.get(name, ("", ""))
+    for place in secret.odd if what and secret.kind in ("str", "int", "list") else ():
+        where = f"{name}[{place}]" if secret.kind == "list" else name
+        findings.fault(f"{where} is no {what}; wanted {wanted}", host)
+
+
 def _secrets(secrets: Mapping[str, Secret], specification: Specification, findings: Findings, host: str) -> None:
     for name, secret in secrets.items():
         if specification.options.get(name, {}).get("type") == "dict":
@@ -823,7 +846,9 @@ def _secrets(secrets: Mapping[str, Secret], specification: Specification, findin
         if specification.options.get(name, {}).get("type") == "list":
             if secret.kind != "list":
                 findings.fault(f"{name} is no list; wanted one; set {name} to a list, of one text or more", host)
+            _shapes(name, secret, findings, host)
             continue
+        _shapes(name, secret, findings, host)
         if secret.kind == "int" and name in HEADER_SECRETS:
             findings.fault(
                 f"{name} is a number, whose digits YAML may have changed; wanted a text; set {name} to it in quotes",

@@ -113,7 +113,9 @@ def _text(name: str, kind: str, text: str) -> Iterator[str]:
 
 def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mapping[str, object]) -> Iterator[str]:
     for part, one in value.items():
-        if part in options:
+        if part in options and options[part].get("required") and isinstance(one, str) and not one.strip():
+            yield f"{name}.{part} is empty; wanted {_wanted(options[part])}; set {name}.{part}"
+        elif part in options:
             yield from faults(f"{name}.{part}", options[part], one)
         else:
             known = ", ".join(options)

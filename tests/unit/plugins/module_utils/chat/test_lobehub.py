@@ -235,6 +235,32 @@ def test_upstreams_published_examples_are_no_secrets(monkeypatch):
     assert published not in fault
 
 
+SIGNING = {"kty": "RSA", "alg": "RS256", "kid": "a", "n": "hunter2", "e": "AQAB", "d": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("key", "is_right"),
+    [
+        pytest.param(json.dumps({"keys": [SIGNING]}), True, id="a key"),
+        pytest.param(json.dumps({"keys": [SIGNING]}, indent=2) + "\n", True, id="on many lines"),
+        pytest.param("", True, id="nothing, of which another rule speaks"),
+        pytest.param("hunter2", False, id="no JSON"),
+        pytest.param(json.dumps(SIGNING), False, id="a key without its set"),
+        pytest.param(json.dumps({"keys": []}), False, id="an empty set"),
+        pytest.param(json.dumps({"keys": ["hunter2"]}), False, id="a key that is a word"),
+        pytest.param(json.dumps({"keys": [{**SIGNING, "d": ""}]}), False, id="the public half"),
+        pytest.param(json.dumps({"keys": [{**SIGNING, "kty": "EC"}]}), False, id="of another kind"),
+        pytest.param("[" * 100_000, False, id="nested without end"),
+    ],
+)
+def test_the_key_of_a_server_is_one_by_which_it_can_sign(key, is_right):
+    found = lobehub.faults(NEWEST, False, {}, [], {"JWKS_KEY": key})
+    assert [word.partition(",")[0] for word in found] == ["lobehub_jwks_key is no JWKS with an RSA private key"] * (
+        not is_right
+    )
+    assert "hunter2" not in "".join(found)
+
+
 def test_all_that_is_wrong_is_told_at_once():
     found = lobehub.faults(READ_WHOLE, False, {"ACCESS_CODE": "x"}, ["MADE_UP"], {"AUTH_SECRET": "of our own"})
     assert [word in fault for word, fault in zip(("CVE", "ACCESS_CODE", "MADE_UP"), found, strict=True)] == [True] * 3

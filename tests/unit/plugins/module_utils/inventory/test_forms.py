@@ -148,6 +148,13 @@ def test_no_message_shows_the_login_in_an_address():
     assert types.show("//(secret)@h") == "'//(secret)@h'"
 
 
+@pytest.mark.parametrize(("value", "is_fault"), [("", True), (" ", True), (None, True), ("a", False), (0, False)])
+def test_what_must_be_there_is_not_empty(value, is_fault):
+    option = {"type": "dict", "options": {"name": {"type": "str", "required": True}, "title": {"type": "str"}}}
+    found = list(types.faults("gpuchat_mcp_servers[0]", option, {"name": value, "title": ""}))
+    assert [word.partition(";")[0] for word in found] == ["gpuchat_mcp_servers[0].name is empty"] * is_fault
+
+
 def test_a_word_in_the_place_of_another_type_is_told_with_one_that_may_be_there():
     (word,) = types.faults("gpuchat_supervisor", {"type": "str", "choices": ["compose", "systemd"]}, True)
     assert word.endswith("; set gpuchat_supervisor to 'compose'")

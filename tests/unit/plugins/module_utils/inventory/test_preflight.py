@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
@@ -70,6 +71,7 @@ SPECIFICATION = Specification(
             "backup_max_age_hours": {"type": "int", "default": 36},
         },
         "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
+        "uv": {"uv_extra_index_urls": {"type": "list", "elements": "str"}},
     }
 )
 ONE_HOST = {"all": ["one", "probe"], "gpu": ["one"], "chat": ["one"], "edge": ["one"], "outside": ["probe"]}
@@ -715,6 +717,21 @@ def test_what_names_no_gpu_is_a_fault(gpus):
 def test_a_secret_is_judged_without_being_seen(secret, message):
     found = faults(secrets={"gpuchat_api_key": secret})
     assert (message in "".join(found)) if message else found == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "secret", "words"),
+    [
+        ("model_token", Secret("str", odd={"0": "odd"}), "model_token is no token that a header can hold; wanted"),
+        ("toolbox_index_url", Secret("str", odd={"0": "odd"}), "toolbox_index_url is no address of a package index"),
+        ("uv_extra_index_urls", Secret("list", odd={"1": "odd"}), "uv_extra_index_urls[1] is no address of a package"),
+    ],
+)
+def test_of_a_secret_with_a_form_it_is_told_that_it_has_another(name, secret, words):
+    (word,) = faults(secrets={name: secret})
+    assert word.startswith(words)
+    assert f"; set {name} to " in word
+    assert faults(secrets={name: replace(secret, odd={})}) == ()
 
 
 def test_a_secret_that_is_json_may_hold_what_json_holds():
