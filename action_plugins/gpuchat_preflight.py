@@ -253,7 +253,7 @@ class ActionModule(ActionBase):
             raw = self._loader._vault.decrypt(raw) if is_encrypted(raw) else raw
             return raw.decode(), ""
         except (OSError, AnsibleError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
+            why = control_runner.why(error)
             return "", (
                 f"{variable} is {path}, which cannot be read on the control node ({why}); wanted {wanted}; "
                 f"set {variable} to one"
@@ -456,15 +456,25 @@ def _why_not_yaml(path):
         return ""
     try:
         content = yaml.load(raw, Loader=_Loader)
+    except yaml.reader.ReaderError as error:
+        return f"is no YAML ({_unread(error)}); write it anew as a text in UTF-8"
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error)
+        what = getattr(error, "problem", None) or control_runner.why(error)
         tab = "; it holds a tab there, and YAML wants spaces" if "'\\t'" in str(what) else ""
         return f"is no YAML{where} ({what}){tab}; fix that line"
     if not isinstance(content, dict):
         return "holds no mapping of groups; wanted one that begins with all:; see inventories/single-host"
     return _no_mapping(content) or _named_twice(path)
+
+
+def _unread(error):
+    """Return in plain words what YAML's reader stumbled over: a byte, or a character."""
+    place, one = error.position + 1, error.character
+    if error.encoding == "unicode":
+        return f"its character {place}, U+{one:04X}, is none that YAML knows"
+    return f"its byte {place}, 0x{one:02x}, is none of a text in {str(error.encoding).upper()}"
 
 
 def _no_mapping(groups):

@@ -75,6 +75,40 @@ def test_a_password_of_a_registry_is_told_by_its_form_alone(value, told):
     assert login == {"registry": "docker.io", "username": "me", "password": told}
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"0\x82\x05\x00", "(its byte 2, 0x82, is none of a text in UTF-8); wanted a file in PEM form"),
+        (None, "(No such file or directory); wanted a file in PEM form"),
+    ],
+    ids=["the binary form of a certificate", "none"],
+)
+def test_a_file_that_is_no_text_is_told_in_plain_words(content, words, tmp_path):
+    path = tmp_path / "chat.der"
+    if content is not None:
+        path.write_bytes(content)
+    text, problem = plugin()._text("edge_certificate_file", str(path))
+    assert text == ""
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "all: {vars: {gpuchat_domain: k\u00fcche}}".encode("latin-1"),
+            "is no YAML (its byte 30, 0xfc, is none of a text",
+        ),
+        (b"all: {vars: {a: b\x00}}", "is no YAML (its character 18, U+0000, is none that YAML knows); write it anew"),
+    ],
+    ids=["Latin-1", "a character that YAML has not"],
+)
+def test_an_inventory_that_is_no_text_is_told_in_plain_words(content, words, tmp_path):
+    path = tmp_path / "hosts.yml"
+    path.write_bytes(content)
+    assert words in action._why_not_yaml(path)
+
+
 def plugin():
     one = action.ActionModule.__new__(action.ActionModule)
     one._loader = types.SimpleNamespace(get_basedir=lambda: "/base", _vault=None)

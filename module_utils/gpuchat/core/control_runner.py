@@ -62,11 +62,18 @@ def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
             texts.append((action._loader._vault.decrypt(raw) if raw.startswith(ENCRYPTED) else raw).decode())
         except (OSError, ValueError, failure) as error:
             raise failure(
-                f"gpuchat_ca_files names {path}, which cannot be read on the control node ({error}); wanted "
+                f"gpuchat_ca_files names {path}, which cannot be read on the control node ({why(error)}); wanted "
                 "certificates in PEM form; set gpuchat_ca_files to such files"
             ) from None
     decided = _shared("module_utils.gpuchat.core.network")
     return dict(decided.options(proxy or {}, _own(action, task_vars) if proxy else (), texts))
+
+
+def why(error: Exception) -> str:
+    """Return in plain words why a file of the control node cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return str(_shared("module_utils.gpuchat.core.errors").no_text(error))
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _own(action: Any, task_vars: Mapping[str, Any]) -> list[str]:

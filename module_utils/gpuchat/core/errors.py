@@ -31,3 +31,9 @@ class Unhealthy(Failure):
 
 class NotTaken(Unhealthy):
     """A service that runs has refused its new files, and goes on with those before; the text holds its words."""
+
+
+def no_text(error: UnicodeDecodeError) -> str:
+    """Return in plain words where bytes are none of a text."""
+    what = "UTF-16" if error.encoding.lower().startswith("utf-16") else "UTF-8"
+    return f"its byte {error.start + 1}, 0x{error.object[error.start]:02x}, is none of a text in {what}"

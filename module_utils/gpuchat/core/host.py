@@ -151,7 +151,7 @@ def _read_regular(path: str) -> bytes:
 def os_release() -> str:
     """Return the text of os-release(5), empty where there is none."""
     file = file_state("/etc/os-release")
-    return (file.content or b"").decode() if file else ""
+    return (file.content or b"").decode(errors="replace") if file else ""
 
 
 def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:

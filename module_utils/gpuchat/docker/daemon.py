@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.change import Difference, Plan
-from ..core.errors import Refusal
+from ..core.errors import Refusal, no_text
 from .daemon_command import Flag, key_of
 
 Json = dict[str, object]
@@ -212,7 +212,7 @@ def parse(text: bytes, path: str) -> Json:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
         raise Refusal(f"{path} is no valid JSON ({where}){left}") from None
     except UnicodeDecodeError as error:
-        raise Refusal(f"{path} is no valid JSON ({error}){left}") from None
+        raise Refusal(f"{path} is no valid JSON ({no_text(error)}){left}") from None
     except RecursionError:
         raise Refusal(
             f"{path} is no JSON that Docker can use (objects or lists lie too deep in one another){left}"

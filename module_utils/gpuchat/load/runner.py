@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core import host
-from ..core.errors import Refusal, Unhealthy
+from ..core.errors import Refusal, Unhealthy, no_text
 from . import figures as told
 from . import work
 from .figures import ANSWERED, FAILED, LIMITED, UNFINISHED, Circumstances, Request
@@ -176,7 +176,7 @@ def _trace(path: str) -> tuple[work.Ask, ...]:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = no_text(error) if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
         raise Refusal(
             f"found that {path} cannot be read ({why}); wanted a trace, a JSON object in each line; set load_trace to "
             "the path of one on the control node"

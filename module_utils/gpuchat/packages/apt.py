@@ -111,7 +111,7 @@ def parse_sources(file: str, text: str, arch: str) -> tuple[Source, ...]:
             tuple(entry.get("types", "").split()),
             tuple(re.split(r"[\s,]+", entry["architectures"])) if entry.get("architectures") else (),
             entry.get("signed-by", "").strip(),
-            entry.get("trusted", "") == "yes",
+            entry.get("trusted", "").strip().lower() in ON,
         )
         for entry in entries
         if entry.get("enabled", "yes").strip().lower() not in OFF
@@ -122,7 +122,8 @@ def parse_sources(file: str, text: str, arch: str) -> tuple[Source, ...]:
 
 FILE_OF_SOURCES = re.compile(r"(^|/)[\w.-]+\.(list|sources)$", re.ASCII)
 OFF = ("no", "false", "without", "off", "disable", "0")
-"""What apt takes for no (apt: StringToBool)."""
+ON = ("yes", "true", "with", "on", "enable", "1")
+"""What apt takes for no and yes (apt: StringToBool)."""
 
 LINE = re.compile(r"\s*(deb|deb-src)\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)([^#]*)")
 LONG_NAMES = {"arch": "architectures"}
@@ -134,7 +135,7 @@ def _lines(text: str) -> Iterator[dict[str, str]]:
         found = LINE.match(line)
         if found:
             kind, options, url, suite, components = found.groups()
-            pairs = [option.partition("=") for option in (options or "").split()]
+            pairs = [option.partition("=") for option in (options or "").replace('"', "").split()]
             more = {LONG_NAMES.get(name.lower(), name.lower()): value for name, _equals, value in pairs}
             yield {**more, "types": kind, "uris": url, "suites": suite.strip('"'), "components": components}
 

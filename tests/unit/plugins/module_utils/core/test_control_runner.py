@@ -7,6 +7,7 @@ from __future__ import annotations
 import types
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_text
 from ansible.parsing import vault
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import control_runner
@@ -106,6 +107,15 @@ def test_an_authority_that_a_vault_holds_reaches_the_hosts_in_plain(tmp_path):
     )
     given = control_runner.network(action, {"gpuchat_ca_files": [str(path)]})
     assert "MIIBAAAA" in given["way_out"]["authorities"]
+
+
+def test_an_authority_in_the_binary_form_is_told_in_plain_words(tmp_path):
+    path = tmp_path / "company.cer"
+    path.write_bytes(b"0\x82\x05\x00")
+    action = types.SimpleNamespace(_templar=types.SimpleNamespace(template=lambda value: value))
+    with pytest.raises(AnsibleError) as failed:
+        control_runner.network(action, {"gpuchat_ca_files": [str(path)]})
+    assert "(its byte 2, 0x82, is none of a text in UTF-8); wanted certificates in PEM form" in str(failed.value)
 
 
 def test_a_host_outside_the_stack_has_no_word_in_the_way_out():

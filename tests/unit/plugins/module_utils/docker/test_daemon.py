@@ -289,8 +289,18 @@ LEFT = "; the file was left alone; fix it and run again"
         pytest.param(b'{"a": 1e999}', "is no valid JSON (line 1, column 7: 1e999 is no number)", id="beyond range"),
         pytest.param(
             b'{"a": "\xff"}',
-            "is no valid JSON ('utf-8' codec can't decode byte 0xff in position 7: invalid start byte)",
+            "is no valid JSON (its byte 8, 0xff, is none of a text in UTF-8)",
             id="neither UTF-8 nor UTF-16",
+        ),
+        pytest.param(
+            '{"labels": ["raum=k\u00fcche"]}'.encode("latin-1"),
+            "is no valid JSON (its byte 20, 0xfc, is none of a text in UTF-8)",
+            id="Latin-1",
+        ),
+        pytest.param(
+            b"\xff\xfe{",
+            "is no valid JSON (its byte 3, 0x7b, is none of a text in UTF-16)",
+            id="half a character of UTF-16",
         ),
         pytest.param(b"[]", "holds no JSON object", id="a list"),
         pytest.param(b"null", "holds no JSON object", id="null"),

@@ -405,6 +405,12 @@ def test_a_trace_waits_for_a_connection_where_as_many_are_open_as_may_be(server,
     assert "2 requests of the trace began late" in result["table"]
 
 
+def test_a_trace_that_is_no_text_is_refused(params, tmp_path):
+    (tmp_path / "trace.gz").write_bytes(b"\x1f\x8b\x08")
+    with pytest.raises(Refusal, match="its byte 2, 0x8b, is none of a text in UTF-8.*wanted a trace"):
+        runner.ensure(params(trace=str(tmp_path / "trace.gz")), check=False)
+
+
 def test_a_trace_that_cannot_be_read_is_refused(params, tmp_path):
     with pytest.raises(Refusal, match="No such file or directory.*wanted a trace.*set load_trace"):
         runner.ensure(params(trace=str(tmp_path / "none.jsonl")), check=False)

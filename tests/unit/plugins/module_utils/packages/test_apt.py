@@ -144,6 +144,7 @@ DEB822 = "Types: deb\nURIs: https://example.com/deb\nSuites: noble\nComponents: 
         ("a.list", "deb [arch=amd64 signed-by=/k] https://example.com/deb noble stable\n", DOCKERS),
         ("a.list", "  deb https://example.com/deb/ noble stable test # ours\n", DOCKERS),
         ("a.list", "deb [ arch=arm64,amd64 ] https://example.com/deb noble stable\n", DOCKERS),
+        ("a.list", 'deb [arch="amd64" signed-by="/k"] https://example.com/deb noble stable\n', DOCKERS),
         ("a.list", "deb [signed-by=/k] https://example.com/deb/$(ARCH) /\n", FLAT),
         ("a.list", "deb https://example.com/deb/amd64 ./\n", FLAT),
         ("a.sources", DEB822, DOCKERS),
@@ -160,6 +161,14 @@ DEB822 = "Types: deb\nURIs: https://example.com/deb\nSuites: noble\nComponents: 
 def test_a_repository_that_somebody_elses_source_serves_is_not_listed_again(file, text, repository):
     found = standing(parse_sources(f"/etc/apt/sources.list.d/{file}", text, "amd64"), repository, "amd64")
     assert (found.served, found.complaint) == (True, "")
+
+
+@pytest.mark.parametrize("word", ["yes", "Yes", "true", "1", "on", "enable", "with"])
+def test_a_source_whose_owner_wants_no_signature_is_one_in_each_word_of_apts(word):
+    found = parse_sources("/x/a.sources", f"{DEB822}Trusted: {word}\n", "amd64")
+    found += parse_sources("/x/a.list", f"deb [trusted={word}] https://example.com/deb noble stable\n", "amd64")
+    assert [source.trusted for source in found] == [True, True]
+    assert not parse_sources("/x/a.sources", f"{DEB822}Trusted: no\n", "amd64")[0].trusted
 
 
 @pytest.mark.parametrize(
