@@ -97,7 +97,7 @@ def test_a_file_that_is_no_text_is_told_in_plain_words(content, words, tmp_path)
     [
         (
             "all: {vars: {gpuchat_domain: k\u00fcche}}".encode("latin-1"),
-            "is no YAML (its byte 30, 0xfc, is none of a text",
+            "is no YAML (its byte 31, 0xfc, is none of a text",
         ),
         (b"all: {vars: {a: b\x00}}", "is no YAML (its character 18, U+0000, is none that YAML knows); write it anew"),
     ],
