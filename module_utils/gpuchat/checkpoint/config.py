@@ -8,6 +8,7 @@ replicated on each tensor-parallel rank).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -398,6 +399,30 @@ def _in_common_names(text: dict[str, object], model_type: str) -> dict[str, obje
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
+LARGEST = 2**40
+"""No width, count or length of a model is as large."""
+
+
+def _number(value: object) -> int | float | None:
+    """Return a value that is a number: Python reads NaN and Infinity in JSON too, which are none."""
+    is_one = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_one else None  # type: ignore[return-value]
+
+
+def _wholes(config: Config, name: str) -> list[int]:
+    """Return a list of whole numbers.
+
+    Raises:
+        Refusal: one of them is none.
+    """
+    for item in _sequence(config.get(name)):
+        if not isinstance(item, int):
+            raise Refusal(
+                f"model_config: {name} holds {item!r}; wanted whole numbers; give the model's own config.json"
+            )
+    return [item for item in _sequence(config.get(name)) if isinstance(item, int)]
+
+
 def _integer(config: Config, names: Iterable[str], default: int | None = None) -> int:
     """Return the first of the names that the config has, as a whole number.
 
@@ -413,9 +438,10 @@ def _integer(config: Config, names: Iterable[str], default: int | None = None) -
             if not numbers:
                 continue
             value = max(numbers)
-        if not isinstance(value, (int, float)) or value < 0 or value != int(value):
+        number = _number(value)
+        if number is None or not 0 <= number < LARGEST or number != int(number):
             raise Refusal(f"model_config: {name} is {value!r}; wanted a whole number of 0 or more")
-        return int(value)
+        return int(number)
     if default is None:
         raise Refusal(f"model_config has none of {', '.join(names)}; give the model's whole config.json")
     return default
@@ -484,7 +510,7 @@ def _patterned(text: Config, layers: int) -> list[str]:
         last = step // 2
         return ["full" if number % step == last else "state" for number in range(layers)]
     if linear.get("kda_layers"):
-        states = {int(str(item)) for item in _sequence(linear.get("kda_layers"))}
+        states = set(_wholes(linear, "kda_layers"))
         return ["state" if number + 1 in states else "full" for number in range(layers)]
     if text.get("full_attention_interval") and (text.get("linear_num_value_heads") or "next" in model_type):
         every = _integer(text, ["full_attention_interval"])
@@ -494,7 +520,7 @@ def _patterned(text: Config, layers: int) -> list[str]:
         return ["full" if number % period == offset else "state" for number in range(layers)]
     for name in ("attn_layer_indices", "full_attn_idxs"):
         if isinstance(text.get(name), (list, tuple)):
-            full = {int(str(item)) for item in _sequence(text.get(name))}
+            full = set(_wholes(text, name))
             return ["full" if number in full else "state" for number in range(layers)]
     if isinstance(text.get("attn_type_list"), (list, tuple)):
         return ["full" if item else "state" for item in _sequence(text.get("attn_type_list"))][:layers]
@@ -624,6 +650,9 @@ class _Widths:
     head_dim: int
 
 
+MOST_LAYERS = 10_000
+
+
 def _widths(text: Config) -> _Widths:
     heads = _integer(text, ["num_attention_heads", "n_head", "n_heads", "num_heads"])
     hidden = _integer(text, ["hidden_size", "n_embd", "n_embed", "d_model", "dim"])
@@ -637,8 +666,8 @@ def _widths(text: Config) -> _Widths:
         head_dim = _integer(text, ["attention_head_dim"], 2 * hidden // heads)
     head_dim = head_dim or hidden // heads
     layers = _integer(text, LAYERS)
-    if layers < 1:
-        raise Refusal(f"model_config: {layers} layers; wanted at least 1")
+    if not 1 <= layers <= MOST_LAYERS:
+        raise Refusal(f"model_config: {layers} layers; wanted 1 to {MOST_LAYERS:,}")
     return _Widths(hidden, layers, heads, kv_heads, head_dim)
 
 
@@ -678,7 +707,7 @@ def _compressed_layers(text: Config, wide: _Widths) -> tuple[KvLayers, ...]:
     Source: vllm/models/deepseek_v4: 448 fp8 elements, 64 bf16 ones and 8 bytes of scales per vector; an indexer where
     one stands for 4 tokens.
     """
-    ratios = [int(str(item)) for item in _sequence(text.get("compress_ratios"))][: wide.layers]
+    ratios = _wholes(text, "compress_ratios")[: wide.layers]
     found = []
     for ratio in sorted(set(ratios) - {0, 1}):
         found.append(KvLayers("compressed", ratios.count(ratio), 1, 584, window=ratio))
@@ -737,7 +766,7 @@ def _kv_layers(text: Config, dtype: str) -> tuple[KvLayers, ...]:
     if kinds.count("chunked"):
         chunk = _integer(text, ["attention_chunk_size"])
         found.append(KvLayers("chunked", kinds.count("chunked"), wide.kv_heads, wide.head_dim, wide.head_dim, chunk))
-    states = wide.layers if text.get("model_type") in PARALLEL else kinds.count("state")
+    states = wide.layers if str(text.get("model_type", "")) in PARALLEL else kinds.count("state")
     if states:
         found.append(replace(_state(text, dtype), count=states))
     loops = _integer(text, ["loop_num"], 1)
@@ -1033,9 +1062,9 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
 def _routed_width(text: Config, experts: int, inner: int) -> int:
     """Return how wide all experts of a layer are together; some have experts of their own for images (ERNIE 4.5 VL)."""
     counts, widths = _sequence(text.get("moe_num_experts")), _sequence(text.get("moe_intermediate_size"))
-    numbers = [(count, width) for count, width in zip(counts, widths) if isinstance(count, int)]
-    if len(set(widths)) > 1 and len(numbers) == len(widths):
-        return sum(count * width for count, width in numbers if isinstance(width, int))
+    numbers = [(n, width) for n, width in zip(counts, widths) if isinstance(n, int) and isinstance(width, int)]
+    if len({width for _count, width in numbers}) > 1 and len(numbers) == len(widths):
+        return sum(count * width for count, width in numbers)
     return experts * inner
 
 
@@ -1065,7 +1094,7 @@ def longest(config: Mapping[str, object]) -> int:
     versions make of it.
     """
     text = text_config(config)
-    lengths = [int(value) for value in map(text.get, LENGTH_KEYS) if isinstance(value, (int, float))]
+    lengths = [int(value) for value in map(_number, map(text.get, LENGTH_KEYS)) if value is not None]
     longest = text.get("model_max_length")
     if isinstance(longest, int) and longest > 0:  # as Command-R has it, beside what it was trained with
         lengths = [longest]
@@ -1074,11 +1103,11 @@ def longest(config: Mapping[str, object]) -> int:
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
     if not isinstance(scaling, Mapping) or "gemma3" in str(config.get("model_type")):
         return min(lengths)
-    kind, factor = scaling.get("rope_type", scaling.get("type")), scaling.get("factor") or 1
-    first = scaling.get("original_max_position_embeddings")
-    if kind == "yarn" and isinstance(first, (int, float)) and isinstance(factor, (int, float)):
+    kind, factor = scaling.get("rope_type", scaling.get("type")), _number(scaling.get("factor") or 1)
+    first = _number(scaling.get("original_max_position_embeddings"))
+    if kind == "yarn" and first is not None and factor is not None:
         return max(min(lengths), int(first * factor))
-    if kind in ("linear", "dynamic") and isinstance(factor, (int, float)):
+    if kind in ("linear", "dynamic") and factor is not None:
         return int(min(lengths) * factor)
     return min(lengths)
 
@@ -1108,7 +1137,7 @@ def read_model(config: Mapping[str, object], weights_bytes: int | None = None) -
     forward = _feedforward(text, wide)
     attention, key_value, same = _attention_parameters(text, wide, kinds)
     mtp = _integer(text, ["num_nextn_predict_layers", "mtp_num_hidden_layers"], 0)
-    states = wide.layers if text.get("model_type") in PARALLEL else kinds.count("state")
+    states = wide.layers if str(text.get("model_type", "")) in PARALLEL else kinds.count("state")
     state = _state_parameters(text, wide, states)
     full_kept = _mixed_share(quantization, "(self_attn|attention|mixer)", max(1, kinds.count("full")))
     state_kept = _mixed_share(quantization, "(linear_attn|mixer|mamba)", states)

@@ -149,6 +149,46 @@ def _spelled(args: object) -> dict[str, object]:
     return found
 
 
+def _named(given: object) -> list[Mapping[str, object]]:
+    """Return the engines that are asked for.
+
+    Raises:
+        Refusal: one has no name, or that of another.
+    """
+    engines = [_mapping(one) for one in _listed(given)]
+    seen: set[str] = set()
+    for number, engine in enumerate(engines):
+        name = str(engine.get("name") or "")
+        if not name:
+            raise Refusal(f"engines[{number}] has no name; wanted a mapping with one; set engines[{number}].name")
+        if name in seen:
+            raise Refusal(f"engines names {name} twice; wanted each model once; set another name, or take one away")
+        seen.add(name)
+    return engines
+
+
+def _check(engine: Mapping[str, object], seen: Mapping[str, object]) -> None:
+    """Refuse what is of another kind than a plan can read.
+
+    Raises:
+        Refusal: with what it is, and what it may be.
+    """
+    task, args, span, weights = engine.get("task"), engine.get("args"), engine.get("span"), seen.get("weights_bytes")
+    if task and task not in ("auto", *tasks.DOES):
+        raise Refusal(f"task is {task!r}; wanted auto, {tasks.any_of(tasks.DOES)}; set task to one of them")
+    if args and not isinstance(args, Mapping):
+        raise Refusal(
+            f"args is {args!r}; wanted a mapping of options of vLLM; set args to such as {{max-num-seqs: 32}}"
+        )
+    hosts, rank = _listed(_mapping(span).get("hosts")), str(_mapping(span).get("rank"))
+    if span and not (re.fullmatch("[0-9]{1,6}", rank) and int(rank) < len(hosts)):
+        raise Refusal(f"span is {span!r}; wanted hosts, a list, and rank, the place of this one in it; set span so")
+    if weights is not None and not re.fullmatch("-?[0-9]{1,18}", str(weights)):
+        raise Refusal(
+            f"weights_bytes is {weights!r}; wanted a whole number of bytes, or nothing; set weights_bytes in metadata"
+        )
+
+
 @dataclass
 class _Model:
     """One model of the host, and what is found out about it.
@@ -199,6 +239,7 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
     data, task = _mapping(seen.get("data")), str(engine.get("task") or "auto")
     if not isinstance(seen.get("config"), Mapping):
         raise Refusal(_why_unseen(name, str(params.get("unseen") or "")))
+    _check(engine, seen)
     files = [str(_mapping(one).get("path", one)) for one in _listed(seen.get("files"))]
     repo = str(engine.get("repo") or posixpath.basename(str(engine.get("path") or "").rstrip("/")) or name)
     tokenizer = data.get("tokenizer_config.json") or {}
@@ -273,7 +314,7 @@ def plan_host(params: Mapping[str, object]) -> HostPlan:
     Returns:
         Plans and refusals; with ``on_unfit: report`` most of what cannot run stands in the plans.
     """
-    engines = [_mapping(one) for one in _listed(params.get("engines"))]
+    engines = _named(params.get("engines"))
     names = tuple(str(engine["name"]) for engine in engines)
     models: dict[str, _Model] = {}
     refusals: dict[str, str] = {}

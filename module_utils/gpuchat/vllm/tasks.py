@@ -108,7 +108,7 @@ def check(wished: str, found: str, does: str, repo: str, config: Mapping[str, ob
         return
     if not found:
         raise Refusal(
-            f"the model {repo} {does}; wanted one that {_any_of(DOES.values()) if wished == 'auto' else DOES[wished]}; "
+            f"the model {repo} {does}; wanted one that {any_of(DOES.values()) if wished == 'auto' else DOES[wished]}; "
             "set the model's repo or path in gpuchat_models to such a one"
         )
     if wished != "auto":
@@ -118,7 +118,7 @@ def check(wished: str, found: str, does: str, repo: str, config: Mapping[str, ob
         )
 
 
-def _any_of(words: Iterable[str]) -> str:
+def any_of(words: Iterable[str]) -> str:
     *some, last = words
     return f"{', '.join(some)} or {last}"
 

@@ -756,5 +756,33 @@ def test_what_cannot_span_is_refused(case, words):
     assert not found.fits
 
 
+@pytest.mark.parametrize(
+    ("engines", "seen", "words"),
+    [
+        ([{"repo": "a/b"}], {}, "engines[0] has no name; wanted a mapping with one"),
+        ([None], {}, "engines[0] has no name; wanted a mapping with one"),
+        (["chat"], {}, "engines[0] has no name; wanted a mapping with one"),
+        ([{"name": "chat"}, {"name": "chat"}], {}, "engines names chat twice; wanted each model once"),
+        ([{"name": "chat", "task": "embedding"}], {}, "task is 'embedding'; wanted auto, chat, embed, rerank or"),
+        ([{"name": "chat", "task": ["chat"]}], {}, "task is ['chat']; wanted auto, chat, embed, rerank or"),
+        ([{"name": "chat", "args": ["x"]}], {}, "args is ['x']; wanted a mapping"),
+        ([{"name": "chat", "span": "x"}], {}, "span is 'x'; wanted hosts, a list, and rank"),
+        ([{"name": "chat", "span": {"hosts": ["a"], "rank": 1}}], {}, "wanted hosts, a list, and rank"),
+        ([{"name": "chat"}], {"weights_bytes": "lots"}, "weights_bytes is 'lots'; wanted a whole number"),
+        ([{"name": "chat"}], {"weights_bytes": [1]}, "weights_bytes is [1]; wanted a whole number"),
+    ],
+)
+def test_what_cannot_be_read_of_an_engine_is_refused_with_its_place(engines, seen, words):
+    params = {"engines": engines, "metadata": {"chat": {**METADATA["chat"], **seen}}, "gpus": [{"name": L40S}]}
+    try:
+        found = plan_host({**params, "vllm_version": "0.32.0", "on_unfit": "report"})
+        said = found.reason
+        assert not found.fits
+    except Refusal as refusal:
+        said = str(refusal)
+    assert words in said
+    assert "; set " in said
+
+
 def test_the_first_version_that_spans_hosts_does():
     assert spanned(vllm_version="0.11.1", on_unfit="report").plans["large"].args["nnodes"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.config import (
     gguf_bits,
+    longest,
     read_model,
     text_config,
 )
@@ -586,9 +587,22 @@ def test_gemma_ties_its_embeddings_without_saying_so():
         pytest.param(
             {**LLAMA_8B, "num_hidden_layers": -3}, None, "num_hidden_layers is -3; wanted a whole", id="negative"
         ),
-        pytest.param({**LLAMA_8B, "num_hidden_layers": 0}, None, "0 layers; wanted at least 1", id="no layers"),
+        pytest.param({**LLAMA_8B, "num_hidden_layers": 0}, None, "0 layers; wanted 1 to 10,000", id="no layers"),
         pytest.param(
             {**LLAMA_8B, "vocab_size": "many"}, None, "vocab_size is 'many'; wanted a whole number", id="a word"
+        ),
+        *(
+            pytest.param({**LLAMA_8B, "head_dim": value}, None, f"head_dim is {value!r}; wanted a whole", id=str(value))
+            for value in (float("nan"), float("inf"), 0.5, 10**20)
+        ),
+        pytest.param(
+            {**LLAMA_8B, "num_hidden_layers": 10**9}, None, "1000000000 layers; wanted 1 to 10,000", id="layers no end"
+        ),
+        pytest.param(
+            {**LLAMA_8B, "linear_attn_config": {"kda_layers": [1, "a"]}},
+            None,
+            "kda_layers holds 'a'; wanted whole numbers",
+            id="a word among numbers",
         ),
         pytest.param(LLAMA_8B, 0, "weights_bytes is 0; wanted the size of the weight files", id="no weights"),
     ],
@@ -604,3 +618,22 @@ def test_a_nemotrons_states_are_32_bits_wide_unless_it_says_otherwise(told, size
     config = {name: value for name, value in NEMOTRON_H.items() if name != "mamba_ssm_cache_dtype"}
     (found,) = (item for item in read_model({**config, **told}).kv_layers if item.kind == "state")
     assert found.state_bytes == size
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"model_type": ["llama"]}, id="a list for a kind"),
+        pytest.param({"rope_scaling": {"rope_type": "yarn", "factor": float("inf")}}, id="a factor without end"),
+        pytest.param(
+            {"rope_scaling": {"rope_type": "linear", "factor": float("nan")}}, id="a factor that is no number"
+        ),
+        pytest.param({"seq_length": float("nan")}, id="a length that is no number"),
+        pytest.param({"moe_intermediate_size": [{}], "num_experts": 8}, id="a mapping among widths"),
+        pytest.param({"time_step_limit": [0.0, float("inf")]}, id="what state spaces are published with"),
+    ],
+)
+def test_odd_values_that_nothing_hangs_on_end_in_no_error_of_pythons(more):
+    config = {**LLAMA_8B, "original_max_position_embeddings": 8192, **more}
+    assert read_model(config).layers == 32
+    assert longest(config) == 131_072
