@@ -266,7 +266,21 @@ MODEL_PATH = Form(
     lambda text: text.replace(":", "-") if text.startswith("/") and _is_ours_to_name(text) else "",
 )
 """A colon would end it where a container is lent it."""
-RATE = Form(_matches(r"[0-9]{1,12}(\.[0-9]{1,9})?[kKmMgGtT]?"), "a rate such as 50M", "50M", may_be_empty=True)
+
+
+def _is_rate(text: str) -> bool:
+    """Whether a text is a rate as the download reads it (``model/plan.py``)."""
+    found = re.fullmatch(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kKMG]?)(i?B)?(/s)?\s*", text)
+    return found is not None and float(found[1]) * (1000 if found[2] else 1) >= 1
+
+
+RATE = Form(
+    _is_rate,
+    "a rate above 0 in bytes per second such as 50M",
+    "50M",
+    lambda text: text.upper() if _is_rate(text.upper()) else "",
+    may_be_empty=True,
+)
 FINGERPRINT = Form(
     _matches(r"([0-9A-Fa-f]{2} ?){16,32}"),
     "a fingerprint of 40 hexadecimal digits",

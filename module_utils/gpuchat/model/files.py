@@ -201,7 +201,7 @@ def parse_manifest(text: bytes) -> Manifest | None:
         )
         wanted = {key: value[key] for key in ("source", "repo", "revision", "include", "exclude")}
         return Manifest(str(value["commit"]), wanted, files, str(value.get("place", "")))
-    except (ValueError, KeyError, TypeError, AttributeError, Refusal):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, Refusal):
         return None
 
 
@@ -336,7 +336,10 @@ def small_file(path: str, content: bytes) -> object:
         ValueError: it is no text, or no JSON.
     """
     text = content.decode("utf-8")
-    return text if path.endswith(".jinja") else json.loads(text)
+    try:
+        return text if path.endswith(".jinja") else json.loads(text)
+    except RecursionError:
+        raise ValueError(f"{path} is nested without end") from None
 
 
 def refuse_unfinished(folder: str, paths: Collection[str]) -> None:
@@ -429,7 +432,7 @@ def check_safetensors(path: str, size: int, head: bytes) -> frozenset[str]:
         header = json.loads(head[8 : 8 + length])
         tensors = {name: value["data_offsets"] for name, value in header.items() if name != "__metadata__"}
         spans = sorted((int(begin), int(end)) for begin, end in tensors.values())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Refusal(f"{path} holds a damaged safetensors header; wanted one that names its tensors") from None
     end = 0
     for begin, stop in spans:

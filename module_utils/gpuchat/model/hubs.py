@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import Refusal
-from .files import MANIFEST, ModelFile, parse_manifest
+from .files import MANIFEST, ModelFile, parse_manifest, printable
 
 OFFICIAL = {"huggingface": "https://huggingface.co", "modelscope": "https://www.modelscope.cn"}
 DEFAULT_REVISION = {"huggingface": "main", "modelscope": "master", "git": "HEAD"}
 COMMIT = re.compile(r"[0-9a-f]{40}")
-MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+MALFORMED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 """What reading an entry raises that is not as the hubs write it."""
 
 LINKS = {"120000": "a link", "40960": "a link", "160000": "a submodule", "57344": "a submodule"}
@@ -198,7 +198,7 @@ def next_page(link: str) -> str | None:
 def _data(body: bytes, place: str) -> object:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(f"{place} answered with something else than data; wanted a hub; set endpoints") from None
 
 
@@ -224,10 +224,13 @@ def read_huggingface_page(body: bytes, place: str) -> list[ModelFile]:
     value = _data(body, place)
     if not isinstance(value, list):
         raise Refusal(f"{place} gave no list of files; wanted a hub that speaks as huggingface.co does; set endpoints")
+    found, entry = [], None
     try:
-        return [_huggingface_file(entry) for entry in value if entry["type"] != "directory"]
-    except MALFORMED as error:
-        raise _odd_entry(place, error) from None
+        for entry in value:
+            found += [_huggingface_file(entry)] if entry["type"] != "directory" else []
+    except MALFORMED:
+        raise _odd_entry(place, entry) from None
+    return found
 
 
 def read_siblings(body: bytes, place: str) -> list[ModelFile]:
@@ -238,27 +241,42 @@ def read_siblings(body: bytes, place: str) -> list[ModelFile]:
     """
     value = _data(body, place)
     siblings = value.get("siblings") if isinstance(value, dict) else None
+    entries = siblings if isinstance(siblings, list) else [siblings] if siblings else []
+    if not entries or any(isinstance(entry, dict) and "size" not in entry for entry in entries):
+        raise Refusal(
+            f"{place} has no listing with sizes, neither as a tree nor as siblings with blobs; wanted a mirror "
+            "that gives one as huggingface.co does; set endpoints to another"
+        )
+    found, entry = [], None
     try:
-        if not siblings or any("size" not in entry for entry in siblings):
-            raise Refusal(
-                f"{place} has no listing with sizes, neither as a tree nor as siblings with blobs; wanted a mirror "
-                "that gives one as huggingface.co does; set endpoints to another"
-            )
-        return [
-            _huggingface_file({**entry, "type": "file", "path": entry["rfilename"], "oid": entry.get("blobId") or ""})
-            for entry in siblings
-        ]
-    except MALFORMED as error:
-        raise _odd_entry(place, error) from None
+        for entry in entries:
+            names = {"type": "file", "path": entry["rfilename"], "oid": entry.get("blobId") or ""}
+            found.append(_huggingface_file({**entry, **names}))
+    except MALFORMED:
+        raise _odd_entry(place, entry) from None
+    return found
 
 
 def _huggingface_file(entry: Mapping[str, Any]) -> ModelFile:
     if entry["type"] != "file":
-        return ModelFile(str(entry["path"]), 0, kind=KINDS.get(entry["type"], f"a {entry['type']}"))
+        return ModelFile(_path(entry["path"]), 0, kind=KINDS.get(entry["type"], f"a {entry['type']}"))
     lfs = entry.get("lfs") or {}
     sha256 = _sha256(lfs.get("oid") or lfs.get("sha256"))
     git_sha1 = "" if sha256 else str(entry.get("oid", ""))
-    return ModelFile(str(entry["path"]), int(lfs.get("size") or entry["size"]), sha256, git_sha1)
+    return ModelFile(_path(entry["path"]), _size(lfs.get("size") or entry["size"]), sha256, git_sha1)
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _size(value: Any) -> int:
+    size = int(value)
+    if size < 0:
+        raise ValueError
+    return size
 
 
 def _sha256(value: object) -> str:
@@ -268,11 +286,16 @@ def _sha256(value: object) -> str:
     return found[1] if found else text
 
 
-def _odd_entry(place: str, error: Exception) -> Refusal:
+def _odd_entry(place: str, entry: object) -> Refusal:
+    shown = printable(repr(entry)[:SHOWN])
     return Refusal(
-        f"{place} lists an entry that cannot be read ({type(error).__name__}: {error}); wanted each file with its path "
-        "and size; set endpoints to another"
+        f"{place} lists {shown}, which cannot be read; wanted each file with its path and size; set endpoints to "
+        "another"
     )
+
+
+SHOWN = 120
+"""Characters of an odd entry that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -302,19 +325,22 @@ def read_modelscope_page(body: bytes, place: str) -> ModelScopePage:
     if "Files" in data and data["Files"] is None:  # with status 200: what this hub says to a name that it does not know
         raise Refusal(f"{place} knows no such revision; wanted a branch, a tag or a commit of it; set revision")
     files, folders, revisions = [], [], set()
+    listed = data.get("Files") or []
+    entry = None
     try:
-        for entry in data.get("Files") or []:
+        for entry in listed if isinstance(listed, list) else [listed]:
             revisions.add(str(entry.get("Revision") or ""))
             if entry.get("Type") == "tree":
-                folders.append(str(entry["Path"]))
+                folders.append(_path(entry["Path"]))
             elif str(entry.get("Mode")) in LINKS or entry.get("Type") not in ("blob", None):
                 kind = LINKS.get(str(entry.get("Mode"))) or f"a {entry.get('Type')}"
-                files.append(ModelFile(str(entry["Path"]), 0, kind=kind))
+                files.append(ModelFile(_path(entry["Path"]), 0, kind=kind))
             else:
-                files.append(ModelFile(str(entry["Path"]), int(entry["Size"]), _sha256(entry.get("Sha256"))))
-        return ModelScopePage(tuple(files), tuple(folders), _modelscope_commit(data.get("LatestCommitter"), revisions))
-    except MALFORMED as error:
-        raise _odd_entry(place, error) from None
+                files.append(ModelFile(_path(entry["Path"]), _size(entry["Size"]), _sha256(entry.get("Sha256"))))
+        entry = data.get("LatestCommitter")
+        return ModelScopePage(tuple(files), tuple(folders), _modelscope_commit(entry, revisions))
+    except MALFORMED:
+        raise _odd_entry(place, entry) from None
 
 
 def _modelscope_commit(latest: Any, revisions: Iterable[str]) -> str:

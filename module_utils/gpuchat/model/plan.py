@@ -233,7 +233,7 @@ def short(commit: str) -> str:
     return commit[:12]
 
 
-RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]?)(?:i?B)?(?:/s)?\s*")
+RATE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kKMG]?)(?:i?B)?(?:/s)?\s*")
 
 
 def parse_rate(text: str) -> int:

@@ -528,5 +528,5 @@ def read_head(path: str, size: int, have: int) -> bytes:
 def _json(path: str) -> object:
     try:
         return json.loads(pathlib.Path(path).read_bytes())
-    except (ValueError, FileNotFoundError):
+    except (ValueError, RecursionError, FileNotFoundError):
         return None

@@ -104,8 +104,7 @@ def backoff(attempt: int, retry_after: float | None, chance: float) -> float:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that a server asks to wait.
 
-    By ``Retry-After``, a number or a date (RFC 9110, 10.2.3), or by ``RateLimit``, whose window ends in t seconds and
-    has r requests left (draft-ietf-httpapi-ratelimit-headers-09, as Hugging Face writes it).
+    By ``Retry-After``, a number or a date (RFC 9110, 10.2.3), or by a limit's window that has no requests left.
 
     Args:
         headers: with names in lower case.
@@ -114,13 +113,36 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
         return float(value)
-    limit = re.search(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})", headers.get("ratelimit", ""))
+    limit = _window(headers, now)
     if limit is not None:
-        return float(limit[1])
+        return limit
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
+
+
+def _window(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds until a limit's window ends, where it has no requests left.
+
+    By ``RateLimit`` with r requests left and t seconds (draft-ietf-httpapi-ratelimit-headers-09, as Hugging Face writes
+    it), with remaining and reset (-05), or by a header for each (-02, and many before it, some with an hour's time).
+    """
+    limit = headers.get("ratelimit", "")
+    for one in limit.split(",") if "=" in limit and "remaining" not in limit else [limit]:
+        parts = dict(re.findall(r"\b(r|t|remaining|reset)\s*=\s*(\d{1,9})\b", one))
+        ends = parts.get("t", parts.get("reset"))
+        if int(parts.get("r", parts.get("remaining", "1"))) == 0 and ends is not None:
+            return float(ends)
+    for prefix in ("", "x-"):
+        left, ends = (headers.get(f"{prefix}ratelimit-{word}", "").strip() for word in ("remaining", "reset"))
+        if left == "0" and re.fullmatch(r"\d{1,10}", ends):
+            return max(0.0, int(ends) - now) if int(ends) >= AN_EPOCH else float(ends)
+    return None
+
+
+AN_EPOCH = 1_000_000_000
+"""From here on a number of seconds is a time since the epoch."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import shutil
 import subprocess
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, types
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.plan import parse_rate
 
 ROOT = pathlib.Path(__file__).resolve().parents[5]
 PLACES = (os.environ.get("PATH", ""), "/usr/sbin", str(ROOT / ".cache" / "nginx" / "usr" / "sbin"))
@@ -137,6 +139,24 @@ def test_what_programs_would_take_for_something_else_or_not_at_all_is_a_fault(na
     (word,) = forms.faults(name, value)
     assert "; wanted " in word
     assert "; set " in word
+
+
+RATES = ("50M", "1.5G", "1", "3k", "2MiB/s", "1.5 GB/s", "20 M", "0", "0.4", "1T", "20m", "fast", "1,5M", "M", "9" * 20)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_rate_is_one_that_the_download_takes(rate):
+    try:
+        parse_rate(rate)
+        is_right = True
+    except Refusal:
+        is_right = False
+    assert (not list(forms.faults("model_rate_limit", rate))) is is_right
+
+
+def test_a_rate_in_small_letters_is_told_in_those_that_count():
+    (word,) = forms.faults("model_rate_limit", "20m")
+    assert word.endswith("; set model_rate_limit to 20M")
 
 
 def test_no_message_shows_the_login_in_an_address():

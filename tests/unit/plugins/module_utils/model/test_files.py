@@ -137,9 +137,19 @@ def test_a_manifest_is_read_as_it_was_written(some):
     assert wanted_as_recorded(manifest) == Wanted("huggingface", "a/b", "main", "", ("*.json",), ("x",))
 
 
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def test_what_is_nested_without_end_is_damaged():
+    with pytest.raises(ValueError, match="nested"):
+        small_file("config.json", DEEP)
+    with pytest.raises(Refusal, match="damaged safetensors header"):
+        check_safetensors("a", len(DEEP) + 8, len(DEEP).to_bytes(8, "little") + DEEP)
+
+
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"{}", b'{"format": 2}', b'{"format": 1}', b"\xff", b'{"format": 1, "files": 3}', b"null"],
+    [b"", b"{", b"[]", b"{}", b'{"format": 2}', b'{"format": 1}', b"\xff", b'{"format": 1, "files": 3}', b"null", DEEP],
 )
 def test_what_is_no_manifest_proves_nothing(text):
     assert parse_manifest(text) is None

@@ -374,3 +374,41 @@ def test_what_is_held_back_is_not_said_to_come_later(status):
 def test_an_endpoint_with_a_port_that_is_none_is_refused():
     with pytest.raises(Refusal, match="no plain address"):
         endpoints("huggingface", ["https://h:99999"])
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+ENTRY = {"type": "file", "path": "a.bin", "size": 5}
+OF_A_MODEL = {"rfilename": "a.bin", "size": 5}
+BLOB = {"Type": "blob", "Path": "a.bin", "Size": 5}
+
+
+@pytest.mark.parametrize(
+    ("read", "entries", "shown"),
+    [
+        *((read_huggingface_page, [ENTRY, one], repr(one)) for one in (None, 1, "x", {**ENTRY, "path": None})),
+        *((read_huggingface_page, [{**ENTRY, **one}], "'a.bin'") for one in ({"lfs": 1}, {"size": -1}, {"type": []})),
+        *(
+            (read_siblings, {"siblings": [OF_A_MODEL, one]}, repr(one))
+            for one in (None, 1, {**OF_A_MODEL, "size": "x"})
+        ),
+        (read_siblings, {"siblings": 1}, "1"),
+        *((read_modelscope_page, {"Data": {"Files": [BLOB, one]}}, repr(one)) for one in (None, "x")),
+        *((read_modelscope_page, {"Data": {"Files": [{**BLOB, "Size": one}]}}, "'a.bin'") for one in (None, -1, [])),
+        (read_modelscope_page, {"Data": {"Files": 1}}, "1"),
+        (read_modelscope_page, {"Data": {"Files": [], "LatestCommitter": "x"}}, "'x'"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_is_shown_and_no_word_of_pythons_is(read, entries, shown):
+    with pytest.raises(Refusal) as refused:
+        read(body(entries), "https://h")
+    said = str(refused.value)
+    assert said.startswith("https://h lists ")
+    assert shown in said
+    assert not any(word in said for word in ("Error", "object", "NoneType", "literal"))
+    assert "; set endpoints to another" in said
+
+
+@pytest.mark.parametrize("read", [read_commit, read_huggingface_page, read_siblings, read_modelscope_page])
+def test_an_answer_that_is_nested_without_end_is_no_data(read):
+    with pytest.raises(Refusal, match="with something else than data"):
+        read(DEEP, "https://h")

@@ -247,7 +247,7 @@ def test_a_rate_is_read(text, rate):
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["fast", "-1", "0", "1T", "M", "1,5M"])
+@pytest.mark.parametrize("text", ["fast", "-1", "0", "0.4", "1T", "20m", "M", "1,5M", "9" * 400])
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(Refusal, match="set rate_limit"):
         parse_rate(text)

@@ -146,6 +146,27 @@ def test_a_page_in_the_place_of_a_file_is_asked_again(headers, span, path, kind)
 
 
 @pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"ratelimit": '"api";t=25;r=0'}, 25.0),
+        ({"ratelimit": '"api";r=5;t=9, "pages";r=0;t=100'}, 100.0),
+        ({"ratelimit": '"api";t=25;r=10'}, None),
+        ({"ratelimit": "limit=100, remaining=0, reset=50"}, 50.0),
+        ({"ratelimit": "limit=100, remaining=3, reset=50"}, None),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "50"}, 50.0),
+        ({"ratelimit-remaining": "3", "ratelimit-reset": "50"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "50"}, 50.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000060"}, 60.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1700000000"}, 0.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-remaining": "0"}, None),
+    ],
+)
+def test_a_rate_limit_is_read_in_the_forms_before_its_last_draft_too(headers, seconds):
+    assert retry_after(headers, 1_800_000_000.0) == seconds
+
+
+@pytest.mark.parametrize(
     ("limit", "seconds"),
     [('"api";r=0;t=25', 25.0), ('"api"; r=0; t=300', 300.0), ('"api";r=12;t=25', None), ("", None), ("r=0", None)],
 )
