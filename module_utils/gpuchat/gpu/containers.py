@@ -111,8 +111,18 @@ CAUSES = (
         f"{IMAGE}, or install a newer driver",
     ),
     (
-        r"failed to stat CDI host device",
-        "the CDI specification names devices that are not there",
+        r"nvml error: insufficient permissions",
+        "it may not use the GPUs' devices",
+        "look at `ls -l /dev/nvidia*`, and see that this machine was given the GPUs where it is a virtual one",
+    ),
+    (
+        r"device error: \S+ unknown device",
+        "it asks for a GPU that is not there",
+        "look at `nvidia-smi -L`: a GPU may have fallen off the bus",
+    ),
+    (
+        r"failed to stat CDI host device|error gathering device information while adding custom device",
+        "the CDI specification or a request names devices that are not there",
         "run `nvidia-modprobe -u -c=0` and `systemctl restart nvidia-cdi-refresh`, and run again",
     ),
     (
@@ -146,7 +156,20 @@ CAUSES = (
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),
     (
-        r"dial tcp|x509|TLS handshake|Client\.Timeout|i/o timeout|no such host|server misbehaving",
+        r"Proxy Authentication Required",
+        "its image cannot be pulled, for a proxy wants a name and a password",
+        "set gpuchat_proxy to addresses that hold them",
+    ),
+    (
+        r"failed to set up container networking|iptables failed",
+        "Docker cannot set up a container's network: its rules of the packet filter may have been flushed",
+        "run `systemctl restart docker`, and run again",
+    ),
+    (
+        (
+            r"dial tcp|x509|TLS handshake|Client\.Timeout|i/o timeout|no such host|server misbehaving|unexpected EOF"
+            r"|unexpected HTTP status: 5|connection reset by peer|context deadline exceeded"
+        ),
         "its image cannot be pulled, for its registry is not reached",
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),

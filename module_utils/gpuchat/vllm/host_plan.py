@@ -182,7 +182,9 @@ def _check(engine: Mapping[str, object], seen: Mapping[str, object]) -> None:
         )
     hosts, rank = _listed(_mapping(span).get("hosts")), str(_mapping(span).get("rank"))
     if span and not (re.fullmatch("[0-9]{1,6}", rank) and int(rank) < len(hosts)):
-        raise Refusal(f"span is {span!r}; wanted hosts, a list, and rank, the place of this one in it; set engines to such")
+        raise Refusal(
+            f"span is {span!r}; wanted hosts, a list, and rank, the place of this one in it; set engines to such"
+        )
     if weights is not None and not re.fullmatch("-?[0-9]{1,18}", str(weights)):
         raise Refusal(
             f"weights_bytes is {weights!r}; wanted a whole number of bytes, or nothing; set weights_bytes in metadata"

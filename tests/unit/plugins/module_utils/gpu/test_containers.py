@@ -216,6 +216,36 @@ def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status
             "devices cannot be given by cgroups here",
             "set nvidia_container_toolkit_cdi to false",
         ),
+        (
+            "nvidia-container-cli: initialization error: nvml error: insufficient permissions: unknown",
+            "may not use the GPUs' devices",
+            "ls -l /dev/nvidia*",
+        ),
+        ("nvidia-container-cli: device error: 7: unknown device: unknown", "a GPU that is not there", "nvidia-smi -L"),
+        (
+            'error gathering device information while adding custom device "/dev/nvidia-modeset": no such file',
+            "devices that are not there",
+            "nvidia-modprobe -u -c=0",
+        ),
+        (
+            'Get "https://registry-1.docker.io/v2/": Proxy Authentication Required',
+            "a proxy wants a name and a password",
+            "gpuchat_proxy",
+        ),
+        *(
+            (said, "cannot be pulled, for its registry is not reached", "gpuchat_registry_map")
+            for said in (
+                'Get "https://registry-1.docker.io/v2/": context deadline exceeded',
+                "received unexpected HTTP status: 503 Service Unavailable",
+                "read tcp 10.0.0.5:51544->3.94.224.37:443: read: connection reset by peer",
+                "unexpected EOF",
+            )
+        ),
+        (
+            "failed to set up container networking: driver failed programming external connectivity: iptables failed",
+            "cannot set up a container's network",
+            "systemctl restart docker",
+        ),
         ("something new", "of a cause that is not known", "journalctl -u docker"),
     ],
 )
