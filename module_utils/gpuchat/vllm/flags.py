@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _scalar_fits(kind: str, value: object) -> bool:
     if kind == "int":
         return isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"-?\d+", value) is not None)
     if kind == "float":
-        return isinstance(value, (int, float)) or (isinstance(value, str) and _is_number(value))
+        return isinstance(value, (int, float, str)) and _is_number(value)
     if kind in ("size", "size or auto"):
         automatic = kind == "size or auto" and value in ("auto", -1, "-1")
         return automatic or (isinstance(value, (int, str)) and SIZE.fullmatch(str(value)) is not None)
@@ -137,20 +138,36 @@ def _scalar_fits(kind: str, value: object) -> bool:
     return kind == "str" and isinstance(value, (str, int, float))
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: float | str) -> bool:
     try:
-        float(text)
-    except ValueError:
+        return math.isfinite(float(text))
+    except (ValueError, OverflowError):
         return False
-    return True
 
 
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
+
+
+LEVELS = "compilation-config"
+"""Of those that are JSON the one that may be a number too, a level."""
+
+
+def _wanted_as_json(flag: Flag, value: object) -> str:
+    """Return what JSON of another kind than a flag's is to be; '' where it is right.
+
+    Its parser takes any, and the engine, which starts after it, a mapping alone, or for the server's lists a list.
+    """
+    data = json.loads(value) if isinstance(value, str) else value
+    if isinstance(flag.default, (list, tuple)):
+        return "" if isinstance(data, (list, tuple)) else "a list"
+    is_right = isinstance(data, Mapping) or (flag.name == LEVELS and isinstance(data, int))
+    is_known = flag.default is not None  # else it may be a list
+    return "" if is_right or (isinstance(data, (list, tuple)) and not is_known) else WANTED["json"]
 
 
 WANTED = {
@@ -175,6 +192,9 @@ def _value_fits(flag: Flag, value: object, path: str, version: str) -> None:
     optional = flag.kind.startswith("optional ") and isinstance(value, bool)
     if not optional and not all(_scalar_fits(kind, item) for item in values):
         wanted = f"a list, each of it {WANTED[kind]}," if several else WANTED[kind]
+        raise Refusal(f"found {value!r} as {path}; vLLM {version} wants {wanted} there")
+    wanted = _wanted_as_json(flag, value) if kind == "json" and not several else ""
+    if wanted:
         raise Refusal(f"found {value!r} as {path}; vLLM {version} wants {wanted} there")
     if flag.choices and not flag.open:
         for item in values:

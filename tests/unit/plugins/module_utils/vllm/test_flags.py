@@ -117,6 +117,35 @@ def test_arguments_that_the_version_takes_pass(args, version):
             "0.32.0",
             "found 'ngram' as vllm_args.speculative-config; vLLM 0.32.0 wants a mapping there",
         ),
+        *(
+            (
+                {flag: value},
+                "0.32.0",
+                f"found {value!r} as vllm_args.{flag}; vLLM 0.32.0 wants a mapping there",
+            )
+            for flag, value in (
+                ("limit-mm-per-prompt", 4),
+                ("limit-mm-per-prompt", "4"),
+                ("limit-mm-per-prompt", ["image"]),
+                ("mm-processor-kwargs", "null"),
+                ("kv-transfer-config", '"x"'),
+                ("override-generation-config", "[1]"),
+                ("attention-config", 0),
+            )
+        ),
+        (
+            {"allowed-origins": {"a": 1}},
+            "0.32.0",
+            "found {'a': 1} as vllm_args.allowed-origins; vLLM 0.32.0 wants a list there",
+        ),
+        *(
+            (
+                {"cpu-offload-gb": value},
+                "0.32.0",
+                f"found {value!r} as vllm_args.cpu-offload-gb; vLLM 0.32.0 wants a number there",
+            )
+            for value in (float("nan"), float("inf"), "nan", "-inf")
+        ),
         (
             {"port.low": 3},
             "0.32.0",
@@ -315,3 +344,21 @@ def test_other_defaults_change_where_upstream_changed_them():
 )
 def test_the_old_engine_serves_what_the_new_one_could_not(version, capability, engine):
     assert flags.engine(version, capability) == engine
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"limit-mm-per-prompt": {"image": 4}},
+        {"limit-mm-per-prompt": '{"image": 4}'},
+        {"compilation-config": 3},
+        {"compilation-config": '{"cudagraph_mode": "NONE"}'},
+        {"allowed-origins": ["https://a"]},
+        {"allowed-methods": '["GET"]'},
+        {"kv-transfer-config": {"kv_connector": "LMCacheConnectorV1"}},
+        {"cpu-offload-gb": "4.5"},
+        {"cpu-offload-gb": 8},
+    ],
+)
+def test_mappings_lists_and_numbers_pass_as_themselves_and_as_text(args):
+    assert flags.check_args(args, "0.32.0", "vllm_args") == ()
