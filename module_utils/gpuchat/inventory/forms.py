@@ -195,13 +195,16 @@ REFERENCE = re.compile(
 
 
 def _is_image(text: str) -> bool:
+    """Whether a text is an image with a tag that stays: its digest is found out, and kept, by the run."""
     found = REFERENCE.fullmatch(text)
-    return found is not None and (not found["registry"] or is_place(found["registry"]))
+    tag = text.rpartition("/")[2].partition(":")[2]
+    stays = "@" not in text and tag not in ("", "latest")
+    return found is not None and stays and (not found["registry"] or is_place(found["registry"]))
 
 
 def _small(text: str) -> str:
-    """Return an image with the letters that its name may have."""
-    bare = _without_scheme(text) or text
+    """Return an image with the letters that its name may have, and without a digest."""
+    bare = (_without_scheme(text) or text).partition("@")[0]
     name, colon, tag = bare.rpartition(":")
     right = f"{name.lower()}:{tag}" if colon and "/" not in tag else bare.lower()
     return right if right != text and _is_image(right) else ""
@@ -209,7 +212,8 @@ def _small(text: str) -> str:
 
 IMAGE = Form(
     _is_image,
-    "an image such as docker.io/library/debian:13, in small letters and without https://",
+    "an image such as docker.io/library/debian:13, in small letters, without https://, with a tag that stays and "
+    "without a digest, which the run finds out by itself",
     "docker.io/library/debian:13",
     _small,
 )
@@ -590,11 +594,12 @@ def _registry_map(value: Mapping[object, object]) -> Iterator[str]:
         if (
             not isinstance(instead, str)
             or not is_place(target.partition("/")[0])
-            or not re.fullmatch(r"[^\s]+", target)
+            or not re.fullmatch(rf"({PART}(/{PART})*/?)?", target.partition("/")[2])
         ):
-            right = _without_scheme(target) or "registry.example.com/hub"
+            right = (_without_scheme(target) or target).lower()
+            right = right if is_place(right.partition("/")[0]) else "registry.example.com/hub"
             more = ", and name it in gpuchat_insecure_registries too" if target.startswith("http://") else ""
             yield (
                 f"gpuchat_registry_map holds {show(instead)} for {key}; wanted a registry's name, with a folder where "
-                f"it has one, without http://; set gpuchat_registry_map to {{{key}: {right}}}{more}"
+                f"it has one, in small letters, without http://; set gpuchat_registry_map to {{{key}: {right}}}{more}"
             )

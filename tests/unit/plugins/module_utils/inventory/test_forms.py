@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.images import Image
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, types
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.plan import parse_rate
 
@@ -68,12 +69,14 @@ def test_a_time_that_yaml_took_for_a_number_of_base_60_is_told_as_it_was_written
         ("vllm/vllm-openai:v0.12.0", None),
         ("host:5000/a/b:t", None),
         ("localhost/x:1", None),
-        ("10.0.0.5:5000/x", None),
+        ("10.0.0.5:5000/x:1", None),
         ("a__b/c--d:1.0_x", None),
-        ("a/b:tag@sha256:" + "0" * 64, None),
-        ("https://registry.example.com/x", "registry.example.com/x"),
+        ("a/b:tag@sha256:" + "0" * 64, "a/b:tag"),
+        *((wrong, "docker.io/library/debian:13") for wrong in ("vllm/vllm-openai", "host:5000/a", "a/b:latest")),
+        ("a/b@sha256:" + "0" * 64, "docker.io/library/debian:13"),
+        ("https://registry.example.com/x:1", "registry.example.com/x:1"),
         ("Harbor.example.com/Proj/X:V1", "harbor.example.com/proj/x:V1"),
-        ("VLLM/vllm", "vllm/vllm"),
+        ("VLLM/vllm:1", "vllm/vllm:1"),
         *((wrong, "docker.io/library/debian:13") for wrong in ("a:b:c", "a//b", "a:", "a@sha256:xyz", "host:99999/a")),
         *((wrong, "docker.io/library/debian:13") for wrong in ("a/.b", "a:-x", "a..b", "a: latest", "a:" + "t" * 129)),
     ],
@@ -198,3 +201,38 @@ def test_a_mirror_is_one_with_which_docker_starts(mirror, meant):
     assert len(found) == bool(meant), found
     assert not meant or found[0].endswith(f"; set gpuchat_registry_mirrors to [{meant}]")
     assert "me:pw" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "image", ["vllm/vllm-openai:v1", "a/b", "a/b:latest", "a/b:t@sha256:" + "0" * 64, "h:5000/a/b"]
+)
+def test_an_image_is_one_that_is_pulled(image):
+    try:
+        Image.parse(image)
+        is_right = True
+    except Refusal:
+        is_right = False
+    assert (not list(forms.faults("vllm_image", image))) is is_right
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"docker.io": "registry.example.com:5000/hub"}, ""),
+        ({"docker.io": "Registry.example.com/hub"}, ""),
+        *(
+            ({name: "registry.example.com"}, f"holds '{name}'; wanted the name of a registry as images have it")
+            for name in ("index.docker.io", "registry-1.docker.io", "hub.docker.com", "registry.hub.docker.com")
+        ),
+        ({"DOCKER.IO": "registry.example.com"}, "holds 'DOCKER.IO'; wanted the name of a registry as images have it"),
+        (
+            {"docker.io": "registry.example.com/Hub"},
+            "holds 'registry.example.com/Hub' for docker.io; wanted a registry",
+        ),
+        ({"docker.io": "registry.example.com//hub"}, "holds 'registry.example.com//hub' for docker.io; wanted a reg"),
+    ],
+)
+def test_a_map_of_registries_names_them_as_images_do(value, words):
+    found = list(forms.faults("gpuchat_registry_map", value))
+    assert len(found) == bool(words), found
+    assert not words or f"gpuchat_registry_map {words}" in found[0]

@@ -976,6 +976,11 @@ def test_a_folder_that_a_download_exchanges_holds_nothing_else(path, more, words
     [
         ([{"registry": "harbor:5000", "username": "u", "password": "(secret)"}], ""),
         ([{"registry": "harbor:99999", "username": "u", "password": "(secret)"}], "names the registry 'harbor:99999'"),
+        *(
+            ([{"registry": name, "username": "u", "password": "(secret)"}], "set its registry to docker.io")
+            for name in ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io", "Docker.io")
+        ),
+        ([{"registry": "docker.io", "username": "u", "password": "(secret)"}], ""),
         ([{"registry": "...", "username": "u", "password": "(secret)"}], "names the registry '...'"),
         ([{"registry": "a", "username": "u:x", "password": "(secret)"}], "the username 'u:x' for a; wanted one word"),
         (
