@@ -131,8 +131,8 @@ def _window(headers: Mapping[str, str], now: float) -> float | None:
     limit = headers.get("ratelimit", "")
     for one in limit.split(",") if "=" in limit and "remaining" not in limit else [limit]:
         parts = dict(re.findall(r"\b(r|t|remaining|reset)\s*=\s*(\d{1,9})\b", one))
-        ends = parts.get("t", parts.get("reset"))
-        if int(parts.get("r", parts.get("remaining", "1"))) == 0 and ends is not None:
+        left, ends = (parts.get(new, parts.get(old, "")) for new, old in (("r", "remaining"), ("t", "reset")))
+        if left and ends and int(left) == 0:
             return float(ends)
     for prefix in ("", "x-"):
         left, ends = (headers.get(f"{prefix}ratelimit-{word}", "").strip() for word in ("remaining", "reset"))
