@@ -15,8 +15,8 @@ STEPS := lint sanity unit cores newest hubs faults collection molecule
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
-# LobeHub takes longest to build: what needs it comes last.
-SCENARIOS = gpu split models default
+# LobeHub takes longest to build: what needs it comes last. With four engines to start, twice, `models` is a long one.
+SCENARIOS = gpu split default $(if $(LONG),models)
 
 .PHONY: help demo survey test lint lint-ansible lint-yaml lint-python lint-types sanity sanity-pylint sanity-others unit
 .PHONY: cores core-2.17 core-2.18 newest hubs faults collection molecule
@@ -115,7 +115,7 @@ faults: packages venv-test ## what a model's transfer makes of broken networks, 
 collection: venv-test ## build, install and document the collection
 	tools/collection.sh build
 
-molecule: packages venv-test ## each Molecule scenario, in the test world; LONG=yes takes the tests of minutes along
+molecule: packages venv-test ## the Molecule scenarios, in the test world; LONG=yes takes along what is marked long, and models
 	@for scenario in $(SCENARIOS); do \
 	    rm -f artifacts/$$scenario.log; \
 	    molecule test -s $$scenario && status=0 || status=$$?; \
