@@ -717,7 +717,7 @@ def test_a_listing_that_makes_no_sense_is_refused(ensure, monkeypatch, entries):
     }
     answering(monkeypatch, lambda url: (next(body for part, body in bodies.items() if part in url), {}))
     for source in SOURCES:
-        with pytest.raises(Refusal, match="lists an entry that cannot be read"):
+        with pytest.raises(Refusal, match="which cannot be read"):
             ensure(source=source, state="metadata")
 
 

@@ -293,7 +293,9 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
 def _texts(given: object) -> dict[str, object]:
     """Return a mapping with texts in place of numbers, as which YAML reads some of them."""
     parts = given if isinstance(given, Mapping) else {}
-    return {name: str(one) if type(one) is int else one for name, one in parts.items()}
+    return {
+        name: str(one) if isinstance(one, int) and not isinstance(one, bool) else one for name, one in parts.items()
+    }
 
 
 def _missing(variable: str, given: Mapping[str, object], parts: Collection[str]) -> Iterator[str]:
