@@ -405,8 +405,9 @@ LARGEST = 2**40
 
 def _number(value: object) -> int | float | None:
     """Return a value that is a number: Python reads NaN and Infinity in JSON too, which are none."""
-    is_one = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_one else None  # type: ignore[return-value]
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return None
 
 
 def _wholes(config: Config, name: str) -> list[int]:
