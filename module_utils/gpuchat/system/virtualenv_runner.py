@@ -143,8 +143,8 @@ def _build(
                     )
                 raise Refusal(
                     f"pip could not install what {path} wants from {shown_index(index_url)}; {_left_alone(path)}; "
-                    "set index_url (toolbox_index_url) to a package index that this host reaches, and trusted_hosts "
-                    f"(toolbox_trusted_hosts) where it speaks plain HTTP; pip said:\n{said}"
+                    "set index_url to a package index that this host reaches, and trusted_hosts where it speaks plain "
+                    f"HTTP; pip said:\n{said}"
                 )
             lacking = missing(pinned(requirements), host.run([python_there, "-I", "-c", INSTALLED], 60).stdout)
             if lacking:

@@ -116,7 +116,7 @@ def test_a_failed_pip_leaves_the_old_environment_and_tells_what_it_said_and_what
     described = str(refused.value)
     assert described.startswith(
         f"pip could not install what {path} wants from https://user:****@pypi.example.com/simple; "
-        "the old environment is left as it was; set index_url (toolbox_index_url) to "
+        "the old environment is left as it was; set index_url to "
     )
     assert described.endswith("line 39\nno way to ****")
     assert "line 25\n" not in described
