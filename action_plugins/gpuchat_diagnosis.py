@@ -25,7 +25,7 @@ VARIABLES = (
     *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
     *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
     *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch", "backup_max_age_hours"),
-    *("gpuchat_database", "gpuchat_object_store"),
+    *("gpuchat_database", "gpuchat_object_store", "gpuchat_sso"),
 )
 """What says what a host should be, and holds no secret; survey/expectations.py has the same list."""
 

@@ -48,7 +48,7 @@ PLAIN_LOGIN = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+:(?:[A-Za-z0-9._~
 ARCHIVES = "gpuchat_image_archives"
 MODELS = "gpuchat_models"
 ENDPOINTS = "gpuchat_endpoints"
-ELSEWHERE = ("gpuchat_database", "gpuchat_object_store")
+ELSEWHERE = ("gpuchat_database", "gpuchat_object_store", "gpuchat_sso")
 ENDPOINT_PARTS = (
     *("name", "url", "title", "models", "upstream", "task", "timeout", "authority_file"),
     *("context", "tools", "vision"),
@@ -187,7 +187,7 @@ class ActionModule(ActionBase):
         return list(filter(None, problems))
 
     def _elsewhere_authorities(self, variables):
-        """Return the authorities of a database and a store elsewhere by variable and path, and why one is not read."""
+        """Return the authorities of what is elsewhere by variable and path, and why one is not read."""
         found, problems = {}, []
         for name in ELSEWHERE:
             given = [one.get(name) for one in variables.values()]

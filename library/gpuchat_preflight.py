@@ -287,7 +287,11 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "given_secrets": preflight.given_secrets(inventory),
         **derived,
         "room": room.describe(
-            chosen["kind"], chosen["version"], chosen["signup"], tools=bool(preflight.tools(inventory))
+            chosen["kind"],
+            chosen["version"],
+            chosen["signup"],
+            sso=bool(derived["topology"]["has_sign_in"]),  # type: ignore[index]
+            tools=bool(preflight.tools(inventory)),
         ),
         "tool_connections": {
             host: {"TOOL_SERVER_CONNECTIONS": open_webui.tool_connections(here["interface"]["tools"])}

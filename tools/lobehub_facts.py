@@ -57,10 +57,6 @@ TABLES = {
         "Variable -> first release, last release, a file that reads it. What no file of a newer one denies goes on.",
     ),
     "REFUSED": ("dict[str, str]", "Variable with which it does not start -> what it reads in its place."),
-    "SIGN_IN": (
-        "dict[str, tuple[str, ...]]",
-        "Provider of single sign-on -> variables without which it answers no request.",
-    ),
     "SWITCHES": ("tuple[str, ...]", "Providers of models that are on unless this is 0."),
     "FLAGS": ("tuple[str, ...]", "Feature flags."),
     "PLAIN_SEARCH": ("dict[str, dict[str, str]]", "Release -> what makes search need no extension from it on."),
@@ -132,19 +128,6 @@ def refused(root: Path) -> dict[str, str]:
     return found
 
 
-def sign_in(root: Path) -> dict[str, tuple[str, ...]]:
-    """Return the providers of single sign-on, each with the variables without which no request is answered."""
-    found: dict[str, tuple[str, ...]] = {}
-    for path in sorted((root / "src/libs/better-auth/sso/providers").glob("*.ts")):
-        text = path.read_text("utf-8")
-        condition = re.search(r"checkEnvs: \(\) => \{(.*?)\?\s*\{", text, re.DOTALL)
-        names = re.findall(r"authEnv\.([A-Z0-9_]+)", condition[1]) if condition else []
-        aliases = re.search(r"aliases: \[(.*?)\]", text)
-        for name in [path.stem, *re.findall(r"'([^']+)'", aliases[1] if aliases else "")]:
-            found[name] = tuple(sorted(set(names)))
-    return found
-
-
 def switches(root: Path) -> tuple[str, ...]:
     """Return the providers that are on although nobody gave them a key; ``0`` turns each off."""
     return tuple(
@@ -195,7 +178,7 @@ def tables(root: Path, readings: Mapping[str, Any]) -> str:
         searches[newer], skipped[newer] = reading["plain_search"], tuple(reading["skipped_migrations"])
     ordered = dict(sorted(names.items()))
     values = (
-        releases, ordered, refused(root), sign_in(root), switches(root), flags(root), searches, skipped, examples(root),
+        releases, ordered, refused(root), switches(root), flags(root), searches, skipped, examples(root),
     )  # fmt: skip
     text = HEADER
     for (name, (kind, about)), value in zip(TABLES.items(), values, strict=True):

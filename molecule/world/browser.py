@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -108,6 +109,13 @@ class Person:
     ANSWER: ClassVar[str]
     MODEL: ClassVar[str]
     TALK: ClassVar[str]
+    COMPANY: ClassVar[str]
+
+    def sign_in_by_company(self, email: str) -> None:
+        """Come in by the page of a company's issuer, where anybody is who they say."""
+        self.click(self.find(self.COMPANY).first)
+        self.type_in(self.page.locator("input[name=sub]"), email)
+        self.page.keyboard.press("Enter")
 
     def sign_in(self, email: str, password: str) -> None:
         raise NotImplementedError
@@ -215,6 +223,7 @@ class OfLobeHub(Person):
     LAST_ENTRY = ".ant-popover li.ant-menu-item"
     PAPERCLIP = "svg.lucide-paperclip"
     MICROPHONE = "svg.lucide-mic"
+    COMPANY = "button:has-text('OIDC')"
 
     def sign_in(self, email: str, password: str) -> None:
         for place, text in ((self.EMAIL, email), (self.PASSWORD, password)):
@@ -258,6 +267,7 @@ class OfOpenWebUI(Person):
     LAST_ENTRY = "[role=menu] [role=menuitem]"
     FILES = 'input[type="file"][multiple]'
     MICROPHONE = "#voice-input-button"
+    COMPANY = "button:has-text('SSO')"
 
     def sign_in(self, email: str, password: str) -> None:
         self.type_in(self.page.locator(self.EMAIL), email)
@@ -289,13 +299,14 @@ class OfOpenWebUI(Person):
 PEOPLE = {"lobehub": OfLobeHub, "open_webui": OfOpenWebUI}
 
 
-def trust(home: Path, authority: Path) -> None:
-    """Import the authority as a user does in the browser's settings."""
+def trust(home: Path, authorities: Sequence[Path]) -> None:
+    """Import authorities as a user does in the browser's settings."""
     database = home / ".pki" / "nssdb"
     database.mkdir(parents=True)
     certutil = ("certutil", "-d", f"sql:{database}")
     subprocess.run((*certutil, "-N", "--empty-password"), check=True)
-    subprocess.run((*certutil, "-A", "-t", "C,,", "-n", "gpuchat", "-i", str(authority)), check=True)
+    for number, authority in enumerate(authorities):
+        subprocess.run((*certutil, "-A", "-t", "C,,", "-n", f"gpuchat {number}", "-i", str(authority)), check=True)
 
 
 def converse(page: Page, args: argparse.Namespace) -> dict[str, object]:
@@ -312,7 +323,10 @@ def converse(page: Page, args: argparse.Namespace) -> dict[str, object]:
     page.goto(args.url)
     expect(page.locator(person.EMAIL), "no field for signing in").to_be_visible()
     passed("page")
-    person.sign_in(args.email, args.password_file.read_text().strip())
+    if args.company:
+        person.sign_in_by_company(args.email)
+    else:
+        person.sign_in(args.email, args.password_file.read_text().strip())
     person.is_in()
     passed("sign_in")
     if args.history:
@@ -357,11 +371,12 @@ def visit(args: argparse.Namespace) -> dict[str, object]:
 
 def visit_once(args: argparse.Namespace) -> dict[str, object]:
     console = Console()
-    rules = f"MAP {urlsplit(args.url).hostname} {args.address}" if args.address else ""
+    places = [f"{urlsplit(args.url).hostname}={args.address}"] if args.address else []
+    places += [args.company] if args.company else []
+    rules = ",".join(f"MAP {name} {address}" for name, _equals, address in (one.partition("=") for one in places))
     with tempfile.TemporaryDirectory(prefix="gpuchat-browser-") as folder, sync_playwright() as playwright:
         home = Path(folder)
-        if args.ca:
-            trust(home, args.ca)
+        trust(home, [one for one in (args.ca, args.company_ca) if one])
         browser = playwright.chromium.launch_persistent_context(
             home / "profile",
             args=[*FLAGS, *([f"--host-resolver-rules={rules}"] if rules else [])],
@@ -400,6 +415,10 @@ def main() -> int:
     parser.add_argument("--ca", type=Path, help="file with the authority to trust")
     parser.add_argument("--email", required=True, help="who signs in")
     parser.add_argument("--password-file", type=Path, required=True)
+    parser.add_argument(
+        "--company", metavar="HOST=ADDRESS", help="sign in by the issuer's page there, without a password"
+    )
+    parser.add_argument("--company-ca", type=Path, help="file with the authority of that page's certificate")
     parser.add_argument("--history", metavar="TEXT", help="what an earlier talk must hold, before anything is asked")
     parser.add_argument("--message", default="hello")
     parser.add_argument("--expect", metavar="TEXT", help="the whole answer; nothing is asked without it")

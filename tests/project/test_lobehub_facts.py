@@ -39,16 +39,6 @@ const DEPRECATED_CHECKS = [
   },
 ];
 """
-PROVIDER = """
-const provider = {
-  aliases: ['old-name'],
-  checkEnvs: () => {
-    return !!(authEnv.AUTH_X_ID && authEnv.AUTH_X_SECRET)
-      ? { AUTH_X_ID: authEnv.AUTH_X_ID }
-      : false;
-  },
-};
-"""
 
 
 @pytest.fixture
@@ -60,7 +50,6 @@ def source(tmp_path):
         "src/a.test.ts": "process.env.READ_IN_A_TEST",
         "src/envs/llm.ts": "ENABLED_OLLAMA: process.env.ENABLED_OLLAMA !== '0',\nX: !!process.env.X_API_KEY,",
         "src/config/featureFlags/schema.ts": "z.object({\n  market: FeatureFlagValue.optional(),\n})",
-        "src/libs/better-auth/sso/providers/x.ts": PROVIDER,
         "packages/model-bank/src/const/modelProvider.ts": "export enum ModelProvider {\n  VLLM = 'vllm',\n}",
         "scripts/_shared/checkDeprecatedAuth.js": CHECKS,
         "docs/a.mdx": "KEY_VAULTS_SECRET=abcdefghijklmnopqrstuvwxyz=\n",
@@ -86,11 +75,6 @@ def test_a_name_with_which_it_does_not_start_is_told_with_the_one_in_its_place(s
     assert lobehub_facts.refused(source) == {
         "NEXT_AUTH*": "", "ENABLE_MAGIC_LINK": "AUTH_ENABLE_MAGIC_LINK", "OLD_ID": "",
     }  # fmt: skip
-
-
-def test_single_sign_on_is_told_with_what_it_needs_under_each_of_its_names(source):
-    needed = ("AUTH_X_ID", "AUTH_X_SECRET")
-    assert lobehub_facts.sign_in(source) == {"x": needed, "old-name": needed}
 
 
 def test_of_a_published_secret_its_digest_alone_is_kept(source):

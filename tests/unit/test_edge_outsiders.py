@@ -391,6 +391,7 @@ def door():
             folder.joinpath(file).write_text(text, encoding="utf-8")
         folder.joinpath("models-1.json").write_text("{}", encoding="utf-8")
         folder.joinpath("store.conf").touch()
+        folder.joinpath("sign_in.conf").touch()
         status, said = nginx(folder)
         assert status == 0, said
         yield port

@@ -182,6 +182,7 @@ def write(folder, given):
         (folder / f"{name}.conf").write_text(text, encoding="utf-8")
     (folder / "models.json").write_text("{}", encoding="utf-8")
     (folder / "store.conf").touch()  # the files are the stack's own to keep
+    (folder / "sign_in.conf").touch()
 
 
 def nginx(folder, *more):
@@ -581,6 +582,7 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
         folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
         folder.joinpath("key.conf").touch()
         folder.joinpath("store.conf").touch()
+        folder.joinpath("sign_in.conf").touch()
         status, said = nginx(folder)
         assert status == 0, said
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -70,6 +70,7 @@ class Door:
         folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
         folder.joinpath("key.conf").touch()
         folder.joinpath("store.conf").touch()
+        folder.joinpath("sign_in.conf").touch()
         folder.joinpath("hosts.crt").write_bytes(folder.joinpath("ca.crt").read_bytes())
         status, said = nginx(folder)
         assert status == 0, said

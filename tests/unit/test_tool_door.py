@@ -88,6 +88,7 @@ class Door:
         folder.joinpath("key.conf").write_text(key, encoding="utf-8")
         folder.joinpath(f"models-{1}.json").write_text("{}", encoding="utf-8")
         folder.joinpath("store.conf").touch()
+        folder.joinpath("sign_in.conf").touch()
         status, said = nginx(folder)
         assert status == 0, said
 

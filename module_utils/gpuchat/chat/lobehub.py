@@ -35,7 +35,11 @@ UNHOLDABLE = re.compile(r"[,\uff0c<=\";]|^\s|\s$|[\x00-\x1f]")
 OWNED: Mapping[str, str] = {
     "APP_URL": "gpuchat_domain",
     "AUTH_ALLOWED_EMAILS": "gpuchat_signup_emails",
+    "AUTH_GENERIC_OIDC_ID": "gpuchat_sso",
+    "AUTH_GENERIC_OIDC_ISSUER": "gpuchat_sso",
+    "AUTH_GENERIC_OIDC_SECRET": "gpuchat_sso_client_secret",
     "AUTH_SECRET": "lobehub_auth_secret",
+    "AUTH_SSO_PROVIDERS": "gpuchat_sso",
     "AUTH_TRUSTED_ORIGINS": "gpuchat_domain",
     "FEATURE_FLAGS": "lobehub_feature_flags",
     "JWKS_KEY": "lobehub_jwks_key",
@@ -249,27 +253,6 @@ def _looks_mistyped(name: str, known: Iterable[str]) -> bool:
     return near is not None and abs(len(near) - len(name)) <= 1 and sum(map(str.__ne__, near, name)) <= 2
 
 
-def sign_in_faults(environment: Mapping[str, object], secret_names: Iterable[str]) -> list[str]:
-    """Return what is missing for single sign-on; LobeHub starts without, and then answers no request at all."""
-    given = {str(name) for name, value in environment.items() if str(value)} | {str(name) for name in secret_names}
-    found = []
-    for provider in re.split("[,\uff0c]", str(environment.get("AUTH_SSO_PROVIDERS") or "")):
-        name = provider.strip()
-        if name and name not in facts.SIGN_IN:
-            known = ", ".join(sorted(facts.SIGN_IN))
-            found.append(
-                f"lobehub_environment.AUTH_SSO_PROVIDERS names {name}{did_you_mean(name, facts.SIGN_IN)}; wanted some "
-                f"of {known}; set it anew"
-            )
-        missing = [one for one in facts.SIGN_IN.get(name, ()) if one not in given]
-        if missing:
-            found.append(
-                f"lobehub_environment.AUTH_SSO_PROVIDERS names {name}, and {', '.join(missing)} is missing; wanted all "
-                "of its variables; set them in lobehub_environment, and secrets in lobehub_secret_environment"
-            )
-    return found
-
-
 def faults(
     version: str,
     accept_known_holes: bool,
@@ -287,7 +270,6 @@ def faults(
         *version_faults(version, accept_known_holes),
         *unknown_settings(version, environment),
         *unknown_settings(version, secret_names, "lobehub_secret_environment"),
-        *sign_in_faults(environment, secret_names),
         *published_secrets(secrets),
         *signing_key_faults(secrets.get("JWKS_KEY", "")),
     ]

@@ -8,8 +8,6 @@ and paths, of which those that their own pages load are listed as far as they ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..inventory.topology import BUCKET
 from .ways import NO_SIGN_UP, OPEN, STRIPPED, Arguments, ClosedPage, Header, Room, Way, words
 
@@ -17,6 +15,9 @@ FILES = BUCKET
 """The bucket, and so the first word of the files' addresses."""
 
 PROVIDER = "vllm"
+SSO = "generic-oidc"
+"""What it calls a company's sign-in that is none of those it knows by name (``AUTH_SSO_PROVIDERS``)."""
+
 NOBODY = "NxI="
 """LobeHub's form of the empty object, for a request for a model, or one about the pieces of a file, must have such a
 header. Before 2.1.48 LobeHub takes whoever the header names for its user where a model is asked (CVE-2026-39411): so it
@@ -231,14 +232,14 @@ GUARDED_EXAMPLES = (
 
 
 def room(
-    version: str, signup: str, sso: Sequence[str] = (), mail: bool = False, tools: bool = False, search: bool = False
+    version: str, signup: str, sso: bool = False, mail: bool = False, tools: bool = False, search: bool = False
 ) -> Room:
     """Return what the edge hands on to LobeHub.
 
     Args:
         version: such as ``2.1.48``.
         signup: ``open`` where people make accounts by themselves.
-        sso: ids of the sign-in services, as in ``AUTH_SSO_PROVIDERS``.
+        sso: whether people come in by their company's own sign-in (OpenID Connect).
         mail: whether it sends e-mail, by which a forgotten password is set.
         tools: whether the owner named tool servers (MCP).
         search: whether there is a search engine of the owner's.
@@ -263,7 +264,7 @@ def room(
             Way(_any("api/auth/(change-password)"), "POST", session=True, signs_in=True),
             Way(_any("api/auth/update-user"), "POST", session=True),
             Way(_any("api/auth/list-accounts"), session=True),
-            *([Way(_any("api/auth/(unlink-account|link-social|oauth2/link)"), "POST", session=True)] if sso else []),
+            *([Way(_any("api/auth/(unlink-account|oauth2/link)"), "POST", session=True)] if sso else []),
             Way(_any(f"webapi/chat/{PROVIDER}"), "POST", session=True, asks_model=True),
             Way(_any(f"webapi/models/{PROVIDER}"), session=True),
             Way(_any("webapi/user/avatar/[^/]+/[^/]+"), session=True, is_sandboxed=True),
@@ -307,7 +308,7 @@ def _static(numbers: tuple[int, ...]) -> tuple[str, ...]:
     return (*STATIC, *(NEW_STATIC if numbers > READ_VERSION else ()))
 
 
-def _sign_in(is_open: bool, sso: Sequence[str], mail: bool) -> tuple[str, ...]:
+def _sign_in(is_open: bool, sso: bool, mail: bool) -> tuple[str, ...]:
     return (
         "check-user",
         "reset-password",
@@ -315,17 +316,16 @@ def _sign_in(is_open: bool, sso: Sequence[str], mail: bool) -> tuple[str, ...]:
         *(("sign-up/email",) if is_open else ()),
         *(("send-verification-email",) if is_open and mail else ()),
         *(("request-password-reset",) if mail else ()),
-        *(("sign-in/oauth2", "sign-in/social") if sso else ()),
+        *(("sign-in/oauth2",) if sso else ()),
     )
 
 
-def _links(is_open: bool, sso: Sequence[str], mail: bool) -> list[Way]:
-    """Return the ways of links that come from e-mails and from services for signing in."""
-    ids = words(sorted(sso))
+def _links(is_open: bool, sso: bool, mail: bool) -> list[Way]:
+    """Return the ways of links that come from e-mails and from a company's sign-in."""
     return [
         *([Way(_any("api/auth/reset-password/[A-Za-z0-9_-]+"), signs_in=True)] if mail else []),
         *([Way(_any("api/auth/verify-email"), signs_in=True)] if is_open and mail else []),
-        *([Way(_any(f"api/auth/(oauth2/)?callback/{ids}"), "GET|HEAD|POST", signs_in=True)] if sso else []),
+        *([Way(_any(f"api/auth/oauth2/callback/{SSO}"), signs_in=True)] if sso else []),
     ]
 
 

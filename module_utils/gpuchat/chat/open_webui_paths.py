@@ -7,9 +7,10 @@ What only administrators do there goes by the stack's playbooks: an administrato
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .ways import NO_SIGN_UP, OPEN, STRIPPED, Arguments, ClosedPage, Room, Way, words
+
+SSO = "oidc"
+"""What it calls a company's sign-in."""
 
 ID = "[^/]+"
 READ_WRITE = "GET|HEAD|POST"
@@ -143,13 +144,13 @@ COOKIES = ("token",)
 SSO_COOKIES = ("owui-session", "oauth_id_token", "oauth_session_id")
 
 
-def room(version: str, signup: str, sso: Sequence[str] = (), tools: bool = False) -> Room:
+def room(version: str, signup: str, sso: bool = False, tools: bool = False) -> Room:
     """Return what the edge hands on to Open WebUI.
 
     Args:
         version: such as ``0.12.4``.
         signup: ``open`` where people make accounts by themselves.
-        sso: ids of the services for signing in, ``oidc`` for instance.
+        sso: whether people come in by their company's own sign-in (OpenID Connect).
         tools: whether the owner named tool servers (MCP).
     """
     is_open = signup == OPEN
@@ -163,7 +164,7 @@ def room(version: str, signup: str, sso: Sequence[str] = (), tools: bool = False
             Way(_any("api/v1/auths/")),
             Way(_any(f"api/v1/auths/{words(('signin', *(('signup',) if is_open else ())))}"), "POST", signs_in=True),
             Way(_any("api/v1/auths/signout"), "GET|POST"),
-            *([Way(_any(f"oauth/{words(sorted(sso))}/(login|callback|login/callback)"), signs_in=True)] if sso else []),
+            *([Way(_any(f"oauth/{SSO}/(login|callback)"), signs_in=True)] if sso else []),
             # The page opens it before somebody signs in, and shows no answer until it is open. Whoever has opened it is
             # told nothing before a message holds a session's token: each of its handlers asks for that.
             Way(_any(r"ws/socket\.io/"), "GET", is_socket=True),

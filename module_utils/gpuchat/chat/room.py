@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from . import lobehub_paths, open_webui_paths
 
 LOBEHUB, OPEN_WEBUI = "lobehub", "open_webui"
@@ -15,7 +13,7 @@ def describe(
     kind: str,
     version: str,
     signup: str,
-    sso: Sequence[str] = (),
+    sso: bool = False,
     mail: bool = False,
     tools: bool = False,
     search: bool = False,
@@ -26,7 +24,7 @@ def describe(
         kind: ``lobehub``, ``open_webui``, or another word where there is no interface.
         version: of the interface.
         signup: ``open`` where people make accounts by themselves.
-        sso: ids of services for signing in, as the interface names them in its addresses.
+        sso: whether people come in by their company's own sign-in (OpenID Connect).
         mail: whether the interface sends e-mails.
         tools: whether the owner named tool servers (MCP).
         search: whether there is a search engine of the owner's.

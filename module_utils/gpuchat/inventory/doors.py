@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import elsewhere, metrics
+from . import elsewhere, metrics, sign_in
 from .api_clients import ApiClient
 from .endpoints import Endpoint
 from .models import Model
@@ -269,6 +269,23 @@ def door_of_store(topology: Topology, host: str) -> dict[str, object]:
     }
 
 
+def door_of_sign_in(topology: Topology, host: str) -> dict[str, object]:
+    """Return where an interface finds the issuer of the company's accounts, by its name; empty where there is none."""
+    one, room = topology.sign_in, topology.rooms.get(host)
+    if not one or not room:
+        return {}
+    site = topology.sites.get(host)
+    return {
+        "address": room.gateway,
+        "port": one.port,
+        "addresses": [room.address],
+        "tls": True,
+        "name": one.name,
+        "socket": sign_in.SOCKET,
+        "is_edges": bool(site and one.port in site.ports),
+    }
+
+
 def interface_of_edge(topology: Topology, host: str) -> Upstream | None:
     """Return the interface that the edge of a host asks; None where programs alone use the stack."""
     services = topology.of(INTERFACE)
@@ -311,8 +328,8 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
     described = topology.as_dict()
     hosts: dict[str, dict[str, Any]] = described["hosts"]  # type: ignore[assignment]
     for host, parts in hosts.items():
-        store_door = door_of_store(topology, host)
-        parts["store_door"] = store_door if store_door and not store_door["is_edges"] else {}
+        ways = {"store_door": door_of_store(topology, host), "sign_in_door": door_of_sign_in(topology, host)}
+        parts.update({name: one if one and not one["is_edges"] else {} for name, one in ways.items()})
         if EDGE in parts:
             interface, routes = interface_of_edge(topology, host), routes_of_edge(topology, host)
             behind = {INTERFACE: interface, FILES: files_of_edge(topology, host)}
@@ -328,7 +345,7 @@ def describe(topology: Topology, clients: Sequence[ApiClient] = ()) -> dict[str,
                 upstreams={kind: one.as_dict() for kind, one in behind.items() if one},
                 has_interface=bool(interface),
                 files_door=files_door.as_dict() if files_door else {},
-                store_door=store_door if store_door.get("is_edges") else {},
+                **{name: one if one.get("is_edges") else {} for name, one in ways.items()},
                 # Browsers take files there, and bring some, by themselves.
                 store_origins=[topology.store.origin] if topology.store and topology.keeps_files_apart else [],
                 asks_other_hosts=any(one.certified_name for one in upstreams),

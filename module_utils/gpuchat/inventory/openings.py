@@ -30,9 +30,9 @@ def openings(topology: Topology, host: str, people: int) -> tuple[Opening, ...]:
     found = [_of_door(topology, door, host) for door in reached]
     gateway = topology.rooms[host].gateway if host in topology.rooms else ""
     elsewhere_ports = [elsewhere.ROOM_PORT] if topology.database else []
-    elsewhere_ports += [topology.store.port] if topology.store else []
+    elsewhere_ports += [one.port for one in (topology.store, topology.sign_in) if one]
     known = {port for opening in found if opening.address == gateway for port in opening.ports}
-    for port in elsewhere_ports if gateway else ():
+    for port in dict.fromkeys(elsewhere_ports) if gateway else ():
         found += [] if port in known else [Opening((port,), address=gateway, interface=ROOM)]
     for edge in (one for one in topology.of(EDGE) if one.host == host):
         site = topology.sites[host]

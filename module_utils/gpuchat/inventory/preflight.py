@@ -26,6 +26,7 @@ from . import (
     openings,
     receivers,
     schedule,
+    sign_in,
     tls,
     types,
 )
@@ -140,6 +141,7 @@ EXAMPLES: Mapping[str, object] = {
     "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
     "gpuchat_api_keys": [{"name": "reports", "rate": 5}],
     elsewhere.STORE: {"url": "https://s3.example.com", "bucket": "chat"},
+    sign_in.VARIABLE: {"issuer": sign_in.EXAMPLE, "client_id": "chat"},
     elsewhere.DATABASE: {
         "host": "db.example.com",
         "name": "chat",
@@ -360,6 +362,7 @@ SETTINGS = (
     "gpuchat_room_network",
     elsewhere.DATABASE,
     elsewhere.STORE,
+    sign_in.VARIABLE,
     "gpuchat_users",
     "gpuchat_context",
     "edge_extra_names",
@@ -495,7 +498,7 @@ def find_faults(
             found = inventory.secrets.get(host, {}).get(receivers.RECEIVER_SECRETS)
             findings.add(receivers.faults(sound, known, [*found.addresses, *found.odd] if found else ()), (), host)
         if host in inventory.groups.get("chat", ()):
-            _database(inventory, specification, sound, findings, host)
+            _elsewhere(inventory, specification, sound, findings, host)
             settings = specification.settings(sound, *BACKUP) if "backup" in wanted else {}
             findings.add((), _backup_warnings(settings, today), host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
@@ -1043,17 +1046,19 @@ def _logins(logins: object, findings: Findings, host: str) -> None:
         seen.add(registry)
 
 
-def _database(
+def _elsewhere(
     inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
 ) -> None:
-    password = inventory.secrets.get(host, {}).get(elsewhere.PASSWORD)
+    keys = [name for name, one in inventory.secrets.get(host, {}).items() if not one.is_empty]
     names = ("gpuchat_vllm_port", "edge_http_port", "edge_https_port")
     given = specification.settings(sound, *names)
     taken = {int(str(port)): name for name, port in given.items()}
     if elsewhere.DATABASE in sound or elsewhere.DATABASE not in inventory.variables.get(host, {}):
-        findings.add(elsewhere.faults(sound, bool(password and not password.is_empty), taken), (), host)
-    keys = [name for name, one in inventory.secrets.get(host, {}).items() if not one.is_empty]
+        findings.add(elsewhere.faults(sound, elsewhere.PASSWORD in keys, taken), (), host)
     findings.add(elsewhere.store_faults(sound, keys, site_names(inventory, host), taken), (), host)
+    if sign_in.VARIABLE in sound or sign_in.VARIABLE not in inventory.variables.get(host, {}):
+        has_secret = sign_in.SECRET in keys
+        findings.add(sign_in.faults(sound, has_secret, site_names(inventory, host), taken), (), host)
     edges = [inventory.variables.get(one, {}) for one in inventory.hosts("edge")]
     if chat(inventory, specification)["kind"] in inventory_topology.KEEP_FILES_APART:
         findings.add(elsewhere.mixed_faults(sound, [tls.source(one) for one in edges]), (), host)

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import access, elsewhere, forms, people, tls
+from . import access, elsewhere, forms, people, sign_in, tls
 from .access import Access
 from .endpoints import Endpoint
 from .models import Model, Span
@@ -208,6 +208,7 @@ class Topology:
         span_ports: by host, where an engine's ranks gather that is led there.
         database: the interface's, where somebody else runs it; None where it is the stack's own.
         store: of people's files, the same.
+        sign_in: the company's own, where people come in by it; None without.
     """
 
     services: tuple[Service, ...]
@@ -223,6 +224,7 @@ class Topology:
     tools: tuple[ToolServer, ...] = ()
     database: elsewhere.Database | None = None
     store: elsewhere.Store | None = None
+    sign_in: sign_in.SignIn | None = None
 
     @property
     def has_own_database(self) -> bool:
@@ -322,6 +324,7 @@ class Topology:
             "behind": [host for host in self.hosts if host not in self.sites],
             "certified_names": list(dict.fromkeys(own)),
             "room_names": self._names_in_room(site),
+            "has_sign_in": bool(self.sign_in),
             "needs_temporary_certificate": any(one.tls == tls.ACME for one in self.sites.values()),
             "monitoring": self.monitoring,
             "tool_servers": [one.name for one in self.tools],
@@ -381,7 +384,8 @@ class Topology:
             "files": files if self.has_files else {},
             "database": self._describe_database(room),
             "store": self._describe_store(room, site),
-            "elsewhere": bool(self.database or self.store),
+            "sign_in": self._describe_sign_in(room),
+            "elsewhere": bool(self.database or self.store or self.sign_in),
             "site_url": site.url if site else "",
             "site_port": site.port if site else 0,
             "site_scheme": site.scheme if site else "",
@@ -394,7 +398,22 @@ class Topology:
     def _names_in_room(self, site: Site | None) -> list[str]:
         """Return the names for which the door in the room has a certificate."""
         names = list(site.names) if site and self.keeps_files_apart else []
-        return [*names, *([self.store.name] if self.store and self.store.scheme == "https" else [])]
+        names += [self.store.name] if self.store and self.store.scheme == "https" else []
+        return [*names, *([self.sign_in.name] if self.sign_in else [])]
+
+    def _describe_sign_in(self, room: Room) -> dict[str, object]:
+        """Return where people of the company sign in; empty where they have the chat's own accounts alone."""
+        one = self.sign_in
+        if not one:
+            return {}
+        return {
+            "issuer": one.issuer,
+            "client_id": one.client_id,
+            "discovery": one.discovery,
+            "place": one.place,
+            "socket": sign_in.SOCKET,
+            "found_at": {one.name: room.gateway},
+        }
 
     def _describe_store(self, room: Room, site: Site | None) -> dict[str, object]:
         """Return where people's files are: under the site's own name, or elsewhere."""
@@ -495,6 +514,7 @@ def derive(
         {host: _whole(settings[host], SPAN_PORT) for host in hosts},
         database=next((elsewhere.read(settings[host]) for host in rooms), None) if interface in INTERFACES else None,
         store=next((elsewhere.read_store(settings[host]) for host in rooms), None) if interface in INTERFACES else None,
+        sign_in=next((sign_in.read(settings[host]) for host in rooms), None) if interface in INTERFACES else None,
     )
 
 

@@ -15,7 +15,7 @@ VARIABLES = (
     *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
     *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
     *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch", "backup_max_age_hours"),
-    *("gpuchat_database", "gpuchat_object_store"),
+    *("gpuchat_database", "gpuchat_object_store", "gpuchat_sso"),
 )
 ENGINE_IMAGES = ("vllm_image", "vllm_cpu_image")
 IMAGES = {LOBEHUB: ("lobehub_image",), OPEN_WEBUI: ("open_webui_image",), OBJECT_STORE: ("object_store_image",)}
@@ -51,6 +51,7 @@ def expect(
         interface=str(given.get("gpuchat_interface") or ""),
         own_database=not given.get("gpuchat_database"),
         own_store=not given.get("gpuchat_object_store"),
+        own_sign_in=not given.get("gpuchat_sso"),
         backup_hours=_number(given.get("backup_max_age_hours"), Expected.backup_hours),
         accelerator=str(given.get("gpuchat_accelerator") or "auto"),
         firewall=given.get("firewall_state") != "absent",

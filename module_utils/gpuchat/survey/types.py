@@ -18,6 +18,7 @@ LOBEHUB, OPEN_WEBUI, OBJECT_STORE, POSTGRESQL, EDGE, DOOR, FILTER, WATCHDOG = (
 )
 INTERFACES = (LOBEHUB, OPEN_WEBUI)
 DATABASE_DOOR, STORE_DOOR = "gpuchat-database-door.socket", "gpuchat-store-door.socket"
+SSO_DOOR = "gpuchat-sso-door.socket"
 """By which those are reached that are elsewhere."""
 
 KEEPERS = (POSTGRESQL, OBJECT_STORE)
@@ -98,6 +99,7 @@ class Expected:
     interface: str = "lobehub"
     own_database: bool = True
     own_store: bool = True
+    own_sign_in: bool = True
     backup_hours: float = 36.0
     firewall: bool = True
     watchdog: bool = True
@@ -109,8 +111,8 @@ class Expected:
         """What the interface of the host of the group chat consists of."""
         ways = {POSTGRESQL: (self.own_database, DATABASE_DOOR), OBJECT_STORE: (self.own_store, STORE_DOOR)}
         own = [one for one in CHAT.get(self.interface, ()) if ways.get(one, (True, ""))[0]]
-        has_interface = self.interface in CHAT
-        return (*(door for is_own, door in ways.values() if has_interface and not is_own), *own)
+        led = [*ways.values(), (self.own_sign_in, SSO_DOOR)] if self.interface in CHAT else []
+        return (*(door for is_own, door in led if not is_own), *own)
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -836,38 +836,6 @@ REFUSED: dict[str, str] = {
     "AUTH_MICROSOFT_ENTRA_ID_BASE_URL": "AUTH_MICROSOFT_AUTHORITY_URL",
 }
 
-# Provider of single sign-on -> variables without which it answers no request.
-SIGN_IN: dict[str, tuple[str, ...]] = {
-    "apple": ("AUTH_APPLE_CLIENT_ID", "AUTH_APPLE_CLIENT_SECRET"),
-    "auth0": ("AUTH_AUTH0_ID", "AUTH_AUTH0_ISSUER", "AUTH_AUTH0_SECRET"),
-    "authelia": ("AUTH_AUTHELIA_ID", "AUTH_AUTHELIA_ISSUER", "AUTH_AUTHELIA_SECRET"),
-    "authentik": ("AUTH_AUTHENTIK_ID", "AUTH_AUTHENTIK_ISSUER", "AUTH_AUTHENTIK_SECRET"),
-    "casdoor": ("AUTH_CASDOOR_ID", "AUTH_CASDOOR_ISSUER", "AUTH_CASDOOR_SECRET"),
-    "cloudflare-zero-trust": (
-        "AUTH_CLOUDFLARE_ZERO_TRUST_ID",
-        "AUTH_CLOUDFLARE_ZERO_TRUST_ISSUER",
-        "AUTH_CLOUDFLARE_ZERO_TRUST_SECRET",
-    ),
-    "cognito": (
-        "AUTH_COGNITO_DOMAIN",
-        "AUTH_COGNITO_ID",
-        "AUTH_COGNITO_REGION",
-        "AUTH_COGNITO_SECRET",
-        "AUTH_COGNITO_USERPOOL_ID",
-    ),
-    "feishu": ("AUTH_FEISHU_APP_ID", "AUTH_FEISHU_APP_SECRET"),
-    "generic-oidc": ("AUTH_GENERIC_OIDC_ID", "AUTH_GENERIC_OIDC_ISSUER", "AUTH_GENERIC_OIDC_SECRET"),
-    "github": ("AUTH_GITHUB_ID", "AUTH_GITHUB_SECRET"),
-    "google": ("AUTH_GOOGLE_ID", "AUTH_GOOGLE_SECRET"),
-    "keycloak": ("AUTH_KEYCLOAK_ID", "AUTH_KEYCLOAK_ISSUER", "AUTH_KEYCLOAK_SECRET"),
-    "logto": ("AUTH_LOGTO_ID", "AUTH_LOGTO_ISSUER", "AUTH_LOGTO_SECRET"),
-    "microsoft": ("AUTH_MICROSOFT_ID", "AUTH_MICROSOFT_SECRET", "AUTH_MICROSOFT_TENANT_ID"),
-    "microsoft-entra-id": ("AUTH_MICROSOFT_ID", "AUTH_MICROSOFT_SECRET", "AUTH_MICROSOFT_TENANT_ID"),
-    "okta": ("AUTH_OKTA_ID", "AUTH_OKTA_ISSUER", "AUTH_OKTA_SECRET"),
-    "wechat": ("AUTH_WECHAT_ID", "AUTH_WECHAT_SECRET"),
-    "zitadel": ("AUTH_ZITADEL_ID", "AUTH_ZITADEL_ISSUER", "AUTH_ZITADEL_SECRET"),
-}
-
 # Providers of models that are on unless this is 0.
 SWITCHES: tuple[str, ...] = (
     "ENABLED_ANTHROPIC",

@@ -183,9 +183,7 @@ def test_a_variable_that_would_do_nothing_or_harm_is_refused_with_the_right_one(
     assert fault.startswith("lobehub_environment holds")
 
 
-@pytest.mark.parametrize(
-    "name", ["SMTP_HOST", "AUTH_SSO_PROVIDERS", "SEARXNG_URL", "OPENAI_MODEL_LIST", "TZ", "CUSTOM_FONT_URL"]
-)
+@pytest.mark.parametrize("name", ["SMTP_HOST", "SEARXNG_URL", "OPENAI_MODEL_LIST", "TZ", "CUSTOM_FONT_URL"])
 def test_a_variable_that_the_version_reads_passes(name):
     assert lobehub.unknown_settings(READ_WHOLE, [name]) == []
     assert lobehub.unknown_settings(NEWEST, [name]) == []
@@ -201,26 +199,6 @@ def test_of_a_version_that_was_read_in_part_an_unknown_name_passes_unless_it_loo
 def test_what_was_read_and_what_ran_is_told_apart():
     assert [lobehub.is_read_whole(one) for one in (READ_WHOLE, NEWEST, "9.9.9")] == [True, False, False]
     assert [one["ran"] for one in facts.RELEASES.values()] == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("settings", "secrets", "words"),
-    [
-        ({}, (), []),
-        (
-            {"AUTH_SSO_PROVIDERS": "casdoor", "AUTH_CASDOOR_ID": "1", "AUTH_CASDOOR_ISSUER": "u"},
-            ["AUTH_CASDOOR_SECRET"],
-            [],
-        ),
-        ({"AUTH_SSO_PROVIDERS": "casdoor", "AUTH_CASDOOR_ID": "1"}, (), ["AUTH_CASDOOR_ISSUER, AUTH_CASDOOR_SECRET"]),
-        ({"AUTH_SSO_PROVIDERS": "casdor"}, (), ["did you mean casdoor"]),
-        ({"AUTH_SSO_PROVIDERS": "github, logto"}, (), ["AUTH_GITHUB_ID", "AUTH_LOGTO_ID"]),
-    ],
-)
-def test_single_sign_on_has_all_that_it_needs_or_is_refused(settings, secrets, words):
-    found = lobehub.sign_in_faults(settings, secrets)
-    assert len(found) == len(words)
-    assert all(word in fault for word, fault in zip(words, found, strict=True))
 
 
 def test_upstreams_published_examples_are_no_secrets(monkeypatch):
