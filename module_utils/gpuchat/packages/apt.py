@@ -16,6 +16,10 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 REMOVED = re.compile(r"^Remv (\S+)", re.MULTILINE)
 
+LOCKED = re.compile(
+    r"^E: (?:Could not get lock|Unable to lock directory)|^dpkg: error: .* locked by another process", re.MULTILINE
+)
+
 
 def parse_dpkg_status(text: str) -> dict[str, InstalledPackage]:
     """Read dpkg's own status file; only packages that are really installed are returned."""
@@ -41,8 +45,11 @@ def parse_madison(text: str) -> tuple[str, ...]:
 
 
 def is_locked(text: str) -> bool:
-    """Whether apt ended because somebody holds one of its locks; DPkg::Lock::Timeout waits for dpkg's alone."""
-    return "Could not get lock" in text or "Unable to lock directory" in text
+    """Whether apt or dpkg ended because somebody holds a lock; DPkg::Lock::Timeout waits for dpkg's alone.
+
+    Apt says so too while it waits; that is no error.
+    """
+    return LOCKED.search(text) is not None
 
 
 def warnings(text: str, sources: Sequence[Source] = ()) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
         Refusal: no repository has such a package or version; the text holds what apt said of its repositories.
     """
     arch = os.uname().machine
-    refreshed = _unlocked(["update"], timeout=1800)
+    refreshed = _unlocked([*APT_GET, "update"], timeout=1800)
     warned = apt.warnings(refreshed.text, _sources("", apt.ARCHITECTURES.get(arch, arch)))
     said = "".join(f"\n{line}" for line in warned)
     missing = [name for name in names if "=" not in name and host.run(["apt-cache", "show", name]).rc != 0]
@@ -158,23 +158,26 @@ def install(chosen: Sequence[str]) -> None:
 
 
 def _apt_get(words: Sequence[str], timeout: float) -> None:
-    """Run apt-get.
+    _must([*APT_GET, *words], timeout)
+
+
+def _must(command: Sequence[str], timeout: float) -> None:
+    """Run a command of apt's.
 
     Raises:
         CommandFailed: it failed, or a lock was held for too long.
     """
-    output = _unlocked(words, timeout)
+    output = _unlocked(command, timeout)
     if output.rc != 0:
-        raise CommandFailed(f"`{' '.join([*APT_GET, *words])}` ended with status {output.rc}:\n{output.text}")
+        raise CommandFailed(f"`{' '.join(command)}` ended with status {output.rc}:\n{output.text}")
 
 
-def _unlocked(words: Sequence[str], timeout: float) -> host.Output:
-    """Run apt-get, and wait while somebody else holds a lock of apt's, as a cloud host's first upgrade does.
+def _unlocked(command: Sequence[str], timeout: float) -> host.Output:
+    """Run a command of apt's, and wait while somebody else holds a lock, as a cloud host's first upgrade does.
 
     Raises:
         CommandFailed: the lock was held for too long; apt says by which process.
     """
-    command = [*APT_GET, *words]
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         output = host.run(command, timeout, ENVIRONMENT)
@@ -183,14 +186,14 @@ def _unlocked(words: Sequence[str], timeout: float) -> host.Output:
         if time.monotonic() >= deadline:
             raise CommandFailed(
                 f"found that somebody has held apt's lock for {LOCK_SECONDS // 60} minutes; wanted it free; wait for "
-                f"that process or stop it, and run again. apt-get said:\n{output.text.strip()}"
+                f"that process or stop it, and run again. {command[0]} said:\n{output.text.strip()}"
             )
         time.sleep(LOCK_PAUSE)
 
 
 def hold(names: Sequence[str]) -> None:
-    host.must(["apt-mark", "hold", *names])
+    _must(["apt-mark", "hold", *names], timeout=600)
 
 
 def unhold(names: Sequence[str]) -> None:
-    host.must(["apt-mark", "unhold", *names])
+    _must(["apt-mark", "unhold", *names], timeout=600)

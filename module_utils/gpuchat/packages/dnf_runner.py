@@ -83,7 +83,7 @@ def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     chosen = tuple(map(dnf.specification, names))
     query = [WITHOUT_LOCKS, "repoquery", "--qf", "%{name}", *chosen]
     asked = host.run([*DNF, "-q", "--refresh", *query], timeout=1800)
-    known = asked if asked.rc == 0 else host.must([*DNF, "-q", WITHOUT_BROKEN, *query], timeout=1800)
+    known = asked if asked.rc == 0 else host.run([*DNF, "-q", WITHOUT_BROKEN, *query], timeout=1800)
     missing = [name for name in names if name.partition("=")[0] not in known.stdout.split()]
     if missing:
         raise Refusal(

@@ -284,6 +284,14 @@ def _installed(package: WantedPackage, installed: Mapping[str, InstalledPackage]
     return Difference(f"package {package.name}", before, f"{package.version or 'the newest there is'}\n")
 
 
+def is_unfetched(said: str) -> bool:
+    """Tell by the words of apt or dnf whether they failed because packages did not come from their repository."""
+    return UNFETCHED.search(said) is not None
+
+
+UNFETCHED = re.compile(r"^E: (?:Failed to fetch|Unable to fetch)|Error downloading packages|Cannot download", re.MULTILINE)
+
+
 def check_key(found: Sequence[str], wanted: str, url: str, hint: str = HINTS["fingerprint"]) -> None:
     """Refuse a key that is not the pinned one.
 

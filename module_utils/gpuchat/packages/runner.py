@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..core import host
 from ..core.change import Plan, merged
-from ..core.errors import Refusal
+from ..core.errors import CommandFailed, Refusal
 from ..system import files as fileset
 from ..system import files_runner, space_runner
 from ..system.release import Release
@@ -26,6 +26,7 @@ from .plan import (
     Repository,
     WantedPackage,
     check_key,
+    is_unfetched,
     kernel_packages,
     packages_for,
     plan_packages,
@@ -330,7 +331,7 @@ def _apply(acts: Sequence[Act], system: System, name: str, hints: Mapping[str, s
         elif act.act == "remove":
             _remove(system, name, act.names)
         elif act.act == "install":
-            _install(system, name, [one.partition("=")[0] for one in act.names], chosen)
+            _install(system, name, [one.partition("=")[0] for one in act.names], chosen, hints)
         elif act.act == "hold":  # recorded first: a run may die in between, and a hold of ours must be known as ours
             write_record(name, read_record(name).more(held=act.names))
             system.hold(act.names)
@@ -339,13 +340,26 @@ def _apply(acts: Sequence[Act], system: System, name: str, hints: Mapping[str, s
             write_record(name, read_record(name).less(held=act.names))
 
 
-def _install(system: System, name: str, wanted: Sequence[str], chosen: Sequence[str]) -> None:
-    """Install packages, and keep which of them, and of those that came along, were not there before."""
+def _install(
+    system: System, name: str, wanted: Sequence[str], chosen: Sequence[str], hints: Mapping[str, str]
+) -> None:
+    """Install packages, and keep which of them, and of those that came along, were not there before.
+
+    Raises:
+        CommandFailed: they cannot be installed, or did not come from their repository; the text holds what was said.
+    """
     before, users, groups = set(system.installed()), _accounts(USERS), _accounts(GROUPS)
     lacking = [path for path in RESIDUE if not os.path.lexists(path)]
     new = [one for one in wanted if one not in before]
     write_record(name, read_record(name).more(installed=new, asked=new))
-    system.install(chosen)
+    try:
+        system.install(chosen)
+    except CommandFailed as failed:
+        if not is_unfetched(str(failed)):
+            raise
+        raise CommandFailed(
+            f"found that packages cannot be fetched; wanted them from their repository; {hints['repository']}. {failed}"
+        ) from None
     came = {"installed": set(system.installed()) - before}
     accounts = {"users": _accounts(USERS) - users, "groups": _accounts(GROUPS) - groups}
     made = [path for path in lacking if os.path.lexists(path)]

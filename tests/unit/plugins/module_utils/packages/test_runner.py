@@ -11,6 +11,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages import (
     apt_runner,
+    dnf_runner,
     runner,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.packages.openpgp import (
@@ -357,6 +358,31 @@ def test_each_lock_of_apts_is_waited_for(debian, commands, monkeypatch, verb):
     assert waited == [5, 5, 5, 5]
 
 
+DPKG_LOCKED = (
+    "dpkg: error: dpkg frontend lock was locked by another process with pid 24\n"
+    "Note: removing the lock file is always wrong, can damage the locked area\n"
+)
+
+
+@pytest.mark.parametrize(("verb", "state", "wanted"), [("hold", "install", True), ("unhold", "hold", False)])
+def test_dpkgs_lock_is_waited_for_where_apt_does_not_do_so(debian, commands, monkeypatch, verb, state, wanted):
+    debian.files[STATUS] = f"Package: x\nStatus: {state} ok installed\nVersion: 1\n".encode()
+    monkeypatch.setattr(runner, "_own_holds", lambda name: ("x",))
+    monkeypatch.setattr(apt_runner.time, "sleep", lambda seconds: commands.answer(f"apt-mark {verb}"))
+    commands.answer(f"apt-mark {verb}", rc=100, stderr=f"{DPKG_LOCKED}E: Executing dpkg failed. Are you root?\n")
+    runner.ensure(params(hold=wanted), check=False)
+    assert commands.made == [f"apt-mark {verb} x"] * 2
+
+
+def test_what_apt_fails_for_once_it_has_the_lock_is_no_held_lock(debian, commands, monkeypatch):
+    monkeypatch.setattr(apt_runner, "LOCK_SECONDS", 0)
+    said = "Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 24 (apt)...\n"
+    broken = "E: Unable to correct problems, you have held broken packages.\n"
+    commands.answer(f"{' '.join(apt_runner.APT_GET)} install", said, rc=100, stderr=broken)
+    with pytest.raises(CommandFailed, match=r"(?s)ended with status 100.*held broken packages"):
+        runner.ensure(params(), check=False)
+
+
 def test_who_holds_a_lock_for_too_long_is_told(debian, commands, monkeypatch):
     monkeypatch.setattr(apt_runner, "LOCK_SECONDS", 0)
     commands.answer(f"{' '.join(apt_runner.APT_GET)} update", rc=100, stderr=LOCKED)
@@ -642,6 +668,36 @@ def test_somebody_elses_broken_list_does_not_stop_an_installation_that_does_not_
     commands.answer("apt-cache", rc=100)
     with pytest.raises(Refusal, match=r"found no y .*apt-get update said:\nE: The repository .*x.list"):
         runner.ensure(params(["y"]), check=False)
+
+
+NOT_FETCHED = {
+    "debian": "E: Failed to fetch http://m.example.com/x_2.0-1_amd64.deb  404  Not Found [IP: 192.0.2.1 80]",
+    "rocky": "Error: Error downloading packages:\n  Cannot download Packages/x.rpm: All mirrors were tried",
+}
+
+
+@pytest.mark.parametrize(("on_host", "said"), NOT_FETCHED.items())
+def test_a_package_that_cannot_be_fetched_is_told_with_the_variable_that_names_another_repository(
+    request, commands, on_host, said
+):
+    request.getfixturevalue(on_host)
+    tool = " ".join(apt_runner.APT_GET if on_host == "debian" else [*dnf_runner.DNF, "--setopt=*.skip"])
+    more = "" if on_host == "debian" else "_if_unavailable=1 --disableplugin=versionlock"
+    commands.answers = {f"{tool}{more} install": (1, "", f"{said}\n"), **commands.answers}
+    with pytest.raises(CommandFailed) as failed:
+        runner.ensure(params(hints={"repository": "set x_repository_url"}), check=False)
+    told = str(failed.value)
+    assert told.startswith("found that packages cannot be fetched; wanted them from their repository; set x_repository_url")
+    assert said in told
+
+
+def test_a_host_without_any_repository_of_dnfs_is_told_what_to_look_at(rocky, commands):
+    commands.answers.clear()
+    said = 'Error: There are no enabled repositories in "/etc/yum.repos.d", "/etc/yum/repos.d".'
+    commands.answer("dnf", rc=1, stderr=f"{said}\n")
+    commands.answer("rpm --query")
+    with pytest.raises(Refusal, match=r"found no x in this host's repositories; .*; look at it\. dnf said:\nError: There"):
+        runner.ensure(params(hints={"repository": "look at it"}), check=False)
 
 
 def test_what_apt_says_is_reported_when_it_fails(debian, commands):
