@@ -167,13 +167,13 @@ def packages_for(
 
 
 def kernel_packages(by_module: Mapping[str, str], known: str, running: str, machine: str) -> tuple[WantedPackage, ...]:
-    """Return the packages that bring modules which the running kernel lacks.
+    """Return the packages that bring modules which a kernel lacks.
 
     Args:
         by_module: the package of each module, where ``{variant}`` and ``{kernel}`` stand for the kernel's own words.
         known: the names of the modules that are there or built in; empty where the kernel's folder is not seen, as in
             a container.
-        running: the kernel's release, for instance ``6.12.0-55.9.1.el10_0.x86_64+rt``.
+        running: that kernel's release, for instance ``6.12.0-55.9.1.el10_0.x86_64+rt``.
     """
     there = set(re.findall(r"([\w-]+)\.ko", known))
     if not there:
@@ -182,6 +182,12 @@ def kernel_packages(by_module: Mapping[str, str], known: str, running: str, mach
     words = {"kernel": version, "variant": variant.replace("+", "-")}
     missing = [package for module, package in by_module.items() if module not in there]
     return tuple(dict.fromkeys(WantedPackage.parse(package.format(**words)) for package in missing))
+
+
+def newer_kernels(running: str, there: Iterable[str]) -> tuple[str, ...]:
+    """Return the kernels that are newer than the running one, by the numbers of their releases."""
+    numbers = {one: [int(part) for part in re.findall(r"\d{1,9}", one)] for one in (running, *there)}
+    return tuple(sorted((one for one in there if numbers[one] > numbers[running]), key=lambda one: numbers[one]))
 
 
 def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[str, str]) -> None:

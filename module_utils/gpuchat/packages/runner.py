@@ -28,6 +28,7 @@ from .plan import (
     check_key,
     is_unfetched,
     kernel_packages,
+    newer_kernels,
     packages_for,
     plan_packages,
     refuse_collateral,
@@ -123,11 +124,19 @@ def _refuse_commands(refused: Mapping[str, str], system: System) -> None:
 
 
 def _kernel_packages(release: Release, by_release: Mapping[str, Mapping[str, str]]) -> tuple[WantedPackage, ...]:
+    """Return what brings lacking modules to the kernel that runs, and to the newer ones that a restart may bring."""
+    by_module = release.row(by_release)
+    if not by_module:
+        return ()
     running, machine = os.uname().release, os.uname().machine
-    folder = f"{KERNELS}/{running}"
-    states = [host.file_state(f"{folder}/{name}") for name in ("modules.dep", "modules.builtin")]
-    known = b"".join((state and state.content) or b"" for state in states).decode(errors="replace")
-    return kernel_packages(release.row(by_release) or {}, known, running, machine)
+    there = os.listdir(KERNELS) if os.path.isdir(KERNELS) else []
+    kernels = (running, *newer_kernels(running, there))
+    return tuple(one for kernel in kernels for one in kernel_packages(by_module, _modules(kernel), kernel, machine))
+
+
+def _modules(kernel: str) -> str:
+    states = [host.file_state(f"{KERNELS}/{kernel}/{name}") for name in ("modules.dep", "modules.builtin")]
+    return b"".join((state and state.content) or b"" for state in states).decode(errors="replace")
 
 
 NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}

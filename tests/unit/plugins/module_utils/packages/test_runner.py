@@ -458,6 +458,19 @@ def test_a_module_that_the_running_kernel_lacks_comes_with_its_package_and_is_no
     assert result["msg"] == (act or "all packages are as wanted")
 
 
+def test_a_newer_kernel_that_the_next_restart_brings_gets_the_module_too(rocky, rpm, monkeypatch, tmp_path):
+    names = ["5.14.0-1.el9.x86_64", "6.12.0-55.9.1.el10_0.x86_64", "6.12.0-124.8.1.el10_1.x86_64", "gone.x86_64"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        rocky.files[f"{tmp_path}/{name}/modules.dep"] = b"kernel/net/netfilter/xt_mark.ko.xz:\n"
+    del rocky.files[f"{tmp_path}/gone.x86_64/modules.dep"]
+    rpm.there = {"x": "1-1"}
+    monkeypatch.setattr(runner, "KERNELS", str(tmp_path))
+    package = "kernel-modules-extra=6.12.0"
+    result = runner.ensure(params(kernel_modules=EXTRA), check=True)
+    assert result["msg"] == f"install {package}-55.9.1.el10_0, {package}-124.8.1.el10_1"
+
+
 def test_in_check_mode_a_key_that_is_not_reached_is_reported(debian, commands):
     wanted = {"url": "https://example.com", "suite": "/", "key_url": "http://127.0.0.1:1/key", "key_fingerprint": "A"}
     predicted = runner.ensure(params(apt_repository=wanted), check=True)
