@@ -78,7 +78,7 @@ options:
   refused_packages:
     description:
       - Packages of somebody else that these would push out, with the reason and the fix.
-      - A key such as C(kubelet+containerd) stands for a host that has all of them.
+      - A key such as C(kubelet+containerd) stands for a host that has all of them; each may be a shell pattern.
     type: dict
     default: {}
   refused_paths:

@@ -272,6 +272,13 @@ def test_a_docker_that_was_unpacked_by_hand_is_not_overwritten(source, predicted
     predicted("ubuntu-24.04", docker_source="present")
 
 
+@pytest.mark.parametrize("source", ["distribution", "docker"])
+def test_another_makers_docker_is_not_pushed_out(source, predicted):
+    with pytest.raises(Refusal, match="found the package moby-engine 1: .* set docker_source to present"):
+        predicted("ubuntu-24.04", ["moby-engine", "moby-cli"], docker_source=source)
+    assert not predicted("ubuntu-24.04", ["moby-engine"], docker_source="present")["changed"]
+
+
 def test_the_containerd_of_a_kubernetes_is_not_removed(predicted):
     with pytest.raises(Refusal, match=r"found the packages kubelet 1 and containerd 1: .* would take the containerd"):
         predicted("ubuntu-24.04", ["kubelet", "containerd"], docker_source="docker")
@@ -551,6 +558,12 @@ def test_the_driver_is_held_and_what_its_modules_are_built_with_is_not(name, dri
         ("ubuntu-24.04", "linux-image-generic-hwe-24.04"),
         ("ubuntu-22.04", "linux-image-aws"),
         ("debian-13", "linux-image-cloud-amd64"),
+        ("debian-13", "linux-image-arm64-16k"),
+        ("ubuntu-24.04", "linux-image-nvidia-64k"),
+        ("ubuntu-22.04", "linux-image-nvidia-64k-hwe-22.04"),
+        ("ubuntu-24.04", "linux-image-lowlatency-hwe-24.04"),
+        ("ubuntu-24.04", "linux-image-oem-24.04b"),
+        ("ubuntu-24.04", "linux-image-aws-lts-24.04"),
     ],
 )
 @pytest.mark.parametrize("source", ["distribution", "nvidia"])
@@ -558,6 +571,14 @@ def test_a_kernel_of_another_kind_is_refused_with_the_hint(name, installed, sour
     with pytest.raises(Refusal, match=f"found the package {installed} 1: .*set nvidia_driver_kernel to it"):
         driver(name, [installed], nvidia_driver_source=source)
     driver(name, [installed], nvidia_driver_source=source, nvidia_driver_kernel=installed.removeprefix("linux-image-"))
+
+
+@pytest.mark.parametrize("source", ["distribution", "nvidia"])
+def test_a_driver_that_nvidias_installer_put_there_gets_no_second_one_beside_it(source, driver, monkeypatch, snaps):
+    monkeypatch.setattr(apt_runner, "owns", lambda path: False)
+    snaps.add("/usr/bin/nvidia-uninstall")
+    with pytest.raises(Refusal, match=r"found /usr/bin/nvidia-uninstall, .* run `nvidia-uninstall`"):
+        driver("ubuntu-24.04", nvidia_driver_source=source)
 
 
 @pytest.mark.parametrize(
@@ -600,7 +621,7 @@ def test_nvidias_own_driver_comes_with_the_key_of_its_release(name, folder, key,
     assert fingerprint in str(packages["diff"])
 
 
-@pytest.mark.parametrize(("machine", "folder"), [("x86_64", "x86_64"), ("aarch64", "sbsa")])
+@pytest.mark.parametrize(("machine", "folder"), [("x86_64", "x86_64"), ("aarch64", "sbsa"), ("ppc64le", "ppc64el")])
 def test_nvidias_folder_of_an_arm_server_has_a_name_of_its_own(machine, folder, driver):
     _headers, packages = driver("ubuntu-24.04", machine=machine, nvidia_driver_source="nvidia")
     (repository,) = apts_repository(packages)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..core.errors import Refusal
 from .plan import HINTS, InstalledPackage, Repository, WantedPackage
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64el"}
 """Debian's names by the kernel's."""
 
 REMOVED = re.compile(r"^Remv (\S+)", re.MULTILINE)

@@ -17,7 +17,7 @@ from ..core.errors import Refusal
 from ..system.release import Release
 
 HINTS = {
-    "release": "use one of these, or set packages to what this release calls them",
+    "release": "use one of these",
     "version": "set packages to a version that the repository has",
     "repository": "look at this host's network and its list of repositories (/etc/apt, /etc/yum.repos.d)",
     "key": "set key_url to an address that this host reaches",
@@ -191,14 +191,18 @@ def newer_kernels(running: str, there: Iterable[str]) -> tuple[str, ...]:
 
 
 def refuse_packages(installed: Mapping[str, InstalledPackage], refused: Mapping[str, str]) -> None:
-    """Refuse a host that holds packages which ours would push out; names joined by + are meant together.
+    """Refuse a host that holds packages which ours would push out.
+
+    Args:
+        installed: the packages that are there.
+        refused: the reason by name, where names joined by + are meant together, and each may be a shell pattern.
 
     Raises:
         Refusal: such a package is there; the text says why, and the fix.
     """
     for names, reason in refused.items():
-        found = names.split("+")
-        if all(name in installed for name in found):
+        found = [min(fnmatch.filter(installed, name), default="") for name in names.split("+")]
+        if all(found):
             named = " and ".join(f"{name} {installed[name].version}" for name in found)
             raise Refusal(f"found the package{'s' if len(found) > 1 else ''} {named}: {reason}")
 
@@ -295,7 +299,9 @@ def is_unfetched(said: str) -> bool:
     return UNFETCHED.search(said) is not None
 
 
-UNFETCHED = re.compile(r"^E: (?:Failed to fetch|Unable to fetch)|Error downloading packages|Cannot download", re.MULTILINE)
+UNFETCHED = re.compile(
+    r"^E: (?:Failed to fetch|Unable to fetch)|Error downloading packages|Cannot download", re.MULTILINE
+)
 
 
 def check_key(found: Sequence[str], wanted: str, url: str, hint: str = HINTS["fingerprint"]) -> None:

@@ -10,6 +10,9 @@ from typing import TypeVar
 
 Row = TypeVar("Row")
 
+NVIDIAS = {"amd64": "x86_64", "arm64": "sbsa", "aarch64": "sbsa"}
+"""NVIDIA's names of machines (those of its repositories' folders) by apt's and dnf's, where they differ."""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -61,7 +64,7 @@ class Release:
             "version_major": self.major,
             "codename": self.codename,
             "arch": arch,
-            "nvidia_arch": "sbsa" if arch in ("arm64", "aarch64") else "x86_64",
+            "nvidia_arch": NVIDIAS.get(arch, arch),
         }
         for word, value in words.items():
             text = text.replace(f"{{{word}}}", value)

@@ -304,6 +304,15 @@ def test_a_wrong_key_is_refused_before_anything_is_written(
     assert (commands.made, set(debian.files)) == ([], {STATUS, "/etc/os-release"})
 
 
+def test_where_no_repository_is_the_hint_is_of_the_repository_and_not_of_its_key(debian, server):
+    there = f"http://{server.place}/{{id}}{{version}}"
+    wanted = repository(server, url=there, key_url=f"{there}/3bf863cc.pub")
+    with pytest.raises(Refusal, match=r"/debian13/3bf863cc.pub answered 404; wanted the repository's key; set x_url$"):
+        runner.ensure(
+            params(apt_repository=wanted, hints={"key": "set x_key_url", "repository": "set x_url"}), check=True
+        )
+
+
 def test_a_host_without_dpkg_is_refused(debian):
     del debian.files[STATUS]
     with pytest.raises(Refusal) as refused:
@@ -700,7 +709,9 @@ def test_a_package_that_cannot_be_fetched_is_told_with_the_variable_that_names_a
     with pytest.raises(CommandFailed) as failed:
         runner.ensure(params(hints={"repository": "set x_repository_url"}), check=False)
     told = str(failed.value)
-    assert told.startswith("found that packages cannot be fetched; wanted them from their repository; set x_repository_url")
+    assert told.startswith(
+        "found that packages cannot be fetched; wanted them from their repository; set x_repository_url"
+    )
     assert said in told
 
 
@@ -709,7 +720,9 @@ def test_a_host_without_any_repository_of_dnfs_is_told_what_to_look_at(rocky, co
     said = 'Error: There are no enabled repositories in "/etc/yum.repos.d", "/etc/yum/repos.d".'
     commands.answer("dnf", rc=1, stderr=f"{said}\n")
     commands.answer("rpm --query")
-    with pytest.raises(Refusal, match=r"found no x in this host's repositories; .*; look at it\. dnf said:\nError: There"):
+    with pytest.raises(
+        Refusal, match=r"found no x in this host's repositories; .*; look at it\. dnf said:\nError: There"
+    ):
         runner.ensure(params(hints={"repository": "look at it"}), check=False)
 
 
