@@ -154,6 +154,10 @@ options:
         description: Docker's version where it is not there yet; before 29 it has no images with containerd.
         type: str
         default: ''
+      docker_versions:
+        description: The version that a release has, by the keys of O(packages), where O(space.docker_version) is empty.
+        type: dict
+        default: {}
       minimum_gib:
         description: Space that must be free on the file system of each.
         type: int

@@ -470,7 +470,15 @@ def test_variables_become_keys_of_daemon_json(variables, settings, defaults):
 def test_the_disk_is_looked_at_where_docker_is_told_to_put_images_and_data():
     variables = {"docker_data_root": "/data/docker", "docker_settings": {"features": {"containerd-snapshotter": False}}}
     space = Role(**variables).task("gpuchat_packages")["space"]
-    assert folders(space["docker_settings"], {}, {}, "", space["docker_version"]) == ("/data/docker",)
+    assert folders(space["docker_settings"], {}, {}, (), space["docker_version"]) == ("/data/docker",)
+
+
+@pytest.mark.parametrize("name", [name for name in APT if name != "debian-12"])
+def test_the_distributions_docker_is_known_where_it_keeps_images_by_itself(name):
+    version = RECORDED[name]["distribution"]["docker.io"]
+    known = Release.parse(os_release(name)).row(Role().task("gpuchat_packages")["space"]["docker_versions"])
+    assert (known or "29") == version.partition(".")[0]
+    assert Role(docker_source="docker").task("gpuchat_packages")["space"]["docker_versions"] == {}
 
 
 # --- nvidia_driver ---

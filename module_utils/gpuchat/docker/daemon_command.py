@@ -102,6 +102,19 @@ def flags(units: Sequence[TextFile], environments: Sequence[TextFile]) -> tuple[
     return tuple(found)
 
 
+def settings(flags: Iterable[Flag]) -> dict[str, object]:
+    """Return what the flags that say where images and data are would be in daemon.json."""
+    found: dict[str, object] = {}
+    features: dict[str, bool] = {}
+    for flag in flags:
+        if "data-root" in flag.keys:
+            found["data-root"] = flag.value
+        elif flag.name == "feature":
+            name, equals, value = flag.value.partition("=")
+            features[name] = not equals or value.lower() in ("1", "t", "true")
+    return {**found, **({"features": features} if features else {})}
+
+
 def _directive(units: Sequence[TextFile], name: str) -> list[tuple[str, str]]:
     """Return a directive's values in the section Service, each with its file; an empty one drops those before it."""
     values: list[tuple[str, str]] = []

@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core import front, host, web_runner
+from ..core.errors import Refusal
 from ..data import backup
-from ..docker import daemon_former_runner, daemon_runner
+from ..docker import daemon_former_runner, daemon_runner, folders_runner
 from ..docker.container import Written, compose_path, quadlet_path, read_back, unit_path
 from ..docker.daemon import Record
 from ..docker.daemon import drifted as drifted_keys
@@ -420,11 +421,10 @@ def _kernel_log() -> list[dict[str, object]]:
 
 
 def _docker_folders() -> Sequence[str]:
-    roots = ["/var/lib/docker", "/var/lib/containerd"]
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        configured = json.loads(pathlib.Path(daemon_runner.DAEMON_JSON).read_text(encoding="utf-8")).get("data-root")
-        roots += [str(configured)] if configured else []
-    return [path for path in roots if os.path.isdir(path)]
+    roots = {"/var/lib/docker", "/var/lib/containerd"}
+    with contextlib.suppress(OSError, Refusal):  # a file that cannot be read is told where Docker is looked at
+        roots.update(folders_runner.folders_told())
+    return sorted(path for path in roots if os.path.isdir(path))
 
 
 def _docker() -> dict[str, object]:
