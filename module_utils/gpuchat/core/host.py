@@ -212,7 +212,7 @@ def read_json(path: str) -> dict[str, object]:
     """Return a JSON object from a file of ours; a missing or damaged one counts as empty."""
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -139,6 +139,11 @@ def former(path: str, service: str, is_changing: bool) -> Former | None:
     )
 
 
+def is_kept(path: str) -> bool:
+    """Tell whether an earlier run died on its way from what Docker ran with."""
+    return path in host.read_json(record_file(KEPT))
+
+
 def running_containers() -> tuple[str, ...]:
     """Return the names of what runs, but for a swarm's tasks, which the swarm starts and ends."""
     listed = host.run(["docker", "ps", "--format", f'{{{{.Names}}}} {{{{.Label "{SWARM_TASK}"}}}}'])

@@ -127,6 +127,8 @@ def _read(params: Mapping[str, object], check: bool) -> tuple[dict[str, object],
     there = host.file_state(path)
     if there and there.content is None:
         raise Refusal(f"{path} is a folder; set path to a file")
+    if there and not os.path.isfile(path):  # such as a link to /dev/null, which a file would take the place of
+        raise Refusal(f"{path} is no regular file, nor a link to one; set path to a file, or remove it and run again")
     record = _read_record(path)
     backup = host.file_state(backup_of(path))
     wish = _wish(params) if params["state"] == "present" else Wish()
@@ -187,12 +189,19 @@ def _read_record(path: str) -> Record | None:
     return Record.from_json(kept) if isinstance(kept, dict) else None
 
 
-def _write_record(path: str, record: Record) -> None:
-    host.write_json(record_file(), {**host.read_json(record_file()), path: record.as_json()})
+def _write_record(path: str, record: Record | None) -> None:
+    others = {key: one for key, one in host.read_json(record_file()).items() if key != path}
+    host.write_json(record_file(), {**others, **({path: record.as_json()} if record else {})})
 
 
 def _write(path: str, action: Rewrite, former: Former | None) -> None:
-    there = host.file_state(path)
+    """Write a daemon.json and what is remembered of it, or nothing at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    there, record, had_backup = host.file_state(path), _read_record(path), os.path.exists(backup_of(path))
+    was_kept = daemon_former_runner.is_kept(path)
     if former:
         former.keep()
     mode, uid, gid = (there.mode, there.uid, there.gid) if there else (0o644, -1, -1)
@@ -201,15 +210,26 @@ def _write(path: str, action: Rewrite, former: Former | None) -> None:
         host.write_atomically(backup_of(path), action.keep, mode, uid, gid)
     # Old and new claims stand in the record until the file is written: a run may die in between.
     _write_record(path, action.begun)
-    if action.text is None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(real)
-    elif there is None or action.text != there.content:
-        host.write_atomically(real, action.text, mode, uid, gid)
+    try:
+        if action.text is None:
+            _remove(real)
+        elif there is None or action.text != there.content:
+            host.write_atomically(real, action.text, mode, uid, gid)
+    except OSError:
+        _write_record(path, record)
+        if not had_backup:
+            _remove(backup_of(path))
+        if former and not was_kept:
+            former.forget()
+        raise
     _write_record(path, action.record)
     if action.given_back:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(backup_of(path))
+        _remove(backup_of(path))
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _validate(text: bytes, check: bool, wanted: bool) -> tuple[str, ...]:

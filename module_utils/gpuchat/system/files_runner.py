@@ -185,8 +185,7 @@ def apply(name: str, plan: Plan) -> None:
             if isinstance(action, files.Write) and action.file.content is not None:
                 file = action.file
                 staged.append(host.stage(file.path, file.content or b"", file.mode, file.uid, file.gid))
-        for one in staged:
-            one.commit()
+        _commit(staged)
     except BaseException:
         for one in staged:
             one.discard()
@@ -199,6 +198,24 @@ def apply(name: str, plan: Plan) -> None:
     # Only now: a run that dies after a file has come back must not take it for the set's own.
     removed = [action.path for action in plan.actions if isinstance(action, files.Remove)]
     forget_former([path for path in removed if path in before and not os.path.isdir(path)])
+
+
+def _commit(staged: Sequence[host.Staged]) -> None:
+    """Put each file of a set in its place, or none of them.
+
+    Raises:
+        OSError: one cannot be put there; what the others have replaced is there again.
+    """
+    replaced: list[tuple[str, files.Former]] = []
+    try:
+        for one in staged:
+            path = one.destination
+            replaced.append((path, files.Former.of(host.file_state(path), _link(path))))
+            one.commit()
+    except OSError:
+        for path, before in replaced[:-1]:
+            put_back(path, before)
+        raise
 
 
 def _keep_former(paths: Sequence[str]) -> None:

@@ -128,8 +128,8 @@ def test_a_staged_file_has_its_final_mode_before_it_is_in_place(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [(None, {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1})],
-    ids=["missing", "damaged", "no object", "an object"],
+    [(None, {}), ("{", {}), ("[1]", {}), ("[" * 100_000, {}), ('{"a": 1}', {"a": 1})],
+    ids=["missing", "damaged", "no object", "too deep", "an object"],
 )
 def test_a_record_that_is_missing_or_damaged_counts_as_empty(tmp_path, text, value):
     path = tmp_path / "record.json"

@@ -243,7 +243,7 @@ def test_what_cannot_be_written_is_refused_with_a_way_out(path, tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_replaced_is_named_with_its_cause_and_nothing_is_left_beside_it(
-    path, theirs, monkeypatch, error, way_out
+    path, theirs, commands, monkeypatch, error, way_out
 ):
     theirs("{}")
 
@@ -253,10 +253,53 @@ def test_a_file_that_cannot_be_replaced_is_named_with_its_cause_and_nothing_is_l
         rename(source, destination)
 
     rename = os.rename
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(Refusal, match=f"{path} cannot be read or written: .*{way_out}"):
-        ensure(path, {"a": 1})
-    assert sorted(one.name for one in path.parent.iterdir()) == ["daemon.json", "daemon.json.before-gpuchat"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(Refusal, match=f"{path} cannot be read or written: .*{way_out}"):
+            ensure(path, {"a": 1}, service="docker")
+    assert [one.name for one in path.parent.iterdir()] == ["daemon.json"]
+    theirs('{"debug": true}')  # what its owner makes of it meanwhile is what comes back, now and at the end
+    docker = Docker(path, commands, refuses=["local"])
+    with pytest.raises(Unhealthy, match="daemon.json is as it was before"):
+        ensure(path, {"log-driver": "local"}, service="docker")
+    assert (path.read_text(), docker.active) == ('{"debug": true}', True)
+    ensure(path, {"a": 1})
+    ensure(path, state="absent")
+    assert path.read_text() == '{"debug": true}'
+
+
+def test_a_failed_write_leaves_what_earlier_runs_have_recorded(path, theirs, monkeypatch):
+    theirs('{"theirs": 0}')
+    ensure(path, {"a": 1})
+
+    write = host.write_atomically
+
+    def refuse():
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            host, "write_atomically", lambda real, *more: refuse() if real == str(path) else write(real, *more)
+        )
+        with pytest.raises(Refusal, match="mount its file system for writing"):
+            ensure(path, {"b": 2})
+    assert json.loads(path.read_text()) == {"theirs": 0, "a": 1}
+    assert not ensure(path, {"a": 1})["changed"]
+    ensure(path, state="absent")
+    assert path.read_text() == '{"theirs": 0}'
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_is_no_regular_file_is_refused_and_never_replaced(path, tmp_path, linked):
+    path.parent.mkdir(parents=True)
+    pipe = tmp_path / "pipe" if linked else path
+    os.mkfifo(pipe)
+    if linked:
+        path.symlink_to(pipe)
+    for check in (True, False):
+        with pytest.raises(Refusal, match=f"^{path} is no regular file.*; set path to a file, or remove it"):
+            ensure(path, {"a": 1}, check=check)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 @pytest.mark.parametrize(

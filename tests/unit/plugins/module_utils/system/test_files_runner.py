@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import grp
 import json
 import os
@@ -224,6 +225,25 @@ def test_a_run_that_dies_between_two_renames_is_finished_by_the_next(tmp_path, m
     assert result["changed_files"] == [str(tmp_path / name) for name in "bc"]
     assert [(tmp_path / name).read_text() for name in "abc"] == ["new", "new", "new"]
     assert manifest()["digest"] == result["digest"]
+
+
+def test_a_file_that_cannot_be_replaced_leaves_the_whole_set_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "b").write_text("theirs")
+    (tmp_path / "b").chmod(0o640)
+    replace = os.replace
+
+    def refusing(source, destination):
+        if destination == str(tmp_path / "z"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), source, None, destination)
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    with pytest.raises(PermissionError):
+        files_runner.ensure(params(*(entry(tmp_path / name, "new") for name in ("a", "b", "link", "z"))), check=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "link", "state"]
+    assert ((tmp_path / "b").read_text(), mode_of(tmp_path / "b")) == ("theirs", "0o640")
+    assert os.readlink(tmp_path / "link") == "elsewhere"
 
 
 def test_the_manifest_is_written_after_every_rename_and_removal(tmp_path, monkeypatch):
