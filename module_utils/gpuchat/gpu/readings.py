@@ -31,8 +31,24 @@ OTHERS = {
 }
 """Who makes processing accelerators of a server's size, by PCI vendor (pci-ids.ucw.cz)."""
 
+OTHERS_AS_DISPLAYS = {
+    (AMD, "738c"): "AMD Instinct",
+    (AMD, "7408"): "AMD Instinct",
+    (AMD, "740c"): "AMD Instinct",
+    (AMD, "740f"): "AMD Instinct",
+    ("8086", "0bd5"): "Intel Data Center GPU",
+    ("8086", "0bda"): "Intel Data Center GPU",
+    ("8086", "56c0"): "Intel Data Center GPU",
+    ("8086", "56c1"): "Intel Data Center GPU",
+}
+"""Those among display controllers, by vendor and device (there): MI100, MI250X, MI250, MI210; Max 1550 and 1100, Flex
+170 and 140. A processor's own graphics are of the same class."""
+
 NO_PERMISSION, NOT_FOUND, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND = 4, 6, 9, 12
 FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED, MISMATCH, UNKNOWN = 13, 15, 16, 18, 999
+HOST_VGPU, HOST_VSGA = 3, 4
+"""Modes of virtualization in which a GPU is a hypervisor's (NVML_GPU_VIRTUALIZATION_MODE_*)."""
+
 STATES = {
     NO_PERMISSION: "no_permission",
     DRIVER_NOT_LOADED: "no_driver",
@@ -128,6 +144,7 @@ class Gpu:
     Attributes:
         memory_supported: whether the GPU has memory of its own to speak of.
         nvlinks: the far end of each active NVLink, a PCI address or ``SWITCH``.
+        is_shared_out: its driver is a hypervisor's, which shares it among virtual machines (NVIDIA vGPU).
         fault: why the GPU cannot be used, in NVML's words; empty for a sound one.
     """
 
@@ -151,6 +168,7 @@ class Gpu:
     ecc_uncorrected: int | None = None
     temperature_c: int | None = None
     processes: tuple[Process, ...] | None = None
+    is_shared_out: bool = False
     fault: str = ""
 
 
@@ -188,6 +206,7 @@ class Surroundings:
         module_version: version of NVIDIA's kernel module that is loaded.
         memory_bytes: the host's memory.
         memory_free_bytes: what of it programs could have.
+        is_container: kernel and driver are another system's.
     """
 
     devices: tuple[PciDevice, ...] = ()
@@ -198,6 +217,7 @@ class Surroundings:
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
     others: tuple[str, ...] = ()
+    is_container: bool = False
 
 
 def pci_address(text: str) -> str:
@@ -220,8 +240,9 @@ def pci_device(address: str, files: Mapping[str, str], driver: str | None) -> Pc
 
 def other_accelerator(address: str, files: Mapping[str, str]) -> str:
     """Return the name and address of another maker's accelerator; empty for any other device."""
-    vendor, kind = (files.get(name, "").strip().replace("0x", "") for name in ("vendor", "class"))
-    return f"{OTHERS[vendor]} at {address}" if kind[:4] == PROCESSING_CLASS and vendor in OTHERS else ""
+    vendor, device, kind = (files.get(name, "").strip().replace("0x", "") for name in ("vendor", "device", "class"))
+    name = OTHERS.get(vendor) if kind[:4] == PROCESSING_CLASS else OTHERS_AS_DISPLAYS.get((vendor, device))
+    return f"{name} at {address}" if name else ""
 
 
 def soc(compatible: str) -> str:
@@ -295,6 +316,12 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surround
         return "lost", _lost(
             ", ".join(f"GPU {gpu.index} at {gpu.pci_address or 'an unknown address'}: {gpu.fault}" for gpu in faulty)
         )
+    if reading.gpus and all(gpu.is_shared_out for gpu in reading.gpus):
+        return OUT_OF_REACH, (
+            f"found {_named(nvidia)}, whose driver is that of a hypervisor (NVIDIA vGPU), with which nothing computes "
+            "here; wanted a GPU of this host's own; run gpuchat in a virtual machine that has a vGPU, or install the "
+            "usual driver in its place"
+        )
     served = {gpu.pci_address for gpu in reading.gpus}
     unserved = [device for device in nvidia if device.address not in served]
     if reading.gpus:
@@ -308,6 +335,8 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surround
 
 def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
     state = STATES.get(reading.code, "failed")
+    if surroundings.is_container and nvidia and state in ("no_driver", "mismatch"):
+        return _in_container(reading, nvidia, surroundings)
     if state == "no_driver":
         return _no_driver(nvidia, reading.said, surroundings)
     if state == "mismatch":
@@ -321,6 +350,18 @@ def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], surroundings:
     if state == "no_permission":
         return state, f"the driver refuses this user ({reading.said}); run as root (become: true)"
     return state, f"NVIDIA's driver answers with an error: {reading.said}; look for NVRM in the kernel's log (dmesg)"
+
+
+def _in_container(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
+    """Say what is missing where the driver's kernel modules are the business of the system outside."""
+    module, library = surroundings.module_version, reading.library_version
+    said = f"the library is of {library}" if library else reading.said
+    return OUT_OF_REACH, (
+        f"found {_named(nvidia)} from within a container ({said}), whose kernel is its host's, with "
+        f"{f'the driver {module}' if module else 'no NVIDIA driver loaded'}; wanted that driver's libraries here and "
+        f"its devices; install the libraries of {module or 'the driver that you install there'} without kernel "
+        "modules, have the container given /dev/nvidia*, and see that `nvidia-smi` works in it"
+    )
 
 
 def _no_driver(nvidia: Sequence[PciDevice], said: str, surroundings: Surroundings) -> tuple[str, str]:

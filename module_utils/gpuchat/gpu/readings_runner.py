@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +28,10 @@ COMPATIBLE = "/proc/device-tree/compatible"
 DXG = "/dev/dxg"
 WSL_SMI = "/usr/lib/wsl/lib/nvidia-smi"
 """WSL2 puts its folder into the path of users who log in, and not into that of sudo or ssh's commands."""
+
+LIBRARIES = ("/usr/lib/*-linux-gnu/libnvidia-ml.so.1", "/usr/lib64/libnvidia-ml.so.1", "/usr/lib/libnvidia-ml.so.1")
+CONTAINER = "/run/systemd/container"
+"""Made by systemd where it runs in a container."""
 
 SMI_TIMEOUT = 60
 """Seconds: without the persistence mode each call initialises every GPU anew, a few seconds on large machines."""
@@ -71,6 +77,7 @@ def surroundings() -> Surroundings:
         memory_bytes=total,
         memory_free_bytes=free,
         others=tuple(others),
+        is_container=os.path.exists(CONTAINER),
     )
 
 
@@ -97,14 +104,23 @@ def read_smi() -> Reading:
         return Reading("nvidia-smi")
     if output.rc != 0:
         code, said = smi.smi_error(output.rc, output.text)
-        return Reading("nvidia-smi", code=code, said=said, library_version=smi.library_version(said))
+        library = smi.library_version(said) or (_library() if code == readings.MISMATCH else None)
+        return Reading("nvidia-smi", code=code, said=said, library_version=library)
     query = f"--query-compute-apps={','.join(smi.SMI_PROCESS_FIELDS)}"
     processes = host.run([program, query, "--format=csv,noheader,nounits"], SMI_TIMEOUT)
     found, version = smi.parse_smi(output.stdout, fields, processes.stdout if processes.rc == 0 else None)
     described = host.run([program, "-q", "-x"], SMI_TIMEOUT).stdout
+    found = smi.with_virtualization(found, described)
     if any(gpu.mig_mode == "enabled" for gpu in found):
         found = smi.with_mig_devices(found, described, host.run([program, "-L"], SMI_TIMEOUT).stdout)
     return Reading("nvidia-smi", found, version, smi.smi_cuda_version(described))
+
+
+def _library() -> str | None:
+    """Return the version of NVIDIA's library by its file's name, for nvidia-smi names it only since branch 530."""
+    files = (os.path.realpath(path) for pattern in LIBRARIES for path in glob.glob(pattern))
+    versions = (re.search(r"libnvidia-ml\.so\.(\d+\.\d[\d.]*)$", file) for file in files)
+    return next((found[1] for found in versions if found), None)
 
 
 def read_nvml() -> Reading | None:
@@ -187,6 +203,7 @@ def _gpu(index: int, handle: Any) -> Gpu:
         architecture=readings.architecture(_ask("nvmlDeviceGetArchitecture", handle), words),
         mig_mode=("enabled" if mode[0] else "disabled") if mode else None,
         mig_devices=tuple(_mig_devices(handle)) if mode and mode[0] else (),
+        is_shared_out=_ask("nvmlDeviceGetVirtualizationMode", handle) in (readings.HOST_VGPU, readings.HOST_VSGA),
         pcie_gen=_ask("nvmlDeviceGetCurrPcieLinkGeneration", handle),
         pcie_width=_ask("nvmlDeviceGetCurrPcieLinkWidth", handle),
         pcie_max_gen=_ask("nvmlDeviceGetMaxPcieLinkGeneration", handle),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..core.units import MIB
-from .readings import GPU_IS_LOST, Gpu, MigDevice, Process, architecture, pci_address
+from .readings import GPU_IS_LOST, MISMATCH, Gpu, MigDevice, Process, architecture, pci_address
 
 SMI_FIELDS = (
     "index",
@@ -43,12 +43,12 @@ def unknown_smi_field(text: str) -> str | None:
 def smi_error(status: int, text: str) -> tuple[int, str]:
     """Return NVML's error code for an nvidia-smi that failed, and its words on one line.
 
-    A GPU off the bus is known by its words: newer drivers end with 255 and "Unknown Error".
+    A GPU off the bus is known by its words: newer drivers end with 255 and "Unknown Error". So is a mismatch.
     """
     said = " ".join(text.split())
     if "Unable to determine the device handle" in said or "GPU is lost" in said:
         return GPU_IS_LOST, said
-    return status, said
+    return MISMATCH if "library version mismatch" in said else status, said
 
 
 def parse_smi(text: str, fields: Sequence[str], processes: str | None) -> tuple[tuple[Gpu, ...], str | None]:
@@ -120,10 +120,7 @@ def with_mig_devices(gpus: Sequence[Gpu], described: str, listed: str) -> tuple[
         described: the answer of ``nvidia-smi -q -x``, which names no part.
         listed: the answer of ``nvidia-smi -L``, which names them and tells no more.
     """
-    try:
-        parts = {gpu.findtext("uuid"): gpu.find("mig_devices") for gpu in ET.fromstring(described).iter("gpu")}
-    except ET.ParseError:
-        return tuple(gpus)
+    parts = {uuid: gpu.find("mig_devices") for uuid, gpu in _described(described).items()}
     names = _mig_names(listed)
     return tuple(
         gpu
@@ -133,9 +130,24 @@ def with_mig_devices(gpus: Sequence[Gpu], described: str, listed: str) -> tuple[
     )
 
 
+def with_virtualization(gpus: Sequence[Gpu], described: str) -> tuple[Gpu, ...]:
+    """Mark GPUs that a hypervisor's driver shares among virtual machines, by ``nvidia-smi -q -x``."""
+    found = _described(described)
+    modes = {uuid: gpu.findtext("gpu_virtualization_mode/virtualization_mode") for uuid, gpu in found.items()}
+    return tuple(replace(gpu, is_shared_out=(modes.get(gpu.uuid) or "").startswith("Host")) for gpu in gpus)
+
+
+def _described(text: str) -> dict[str | None, ET.Element]:
+    """Return the GPUs of ``nvidia-smi -q -x`` by UUID; none where it cannot be read."""
+    try:
+        return {gpu.findtext("uuid"): gpu for gpu in ET.fromstring(text).iter("gpu")}
+    except ET.ParseError:
+        return {}
+
+
 def _mig_device(gpu: Gpu, one: ET.Element, names: Mapping[tuple[str | None, int], tuple[str, str]]) -> MigDevice:
     index, instance, compute = (
-        int(one.findtext(name) or 0) for name in ("index", "gpu_instance_id", "compute_instance_id")
+        _number((one.findtext(name) or "").strip()) or 0 for name in ("index", "gpu_instance_id", "compute_instance_id")
     )
     profile, uuid = names.get((gpu.uuid, index), (None, None))
     total, free = (

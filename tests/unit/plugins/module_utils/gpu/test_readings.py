@@ -98,6 +98,10 @@ def test_only_nvidias_and_amds_cards_are_found_on_pci(files, found):
         ({"vendor": "0x1da3\n", "class": "0x120000\n"}, "Intel Gaudi at 0000:01:00.0"),
         ({"vendor": "0x19e5\n", "class": "0x120000\n"}, "Huawei Ascend at 0000:01:00.0"),
         ({"vendor": "0x1002\n", "class": "0x120000\n"}, "AMD Instinct at 0000:01:00.0"),
+        ({"vendor": "0x1002\n", "device": "0x740f\n", "class": "0x038000\n"}, "AMD Instinct at 0000:01:00.0"),
+        ({"vendor": "0x8086\n", "device": "0x0bda\n", "class": "0x038000\n"}, "Intel Data Center GPU at 0000:01:00.0"),
+        ({"vendor": "0x8086\n", "device": "0x56c0\n", "class": "0x038000\n"}, "Intel Data Center GPU at 0000:01:00.0"),
+        ({"vendor": "0x8086\n", "device": "0x4680\n", "class": "0x038000\n"}, ""),  # a processor's own beside a card
         ({"vendor": "0x1002\n", "class": "0x030000\n"}, ""),  # a processor's own graphics
         ({"vendor": "0x8086\n", "class": "0x120000\n"}, ""),  # a processor's small one
         ({"vendor": "0x19e5\n", "class": "0x030000\n"}, ""),  # a server's own console

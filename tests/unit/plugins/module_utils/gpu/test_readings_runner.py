@@ -399,9 +399,10 @@ MIG_PART = """
       <fb_memory_usage><total>40192 MiB</total><used>37 MiB</used><free>40155 MiB</free></fb_memory_usage>
     </mig_device>
 """
+MIG_LOST = "<mig_device><index>N/A</index><gpu_instance_id>N/A</gpu_instance_id></mig_device>"
 
 
-@pytest.mark.parametrize("parts", [MIG_PART, "\n\t\tNone\n"], ids=["one part", "none"])
+@pytest.mark.parametrize("parts", [MIG_PART, "\n\t\tNone\n", MIG_LOST], ids=["one part", "none", "one of a lost GPU"])
 def test_nvidia_smis_two_other_answers_tell_the_parts_of_a_gpu_in_mig_mode(smi, parts):
     described = f'<gpu id="00000000:18:00.0"><mig_devices>{parts}</mig_devices><uuid>GPU-a</uuid></gpu>'
     smi.answer("/usr/bin/nvidia-smi --query-gpu=index", MIG_ROW)
@@ -412,8 +413,15 @@ def test_nvidia_smis_two_other_answers_tell_the_parts_of_a_gpu_in_mig_mode(smi, 
     )
     (gpu,) = readings_runner.look()["gpus"]
     named = {"uuid": "MIG-b", "name": "NVIDIA A100-SXM4-80GB MIG 3g.40gb", "memory_bytes": 40192 * 1024**2}
+    unknown = {
+        "memory_bytes": None,
+        "memory_free_bytes": None,
+        "index": 0,
+        "gpu_instance_id": 0,
+        "compute_instance_id": 0,
+    }
     sizes = {"memory_free_bytes": 40155 * 1024**2, "index": 0, "gpu_instance_id": 2, "compute_instance_id": 0}
-    assert gpu["mig_devices"] == ([{**named, **sizes}] if parts is MIG_PART else [])
+    assert gpu["mig_devices"] == {MIG_PART: [{**named, **sizes}], MIG_LOST: [{**named, **unknown}]}.get(parts, [])
 
 
 def test_where_nvidia_smi_names_the_librarys_version_both_are_told(smi, plug, machine_folder):
@@ -443,6 +451,61 @@ def test_gpus_that_are_kept_for_virtual_machines_want_no_driver(look, plug, driv
     described = look(machine(0), library)
     assert (described["state"], described["accelerator"]) == (state, "nvidia")
     assert ("which the kernel driver" in described["reason"]) == (state == "out_of_reach")
+
+
+@pytest.mark.parametrize(("modes", "state"), [({"0": "3", "1": "4"}, "out_of_reach"), ({"0": "3", "1": "0"}, "ok")])
+def test_gpus_that_a_hypervisors_driver_shares_among_virtual_machines_are_none_of_this_hosts(look, plug, modes, state):
+    for index in range(2):
+        plug(address(index))
+    answers = {("nvmlDeviceGetVirtualizationMode", whom): mode for whom, mode in modes.items()}
+    described = look({**machine(2), **answers})
+    assert (described["state"], described["accelerator"]) == (state, "nvidia")
+    assert state == "ok" or "whose driver is that of a hypervisor" in described["reason"]
+
+
+def test_nvidia_smi_tells_of_a_hypervisors_driver_too(smi, plug):
+    smi.answer("/usr/bin/nvidia-smi --query-gpu=index", MIG_ROW.replace("Enabled", "Disabled"))
+    mode = "<gpu_virtualization_mode><virtualization_mode>Host VGPU</virtualization_mode></gpu_virtualization_mode>"
+    smi.answer("/usr/bin/nvidia-smi -q -x", f"<nvidia_smi_log><gpu>{mode}<uuid>GPU-a</uuid></gpu></nvidia_smi_log>")
+    plug(address(0))
+    assert readings_runner.look()["state"] == "out_of_reach"
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        (None, 0, "found neither NVIDIA's library nor nvidia-smi"),
+        ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535.161", 18, "535.161"),
+    ],
+)
+def test_in_a_container_the_driver_is_the_hosts_and_neither_installed_nor_mended_by_a_restart(
+    smi, plug, machine_folder, monkeypatch, said, status, words
+):
+    plug(address(0))
+    (machine_folder / "version").write_text(MODULE_VERSION.format("535.129.03"))
+    monkeypatch.setattr(readings_runner, "CONTAINER", str(machine_folder / "version"))
+    monkeypatch.setattr(host, "program", lambda name: f"/usr/bin/{name}" if said else None)
+    smi.answer("/usr/bin/nvidia-smi", said or "", rc=status)
+    described = readings_runner.look()
+    assert (described["state"], described["accelerator"]) == ("out_of_reach", "nvidia")
+    assert "535.129.03" in described["reason"]
+    assert words in described["reason"]
+
+
+def test_an_older_nvidia_smi_does_not_name_the_librarys_version_but_its_file_does(
+    smi, plug, machine_folder, monkeypatch
+):
+    plug(address(0))
+    (machine_folder / "version").write_text(MODULE_VERSION.format("470.182.03"))
+    (machine_folder / "libnvidia-ml.so.1").symlink_to("libnvidia-ml.so.470.199.02")
+    (machine_folder / "libnvidia-ml.so.470.199.02").touch()
+    monkeypatch.setattr(
+        readings_runner, "LIBRARIES", (f"{machine_folder}/*/none", f"{machine_folder}/libnvidia-ml.so.1")
+    )
+    smi.answer("/usr/bin/nvidia-smi", "Failed to initialize NVML: Driver/library version mismatch", rc=255)
+    assert readings_runner.look()["reason"].startswith(
+        "the loaded kernel module is 470.182.03, NVIDIA's library 470.199.02: the driver was upgraded"
+    )
 
 
 JETSON = "nvidia,p3768-0000+p3767-0000-super\0nvidia,p3767-0000\0nvidia,tegra234\0"
