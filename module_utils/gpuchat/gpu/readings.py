@@ -335,7 +335,8 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surround
 
 def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
     state = STATES.get(reading.code, "failed")
-    if surroundings.is_container and nvidia and state in ("no_driver", "mismatch"):
+    is_outsides = surroundings.is_container and surroundings.module_version is not None
+    if is_outsides and nvidia and state in ("no_driver", "mismatch"):
         return _in_container(reading, nvidia, surroundings)
     if state == "no_driver":
         return _no_driver(nvidia, reading.said, surroundings)
@@ -355,12 +356,11 @@ def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], surroundings:
 def _in_container(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
     """Say what is missing where the driver's kernel modules are the business of the system outside."""
     module, library = surroundings.module_version, reading.library_version
-    said = f"the library is of {library}" if library else reading.said
     return OUT_OF_REACH, (
-        f"found {_named(nvidia)} from within a container ({said}), whose kernel is its host's, with "
-        f"{f'the driver {module}' if module else 'no NVIDIA driver loaded'}; wanted that driver's libraries here and "
-        f"its devices; install the libraries of {module or 'the driver that you install there'} without kernel "
-        "modules, have the container given /dev/nvidia*, and see that `nvidia-smi` works in it"
+        f"found {_named(nvidia)} from within a container, whose kernel is its host's, with the driver {module} loaded, "
+        f"and here {f'the libraries of {library}' if library else reading.said}; wanted the libraries of {module}, and "
+        "the devices; install them here without kernel modules, have the container given /dev/nvidia*, and see that "
+        "`nvidia-smi` works in it"
     )
 
 

@@ -490,6 +490,8 @@ def test_in_a_container_the_driver_is_the_hosts_and_neither_installed_nor_mended
     assert (described["state"], described["accelerator"]) == ("out_of_reach", "nvidia")
     assert "535.129.03" in described["reason"]
     assert words in described["reason"]
+    (machine_folder / "version").write_text("")  # no driver is loaded outside: whoever runs this kernel may install one
+    assert readings_runner.look()["state"] == ("mismatch" if said else "no_driver")
 
 
 def test_an_older_nvidia_smi_does_not_name_the_librarys_version_but_its_file_does(
