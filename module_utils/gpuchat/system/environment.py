@@ -165,8 +165,9 @@ def uv_environment(
     Args:
         kept: what the host's own settings of pip say of where packages come from (``virtualenv.kept_settings``), which
             uv does not read by itself.
-        own: the variables of uv's that the environment has; an empty one counts as none.
+        own: the variables that the environment has; an empty one of uv's counts as none.
     """
+    own = set(own)
     settings = {name: "" for name in own if name.startswith("UV_")}
     settings |= {
         "UV_NO_CONFIG": "1",
@@ -185,4 +186,15 @@ def uv_environment(
     settings |= {"UV_FIND_LINKS": ",".join(links.split())} if links else {}
     settings |= {"UV_INSECURE_HOST": " ".join(trusted)} if trusted else {}
     settings |= {"UV_TORCH_BACKEND": source.torch_backend} if source.torch_backend else {}
+    for name, variables in WAY.items():
+        if kept.get(name) and not own & {*variables, *map(str.lower, variables)}:
+            settings |= dict.fromkeys(variables, kept[name])
     return settings
+
+
+WAY = {
+    "PIP_CERT": ("SSL_CERT_FILE",),
+    "PIP_CLIENT_CERT": ("SSL_CLIENT_CERT",),
+    "PIP_PROXY": ("HTTPS_PROXY", "HTTP_PROXY"),
+}
+"""By which variables uv knows the way that pip's settings name."""

@@ -34,9 +34,9 @@ from .environment import (
     stale,
     uv_environment,
 )
-from .virtualenv import RECORD, credentials, kept_settings, pinned, shown_index
+from .virtualenv import RECORD, credentials, pinned, shown_index
 from .virtualenv_runner import ensure as ensure_virtualenv
-from .virtualenv_runner import look, readable_by_all
+from .virtualenv_runner import look, own_settings, readable_by_all
 
 OPTIONS: dict[str, dict[str, object]] = {
     "packages": {"type": "list", "elements": "str", "default": []},
@@ -134,9 +134,9 @@ def _told(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(source: Source, params: Params) -> dict[str, str]:
-    listing = [f"{os.path.dirname(UV)}/python", "-I", "-m", "pip", "config", "list"]
-    kept = kept_settings(host.run(listing, 60).stdout)
-    return uv_environment(source, str(params["index_url"]), params["trusted_hosts"], kept, os.environ)
+    index_url = str(params["index_url"])
+    kept = own_settings(f"{os.path.dirname(UV)}/python", index_url)
+    return uv_environment(source, index_url, params["trusted_hosts"], kept, os.environ)
 
 
 def _resolved(source: Source, python: Python, params: Params) -> str:

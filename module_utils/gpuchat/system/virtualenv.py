@@ -164,6 +164,15 @@ def kept_settings(listed: str) -> dict[str, str]:
     return kept
 
 
+def unreadable(said: str) -> str:
+    """Return the message for settings that pip cannot read, from its words, which may repeat a line with a login."""
+    plain = " ".join(re.sub(r"(?<=://)[^/@\s]+(?=@)", "****", said).split())
+    return (
+        f"found that pip cannot read this host's own settings ({plain}); wanted them, for they say where packages come "
+        "from; mend that file, or set index_url to a package index that this host reaches"
+    )
+
+
 def missing(requirements: Sequence[str], installed: str) -> tuple[str, ...]:
     """Return the requirements, but for those of some Pythons or systems alone, that an environment does not hold.
 

@@ -26,6 +26,7 @@ from .virtualenv import (
     plan_absent,
     plan_present,
     shown_index,
+    unreadable,
     wheels_for,
     without_secrets,
 )
@@ -129,12 +130,14 @@ def _build(
                     f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
                 )
             host.write_atomically(listed, requirements.encode(), 0o644)
-            listing = [python_there, "-I", "-m", "pip", "config", "list"]
-            kept = {} if offline else kept_settings(host.run(listing, 60).stdout)
+            kept = {} if offline else own_settings(python_there, index_url)
             environment = pip_environment(index_url, trusted_hosts, kept, os.environ)
             done = host.run([*pip, "--requirement", listed], 1800, environment)
             if done.rc != 0:
-                said = "\n".join(without_secrets(done.text, index_url).splitlines()[-SAID_LINES:])
+                said = done.text
+                for address in (index_url, *" ".join(kept.values()).split()):
+                    said = without_secrets(said, address)
+                said = "\n".join(said.splitlines()[-SAID_LINES:])
                 if offline:
                     raise Refusal(
                         f"pip could not install what {path} wants from the wheels; {_left_alone(path)}; fill their "
@@ -157,6 +160,18 @@ def _build(
         _remove(folder)
         raise
     _lead(path, folder)
+
+
+def own_settings(python: str, index_url: str) -> dict[str, str]:
+    """Return what is kept of the host's own settings of pip, as variables.
+
+    Raises:
+        Refusal: pip cannot read them, and no index is named that would do without.
+    """
+    listed = host.run([python, "-I", "-m", "pip", "config", "list"], 60)
+    if listed.rc != 0 and not index_url:
+        raise Refusal(unreadable(listed.text))
+    return kept_settings(listed.stdout)
 
 
 def _left_alone(path: str) -> str:

@@ -118,5 +118,18 @@ def test_pips_own_settings_on_the_host_count_until_the_inventory_names_an_index(
     assert "PATH" not in own
 
 
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (["PATH"], {"SSL_CERT_FILE": "/ca.pem", "HTTPS_PROXY": "http://p:1", "HTTP_PROXY": "http://p:1"}),
+        (["https_proxy", "SSL_CERT_FILE"], {}),
+    ],
+)
+def test_certificate_and_proxy_of_the_hosts_pip_lead_uv_too_where_nothing_else_does(own, told):
+    kept = {"PIP_CERT": "/ca.pem", "PIP_PROXY": "http://p:1"}
+    given = environment.uv_environment(USUAL, "", [], kept, own)
+    assert {name: value for name, value in given.items() if not name.startswith("UV_")} == told
+
+
 def test_what_no_engine_uses_is_stale():
     assert environment.stale(["/e/b", "/e/a", "/e/c"], ["/e/c"]) == ("/e/a", "/e/b")

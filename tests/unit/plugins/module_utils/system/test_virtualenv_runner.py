@@ -25,6 +25,7 @@ class Python:
     def __init__(self):
         self.version, self.complete, self.pip, self.dies = "3.11", True, host.Output(0, "", ""), None
         self.commands, self.environments, self.holds = [], [], True
+        self.settings = host.Output(0, "", "")
 
     def __call__(self, command, timeout=600, environment=None):
         self.commands.append(command)
@@ -35,7 +36,7 @@ class Python:
             listed = pathlib.Path(command[0]).parents[1] / "requirements.txt"
             return host.Output(0, listed.read_text() if self.holds else "", "")
         if "config" in command:
-            return host.Output(0, "", "")
+            return self.settings
         if "-c" in command:
             return host.Output(0 if self.complete else 1, f"{self.version}\n", "")
         if "venv" in command:
@@ -133,6 +134,30 @@ def test_an_indexs_credentials_stand_in_no_command(path, python):
     assert python.environments[-2]["PIP_TRUSTED_HOST"] == "pypi.example.com"
     assert SECRET not in str(result)
     assert not [found for found in path.rglob("*") if found.is_file() and SECRET in found.read_text()]
+
+
+UNREADABLE = (
+    "Configuration file could not be loaded.\nFile contains no section headers.\nfile: '/etc/pip.conf', line: 1\n"
+    f"'index-url = https://user:{SECRET}@pypi.example.com/simple\\n'\n"
+)
+
+
+def test_settings_of_the_hosts_pip_that_it_cannot_read_are_not_passed_over(path, python):
+    python.settings = host.Output(2, "", UNREADABLE)
+    with pytest.raises(
+        Refusal, match=r"cannot read .*'/etc/pip.conf', line: 1 .*mend that file, or set index_url"
+    ) as refused:
+        ensure(path)
+    assert SECRET not in str(refused.value)
+    assert (folders(path), python.commands[-1][-2:]) == ([], ["config", "list"])
+    assert ensure(path, index_url="https://pypi.example.com/simple")["changed"]
+
+
+def test_a_password_in_the_hosts_own_settings_is_masked_in_what_pip_says(path, python):
+    python.settings = host.Output(0, f"global.proxy='http://user:{SECRET}@proxy:3128'\n", "")
+    python.pip = host.Output(1, "", f"ProxyError: http://user:{SECRET}@proxy:3128")
+    with pytest.raises(Refusal, match=r"ProxyError: http://user:\*\*\*\*@proxy"):
+        ensure(path)
 
 
 def test_an_environment_that_lacks_what_pip_was_to_install_is_none(path, python):
