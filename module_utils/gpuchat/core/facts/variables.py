@@ -361,6 +361,9 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "space.docker_version": (
             "docker_version",
         ),
+        "space.docker_versions": (
+            "docker_source",
+        ),
         "space.minimum_gib": (
             "docker_minimum_free_gib",
             "podman_minimum_free_gib",
