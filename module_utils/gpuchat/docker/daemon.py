@@ -224,6 +224,31 @@ def parse(text: bytes, path: str) -> Json:
     return value
 
 
+def _refuse_no_json(settings: Json) -> None:
+    """Refuse settings that a daemon.json could not hold, or that would be read there as something else.
+
+    Raises:
+        Refusal: there are some.
+    """
+    for key, value in settings.items():
+        try:
+            parse(json.dumps({key: value}).encode(), "it")
+            sound = _has_texts_as_keys({key: value})
+        except (RecursionError, Refusal, TypeError, ValueError):
+            sound = False
+        if not sound:
+            raise Refusal(
+                f"found under {key} in settings what daemon.json cannot hold (a number that is none or has no end, "
+                "a key that is no text, or too deep a nesting); wanted what JSON knows; set settings to such"
+            )
+
+
+def _has_texts_as_keys(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_has_texts_as_keys, value.values()))
+    return all(map(_has_texts_as_keys, value)) if isinstance(value, list) else True
+
+
 def _is_deep(value: object) -> bool:
     """Tell whether a value lies deeper than Docker's settings do, and than every program can follow."""
     level = [value]
@@ -437,10 +462,12 @@ def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
     """Decide what becomes of daemon.json when an owner asks for something, or for nothing any more.
 
     Raises:
-        Refusal: the file is no JSON, two owners want one key differently, or dockerd's command line has it.
+        Refusal: the file is no JSON, the settings cannot be, two owners want one key differently, or dockerd's command
+            line has it.
     """
     record = found.record or Record()
     current = parse(found.text or b"", path)
+    _refuse_no_json({**wish.defaults, **wish.settings})
     fresh = not record.owners
     first = found.text if fresh else None if record.missing else found.backup
     missing = first is None and (fresh or record.missing)

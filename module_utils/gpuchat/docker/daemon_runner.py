@@ -186,7 +186,9 @@ def _wish(params: Mapping[str, object]) -> Wish:
 
 def _read_record(path: str) -> Record | None:
     kept = host.read_json(record_file()).get(path)
-    return Record.from_json(kept) if isinstance(kept, dict) else None
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):  # a damaged one counts as none
+        return Record.from_json(kept) if isinstance(kept, dict) else None
+    return None
 
 
 def _write_record(path: str, record: Record | None) -> None:

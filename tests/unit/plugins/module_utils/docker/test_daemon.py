@@ -424,6 +424,26 @@ def test_wishes_that_contradict_each_other_are_refused(steps, message):
     assert str(refused.value) == message
 
 
+def nested(depth):
+    value = {}
+    for _level in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("key", ["settings", "defaults"])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), 10**4400, nested(60), nested(5000), {1: "a"}, [{"a": {True: 1}}]],
+    ids=["NaN", "Infinity", "4,400 digits", "deep", "very deep", "a number as key", "a truth as key"],
+)
+def test_settings_that_daemon_json_cannot_hold_are_refused_with_their_key(key, value):
+    with pytest.raises(
+        Refusal, match=r"^found under mtu in settings what daemon.json cannot hold .*; set settings to "
+    ):
+        plan_daemon(Found(b"{}"), Wish(**{key: {"debug": True, "mtu": value}}), "a", PATH)
+
+
 def test_two_owners_do_not_touch_each_others_keys_and_may_share_one():
     file = File(b'{"mtu": 1400}')
     file.ensure({"debug": True, "log-opts": {"tag": "a"}})

@@ -145,6 +145,15 @@ def test_each_file_has_its_own_record_and_each_owner_its_own_keys(path, theirs, 
     assert json.loads(other.read_text()) == {"a": 2}
 
 
+@pytest.mark.parametrize("kept", [{}, {"owners": [], "missing": 1, "unseen": [0, 0]}, {"owners": {"x": 1}}, 3])
+def test_a_record_that_is_damaged_counts_as_none(path, theirs, kept):
+    theirs('{"debug": true}')
+    host.write_json(daemon_former_runner.record_file(), {str(path): kept})
+    assert ensure(path, {"a": 1})["changed"]
+    ensure(path, state="absent")
+    assert path.read_text() == '{"debug": true}'
+
+
 @pytest.mark.parametrize("user", [0, 1000])
 def test_what_is_remembered_is_the_users_own(user, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: user)
