@@ -85,6 +85,7 @@ def test_a_dry_run_touches_nothing(members):
     assert all(abs(after[name] - before[name]) < 1 for name in before)
 
 
+@pytest.mark.long
 def test_a_restart_goes_from_host_to_host_and_site_yml_changes_nothing_afterwards(members):
     before = started(members)
     done = command("restart", SERVICE)

@@ -25,7 +25,7 @@ from running import ROOT, Stack, wait
 HERE = pathlib.Path(__file__).parent
 NAME, PORT = "id.company.test", 8443
 EMAIL, PERSON = "ada@company.test", "Ada"
-ROLES = "postgresql,data_door,lobehub,open_webui,door,edge"
+ROLES = "firewall,postgresql,data_door,lobehub,open_webui,door,edge"
 DOOR = "gpuchat-sso-door.socket"
 SIGN_UP = {"lobehub": "/api/auth/sign-up/email", "open_webui": "/api/v1/auths/signup"}
 CALLBACK = {"lobehub": "/api/auth/oauth2/callback/generic-oidc", "open_webui": "/oauth/oidc/callback"}
