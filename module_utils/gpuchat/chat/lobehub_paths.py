@@ -325,7 +325,7 @@ def _links(is_open: bool, sso: bool, mail: bool) -> list[Way]:
     return [
         *([Way(_any("api/auth/reset-password/[A-Za-z0-9_-]+"), signs_in=True)] if mail else []),
         *([Way(_any("api/auth/verify-email"), signs_in=True)] if is_open and mail else []),
-        *([Way(_any(f"api/auth/oauth2/callback/{SSO}"), signs_in=True)] if sso else []),
+        *([Way(_any(f"api/auth/(oauth2/)?callback/{SSO}"), signs_in=True)] if sso else []),
     ]
 
 

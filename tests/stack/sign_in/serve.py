@@ -6,11 +6,8 @@ from __future__ import annotations
 
 import sys
 
-from flask import Flask  # type: ignore[import-not-found]
-from oidc_provider_mock import User, init_app  # type: ignore[import-not-found]
+from oidc_provider_mock import User, app  # type: ignore[import-not-found]
 
 address, port, certificate, key, email, name = sys.argv[1:]
-app = Flask("issuer")
-init_app(app, user_claims=[User(sub=email, claims={"email": email, "email_verified": True, "name": name})])
-app.secret_key = "of a test"
-app.run(address, int(port), ssl_context=(certificate, key), debug=False, use_reloader=False)
+person = User(sub=email, claims={"email": email, "email_verified": True, "name": name})
+app(user_claims=[person]).run(address, int(port), ssl_context=(certificate, key), debug=False, use_reloader=False)

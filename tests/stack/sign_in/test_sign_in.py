@@ -28,7 +28,7 @@ EMAIL, PERSON = "ada@company.test", "Ada"
 ROLES = "firewall,postgresql,data_door,lobehub,open_webui,door,edge"
 DOOR = "gpuchat-sso-door.socket"
 SIGN_UP = {"lobehub": "/api/auth/sign-up/email", "open_webui": "/api/v1/auths/signup"}
-CALLBACK = {"lobehub": "/api/auth/oauth2/callback/generic-oidc", "open_webui": "/oauth/oidc/callback"}
+CALLBACK = {"lobehub": "/api/auth/callback/generic-oidc", "open_webui": "/oauth/oidc/callback"}
 PEOPLE = {"lobehub": "SELECT email FROM users", "open_webui": 'SELECT email FROM "user"'}
 
 

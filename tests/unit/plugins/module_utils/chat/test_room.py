@@ -50,6 +50,7 @@ def test_without_an_interface_nothing_is_described(kind):
         ("lobehub", "api/auth/sign-in/oauth2", {"sso": True}, True),
         ("lobehub", "api/auth/oauth2/callback/generic-oidc", {}, False),
         ("lobehub", "api/auth/oauth2/callback/generic-oidc", {"sso": True}, True),
+        ("lobehub", "api/auth/callback/generic-oidc", {"sso": True}, True),
         ("lobehub", "api/auth/oauth2/callback/google", {"sso": True}, False),
         ("lobehub", "trpc/tools/mcp.callTool", {}, False),
         ("lobehub", "trpc/tools/mcp.callTool", {"tools": True}, True),
