@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -244,7 +243,7 @@ class Scales:
             speculative_tokens=number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
-            enable_prefix_caching=_switch(wishes.extra_args, "enable-prefix-caching"),
+            enable_prefix_caching=_switch(wishes.extra_args.get("enable-prefix-caching")),
             is_text_only=bool(wishes.extra_args.get("language-model-only"))
             or (not open_kinds and model.architecture in TOWERS and situation.number >= TOWERS_LEFT_OUT_SINCE),
             is_pooling=situation.is_pooling,
@@ -284,11 +283,9 @@ def _in_steps(count: int) -> int:
     return count // 8 * 8 if count >= 8 else max(1, count)
 
 
-def _switch(args: Mapping[str, object], name: str) -> bool | None:
-    """Return what a flag with a negative says, None where nobody gives it."""
-    if args.get(f"no-{name}"):
-        return False
-    return bool(args[name]) if args.get(name) is not None else None
+def _switch(said: object) -> bool | None:
+    """Return what a switch is set to, None where nobody sets it."""
+    return None if said is None else bool(said)
 
 
 def _lora(args: Mapping[str, object]) -> int:
@@ -300,13 +297,13 @@ def _lora(args: Mapping[str, object]) -> int:
 
 def _graphs(args: Mapping[str, object]) -> str:
     """Return the CUDA graphs that the compilation's options ask for, by vLLM's names; empty where nothing is said."""
-    options, told = args.get("compilation-config"), args.get("compilation-config.cudagraph_mode")
-    if isinstance(options, Mapping):
-        told = told or options.get("cudagraph_mode")
-    elif isinstance(options, str):
-        found = re.search(r'"cudagraph_mode"\s*:\s*"(\w+)"', options)
-        told = told or (found.group(1) if found else "")
-    return str(told or "").upper()
+    options = args.get("compilation-config")
+    told = options.get("cudagraph_mode") if isinstance(options, Mapping) else None
+    return "" if told is None else GRAPHS.get(str(told), str(told).upper())
+
+
+GRAPHS = {"0": "NONE", "1": "PIECEWISE", "2": "FULL"}
+"""Their names by number (CUDAGraphMode of vllm/config/compilation.py)."""
 
 
 TOWERS = {name: kinds for kinds, names in VISION_TOWERS.items() for name in names}
@@ -314,12 +311,8 @@ TOWERS = {name: kinds for kinds, names in VISION_TOWERS.items() for name in name
 
 def media_limit(args: Mapping[str, object], kind: str) -> int | None:
     """Return how many images or videos a request may bring, None where nobody says so."""
-    limits, told = args.get("limit-mm-per-prompt"), args.get(f"limit-mm-per-prompt.{kind}")
-    if isinstance(limits, Mapping):
-        told = told if told is not None else limits.get(kind)
-    elif isinstance(limits, str) and told is None:
-        found = re.search(rf'"{kind}"\s*:\s*(?:{{\s*"count"\s*:\s*)?(\d+)', limits)
-        told = found.group(1) if found else None
+    limits = args.get("limit-mm-per-prompt")
+    told = limits.get(kind) if isinstance(limits, Mapping) else None
     return number(told.get("count") if isinstance(told, Mapping) else told)
 
 

@@ -84,7 +84,7 @@ def _steps(wishes: Wishes) -> Iterator[str]:
 
 def cuts_prompts(args: Mapping[str, object]) -> bool:
     """Whether a long prompt may be read in several steps, as it is by default."""
-    return not args.get("no-enable-chunked-prefill") and args.get("enable-chunked-prefill") not in (False, "false")
+    return args.get("enable-chunked-prefill") is not False
 
 
 def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:

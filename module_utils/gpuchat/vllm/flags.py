@@ -98,10 +98,61 @@ def _by_any_name(version: str) -> Mapping[str, tuple[Flag, bool]]:
     return MappingProxyType(found)
 
 
-def _spelled(name: str) -> str:
-    """Return an argument's name as vLLM's parser sees it: without dashes before it, dashes for underscores."""
+def spelled(name: str) -> str:
+    """Return an argument's name as vLLM's parser sees it: without dashes before it, dashes for underscores.
+
+    What follows a dot is a key of its mapping, and stays as it is.
+    """
     head, dot, tail = name.partition(".")
     return head.lstrip("-").replace("_", "-") + dot + tail
+
+
+def named(args: Mapping[str, object], version: str) -> dict[str, object]:
+    """Return arguments by one name each and in one form, so that a plan reads in them what vLLM will.
+
+    Another name and a ``no-`` form become the argument's own name, a mapping that is written as JSON or by dots the
+    mapping. Of what is given twice the last counts, as for vLLM. What is wrong stays as it is, for ``check_args``.
+    """
+    found = _by_any_name(version)
+    forms: dict[str, object] = {}
+    for given, value in args.items():
+        name, _dot, path = spelled(str(given)).partition(".")
+        flag, same = found.get(name, (None, True))
+        is_mapping = flag is not None and flag.kind in MAPPINGS
+        if flag is None or (path and (not is_mapping or value is None)):
+            forms[spelled(str(given))] = value
+        elif path:
+            forms[flag.name] = _with_key(forms.get(flag.name), path, value)
+        elif is_mapping:
+            data = json.loads(value) if isinstance(value, str) and _is_json(value) else value
+            forms[flag.name] = data if isinstance(data, Mapping) else value
+        elif same:
+            forms[flag.name] = value
+        elif value is None or isinstance(value, bool):
+            forms[flag.name] = None if value is None else not value
+        else:
+            forms[name] = value
+    return forms
+
+
+MAPPINGS = ("json", "json or str")
+
+
+def _with_key(data: object, path: str, value: object) -> dict[str, object]:
+    """Return a mapping with a key set that is reached by dots; one that ends with ``+`` adds to a list.
+
+    Source: parse_args of FlexibleArgumentParser in vllm/utils/argparse_utils.py.
+    """
+    found = dict(data) if isinstance(data, Mapping) else {}
+    key, dot, rest = path.partition(".")
+    if dot:
+        found[key] = _with_key(found.get(key), rest, value)
+    elif key.endswith("+"):
+        before = found.get(key[:-1])
+        found[key[:-1]] = [*(before if isinstance(before, list) else []), *str(value).split(",")]
+    else:
+        found[key] = json.loads(value) if isinstance(value, str) and _is_json(value) else value
+    return found
 
 
 def _unknown(name: str, version: str, option: str) -> Refusal:
@@ -221,15 +272,15 @@ def check_args(args: Mapping[str, object], version: str, option: str) -> tuple[s
     """
     warnings = [release(version).warning] if release(version).warning else []
     found = _by_any_name(version)
-    plugins = {_spelled(name) for name in args}
+    plugins = {spelled(name) for name in args}
     for given, value in args.items():
-        name = _spelled(given)
+        name = spelled(given)
         path = f"{option}.{given}"
         if name.partition(".")[0] not in found:
             raise _unknown(name, version, option)
         flag, _same = found[name.partition(".")[0]]
         if "." in name:
-            if flag.kind not in ("json", "json or str"):
+            if flag.kind not in MAPPINGS:
                 raise Refusal(f"found {given} in {option}; {flag.name} is no mapping in vLLM {version}")
             continue
         if value is None:
@@ -286,7 +337,7 @@ def config_file(args: Mapping[str, object], version: str) -> dict[str, object]:
     found = _by_any_name(version)
     forms: dict[str, object] = {}
     for given, value in args.items():
-        name = _spelled(given)
+        name = spelled(given)
         entry = found.get(name)
         if isinstance(value, Mapping) or (entry is not None and entry[0].kind == "json" and not isinstance(value, str)):
             forms[name] = json.dumps(value)

@@ -117,7 +117,8 @@ FLAGS = {name: flag for flag, name in STANDS_FOR.items()}
 def _told(plan: VllmPlan) -> dict[str, object]:
     task = "chat" if plan.situation.is_for_chat else plan.situation.task
     told = {**plan.as_dict(), "task": task, "tool_call": task == "chat" and bool(plan.args.get("tool-call-parser"))}
-    told["vision"] = task == "chat" and plan.situation.model.is_multimodal and _takes_images(plan.args)
+    wished = plan.evaluation.wishes.extra_args
+    told["vision"] = task == "chat" and plan.situation.model.is_multimodal and _takes_images(wished)
     if task == "embed":
         vectors = embeddings.read(plan.situation.config, plan.situation.data, plan.args)
         askable = None if vectors.askable is None else list(vectors.askable)
@@ -142,11 +143,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 def _spelled(args: object) -> dict[str, object]:
     """Return arguments by one spelling of each name, so that a model's own comes over the common one."""
-    found: dict[str, object] = {}
-    for name, value in _mapping(args).items():
-        head, dot, tail = str(name).partition(".")
-        found[head.lstrip("-").replace("_", "-") + dot + tail] = value
-    return found
+    return {flags.spelled(str(name)): value for name, value in _mapping(args).items()}
 
 
 def _named(given: object) -> list[Mapping[str, object]]:

@@ -147,7 +147,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
             and GPUs or a driver that cannot run the model at all. A model that merely does not fit is no refusal here:
             the plan says so.
     """
-    wishes = read_wishes(params)
+    wishes = read_wishes(_with_named_args(params))
     situation = read_situation(params, wishes, nodes)
     against = _Objections(params.get("on_unfit") == "report", bool(OWN_BUILD.search(situation.version)))
     judged = _judged_version(situation, against)
@@ -282,18 +282,27 @@ class _Objections:
             return otherwise
 
 
+def _with_named_args(params: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the options with vLLM's arguments by one name each, of which its versions know several."""
+    args, version = params.get("extra_args"), str(params["vllm_version"])
+    known = version if releases.behaves_like(version) >= releases.OLDEST else OLDEST
+    return {**params, "extra_args": flags.named(args, known)} if isinstance(args, Mapping) else params
+
+
+OLDEST = ".".join(map(str, releases.OLDEST))
+
+
 def _judged_version(situation: Situation, against: _Objections) -> str:
     """Return the version by whose flags, models and image a plan is judged."""
     if situation.number >= releases.OLDEST:
         return situation.version
-    oldest = ".".join(map(str, releases.OLDEST))
     if not against.is_gathered:
         releases.release(situation.version)
     against.doubts.append(
-        f"vLLM {situation.version} is older than {oldest}, the oldest that is served; the budget is its own, all else "
-        f"was judged as if it were {oldest}"
+        f"vLLM {situation.version} is older than {OLDEST}, the oldest that is served; the budget is its own, all else "
+        f"was judged as if it were {OLDEST}"
     )
-    return oldest
+    return OLDEST
 
 
 def _check_task(situation: Situation, wished: str) -> None:

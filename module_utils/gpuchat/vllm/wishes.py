@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..core.errors import Refusal
+from .flags import spelled
 from .kv_cache import CACHE_BYTES, PACKED_CACHES
 from .options import AUTO, mapping, share, text, truth, whole
 
@@ -120,7 +121,7 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
     }
     extra: dict[str, object] = {}
     for key, value in mapping("extra_args", params.get("extra_args") or {}).items():
-        flag = str(key).lstrip("-").replace("_", "-")
+        flag = spelled(str(key))
         name = STANDS_FOR.get(flag)
         if name is None or value is None:
             extra[flag] = value

@@ -230,6 +230,36 @@ def test_a_number_in_quotes_counts_in_the_budget_as_one_without(args, quoted):
     assert bare == in_quotes
 
 
+NGRAM = {"method": "ngram", "num_speculative_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("args", "plain"),
+    [
+        ({"device-memory-utilization": 0.8}, {"gpu-memory-utilization": 0.8}),
+        ({"disable-prefix-caching": True}, {"enable-prefix-caching": False}),
+        ({"no_enable_chunked_prefill": True}, {"enable-chunked-prefill": False}),
+        ({"disable-chunked-prefill": True}, {"enable-chunked-prefill": False}),
+        ({"no-enforce-eager": False}, {"enforce-eager": True}),
+        ({"no-enable-lora": False}, {"enable-lora": True}),
+        ({"speculative-config": json.dumps(NGRAM)}, {"speculative-config": NGRAM}),
+        ({f"speculative_config.{name}": value for name, value in NGRAM.items()}, {"speculative-config": NGRAM}),
+        ({"compilation_config.cudagraph_mode": "NONE"}, {"compilation-config": {"cudagraph_mode": "NONE"}}),
+        ({"compilation-config": {"cudagraph_mode": 0}}, {"compilation-config": {"cudagraph_mode": 0}}),
+        (
+            {"compilation-config.custom_ops+": "none,+rms_norm", "compilation-config.pass_config.fuse_norm": "true"},
+            {"compilation-config": {"custom_ops": ["none", "+rms_norm"], "pass_config": {"fuse_norm": True}}},
+        ),
+        ({"enforce-eager": True, "no-enforce-eager": True}, {"enforce-eager": False}),
+        ({"no-enable-prefix-caching": None}, {"enable-prefix-caching": None}),
+    ],
+)
+def test_an_argument_counts_by_whichever_of_its_names_and_forms_it_is_given(args, plain):
+    found, expected = (plan(several(2, L40S), vllm_version="0.33.0", extra_args=given) for given in (args, plain))
+    assert (found.args, found.evaluation.budget) == (expected.args, expected.evaluation.budget)
+    assert found.evaluation.settings == expected.evaluation.settings
+
+
 def test_a_number_with_a_suffix_counts_as_vllm_reads_it():
     by_suffix, plain = (
         plan(several(1, L40S), extra_args={"kv-cache-memory-bytes": size}).evaluation.budget.kv_cache
@@ -1278,7 +1308,13 @@ def test_what_is_quantized_at_the_start_takes_as_much_as_it_is_made(quantization
 
 
 @pytest.mark.parametrize(
-    "args", [{"compilation-config": {"cudagraph_mode": "NONE"}}, {"optimization-level": 0}], ids=["no graphs", "O0"]
+    "args",
+    [
+        {"compilation-config": {"cudagraph_mode": "NONE"}},
+        {"compilation-config": {"cudagraph_mode": 0}},
+        {"compilation-config.cudagraph_mode": "none"},
+        {"optimization-level": 0},
+    ],
 )
 def test_no_graphs_are_reckoned_with_where_none_are_captured(args):
     assert plan(several(1), extra_args=args).evaluation.budget.cuda_graphs == 0
