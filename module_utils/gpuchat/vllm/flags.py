@@ -16,7 +16,7 @@ from ..core import names
 from ..core.errors import Refusal
 from ..core.units import GIB
 from .facts import flags as vllm_flags
-from .facts import successors, versions
+from .facts import limits, successors, versions
 from .releases import at, known_since, parse_version, quantizations, reasoning_parsers, release, span, tool_parsers
 
 BLOCK_SIZE = 16  # tokens; CacheConfig.DEFAULT_BLOCK_SIZE in every version (src vllm/config), on CUDA
@@ -221,6 +221,20 @@ def _wanted_as_json(flag: Flag, value: object) -> str:
     return "" if is_right or (isinstance(data, (list, tuple)) and not is_known) else WANTED["json"]
 
 
+def _wanted_within(flag: Flag, kind: str, value: object) -> str:
+    """Return which numbers a flag takes where a value is too small or too large; '' where it is right."""
+    limit = limits.LIMITS.get(flag.name)
+    if limit is None or isinstance(value, bool) or not _is_number(str(value)):
+        return ""
+    number, most = float(str(value)), math.inf if limit.most is None else limit.most
+    is_least = number > limit.least if limit.above else number >= limit.least
+    if is_least and (number < most if limit.below else number <= most):
+        return ""
+    least = f"above {limit.least}" if limit.above else f"from {limit.least}"
+    upper = "" if limit.most is None else f" and {'below' if limit.below else 'up to'} {limit.most}"
+    return f"{WANTED[kind].partition(',')[0]} {least}{upper}"
+
+
 WANTED = {
     "bool": "true or false",
     "switch": "true or false",
@@ -244,6 +258,10 @@ def _value_fits(flag: Flag, value: object, path: str, version: str) -> None:
     if not optional and not all(_scalar_fits(kind, item) for item in values):
         wanted = f"a list, each of it {WANTED[kind]}," if several else WANTED[kind]
         raise Refusal(f"found {value!r} as {path}; vLLM {version} wants {wanted} there")
+    for item in values:
+        wanted = _wanted_within(flag, kind, item)
+        if wanted:
+            raise Refusal(f"found {item!r} as {path}; vLLM {version} wants {wanted} there")
     wanted = _wanted_as_json(flag, value) if kind == "json" and not several else ""
     if wanted:
         raise Refusal(f"found {value!r} as {path}; vLLM {version} wants {wanted} there")

@@ -197,6 +197,49 @@ def test_arguments_that_the_version_takes_pass(args, version):
                 "pythonic"
             ),
         ),
+        (
+            {"block-size": -1},
+            "0.32.0",
+            "found -1 as vllm_args.block-size; vLLM 0.32.0 wants a whole number from 1 there",
+        ),
+        ({"block_size": 0}, "0.32.0", "found 0 as vllm_args.block_size; vLLM 0.32.0 wants a whole number from 1 there"),
+        ({"swap-space": "-1"}, "0.16.0", "found '-1' as vllm_args.swap-space; vLLM 0.16.0 wants a number from 0 there"),
+        (
+            {"cpu-offload-gb": -0.5},
+            "0.9.2",
+            "found -0.5 as vllm_args.cpu-offload-gb; vLLM 0.9.2 wants a number from 0 there",
+        ),
+        ({"max-loras": 0}, "0.11.0", "found 0 as vllm_args.max-loras; vLLM 0.11.0 wants a whole number from 1 there"),
+        (
+            {"stream-interval": 0},
+            "0.33.0",
+            "found 0 as vllm_args.stream-interval; vLLM 0.33.0 wants a whole number from 1 there",
+        ),
+        (
+            {"max-logprobs": -2},
+            "0.32.0",
+            "found -2 as vllm_args.max-logprobs; vLLM 0.32.0 wants a whole number from -1 there",
+        ),
+        (
+            {"seed": -1},
+            "0.32.0",
+            "found -1 as vllm_args.seed; vLLM 0.32.0 wants a whole number from 0 and up to 4294967295 there",
+        ),
+        (
+            {"watermark": 1},
+            "0.33.0",
+            "found 1 as vllm_args.watermark; vLLM 0.33.0 wants a number from 0 and below 1 there",
+        ),
+        (
+            {"kv-cache-metrics-sample": 0},
+            "0.33.0",
+            "found 0 as vllm_args.kv-cache-metrics-sample; vLLM 0.33.0 wants a number above 0 and up to 1 there",
+        ),
+        (
+            {"max-num-scheduled-tokens": 0},
+            "0.33.0",
+            "found 0 as vllm_args.max-num-scheduled-tokens; vLLM 0.33.0 wants a whole number from 1 there",
+        ),
     ],
 )
 def test_what_the_version_does_not_take_is_refused_with_the_hint(args, version, message):
