@@ -120,6 +120,7 @@ def test_a_successor_is_known_to_the_newest_version():
     for advice, _source in successors.SUCCESSORS.values():
         for name in re.findall(r"\b[a-z]+(?:-[a-z]+)+\b", advice):
             assert name in newest, advice
+    assert set(successors.SHORT.values()) <= set(newest)
     assert set(successors.PARSERS.values()) <= {
         *releases.tool_parsers(VERSIONS[-1]),
         *releases.reasoning_parsers(VERSIONS[-1]),

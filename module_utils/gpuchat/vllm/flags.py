@@ -168,6 +168,8 @@ def _unknown(name: str, version: str, option: str) -> Refusal:
         elif not heir:
             hint = "; remove it"
         return Refusal(f"{start} ({history}){hint}")
+    if successors.SHORT.get(flag) in known_flags(version):
+        return Refusal(f"{start}; give {successors.SHORT[flag]}, its long name, instead")
     return Refusal(f"{start}{names.did_you_mean(flag, _by_any_name(version)) or '; remove it'}")
 
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do instead of setting an argument of ``vllm serve`` that is gone.
+"""What to do instead of setting an argument of ``vllm serve`` that is gone, or has another name in a file.
 
 Kept by hand: the advice, and where it is said. Paths are those of the source distribution of the last version that had
 the argument.
@@ -78,3 +78,30 @@ PARSERS: dict[str, str] = {
     "GptOss": "openai_gptoss",
     "glm4_moe": "glm45",
 }
+
+SHORT: dict[str, str] = {
+    "asc": "api-server-count",
+    "ac": "attention-config",
+    "cc": "compilation-config",
+    "dcp": "decode-context-parallel-size",
+    "dp": "data-parallel-size",
+    "dpa": "data-parallel-address",
+    "dpb": "data-parallel-backend",
+    "dpe": "data-parallel-external-lb",
+    "dph": "data-parallel-hybrid-lb",
+    "dpl": "data-parallel-size-local",
+    "dpn": "data-parallel-rank",
+    "dpp": "data-parallel-rpc-port",
+    "dpr": "data-parallel-start-rank",
+    "ep": "enable-expert-parallel",
+    "n": "nnodes",
+    "O": "optimization-level",
+    "pcp": "prefill-context-parallel-size",
+    "pp": "pipeline-parallel-size",
+    "q": "quantization",
+    "r": "node-rank",
+    "sc": "speculative-config",
+    "tp": "tensor-parallel-size",
+}
+"""Names of one dash, which a command line takes and a configuration file does not (vllm/engine/arg_utils.py and
+vllm/entrypoints/common/cli_args.py of 0.33.0)."""

@@ -198,6 +198,16 @@ def test_arguments_that_the_version_takes_pass(args, version):
             ),
         ),
         (
+            {"-tp": 2},
+            "0.32.0",
+            "found tp in vllm_args; vLLM 0.32.0 does not know it; give tensor-parallel-size, its long name, instead",
+        ),
+        (
+            {"q": "fp8"},
+            "0.32.0",
+            "found q in vllm_args; vLLM 0.32.0 does not know it; give quantization, its long name, instead",
+        ),
+        (
             {"block-size": -1},
             "0.32.0",
             "found -1 as vllm_args.block-size; vLLM 0.32.0 wants a whole number from 1 there",
