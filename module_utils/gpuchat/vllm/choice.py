@@ -28,7 +28,7 @@ from . import memory
 from .conflicts import cuts_prompts
 from .devices import Device
 from .facts.abilities import TOWERS_LEFT_OUT_SINCE, VISION_TOWERS
-from .layout import Candidate, candidates, over_cpus, replicated
+from .layout import Candidate, candidates, context_ranks, over_cpus, replicated
 from .memory import Budget
 from .settings import UNKNOWN_LENGTH, Layout, Settings, resolve
 from .situation import Situation
@@ -248,6 +248,7 @@ class Scales:
             or (not open_kinds and model.architecture in TOWERS and situation.number >= TOWERS_LEFT_OUT_SINCE),
             is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
+            context_ranks=context_ranks(wishes),
             has_piecewise_graphs=_graphs(wishes.extra_args) in ("NONE", "PIECEWISE"),
             offload_bytes=_offloaded(wishes.extra_args),
             state_bytes=DTYPE_BYTES.get(str(wishes.extra_args.get("mamba-ssm-cache-dtype")), 0),
@@ -343,11 +344,12 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
     shape = situation.shape
     joined = cards.is_switched(situation.nodes[0][0].name)
     most = None if situation.number >= REPLICAS_SINCE else len(situation.nodes)
+    splits = wishes.extra_args.get("enable-expert-parallel") is False
     return [
         [
             one
             for one in replicated(shape, candidate, situation.nodes, joined, wishes.data_parallel_size or most)
-            if wishes.data_parallel_size in (None, one.data_parallel_size)
+            if wishes.data_parallel_size in (None, one.data_parallel_size) and not (one.expert_parallel and splits)
         ]
         for candidate in candidates(shape, situation.nodes, wishes, joined)
         if candidate.nodes_per_engine == situation.spanned or situation.spanned == 1

@@ -4,7 +4,8 @@
 
 Sources, of 0.32: _check_valid_dtype of vllm/config/model.py; get_supported_act_dtypes of vllm/model_executor/layers/
 quantization, and what their kernels take; vllm/config/scheduler.py; vllm/config/speculative.py; entrypoints/launchers/
-cli_args.py (the parser for tool calls); the backends of vllm/v1/attention (size of a block).
+cli_args.py (the parser for tool calls); the backends of vllm/v1/attention (size of a block); vllm/config/parallel.py,
+and verify_with_parallel_config of model.py (experts); vllm/config/lora.py.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def check(situation: Situation, wishes: Wishes) -> None:
     Raises:
         Refusal: with what to set instead.
     """
-    found = (*_dtypes(situation, wishes), *_steps(wishes), *_guesses(situation, wishes), *_others(situation, wishes))
-    if found:
-        raise Refusal(found[0])
+    for kind in (_dtypes, _steps, _guesses, _engines, _others):
+        for conflict in kind(situation, wishes):
+            raise Refusal(conflict)
 
 
 def _dtypes(situation: Situation, wishes: Wishes) -> Iterator[str]:
@@ -67,7 +68,7 @@ def _dtypes(situation: Situation, wishes: Wishes) -> Iterator[str]:
         yield f"found {method} weights and dtype float16; vLLM serves them in bfloat16 alone; wanted that; {cure}"
 
 
-def _steps(wishes: Wishes) -> Iterator[str]:
+def _steps(_situation: Situation, wishes: Wishes) -> Iterator[str]:
     tokens, seqs, length = wishes.max_num_batched_tokens, wishes.max_num_seqs, wishes.max_model_len or wishes.context
     if tokens and seqs and tokens < seqs:
         yield (
@@ -115,6 +116,32 @@ def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
         yield (
             f"args holds block-size {block}; wanted a multiple of {ROWS_OF_ATTENTION}, as vLLM's attention on GPUs has "
             "it; give args block-size: 16, or remove it"
+        )
+
+
+def _engines(situation: Situation, wishes: Wishes) -> Iterator[str]:
+    """Yield what is said of the layout beside the sizes that the plan knows."""
+    args = wishes.extra_args
+    if args.get("enable-expert-parallel") and not situation.model.experts:
+        yield (
+            "args holds enable-expert-parallel and the model has no experts, with which vLLM ends ('Number of experts "
+            "in the model must be greater than 0'); wanted a mixture of experts; remove it"
+        )
+    if args.get("enable-eplb") and not args.get("enable-expert-parallel"):
+        yield (
+            "args holds enable-eplb and not enable-expert-parallel, with which vLLM ends ('enable_expert_parallel must "
+            "be True to use EPLB'); wanted both; give args enable-expert-parallel: true, or remove enable-eplb"
+        )
+    if (number(args.get("prefill-context-parallel-size")) or 1) > 1:
+        yield (
+            "args holds prefill-context-parallel-size, which takes GPUs beside those of the plan and serves models of "
+            "latent attention (MLA) alone; wanted an engine without; remove it"
+        )
+    loras, kept = number(args.get("max-loras")) or 1, number(args.get("max-cpu-loras"))
+    if args.get("enable-lora") and kept is not None and kept < loras:
+        yield (
+            f"args holds max-cpu-loras {kept} and max-loras {loras}; wanted as many in the host's memory as on the "
+            f"GPUs at least; give args max-cpu-loras: {loras}, or remove it"
         )
 
 

@@ -96,7 +96,7 @@ def reasons(
     if family.tool_call_parser or family.reasoning_parser:
         parsers = (("tool calls", family.tool_call_parser), ("reasoning", family.reasoning_parser))
         yield "the model's family: " + ", ".join(f"{what} by the parser {name}" for what, name in parsers if name)
-    if candidate.expert_parallel:
+    if candidate.expert_parallel and not wishes.extra_args.get("enable-expert-parallel"):
         yield "expert parallelism: an expert's width cannot be split so often, so whole experts are dealt out"
 
 

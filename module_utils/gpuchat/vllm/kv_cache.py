@@ -229,5 +229,5 @@ def request_blocks(cache: Cache, settings: Settings) -> int:
         elif group.kind == "chunked":
             found += cdiv(min(group.window + batch, length), group.block_size)
         else:
-            found += cdiv(length, group.block_size)
+            found += cdiv(cdiv(length, settings.context_ranks), group.block_size)
     return max(1, found)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ..core.units import GIB
 from . import memory
 from .devices import Device, Nodes
-from .wishes import Wishes
+from .wishes import Wishes, number
 
 VOCABULARY_PADDING = 64
 """vLLM rounds the vocabulary up to a multiple of this before it splits it."""
@@ -145,6 +145,34 @@ def needs_expert_parallel(shape: Shape, tp: int) -> bool:
     return bool(shape.expert_width % tp or (shape.expert_width // tp) % shape.block)
 
 
+def deals_experts(shape: Shape, tp: int, wishes: Wishes) -> bool:
+    """Whether experts are dealt out whole, as is wished or as they cannot be split."""
+    is_wished = shape.experts and wishes.extra_args.get("enable-expert-parallel")
+    return bool(is_wished) or needs_expert_parallel(shape, tp)
+
+
+def context_ranks(wishes: Wishes) -> int:
+    """Return how many GPUs are to share out each conversation's cache among them."""
+    return number(wishes.extra_args.get("decode-context-parallel-size")) or 1
+
+
+def context_obstacle(shape: Shape, tp: int, wishes: Wishes) -> str:
+    """Return why ``tp`` GPUs cannot share out each conversation's cache as is wished, or an empty text.
+
+    Source: verify_with_parallel_config of vllm/config/model.py: what has key heads is shared out among GPUs that would
+    hold copies of them.
+    """
+    ranks = context_ranks(wishes)
+    if ranks == 1:
+        return ""
+    if tp % ranks:
+        return f"{tp} GPUs do not divide by it"
+    keys = shape.key_heads
+    if keys and (tp // keys < ranks or (shape.heads // keys) % ranks):
+        return f"{tp} GPUs do not hold {ranks} copies of each of the model's {keys} key heads"
+    return ""
+
+
 def islands(node: Sequence[Device], assumed: bool) -> list[list[Device]]:
     """Return the sets of GPUs of one node that NVLink joins pairwise, the largest first.
 
@@ -197,21 +225,21 @@ def candidates(shape: Shape, nodes: Nodes, wishes: Wishes, assumed_nvlink: bool)
         best = max(fitting, key=lambda row: min(device.memory_bytes - device.used_bytes for device in row))
         for tp, pp in _splits(shape, best, wishes, assumed_nvlink, is_whole=size == most):
             linked = tp == 1 or _groups_linked(best, tp, assumed_nvlink)
-            yield Candidate(tp, pp, 1, needs_expert_parallel(shape, tp), (tuple(best),), 1, linked)
+            yield Candidate(tp, pp, 1, deals_experts(shape, tp, wishes), (tuple(best),), 1, linked)
     for count in range(2, len(rows) + 1):
         largest = sorted(rows, key=len, reverse=True)[:count]
         width = min(len(row) for row in largest)
         wished = wishes.tensor_parallel_size or 0
         if wished > most and not wished % count and wished // count <= width and _allowed(shape, wished, 1, wishes):
             used = tuple(tuple(row[: wished // count]) for row in largest)
-            yield Candidate(wished, 1, 1, needs_expert_parallel(shape, wished), used, count, is_linked=False)
+            yield Candidate(wished, 1, 1, deals_experts(shape, wished, wishes), used, count, is_linked=False)
             continue
         for tp in range(width, 0, -1):
             pp = count * (width // tp)
             if _allowed(shape, tp, pp, wishes) and (wishes.tensor_parallel_size or not width % tp):
                 used = tuple(tuple(row[: tp * (width // tp)]) for row in largest)
                 linked = tp == 1 or all(_groups_linked(row, tp, assumed_nvlink) for row in used)
-                yield Candidate(tp, pp, 1, needs_expert_parallel(shape, tp), used, count, linked)
+                yield Candidate(tp, pp, 1, deals_experts(shape, tp, wishes), used, count, linked)
                 break
 
 
@@ -222,7 +250,7 @@ def over_cpus(shape: Shape, cpu: Device, hosts: int, wishes: Wishes) -> Iterator
     """
     for tp, pp in ((hosts, 1), (1, hosts)):
         if _allowed(shape, tp, pp, wishes):
-            yield Candidate(tp, pp, 1, needs_expert_parallel(shape, tp), ((cpu,),) * hosts, hosts, is_linked=False)
+            yield Candidate(tp, pp, 1, deals_experts(shape, tp, wishes), ((cpu,),) * hosts, hosts, is_linked=False)
             return
 
 
@@ -231,6 +259,7 @@ def _allowed(shape: Shape, tp: int, pp: int, wishes: Wishes) -> bool:
         wishes.tensor_parallel_size in (None, tp)
         and wishes.pipeline_parallel_size in (None, pp)
         and not obstacle(shape, tp)
+        and not context_obstacle(shape, tp, wishes)
         and pp <= (shape.layers if shape.has_stages else 1)
     )
 
@@ -287,7 +316,8 @@ def _spread(shape: Shape, candidate: Candidate, rows: Sequence[Sequence[Device]]
         candidate.tensor_parallel_size,
         candidate.pipeline_parallel_size,
         count,
-        needs_expert_parallel(shape, candidate.tensor_parallel_size * -(-count // len(used))),
+        candidate.expert_parallel
+        or needs_expert_parallel(shape, candidate.tensor_parallel_size * -(-count // len(used))),
         used,
         1,
         candidate.is_linked,

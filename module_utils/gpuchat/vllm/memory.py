@@ -418,7 +418,7 @@ def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
     elif len(cache.groups) > 1:
         tokens = blocks // len(cache.groups) * cache.min_block
     else:
-        tokens = blocks * cache.min_block
+        tokens = blocks * cache.min_block * settings.context_ranks
         if settings.version < memory.HYBRID_GROUPS_SINCE:
             concurrency = tokens / settings.max_model_len
     if not model.kv_layers:  # nothing is cached, so a batch is the limit
@@ -439,7 +439,7 @@ def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         graphs_counted=bool(counted),
         overhead=overhead,
         kv_cache=rest,
-        kv_bytes_per_token=cache.token_bytes,
+        kv_bytes_per_token=cdiv(cache.token_bytes, settings.context_ranks),
         kv_cache_tokens=tokens,
         max_concurrency=concurrency,
         uncertainty=int(uncertainty),

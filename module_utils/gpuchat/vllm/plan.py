@@ -20,7 +20,7 @@ from .explanation import capped, reasons, shortfall, summary, warnings
 from .facts import versions
 from .facts.abilities import WITHOUT_LORA
 from .facts.families import OWN_CLASSES
-from .layout import Candidate, obstacle
+from .layout import Candidate, context_obstacle, context_ranks, needs_expert_parallel, obstacle
 from .situation import Situation, read_situation
 from .wishes import Wishes, read_wishes
 
@@ -511,6 +511,20 @@ def _no_layout(situation: Situation, wishes: Wishes) -> str:
         return (
             f"tensor_parallel_size is {tp} and a node has {most} GPUs; wanted tensor parallelism within a node; set "
             f"tensor_parallel_size to {possible[-1]} and pipeline_parallel_size to the number of nodes"
+        )
+    ranks = context_ranks(wishes)
+    sharing = [size for size in possible if not context_obstacle(shape, size, wishes)]
+    if ranks > 1 and (not sharing or (tp and tp not in sharing)):
+        return (
+            f"args holds decode-context-parallel-size {ranks}, and {context_obstacle(shape, tp or most, wishes)}; "
+            + (f"wanted tensor_parallel_size {' or '.join(map(str, sharing))}; set it so, or " if sharing else "")
+            + "remove decode-context-parallel-size"
+        )
+    if wishes.extra_args.get("enable-expert-parallel") is False and tp and needs_expert_parallel(shape, tp):
+        return (
+            f"args says no to enable-expert-parallel and tensor_parallel_size is {tp}, in which the experts' width of "
+            f"{shape.expert_width} cannot be split; wanted whole experts; set tensor_parallel_size lower, or remove "
+            "enable-expert-parallel"
         )
     pp = wishes.pipeline_parallel_size
     if ((pp or 1) > 1 or situation.spanned > 1) and not shape.has_stages:

@@ -37,6 +37,7 @@ class Settings:
         is_pooling: vectors or scores are made, and nothing is sampled.
         state_bytes: of one element of a Mamba layer's state; 0 leaves it to the model.
         offload_bytes: of the weights, that each GPU leaves in the host's memory.
+        context_ranks: GPUs that share out each conversation's cache among them (decode context parallelism).
     """
 
     version: Version
@@ -63,6 +64,7 @@ class Settings:
     is_pooling: bool = False
     state_bytes: int = 0
     offload_bytes: int = 0
+    context_ranks: int = 1
 
     @property
     def has_full_graphs(self) -> bool:
@@ -160,6 +162,7 @@ def resolve(
     is_pooling: bool = False,
     state_bytes: int = 0,
     offload_bytes: int = 0,
+    context_ranks: int = 1,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -213,4 +216,5 @@ def resolve(
         is_pooling=is_pooling,
         state_bytes=state_bytes,
         offload_bytes=offload_bytes,
+        context_ranks=context_ranks,
     )

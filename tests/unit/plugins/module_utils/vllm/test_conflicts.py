@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 
-from .models import FP8, GPT_OSS, LLAMA_8B
+from .models import DEEPSEEK_R1, FP8, GPT_OSS, LLAMA_8B, QWEN3_MOE
 
 A100, T4 = "NVIDIA A100-SXM4-80GB", "Tesla T4"
 AWQ = {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}
@@ -51,6 +51,15 @@ def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
         (LLAMA_8B, A100, {"speculative": {"method": "ngram"}}, "no num_speculative_tokens"),
         (LLAMA_8B, A100, {"speculative": {"method": "eagle3", "num_speculative_tokens": 3}}, "eagle3 and no model"),
         (LLAMA_8B, A100, {"speculative": {"method": "mtp", "num_speculative_tokens": 1}}, "no layers that guess"),
+        (LLAMA_8B, A100, {"extra_args": {"enable-expert-parallel": True}}, "the model has no experts.*remove it"),
+        (QWEN3_MOE, A100, {"extra_args": {"enable-eplb": True}}, "give args enable-expert-parallel: true"),
+        (DEEPSEEK_R1, A100, {"extra_args": {"prefill-context-parallel-size": 2}}, "GPUs beside those of the plan"),
+        (
+            LLAMA_8B,
+            A100,
+            {"extra_args": {"enable-lora": True, "max-loras": 4, "max-cpu-loras": 1}},
+            "max-cpu-loras 1 and max-loras 4.*max-cpu-loras: 4",
+        ),
         (LLAMA_8B, A100, {"extra_args": {"block-size": 8}}, "block-size 8; wanted a multiple of 16"),
         (LLAMA_8B, A100, {"extra_args": {"enable-auto-tool-choice": True}}, "and no tool-call-parser"),
     ],
@@ -69,6 +78,8 @@ def test_a_conflict_is_refused_with_the_cure(config, gpu, wishes, word):
         (LLAMA_8B, A100, {"max_num_seqs": 256, "max_num_batched_tokens": 256}),
         (LLAMA_8B, A100, {"speculative": {"method": "ngram", "num_speculative_tokens": 3}}),
         ({**LLAMA_8B, "model_type": "qwen3_next"}, A100, {"speculative": {"method": "mtp"}}),
+        (QWEN3_MOE, A100, {"extra_args": {"enable-expert-parallel": True, "enable-eplb": True}}),
+        (LLAMA_8B, A100, {"extra_args": {"no-enable-expert-parallel": True}}),
         (LLAMA_8B, A100, {"extra_args": {"block-size": 32}}),
         (LLAMA_8B, A100, {"extra_args": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}}),
     ],

@@ -547,6 +547,61 @@ def test_experts_that_cannot_be_split_are_dealt_out_whole():
     assert plan(several(2), "MoE", tensor_parallel_size=2).args.get("enable-expert-parallel") is None
 
 
+def on_eight(config, weights, **more):
+    return plan_vllm(
+        {
+            "model_config": config,
+            "weights_bytes": weights,
+            "gpus": several(8, "NVIDIA H200"),
+            "vllm_version": "0.33.0",
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize("wish", [True, False])
+def test_experts_are_dealt_out_or_split_as_is_wished(wish):
+    found = on_eight(MIXED, 31_500_000_000, extra_args={"enable-expert-parallel": wish})
+    assert (found.fits, found.evaluation.candidate.expert_parallel) == (True, wish)
+    assert found.args.get("enable-expert-parallel", False) is wish
+
+
+def test_experts_that_cannot_be_split_are_not_split_as_is_wished():
+    with pytest.raises(Refusal, match="width of 768 cannot be split.*or remove enable-expert-parallel"):
+        on_eight(MIXED, 31_500_000_000, tensor_parallel_size=4, extra_args={"no-enable-expert-parallel": True})
+
+
+def test_gpus_that_share_out_each_conversations_cache_hold_more_of_them():
+    usual = on_eight(DEEPSEEK_R1, 689_000_000_000)
+    found = on_eight(DEEPSEEK_R1, 689_000_000_000, extra_args={"decode-context-parallel-size": 8})
+    assert (sizes(usual), sizes(found)) == ((8, 1, 1), (8, 1, 1))
+    assert 7.5 <= found.users / usual.users <= 8.5
+    assert found.evaluation.budget.kv_bytes_per_token == usual.evaluation.budget.kv_bytes_per_token // 8
+
+
+@pytest.mark.parametrize(
+    ("config", "ranks", "tp", "words"),
+    [
+        (DEEPSEEK_R1, 8, 4, "4 GPUs do not divide by it; wanted tensor_parallel_size 8"),
+        (DEEPSEEK_R1, 3, None, "8 GPUs do not divide by it; remove decode-context-parallel-size"),
+        (
+            QWEN3_MOE,
+            2,
+            4,
+            "4 GPUs do not hold 2 copies of each of the model's 4 key heads; wanted tensor_parallel_size 8",
+        ),
+    ],
+)
+def test_a_cache_is_shared_out_among_gpus_that_hold_copies_of_it(config, ranks, tp, words):
+    with pytest.raises(Refusal, match=words):
+        on_eight(config, None, tensor_parallel_size=tp, extra_args={"decode-context-parallel-size": ranks})
+
+
+def test_a_layout_is_chosen_in_which_the_cache_can_be_shared_out():
+    found = on_eight(QWEN3_MOE, None, extra_args={"decode-context-parallel-size": 2})
+    assert (found.fits, sizes(found)) == (True, (8, 1, 1))
+
+
 def test_the_precision_is_never_changed_but_by_a_wish():
     assert "quantization" not in plan(several(1)).args
     assert plan(several(1, "NVIDIA H100 80GB HBM3"), quantization="fp8").args["quantization"] == "fp8"
