@@ -12,10 +12,10 @@ from typing import TypeVar
 from ..checkpoint import formats
 from ..core.errors import Refusal
 from ..core.units import GIB
-from . import attention, compatibility, conflicts, embeddings, families, flags, releases, tasks
+from . import attention, chosen, compatibility, conflicts, embeddings, families, flags, releases, tasks
 from .alternatives import Alternative, alternatives, describe, rival
 from .choice import Evaluation, as_wished, choose
-from .devices import Nodes
+from .devices import Device, Nodes, read_gpus
 from .explanation import capped, reasons, shortfall, summary, warnings
 from .facts import versions
 from .facts.abilities import WITHOUT_LORA
@@ -136,7 +136,8 @@ def _node_numbers(nodes: Nodes, candidate: Candidate) -> list[int]:
 def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmPlan:
     """Plan one model from its options.
 
-    With ``on_unfit: report`` the plan names what cannot run, and estimates the budget all the same.
+    With ``on_unfit: report`` the plan names what cannot run, and estimates the budget all the same. Of GPUs of several
+    kinds those of one are taken, where they serve as many by themselves or the others cannot run the model.
 
     Args:
         params: what is known, and what is wished.
@@ -147,6 +148,55 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
             and GPUs or a driver that cannot run the model at all. A model that merely does not fit is no refusal here:
             the plan says so.
     """
+    there = read_gpus(chosen.choose(params.get("gpus") or [], params.get("wanted_gpus"))) if nodes is None else nodes
+    kinds = dict.fromkeys(_kind(device) for node in there for device in node)
+    if len(kinds) < 2 or int(str(params.get("spanned") or 1)) > 1:
+        return _plan(params, there)
+    whole, refusal = _unless_refused(params, there)
+    parts = [tuple(tuple(one for one in node if _kind(one) == kind) for node in there) for kind in kinds]
+    alone = [_unless_refused(params, tuple(filter(None, part)))[0] for part in parts]
+    best = max((plan for plan in alone if plan and plan.fits), key=lambda plan: plan.users, default=None)
+    if best is not None and (whole is None or _is_held_up(whole, best)):
+        situation = replace(best.situation, nodes=there)
+        return replace(best, situation=situation, warnings=(*best.warnings, _left_out(best, there)))
+    if whole is None:
+        raise refusal or Refusal("no GPU can run the model")
+    return whole
+
+
+def _kind(device: Device) -> tuple[str, int]:
+    return device.name, device.memory_bytes
+
+
+def _unless_refused(params: Mapping[str, object], nodes: Nodes) -> tuple[VllmPlan | None, Refusal | None]:
+    try:
+        return _plan(params, nodes), None
+    except Refusal as refusal:
+        return None, refusal
+
+
+def _is_held_up(whole: VllmPlan, part: VllmPlan) -> bool:
+    """Whether GPUs of other kinds only hold up those of one: they stay idle, or are the weakest of an engine."""
+    if not whole.fits:
+        return True
+    candidate = whole.evaluation.candidate
+    size = len(candidate.all_devices) if candidate.nodes_per_engine > 1 else candidate.engine_size
+    used = [_kind(device) for node in candidate.devices for device in node]
+    is_mixed = any(len(set(used[start : start + size])) > 1 for start in range(0, len(used), size))
+    are_idle = set(used) == {_kind(device) for device in part.situation.devices}
+    return (is_mixed and part.users >= whole.users) or (are_idle and part.args != whole.args)
+
+
+def _left_out(plan: VllmPlan, there: Nodes) -> str:
+    kind = plan.evaluation.candidate.weakest.name
+    others = dict.fromkeys(one.name for node in there for one in node if one.name != kind)
+    return (
+        f"the model runs on {kind} alone: with {', '.join(others) or 'others'} it would hold fewer conversations, or not "
+        "run as it should; to use other GPUs set gpus of the model in gpuchat_models to these"
+    )
+
+
+def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
     wishes = read_wishes(_with_named_args(params))
     situation = read_situation(params, wishes, nodes)
     against = _Objections(params.get("on_unfit") == "report", bool(OWN_BUILD.search(situation.version)))

@@ -504,6 +504,34 @@ def test_unequal_gpus_are_judged_by_the_smallest():
     assert any("the smallest decides: NVIDIA L40S" in reason for reason in mixed.reasons)
 
 
+T4, H100 = "Tesla T4", "NVIDIA H100 80GB HBM3"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "model", "wishes", "used", "is_told"),
+    [
+        pytest.param([*several(1, T4), *several(1)], LLAMA, {}, [1], True, id="an idle one does not decide the dtype"),
+        pytest.param([*several(1, T4), *several(2, H100)], GPT_OSS, {}, [1, 2], True, id="one cannot run the weights"),
+        pytest.param([*several(1), *several(2, RTX4090)], LLAMA, {}, [0], True, id="an engine of all holds fewer"),
+        pytest.param([several(1), several(2, RTX4090)], LLAMA, {}, [0], True, id="an engine over hosts holds fewer"),
+        pytest.param([*several(1), *several(1, L40S)], LLAMA, {}, [0, 1], False, id="a replica on each"),
+        pytest.param(
+            [*several(1), *several(1, L40S)], LLAMA, {"tensor_parallel_size": 2}, [0, 1], False, id="wished for"
+        ),
+        pytest.param(
+            [*several(1), *several(1, H100)], LLAMA_70B, {"context": 2048}, [0, 1], False, id="only all hold it"
+        ),
+    ],
+)
+def test_gpus_that_only_hold_up_others_are_left_out(gpus, model, wishes, used, is_told):
+    params = {"model_config": model, "gpus": gpus, "vllm_version": "0.32.0", **wishes}
+    found = plan_vllm(params)
+    assert (found.fits, [device.index for device in found.evaluation.candidate.all_devices]) == (True, used)
+    assert any("alone: with" in one for one in found.warnings) is is_told
+    assert len(found.as_dict()["gpus"]) == sum(map(len, found.situation.nodes)) > len(used) - (not is_told)
+    assert found.args.get("dtype") is None
+
+
 def test_the_roomier_of_unequal_gpus_is_used_first():
     found = plan([*several(1, L40S), *several(1)], users=1, context=4096)
     assert [device.index for device in found.evaluation.candidate.all_devices] == [1]
