@@ -1088,11 +1088,15 @@ LENGTH_KEYS = (
 )
 
 
-def longest(config: Mapping[str, object]) -> int:
+def longest(config: Mapping[str, object], *, is_yarn_scaled: bool = False) -> int:
     """Return the longest context (tokens) that vLLM derives from a config, 0 where it says none.
 
-    As in ``_get_and_verify_max_len`` of vLLM's ``config/model.py``; with YaRN the longer of the two readings that
-    versions make of it.
+    As in ``_get_and_verify_max_len`` of vLLM's ``config/model.py``.
+
+    Args:
+        config: config.json as data.
+        is_yarn_scaled: whether a config with YaRN is taken to say its length with it; else the longer of the two
+            readings that versions make of it.
     """
     text = text_config(config)
     lengths = [int(value) for value in map(_number, map(text.get, LENGTH_KEYS)) if value is not None]
@@ -1106,7 +1110,7 @@ def longest(config: Mapping[str, object]) -> int:
         return min(lengths)
     kind, factor = scaling.get("rope_type", scaling.get("type")), _number(scaling.get("factor") or 1)
     first = _number(scaling.get("original_max_position_embeddings"))
-    if kind == "yarn" and first is not None and factor is not None:
+    if kind == "yarn" and first is not None and factor is not None and not is_yarn_scaled:
         return max(min(lengths), int(first * factor))
     if kind in ("linear", "dynamic") and factor is not None:
         return int(min(lengths) * factor)

@@ -21,7 +21,7 @@ from .facts import versions
 from .facts.abilities import WITHOUT_LORA
 from .facts.families import OWN_CLASSES
 from .layout import Candidate, context_obstacle, context_ranks, needs_expert_parallel, obstacle
-from .situation import Situation, read_situation
+from .situation import YARN_SCALED_SINCE, Situation, read_situation
 from .wishes import Wishes, read_wishes
 
 SPAN_WITHOUT_RAY = (0, 11, 1)
@@ -191,13 +191,14 @@ def _left_out(plan: VllmPlan, there: Nodes) -> str:
     kind = plan.evaluation.candidate.weakest.name
     others = dict.fromkeys(one.name for node in there for one in node if one.name != kind)
     return (
-        f"the model runs on {kind} alone: with {', '.join(others) or 'others'} it would hold fewer conversations, or not "
-        "run as it should; to use other GPUs set gpus of the model in gpuchat_models to these"
+        f"the model runs on {kind} alone: with {', '.join(others) or 'others'} it would hold fewer conversations, or "
+        "not run as it should; to use other GPUs set gpus of the model in gpuchat_models to these"
     )
 
 
 def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
-    wishes = read_wishes(_with_named_args(params))
+    params = _as_vllm_reads(params)
+    wishes = read_wishes(params)
     situation = read_situation(params, wishes, nodes)
     against = _Objections(params.get("on_unfit") == "report", bool(OWN_BUILD.search(situation.version)))
     judged = _judged_version(situation, against)
@@ -332,12 +333,36 @@ class _Objections:
             return otherwise
 
 
-def _with_named_args(params: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the options with vLLM's arguments by one name each, of which its versions know several."""
-    args, version = params.get("extra_args"), str(params["vllm_version"])
-    known = version if releases.behaves_like(version) >= releases.OLDEST else OLDEST
-    return {**params, "extra_args": flags.named(args, known)} if isinstance(args, Mapping) else params
+def _as_vllm_reads(params: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the options with vLLM's arguments by one name each, and the model's config.json with what they override.
 
+    Source: __post_init__ and _apply_dict_overrides of vllm/config/model.py.
+    """
+    args, config, version = params.get("extra_args"), params.get("model_config"), str(params["vllm_version"])
+    if not isinstance(args, Mapping):
+        return params
+    number = releases.behaves_like(version)
+    named = flags.named(args, version if number >= releases.OLDEST else OLDEST)
+    over, scaling = named.get("hf-overrides"), named.get("rope-scaling")
+    overrides: dict[str, object] = {"rope_scaling": scaling} if scaling else {}
+    overrides.update(over if isinstance(over, Mapping) else {})
+    if number < ROPE_PARAMETERS_SINCE:
+        overrides.pop("rope_parameters", None)
+    if not overrides or not isinstance(config, Mapping):
+        return {**params, "extra_args": named}
+    kept = {name: value for name, value in config.items() if name not in ROPE or not ROPE.intersection(overrides)}
+    for name, value in overrides.items():
+        inner = kept.get(name)
+        is_part = name.endswith("_config") and isinstance(inner, Mapping) and isinstance(value, Mapping)
+        kept[name] = {**inner, **value} if is_part else value  # type: ignore[dict-item]
+    return {**params, "extra_args": named, "model_config": kept}
+
+
+ROPE = frozenset({"rope_scaling", "rope_parameters"})
+"""Two names of one thing in config.json..."""
+
+ROPE_PARAMETERS_SINCE = (0, 12)
+"""...and since when the second counts; Transformers hands the first on to it."""
 
 OLDEST = ".".join(map(str, releases.OLDEST))
 
@@ -513,14 +538,15 @@ def _check_adapters(situation: Situation, wishes: Wishes) -> None:
 
 def _check_length(situation: Situation, wishes: Wishes) -> None:
     """Refuse conversations that the model does not take."""
-    limit = situation.model.longest
-    is_overridden = any(flag.startswith(("hf-overrides", "rope-scaling")) for flag in wishes.extra_args)
+    limit, cure = situation.model.longest, "give its scaling as hf-overrides in args"
+    if situation.number >= YARN_SCALED_SINCE:
+        cure += ", with max_position_embeddings"
     for name in ("max_model_len", "context"):
         wished = getattr(wishes, name)
-        if limit and wished and wished > limit and not is_overridden:
+        if limit and wished and wished > limit:
             raise Refusal(
                 f"{name} is {wished} and the model's own longest is {limit}; wanted no more; set {name} to {limit}, or "
-                "give its scaling as hf-overrides in args"
+                f"{cure}"
             )
 
 

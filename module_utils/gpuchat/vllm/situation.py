@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..checkpoint import formats
-from ..checkpoint.config import DTYPE_BYTES, ModelFacts, read_model, text_config
+from ..checkpoint.config import DTYPE_BYTES, ModelFacts, longest, read_model, text_config
 from ..checkpoint.task import unserved
 from ..core.errors import Refusal
 from ..core.units import GIB
@@ -21,6 +21,9 @@ from .layout import Shape
 from .memory import Budget
 from .releases import OLDEST, behaves_like
 from .wishes import Wishes
+
+YARN_SCALED_SINCE = (0, 30)
+"""From here on a config.json with YaRN is taken to say its length with it (_get_and_verify_max_len)."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     task = str(params.get("task") or "any")
     task = (found or "any") if task == "auto" else task
     model = read_model(tasks.as_read(config), None if weights is None else int(str(weights)))
+    if number >= YARN_SCALED_SINCE:
+        model = replace(model, longest=longest(tasks.as_read(config), is_yarn_scaled=True))
     model = tasks.as_served(model, task, config, tokenizer if isinstance(tokenizer, Mapping) else {})
     if not nodes and int(str(space or 0)) < GIB:
         raise Refusal(

@@ -797,6 +797,46 @@ def test_the_longest_context_is_derived_as_vllm_does(config, expected):
     assert longest(config) == expected
 
 
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+SHORT = {**LLAMA, "max_position_embeddings": 40960}
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "args", "expected"),
+    [
+        pytest.param("0.27.0", {**SHORT, "rope_scaling": YARN}, {}, 131072, id="the factor counts"),
+        pytest.param(
+            "0.33.0", {**SHORT, "rope_scaling": YARN}, {}, 40960, id="since 0.30 the length is taken as scaled"
+        ),
+        pytest.param("0.27.0", SHORT, {"hf-overrides": {"rope_parameters": YARN}}, 131072, id="an override"),
+        pytest.param("0.9.2", SHORT, {"hf-overrides.rope_scaling": YARN}, 131072, id="an override by its older name"),
+        pytest.param("0.9.2", SHORT, {"hf-overrides": {"rope_parameters": YARN}}, 40960, id="a name that it ignores"),
+        pytest.param("0.9.2", SHORT, {"rope-scaling": json.dumps(YARN)}, 131072, id="an argument of old versions"),
+        pytest.param(
+            "0.33.0", SHORT, {"hf_overrides.max_position_embeddings": 65536}, 65536, id="an override of the length"
+        ),
+        pytest.param(
+            "0.33.0",
+            {**SHORT, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+            {"hf-overrides": {"rope_parameters": {"rope_type": "default"}}},
+            40960,
+            id="an override comes in the place of what config.json calls otherwise",
+        ),
+    ],
+)
+def test_the_longest_context_is_that_of_the_version_and_the_overrides(version, config, args, expected):
+    params = {"model_config": config, "weights_bytes": 16_060_522_496, "gpus": several(1), "vllm_version": version}
+    assert plan_vllm({**params, "extra_args": args}).args["max-model-len"] == expected
+
+
+def test_a_scaling_without_the_length_is_refused_where_the_version_wants_both():
+    args = {"hf-overrides": {"rope_parameters": YARN}, "max-model-len": 131072}
+    params = {"model_config": SHORT, "gpus": several(1), "extra_args": args}
+    assert plan_vllm({**params, "vllm_version": "0.29.0"}).fits
+    with pytest.raises(Refusal, match="longest is 40960.*as hf-overrides in args, with max_position_embeddings"):
+        plan_vllm({**params, "vllm_version": "0.30.0"})
+
+
 # --- What cannot run -------------------------------------------------------------------------------------------------
 
 UNFIT = [
