@@ -223,6 +223,7 @@ class Scales:
         on_cpu = not situation.nodes
         kinds = TOWERS.get(model.architecture, ("image",))
         open_kinds = [kind for kind in kinds if media_limit(wishes.extra_args, kind) != 0]
+        is_profiled = not wishes.extra_args.get("skip-mm-profiling")
         settings = resolve(
             situation.number,
             model,
@@ -238,14 +239,15 @@ class Scales:
             if on_cpu
             else number(wishes.extra_args.get("kv-cache-memory-bytes")),
             quantization=wishes.quantization,
-            images_per_prompt=int(any(kind != "audio" for kind in open_kinds)),
-            videos_per_prompt=int(media_limit(wishes.extra_args, "video") != 0),
+            images_per_prompt=int(is_profiled and any(kind != "audio" for kind in open_kinds)),
+            videos_per_prompt=int(is_profiled and media_limit(wishes.extra_args, "video") != 0),
             speculative_tokens=number((wishes.speculative or {}).get("num_speculative_tokens")) or 0,
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args.get("enable-prefix-caching")),
             is_text_only=bool(wishes.extra_args.get("language-model-only"))
             or (not open_kinds and model.architecture in TOWERS and situation.number >= TOWERS_LEFT_OUT_SINCE),
+            is_encoder_whole=wishes.extra_args.get("mm-encoder-tp-mode") == "data",
             is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
             context_ranks=context_ranks(wishes),

@@ -96,7 +96,13 @@ def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
             f"speculative-config has the method {method} and no model; wanted the model that guesses; give it "
             "that as model, such as a folder on the host"
         )
-    if method in COUNTED and not number(said.get("num_speculative_tokens")):
+    guessed = said.get("num_speculative_tokens")
+    if guessed is not None and not number(guessed):
+        yield (
+            f"speculative-config has num_speculative_tokens {guessed!r}; wanted a whole number from 1; give it such as "
+            "3, or remove speculative-config"
+        )
+    if method in COUNTED and not number(guessed):
         yield (
             f"speculative-config has the method {method} and no num_speculative_tokens; wanted how many tokens to "
             "guess; give it num_speculative_tokens, such as 3"
@@ -111,6 +117,14 @@ def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
 
 def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
     args = wishes.extra_args
+    limits = args.get("limit-mm-per-prompt")
+    for kind, told in limits.items() if isinstance(limits, Mapping) else ():
+        count = told.get("count", 0) if isinstance(told, Mapping) else told
+        if number(count) is None:
+            yield (
+                f"args holds limit-mm-per-prompt with {count!r} for {kind}; wanted a whole number from 0; give it such "
+                "as 1, or remove it"
+            )
     block = number(args.get("block-size"))
     if block and block % ROWS_OF_ATTENTION and situation.nodes and not args.get("attention-backend"):
         yield (

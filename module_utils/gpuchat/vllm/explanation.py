@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ..core.units import gib
 from . import families
 from .choice import Evaluation
-from .layout import Candidate
+from .layout import UNIFIED_RESERVE, Candidate
 from .memory import context_bytes
 from .situation import Situation
 from .wishes import Wishes
@@ -251,6 +251,12 @@ def _memory_warnings(wishes: Wishes, evaluation: Evaluation) -> Iterator[str]:
         yield (
             f"gpu_memory_utilization is {wishes.gpu_memory_utilization:g} and other processes hold {others:.0%} of a "
             "GPU's memory; vLLM will refuse to start until they end"
+        )
+    elif candidate.weakest.is_unified and beside < UNIFIED_RESERVE * budget.total:
+        yield (
+            f"gpu_memory_utilization {wishes.gpu_memory_utilization:g} leaves {gib(beside)} to the system, which "
+            "shares the GPU's memory and has taken more on such machines; if vLLM refuses to start, set it to "
+            f"{1 - UNIFIED_RESERVE:g} or less"
         )
     elif beside < wanted:
         yield (

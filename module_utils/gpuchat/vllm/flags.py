@@ -127,12 +127,20 @@ def named(args: Mapping[str, object], version: str) -> dict[str, object]:
             data = json.loads(value) if isinstance(value, str) and _is_json(value) else value
             forms[flag.name] = data if isinstance(data, Mapping) else value
         elif same:
-            forms[flag.name] = value
+            forms[flag.name] = _as_texts(value) if flag.kind == "list of str" else value
         elif value is None or isinstance(value, bool):
             forms[flag.name] = None if value is None else not value
         else:
             forms[name] = value
     return forms
+
+
+def _as_texts(value: object) -> object:
+    """Return a list of texts in which mappings are JSON, as adapters may be given (``lora-modules``)."""
+    listed = [value] if isinstance(value, Mapping) else value
+    if not isinstance(listed, (list, tuple)):
+        return value
+    return [json.dumps(item) if isinstance(item, Mapping) else item for item in listed]
 
 
 MAPPINGS = ("json", "json or str")

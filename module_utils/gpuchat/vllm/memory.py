@@ -219,7 +219,7 @@ def stage_weights(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         held = per_layers * count / model.layers + angles
         is_first, is_last = number == 0, number == len(counts) - 1
         if is_first:
-            held += 0 if settings.is_text_only else whole.vision / ranks
+            held += 0 if settings.is_text_only else whole.vision / (1 if settings.is_encoder_whole else ranks)
         if is_first or (is_last and not whole.head):
             held += whole.embedding / ranks
         if is_last:
@@ -315,8 +315,10 @@ def _encoder(model: ModelFacts, layout: Layout, settings: Settings) -> tuple[flo
     item = max(1, _item_tokens(model, settings))
     budget = max(settings.max_num_batched_tokens, item)
     items = max(1, min(budget // item, settings.max_num_seqs * settings.images_per_prompt))
-    patches = items * item * vision.patches_per_token
     ranks = layout.tensor_parallel_size
+    if settings.is_encoder_whole:
+        items, ranks = cdiv(items, ranks), 1
+    patches = items * item * vision.patches_per_token
     old = settings.version < memory.ENCODER_FP32_ROTARY_BEFORE and vision.long_video
     copies = memory.ENCODER_COPIES_FP32_ROTARY if old else memory.ENCODER_COPIES
     inner = vision.intermediate_size * (3 if vision.is_gated else 2) / ranks

@@ -32,6 +32,7 @@ class Settings:
     Attributes:
         images_per_prompt: 0 where nothing comes to the encoder of images, which is then not profiled.
         videos_per_prompt: 0 where images alone come.
+        is_encoder_whole: each GPU of a split holds all of the encoder of images, and reads some of them.
         is_text_only: encoders of images and sound are neither loaded nor profiled.
         lora: rank that all adapters together may have; 0 without.
         is_pooling: vectors or scores are made, and nothing is sampled.
@@ -65,6 +66,7 @@ class Settings:
     state_bytes: int = 0
     offload_bytes: int = 0
     context_ranks: int = 1
+    is_encoder_whole: bool = False
 
     @property
     def has_full_graphs(self) -> bool:
@@ -163,6 +165,7 @@ def resolve(
     state_bytes: int = 0,
     offload_bytes: int = 0,
     context_ranks: int = 1,
+    is_encoder_whole: bool = False,
 ) -> Settings:
     """Return the settings with the version's own defaults where nothing is given.
 
@@ -217,4 +220,5 @@ def resolve(
         state_bytes=state_bytes,
         offload_bytes=offload_bytes,
         context_ranks=context_ranks,
+        is_encoder_whole=is_encoder_whole,
     )

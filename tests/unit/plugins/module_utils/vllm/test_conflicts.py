@@ -51,6 +51,13 @@ def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
         (LLAMA_8B, A100, {"speculative": {"method": "ngram"}}, "no num_speculative_tokens"),
         (LLAMA_8B, A100, {"speculative": {"method": "eagle3", "num_speculative_tokens": 3}}, "eagle3 and no model"),
         (LLAMA_8B, A100, {"speculative": {"method": "mtp", "num_speculative_tokens": 1}}, "no layers that guess"),
+        (
+            {**LLAMA_8B, "model_type": "qwen3_next"},
+            A100,
+            {"speculative": {"method": "mtp", "num_speculative_tokens": 0}},
+            "num_speculative_tokens 0; wanted a whole number from 1",
+        ),
+        (LLAMA_8B, A100, {"extra_args": {"limit-mm-per-prompt": {"image": -1}}}, "-1 for image.*whole number from 0"),
         (LLAMA_8B, A100, {"extra_args": {"enable-expert-parallel": True}}, "the model has no experts.*remove it"),
         (QWEN3_MOE, A100, {"extra_args": {"enable-eplb": True}}, "give args enable-expert-parallel: true"),
         (DEEPSEEK_R1, A100, {"extra_args": {"prefill-context-parallel-size": 2}}, "GPUs beside those of the plan"),

@@ -252,6 +252,10 @@ NGRAM = {"method": "ngram", "num_speculative_tokens": 3}
         ),
         ({"enforce-eager": True, "no-enforce-eager": True}, {"enforce-eager": False}),
         ({"no-enable-prefix-caching": None}, {"enable-prefix-caching": None}),
+        (
+            {"enable-lora": True, "lora-modules": [{"name": "law", "path": "/law"}]},
+            {"enable-lora": True, "lora-modules": ['{"name": "law", "path": "/law"}']},
+        ),
     ],
 )
 def test_an_argument_counts_by_whichever_of_its_names_and_forms_it_is_given(args, plain):
@@ -550,6 +554,12 @@ def test_a_machine_with_unified_memory_keeps_some_for_its_system():
     share = plan({"name": "NVIDIA GB10"}).args["gpu-memory-utilization"]
     assert share * 119.7 < 101 - 5  # GiB that reports find free
     assert any("leaves memory to the system" in reason for reason in plan({"name": "NVIDIA GB10"}).reasons)
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(0.95, True), (0.75, False)])
+def test_a_share_that_leaves_the_system_too_little_of_its_own_memory_is_warned_of(share, is_told):
+    found = plan([{"name": "NVIDIA GB10"}], gpu_memory_utilization=share)
+    assert any("to the system, which shares the GPU's memory" in one for one in found.warnings) is is_told
 
 
 def test_what_others_hold_on_a_gpu_is_left_to_them():
@@ -1400,6 +1410,24 @@ def test_an_encoder_to_which_nothing_comes_is_neither_loaded_nor_profiled(
     params = {"model_config": {**config, "model_type": "gemma3"}, "gpus": several(1), "vllm_version": version}
     usual, found = (plan_vllm({**params, "extra_args": given}).evaluation.budget for given in ({}, args))
     assert (found.weights == usual.weights, found.activations == usual.activations) == (is_loaded, is_profiled)
+
+
+def test_an_encoder_that_is_not_profiled_takes_no_memory_for_it():
+    usual, found = (
+        plan_vllm({"model_config": QWEN25_VL, "gpus": several(1), "vllm_version": "0.33.0", "extra_args": args})
+        for args in ({}, {"skip-mm-profiling": True})
+    )
+    assert found.evaluation.budget.activations < usual.evaluation.budget.activations
+    assert found.evaluation.budget.weights == usual.evaluation.budget.weights
+
+
+def test_an_encoder_may_be_whole_on_each_gpu_of_a_split():
+    params = {"model_config": QWEN25_VL, "gpus": several(4), "vllm_version": "0.33.0", "tensor_parallel_size": 4}
+    split, whole, alone = (
+        plan_vllm({**params, **more}).evaluation.budget
+        for more in ({}, {"extra_args": {"mm-encoder-tp-mode": "data"}}, {"tensor_parallel_size": 1})
+    )
+    assert split.weights < whole.weights < alone.weights
 
 
 def test_without_videos_the_largest_that_comes_is_an_image():
