@@ -37,6 +37,12 @@ ROPELESS_ON_12_SINCE = (0, 31)
 """From here on also where keys have no rotary part (GLM-5.3-Flash); before, vLLM ends with "pe_dim must be 64 for
 fp8_ds_mla" (csrc/libtorch_stable/cache_kernels.cu)."""
 
+OF_HEADS = ("nvfp4", "turboquant")
+"""Formats of keys and values by heads, as their names begin."""
+
+NVFP4_BY_FLASHINFER_SINCE = (0, 32)
+"""From here on FlashInfer keeps an NVFP4 cache outside data-centre Blackwell too."""
+
 FP8_UNITS, AMPERE = (8, 9), (8, 0)
 FLASHINFER_HEADS = frozenset({64, 128, 256, 512})
 WITH_SINKS = frozenset({"gpt_oss", "mimo_v2", "mimo_v2_flash", "mimo_v2_omni", "laguna"})
@@ -127,12 +133,14 @@ def check_cache(
             "vLLM ends ('fp8_e5m2 kv-cache is not supported with fp8 checkpoints'); wanted one that they go with; set "
             "kv_cache_dtype to auto, or to fp8 on GPUs from 8.9 on"
         )
-    if any(item.kind in ("indexer", "compressed") for item in model.kv_layers) or args.get("attention-backend"):
+    if args.get("attention-backend"):
         return
+    is_sparse = any(item.kind in ("indexer", "compressed") for item in model.kv_layers)
     for gpu in gpus:
         if not gpu.compute_capability:
             continue
-        why = next(_against(cache, version, gpu, model, args), "")
+        formats = _against_format(cache, version, gpu, model, is_sparse=is_sparse)
+        why = next(formats, "") or ("" if is_sparse else next(_against(cache, version, gpu, model, args), ""))
         if not why:
             continue
         shown = gpu.compute_capability
@@ -152,6 +160,38 @@ def _brings_scales(config: Mapping[str, object], version: tuple[int, ...]) -> bo
     if method == "compressed-tensors":
         return bool(said.get("kv_cache_scheme")) or version < COMPRESSED_TOLD_APART_SINCE
     return method == "fp8" or method.startswith("modelopt")
+
+
+def _against_format(
+    cache: str, version: tuple[int, ...], gpu: Device, model: ModelFacts, *, is_sparse: bool
+) -> Iterator[str]:
+    """Yield what speaks against a format of the cache that few backends keep.
+
+    Source: supported_kv_cache_dtypes and supports_combination of vllm/v1/attention/backends, and
+    validate_nvfp4_kv_cache_with_mla of vllm/config/vllm.py.
+    """
+    is_latent = is_sparse or model.is_mla
+    if cache.endswith("_ds_mla") and not is_sparse:
+        yield "only sparse attention (DSA) keeps it"
+    if cache == "nvfp4_ds_mla" and gpu.capability[0] != 10:
+        yield "only data-centre Blackwell keeps it"
+    if cache == "fp8_inc":
+        yield "it is for Gaudi"
+    if cache.endswith("_ds_mla"):
+        return
+    if is_latent and (cache.startswith(OF_HEADS) or cache.endswith("_per_token_head") or cache == "fp8_e5m2"):
+        yield "no latent attention (MLA) keeps it"
+    if cache.startswith("turboquant") and model.model_type in WITH_SINKS:
+        yield "TurboQuant takes no attention with sinks"
+    if not cache.startswith("nvfp4") or gpu.capability[0] == 10:
+        return
+    if cache != "nvfp4" or version < NVFP4_BY_FLASHINFER_SINCE or gpu.capability[0] not in (8, 9, 12):
+        is_early = cache == "nvfp4" and gpu.capability[0] in (8, 9, 12)
+        yield "only data-centre Blackwell keeps it" + (" before 0.32" if is_early else "")
+    if model.model_type in WITH_SINKS:
+        yield "outside data-centre Blackwell it does not go with attention with sinks"
+    if any(item.key_dim == 64 for item in model.kv_layers if item.kind in ("full", "sliding", "chunked")):
+        yield "outside data-centre Blackwell it does not go with heads of 64"
 
 
 def _against(

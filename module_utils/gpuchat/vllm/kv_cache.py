@@ -24,6 +24,7 @@ CACHE_BYTES = {
     "int8": 1.0,
     "nvfp4": 0.5625,
     "nvfp4_4over6": 0.5625,
+    "nvfp4_ds_mla": 0.5,
     "float32": 4.0,
 }
 
@@ -96,6 +97,8 @@ def token_bytes(layers: KvLayers, model: ModelFacts, layout: Layout, settings: S
         return layers.key_dim
     if layers.kind == "mla":
         width = layers.key_dim
+        if settings.kv_cache_dtype == "nvfp4_ds_mla":
+            return 352
         if any(item.kind == "indexer" for item in model.kv_layers) and size == 1:
             return 656  # fp8_ds_mla: 512 fp8, 4 fp32 scales, 64 bf16
         if settings.engine == 0 and settings.version >= (0, 7, 2):

@@ -23,6 +23,7 @@ from .models import DEEPSEEK_R1, FP8, GPT_OSS, LLAMA_8B, dense
 NAMES = {"7.5": "Tesla T4", "8.0": "NVIDIA A100-SXM4-80GB", "8.6": "NVIDIA GeForce RTX 3090", "8.9": "NVIDIA L40S"}
 GEMMA3 = {**LLAMA_8B, "model_type": "gemma3", "head_dim": 256}
 GEMMA4 = {**LLAMA_8B, "model_type": "gemma4", "head_dim": 256, "global_head_dim": 512}
+DSA = {**DEEPSEEK_R1, "index_topk": 2048, "index_n_heads": 64, "index_head_dim": 128}
 PHI2 = dense(2560, 10240, 32, 32, 32, 51200, model_type="phi")
 OWN_FP8 = {"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}
 W4A16 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 4, "type": "int"}}}}
@@ -52,6 +53,21 @@ def ask(config, capability, cache=None, version=(0, 32), **args):
         (GEMMA4, "8.6", "fp8", (0, 32), "heads of two widths"),
         (PHI2, "8.0", "fp8_e4m3", (0, 32), "heads of 80"),
         (LLAMA_8B, "8.6", "fp8_per_token_head", (0, 32), "a scale for each token and head is Triton's alone"),
+        (DEEPSEEK_R1, "9.0", "nvfp4", (0, 32), "no latent attention .MLA. keeps it"),
+        (DEEPSEEK_R1, "9.0", "int8_per_token_head", (0, 32), "no latent attention"),
+        (DEEPSEEK_R1, "10.0", "turboquant_k8v4", (0, 32), "no latent attention"),
+        ({**DEEPSEEK_R1, "quantization_config": None}, "9.0", "fp8_e5m2", (0, 32), "no latent attention"),
+        (DEEPSEEK_R1, "9.0", "fp8_ds_mla", (0, 32), "only sparse attention .DSA. keeps it"),
+        (LLAMA_8B, "9.0", "fp8_ds_mla", (0, 32), "only sparse attention"),
+        (DSA, "9.0", "nvfp4", (0, 32), "no latent attention"),
+        (DSA, "9.0", "nvfp4_ds_mla", (0, 32), "only data-centre Blackwell keeps it; wanted"),
+        (LLAMA_8B, "9.0", "nvfp4", (0, 31), "only data-centre Blackwell keeps it before 0.32"),
+        (LLAMA_8B, "9.0", "nvfp4_4over6", (0, 33), "only data-centre Blackwell keeps it; wanted"),
+        (LLAMA_8B, "11.0", "nvfp4", (0, 33), "only data-centre Blackwell keeps it; wanted"),
+        (GPT_OSS, "9.0", "nvfp4", (0, 33), "with attention with sinks"),
+        (GPT_OSS, "9.0", "turboquant_k8v4", (0, 33), "TurboQuant takes no attention with sinks"),
+        ({**LLAMA_8B, "head_dim": 64}, "12.0", "nvfp4", (0, 33), "heads of 64"),
+        (LLAMA_8B, "9.0", "fp8_inc", (0, 33), "it is for Gaudi"),
         ({**DEEPSEEK_R1, **OWN_FP8}, "8.0", None, (0, 32), "the checkpoint's own.*set kv_cache_dtype to bfloat16"),
         ({**LLAMA_8B, **FP8}, "9.0", "fp8_e5m2", (0, 32), "not supported with fp8 checkpoints"),
         ({**LLAMA_8B, **OWN_FP8}, "9.0", "fp8_e5m2", (0, 32), "not supported with fp8 checkpoints"),
@@ -81,6 +97,12 @@ def test_a_cache_that_no_attention_of_vllm_keeps_on_a_gpu_is_refused_with_the_cu
         (LLAMA_8B, "8.0", "fp8", (0, 32)),
         (LLAMA_8B, "8.6", "fp8_e5m2", (0, 32)),
         (LLAMA_8B, "8.6", "int8_per_token_head", (0, 32)),
+        (LLAMA_8B, "8.9", "nvfp4", (0, 32)),
+        (LLAMA_8B, "10.0", "nvfp4", (0, 28)),
+        (GPT_OSS, "10.0", "nvfp4", (0, 33)),
+        (LLAMA_8B, "9.0", "turboquant_k8v4", (0, 33)),
+        (DSA, "9.0", "fp8_ds_mla", (0, 33)),
+        (DSA, "10.0", "nvfp4_ds_mla", (0, 33)),
         ({**LLAMA_8B, "quantization_config": W4A16}, "8.6", "fp8_e5m2", (0, 24)),
         ({**LLAMA_8B, "quantization_config": {"quant_method": "awq"}}, "8.6", "fp8_e5m2", (0, 20)),
         ({**LLAMA_8B, **OWN_FP8}, "8.6", None, (0, 32)),
