@@ -346,12 +346,13 @@ def _all_candidates(situation: Situation, wishes: Wishes) -> list[list[Candidate
     shape = situation.shape
     joined = cards.is_switched(situation.nodes[0][0].name)
     most = None if situation.number >= REPLICAS_SINCE else len(situation.nodes)
+    wished = wishes.data_parallel_size
     splits = wishes.extra_args.get("enable-expert-parallel") is False
     return [
         [
             one
-            for one in replicated(shape, candidate, situation.nodes, joined, wishes.data_parallel_size or most)
-            if wishes.data_parallel_size in (None, one.data_parallel_size) and not (one.expert_parallel and splits)
+            for one in replicated(shape, candidate, situation.nodes, joined, wished or most, wished)
+            if wished in (None, one.data_parallel_size) and not (one.expert_parallel and splits)
         ]
         for candidate in candidates(shape, situation.nodes, wishes, joined)
         if candidate.nodes_per_engine == situation.spanned or situation.spanned == 1

@@ -288,11 +288,12 @@ def _groups_linked(row: Sequence[Device], tp: int, assumed: bool) -> bool:
 
 
 def replicated(
-    shape: Shape, candidate: Candidate, nodes: Nodes, assumed_nvlink: bool, most: int | None
+    shape: Shape, candidate: Candidate, nodes: Nodes, assumed_nvlink: bool, most: int | None, wished: int | None = None
 ) -> list[Candidate]:
     """Return a layout with 1, 2, ... replicas, as many as there are GPUs for, and at most ``most``.
 
-    The replicas of a node share out the routed experts, so their number divides the experts.
+    The replicas of a node share out the routed experts, evenly where their number divides the experts; vLLM takes a
+    ``wished`` number that does not divide them as well (determine_expert_map).
     """
     rows = [in_order(node, assumed_nvlink) for node in nodes]
     if any(device.is_slice for row in rows for device in row) or candidate.nodes_per_engine > 1:
@@ -301,7 +302,13 @@ def replicated(
     room = sum(len(row) // size for row in rows)
     counts = range(1, min(room, most or room) + 1)
     spread = (_spread(shape, candidate, rows, count) for count in counts)
-    return [one for one in spread if not (shape.experts and any(shape.experts % few for few in one.replicas_by_node))]
+    return [
+        one
+        for one in spread
+        if not shape.experts
+        or one.data_parallel_size == wished
+        or not any(shape.experts % few for few in one.replicas_by_node)
+    ]
 
 
 def _spread(shape: Shape, candidate: Candidate, rows: Sequence[Sequence[Device]], count: int) -> Candidate:

@@ -597,6 +597,14 @@ def on_eight(config, weights, **more):
     )
 
 
+@pytest.mark.parametrize(("count", "is_dealt"), [(3, False), (5, True)])
+def test_replicas_of_a_wished_number_share_out_experts_unevenly(count, is_dealt):
+    config = {name: value for name, value in MIXED.items() if name != "quantization_config"}
+    found = on_eight(config, 61_000_000_000, data_parallel_size=count, tensor_parallel_size=1)
+    assert (found.fits, sizes(found)) == (True, (1, 1, count))
+    assert found.evaluation.candidate.expert_parallel is is_dealt
+
+
 @pytest.mark.parametrize("wish", [True, False])
 def test_experts_are_dealt_out_or_split_as_is_wished(wish):
     found = on_eight(MIXED, 31_500_000_000, extra_args={"enable-expert-parallel": wish})
