@@ -93,9 +93,19 @@ def reasons(
         )
     if situation.model.quantization and not wishes.quantization:
         yield f"the weights stay as published: {situation.model.quantization}"
-    if family.tool_call_parser or family.reasoning_parser:
-        parsers = (("tool calls", family.tool_call_parser), ("reasoning", family.reasoning_parser))
-        yield "the model's family: " + ", ".join(f"{what} by the parser {name}" for what, name in parsers if name)
+    given = wishes.extra_args
+    parsers = (
+        ("tool calls", family.tool_call_parser, given.get("tool-call-parser", family.tool_call_parser)),
+        ("reasoning", family.reasoning_parser, given.get("reasoning-parser", family.reasoning_parser)),
+    )
+    own = [f"{what} by the parser {name}" for what, name, told in parsers if name and told == name]
+    if own:
+        yield "the model's family: " + ", ".join(own)
+    yield from (
+        f"{what} by {f'the parser {told}' if told else 'no parser'}, as given; the family's is {name}"
+        for what, name, told in parsers
+        if name and told != name
+    )
     if candidate.expert_parallel and not wishes.extra_args.get("enable-expert-parallel"):
         yield "expert parallelism: an expert's width cannot be split so often, so whole experts are dealt out"
 

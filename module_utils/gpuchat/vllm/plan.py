@@ -192,7 +192,8 @@ def _left_out(plan: VllmPlan, there: Nodes) -> str:
     others = dict.fromkeys(one.name for node in there for one in node if one.name != kind)
     return (
         f"the model runs on {kind} alone: with {', '.join(others) or 'others'} it would hold fewer conversations, or "
-        "not run as it should; to use other GPUs set gpus of the model in gpuchat_models to these"
+        "not run as it should; to use others set gpus of the model in gpuchat_models to these, and to use all its args "
+        "to a tensor-parallel-size"
     )
 
 
@@ -211,6 +212,8 @@ def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
     if not situation.is_for_chat:  # no parser, and nothing to say of one
         family = families.Family()
     wishes = _with_family(wishes, family)
+    if _are_tools_off(wishes):
+        family = replace(family, tool_call_parser="", chat_template="")
     notes = against.ask_of_image(
         lambda: compatibility.check(
             judged,
@@ -677,6 +680,14 @@ def _with_family(wishes: Wishes, family: families.Family) -> Wishes:
     if wanted.keys() - wishes.extra_args.keys():
         wishes = replace(wishes, extra_args={**wanted, **wishes.extra_args})
     return wishes
+
+
+def _are_tools_off(wishes: Wishes) -> bool:
+    """Whether the owner wants no tool calls, and says so by one of the two arguments that belong together."""
+    args = wishes.extra_args
+    is_off = args.get("enable-auto-tool-choice", True) in (False, None)
+    has_none = "tool-call-parser" in args and not args["tool-call-parser"]
+    return has_none or (is_off and not args.get("tool-call-parser"))
 
 
 MUTE = (

@@ -184,6 +184,43 @@ def test_a_parser_that_somebody_sets_for_an_unknown_model_is_named():
     assert any(text.endswith("tool-call-parser hermes as given, no reasoning parser is set") for text in told)
 
 
+QWEN3 = {**LLAMA, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
+
+
+@pytest.mark.parametrize(
+    ("args", "tools", "reasons"),
+    [
+        ({}, "hermes", ["the model's family: tool calls by the parser hermes, reasoning by the parser qwen3"]),
+        (
+            {"tool-call-parser": "qwen3_coder"},
+            "qwen3_coder",
+            [
+                "the model's family: reasoning by the parser qwen3",
+                "tool calls by the parser qwen3_coder, as given; the family's is hermes",
+            ],
+        ),
+        (
+            {"reasoning-parser": None},
+            "hermes",
+            [
+                "the model's family: tool calls by the parser hermes",
+                "reasoning by no parser, as given; the family's is qwen3",
+            ],
+        ),
+        ({"tool-call-parser": None}, None, ["the model's family: reasoning by the parser qwen3"]),
+        ({"no-enable-auto-tool-choice": True}, None, ["the model's family: reasoning by the parser qwen3"]),
+        ({"enable-auto-tool-choice": None}, None, ["the model's family: reasoning by the parser qwen3"]),
+    ],
+)
+def test_the_reasons_speak_of_the_parsers_that_are_set(args, tools, reasons):
+    params = {"model_config": QWEN3, "gpus": several(1), "vllm_version": "0.33.0", "repo": "Qwen/Qwen3-8B"}
+    found = plan_vllm({**params, "extra_args": args})
+    assert found.args.get("tool-call-parser") == tools
+    assert ("enable-auto-tool-choice" in found.args) is (tools is not None)
+    assert [one for one in found.reasons if "parser" in one] == reasons
+    assert not any("tool-call-parser and no" in one for one in found.warnings)
+
+
 def test_the_chat_template_in_the_tokenizers_configuration_decides_about_parsers():
     config = {**LLAMA, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
     params = {"model_config": config, "gpus": several(1), "vllm_version": "0.33.0", "repo": "someone/qwen3-tuned"}
