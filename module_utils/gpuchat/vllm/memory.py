@@ -504,6 +504,13 @@ def _judge(found: Budget, gpu: Device, layout: Layout, settings: Settings, neede
             f"weights and activations take {gib(found.weights + found.activations)} on each {gpu.name}, "
             f"of which {gib(free)} are free"
         )
+    told = settings.kv_cache_memory_bytes
+    taken = found.weights + found.activations + found.overhead + told
+    if told and taken > free:
+        return "oom", (
+            f"weights, activations, libraries and a KV cache of {gib(told)}, as kv-cache-memory-bytes says, take "
+            f"{gib(taken)} on each {gpu.name}, of which {gib(free)} are free"
+        )
     if found.usable > free and settings.engine == 1 and settings.version >= memory.CONTEXT_COUNTED_BEFORE:
         return "refused", (
             f"gpu_memory_utilization {settings.gpu_memory_utilization:g} asks for {gib(found.usable)}, and {gib(free)} "

@@ -185,7 +185,7 @@ def test_a_share_that_the_owner_fixed_is_kept():
     assert found.plans["chat"].args["gpu-memory-utilization"] <= 0.65
 
 
-@pytest.mark.parametrize(("cache", "fits"), [(60, False), (25, False), (12, True)])
+@pytest.mark.parametrize(("cache", "fits"), [(40, False), (25, False), (12, True)])
 @pytest.mark.parametrize("share", [{}, {"gpu-memory-utilization": 0.3}])
 def test_a_cache_whose_size_the_owner_fixed_counts_in_its_share(cache, fits, share):
     args = {"args": {"kv-cache-memory-bytes": cache * GIB, **share}}

@@ -1486,6 +1486,12 @@ def test_without_videos_the_largest_that_comes_is_an_image():
     assert images.weights == videos.weights
 
 
+@pytest.mark.parametrize(("size", "fits"), [("100G", False), ("40G", True)])
+def test_a_cache_of_a_told_size_fits_beside_the_weights(size, fits):
+    found = plan(several(1), extra_args={"kv-cache-memory-bytes": size})
+    assert (found.fits, "as kv-cache-memory-bytes says" in found.reason) == (fits, not fits)
+
+
 def test_weights_that_stay_in_the_hosts_memory_take_none_of_the_gpus():
     usual = plan(several(1, RTX4090)).evaluation.budget
     found = plan(several(1, RTX4090), extra_args={"cpu-offload-gb": 4}).evaluation.budget
