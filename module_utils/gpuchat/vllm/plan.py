@@ -155,7 +155,7 @@ def plan_vllm(params: Mapping[str, object], nodes: Nodes | None = None) -> VllmP
     whole, refusal = _unless_refused(params, there)
     parts = [tuple(tuple(one for one in node if _kind(one) == kind) for node in there) for kind in kinds]
     alone = [_unless_refused(params, tuple(filter(None, part)))[0] for part in parts]
-    best = max((plan for plan in alone if plan and plan.fits), key=lambda plan: plan.users, default=None)
+    best = max((plan for plan in alone if plan and plan.fits), key=_tokens_held, default=None)
     if best is not None and (whole is None or _is_held_up(whole, best)):
         situation = replace(best.situation, nodes=there)
         return replace(best, situation=situation, warnings=(*best.warnings, _left_out(best, there)))
@@ -175,6 +175,11 @@ def _unless_refused(params: Mapping[str, object], nodes: Nodes) -> tuple[VllmPla
         return None, refusal
 
 
+def _tokens_held(plan: VllmPlan) -> float:
+    """Return the tokens of all conversations that fit, by which plans of other lengths compare."""
+    return plan.evaluation.held * plan.evaluation.context
+
+
 def _is_held_up(whole: VllmPlan, part: VllmPlan) -> bool:
     """Whether GPUs of other kinds only hold up those of one: they stay idle, or are the weakest of an engine."""
     if not whole.fits:
@@ -184,7 +189,7 @@ def _is_held_up(whole: VllmPlan, part: VllmPlan) -> bool:
     used = [_kind(device) for node in candidate.devices for device in node]
     is_mixed = any(len(set(used[start : start + size])) > 1 for start in range(0, len(used), size))
     are_idle = set(used) == {_kind(device) for device in part.situation.devices}
-    return (is_mixed and part.users >= whole.users) or (are_idle and part.args != whole.args)
+    return (is_mixed and _tokens_held(part) >= _tokens_held(whole)) or (are_idle and part.args != whole.args)
 
 
 def _left_out(plan: VllmPlan, there: Nodes) -> str:

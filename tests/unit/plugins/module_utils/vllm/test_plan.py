@@ -573,6 +573,11 @@ def test_gpus_that_only_hold_up_others_are_left_out(gpus, model, wishes, used, i
     assert found.args.get("dtype") is None
 
 
+def test_of_several_kinds_the_one_that_holds_the_most_tokens_is_taken():
+    found = plan([several(1, "Tesla V100-SXM2-32GB"), several(2, T4), several(1, RTX4090)])
+    assert {device.name for device in found.evaluation.candidate.all_devices} == {T4}
+
+
 def test_the_roomier_of_unequal_gpus_is_used_first():
     found = plan([*several(1, L40S), *several(1)], users=1, context=4096)
     assert [device.index for device in found.evaluation.candidate.all_devices] == [1]
