@@ -10,6 +10,7 @@ import shutil
 import time
 import tracemalloc
 
+import hub_tree
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (
@@ -454,6 +455,26 @@ def test_a_content_host_that_cannot_be_reached_is_named(root, ensure):
         ),
     ):
         ensure(endpoint=[hub.url])
+
+
+NOTHING = {
+    "a firewall": (Fault("status", status=403), "answered 403"),
+    "a login page": (Fault("page"), "answered 200 .a web page,"),
+    "a law": (Fault("status", status=451), "answered 451"),
+    "a lasting fault": (Fault("status", status=503), "answered 503"),
+}
+
+
+@pytest.mark.parametrize("call", [{}, {"check": True}, {"state": "metadata"}])
+@pytest.mark.parametrize(("fault", "word"), NOTHING.values(), ids=NOTHING)
+def test_a_content_host_that_gives_not_even_a_large_index_is_named(root, dest, ensure, monkeypatch, fault, word, call):
+    monkeypatch.setattr(hub_tree.Entry, "is_lfs", True)
+    with (
+        Hub(root, faults=[fault]) as hub,
+        pytest.raises(Refusal, match=f"{hub.url} .which redirects to {hub.cdn_url}. {word} .*reach {hub.cdn_url} too"),
+    ):
+        ensure(endpoint=[hub.url], **call)
+    assert not dest.exists()
 
 
 LIMIT = '"api";r=0;t=25'

@@ -744,8 +744,8 @@ def test_a_redirect_to_a_file_of_the_host_is_refused(library, ensure, monkeypatc
         request.getfixturevalue("without_library")
     open_one = hub_runner.Asker.follow
 
-    def follow(self, session, url, silent=1):
-        return open_one(self, session, "file:///etc/passwd", silent)
+    def follow(self, session, url, silent, way):
+        return open_one(self, session, "file:///etc/passwd", silent, way)
 
     monkeypatch.setattr(hub_runner.Asker, "follow", follow)
     with pytest.raises(Refusal, match="found the address 'file:///etc/passwd'"):

@@ -45,6 +45,7 @@ from .hubs import (
     credentials,
     endpoints,
     hint,
+    is_page,
     next_page,
     no_endpoint,
     origin,
@@ -141,16 +142,17 @@ class Asker:
         finally:
             finish(answer)
 
-    def follow(self, session: Any, url: str, silent: float = SILENT_SECONDS) -> tuple[Reply, bytes, str]:
-        """Return the answer at the end of the redirects, its body, and the address that gave it."""
+    def follow(self, session: Any, url: str, silent: float, way: list[str]) -> tuple[Reply, bytes]:
+        """Return the answer at the end of the redirects, and its body; each address goes into `way` as it is asked."""
         for _hop in range(HOPS):
+            way.append(url)
             with self.open(session, url, silent=silent) as answer:
                 if answer.status_code in (301, 302, 303, 307, 308) and answer.headers.get("location"):
                     url = urljoin(url, answer.headers["location"])
                     continue
                 body = answer.raw.read(LARGEST_DATA, decode_content=True)
-                return Reply(answer.status_code, lower(answer.headers)), body, url
-        return Reply(0, {}, f"more than {HOPS} redirects"), b"", url
+                return Reply(answer.status_code, lower(answer.headers)), body
+        return Reply(0, {}, f"more than {HOPS} redirects"), b""
 
     def ask(
         self, session: Any, url: str, attempts: int = LISTING_ATTEMPTS, silent: float = SILENT_SECONDS
@@ -158,12 +160,16 @@ class Asker:
         """Return an answer and its body, after waiting and asking again where the server asks for patience."""
         reply, body, waited = Reply(0, {}, "not asked"), b"", 0.0
         for attempt in range(1, attempts + 1):
+            way: list[str] = []
             try:
-                reply, body, _url = self.follow(session, url, silent)
+                reply, body = self.follow(session, url, silent, way)
                 patient = reply.status in (408, 425, 429) or reply.status >= 500
+                if reply.status == 200 and is_page(body):
+                    reply, patient = replace(reply, error="a web page, as a login or a proxy gives it"), True
             except FAILURES as error:
-                reply, body = Reply(0, {}, why(error, url)), b""
+                reply, body = Reply(0, {}, why(error, way[-1])), b""
                 patient = not _nobody_is_there(error)
+            reply = replace(reply, url=way[-1] if way else url)
             if not patient or attempt == attempts:
                 break
             wait = transfer.retry_after(reply.headers, time.time())
@@ -271,12 +277,23 @@ def reason(error: Exception) -> str:
 
 
 def why(error: Exception, url: str) -> str:
-    """Return a failure's reason, with the proxy that this host's environment has for the address."""
-    proxy = _proxy_for(url)
+    """Return a failure's reason, with what this host's environment has for the address: authorities, a proxy."""
+    proxy, word = _proxy_for(url), reason(error)
+    if requests is not None and "certificate" in word.lower():
+        word += _other_authorities()
     if not proxy:
-        return reason(error)
-    word = "SOCKS is not spoken here" if proxy.startswith("socks") else reason(error)
-    return f"{word}, by the proxy {proxy}"
+        return word
+    return f"{'SOCKS is not spoken here' if proxy.startswith('socks') else word}, by the proxy {proxy}"
+
+
+def _other_authorities() -> str:
+    """Return a word on the variable that names other authorities than the system's: requests takes those instead."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(name)
+        if path:
+            is_the_systems = os.path.exists(path) and os.path.realpath(path).startswith(("/etc/ssl/", "/etc/pki/"))
+            return "" if is_the_systems else f", by {name} ({path})"
+    return ""
 
 
 def _proxy_for(url: str) -> str:
@@ -346,7 +363,7 @@ def commit_of(asker: Asker, wanted: Wanted, given: Sequence[str], silent: float,
     hub = hubs_for(wanted, given)[0]
     with contextlib.suppress(Refusal):
         reply, body = asker.ask(asker.session(), hub.commit_url(), attempts=1, silent=silent)
-        if reply.status != 200:
+        if not reply.is_good:
             return ""
         if hub.source == "huggingface":
             return read_commit(body, hub.endpoint)
@@ -419,7 +436,7 @@ def _some_bytes(asker: Asker, session: Any, url: str, span: tuple[int, int], sil
 
 def _must(asker: Asker, session: Any, hub: Hub, url: str) -> tuple[Reply, bytes]:
     reply, body = asker.ask(session, url)
-    if reply.status != 200:
+    if not reply.is_good:
         raise Refusal(hint(reply, hub, asker.token, asker.may_see(hub.endpoint)))
     return reply, body
 
@@ -459,7 +476,7 @@ def _pages(asker: Asker, session: Any, hub: Hub, commit: str) -> tuple[ModelFile
         if reply.status in (404, 405, 501) and not files and "x-error-code" not in reply.headers:
             _reply, body = _must(asker, session, hub, hub.siblings_url(commit))
             return tuple(read_siblings(body, hub.endpoint))
-        if reply.status != 200:
+        if not reply.is_good:
             raise Refusal(hint(reply, hub, asker.token, asker.may_see(hub.endpoint)))
         files += read_huggingface_page(body, hub.endpoint)
         following = next_page(reply.headers.get("link", ""))

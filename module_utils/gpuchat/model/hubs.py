@@ -25,6 +25,9 @@ MALFORMED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 LINKS = {"120000": "a link", "40960": "a link", "160000": "a submodule", "57344": "a submodule"}
 """Git's modes of what is no file, octal and decimal."""
 
+LOGINS = (407, 511)
+"""With which a proxy or a captive portal asks for a login."""
+
 KINDS = {"commit": "a submodule", "symlink": "a link"}
 
 MODELSCOPE_CUT = 3000
@@ -384,11 +387,23 @@ def check_revision(commit: str, named: str, revision: str, place: str) -> str:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a hub's answer says apart from its body: status and headers (names in lower case)."""
+    """What a hub's answer says apart from its body.
+
+    Attributes:
+        status: of the answer, 0 for none.
+        headers: with names in lower case.
+        error: why there is no answer, or what is wrong with a good one.
+        url: the address that gave it, at the end of the redirects.
+    """
 
     status: int
     headers: Mapping[str, str]
     error: str = ""
+    url: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == 200 and not self.error
 
     @property
     def word(self) -> str:
@@ -397,23 +412,41 @@ class Reply:
         return f"{self.status or 'no answer'}{f' ({text})' if text else ''}"
 
 
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+CURES = {
+    "SOCKS": "give this host an HTTP proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)",
+    "gaierror": "let this host resolve the name, or give it a proxy (gpuchat_proxy, or its https_proxy and no_proxy)",
+    "has expired|not yet valid": "have the certificate there renewed, or this host's clock set right",
+    "mismatch|not valid for": "call that host by a name which its certificate holds",
+    "CA_BUNDLE": "let that variable of this host name a file that holds the authority, or unset it",
+    "certificate": "where a proxy or a CA of your own signs, name its certificate in gpuchat_ca_files",
+    "WRONG_VERSION": "begin its address with http://, for what listens there speaks no TLS",
+    "proxy": "give this host a proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)",
+}
+"""What mends a failed connection, by what its words hold; the first that fits."""
+
+
+def is_page(body: bytes) -> bool:
+    """Whether an answer is a web page, as a captive portal, a login or a proxy's refusal gives it in place of data."""
+    return WEB_PAGE.match(body) is not None
+
+
 def connection_hint(error: str) -> str:
     """Return what to set where a connection failed in a way that the host's own settings can mend, else ''."""
-    if "SOCKS" in error:
-        return "give this host an HTTP proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)"
-    if "gaierror" in error:
-        return "let this host resolve the name, or give it a proxy (gpuchat_proxy, or its https_proxy and no_proxy)"
-    if "certificate" in error.lower():
-        return "where a proxy or a CA of your own signs, name its certificate in gpuchat_ca_files"
-    if "proxy" in error.lower():
-        return "give this host a proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)"
-    return ""
+    return next((cure for words, cure in CURES.items() if re.search(words, error, re.IGNORECASE)), "")
 
 
 def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     """Return the sentence that says what an answer other than 200 means and what to set."""
     code = reply.headers.get("x-error-code", "")
-    at = f"{hub.endpoint} answered {reply.word} for {hub.repo or hub.endpoint}"
+    there = other_origin(reply.url, hub.endpoint)
+    who = f"{hub.endpoint}{there and f' (which redirects to {there})'}"
+    cure = connection_hint("proxy" if reply.status in LOGINS else reply.error)
+    also = f", or {cure}" if cure else ""
+    at = f"{who} answered {reply.word} for {hub.repo or hub.endpoint}"
+    if there and not code and _host(there) != _host(hub.endpoint):
+        failed = at if reply.status else f"{who} gives nothing of {hub.repo or hub.endpoint} ({reply.error})"
+        return f"{failed}; wanted the content from there; {reach_too(there)}{also}"
     if code == "GatedRepo" and token_sent:
         return (
             f"{at}: the model is gated and the token's owner has not accepted its licence; open "
@@ -437,17 +470,26 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
     if reply.status == 404:
         return f"{at}: it does not exist there; set repo, revision and endpoints"
     if reply.status == 0:
-        cure = connection_hint(reply.error)
-        also = f", or {cure}" if cure else ""
-        return (
-            f"{hub.endpoint} cannot be reached ({reply.error}); wanted a hub; set endpoints to one, or to a "
-            f"mirror{also}"
-        )
+        return f"{who} cannot be reached ({reply.error}); wanted a hub; set endpoints to one, or to a mirror{also}"
     if reply.status in (410, 451):
         return (
             f"{at}: it is gone, or held back for legal reasons; set repo to another model, or endpoints to another hub"
         )
-    return f"{at}; wanted a hub that answers; try again later, or set endpoints to another"
+    return f"{at}; wanted a hub that answers; try again later, or set endpoints to another{also}"
+
+
+def other_origin(url: str, asked: str) -> str:
+    """Return the origin of an address where it is another than that of the one that was asked, else ''."""
+    return origin(url) if url and origin(url) != origin(asked) else ""
+
+
+def _host(url: str) -> str:
+    return origin(url).rpartition(":")[0].partition("//")[2]
+
+
+def reach_too(place: str) -> str:
+    """Return what to do where a hub keeps its content at a place that gives none."""
+    return f"let this host reach {place} too (a firewall or a proxy may forbid it), or set endpoints to another"
 
 
 def no_endpoint(words: Iterable[str]) -> Refusal:

@@ -25,8 +25,8 @@ from urllib.parse import urljoin
 from ..core.errors import Refusal
 from . import transfer
 from .files import ModelFile, Proof
-from .hub_runner import FAILURES, HOPS, Asker, lower, reason
-from .hubs import connection_hint, origin
+from .hub_runner import FAILURES, HOPS, Asker, lower, why
+from .hubs import connection_hint, origin, other_origin, reach_too
 from .journal_runner import Journal, merged, read_journal
 from .store_runner import BLOCK, FULL, Store, disk_full
 from .transfer import Progress, Span, Verdict
@@ -429,7 +429,7 @@ class Transfer:
         except FAILURES as error:
             if isinstance(error, OSError) and error.errno in FULL:
                 raise self._disk_full(error) from None
-            word = reason(error)
+            word = why(error, part.asked or part.url)
         except ServerRefusal:
             if not errand.taken_over:
                 raise
@@ -524,8 +524,7 @@ class Transfer:
                 if part.unusable > FRESH_ADDRESSES:
                     raise ServerRefusal(
                         f"{part.file.path} does not arrive: requests to {_asked(part)} delivered nothing new, each new "
-                        f"address with {verdict.word}; wanted the file's content from there; let this host reach "
-                        f"{origin(url)} too (a firewall or a proxy may forbid it), or set endpoints to another"
+                        f"address with {verdict.word}; wanted the file's content from there; {reach_too(origin(url))}"
                     )
             if verdict.kind == "whole":
                 # Asked once more, for a range may be ignored by chance; then one connection brings the file, reads
@@ -543,7 +542,7 @@ class Transfer:
                         if self._asker.token and not self._asker.may_see(part.url):
                             hint = "the token is for another address; set token_for to this one if it may see it"
                     raise ServerRefusal(
-                        f"{part.file.path}: {_shown(part.url)} answered with {found}; wanted {part.size} bytes as the "
+                        f"{part.file.path}: {_asked(part)} answered with {found}; wanted {part.size} bytes as the "
                         f"listing says; {hint}"
                     )
                 part.again = True
@@ -698,8 +697,8 @@ class Transfer:
 
 def _asked(part: Part) -> str:
     """Return whom a part was asked of: the hub, and the host of the content where that is another."""
-    other = part.asked and origin(part.asked) != origin(part.url)
-    return f"{_shown(part.url)}{f' (which redirects to {origin(part.asked)})' if other else ''}"
+    there = other_origin(part.asked, part.url)
+    return f"{_shown(part.url)}{there and f' (which redirects to {there})'}"
 
 
 def _shown(url: str) -> str:

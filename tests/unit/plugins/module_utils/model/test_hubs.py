@@ -12,9 +12,11 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs i
     Hub,
     Reply,
     check_revision,
+    connection_hint,
     credentials,
     endpoints,
     hint,
+    is_page,
     next_page,
     no_endpoint,
     origin,
@@ -319,12 +321,56 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
         (Reply(404, {}), "", False, "it does not exist there; set repo, revision and endpoints"),
         (Reply(0, {}, "refused"), "", False, "cannot be reached (refused)"),
         (Reply(503, {"x-error-message": "busy"}), "", False, "503 (busy)"),
+        (Reply(407, {}), "", False, "give this host a proxy that lets it through (gpuchat_proxy"),
+        (Reply(401, {}, url="https://hub/other"), "", False, "https://hub answered 401 for acme/demo: it does not"),
+        (Reply(404, {}, url="http://hub:80/x"), "", False, "(which redirects to http://hub:80) answered 404 for"),
+        (Reply(403, {}, url="https://content/a?b=c"), "", False, "let this host reach https://content:443 too"),
+        (Reply(404, {}, url="https://content/a"), "t", True, "let this host reach https://content:443 too"),
+        (Reply(0, {}, "refused", "https://content/a"), "", False, "nothing of acme/demo (refused); wanted the content"),
+        (
+            Reply(401, {"x-error-code": "RepoNotFound"}, url="https://upstream/a"),
+            "",
+            False,
+            "(which redirects to https://upstream:443) answered 401 for acme/demo: it does not exist under this name",
+        ),
     ],
 )
 def test_an_error_names_its_hint(reply, token, sent, words):
     text = hint(reply, FACE, token, sent)
     assert words in text
     assert "https://hub" in text
+
+
+FAILED = {
+    "CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate": "gpuchat_ca_files",
+    "certificate verify failed: certificate has expired": "renewed, or this host's clock",
+    "certificate verify failed: certificate is not yet valid": "renewed, or this host's clock",
+    "certificate verify failed: Hostname mismatch, certificate is not valid for 'hub.corp'.": "a name which its",
+    "certificate verify failed: unable to get local issuer certificate, by REQUESTS_CA_BUNDLE (/x.pem)": "unset it",
+    "[SSL: WRONG_VERSION_NUMBER] wrong version number": "http://",
+    "Tunnel connection failed: 407 Proxy Authentication Required": "gpuchat_proxy",
+    "Connection refused": "",
+}
+
+
+@pytest.mark.parametrize(("error", "cure"), FAILED.items())
+def test_a_connection_that_fails_has_the_cure_of_its_cause(error, cure):
+    found = connection_hint(error)
+    assert cure in found if cure else not found
+
+
+@pytest.mark.parametrize(
+    ("body", "page"),
+    [
+        (b"\n <!DOCTYPE html>", True),
+        (b"\xef\xbb\xbf<HTML lang=en>", True),
+        (b"{}", False),
+        (b"<htmlx", False),
+        (b"<|im_start|>", False),
+    ],
+)
+def test_a_web_page_is_told_from_data_by_how_it_begins(body, page):
+    assert is_page(body) is page
 
 
 def test_what_several_endpoints_said_is_reported_once_each():
