@@ -547,32 +547,55 @@ def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, ensur
     assert not dest.parent.exists()
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_git_brings_a_model_too(tmp_path, root, dest, ensure):
-    work = root / REPO
-    for words in (
-        ["init", "-q", "-b", "main"],
-        ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"],
-        ["update-server-info"],
-    ):
-        subprocess.run(["git", "-C", str(work), *words], check=True)
-    commit = subprocess.run(["git", "-C", str(work), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-    source = {"source": "git", "repo": str(work).strip("/"), "revision": "main", "endpoint": ["http://x"]}
-    original = source_runner.endpoints
-    source_runner.endpoints = lambda *_: ("file://",)
-    try:
-        predicted = ensure(check=True, **source)
-        assert (predicted["changed"], predicted["commit"]) == (True, commit.stdout.strip())
-        assert "git does not list them" in predicted["not_predicted"][0]
-        result = ensure(**source)
-        assert not ensure(**source)["changed"]
-        assert not ensure(**source, update=True)["changed"]
-    finally:
-        source_runner.endpoints = original
-    shutil.rmtree(work / ".git")
-    assert (result["changed"], result["commit"]) == (True, commit.stdout.strip())
-    assert tree(dest) == wanted(work)
+@pytest.fixture
+def repository(root, monkeypatch):
+    """Return what makes a git repository of the model's folder, and the parameters that ask for it."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    monkeypatch.setattr(source_runner, "endpoints", lambda *_: ("file://",))
+
+    def made():
+        for words in (
+            ["init", "-q", "-b", "main"],
+            ["add", "."],
+            ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"],
+            ["update-server-info"],
+        ):
+            subprocess.run(["git", "-C", str(root / REPO), *words], check=True)
+        return {"source": "git", "repo": str(root / REPO).strip("/"), "revision": "main", "endpoint": ["http://x"]}
+
+    return made
+
+
+def test_git_brings_a_model_too(root, dest, ensure, repository):
+    source, head = repository(), ["git", "-C", str(root / REPO), "rev-parse", "HEAD"]
+    commit = subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
+    predicted = ensure(check=True, **source)
+    assert (predicted["changed"], predicted["commit"]) == (True, commit)
+    assert "git does not list them" in predicted["not_predicted"][0]
+    result = ensure(**source)
+    assert not ensure(**source)["changed"]
+    assert not ensure(**source, update=True)["changed"]
+    shutil.rmtree(root / REPO / ".git")
+    assert (result["changed"], result["commit"]) == (True, commit)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", ["git", "path"])
+def test_a_link_is_followed_to_a_file_and_no_further(root, dest, ensure, tmp_path, repository, source):
+    (tmp_path / "shadow").write_text("of this host alone")
+    links = {"same.json": "config.json", "theirs.json": tmp_path / "shadow", "gone.json": "gone", "folder": "original"}
+    for name, target in links.items():
+        (root / REPO / name).symlink_to(target)
+    (root / REPO / "circle.json").symlink_to("circle.json")
+    result = ensure(**(repository() if source == "git" else {"source": "path", "repo": str(root / REPO)}))
+    there = tree(dest)
+    assert there["same.json"] == there["config.json"]
+    assert ("theirs.json" in there) is (source == "path")  # a person's own folder, such as a client's cache of links
+    assert not {"gone.json", "circle.json", "folder"} & set(there)
+    for word in ("gone.json (a link that leads nowhere)", "folder (a link to a folder)"):
+        assert word in result["warnings"][0]
+    assert ("theirs.json (a link that leads out of it)" in result["warnings"][0]) is (source == "git")
 
 
 @pytest.fixture

@@ -413,15 +413,16 @@ class Reply:
 
 
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+PROXY = "(gpuchat_proxy, or its https_proxy and no_proxy)"
 CURES = {
-    "SOCKS": "give this host an HTTP proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)",
-    "gaierror": "let this host resolve the name, or give it a proxy (gpuchat_proxy, or its https_proxy and no_proxy)",
+    "SOCKS": f"give this host an HTTP proxy that lets it through {PROXY}",
+    "gaierror|resolve (host|proxy)": f"let this host resolve the name, or give it a proxy {PROXY}",
     "has expired|not yet valid": "have the certificate there renewed, or this host's clock set right",
-    "mismatch|not valid for": "call that host by a name which its certificate holds",
+    "mismatch|not valid for|subject name matches": "call that host by a name which its certificate holds",
     "CA_BUNDLE": "let that variable of this host name a file that holds the authority, or unset it",
     "certificate": "where a proxy or a CA of your own signs, name its certificate in gpuchat_ca_files",
     "WRONG_VERSION": "begin its address with http://, for what listens there speaks no TLS",
-    "proxy": "give this host a proxy that lets it through (gpuchat_proxy, or its https_proxy and no_proxy)",
+    "proxy": f"give this host a proxy that lets it through {PROXY}",
 }
 """What mends a failed connection, by what its words hold; the first that fits."""
 

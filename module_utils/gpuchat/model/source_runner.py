@@ -31,13 +31,25 @@ from .files import (
     chosen,
     digest_of,
     is_small_file,
+    links_of,
     others_of,
     parse_manifest,
     refuse_pointers,
     refuse_unfinished,
     small_file,
 )
-from .hubs import COMMIT, Hub, check_revision, credentials, endpoints, no_endpoint, origin, quote, token_origin
+from .hubs import (
+    COMMIT,
+    Hub,
+    check_revision,
+    connection_hint,
+    credentials,
+    endpoints,
+    no_endpoint,
+    origin,
+    quote,
+    token_origin,
+)
 from .job_runner import Report
 from .store_runner import Store, copy_file, read_head
 from .transfer import Progress
@@ -90,6 +102,11 @@ class Source(Protocol):
         """Fetch files, by key, among the store's whole ones; `others` are there already."""
 
 
+def left_out(links: Sequence[str]) -> tuple[str, ...]:
+    """Return the warning about what is asked for and is no file."""
+    return (f"left out, for they are no files: {', '.join(links)}",) if links else ()
+
+
 def same_model(wanted: Wanted, manifest: Manifest | None) -> bool:
     """Whether a manifest is about the wanted source, repository and revision."""
     return manifest is not None and all(
@@ -123,8 +140,7 @@ class HubSource:
         found = self._find(wanted, asked, given, stay)
         self.listing, self.data = found.listing, found.data
         self.place = found.hub.endpoint
-        if self.listing.links:
-            self.warnings += (f"left out, for they are no files: {', '.join(self.listing.links)}",)
+        self.warnings += left_out(self.listing.links)
         self._asked = asked
         hubs = hub_runner.hubs_for(asked, given)
         first = hubs.index(found.hub)
@@ -222,6 +238,7 @@ class FolderSource:
             commit = digest_of(replace(file, path=f"{file.path}\n{file.mtime_ns}") for file in files)
         asked_for = chosen(files, wanted.include, wanted.exclude)
         self.listing = Listing(commit, asked_for, self.place, others_of(files, asked_for))
+        self.warnings += left_out(links_of(files, wanted.include, wanted.exclude))
         self.data: Mapping[str, object] = said_in(self.place, self.listing.files)
         if manifest is None:
             self.listing = engine_files(self.listing, self.data, wanted.include)
@@ -306,16 +323,35 @@ def pointers_in(folder: str, files: Iterable[ModelFile]) -> list[str]:
     return sorted(found)
 
 
-def _plain_files(folder: str) -> list[ModelFile]:
+def _plain_files(folder: str, within: bool = False) -> list[ModelFile]:
+    """Return the files of a folder, and with what they are the links that lead to none.
+
+    Args:
+        folder: where to look.
+        within: no link out of it is followed, for a stranger who made it could name this host's own files.
+    """
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in SIDE_FOLDERS]
-        for name in names:
-            path = os.path.relpath(os.path.join(parent, name), folder)
-            status = os.stat(os.path.join(parent, name))
+        for place in [os.path.join(parent, name) for name in (*folders, *names)]:
+            path = os.path.relpath(place, folder)
+            kind = _kind_of_link(place, folder, within) if os.path.islink(place) else ""
+            if kind:
+                found.append(ModelFile(checked_path(path), 0, kind=kind))
+                continue
+            status = os.stat(place)
             if stat.S_ISREG(status.st_mode) and path != MANIFEST:
                 found.append(ModelFile(checked_path(path), status.st_size, mtime_ns=status.st_mtime_ns))
     return found
+
+
+def _kind_of_link(place: str, folder: str, within: bool) -> str:
+    """Return what a link is that is not followed, '' for one to a file."""
+    if not os.path.exists(place):
+        return "a link that leads nowhere"
+    if within and os.path.commonpath((os.path.realpath(place), os.path.realpath(folder))) != os.path.realpath(folder):
+        return "a link that leads out of it"
+    return "a link to a folder" if os.path.isdir(place) else ""
 
 
 @dataclass
@@ -362,7 +398,9 @@ class GitSource:
             )
         output = host.run(["git", *words], GIT_SECONDS, self._environment())
         if output.rc != 0:
-            raise Refusal(f"git cannot read {self._url}: {output.text}; set endpoints, repo, revision and token")
+            cure = connection_hint(output.text)
+            also = f", or {cure}" if cure else ""
+            raise Refusal(f"git cannot read {self._url}: {output.text}; set endpoints, repo, revision and token{also}")
         return output.stdout
 
     def _commit(self) -> str:
@@ -389,7 +427,9 @@ class GitSource:
         self._git(*inside, "checkout", "--quiet", "FETCH_HEAD")
         if (pathlib.Path(self.folder) / ".gitattributes").exists():
             self._git(*inside, "lfs", "pull", self._url)
-        files = chosen(_plain_files(self.folder), self.wanted.include, self.wanted.exclude)
+        there = _plain_files(self.folder, within=True)
+        files = chosen(there, self.wanted.include, self.wanted.exclude)
+        self.warnings += left_out(links_of(there, self.wanted.include, self.wanted.exclude))
         data = said_in(self.folder, files)
         self.listing = engine_files(replace(self.listing, files=files), data, self.wanted.include)
 

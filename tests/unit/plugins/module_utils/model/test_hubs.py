@@ -349,6 +349,8 @@ FAILED = {
     "certificate verify failed: unable to get local issuer certificate, by REQUESTS_CA_BUNDLE (/x.pem)": "unset it",
     "[SSL: WRONG_VERSION_NUMBER] wrong version number": "http://",
     "Tunnel connection failed: 407 Proxy Authentication Required": "gpuchat_proxy",
+    "fatal: unable to access 'https://hub.corp/a/b/': Could not resolve host: hub.corp": "resolve the name",
+    "SSL: no alternative certificate subject name matches target host name 'hub.corp'": "a name which its",
     "Connection refused": "",
 }
 
