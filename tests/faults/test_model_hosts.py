@@ -42,6 +42,50 @@ def test_a_folder_in_the_home_of_its_owner_keeps_its_owner_and_mode(root, dest, 
 
 
 @as_root
+def test_folders_of_others_within_keep_their_owner_and_mode_and_empty_ones_stay(root, dest, ensure):
+    for name in ("mine/deep", "empty"):
+        (dest / name).mkdir(parents=True)
+    (dest / "config.json").mkdir()
+    (dest / "mine" / "deep" / "note").write_text("mine")
+    (dest / "original").mkdir()
+    for name, mode in {"mine": 0o750, "mine/deep": 0o700, "empty": 0o2770, "original": 0o700}.items():
+        os.chown(dest / name, STRANGER, STRANGER)
+        (dest / name).chmod(mode)
+    os.chown(dest, 0, STRANGER)
+    dest.chmod(0o2770)
+    ensure()
+    assert tree(dest) == {**wanted(root / REPO), "mine/deep/note": tree(dest)["mine/deep/note"]}
+    found = {name: (dest / name).stat() for name in (".", "mine", "mine/deep", "empty", "original")}
+    assert {name: (status.st_uid, status.st_gid, status.st_mode & 0o7777) for name, status in found.items()} == {
+        ".": (0, STRANGER, 0o2775),
+        "mine": (STRANGER, STRANGER, 0o750),
+        "mine/deep": (STRANGER, STRANGER, 0o700),
+        "empty": (STRANGER, STRANGER, 0o2770),
+        "original": (0, STRANGER, 0o755),  # in which the model's own files lie
+    }
+    assert not ensure()["changed"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("export", [False, True])
+def test_a_disk_within_the_folder_is_refused_before_a_byte_is_fetched(hub, dest, ensure, monkeypatch, check, export):
+    if export:
+        ensure()
+    place = dest.parent / "www" if export else dest
+    monkeypatch.setattr(store_runner, "_mounts", lambda: ["/", f"{place}-other", f"{place}/data"])
+    with pytest.raises(Refusal, match=f"mounted at {place}/data, within {place}, .* unmount it, or set path"):
+        ensure(check=check, **({"state": "export", "export": str(place)} if export else {}))
+    assert export or hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0
+
+
+@pytest.mark.parametrize("call", [{}, {"check": True}, {"state": "metadata"}])
+def test_a_folder_whose_name_leaves_no_room_for_the_one_beside_it_is_refused(tmp_path, ensure, call):
+    with pytest.raises(Refusal, match="is 3 bytes too long, for a folder of that name and .gpuchat .* set path to a"):
+        ensure(dest=str(tmp_path / "models" / ("m" * 250)), **call)
+    assert not (tmp_path / "models").exists()
+
+
+@as_root
 @pytest.mark.parametrize("may_chown", [True, False])
 def test_a_file_of_another_user_is_taken_over_as_ours(hub, root, dest, ensure, monkeypatch, may_chown):
     dest.mkdir(parents=True)

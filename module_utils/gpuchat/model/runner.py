@@ -560,6 +560,8 @@ def _export(params: Params, check: bool) -> Result:
     wanted = replace(wanted_as_recorded(manifest), dest=tree)
     source = FolderSource(replace(wanted, source="path", repo=dest, revision=""))
     store = Store(tree)
+    store.check_mounts()
+    store.check_names(file.path for file in source.listing.files)
     return _ensure_from(source, wanted, store, LocalState.read(store, str(params["verify"])), params, check)
 
 

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import time
@@ -48,6 +49,7 @@ NO_FLUSH = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
 """What fsync(2) gives for a folder where a disk has nothing to flush there."""
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+SIDE = ".gpuchat"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -59,7 +61,7 @@ class Store:
     def __init__(self, dest: str) -> None:
         """Look at a folder; a link to it is followed, so that what is replaced is what it leads to."""
         self.dest = os.path.realpath(dest)
-        self.side = f"{self.dest}.gpuchat"
+        self.side = f"{self.dest}{SIDE}"
         self.parts = os.path.join(self.side, "parts")
         self.whole = os.path.join(self.side, "whole")
         self._next = os.path.join(self.side, "next")
@@ -221,9 +223,23 @@ class Store:
                     f"for it is replaced as one; run `chown -R {os.geteuid()} {self.dest}` if it may be, or set path "
                     "to another"
                 )
+        self.check_mounts()
+
+    def check_mounts(self) -> None:
+        """Refuse a place that a disk is mounted at or below: with the old folder, what lies there would be removed.
+
+        Raises:
+            Refusal: it is one.
+        """
         if os.path.ismount(self.dest):
             raise Refusal(
                 f"{self.dest} is where a disk is mounted, which no rename can replace; set path to a folder below it"
+            )
+        below = next((place for place in _mounts() if place.startswith(f"{self.dest}/")), "")
+        if below:
+            raise Refusal(
+                f"found a disk mounted at {below}, within {self.dest}, which is replaced as one folder; wanted none "
+                "there; unmount it, or set path to another folder"
             )
 
     def check_names(self, paths: Iterable[str]) -> None:
@@ -235,7 +251,15 @@ class Store:
         place = self.dest
         while not os.path.exists(place):
             place = os.path.dirname(place)
-        check_lengths(paths, self._next, os.pathconf(place, "PC_NAME_MAX"))  # published there, and longer than dest
+        longest = os.pathconf(place, "PC_NAME_MAX")
+        beside = len(os.path.basename(self.side).encode())
+        if beside > longest:
+            raise Refusal(
+                f"found {self.dest}, whose name is {beside - longest} bytes too long, for a folder of that name and "
+                f"{SIDE} lies beside it while a model is fetched; wanted {longest} bytes for both; set path to a "
+                "shorter one"
+            )
+        check_lengths(paths, self._next, longest)  # published there, and longer than dest
 
     def adopt(self, file: ModelFile, spare: Sequence[str], key: str) -> str | None:
         """Take a file's bytes from the old folder where a file there holds them; return their SHA-256, or None."""
@@ -277,20 +301,19 @@ class Store:
         """
         os.mkdir(self._next, 0o755)
         os.chmod(self._next, 0o755)
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            before = os.stat(self.dest)
-            if before.st_uid != os.geteuid():  # somebody's own, who lets us work there: it stays as it was
-                os.chown(self._next, before.st_uid, before.st_gid)
-                os.chmod(self._next, stat.S_IMODE(before.st_mode))
+        self._as_it_was("")
         published = []
         for file in manifest.files:
-            target = self._make_folder_for(file.path)
+            target = self._make_folder_for(file.path, ours=True)
             link(sources[file.path], target)
             os.chmod(target, 0o644)
             published.append(replace(file, mtime_ns=os.stat(target).st_mtime_ns))
         for name in strangers:
             with contextlib.suppress(FileNotFoundError):
                 link(self.path(name), self._make_folder_for(name))
+        for folder in self._empty_folders():
+            with contextlib.suppress(FileExistsError, NotADirectoryError):  # the model has a file of that name
+                self._make_folder_for(os.path.join(folder, ""))
         done = replace(manifest, files=tuple(published))
         check(self._next)
         self._write(os.path.join(self._next, MANIFEST), done.text().encode())
@@ -299,14 +322,34 @@ class Store:
         _sync_folder(os.path.dirname(self.dest))
         return done
 
-    def _make_folder_for(self, name: str) -> str:
-        folder = self._next
+    def _make_folder_for(self, name: str, ours: bool = False) -> str:
+        """Make the folders around a file of the next folder, and return its path; those of others stay as they were."""
+        below = ""
         for part in name.split("/")[:-1]:
-            folder = os.path.join(folder, part)
+            below = os.path.join(below, part)
+            folder = os.path.join(self._next, below)
             if not os.path.isdir(folder):
                 os.mkdir(folder)
                 os.chmod(folder, 0o755)
+                if not ours:
+                    self._as_it_was(below)
         return os.path.join(self._next, name)
+
+    def _as_it_was(self, below: str) -> None:
+        """Give a folder of the next folder the owner, the group and the mode that it has; one of ours can be read."""
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            before, folder = os.stat(self.path(below)), os.path.join(self._next, below)
+            readable = 0o755 if before.st_uid == os.geteuid() and not below else 0
+            os.chown(folder, before.st_uid, before.st_gid)
+            os.chmod(folder, stat.S_IMODE(before.st_mode) | readable)
+
+    def _empty_folders(self) -> list[str]:
+        """Return the folders in which nothing lies: somebody has made them for something."""
+        return [
+            os.path.relpath(parent, self.dest)
+            for parent, folders, names in os.walk(self.dest)
+            if not (folders or names or parent == self.dest)
+        ]
 
     def _write(self, path: str, content: bytes) -> None:
         with open(path, "wb") as file:
@@ -340,6 +383,14 @@ class Store:
         for folder in sorted(folders, key=len, reverse=True):
             with contextlib.suppress(OSError):  # others' files keep it
                 os.rmdir(folder)
+
+
+def _mounts() -> list[str]:
+    """Return where disks are mounted, also those that are folders of another (proc(5), mountinfo)."""
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4]) for line in lines]
+    return []
 
 
 def disk_full(error: OSError, dest: str, missing: str = "more room") -> Refusal:
