@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import time
 import tracemalloc
 
@@ -14,6 +15,7 @@ import hub_tree
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (
+    job_runner,
     plan,
     store_runner,
     transfer,
@@ -259,6 +261,53 @@ def test_a_disk_that_runs_full_ends_the_run_and_the_next_one_goes_on(hub, root, 
     result = ensure()
     assert tree(dest) == wanted(root / REPO)
     assert result["bytes_fetched"] <= result["bytes_total"] - MEBIBYTE
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 5 MB, which this model does not fit on."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=5000k", "tmpfs", place], capture_output=True, check=False
+    )
+    if made.returncode != 0:
+        pytest.skip("a disk cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("job", ["", "one"])
+def test_a_job_too_says_that_the_disk_is_full_on_which_it_says_so(ensure, monkeypatch, small_disk, job):
+    monkeypatch.setattr(plan, "SPARE_BYTES", -100 * MEBIBYTE)
+    monkeypatch.setattr(job_runner, "nobody_listens", lambda: False)
+    with pytest.raises(Refusal, match="is full .*; wanted .* bytes more; what is there stays"):
+        ensure(dest=str(small_disk / "demo"), job=job, job_seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EIO, "found 'Input/output error' at .*/demo; wanted to read and write; set path"),
+        (errno.EROFS, "found 'Read-only file system' at .*/demo; wanted to read and write; set path"),
+        (errno.EFBIG, "found 'File too large' at .*/demo; wanted a file system that takes files so large"),
+    ],
+)
+def test_a_disk_that_fails_is_not_told_as_a_server_that_does(hub, dest, ensure, monkeypatch, number, words):
+    def fails(*_words):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pwrite", fails)
+    with pytest.raises(Refusal, match=words):
+        ensure()
+    assert not dest.exists()
+
+
+def test_a_file_system_that_does_not_say_how_large_it_is_is_taken(root, dest, ensure, monkeypatch):
+    silent = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: silent)
+    ensure()
+    assert tree(dest) == wanted(root / REPO)
 
 
 @pytest.mark.parametrize("check", [False, True])

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 
 from ..core import host, network_runner
 from ..core.errors import Refusal
-from .store_runner import make_own_folder, take_lock
+from .store_runner import make_own_folder, take_lock, take_space
 from .transfer import Progress
 
 FORSAKEN_SECONDS = 30.0
@@ -30,6 +30,9 @@ FORSAKEN_SECONDS = 30.0
 
 OLD_SECONDS = 600.0
 """How long the result of such a work is kept."""
+
+ROOM = 64 << 10
+"""Bytes that are taken for the result beforehand: what ends with a full disk has to be able to say so."""
 
 Report = Callable[[Progress], None]
 Result = dict[str, object]
@@ -85,7 +88,9 @@ class Job:
         handle = os.open(f"{self._base}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             take_lock(handle, fcntl.LOCK_EX, self._folder)  # the child's too: it ends with the child, however that ends
-        except Refusal:
+            with open(f"{self._base}.result.new", "wb") as result:
+                take_space(result.fileno(), ROOM)
+        except (Refusal, OSError):
             os.close(handle)
             self._remove()
             raise
@@ -98,7 +103,13 @@ class Job:
             nothing = os.open(os.devnull, os.O_RDWR)
             for standard in (0, 1, 2):
                 os.dup2(nothing, standard)
-            self._write("result", self._outcome(work))
+            outcome = self._outcome(work)
+            try:
+                self._write("result", outcome)
+            except OSError as error:
+                self._write(
+                    "result", {"refused": f"found {os.strerror(error.errno or 0)!r} as all was done; run again"}
+                )
             network_runner.forget()
         finally:
             os._exit(0)
@@ -122,9 +133,11 @@ class Job:
             raise Refusal("nobody asked for the transfer any more; what is there stays for the next run")
 
     def _write(self, ending: str, value: Mapping[str, object]) -> None:
-        path = pathlib.Path(f"{self._base}.{ending}.new")
-        path.write_text(json.dumps(value), encoding="utf-8")
-        os.replace(path, f"{self._base}.{ending}")
+        handle = os.open(f"{self._base}.{ending}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb") as file:  # into the room that is taken, where it is
+            file.write(json.dumps(value).encode())
+            file.truncate()
+        os.replace(f"{self._base}.{ending}.new", f"{self._base}.{ending}")
 
     def _result(self) -> Result | None:
         result = host.read_json(f"{self._base}.result")

@@ -4,28 +4,18 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 from collections.abc import Container, Sequence
 
 from . import transfer
 from .files import ModelFile
-from .store_runner import Store
+from .store_runner import Store, take_space
 from .transfer import Span
 
 
 class Stopped(Exception):
     """The transfer ends because something else went wrong, or because it was asked to."""
-
-
-def _take_space(handle: int, length: int) -> None:
-    try:
-        os.posix_fallocate(handle, 0, length)
-    except OSError as error:
-        if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
-            raise
-        os.pwrite(handle, bytes(length), 0)
 
 
 class Journal:
@@ -42,7 +32,7 @@ class Journal:
         """
         length = 16 * (size // transfer.SHORTEST + len(spans) + (1024 if size > transfer.SHORTEST else 64))
         with open(f"{path}.new", "w+b") as file:
-            _take_space(file.fileno(), length)
+            take_space(file.fileno(), length)
             file.writelines(number.to_bytes(8, "little") for begin, end in spans for number in (begin, end - begin))
             file.flush()
             self._map = mmap.mmap(file.fileno(), length)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import time
@@ -60,6 +61,12 @@ from .weights import INDEXES, check_model, check_tensors, shards_of, spare_files
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
 
+NEEDED = {
+    errno.EFBIG: "a file system that takes files so large (FAT takes 4 GiB)",
+    errno.ENODEV: "a file system whose files can be mapped into memory",
+}
+"""What a file system lacks that refuses so."""
+
 Params = Mapping[str, Any]
 
 
@@ -100,8 +107,9 @@ def _plain_words(dest: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL and not error.filename:  # else the file says which disk
             raise disk_full(error, dest) from error
-        where = f" at {error.filename}" if error.filename else ""
-        raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted to read and write; set path") from error
+        where = f" at {error.filename or dest}"
+        needed = NEEDED.get(error.errno or 0, "to read and write")
+        raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted {needed}; set path") from error
 
 
 # What is on the host.

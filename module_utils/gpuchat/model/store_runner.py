@@ -19,6 +19,7 @@ import pathlib
 import re
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -189,6 +190,8 @@ class Store:
         while not os.path.exists(place):
             place = os.path.dirname(place)
         status = os.statvfs(place)
+        if not status.f_blocks:  # some file systems of FUSE do not say
+            return sys.maxsize
         return status.f_frsize * status.f_bavail
 
     def has_second_names(self) -> bool:
@@ -437,6 +440,20 @@ def make_folders(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o755)
         os.chmod(path, 0o755)
+
+
+def take_space(handle: int, length: int) -> None:
+    """Take the room for some bytes of an open file now, so that writing them never meets a full disk.
+
+    Raises:
+        OSError: there is none.
+    """
+    try:
+        os.posix_fallocate(handle, 0, length)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
+            raise
+        os.pwrite(handle, bytes(length), 0)
 
 
 def take_lock(handle: int, flags: int, place: str) -> None:

@@ -55,6 +55,14 @@ class ServerRefusal(Refusal):
     """A server gives a file wrongly, or not at all: another one may do better."""
 
 
+class DiskFailure(Exception):
+    """This host's disk fails, and not a server."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a transfer goes.
@@ -426,9 +434,9 @@ class Transfer:
         part, word, wait = errand.part, "", None
         try:
             word, wait = self._fetch(session, errand, buffer)
+        except DiskFailure as failure:
+            raise self._disk_full(failure.error) if failure.error.errno in FULL else failure.error from None
         except FAILURES as error:
-            if isinstance(error, OSError) and error.errno in FULL:
-                raise self._disk_full(error) from None
             word = why(error, part.asked or part.url)
         except ServerRefusal:
             if not errand.taken_over:
@@ -714,6 +722,9 @@ def _reader(answer: Any) -> Callable[[memoryview], int]:
 
 
 def _write(handle: int, content: memoryview, at: int) -> None:
-    while content:
-        count = os.pwrite(handle, content[:WRITE], at)
-        content, at = content[count:], at + count
+    try:
+        while content:
+            count = os.pwrite(handle, content[:WRITE], at)
+            content, at = content[count:], at + count
+    except OSError as error:
+        raise DiskFailure(error) from None
