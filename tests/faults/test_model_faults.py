@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import shutil
 import subprocess
 import time
 import tracemalloc
+import zlib
 
+import hub as hub_module
 import hub_tree
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import (
+    hub_runner,
     job_runner,
     plan,
     store_runner,
@@ -559,6 +563,37 @@ def test_an_idle_connection_does_the_rest_of_one_that_trickles(hub, root, dest, 
     assert time.monotonic() - begin < 20
     assert tree(dest) == wanted(root / REPO)
     assert hub.log.repeated_bytes(SHARD) <= transfer_runner.CHUNK
+
+
+@pytest.fixture(params=["requests", "the standard library"])
+def readme(request, hub, monkeypatch):
+    """Ask for a small file as for a listing."""
+    if request.param != "requests":
+        monkeypatch.setattr(hub_runner, "requests", None)
+    asker = hub_runner.Asker("http")
+    return lambda **more: asker.ask(asker.session(), f"{hub.url}/plain/{REPO}/README.md", attempts=1, **more)
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"), [(Fault("slow", rate=100), "bytes in 1 s"), (Fault("cut", at=20), "IncompleteRead")]
+)
+def test_a_listing_that_trickles_or_ends_too_early_is_none(hub, readme, fault, word):
+    hub.faults = [fault]
+    begin = time.monotonic()
+    reply, _body = readme(silent=1)
+    assert (reply.status, word in reply.error) == (0, True)
+    assert time.monotonic() - begin < 4
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("", bytes), ("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_listing_is_read_though_it_is_packed_unasked(root, readme, monkeypatch, encoding, pack):
+    file = root / REPO / "README.md"
+    content, head = file.read_bytes(), hub_module._Handler._head
+    file.write_bytes(pack(content))
+    monkeypatch.setattr(
+        hub_module._Handler, "_head", lambda self, code, sent: head(self, code, {**sent, "Content-Encoding": encoding})
+    )
+    assert readme()[1] == content
 
 
 def test_a_disk_without_room_for_a_journal_ends_the_run_and_says_so(hub, root, dest, ensure, monkeypatch):

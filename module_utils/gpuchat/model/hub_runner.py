@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,10 @@ PAGES = 10_000
 LISTING_ATTEMPTS = 5
 SMALL_BODY = 1 << 16
 LARGEST_DATA = 256 << 20
+BODY_PIECE = 64 << 10
+SLOWEST = 1000
+"""Bytes per second below which a listing is given up, once it has lasted as long as a silence may."""
+
 HEAD = 128 << 10
 """Bytes that hold most safetensors headers whole."""
 
@@ -150,8 +155,7 @@ class Asker:
                 if answer.status_code in (301, 302, 303, 307, 308) and answer.headers.get("location"):
                     url = urljoin(url, answer.headers["location"])
                     continue
-                body = answer.raw.read(LARGEST_DATA, decode_content=True)
-                return Reply(answer.status_code, lower(answer.headers)), body
+                return Reply(answer.status_code, lower(answer.headers)), _body(answer, silent)
         return Reply(0, {}, f"more than {HOPS} redirects"), b""
 
     def ask(
@@ -178,6 +182,40 @@ class Asker:
             waited += wait or 0.0
             time.sleep(transfer.backoff(attempt, wait, random.random()))
         return reply, body
+
+
+def _body(answer: Any, silent: float) -> bytes:
+    """Return an answer's body.
+
+    Raises:
+        OSError: it trickles: no silence ends such a connection, and what is to be listed would take hours.
+        http.client.HTTPException: it ends too early.
+    """
+    original = getattr(answer.raw, "_fp", None)
+    if not isinstance(original, http.client.HTTPResponse):  # a library that keeps it elsewhere reads all at once
+        return bytes(answer.raw.read(LARGEST_DATA, decode_content=True))
+    came, begin = bytearray(), time.monotonic()
+    while len(came) < LARGEST_DATA:
+        piece = original.read1(BODY_PIECE)
+        if not piece:
+            break
+        came += piece
+        seconds = time.monotonic() - begin
+        if seconds > silent and len(came) < SLOWEST * seconds:
+            raise OSError(f"{len(came)} bytes in {seconds:.0f} s, and the end not seen")
+    if original.length:
+        raise http.client.IncompleteRead(b"", original.length)
+    return _decoded(bytes(came), answer.headers.get("content-encoding", ""))
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before a server packed it that was asked not to."""
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    try:
+        return zlib.decompressobj(wbits=47).decompress(body, LARGEST_DATA)
+    except zlib.error as error:
+        raise OSError(f"an answer that cannot be unpacked: {error}") from None
 
 
 class PlainSession:
@@ -209,6 +247,8 @@ class PlainAnswer:
         self.raw = self
         self._answer = answer
 
+        self._fp = answer.fp if isinstance(answer, urllib.error.HTTPError) else answer
+
     @property
     def closed(self) -> bool:
         return bool(self._answer.closed)
@@ -218,6 +258,8 @@ class PlainAnswer:
 
     def close(self) -> None:
         self._answer.close()
+
+    release_conn = close
 
 
 def _nobody_is_there(error: Exception) -> bool:
@@ -249,12 +291,14 @@ def lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def finish(answer: Any) -> None:
-    """Hand the connection back to its pool where the body is read to its end, else close it."""
-    with contextlib.suppress(*FAILURES, ValueError):
-        length = answer.headers.get("content-length", "")
-        if not answer.raw.closed and length.isdigit() and int(length) <= SMALL_BODY:
-            answer.raw.read(SMALL_BODY)
+    """Hand the connection back to its pool where the body is read to its end, else close it.
+
+    What little there may be after a redirect is read at one go: who trickles it would keep us.
+    """
     original = getattr(answer.raw, "_fp", None)
+    with contextlib.suppress(*FAILURES, ValueError, AttributeError):
+        if original is not None and not answer.raw.closed and (original.length or SMALL_BODY) < SMALL_BODY:
+            original.read1(SMALL_BODY)
     if original is not None and getattr(original, "isclosed", lambda: False)():
         answer.raw.release_conn()
     else:

@@ -205,7 +205,7 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         announced = int(length_text) if length_text.isdigit() else -1
         found = "no such range" if announced in (-1, size) else f"{announced} bytes"
         return Verdict("whole" if announced == size else "refused", found, announced)
-    if status in (408, 425, 429) or status >= 500 or status == 206:
+    if status in (408, 425, 429) or status >= 500 or 200 < status < 300:
         return Verdict("wait", f"status {status}")
     if redirected and status >= 400:
         return Verdict("expired", f"status {status}")

@@ -123,6 +123,8 @@ PART, WHOLE = (10, 20), (0, 100)
         pytest.param(429, {}, PART, True, "wait", id="too many requests"),
         pytest.param(503, {}, PART, True, "wait", id="not now"),
         pytest.param(500, {}, PART, False, "wait", id="broken"),
+        pytest.param(203, {}, PART, False, "wait", id="a proxy's own answer"),
+        pytest.param(204, {}, PART, False, "wait", id="nothing"),
     ],
 )
 def test_an_answer_is_judged(status, headers, span, redirected, kind):
