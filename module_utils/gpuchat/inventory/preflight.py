@@ -1192,7 +1192,11 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "served-model-name": "gpuchat_models.name",
         "api-key": "gpuchat_vllm_engine_key",
     },
-    "vllm_environment": {"VLLM_API_KEY": "gpuchat_vllm_engine_key"},
+    "vllm_environment": {
+        "VLLM_API_KEY": "gpuchat_vllm_engine_key",
+        "CUDA_VISIBLE_DEVICES": "gpuchat_models.gpus",
+        "NVIDIA_VISIBLE_DEVICES": "gpuchat_models.gpus",
+    },
 }
 """What a role sets by a variable of its own."""
 
@@ -1208,12 +1212,19 @@ CLOSED: Mapping[str, Mapping[str, str]] = {
         "master-addr": "the first host of a model with span: true leads the others",
         "master-port": "gpuchat_span_port is that port",
         "data-parallel-multi-port-external-lb": "that listens beside the door, without a key",
+        **dict.fromkeys(
+            (f"data-parallel-{name}" for name in ("rank", "start-rank", "address", "external-lb", "hybrid-lb")),
+            "the engine would wait for others, which no role starts",
+        ),
         "config": "the role writes that file from vllm_args",
         "ssl-keyfile": "the edge speaks TLS",
         "ssl-certfile": "the edge speaks TLS",
         "root-path": "the edge and the chat reach the engine at its root",
         "allow-credentials": "the edge alone answers browsers",
         "allowed-origins": "the edge alone answers browsers",
+    },
+    "vllm_environment": {
+        "VLLM_HOST_IP": "the engine's processes talk there without asking who is there, and the role says where",
     },
 }
 """What a role does not let be set, and why."""

@@ -70,7 +70,11 @@ SPECIFICATION = Specification(
             "backup_at": {"type": "str", "default": "03:00"},
             "backup_max_age_hours": {"type": "int", "default": 36},
         },
-        "vllm": {"vllm_version": {"type": "str"}, "vllm_args": {"type": "dict"}},
+        "vllm": {
+            "vllm_version": {"type": "str"},
+            "vllm_args": {"type": "dict"},
+            "vllm_environment": {"type": "dict"},
+        },
         "uv": {"uv_extra_index_urls": {"type": "list", "elements": "str"}},
     }
 )
@@ -671,11 +675,29 @@ def test_what_the_role_sets_is_refused_with_the_variable_that_sets_it(key, varia
     assert faults(vllm_args={key: "x", "max-num-seqs": 8}) == (word,)
 
 
-def test_what_would_open_or_break_the_engine_is_refused_with_the_reason():
-    (word,) = faults(vllm_args={"ssl-keyfile": "/x"})
-    assert word == (
-        "vllm_args holds ssl-keyfile; wanted it not to be set, for the edge speaks TLS; take it out of vllm_args"
-    )
+@pytest.mark.parametrize(
+    ("variable", "key", "reason"),
+    [
+        ("vllm_args", "ssl-keyfile", "the edge speaks TLS"),
+        ("vllm_args", "data_parallel_rank", "the engine would wait for others, which no role starts"),
+        (
+            "vllm_environment",
+            "VLLM_HOST_IP",
+            "the engine's processes talk there without asking who is there, and the role says where",
+        ),
+    ],
+)
+def test_what_would_open_or_break_the_engine_is_refused_with_the_reason(variable, key, reason):
+    (word,) = faults(**{variable: {key: "1"}})
+    assert word == f"{variable} holds {key}; wanted it not to be set, for {reason}; take it out of {variable}"
+
+
+@pytest.mark.parametrize("name", ["CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"])
+def test_which_gpus_an_engine_sees_is_said_by_its_model_alone(name):
+    (word,) = faults(vllm_environment={name: "1"})
+    assert word.endswith("wanted it in its own variable; set gpuchat_models.gpus")
+    (word,) = faults(gpuchat_models=[{"name": "a", "environment": {name: "1"}}])
+    assert word.startswith(f"gpuchat_models[0].environment holds {name}, which the role sets")
 
 
 @pytest.mark.parametrize(
