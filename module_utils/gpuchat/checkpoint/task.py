@@ -28,7 +28,7 @@ NAMES: Mapping[str, str] = {
 UNSERVED: Mapping[str, str] = {
     r"^(T5|MT5|UMT5|LongT5|SwitchTransformers|M2M100|NllbMoe|Marian\w*|Pegasus\w*|LED|BlenderbotSmall|Blenderbot"
     r"|ProphetNet|BigBirdPegasus|PLBart|FSMT)(ForConditionalGeneration|MTModel|Model|EncoderModel)$"
-    r"|^EncoderDecoderModel$": "rewrites texts (an encoder and a decoder, for translations and summaries)",
+    r"|^(Vision|Speech)?EncoderDecoderModel$": "rewrites texts (an encoder and a decoder, as for translations)",
     r"Transformer2DModel|Transformer3DModel|^UNet2D|^Autoencoder\w*(KL|DC)|Pipeline$": "makes pictures",
     r"For(Image|Video)Classification$|For(Object|ZeroShotObject)Detection$|ForDepthEstimation$|For\w*Segmentation$"
     r"|^(ViT|DeiT|Dinov?2|Swin|Beit|ConvNext)\w*Model$": "sorts or measures pictures",

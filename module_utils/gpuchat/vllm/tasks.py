@@ -13,6 +13,7 @@ from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
 from . import flags, releases
 from .facts import rerankers
+from .facts.architectures import ARCHITECTURES
 
 TASKS = ("chat", "embed", "rerank", "transcribe")
 
@@ -49,6 +50,9 @@ ENCODERS = re.compile(
 )
 """Architectures whose attention sees the whole text at once, so that nothing is cached."""
 
+BODY = re.compile(r"(?<!LMHead)(?<!Chat)Model$|ForTextEncoding$")
+"""How the names of architectures without a head end."""
+
 OFFSET = re.compile(r"roberta|camembert|bgem3", re.IGNORECASE)
 """Whose positions start after the padding token's: of 8,194 positions 8,192 are for tokens."""
 
@@ -83,7 +87,17 @@ def found_in(config: Mapping[str, object], files: Sequence[str], repo: str, vers
         kinds = releases.architectures(version)
         if all(kinds.get(name) == "pooling" for name in names):
             return "embed", "makes vectors or scores of texts"
+        if all(kinds.get(name) == "draft" for name in names):
+            return "", "guesses tokens for another model (speculative-config of that one takes it)"
+    if not does and names and all(map(_has_no_head, names)):
+        return "embed", "makes vectors, for it has no head that would say a word"
     return (WORDS.get(does, ""), does) if does else ("chat", DOES["chat"])
+
+
+def _has_no_head(name: str) -> bool:
+    """Whether an architecture is the body alone of one that vLLM knows, of which it makes vectors (its registry)."""
+    whole = [BODY.sub(head, name) for head in ("ForCausalLM", "ForConditionalGeneration") if BODY.search(name)]
+    return name not in ARCHITECTURES and any(one in ARCHITECTURES for one in whole)
 
 
 def _has_one_score(config: Mapping[str, object]) -> bool:

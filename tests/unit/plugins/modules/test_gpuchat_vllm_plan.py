@@ -11,6 +11,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.report.plan_
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import host_plan
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.host_plan import plan_host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.situation import what_for
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_vllm_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -523,6 +524,26 @@ def test_a_model_for_something_else_has_no_vectors_and_no_mark():
 def test_any_model_that_chats_makes_vectors_where_that_is_wished():
     args = host({"name": "chat", "task": "embed"}).plans["chat"].args
     assert (args["runner"], args["convert"]) == ("pooling", "embed")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        ("Qwen3Model", "embed"),
+        ("Qwen3MoeModel", "embed"),
+        ("Qwen3ForTextEncoding", "embed"),
+        ("MistralModel", "embed"),
+        ("DFlashDraftModel", ""),
+        ("Eagle3LlamaForCausalLM", ""),
+        ("GPT2LMHeadModel", "chat"),
+        ("ChatGLMModel", "chat"),
+        ("InternVLChatModel", "chat"),
+        ("OfTomorrowForCausalLM", "chat"),
+        ("OfTomorrowModel", "chat"),  # of which the plan says that vLLM does not know it
+    ],
+)
+def test_a_body_without_a_head_and_a_model_that_guesses_for_another_do_not_chat(architecture, task):
+    assert what_for({**CHAT, "architectures": [architecture]}, [], "acme/demo", "0.32.0")[0] == task
 
 
 def test_a_classifier_is_for_nothing_that_is_served():

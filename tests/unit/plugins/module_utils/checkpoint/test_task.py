@@ -41,6 +41,7 @@ def test_what_cannot_chat_is_known_by_its_files_its_architecture_or_its_name(arc
         ("MT5ForConditionalGeneration", "rewrites texts"),
         ("M2M100ForConditionalGeneration", "rewrites texts"),
         ("MarianMTModel", "rewrites texts"),
+        ("VisionEncoderDecoderModel", "rewrites texts"),
         ("PegasusForConditionalGeneration", "rewrites texts"),
         ("SD3Transformer2DModel", "makes pictures"),
         ("FluxTransformer2DModel", "makes pictures"),
