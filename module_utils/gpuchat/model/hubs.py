@@ -417,7 +417,7 @@ PROXY = "(gpuchat_proxy, or its https_proxy and no_proxy)"
 CURES = {
     "SOCKS": f"give this host an HTTP proxy that lets it through {PROXY}",
     "gaierror|resolve (host|proxy)": f"let this host resolve the name, or give it a proxy {PROXY}",
-    "has expired|not yet valid": "have the certificate there renewed, or this host's clock set right",
+    "has expired|not yet valid": "have the certificate there renewed, or correct this host's clock",
     "mismatch|not valid for|subject name matches": "call that host by a name which its certificate holds",
     "CA_BUNDLE": "let that variable of this host name a file that holds the authority, or unset it",
     "certificate": "where a proxy or a CA of your own signs, name its certificate in gpuchat_ca_files",

@@ -343,8 +343,8 @@ def test_an_error_names_its_hint(reply, token, sent, words):
 
 FAILED = {
     "CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate": "gpuchat_ca_files",
-    "certificate verify failed: certificate has expired": "renewed, or this host's clock",
-    "certificate verify failed: certificate is not yet valid": "renewed, or this host's clock",
+    "certificate verify failed: certificate has expired": "renewed, or correct this host's clock",
+    "certificate verify failed: certificate is not yet valid": "renewed, or correct this host's clock",
     "certificate verify failed: Hostname mismatch, certificate is not valid for 'hub.corp'.": "a name which its",
     "certificate verify failed: unable to get local issuer certificate, by REQUESTS_CA_BUNDLE (/x.pem)": "unset it",
     "[SSL: WRONG_VERSION_NUMBER] wrong version number": "http://",
