@@ -44,6 +44,8 @@ IGNORED = (
     re.compile(r"https://registry\.npmmirror\.com/"),
     # It looks for channels too, which nobody has.
     re.compile(r"status of 404 .*/api/v1/channels/"),
+    # Of the page of the company that the tests have.
+    re.compile(r"https://(cdn\.jsdelivr\.net/npm/@picocss/|[^/]+/favicon\.ico)"),
 )
 
 # What a browser tells a page on which a file is dropped.
