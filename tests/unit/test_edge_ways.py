@@ -86,6 +86,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "2")
         self.send_header("Content-Security-Policy", "default-src *")
         self.send_header("Set-Cookie", "theirs=1")
+        self.send_header("Set-Cookie", "long=" + "x" * int(self.headers["Long"] or 0))
         self.end_headers()
         self.wfile.write(b"ok" if self.command != "HEAD" else b"")
 

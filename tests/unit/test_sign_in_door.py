@@ -14,13 +14,15 @@ import tempfile
 from dataclasses import replace
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, sign_in
 
 from .plugins.module_utils.inventory.layouts import topology
-from .test_edge_ways import free_port, nginx, rendered
+from .test_edge_ways import TYPES, Behind, free_port, nginx, rendered
 from .test_store_door import BARE, Store
 
 NAME = "id.example.com"
+ISSUER = sign_in.SignIn(f"https://{NAME}", "chat")
 
 
 def certify(folder, file, name):
@@ -47,19 +49,23 @@ class Issuer(Store):
 
 
 class Door:
-    """A running door to an issuer that ``certified`` signed a certificate for."""
+    """A running door to an issuer that ``certified`` signed a certificate for.
 
-    def __init__(self, folder, certified=NAME):
+    Args:
+        around: returns the configuration that the door is a part of, by the folder and its port.
+    """
+
+    def __init__(self, folder, certified=NAME, around=lambda *_: BARE.replace("store.conf", "sign_in.conf")):
         for name, subject in (("room", NAME), ("issuer", certified)):
             certify(folder, name, subject)
         (folder / "sign_in.crt").write_bytes((folder / "issuer.crt").read_bytes())
-        one = replace(topology("a", "a", "a"), sign_in=sign_in.SignIn(f"https://{NAME}", "chat"))
+        one = replace(topology("a", "a", "a"), sign_in=ISSUER)
         door = doors.door_of_sign_in(one, "a")
         self.folder, self.port, self.issuer = folder, free_port(), Issuer(folder / "issuer", folder)
         door.update(address="127.0.0.1", port=self.port, addresses=["127.0.0.1"], socket=str(folder / "issuer"))
         text = rendered("nginx/templates/sign_in.j2", sign_in_door=door, has_authority=True, authorities="/ca.crt")
         folder.joinpath("sign_in.conf").write_text(text, encoding="utf-8")
-        folder.joinpath("nginx.conf").write_text(BARE.replace("store.conf", "sign_in.conf"), encoding="utf-8")
+        folder.joinpath("nginx.conf").write_text(around(folder, self.port), encoding="utf-8")
         status, said = nginx(folder)
         assert status == 0, said
 
@@ -118,6 +124,17 @@ def test_no_other_site_of_that_server_is_asked(door, host):
     assert not door.issuer.asked
 
 
+def test_no_other_site_is_asked_where_a_request_names_two(door):
+    for first, host in ((NAME, "intranet.example.com"), ("intranet.example.com", NAME)):
+        door.ask(f"https://{first}/", host=host)
+        assert {one.headers["Host"] for one in door.issuer.asked} <= {NAME}
+    assert door.ask("/", host=f"{NAME}:8443")[0] == 200
+
+
+def test_an_answer_may_have_much_to_say_before_its_body(door):
+    assert door.ask("/", "Long: 12000")[0] == 200
+
+
 def test_who_has_no_certificate_of_the_name_is_not_asked():
     with tempfile.TemporaryDirectory(prefix="sign-in-") as name:
         door = Door(pathlib.Path(name), certified="other.example.com")
@@ -126,3 +143,47 @@ def test_who_has_no_certificate_of_the_name_is_not_asked():
             assert not door.issuer.asked
         finally:
             door.stop()
+
+
+def test_the_site_has_its_files_at_the_same_port_where_the_edge_is_another_hosts():
+    site = Behind()
+
+    def around(folder, port):
+        here = doors.describe(replace(topology("a", "a", "b"), sign_in=ISSUER))["hosts"]["a"]
+        (files,) = [one for one in here["doors"] if one["kind"] == doors.FILES]
+        assert (files["address"], files["port"]) == (here["sign_in_door"]["address"], here["sign_in_door"]["port"])
+        files.update(address="127.0.0.1", port=port, addresses=["127.0.0.1"])
+        for upstream in (files["upstream"], files["files"]):
+            upstream["servers"] = [f"127.0.0.1:{site.server_port}"]
+        for name in ("store.conf", "key.conf"):
+            folder.joinpath(name).touch()
+        text = rendered(
+            "door/templates/nginx.conf.j2",
+            _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
+            _door_all=[files],
+            _door_routes=[],
+            _door_bucket="files",
+            _door_sockets=[],
+            _door_paths=paths.describe(),
+            _door_folder="",
+            door_body_limit="1m",
+            door_stream_timeout="30m",
+        )
+        text = text.replace("access_log syslog", "access_log off; #").replace(
+            "default_type", f"{TYPES}\ndefault_type", 1
+        )
+        return "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
+
+    with tempfile.TemporaryDirectory(prefix="sign-in-") as name:
+        pathlib.Path(name).chmod(0o755)
+        door = Door(pathlib.Path(name), around=around)
+        try:
+            for path in ("/f/x", "/files/x"):
+                assert door.ask(path, host="chat.example.com")[0] == 200
+                assert site.asked.pop().path == path
+            assert door.ask("/realms")[0] == 200
+            assert [one.path for one in door.issuer.asked] == ["/realms"]
+        finally:
+            door.stop()
+            site.shutdown()
+            site.server_close()

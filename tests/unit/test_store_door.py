@@ -59,6 +59,7 @@ class Door:
         one = replace(topology("a", "a", "a"), store=store)
         door = doors.door_of_store(one, "a")
         self.folder, self.port, self.store = folder, free_port(), Store(folder / "store")
+        self.name = door["name"]
         door.update(address="127.0.0.1", port=self.port, addresses=["127.0.0.1"], socket=str(folder / "store"))
         text = rendered(
             "nginx/templates/store.j2", store_door=door, has_authority=False, body_limit="1m", authorities="/ca.crt"
@@ -68,10 +69,10 @@ class Door:
         status, said = nginx(folder)
         assert status == 0, said
 
-    def ask(self, path, *headers, method="GET"):
+    def ask(self, path, *headers, method="GET", host=""):
         """Return the status of a request that is sent as it stands here, as no client of HTTP would."""
         self.store.asked.clear()
-        lines = [f"{method} {path} HTTP/1.1", "Host: s3.example.com:9", "Connection: close", *headers, "", ""]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host or self.name}:9", "Connection: close", *headers, "", ""]
         with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
             connection.sendall("\r\n".join(lines).encode())
             with connection.makefile("rb") as answer:
@@ -99,7 +100,14 @@ def door(request):
 def test_the_bucket_is_reached_as_it_was_signed(door, method, key):
     assert door.ask(door.path + key, method=method) == 200
     (asked,) = door.store.asked
-    assert (asked.method, asked.path, asked.headers["Host"]) == (method, door.path + key, "s3.example.com:9")
+    assert (asked.method, asked.path, asked.headers["Host"]) == (method, door.path + key, f"{door.name}:9")
+
+
+@pytest.mark.parametrize("start", ["", "http://s3.example.com", "http://chat-files.s3.example.com"])
+@pytest.mark.parametrize("host", ["other.s3.example.com", "s3.example.org", "chat-files.s3.example.com.other"])
+def test_no_other_bucket_is_reached_by_its_name(door, start, host):
+    assert door.ask(f"{start}{door.path}a", host=host) == 404
+    assert not door.store.asked
 
 
 @pytest.mark.parametrize(
