@@ -204,8 +204,8 @@ def free_port():
 class Edge:
     """A running edge in front of an interface and an object store that write down what they are asked."""
 
-    def __init__(self, folder, kind, signup="closed", **site):
-        self.described = room.describe(kind, KINDS.get(kind, ""), signup)
+    def __init__(self, folder, kind, signup="closed", sso=False, **site):
+        self.described = room.describe(kind, KINDS.get(kind, ""), signup, sso)
         self.folder, self.kind, self.port = folder, kind, free_port()
         self.interface = Behind(self.described.get("session_path", ""))
         self.files = Behind()
@@ -523,6 +523,34 @@ def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
     assert found[-1] == 429
     assert 200 in found or found.count(429) == 20
     assert edge.ask("GET", "/")[0] == 200
+
+
+BY_THE_COMPANY = {
+    "lobehub": ("POST", "/api/auth/sign-in/oauth2", "/api/auth/callback/generic-oidc?code=x&state=y"),
+    "open_webui": ("GET", "/oauth/oidc/login", "/oauth/oidc/callback?code=x&state=y"),
+}
+
+
+@of_each
+def test_an_office_comes_back_from_its_company_and_strangers_keep_nothing(kind):
+    method, begins, comes_back = BY_THE_COMPANY[kind]
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        pathlib.Path(name).chmod(0o755)
+        edge = Edge(pathlib.Path(name), kind, sso=True)
+        try:
+            # Each of twenty people goes there and comes back, and nobody guesses anything by that.
+            assert {edge.ask(*one)[0] for one in [(method, begins), ("GET", comes_back)] * 20} == {200}
+            assert edge.interface.asked[0].path == comes_back
+            # A token of the issuer's is a cookie of Open WebUI's.
+            assert edge.ask("GET", comes_back, Long="7000")[0] == 200
+            for status, size in ((200, 0), (413, 100_000)):
+                assert edge.ask(method, begins, body=b"x" * size)[0] == status
+                assert bool(edge.interface.asked) == (status == 200)
+            assert edge.ask("POST", comes_back)[0] == 405
+            assert 429 in {edge.ask(method, begins)[0] for _ in range(80)}
+            assert edge.ask("GET", "/")[0] == 200
+        finally:
+            edge.stop()
 
 
 @of_each

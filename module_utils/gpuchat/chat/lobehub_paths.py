@@ -258,9 +258,10 @@ def room(
             ),
             Way(_any(r"api/(version|auth/get-session)")),
             Way(_any(rf"trpc/lambda/{words(OPEN_PROCEDURES)}")),
-            Way(_any(f"api/auth/{words(_sign_in(is_open, sso, mail))}"), "POST", signs_in=True),
+            Way(_any(f"api/auth/{words(_sign_in(is_open, mail))}"), "POST", signs_in=True),
             Way(_any("api/auth/sign-out"), "POST"),
-            *_links(is_open, sso, mail),
+            *_links(is_open, mail),
+            *(_by_company() if sso else []),
             Way(_any("api/auth/(change-password)"), "POST", session=True, signs_in=True),
             Way(_any("api/auth/update-user"), "POST", session=True),
             Way(_any("api/auth/list-accounts"), session=True),
@@ -308,7 +309,7 @@ def _static(numbers: tuple[int, ...]) -> tuple[str, ...]:
     return (*STATIC, *(NEW_STATIC if numbers > READ_VERSION else ()))
 
 
-def _sign_in(is_open: bool, sso: bool, mail: bool) -> tuple[str, ...]:
+def _sign_in(is_open: bool, mail: bool) -> tuple[str, ...]:
     return (
         "check-user",
         "reset-password",
@@ -316,16 +317,21 @@ def _sign_in(is_open: bool, sso: bool, mail: bool) -> tuple[str, ...]:
         *(("sign-up/email",) if is_open else ()),
         *(("send-verification-email",) if is_open and mail else ()),
         *(("request-password-reset",) if mail else ()),
-        *(("sign-in/oauth2",) if sso else ()),
     )
 
 
-def _links(is_open: bool, sso: bool, mail: bool) -> list[Way]:
-    """Return the ways of links that come from e-mails and from a company's sign-in."""
+def _links(is_open: bool, mail: bool) -> list[Way]:
+    """Return the ways of links that come from e-mails."""
     return [
         *([Way(_any("api/auth/reset-password/[A-Za-z0-9_-]+"), signs_in=True)] if mail else []),
         *([Way(_any("api/auth/verify-email"), signs_in=True)] if is_open and mail else []),
-        *([Way(_any(f"api/auth/(oauth2/)?callback/{SSO}"), signs_in=True)] if sso else []),
+    ]
+
+
+def _by_company() -> list[Way]:
+    return [
+        Way(_any("api/auth/sign-in/oauth2"), "POST", by_company=True),
+        Way(_any(f"api/auth/(oauth2/)?callback/{SSO}"), by_company=True),
     ]
 
 

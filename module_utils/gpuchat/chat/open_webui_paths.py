@@ -164,7 +164,7 @@ def room(version: str, signup: str, sso: bool = False, tools: bool = False) -> R
             Way(_any("api/v1/auths/")),
             Way(_any(f"api/v1/auths/{words(('signin', *(('signup',) if is_open else ())))}"), "POST", signs_in=True),
             Way(_any("api/v1/auths/signout"), "GET|POST"),
-            *([Way(_any(f"oauth/{SSO}/(login|callback)"), signs_in=True)] if sso else []),
+            *([Way(_any(f"oauth/{SSO}/(login|callback)"), by_company=True)] if sso else []),
             # The page opens it before somebody signs in, and shows no answer until it is open. Whoever has opened it is
             # told nothing before a message holds a session's token: each of its handlers asks for that.
             Way(_any(r"ws/socket\.io/"), "GET", is_socket=True),

@@ -67,6 +67,7 @@ class Way:
         is_page: whether people look at what comes back, so that they see a page where it fails.
         is_static: a file that is the same for everybody; not limited.
         signs_in: whether a password or an account can be guessed by it.
+        by_company: whether people go to their company's own sign-in by it, or come back: nothing can be guessed.
         asks_model: whether a model's time is used.
         is_socket: whether the connection is kept for a web socket.
         is_file: whether the object store answers, to signed addresses alone.
@@ -79,6 +80,7 @@ class Way:
     is_page: bool = False
     is_static: bool = False
     signs_in: bool = False
+    by_company: bool = False
     asks_model: bool = False
     is_socket: bool = False
     is_file: bool = False
@@ -92,7 +94,7 @@ class Way:
     @property
     def counts_as(self) -> str:
         """What the metrics of the edge call a request of this way."""
-        named = {"sign_in": self.signs_in, "chat": self.asks_model, "files": self.is_file}
+        named = {"sign_in": self.signs_in or self.by_company, "chat": self.asks_model, "files": self.is_file}
         return next((kind for kind, is_so in named.items() if is_so), "other")
 
 
@@ -185,7 +187,13 @@ class Room:
             "signature": SIGNATURE,
             "closed_examples": list(self.closed_examples),
             "guarded_examples": [{"method": method, "path": path} for method, path in self.guarded_examples],
-            "limits": {"session_rate": 2, "session_burst": 20, "session_answers": 8, "sign_in_rate": 5},
+            "limits": {
+                "session_rate": 2,
+                "session_burst": 20,
+                "session_answers": 8,
+                "sign_in_rate": 5,
+                "by_company_rate": 2,
+            },
         }
 
 
