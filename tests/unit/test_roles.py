@@ -8,6 +8,7 @@ import functools
 import pathlib
 import re
 
+import jinja2
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -152,3 +153,17 @@ def test_with_sign_up_closed_lobehub_takes_no_address_and_no_domain():
     nobody = read("lobehub", "vars", "main.yml")["_lobehub_nobody"]
     assert nobody == "@"
     assert not accounts.is_email(nobody)
+
+
+@pytest.mark.parametrize(
+    ("is_closed", "given", "taken"),
+    [
+        (True, ["example.com"], "@"),
+        (False, [], ""),
+        (False, ["Example.com", "Kim@example.org"], "example.com,kim@example.org"),
+    ],
+)
+def test_lobehub_is_told_addresses_in_small_letters_as_it_writes_those_of_people(is_closed, given, taken):
+    text = read("lobehub", "vars", "main.yml")["_lobehub_may_sign_up"]
+    told = {"_lobehub_is_closed": is_closed, "_lobehub_nobody": "@", "gpuchat_signup_emails": given}
+    assert jinja2.Environment(autoescape=False).from_string(text).render(told) == taken

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from ..inventory.forms import is_address, is_host_name
 from ..inventory.topology import LOBEHUB, OPEN_WEBUI
 from . import accounts, lobehub, open_webui
+from .ways import OPEN
 
 
 def faults(
@@ -44,6 +45,12 @@ def _of_lobehub(
             "gpuchat_mcp_servers is set, and LobeHub takes no tool server from whoever runs it: each person would name "
             "some, by paths that send requests wherever one likes and are closed for that; wanted no such list; take "
             "it away, or set gpuchat_interface to open_webui"
+        )
+    if given.get("gpuchat_sso") and given.get("gpuchat_signup") == OPEN:
+        found.append(
+            "gpuchat_signup is open and gpuchat_sso is set: whoever makes an account with the address of somebody who "
+            "has not come yet knows its password, and LobeHub leads them into that one when their company signs them "
+            "in; wanted one of the two; set gpuchat_signup to closed, or take gpuchat_sso away"
         )
     return found
 

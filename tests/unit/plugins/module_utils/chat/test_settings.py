@@ -7,6 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import settings
 
+SSO = {"issuer": "https://id.example.com", "client_id": "chat"}
+
 
 @pytest.mark.parametrize(
     ("given", "kind", "wrong"),
@@ -22,6 +24,11 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import 
         ({"gpuchat_domain": "10.0.0.5"}, "none", ""),
         ({"gpuchat_mcp_servers": [{"name": "wiki"}]}, "lobehub", "LobeHub takes no tool server"),
         ({"gpuchat_mcp_servers": [{"name": "wiki"}]}, "open_webui", ""),
+        ({"gpuchat_sso": SSO, "gpuchat_signup": "open"}, "lobehub", "set gpuchat_signup to closed"),
+        ({"gpuchat_sso": SSO, "gpuchat_signup": "open"}, "open_webui", ""),
+        ({"gpuchat_sso": SSO, "gpuchat_signup": "closed"}, "lobehub", ""),
+        ({"gpuchat_sso": SSO, "gpuchat_signup_emails": ["example.com"]}, "lobehub", ""),
+        ({"gpuchat_sso": {}, "gpuchat_signup": "open"}, "lobehub", ""),
     ],
 )
 def test_lobehub_wants_names_by_which_it_finds_itself_and_lets_people_in(given, kind, wrong):
