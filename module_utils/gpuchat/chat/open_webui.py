@@ -46,6 +46,7 @@ OWNED = {
     "ENABLE_PLUGINS": "open_webui_plugins",
     "ENABLE_SIGNUP": "gpuchat_signup",
     "ENABLE_TOOLS": "open_webui_plugins",
+    **{f"{name}_CLIENT_ID": "gpuchat_sso" for name in ("FEISHU", "GITHUB", "GOOGLE", "MICROSOFT")},
     "HOST": "",
     "OAUTH_CLIENT_ID": "gpuchat_sso",
     "OAUTH_CLIENT_SECRET": "gpuchat_sso_client_secret",

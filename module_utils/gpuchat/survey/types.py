@@ -45,7 +45,7 @@ WATCHED = {
 """What the host of a group, or each one, shows itself by where a host of the stack asks."""
 
 OF_THE_WATCHED = frozenset(one for some in WATCHED.values() for one in some)
-OF_A_CHAT = frozenset((DATABASE_DOOR, STORE_DOOR, *(one for some in CHAT.values() for one in some)))
+OF_A_CHAT = frozenset((DATABASE_DOOR, STORE_DOOR, SSO_DOOR, *(one for some in CHAT.values() for one in some)))
 EVERY_SERVICE = frozenset(one for some in {**SERVICES, **MONITORING}.values() for one in some)
 EVERY_SERVICE |= OF_A_CHAT | OF_THE_WATCHED
 

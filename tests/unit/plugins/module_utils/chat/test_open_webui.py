@@ -182,6 +182,11 @@ def test_what_is_the_stacks_own_is_read_by_open_webui_or_by_what_starts_it():
             id="the stack's own, by another name",
         ),
         pytest.param(
+            "GOOGLE_CLIENT_ID",
+            "env sets GOOGLE_CLIENT_ID, which is the stack's own; set gpuchat_sso instead",
+            id="a sign-in to which nothing leads",
+        ),
+        pytest.param(
             "WEBUI_AUTH", "env sets WEBUI_AUTH, which is the stack's own; leave it out", id="the stack's own, as it is"
         ),
     ],

@@ -492,6 +492,20 @@ def test_without_a_host_that_asks_it_is_too_much_and_without_it_something_is_mis
     assert of_services(watched(), monitored=True) == {("service.absent", f"no {name}") for name in EXPORTERS}
 
 
+@pytest.mark.parametrize(
+    ("name", "elsewhere"),
+    [
+        ("gpuchat-database-door.socket", {"own_database": False}),
+        ("gpuchat-store-door.socket", {"own_store": False}),
+        ("gpuchat-sso-door.socket", {"own_sign_in": False}),
+    ],
+)
+def test_a_way_to_what_is_elsewhere_is_there_where_the_inventory_names_that_and_nowhere_else(name, elsewhere):
+    assert ("service.absent", f"no {name}") in of_services(watched(), **elsewhere)
+    assert {kind for kind, found in of_services(watched(name), **elsewhere) if name in found} == set()
+    assert {kind for kind, found in of_services(watched(name)) if name in found} == {"service.extra"}
+
+
 def test_an_exporter_that_was_stopped_is_told():
     there = watched(*EXPORTERS, **{"gpuchat-node-exporter.socket": "inactive", "gpuchat-edge-metrics.socket": "failed"})
     assert of_services(there, monitored=True) == {
