@@ -329,9 +329,14 @@ def _links(is_open: bool, mail: bool) -> list[Way]:
 
 
 def _by_company() -> list[Way]:
+    """Return how people go to their company's sign-in, and come back.
+
+    LobeHub names the address of better-auth's known services to every issuer. The other, for services of one's own
+    (``oauth2/callback``), would write whatever an issuer says of a person into their row, their role too.
+    """
     return [
         Way(_any("api/auth/sign-in/oauth2"), "POST", by_company=True),
-        Way(_any(f"api/auth/(oauth2/)?callback/{SSO}"), by_company=True),
+        Way(_any(f"api/auth/callback/{SSO}"), by_company=True),
     ]
 
 
