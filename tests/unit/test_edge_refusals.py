@@ -10,12 +10,14 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import tempfile
+import time
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
 
-from .test_edge_ways import KINDS, Behind, Edge, free_port, nginx, variables, write
+from .test_edge_ways import KINDS, SESSION, Behind, Edge, free_port, nginx, variables, write
 
 OWNER = "sk-0123abcd-" + "k" * 43
 LISTING = "/v1/models"
@@ -88,6 +90,37 @@ def test_nobody_without_a_session_or_key_sends_a_large_body_anywhere(keyed, path
         status = 413  # the edge has ended the connection in the middle of it
     assert status in (401, 404, 405, 413)
     assert not keyed.interface.answered
+
+
+SIGNING = {"lobehub": ["/api/auth/sign-in/email", "/api/auth/sign-out"], "open_webui": ["/api/v1/auths/signout"]}
+
+
+def test_what_is_open_before_signing_in_takes_no_large_body(keyed):
+    for path in SIGNING[keyed.kind]:
+        assert keyed.ask("POST", path, body=b"x" * 900_000)[0] == 413
+        assert not keyed.interface.asked
+        assert keyed.ask("POST", path, body=b"x" * 60_000)[0] == 200
+
+
+def test_who_has_no_session_is_told_so_before_the_body_is_taken(keyed):
+    path = {"lobehub": "/webapi/chat/vllm", "open_webui": "/api/v1/files/"}[keyed.kind]
+    for length in (b"Content-Length: 900000", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", keyed.port), timeout=5) as asking:
+            asking.sendall(b"POST %s HTTP/1.1\r\nHost: chat.example.com\r\n%s\r\n\r\n" % (path.encode(), length))
+            assert asking.recv(100).startswith(b"HTTP/1.1 401 ")
+
+
+def test_the_interface_sees_a_body_when_it_is_there(keyed):
+    path = {"lobehub": "/webapi/chat/vllm", "open_webui": "/api/v1/files/"}[keyed.kind]
+    keyed.interface.asked.clear()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nCookie: {SESSION[keyed.kind]}\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", keyed.port), timeout=5) as asking:
+        asking.sendall(head.encode() + b"first")
+        time.sleep(0.5)
+        assert not keyed.interface.answered
+        asking.sendall(b"last")
+        assert asking.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert keyed.interface.answered[0].body == b"firstlast"
 
 
 def test_a_deep_link_of_who_is_new_leads_on_when_they_have_signed_in(keyed):

@@ -310,6 +310,12 @@ OPENED = [
     ("lobehub", "GET", "/agent/x?MESSAGE=y", 404),
     ("lobehub", "GET", "/agent/%3F?message=y", 404),
     ("lobehub", "GET", "/agent/x??message=y", 404),
+    ("lobehub", "GET", "/agent/x%0a", 404),
+    ("lobehub", "GET", "/api/version%0A", 404),
+    ("lobehub", "GET", "/agent/x%0d", 404),
+    ("lobehub", "GET", "/agent/x%250a", 404),
+    ("lobehub", "GET", "/agent/x%7f", 404),
+    ("lobehub", "GET", "/agent/x#y", 404),
     ("lobehub", "POST", "/agent/x", 405),
     ("lobehub", "GET", "/settings/common", 200),
     ("lobehub", "GET", "/_next/static/chunks/a.js", 200),
@@ -337,6 +343,9 @@ OPENED = [
     ("open_webui", "POST", "/api/v1/auths/signup", 404),
     ("open_webui", "GET", "/admin/settings", 404),
     ("open_webui", "GET", "/watch?v=x", 404),
+    ("open_webui", "GET", "/api/config%0a", 404),
+    ("open_webui", "GET", "/c/x%09", 404),
+    ("open_webui", "GET", "/c/%E6%A8%A1?x=%0a", 200),
 ]
 
 
@@ -648,6 +657,41 @@ def test_a_page_with_a_header_of_its_own_is_known_by_the_cookie_of_the_password(
             assert edge.ask("GET", "/api/models", True, Cookie="gpuchat_person=x", **page)[0] == 401
         finally:
             edge.stop()
+
+
+NAMES = [
+    ("bob:wrong", 200, None),
+    ("alice:wrong", 401, None),
+    ("alice:", 401, None),
+    ("BOB:secret", 401, None),
+    ("alice:other", 200, "alice"),
+]
+"""What a browser that is known as bob shows, what it gets, and as whom it is known then."""
+
+
+@pytest.fixture(scope="module")
+def two_people():
+    """An edge whose people are known by a password, with the cookies of both."""
+    lines = [
+        f"{name}:{{SHA}}{base64.b64encode(hashlib.sha1(word).digest()).decode()}"
+        for name, word in (("bob", b"secret"), ("alice", b"other"))
+    ]
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        folder.joinpath("passwords").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        edge = Edge(folder, "open_webui", asks_password=True, password_lines=lines)
+        yield edge, {line.partition(":")[0]: hashlib.sha256(f"{line}engine".encode()).hexdigest() for line in lines}
+        edge.stop()
+
+
+@pytest.mark.parametrize(("shown", "status", "known"), NAMES)
+def test_a_cookie_of_ones_own_opens_nobody_elses_name(two_people, shown, status, known):
+    edge, cookies = two_people
+    basic = "Basic " + base64.b64encode(shown.encode()).decode()
+    found, headers, _text = edge.ask("GET", "/", Cookie=f"gpuchat_person={cookies['bob']}", Authorization=basic)
+    given = [one.partition(";")[0] for one in headers.get_all("Set-Cookie") or [] if "gpuchat_person" in one]
+    assert (found, given) == (status, [f"gpuchat_person={cookies[known]}"] if known else [])
 
 
 FORWARD = {

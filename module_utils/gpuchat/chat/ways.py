@@ -197,9 +197,10 @@ class Room:
         }
 
 
-ODD_PATH = r"(?i)^[^?]*(//|\\|%(25)*(2f|5c|2e|00)|/\.\.?(/|;|\?|$))"
+ODD_PATH = r"(?i)^[^?]*(//|\\|#|%(25)*(2f|5c|2e|[01][0-9a-f]|7f)|/\.\.?(/|;|\?|$))"
 """A request's path as it came, where nginx and what is behind it could read it in two ways: nginx decodes what it
-compares, once, and hands on what came; others decode twice, or take a parameter off a segment first."""
+compares, once, ends it at a fragment, and hands on what came; others decode twice, or take a parameter off a segment
+first. To a pattern, nginx's and Starlette's alike, a path may end before a line's end, which no browser sends."""
 
 
 def words(names: Sequence[str]) -> str:
