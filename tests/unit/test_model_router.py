@@ -136,6 +136,9 @@ WITHOUT = [
     ('{"x":"' + "\\n" * 4_000_000 + '","model":"q"}', "complex"),
     ('{"x":[' + '"a",' * 2_000_000 + '1],"model":"q"}', "complex"),
     ("{" + '"a":1,' * 20_000 + '"model":"q"}', "complex"),
+    ('{"model\\u0000' + "x" * 300 + '":"r","model":"q"}', "complex"),
+    ('{"model' + "\u200b" * 100 + '":"r","model":"q"}', "complex"),
+    ('{"' + "\\u0020" * 50 + 'model":"r","model":"q"}', "complex"),
 ]
 """Bodies that name no model, and why."""
 
@@ -250,6 +253,34 @@ def test_a_form_is_known_by_its_type_and_one_boundary(kind, model):
 def test_only_json_is_read_where_no_form_is_expected(kind, fault):
     assert find('{"model":"q"}', kind)[0] == fault
     assert find(form(('name="model"', "q")), kind)[0] == (fault or "missing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_named"),
+    [
+        ("", False),
+        ("api-version=2026-01-01&beta=true", False),
+        ("x=model", False),
+        ("models=r&model_id=r&my-model=r", False),
+        ("x=1%26model=r", False),
+        ("model=r", True),
+        ("model", True),
+        ("x=1&model=", True),
+        ("x=1;model=r", True),
+        ("MODEL=r", True),
+        ("%6dodel=r", True),
+        ("%256Dodel=r", True),
+        ("model%00x=r", True),
+        ("+model=r", True),
+        ("model[]=r", True),
+        ("model%5B0%5D=r", True),
+        ("model" + "%20" * 100 + "=r", True),
+    ],
+)
+def test_a_model_in_an_address_is_another_that_some_readers_take(arguments, is_named):
+    script = "print gpuchat_model::is_in_arguments(@ARGV) ? 1 : 0"
+    command = ["perl", "-w", "-I", str(FOLDER), "-Mgpuchat_model", "-e", script, arguments]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"01"[is_named : is_named + 1]
 
 
 def test_what_is_said_comes_in_a_form_alone():

@@ -92,6 +92,7 @@ MODEL_ERRORS = {
         "The body must be application/json in UTF-8, or at /v1/audio multipart/form-data with a boundary.",
     ),
     "spelled": (400, None, "The body has a key like model in another spelling; it must be model alone."),
+    "addressed": (400, None, "The address names a model in its arguments; the body must name it alone."),
     "twice": (400, None, "The body names its model more than once."),
     "unknown": (404, "model_not_found", "The model does not exist. GET /v1/models lists those that do."),
     "compressed": (415, None, "A compressed body is not read; send it as it is."),

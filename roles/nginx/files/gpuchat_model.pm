@@ -49,6 +49,7 @@ sub route {
     return NOT_ALLOWED if $r->request_method ne 'POST';
     my $coding = $r->header_in('Content-Encoding');
     return send_to($r, '@model_compressed') if defined $coding && $coding !~ /^(?:identity)?$/i;
+    return send_to($r, '@model_addressed') if is_in_arguments($r->args);
     return DONE if $r->has_request_body(\&choose);
     return send_to($r, '@model_missing');
 }
@@ -106,6 +107,19 @@ sub is_odd {
     return $name =~ /\Amodel(?:[.\[]|\z)/i;
 }
 
+# Whether the address names a model too: some readers take that one, though the body names another.
+sub is_in_arguments {
+    my ($arguments) = @_;
+    for my $given (split /[&;]/, defined $arguments ? $arguments : '') {
+        my ($name) = $given =~ /\A([^=]*)/;
+        return 1 if length $name > $LONGEST_KEY;
+        $name =~ tr/+/ /;
+        1 while $name =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
+        return 1 if $name eq 'model' || is_odd($name);
+    }
+    return 0;
+}
+
 sub find_in_json {
     my ($text) = @_;
     my ($count, $name, $start, $end) = (0);
@@ -116,8 +130,9 @@ sub find_in_json {
         while (1) {
             return COMPLEX if ++$keys > $MOST_KEYS;
             my ($from, $to) = skip_string($text) or return MISSING;
-            # Each letter of a key may be written as six.
-            my $key = $to - $from <= $LONGEST_KEY ? decoded(substr $$text, $from, $to - $from) : '';
+            # Each letter of a key may be written as six. Of a longer one nobody says what another reader makes.
+            return COMPLEX if $to - $from > $LONGEST_KEY;
+            my $key = decoded(substr $$text, $from, $to - $from);
             return SPELLED if is_odd($key);
             my $is_model = $key eq 'model';
             $$text =~ /\G[ \t\r\n]*+:[ \t\r\n]*+/gc or return MISSING;
