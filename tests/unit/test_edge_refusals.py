@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import tempfile
@@ -17,7 +19,7 @@ import time
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
 
-from .test_edge_ways import KINDS, SESSION, Behind, Edge, free_port, nginx, variables, write
+from .test_edge_ways import KINDS, ROLES, SESSION, Behind, Edge, free_port, nginx, variables, write
 
 OWNER = "sk-0123abcd-" + "k" * 43
 LISTING = "/v1/models"
@@ -121,6 +123,56 @@ def test_the_interface_sees_a_body_when_it_is_there(keyed):
         asking.sendall(b"last")
         assert asking.recv(100).startswith(b"HTTP/1.1 200 ")
     assert keyed.interface.answered[0].body == b"firstlast"
+
+
+LOGGED = [
+    ("/api/auth/reset-password/aToken123?callbackURL=x", "/api/auth/reset-password/..."),
+    ("/api/auth/reset-password/a%0aToken123", "/api/auth/reset-password/..."),
+    (f"/v1/{OWNER}/models", "/v1/..."),
+    (f"/f/x%0a{OWNER}", "/f/x\n..."),
+    (f"/{OWNER.upper()}", "/..."),
+    ("/api/auth/reset-password", "/api/auth/reset-password"),
+    ("/agent/sk-x?topic=y", "/agent/sk-x"),
+]
+
+
+@pytest.fixture(scope="module")
+def logs():
+    """The port of an edge, and the file in which it writes down its requests."""
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        given = variables(folder, free_port(), room.describe("lobehub", KINDS["lobehub"], "closed"), "127.0.0.1:9")
+        write(folder, given)
+        file = folder / "nginx.conf"
+        text = file.read_text(encoding="utf-8")
+        assert text.count("access_log off; #") == 1
+        file.write_text(text.replace("access_log off; #", f"access_log {folder}/log edge; #"), encoding="utf-8")
+        status, said = nginx(folder)
+        assert status == 0, said
+        yield given["edge_http_port"], folder / "log"
+        os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("path", "logged"), LOGGED)
+def test_what_proves_somebody_in_a_path_is_not_logged(logs, path, logged):
+    port, log = logs
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asking.request("GET", path, headers={"Host": "chat.example.com"})
+    asking.getresponse().read()
+    asking.close()
+    deadline = time.monotonic() + 5
+    while not (lines := log.read_text(encoding="utf-8").splitlines()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    log.write_text("", encoding="utf-8")
+    assert [json.loads(line)["path"] for line in lines] == [logged]
+
+
+def test_a_door_logs_paths_as_the_edge_does():
+    edge, door = (ROLES.joinpath(role, "templates", "nginx.conf.j2").read_text("utf-8") for role in ("edge", "door"))
+    (logged,) = re.findall(r"^  map \$uri \$logged_path {\n.*?^  }\n", edge, re.DOTALL | re.MULTILINE)
+    assert logged in door
+    assert '"path":"$logged_path"' in door
 
 
 def test_a_deep_link_of_who_is_new_leads_on_when_they_have_signed_in(keyed):
