@@ -24,6 +24,7 @@ _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
 
+AUTHORITY, CA = "authority", "ca_certificate"
 HEAD = "# The stack's secrets, made once by gpuchat. Keep it safe; encrypt it with `ansible-vault encrypt`.\n"
 
 
@@ -39,9 +40,13 @@ class ActionModule(ActionBase):
         args["given_api_key"] = self._given_api_key(task_vars)
         adopts = boolean(self._templar.template(task_vars.get("gpuchat_adopt_secrets", False)), strict=False)
         with _alone(os.path.dirname(args["file"])):
+            raw = _raw(args["file"])
             if not adopts:
-                self._refuse_strangers(args)
-            return self._made(args)
+                self._refuse_strangers(args, raw)
+            args["known"], encrypt = self._known(args["file"], raw)
+            if not adopts:
+                self._refuse_another_authority(args)
+            return self._made(args, encrypt)
 
     def _given_api_key(self, task_vars):
         """Return the owner's key where a variable gives it; not by the task's arguments, which callbacks may record."""
@@ -53,10 +58,10 @@ class ActionModule(ActionBase):
                 return self._templar.template(found)
         return ""
 
-    def _refuse_strangers(self, args):
+    def _refuse_strangers(self, args, raw):
         """Refuse to make secrets beside an authority whose own are gone: whoever imported it would be locked out."""
         path, authority = args["file"], args["authority_file"]
-        if b"BEGIN CERTIFICATE" in _raw(authority) and not _raw(path).strip():
+        if b"BEGIN CERTIFICATE" in _raw(authority) and not raw.strip():
             self._tell(
                 f"{authority} is there and {path} is not, or is empty; wanted the secrets that belong to that "
                 f"authority, for who has imported it trusts no other; nothing was made; bring {path} back from where "
@@ -64,10 +69,18 @@ class ActionModule(ActionBase):
                 "all of them anew"
             )
 
-    def _made(self, args):
+    def _refuse_another_authority(self, args):
+        """Refuse the same where a file has lost some of its lines, unless a new authority is what is asked for."""
+        is_wanted = args.get("tls_names") and AUTHORITY not in (args.get("rotate") or ())
+        if is_wanted and b"BEGIN CERTIFICATE" in _raw(args["authority_file"]) and not args["known"].get(CA):
+            self._tell(
+                f"{args['authority_file']} is there and {args['file']} holds no {CA}; wanted the authority's own, for "
+                f"who has imported it trusts no other; nothing was made; bring {args['file']} back as it was, or make "
+                "a new authority by playbooks/rotate.yml with rotate=authority"
+            )
+
+    def _made(self, args, encrypt):
         path = args["file"]
-        raw = _raw(path)
-        args["known"], encrypt = self._known(path, raw)
         result = control_runner.run(self, args)
         if result.get("failed"):
             self._tell(result.get("msg"))
@@ -77,7 +90,7 @@ class ActionModule(ActionBase):
             return result
         if result["changed"]:
             _replace(path, encrypt(_text(result["known"])), 0o600)
-        certificate = str(result["known"].get("ca_certificate") or "").encode()
+        certificate = str(result["known"].get(CA) or "").encode()
         if certificate and _raw(args["authority_file"]) != certificate:
             _replace(args["authority_file"], certificate, 0o644)
             result["changed"] = True
@@ -88,8 +101,14 @@ class ActionModule(ActionBase):
         text, encrypt = raw, bytes
         if is_encrypted(raw):
             text, encrypt = self._decrypted(path, raw)
+        elif raw.strip() and (mode := os.stat(path).st_mode & 0o777) & 0o077:
+            self._display.warning(
+                f"{path} is in plain text and has the mode {mode:04o}; wanted 0600, for others may read it; set it by "
+                "chmod 600, or encrypt it by ansible-vault"
+            )
         try:
             known = yaml.safe_load(text) or {}
+            twice = _named_twice(text)
         except yaml.YAMLError as error:
             # The error's own text quotes the line, and with it the secret.
             mark = getattr(error, "problem_mark", None)
@@ -97,7 +116,12 @@ class ActionModule(ActionBase):
             self._tell(f"{path} is no YAML{where}; wanted names with their secrets; it was left alone; fix it")
         if not isinstance(known, dict):
             self._tell(f"{path} holds no mapping; wanted names with their secrets; it was left alone; fix it")
-        return known, encrypt
+        if twice:
+            self._tell(
+                f"{path} names one secret twice, in lines {twice[0]} and {twice[1]}; wanted it once, for nobody says "
+                "which of both the stack has; it was left alone; take one of the lines away"
+            )
+        return {name: value for name, value in known.items() if value is not None}, encrypt
 
     def _decrypted(self, path, raw):
         """Return a file's text, and a function that encrypts as it was: by the same secret, under the header's id."""
@@ -114,6 +138,18 @@ class ActionModule(ActionBase):
     def _tell(self, message):
         self._display.error(message)  # the task's no_log hides the failure's own text
         raise AnsibleActionFail(message)
+
+
+def _named_twice(text):
+    """Return the lines of a name that stands twice, of which YAML's reader takes the last; nothing where none does."""
+    lines = {}
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key, _value in node.value if isinstance(node, yaml.MappingNode) else ():
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in lines:
+            return lines[name], line
+        lines[name] = line
+    return ()
 
 
 def _vault_id(raw):

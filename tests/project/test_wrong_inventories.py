@@ -257,6 +257,33 @@ def test_an_authority_without_its_secrets_is_not_replaced_unless_that_is_asked_f
     assert (tmp_path / "ca.crt").read_bytes() != before
 
 
+def test_secrets_that_have_lost_their_authority_get_no_other_in_silence(tmp_path):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    assert make_secrets(tmp_path)[0] == 0
+    before = (tmp_path / "ca.crt").read_bytes()
+    (tmp_path / "secrets.yml").write_text(f"api_key: {MINE}\nca_key:\n")
+    rc, output = make_secrets(tmp_path)
+    assert rc != 0
+    assert "holdsnoca_certificate" in "".join(output.split())
+    assert (tmp_path / "ca.crt").read_bytes() == before
+    assert (tmp_path / "secrets.yml").read_text() == f"api_key: {MINE}\nca_key:\n"
+
+
+def test_a_line_without_a_secret_is_none_and_a_file_that_others_may_read_is_told(tmp_path):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    (tmp_path / "secrets.yml").write_text("old_thing:\napi_key:\n")
+    assert make_secrets(tmp_path)[0] == 0
+    known = yaml.safe_load((tmp_path / "secrets.yml").read_text())
+    assert "old_thing" not in known
+    assert known["api_key"].startswith("sk-")
+    (tmp_path / "secrets.yml").chmod(0o644)
+    rc, output = make_secrets(tmp_path)
+    assert rc == 0, output
+    assert "secrets.ymlisinplaintextandhasthemode0644;wanted0600" in "".join(output.split())
+    (tmp_path / "secrets.yml").chmod(0o600)
+    assert "inplaintext" not in "".join(make_secrets(tmp_path)[1].split())
+
+
 def test_what_somebody_planted_beside_the_secrets_is_not_followed(tmp_path):
     (tmp_path / "secrets.play.yml").write_text(SECRETS)
     for name in ("secrets.yml.new", ".secrets.yml.new"):
@@ -272,6 +299,17 @@ def test_what_somebody_planted_beside_the_secrets_is_not_followed(tmp_path):
         "secrets.play.yml",
         "secrets.yml",
     }
+
+
+def test_a_secret_that_stands_twice_is_told_by_its_lines_and_none_of_both_is_taken(tmp_path):
+    (tmp_path / "secrets.play.yml").write_text(SECRETS)
+    text = f"# mine\napi_key: {MINE}\nvllm_api_key: {MINE}\napi_key: another-{MINE}\n"
+    (tmp_path / "secrets.yml").write_text(text)
+    rc, output = make_secrets(tmp_path)
+    assert rc != 0
+    assert "namesonesecrettwice,inlines2and4" in "".join(output.split())
+    assert MINE[:10] not in output
+    assert (tmp_path / "secrets.yml").read_text() == text
 
 
 @pytest.mark.parametrize(
