@@ -71,7 +71,10 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         )
     known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
     last_days = {str(one["name"]): str(one.get("expires") or "") for one in params["clients"]}  # type: ignore[attr-defined]
-    judges = {**dict.fromkeys(TOKENS, wrong_token), **{api_keys.entry(one): api_keys.wrong_key for one in last_days}}
+    judges = dict.fromkeys((*TOKENS, SIGNING_KEY), wrong_token)
+    judges.update({api_keys.entry(one): api_keys.wrong_key for one in last_days})
+    # A predecessor is valid too, and stands in the same files.
+    judges.update({previous(one): judges[one] for one in overlapping(list(last_days)) if one in judges})
     found = {name: judge(name, known[name]) for name, judge in judges.items() if known.get(name) not in (None, "")}
     wrong = [word for word in found.values() if word]
     if wrong:

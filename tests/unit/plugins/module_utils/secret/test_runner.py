@@ -407,6 +407,16 @@ def test_a_clients_key_that_somebody_wrote_is_refused_without_being_shown(with_c
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["vllm_api_key_previous", "api_key_previous", "api_key/reports_previous", "lobehub_jwks_key"]
+)
+@pytest.mark.parametrize("value", ["hunter2-hunter2|", 'hunter2-hunter2"', "hunter2-hunter2\nx", 12345678, True])
+def test_what_is_no_token_by_itself_is_judged_like_one(with_clients, name, value):
+    with pytest.raises(Refusal, match=f"{name} (is no text|holds other characters|is none of the keys)") as refused:
+        ensure({**with_clients, name: value}, clients=CLIENTS)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_the_certificate_before_the_first_is_nobodys_and_may_sign_nothing():
     known = ensure(tls_names=[], temporary=True)["known"]
     one = pem(known, "temporary_certificate")
