@@ -119,11 +119,22 @@ def test_no_path_leads_out_of_the_bucket(door, key):
 
 
 @pytest.mark.parametrize(
-    "source", ["/other/a", "other/a", "chat-files-of-others/a", "%2Fother/a", "https://x/chat-files/"]
+    "source",
+    [
+        *("/other/a", "other/a", "chat-files-of-others/a", "%2Fother/a", "https://x/chat-files/"),
+        *("chat-files/../other/a", "/chat-files/a/%2E./../other/a", "chat-files/..%2Fother/a", "chat-files/.."),
+    ],
 )
 def test_nothing_is_copied_from_another_bucket(door, source):
     assert door.ask(f"{door.path}a", f"x-amz-copy-source: {source}", method="PUT") == 403
     assert not door.store.asked
+
+
+@pytest.mark.parametrize("sources", [("chat-files/a", "other/a"), ("other/a", "chat-files/a")])
+def test_of_two_sources_none_is_another_bucket(door, sources):
+    door.store.asked.clear()
+    door.ask(f"{door.path}a", *(f"X-Amz-Copy-Source: {one}" for one in sources), method="PUT")
+    assert [one.headers.get_all("X-Amz-Copy-Source") for one in door.store.asked] in ([], [["chat-files/a"]])
 
 
 @pytest.mark.parametrize("source", ["/chat-files/a", "chat-files/a?versionId=1"])
