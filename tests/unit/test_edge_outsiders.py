@@ -403,6 +403,8 @@ def door():
     [
         (f"Bearer {NEW}", 200),
         (f"Bearer {OLD}", 200),
+        (f"bearer {NEW}", 200),
+        (f"BEARER {OLD}", 200),
         (f"Bearer {NEW.upper()}", 401),
         (f"Bearer {OLD.replace('.', 'x')}", 401),
         (f"Bearer {OLD}x", 401),
@@ -417,5 +419,6 @@ def door():
 def test_a_door_knows_a_key_and_its_predecessor_to_their_last_characters(door, shown, status):
     asking = http.client.HTTPConnection("127.0.0.1", door, timeout=10)
     asking.request("GET", "/v1/models", headers={} if shown is None else {"Authorization": shown})
-    assert asking.getresponse().status == status
+    answer = asking.getresponse()
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (status, "Bearer" if status == 401 else None)
     asking.close()
