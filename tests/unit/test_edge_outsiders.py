@@ -174,8 +174,9 @@ ONE = {
     "a request of HTTP 0.9": (b"GET PAGE\r\n", {0, 400}),
     "a second request behind the first": (get(b"PAGE") + HIDDEN, {200, 404}),
     "a second request in a body without a session": (post(b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN), {401}),
-    "a line of 70 kB": (get(b"PAGE?" + b"a" * 70000), {414}),
-    "a header of 70 kB": (get(b"PAGE", b"X: " + b"a" * 70000 + b"\r\n"), {400, 431}),
+    # What nginx has not read when it ends the connection may cost its answer (a reset).
+    "a line of 70 kB": (get(b"PAGE?" + b"a" * 70000), {0, 414}),
+    "a header of 70 kB": (get(b"PAGE", b"X: " + b"a" * 70000 + b"\r\n"), {0, 400, 431}),
     "a thousand headers": (get(b"PAGE", b"".join(b"X-%d: a\r\n" % one for one in range(1500))), {200, 400}),
     "a session of a name that is longer": (get(b"GUARDED", b"Cookie: xSESSION\r\n", method=b"POST"), {401}),
     "a session in quotes of another": (get(b"GUARDED", b'Cookie: a="; SESSION"\r\n', method=b"POST"), {200, 401}),
