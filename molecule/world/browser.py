@@ -48,6 +48,9 @@ IGNORED = (
     re.compile(r"https://(cdn\.jsdelivr\.net/npm/@picocss/|[^/]+/favicon\.ico)"),
 )
 
+# A page learns a moment after the last key what was typed, and sends what it knows: until its timers for that have run.
+TAKEN_IN = "() => new Promise(resolve => setTimeout(resolve, 500))"
+
 # What a browser tells a page on which a file is dropped.
 DROP = """(place, [name, text]) => {
     const data = new DataTransfer();
@@ -150,6 +153,7 @@ class Person:
         place = self.page.locator(self.EDITOR).first
         self.type_in(place, question)
         expect(place, "the field holds something else than was typed").to_have_text(question)
+        self.page.evaluate(TAKEN_IN)
         end = time.monotonic() + self.timeout
         while place.inner_text().strip() == question:
             if time.monotonic() > end:
