@@ -38,6 +38,7 @@ def test_the_stack_answers_again_after_docker_was_restarted(stack: Stack) -> Non
     wait(lambda: stack.curl(interface_of(stack).page, key=False)[0] == 200, 120, "the chat's page")
 
 
+@pytest.mark.long
 def test_the_stack_answers_again_after_its_hosts_were_restarted(stack: Stack) -> None:
     stack.restart(*stack.hosts)
     stack.wait_for_answer(300)

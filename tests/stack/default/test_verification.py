@@ -172,12 +172,6 @@ FAULTS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] = 
 TOGETHER: dict[tuple[str, ...], set[str]] = {
     ("certificate and protocol", "no other port is open"): set(FAULTS),  # nobody trusts the site any more
     (
-        "plain HTTP is redirected",
-        "/v1/models",
-        "the engine's other paths are closed",
-        "a foreign address is refused",
-    ): {"the API refuses without a key", "the API refuses with a wrong key", "the rate limit"},
-    (
         "a stream arrives in pieces",
         "a model that nobody serves is refused",
         "the API refuses without a key",
@@ -192,6 +186,12 @@ TOGETHER: dict[tuple[str, ...], set[str]] = {
 }
 # These, too; each takes half a minute or a restart, and is by hand.
 FURTHER: dict[tuple[str, ...], set[str]] = {
+    (
+        "plain HTTP is redirected",
+        "/v1/models",
+        "the engine's other paths are closed",
+        "a foreign address is refused",
+    ): {"the API refuses without a key", "the API refuses with a wrong key", "the rate limit"},
     ("the sign-in page", "a tool call"): {  # for nobody says who is signed in
         *(GUARDED, FORGED, "a stranger reads no file", SIGN_IN),
     },
