@@ -84,8 +84,9 @@ SPECIFICATION = {
 def main() -> None:
     module = AnsibleModule(argument_spec=SPECIFICATION, supports_check_mode=True)
     # A server that wants none is given a word as its key, such as local: in the result it would hide names of models.
+    # So nothing is masked there, and the options, which hold the keys, are no part of it.
     module.no_log_values = set()
-    front.run(module, lambda: endpoint_models_runner.ensure(module.params))
+    front.run(module, lambda: endpoint_models_runner.ensure(module.params), invocation={})
 
 
 if __name__ == "__main__":

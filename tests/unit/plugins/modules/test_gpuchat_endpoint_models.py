@@ -29,6 +29,9 @@ def test_a_key_hides_no_name_of_a_model_and_is_shown_to_nobody(monkeypatch, caps
     monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
     with pytest.raises(SystemExit):
         gpuchat_endpoint_models.main()
-    result = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    result = json.loads(printed)
     assert result["listed"] == {"lm": MODELS}
+    assert len(key) < 8 or key not in printed
+    assert "server_keys" not in printed
     assert len(key) < 8 or key not in json.dumps(result["unread"])
