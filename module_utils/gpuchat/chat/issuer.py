@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-VARIABLE = "gpuchat_sso.issuer"
+from ..inventory import sign_in
+
+VARIABLE = f"{sign_in.VARIABLE}.issuer"
 OF_BROWSERS = ("authorization_endpoint",)
 OF_THE_CHAT = ("token_endpoint", "jwks_uri", "userinfo_endpoint")
 """What the interface asks by itself, which leaves its room by the issuer's name alone."""

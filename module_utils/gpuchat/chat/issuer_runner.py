@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ..core import host
 from ..core.errors import Refusal
+from ..inventory.sign_in import SignIn
 from . import issuer
 
 SECONDS = 20
@@ -20,7 +21,7 @@ def verify(params: Mapping[str, object]) -> dict[str, object]:
         Refusal: it is not reached, or cannot serve.
     """
     name, authority = str(params["issuer"]), str(params["authority"])
-    url = f"{name.rstrip('/')}/.well-known/openid-configuration"
+    url = SignIn(name, "").discovery
     answer = host.http(url, timeout=SECONDS, direct=True, redirects=False, authority=authority)
     if answer.status != 200:
         raise Refusal(issuer.unreached(url, answer.status, answer.error))
