@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
-import os
 import pathlib
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
@@ -18,16 +15,9 @@ _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat"
 _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
+control_files = control_runner.shared("module_utils.gpuchat.core.control_files_runner")
 
 GROUPS = ("gpu", "chat", "edge", "monitoring")
-VARIABLES = (
-    *("gpuchat_accelerator", "gpuchat_supervisor", "firewall_state", "vllm_version", "vllm_image", "vllm_cpu_image"),
-    *("gpuchat_interface", "lobehub_version", "lobehub_image", "open_webui_version", "open_webui_image"),
-    *("object_store_version", "object_store_image", "watchdog_enabled", "docker_version", "docker_source"),
-    *("nvidia_container_toolkit_version", "nvidia_driver_install", "nvidia_driver_branch", "backup_max_age_hours"),
-    *("gpuchat_database", "gpuchat_object_store", "gpuchat_sso"),
-)
-"""What says what a host should be, and holds no secret; survey/expectations.py has the same list."""
 
 
 class ActionModule(ActionBase):
@@ -41,7 +31,7 @@ class ActionModule(ActionBase):
         known = preflight.get("topology") is not None
         args["topology"] = preflight.get("topology") or {}
         args["inventory"] = _inventory_faults(preflight, secrets)
-        args["lock"], problem = _recorded(args.get("lock_file"))
+        args["lock"], problem = control_files.recorded_digests(args.get("lock_file"))
         args["inventory"] += [problem] if problem else []
         groups = task_vars["groups"]
         hosts = list(dict.fromkeys(host for group in GROUPS for host in groups.get(group, [])))
@@ -87,19 +77,6 @@ def _inventory_faults(preflight, secrets):
     return found
 
 
-def _recorded(path):
-    """Return the digests that a lock file records, and why it cannot be read."""
-    if not path or not os.path.exists(path):
-        return {}, ""
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = (yaml.safe_load(file) or {}).get("images") or {}
-        return {str(name): str(digest) for name, digest in found.items()}, ""
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        why = str(error).splitlines()[0]
-        return {}, f"{path} cannot be read ({why}); wanted images with their digests; put it back from a copy"
-
-
 def _fingerprints(secrets, given):
     """Return the digests by which a host of this stack knows it: present and former ones, by secret."""
     present, former = secrets.get("fingerprints") or {}, secrets.get("former_fingerprints") or {}
@@ -107,15 +84,10 @@ def _fingerprints(secrets, given):
 
 
 def _defaults():
-    """Return the roles' defaults, as they are written, from the collection that this plugin is part of."""
-    here = os.path.dirname(os.path.realpath(__file__))
-    roots = [os.path.dirname(here), os.path.dirname(os.path.dirname(here))]
-    root = next(path for path in roots if os.path.isdir(os.path.join(path, "roles")))
-    found = {}
-    for path in sorted(glob.glob(os.path.join(root, "roles", "*", "defaults", "main.yml"))):
-        with open(path, encoding="utf-8") as file:
-            found.update({name: value for name, value in (yaml.safe_load(file) or {}).items() if name in VARIABLES})
-    return found
+    """Return the roles' defaults, as they are written, of what says what a host should be; none holds a secret."""
+    wanted = control_runner.shared("module_utils.gpuchat.survey.expectations").VARIABLES
+    found = [said or {} for said in control_files.of_roles("defaults/main.yml").values()]
+    return {name: value for one in found for name, value in one.items() if name in wanted}
 
 
 def _given(hostvars, defaults):

@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import pathlib
 import tempfile
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-KEPT = "endpoints.json"
+# By its path, for a checkout has no name by which its plugins could import it.
+_PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
+_SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
+control_runner = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(control_runner)
+control_files = control_runner.shared("module_utils.gpuchat.core.control_files_runner")
+
 ENDPOINTS = "gpuchat_endpoints"
 
 
@@ -21,8 +29,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         args = dict(self._task.args)
-        path = os.path.join(args["folder"], KEPT)
-        args["before"] = _read(path)
+        path = os.path.join(args["folder"], control_files.LISTED)
+        args["before"] = control_files.listed_models(args["folder"])
         given = self._templar.template(task_vars.get(ENDPOINTS) or [])
         # Not by the task's own arguments, which callbacks may record.
         args["server_keys"] = {str(one["name"]): str(one["key"]) for one in given if one.get("key")}
@@ -45,14 +53,6 @@ class ActionModule(ActionBase):
         if read != args["before"] and not self._task.check_mode:
             _write(path, read)
         return {key: value for key, value in result.items() if key != "invocation"}
-
-
-def _read(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            return {str(name): [str(one) for one in names] for name, names in json.load(file).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
 
 
 def _write(path, read):

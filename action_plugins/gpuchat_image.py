@@ -11,6 +11,7 @@ import pathlib
 import shlex
 
 import yaml
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 # By its path, for a checkout has no name by which its plugins could import it.
@@ -18,6 +19,7 @@ _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat"
 _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
+control_files = control_runner.shared("module_utils.gpuchat.core.control_files_runner")
 
 HEAD = "# Image digests, resolved once and then kept. Made by gpuchat; keep it under version control.\n"
 
@@ -40,7 +42,7 @@ class ActionModule(ActionBase):
             args.setdefault("registry_logins", self._templar.template(task_vars["gpuchat_registry_logins"]))
         args.update(control_runner.network(self, task_vars))
         if args.get("lock_file"):
-            args["locked_digest"] = _recorded(args["lock_file"]).get(image)
+            args["locked_digest"] = self.recorded(args["lock_file"]).get(image)
             folder = str(self._templar.template(task_vars.get("gpuchat_image_archives") or ""))
             if folder:
                 args["archives"] = control_runner.archives(folder, args["lock_file"])
@@ -69,30 +71,25 @@ class ActionModule(ActionBase):
 
     def recorded(self, lock_file):
         """Return all recorded digests, by image."""
-        return _recorded(lock_file)
+        found, problem = control_files.recorded_digests(lock_file)
+        if problem:
+            raise AnsibleError(problem)
+        return found
 
     def record(self, args, image, result):
         """Record the digest that the module resolved."""
         resolved = not args.get("locked_digest") and "digest" in result
         if args.get("lock_file") and resolved and not result.get("failed") and not self._task.check_mode:
-            _record(args["lock_file"], image, result["digest"])
+            self._record(args["lock_file"], image, result["digest"])
 
-
-def _recorded(lock_file):
-    if not os.path.exists(lock_file):
-        return {}
-    with open(lock_file, encoding="utf-8") as file:
-        return (yaml.safe_load(file) or {}).get("images") or {}
-
-
-def _record(lock_file, name, digest):
-    os.makedirs(os.path.dirname(lock_file), exist_ok=True)
-    folder = os.open(os.path.dirname(lock_file), os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # hosts run in parallel, each in its own process
-        images = {**_recorded(lock_file), str(name): str(digest)}
-        with open(f"{lock_file}.new", "w", encoding="utf-8") as file:
-            file.write(HEAD + yaml.safe_dump({"images": images}, sort_keys=True))
-        os.replace(f"{lock_file}.new", lock_file)
-    finally:
-        os.close(folder)
+    def _record(self, lock_file, name, digest):
+        os.makedirs(os.path.dirname(lock_file), exist_ok=True)
+        folder = os.open(os.path.dirname(lock_file), os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # hosts run in parallel, each in its own process
+            images = {**self.recorded(lock_file), str(name): str(digest)}
+            with open(f"{lock_file}.new", "w", encoding="utf-8") as file:
+                file.write(HEAD + yaml.safe_dump({"images": images}, sort_keys=True))
+            os.replace(f"{lock_file}.new", lock_file)
+        finally:
+            os.close(folder)

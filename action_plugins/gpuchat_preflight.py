@@ -8,7 +8,6 @@ import contextlib
 import glob
 import hashlib
 import importlib.util
-import json
 import os
 import pathlib
 import re
@@ -23,6 +22,7 @@ _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat"
 _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
+control_files = control_runner.shared("module_utils.gpuchat.core.control_files_runner")
 
 MARK = os.urandom(16)  # by which one secret is told from another in this run, and in no other
 HEADER = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -72,7 +72,7 @@ SHAPES = {
 }
 """What a secret, or each of a list of them, looks like."""
 
-HEADER_TEXT = re.compile(r"[A-Za-z0-9 ._~+/=:,;@-]+")
+HEADER_VALUE = control_runner.shared("module_utils.gpuchat.inventory.tool_servers").HEADER_VALUE
 
 
 class ActionModule(ActionBase):
@@ -81,13 +81,13 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         roles = _specifications()
-        options = {name: option for one in roles.values() for name, option in one.items()}
+        ours = control_runner.shared("module_utils.gpuchat.inventory.preflight").Specification(roles)
+        options = ours.options
         groups = {name: list(map(str, hosts)) for name, hosts in task_vars["groups"].items()}
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": [], "chat_secrets": {}})
-        prefixes = tuple(f"{role}_" for role in roles if role != "stack")
-        prefixes += ("gpuchat_", "lobechat_", "plan_", "keys_", "load_", "remove_", "restore_", "account_", "history_")
+        prefixes = ("gpuchat_", "lobechat_", *ours.prefixes)
         for host in groups["all"]:
             given = self._given(host, task_vars, options)
             args["variables"][host], args["secrets"][host], args["others"][host] = {}, {}, []
@@ -112,7 +112,7 @@ class ActionModule(ActionBase):
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
         own = _folder(args["sources"], self._loader.get_basedir())
-        args["listed"] = self._task.args.get("listed", _listed(self._own_folder(task_vars) or own))
+        args["listed"] = self._task.args.get("listed", control_files.listed_models(self._own_folder(task_vars) or own))
         args["endpoint_problems"] += self._control_files(args["variables"])
         given = next((one[ENDPOINTS] for one in args["variables"].values() if one.get(ENDPOINTS)), [])
         args["pem_files"] = {
@@ -393,7 +393,7 @@ def _without_headers(value):
         return [_without_headers(one) for one in value]
     if not isinstance(value, dict) or not isinstance(value.get("headers"), dict):
         return _without_keys(value)
-    odd = {name: not (isinstance(one, str) and HEADER_TEXT.fullmatch(one)) for name, one in value["headers"].items()}
+    odd = {name: not (isinstance(one, str) and HEADER_VALUE.fullmatch(one)) for name, one in value["headers"].items()}
     headers = {str(name): "(not plain)" if is_odd else "(secret)" for name, is_odd in odd.items()}
     return {**_without_keys(value), "headers": headers}
 
@@ -430,16 +430,6 @@ def _sources(task_vars):
                 twice = _named_twice(path)
                 found += [{"path": path, "problem": twice}] if twice else []
     return found
-
-
-def _listed(folder):
-    """Return what the last run has read of somebody else's servers, which `gpuchat_endpoint_models` has kept."""
-    try:
-        with open(os.path.join(folder, "endpoints.json"), encoding="utf-8") as file:
-            found = json.load(file)
-        return {str(name): list(map(str, names)) for name, names in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
 
 
 def _folder(sources, otherwise):
@@ -495,20 +485,13 @@ def _named_twice(path):
     """Return where a file of variables says one thing twice, of which Ansible takes the last; '' where it does not."""
     try:
         with open(path, "rb") as file:
-            nodes = [yaml.compose(file, Loader=_Loader)]
+            found = control_files.named_twice(yaml.compose(file, Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
         return ""  # Ansible says so, or it is encrypted
-    while nodes:
-        node = nodes.pop()
-        lines = {}
-        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-            line, name = key.start_mark.line + 1, str(key.value)
-            if name in lines and name != "<<":
-                return f"names {name} twice, in lines {lines[name]} and {line}; wanted it once; take one of them away"
-            lines[name] = line
-            nodes.append(value)
-        nodes += node.value if isinstance(node, yaml.SequenceNode) else []
-    return ""
+    if not found:
+        return ""
+    name, first, second = found
+    return f"names {name} twice, in lines {first} and {second}; wanted it once; take one of them away"
 
 
 class _Loader(yaml.SafeLoader):
@@ -524,13 +507,6 @@ _Loader.add_multi_constructor("!", _tagged)
 
 
 def _specifications():
-    """Return each role's options, from the collection that this plugin is part of."""
-    here = os.path.dirname(os.path.realpath(__file__))
-    roots = [os.path.dirname(here), os.path.dirname(os.path.dirname(here))]
-    root = next(path for path in roots if os.path.isdir(os.path.join(path, "roles")))
-    found = {}
-    for path in sorted(glob.glob(os.path.join(root, "roles", "*", "meta", "argument_specs.yml"))):
-        role = os.path.basename(os.path.dirname(os.path.dirname(path)))
-        with open(path, encoding="utf-8") as file:
-            found[role] = next(iter(yaml.safe_load(file)["argument_specs"].values()))["options"]
-    return found
+    """Return each role's options."""
+    found = control_files.of_roles("meta/argument_specs.yml")
+    return {role: next(iter(said["argument_specs"].values()))["options"] for role, said in found.items()}

@@ -23,6 +23,7 @@ _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat"
 _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
+control_files = control_runner.shared("module_utils.gpuchat.core.control_files_runner")
 
 AUTHORITY, CA = "authority", "ca_certificate"
 HEAD = "# The stack's secrets, made once by gpuchat. Keep it safe; encrypt it with `ansible-vault encrypt`.\n"
@@ -108,7 +109,7 @@ class ActionModule(ActionBase):
             )
         try:
             known = yaml.safe_load(text) or {}
-            twice = _named_twice(text)
+            twice = control_files.named_twice(yaml.compose(text, Loader=yaml.SafeLoader))
         except yaml.YAMLError as error:
             # The error's own text quotes the line, and with it the secret.
             mark = getattr(error, "problem_mark", None)
@@ -118,7 +119,7 @@ class ActionModule(ActionBase):
             self._tell(f"{path} holds no mapping; wanted names with their secrets; it was left alone; fix it")
         if twice:
             self._tell(
-                f"{path} names one secret twice, in lines {twice[0]} and {twice[1]}; wanted it once, for nobody says "
+                f"{path} names one secret twice, in lines {twice[1]} and {twice[2]}; wanted it once, for nobody says "
                 "which of both the stack has; it was left alone; take one of the lines away"
             )
         return {name: value for name, value in known.items() if value is not None}, encrypt
@@ -138,18 +139,6 @@ class ActionModule(ActionBase):
     def _tell(self, message):
         self._display.error(message)  # the task's no_log hides the failure's own text
         raise AnsibleActionFail(message)
-
-
-def _named_twice(text):
-    """Return the lines of a name that stands twice, of which YAML's reader takes the last; nothing where none does."""
-    lines = {}
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    for key, _value in node.value if isinstance(node, yaml.MappingNode) else ():
-        name, line = str(key.value), key.start_mark.line + 1
-        if name in lines:
-            return lines[name], line
-        lines[name] = line
-    return ()
 
 
 def _vault_id(raw):

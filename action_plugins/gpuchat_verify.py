@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 
-import yaml
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -21,6 +20,7 @@ _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat"
 _SPEC = importlib.util.spec_from_file_location(_PATH.stem, _PATH)
 control_runner = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(control_runner)
+control_files = control_runner.shared("module_utils.gpuchat.core.control_files_runner")
 
 
 class ActionModule(ActionBase):
@@ -80,7 +80,7 @@ def _gathered(args, task_vars):
             for host, plan in plans.items()
             if isinstance(plan, dict) and plan.get("models")
         ],
-        "images": _recorded(args.get("lock_file")),
+        "images": control_files.recorded_digests(args.get("lock_file"))[0],
         "versions": {"ansible-core": ansible_version},
         "changes": _noted(),
     }
@@ -93,16 +93,6 @@ def _noted():
             return [json.loads(line) for line in file]
     except (OSError, TypeError, ValueError):
         return []
-
-
-def _recorded(path):
-    """Return the digests that a lock file records; none where it cannot be read, which its own tasks say."""
-    try:
-        with open(path or "", encoding="utf-8") as file:
-            found = (yaml.safe_load(file) or {}).get("images") or {}
-        return {str(name): str(digest) for name, digest in found.items()}
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        return {}
 
 
 def _in_a_process(work):

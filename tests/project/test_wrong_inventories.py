@@ -102,6 +102,9 @@ WRONG = {
     "lobehub_uid": "{{ nothing }}",
     "vllm_arg": {},
     "plan_gpu": [],
+    "doctor_fail": "always",
+    "upgrade_drain_seconds": "long",
+    "upgrade_silence_seconds": -1,
     "modeltoken": "x",
 }
 

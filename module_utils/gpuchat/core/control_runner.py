@@ -65,21 +65,30 @@ def network(action: Any, task_vars: Mapping[str, Any]) -> dict[str, object]:
                 f"gpuchat_ca_files names {path}, which cannot be read on the control node ({why(error)}); wanted "
                 "certificates in PEM form; set gpuchat_ca_files to such files"
             ) from None
-    decided = _shared("module_utils.gpuchat.core.network")
+    decided = shared("module_utils.gpuchat.core.network")
     return dict(decided.options(proxy or {}, _own(action, task_vars) if proxy else (), texts))
 
 
 def why(error: Exception) -> str:
     """Return in plain words why a file of the control node cannot be read."""
     if isinstance(error, UnicodeDecodeError):
-        return str(_shared("module_utils.gpuchat.core.errors").no_text(error))
+        return str(shared("module_utils.gpuchat.core.errors").no_text(error))
     return getattr(error, "strerror", None) or str(error)
+
+
+def shared(name: str) -> Any:
+    """Return a file of the collection by its place in it, such as module_utils.gpuchat.core.errors."""
+    if PACKAGE not in sys.modules:
+        package = types.ModuleType(PACKAGE)
+        package.__path__ = [str(PLUGINS)]
+        sys.modules[PACKAGE] = package
+    return importlib.import_module(f"{PACKAGE}.{name}")
 
 
 def _own(action: Any, task_vars: Mapping[str, Any]) -> list[str]:
     """Return names and addresses of the stack's hosts, and the site's; what others are called is nobody's business."""
     names = [task_vars.get("gpuchat_domain") or ""]
-    groups = _shared("module_utils.gpuchat.inventory.topology").GROUPS.values()
+    groups = shared("module_utils.gpuchat.inventory.topology").GROUPS.values()
     for host in dict.fromkeys(host for group in groups for host in task_vars["groups"].get(group, ())):
         known = task_vars["hostvars"][host]
         names += [host, *(known.get(name) or "" for name in ("ansible_host", "gpuchat_private_address"))]
@@ -93,9 +102,9 @@ def archives(folder: str, lock_file: str) -> list[dict[str, Any]]:
         AnsibleError: there is no such folder, or an archive is none, or not whole.
     """
     record = str(pathlib.Path(lock_file).with_name("archives.json"))
-    refusal = _shared("module_utils.gpuchat.core.errors").Refusal
+    refusal = shared("module_utils.gpuchat.core.errors").Refusal
     try:
-        found = _shared("module_utils.gpuchat.docker.archives_runner").images_of(_plain(folder), record)
+        found = shared("module_utils.gpuchat.docker.archives_runner").images_of(_plain(folder), record)
     except refusal as error:
         raise _failure()(str(error)) from None
     return cast("list[dict[str, Any]]", found)
@@ -108,15 +117,7 @@ def _failure() -> Any:
 
 def _read(name: str) -> Any:
     """Import a module's file, whose imports of shared code are relative to its place."""
-    return _shared(f"{'library' if (PLUGINS / 'library').is_dir() else 'modules'}.{name}")
-
-
-def _shared(name: str) -> Any:
-    if PACKAGE not in sys.modules:
-        package = types.ModuleType(PACKAGE)
-        package.__path__ = [str(PLUGINS)]
-        sys.modules[PACKAGE] = package
-    return importlib.import_module(f"{PACKAGE}.{name}")
+    return shared(f"{'library' if (PLUGINS / 'library').is_dir() else 'modules'}.{name}")
 
 
 class _Ended(BaseException):  # as SystemExit, which ends a module otherwise

@@ -479,6 +479,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "exporters_state_seconds": (5, 3600),
     "firewall_undo_seconds": (5, 3600),
     "upgrade_drain_seconds": (0, 86_400),
+    "upgrade_silence_seconds": (0, 86_400),
     "watchdog_busy_seconds": (1, 86_400),
     "watchdog_probe_seconds": (1, 3600),
     "watchdog_restarts_per_hour": (0, 1000),

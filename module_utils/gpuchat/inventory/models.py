@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..core.names import did_you_mean
 from . import forms
-from .types import is_true, show
+from .types import is_true, sequence, show
 
 VARIABLE = "gpuchat_models"
 GROUP = "gpu"
@@ -162,13 +162,13 @@ def read(given: object, groups: Mapping[str, Sequence[str]], args: object = None
         Model(
             str(one["name"]),
             _hosts(one, groups),
-            tuple(map(str, _sequence(one.get("aliases")))),
+            tuple(map(str, sequence(one.get("aliases")))),
             _adapters(one, args),
             str(one.get("task", "auto")),
             one,
             is_true(one.get("span")),
         )
-        for one in _sequence(given)
+        for one in sequence(given)
         if isinstance(one, Mapping)
     )
 
@@ -231,7 +231,7 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Say what is wrong with the list beyond its types and forms."""
     slugs: dict[str, str] = {}
     folders: dict[str, str] = {}
-    for number, entry in enumerate(_sequence(given)):
+    for number, entry in enumerate(sequence(given)):
         if not isinstance(entry, Mapping) or not entry.get("name"):
             continue
         variable, name = f"{VARIABLE}[{number}]", str(entry["name"])
@@ -340,7 +340,7 @@ def _span_faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator
     """
     named = [
         (number, entry)
-        for number, entry in enumerate(_sequence(given))
+        for number, entry in enumerate(sequence(given))
         if isinstance(entry, Mapping) and entry.get("name")
     ]
     for number, entry in named:
@@ -384,8 +384,4 @@ def _gpu_faults(variable: str, value: object) -> Iterator[str]:
 
 
 def _words(value: object) -> list[str]:
-    return list(map(str, _sequence(value)))
-
-
-def _sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, (list, tuple)) else ()
+    return list(map(str, sequence(value)))

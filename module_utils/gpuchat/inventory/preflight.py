@@ -157,6 +157,7 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "plan_gpus": {"type": "list", "elements": "dict"},
     "plan_folder": {"type": "path"},
     "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
+    "doctor_fail": {"type": "str", "choices": ["never", "fault", "warning"], "default": "fault"},
     "account_administrator": {"type": "bool", "default": False},
     "account_email": {"type": "str"},
     "account_name": {"type": "str"},
@@ -178,6 +179,7 @@ PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "restore_snapshot": {"type": "str", "default": "latest"},
     "restore_stack_folder": {"type": "path"},
     "upgrade_drain_seconds": {"type": "int", "default": 120},
+    "upgrade_silence_seconds": {"type": "int", "default": 3600},
 }
 """Variables of playbooks, whose names begin as theirs do."""
 
@@ -264,16 +266,9 @@ class Specification:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        return (
-            *(f"{role}_" for role, options in self.roles.items() if options and role != "stack"),
-            "account_",
-            "history_",
-            "keys_",
-            "load_",
-            "plan_",
-            "remove_",
-            "restore_",
-        )
+        """How names of ours begin: a role's by its name, a playbook's as its options do."""
+        roles = (role for role, options in self.roles.items() if options and role != "stack")
+        return tuple(f"{one}_" for one in dict.fromkeys([*roles, *(name.split("_")[0] for name in PLAYBOOK_OPTIONS)]))
 
     def default(self, name: str) -> object:
         return self.options.get(name, {}).get("default")
@@ -447,7 +442,7 @@ def authorities(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield variable, "", text
     for host in params["groups"].get(MONITORING, ()):
         given = params["variables"].get(host, {}).get(receivers.RECEIVERS)
-        for number, one in enumerate(_sequence(given)):
+        for number, one in enumerate(types.sequence(given)):
             if isinstance(one, Mapping) and one.get("authority"):
                 yield f"{receivers.RECEIVERS}[{number}].authority", "", str(one["authority"])
 
@@ -636,7 +631,9 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
         findings.add(models.adapter_faults(f"{models.VARIABLE}[{number}].args", one.get("args")), (), "")
     asked: dict[str, str] = {}
     named = [(str(one.get("name", "")), f"{models.VARIABLE}.name") for one in entries]
-    named += [(str(name), f"{models.VARIABLE}.aliases") for one in entries for name in _sequence(one.get("aliases"))]
+    named += [
+        (str(name), f"{models.VARIABLE}.aliases") for one in entries for name in types.sequence(one.get("aliases"))
+    ]
     shared = models.adapters(variables.get(ENGINE_ARGS))
     named += [
         (name, f"{models.VARIABLE}.args") for one in entries for name in models.adapters(one.get("args")) or shared
@@ -889,17 +886,15 @@ def _access(variables: Mapping[str, object], findings: Findings, host: str) -> N
                 "passwords; name the networks of its users where you can",
                 host,
             )
-    wrong = [(name, one) for name in access.VARIABLES for one in _sequence(variables.get(name)) if not _is_network(one)]
+    wrong = [
+        (name, one) for name in access.VARIABLES for one in types.sequence(variables.get(name)) if not _is_network(one)
+    ]
     for name, one in wrong:
         findings.fault(
             f"{name} holds {one!r}; wanted a network such as {_as_network(one)}; set {name} to networks alone", host
         )
     if not wrong:
         findings.add(access.faults(variables), access.warnings(variables), host)
-
-
-def _sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, (list, tuple)) else ()
 
 
 def _is_network(text: object) -> bool:
@@ -951,7 +946,7 @@ def _family_faults(sound: Mapping[str, object], names: Sequence[str]) -> Iterato
             f"edge_ipv6 is false and people open the chat at {', '.join(far)}; wanted names and addresses of IPv4; set "
             "edge_ipv6 to true, or gpuchat_domain and edge_extra_names to others"
         )
-    networks = [str(one) for one in _sequence(sound.get(access.ALLOWED))]
+    networks = [str(one) for one in types.sequence(sound.get(access.ALLOWED))]
     if networks and all(":" in one for one in networks):
         yield (
             f"edge_ipv6 is false and {access.ALLOWED} holds networks of IPv6 alone, so nobody could use the chat; "
@@ -1398,11 +1393,11 @@ def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:
     """Yield the addresses and networks that a host of the chat speaks to, each with the variable that names it."""
     given = inventory.variables.get(host, {})
     for name in (access.ALLOWED, access.PROXIES) if host in inventory.groups.get("edge", ()) else ():
-        yield from ((name, str(one)) for one in _sequence(given.get(name)))
+        yield from ((name, str(one)) for one in types.sequence(given.get(name)))
     proxy = given.get(network_known.PROXY)
     urls = [(network_known.PROXY, one) for one in proxy.values()] if isinstance(proxy, Mapping) else []
     for name in (endpoints.VARIABLE, tools_known.VARIABLE):
-        urls += [(name, one.get("url")) for one in _sequence(given.get(name)) if isinstance(one, Mapping)]
+        urls += [(name, one.get("url")) for one in types.sequence(given.get(name)) if isinstance(one, Mapping)]
     for name, url in urls:
         found = forms.AT_SERVER.fullmatch(str(url))
         if found and found["host"]:
@@ -1413,7 +1408,7 @@ def _elsewhere_alone(inventory: Inventory, specification: Specification, finding
     """Find a server that is to be somebody else's and is the stack's own door, or each host's own."""
     asking = inventory.hosts("edge", "chat")
     private = {str(inventory.variables.get(host, {}).get("gpuchat_private_address")): host for host in inventory.ours}
-    for number, one in enumerate(_sequence(_common(inventory, specification).get(endpoints.VARIABLE))):
+    for number, one in enumerate(types.sequence(_common(inventory, specification).get(endpoints.VARIABLE))):
         variable = f"{endpoints.VARIABLE}[{number}].url"
         found = endpoints.URL.fullmatch(str(one.get("url"))) if isinstance(one, Mapping) else None
         if not found:

@@ -79,8 +79,8 @@ def faults(name: str, option: Mapping[str, object], value: object, example: obje
         return
     elif not _is(kind, value):
         yield f"{name} is {show(value)}; wanted {_wanted(option)}; set {name} to {_right(name, option, value, example)}"
-    elif option.get("choices") and value not in _sequence(option["choices"]):
-        choices = [str(choice) for choice in _sequence(option["choices"])]
+    elif option.get("choices") and value not in sequence(option["choices"]):
+        choices = [str(choice) for choice in sequence(option["choices"])]
         yield (
             f"{name} is {show(value)}; wanted one of {', '.join(choices)}; set {name} to one of them"
             f"{did_you_mean(str(value), choices)}"
@@ -89,8 +89,8 @@ def faults(name: str, option: Mapping[str, object], value: object, example: obje
         yield from _text(name, kind, str(value))
     elif kind == "list":
         part = {"type": option.get("elements", "raw"), "options": option.get("options")}
-        for number, one in enumerate(_sequence(value)):
-            yield from faults(f"{name}[{number}]", part, one, next(iter(_sequence(example)), None))
+        for number, one in enumerate(sequence(value)):
+            yield from faults(f"{name}[{number}]", part, one, next(iter(sequence(example)), None))
     elif kind == "dict" and isinstance(option.get("options"), Mapping) and isinstance(value, Mapping):
         yield from _parts(name, option["options"], value)  # type: ignore[arg-type]
     elif kind == "dict" and isinstance(value, Mapping):
@@ -128,7 +128,7 @@ def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mappin
 def _wanted(option: Mapping[str, object]) -> str:
     kind = str(option.get("type", "str"))
     if option.get("choices"):
-        return f"one of {', '.join(map(str, _sequence(option['choices'])))}"
+        return f"one of {', '.join(map(str, sequence(option['choices'])))}"
     if kind == "list" and option.get("elements", "raw") != "raw":
         return f"a list, each of it {WORDS[str(option['elements'])]}"
     return WORDS.get(kind, "a value")
@@ -165,12 +165,12 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1 and not option.get("choices"):
         return written(value[0])
     if kind in ("str", "path") and isinstance(value, (bool, float)):
-        word = example or next(iter(_sequence(option.get("choices"))), "a word")
+        word = example or next(iter(sequence(option.get("choices"))), "a word")
         return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{word}'"
     if example is not None:
         return written(example)
     if option.get("choices"):
-        return str(_sequence(option["choices"])[0])
+        return str(sequence(option["choices"])[0])
     default = option.get("default")
     samples = {"list": [], "dict": {}, "int": 1, "float": 1.0, "bool": True, "str": "a word", "path": "/srv/x"}
     return written(default if default not in (None, "") else samples.get(kind, "a value"))
@@ -184,7 +184,8 @@ def _read(text: str) -> object:
         return None
 
 
-def _sequence(value: object) -> list[object]:
+def sequence(value: object) -> list[object]:
+    """Return a list as one, and nothing of what is none."""
     return list(value) if isinstance(value, (list, tuple)) else []
 
 

@@ -75,22 +75,3 @@ def test_the_plugin_gathers_addresses_and_the_plans_of_this_run(plugin):
 def test_without_a_topology_it_gathers_nothing_of_hosts(plugin):
     found = plugin._gathered({}, {"hostvars": HOSTVARS})
     assert (found["addresses"], found["plans"]) == ({}, [])
-
-
-@pytest.mark.parametrize(
-    ("text", "images"),
-    [
-        ("images: {vllm:1: 'sha256:5a'}", {"vllm:1": "sha256:5a"}),
-        ("images:", {}),
-        ("", {}),
-        ("[", {}),
-        ("word", {}),
-        (None, {}),
-    ],
-    ids=["as it is", "no images", "empty", "no YAML", "a text", "none there"],
-)
-def test_a_lock_file_that_cannot_be_read_spoils_no_report(plugin, tmp_path, text, images):
-    path = tmp_path / "lock.yml"
-    if text is not None:
-        path.write_text(text)
-    assert plugin._recorded(str(path)) == images

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import json
 import pathlib
@@ -13,7 +12,6 @@ import time
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor import diagnosis_runner
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey import expectations
 
 from .stack import ENGINE, GROUPS, HOSTS, Stack
 
@@ -99,10 +97,3 @@ def test_a_host_of_other_secrets_is_told(tmp_path):
 def test_check_mode_writes_nothing(tmp_path):
     diagnosis_runner.ensure(params(tmp_path), check=True)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_action_plugin_gathers_what_expectations_are_made_of():
-    tree = ast.parse((ROOT / "action_plugins" / "gpuchat_diagnosis.py").read_text(encoding="utf-8"))
-    (value,) = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "VARIABLES"]
-    listed = [name for part in value.elts for name in ast.literal_eval(part.value)]
-    assert tuple(listed) == expectations.VARIABLES
