@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives the module of the same name its secrets, by the names of their variables."""
+"""Gives a module its secrets, by the names of their variables; each module that needs no more has a link to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPEC.loader.exec_module(given_runner)
 
 
 class ActionModule(ActionBase):
-    """Run on the control node for each ``gpuchat_account`` task."""
+    """Run on the control node for each task of such a module."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives the module the way out of its host, by which packages come."""
+"""Gives a module the way out of its host; each module that needs no more has a link to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPEC.loader.exec_module(control_runner)
 
 
 class ActionModule(ActionBase):
-    """Run on the control node for each ``gpuchat_packages`` task."""
+    """Run on the control node for each task of such a module."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
