@@ -74,7 +74,6 @@ NO_DATABASE = ("log.chat.no_database", "log.lobehub.migration", "log.open_webui.
 
 GPU_FAULTS = ("gpu.", "version.driver")
 UNLIKE_GPU_FAULTS = ("gpu.container", "gpu.held_back")
-FROM_OUTSIDE = ("door.", "mtu.", "site.")
 NO_TRUST = ("door.certificate", "door.stranger", "door.tls", "log.nginx.upstream_certificate")
 NAME_SIGNS = r"(?<![\w/.-]){}(?![\w/-])"
 

@@ -145,8 +145,12 @@ SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 def system_here() -> System | None:
     """Return what this host manages packages by."""
-    kind = Release.parse(host.os_release()).system
-    return SYSTEMS.get(kind or next((kind for kind, program in PROGRAMS.items() if host.program(program)), ""))
+    return SYSTEMS.get(_kind(Release.parse(host.os_release())))
+
+
+def _kind(release: Release) -> str:
+    """Return the kind of a release's package manager, or of the one that is there; empty where none is known."""
+    return release.system or next((kind for kind, program in PROGRAMS.items() if host.program(program)), "")
 
 
 def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
@@ -160,7 +164,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     present = params["state"] == "present"
     hold = bool(params["hold"])
     release = Release.parse(host.os_release())
-    kind = release.system or next((kind for kind, program in PROGRAMS.items() if host.program(program)), "")
+    kind = _kind(release)
     system = SYSTEMS.get(kind)
     hints: dict[str, str] = {**HINTS, **params["hints"]}  # type: ignore[dict-item]
     machine = os.uname().machine

@@ -5,11 +5,20 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 WARN_BEFORE = datetime.timedelta(days=14)
 FILE, KEY_FILE = "edge_certificate_file", "edge_certificate_key_file"
+
+
+def canonical(name: str) -> str:
+    """Return an IP address in its one canonical form, and any other name as it is."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import ipaddress
 from collections.abc import Mapping, Sequence
 
 with contextlib.suppress(ImportError):  # looked at by ansible-test, which has no cryptography
@@ -16,7 +15,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.hazmat.primitives import serialization
     from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from .certificates import FILE, KEY_FILE, Pair, Seen, authority_warnings, faults, warnings
+from .certificates import FILE, KEY_FILE, Pair, Seen, authority_warnings, canonical, faults, warnings
 
 
 def check(given: Mapping[str, str], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -28,7 +27,7 @@ def check(given: Mapping[str, str], names: Sequence[str]) -> tuple[list[str], li
     """
     at = datetime.datetime.now(datetime.timezone.utc)
     pair = read(given)
-    return list(faults(pair, [_plain(name) for name in names], at)), list(warnings(pair, at))
+    return list(faults(pair, [canonical(name) for name in names], at)), list(warnings(pair, at))
 
 
 def ended(variable: str, path: str, text: str) -> list[str]:
@@ -129,10 +128,3 @@ def _key(text: str, path: str) -> tuple[str, str]:
 def _digest(key: object) -> str:
     form, kind = serialization.PublicFormat.SubjectPublicKeyInfo, serialization.Encoding.DER
     return hashlib.sha256(key.public_bytes(kind, form)).hexdigest()  # type: ignore[attr-defined]
-
-
-def _plain(name: str) -> str:
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name

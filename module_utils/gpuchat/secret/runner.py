@@ -22,6 +22,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
 
 from ..core.errors import Refusal
 from . import api_keys
+from .certificates import canonical
 from .membership import fingerprints, former_fingerprints
 from .plan import (
     AUTHORITY,
@@ -84,10 +85,10 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
     unknown = unknown_rotation(rotate, retire, list(last_days))
     if unknown:
         raise Refusal(unknown)
-    names = [_plain(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
+    names = [canonical(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
     hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
-    site_names = [_plain(name) for name in params["site_names"]]  # type: ignore[attr-defined]
+    site_names = [canonical(name) for name in params["site_names"]]  # type: ignore[attr-defined]
     site_certificate = _read(known, "tls_certificate")
     host_certificates = {host: _read(known, host_entries(host)[0]) for host in hosts}
     plan = plan_secrets(
@@ -323,14 +324,6 @@ def _builder(
         .not_valid_after(now + life)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-
-
-def _plain(name: str) -> str:
-    """Return an IP address in its one canonical form, and any other name as it is."""
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name
 
 
 def _general_name(name: str) -> x509.GeneralName:

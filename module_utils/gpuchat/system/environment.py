@@ -145,12 +145,6 @@ def preloaded(folder: str, text: str) -> tuple[str, ...]:
     return (f"{folder}/{OPENMP_LIBRARY}",) if f"\n{OPENMP}" in f"\n{text}" else ()
 
 
-def version_in(text: str) -> str:
-    """Return vLLM's version by a lock, or nothing."""
-    found = re.search(r"(?m)^vllm==([\w.!+-]+)", text)
-    return found[1] if found else ""
-
-
 def stale(folders: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
     """Return the environments that no engine uses."""
     kept = set(used)
