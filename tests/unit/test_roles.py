@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import pathlib
 import re
+import urllib.parse
 
 import jinja2
 import pytest
@@ -167,3 +168,13 @@ def test_lobehub_is_told_addresses_in_small_letters_as_it_writes_those_of_people
     text = read("lobehub", "vars", "main.yml")["_lobehub_may_sign_up"]
     told = {"_lobehub_is_closed": is_closed, "_lobehub_nobody": "@", "gpuchat_signup_emails": given}
     assert jinja2.Environment(autoescape=False).from_string(text).render(told) == taken
+
+
+@pytest.mark.parametrize("name", ["_{}_password", "_{}_database_password"])
+@pytest.mark.parametrize("role", ["lobehub", "open_webui"])
+def test_a_password_of_the_database_stands_in_its_address_whatever_it_is_made_of(role, name):
+    text, password = read(role, "vars", "main.yml")[name.format(role)], "a/b+c=d@e:f?g#h%i"
+    given = {"_gpuchat_secrets": {f"postgresql_{role}_password": password}, "gpuchat_database_password": password}
+    rendered = jinja2.Environment(autoescape=False).from_string(text).render(given)
+    assert urllib.parse.urlsplit(f"postgres://me:{rendered}@db.example.com:5432/chat").hostname == "db.example.com"
+    assert urllib.parse.unquote(rendered) == password

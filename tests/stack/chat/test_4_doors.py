@@ -226,10 +226,13 @@ def test_whatever_bytes_are_sent_nothing_but_the_apis_paths_reaches_the_engine(
 ) -> None:
     started = stack.on("engine", "date +%s").strip()
     answer = raw(stack, request_bytes)
+    sound = json.dumps({"model": stack.model, "prompt": "hello", "max_tokens": 1})
+    assert stack.curl("/v1/completions", "--header", "Content-Type: application/json", "--data", sound)[0] == 200
     statuses = [int(found) for found in re.findall(rb"HTTP/1.1 (\d{3})", answer)]
     assert not {500, 502, 503, 504}.intersection(statuses), answer[:500]
     journal = f"journalctl --sync; journalctl --no-pager --output cat --identifier gpuchat_door --since @{started}"
     paths = {json.loads(line)["path"] for line in stack.on("engine", journal).splitlines() if line.startswith("{")}
+    assert "/v1/completions" in paths, "nothing was looked at: what is sound has left no line"
     assert paths <= {"/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"}
 
 

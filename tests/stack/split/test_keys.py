@@ -19,6 +19,7 @@ CLIENTS = [
     {"name": "former", "expires": "2020-12-31"},
 ]
 BURST = 5
+PLANTED = "/etc/planted-for-a-test"
 
 
 def keys(stack: Stack, clients: list[dict[str, object]], *words: str) -> str:
@@ -66,8 +67,10 @@ def test_a_program_asks_with_the_files_that_were_written_for_it(stack: Stack, pr
 def test_the_edges_disk_holds_no_key_of_the_api(stack: Stack, printed: str) -> None:
     for name, value in stack.secrets.items():
         if name.startswith("api_key"):
-            found = stack.on("edge", f"grep -rlF -- '{value}' /etc /var/lib/gpuchat /run 2>/dev/null", check=False)
-            assert found == "", name
+            # One that is planted is found, or nothing was looked through.
+            stack.on("edge", f"umask 077; echo '{value}' >{PLANTED}")
+            holds = f"grep -rlF -- '{value}' /etc /var/lib/gpuchat /run 2>/dev/null; rm {PLANTED}"
+            assert stack.on("edge", holds).split() == [PLANTED], name
 
 
 def test_a_client_has_its_own_rate_and_its_own_streams(stack: Stack, printed: str) -> None:
