@@ -21,10 +21,15 @@ PHASES = ("preflight", "install", "configure", "run")
 INDEX_HEAD = """\
 # Variables and tags
 
-Each variable that you may set, by name; the role's README says more. `plan_gpus`, `plan_folder` and `plan_fail`, which
-`playbooks/plan.yml` alone reads, stand in [planning](planning.md).
+Each variable of a role that you may set, by name; the role's README says more. Those of playbooks stand below.
 
 | Variable | Role | Type | Default | Meaning |
+| --- | --- | --- | --- | --- |
+"""
+PLAYBOOKS_HEAD = """
+## Variables of playbooks
+
+| Variable | Playbook | Type | Default | Meaning |
 | --- | --- | --- | --- | --- |
 """
 TAGS_HEAD = """
@@ -53,14 +58,19 @@ def readme(role: str, specification: dict[str, Any]) -> str:
 
 def alone(role: str) -> str:
     """Say what a role needs in a play of somebody's own, as the preflight sees it."""
-    sys.path.insert(0, str(ROOT / "module_utils"))
-    preflight = importlib.import_module("gpuchat.inventory.preflight")
+    preflight = inventory_part("preflight")
     variables = [f"`{name}`" for name, roles in preflight.REQUIRED.items() if role in roles]
     groups = [f"`{group}`" for group, roles in preflight.GROUPS_OF.items() if role in roles]
     hosts = [f"hosts in the group{'s' if len(groups) > 1 else ''} {' and '.join(groups)}"] if groups else []
     *some, last = [*variables, *hosts] or [""]
     needs = f"{', '.join(some)}, and {last}" if some else last
     return f"Alone, as `gpuchat.stack.{role}` in a play of your own, it needs {needs or 'no variable and no group'}."
+
+
+def inventory_part(name: str) -> Any:
+    """Return a file of the folder that knows inventories, from the checkout."""
+    sys.path.insert(0, str(ROOT / "module_utils"))
+    return importlib.import_module(f"gpuchat.inventory.{name}")
 
 
 def _marked(text: str) -> str:
@@ -102,13 +112,20 @@ def index() -> str:
         f"| {_kind(option)} | {_default(option)} | {_meaning(option)} |"
         for name, role, option in options
     ]
+    playbooks = inventory_part("playbooks")
     tags = [
         f"| `{role}_{phase}` | {'; '.join(tasks)} |"
         for role in specifications()
         for phase in PHASES
         if (tasks := tasks_of(ROLES / role, f"{role}_{phase}"))
     ]
-    return INDEX_HEAD + "\n".join(rows) + "\n" + TAGS_HEAD + "\n".join(tags) + "\n" + FOOT
+    of_playbooks = [
+        f"| `{name}` | `{playbooks.playbook_of(name)}.yml` "
+        f"| {_kind(option)} | {_default(option)} | {_meaning(option)} |"
+        for name, option in sorted(playbooks.OPTIONS.items())
+    ]
+    tables = INDEX_HEAD + "\n".join(rows) + "\n" + PLAYBOOKS_HEAD + "\n".join(of_playbooks) + "\n"
+    return tables + TAGS_HEAD + "\n".join(tags) + "\n" + FOOT
 
 
 def _with_parts(options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -11,6 +11,7 @@ import re
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins import module_utils, modules
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import playbooks
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import FORMER
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.secret.plan import SIGNING_KEY, TOKENS
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes import READERS
@@ -74,9 +75,7 @@ for specification in SPECIFICATIONS:
             next(iter(yaml.safe_load(specification.read_text(encoding="utf-8"))["argument_specs"].values()))["options"]
         )
     )
-VARIABLES |= {"plan_fail", "plan_folder", "plan_gpus"}  # of playbooks/plan.yml
-VARIABLES |= {"load_model", "load_users", "load_seconds", "load_prompt_tokens", "load_answer_tokens", "load_trace"}
-VARIABLES |= {"account_email", "account_name", "history_email", "history_file", "restore_confirm", "restore_snapshot"}
+VARIABLES |= set(playbooks.OPTIONS)
 WISHES = {
     *READERS,
     *MODEL_KEYS,

@@ -24,6 +24,7 @@ from . import (
     forms,
     models,
     openings,
+    playbooks,
     receivers,
     schedule,
     sign_in,
@@ -153,36 +154,6 @@ EXAMPLES: Mapping[str, object] = {
     "plan_gpus": [{"name": "NVIDIA L40S", "count": 2}],
 }
 
-PLAYBOOK_OPTIONS: Mapping[str, Mapping[str, object]] = {
-    "plan_gpus": {"type": "list", "elements": "dict"},
-    "plan_folder": {"type": "path"},
-    "plan_fail": {"type": "str", "choices": ["never", "refused", "unfit"], "default": "refused"},
-    "doctor_fail": {"type": "str", "choices": ["never", "fault", "warning"], "default": "fault"},
-    "account_administrator": {"type": "bool", "default": False},
-    "account_email": {"type": "str"},
-    "account_name": {"type": "str"},
-    "history_email": {"type": "str"},
-    "history_file": {"type": "path"},
-    "keys_client": {"type": "str"},
-    "load_model": {"type": "str"},
-    "load_users": {"type": "int", "default": 4},
-    "load_seconds": {"type": "int"},
-    "load_prompt_tokens": {"type": "int", "default": 256},
-    "load_answer_tokens": {"type": "int", "default": 128},
-    "load_shared_prefix": {"type": "bool", "default": False},
-    "load_trace": {"type": "path"},
-    "remove_confirm": {"type": "str"},
-    "remove_host": {"type": "str"},
-    "remove_packages": {"type": "bool", "default": True},
-    "remove_data": {"type": "bool", "default": False},
-    "restore_confirm": {"type": "str"},
-    "restore_snapshot": {"type": "str", "default": "latest"},
-    "restore_stack_folder": {"type": "path"},
-    "upgrade_drain_seconds": {"type": "int", "default": 120},
-    "upgrade_silence_seconds": {"type": "int", "default": 3600},
-}
-"""Variables of playbooks, whose names begin as theirs do."""
-
 NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
 
@@ -258,7 +229,7 @@ class Specification:
 
     @property
     def options(self) -> Mapping[str, Mapping[str, object]]:
-        return {**PLAYBOOK_OPTIONS, **{name: one for options in self.roles.values() for name, one in options.items()}}
+        return {**playbooks.OPTIONS, **{name: one for options in self.roles.values() for name, one in options.items()}}
 
     @property
     def known(self) -> frozenset[str]:
@@ -268,7 +239,7 @@ class Specification:
     def prefixes(self) -> tuple[str, ...]:
         """How names of ours begin: a role's by its name, a playbook's as its options do."""
         roles = (role for role, options in self.roles.items() if options and role != "stack")
-        return tuple(f"{one}_" for one in dict.fromkeys([*roles, *(name.split("_")[0] for name in PLAYBOOK_OPTIONS)]))
+        return tuple(f"{one}_" for one in dict.fromkeys([*roles, *(name.split("_")[0] for name in playbooks.OPTIONS)]))
 
     def default(self, name: str) -> object:
         return self.options.get(name, {}).get("default")

@@ -10,11 +10,8 @@ import re
 import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
-    PLAYBOOK_OPTIONS,
-    Specification,
-)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, playbooks
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import Specification
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
@@ -24,7 +21,7 @@ ROLES = {
     ]
     for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
 }
-OPTIONS = {**PLAYBOOK_OPTIONS, **{name: option for options in ROLES.values() for name, option in options.items()}}
+OPTIONS = {**playbooks.OPTIONS, **{name: option for options in ROLES.values() for name, option in options.items()}}
 GOOD = {
     "gpuchat_domain": "chat.example.com",
     "gpuchat_allowed_networks": ["10.0.0.0/24"],
