@@ -18,11 +18,11 @@ NOT_PREDICTED = set(re.findall(r"^\| `(\w+ : [^`]+)` \|", DOCUMENTED, re.MULTILI
 
 
 def runs(stack: Stack) -> list[list[dict[str, object]]]:
-    """Return Molecule's runs of the whole stack, each as its records."""
-    records = [record for record in stack.records() if record["playbook"] == "converge.yml"]
+    """Return Molecule's runs, which are the first three, each as its records."""
+    records = [record for record in stack.records() if record["playbook"] in ("site.yml", "hosts.yml")]
     return [
         [record for record in records if record["run"] == run]
-        for run in dict.fromkeys(record["run"] for record in records)
+        for run in list(dict.fromkeys(record["run"] for record in records))[:3]
     ]
 
 
