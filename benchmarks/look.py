@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 
 def lines(*command):
@@ -26,6 +27,11 @@ def runs(container):
     return state["Running"] and (state.get("Health") or {}).get("Status", "healthy") == "healthy"
 
 
+def containers_of_projects():
+    ids = lines("docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project")
+    return json.loads("\n".join(lines("docker", "inspect", *ids))) if ids else []
+
+
 folders, files, masked = [], [], []
 for root in ("/etc/docker", "/etc/gpuchat", "/etc/systemd/system"):
     for folder, _names, names in os.walk(root):
@@ -38,8 +44,11 @@ for root in ("/etc/docker", "/etc/gpuchat", "/etc/systemd/system"):
             elif os.readlink(path) == "/dev/null":
                 masked.append(os.path.basename(path))
 
-ids = lines("docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project")
-containers = json.loads("\n".join(lines("docker", "inspect", *ids))) if ids else []
+# Docker asks for health at intervals: what serves already may still be starting by its word.
+containers, tries = containers_of_projects(), 60
+while tries and any((one["State"].get("Health") or {}).get("Status") == "starting" for one in containers):
+    time.sleep(2)
+    containers, tries = containers_of_projects(), tries - 1
 mounts = [mount["Source"] for container in containers for mount in container["Mounts"] if mount["Type"] == "bind"]
 folders += [one(path) for path in mounts if os.path.isdir(path)]
 projects = [
