@@ -135,6 +135,11 @@ class State:
 
         return dataclasses.replace(self, files=tuple(map(small, self.files)))
 
+    def without_service(self, unit: str) -> State:
+        """Return the same state without a unit, and without the files that it takes up."""
+        files = tuple(file for file in self.files if self.service_of(file) != unit)
+        return dataclasses.replace(self, files=files, units=tuple(one for one in self.units if one != unit))
+
     def as_json(self) -> str:
         """Return the state for a tool in another environment, each file with the service that takes it up."""
         data = dataclasses.asdict(self)

@@ -5,10 +5,11 @@
     run.py [--rounds N] [files] [stack] [small]
 
 files   30 files from one template, on one host and on four
-stack   the whole stack on one host: site.yml, and what it leaves there (packages, settings, files, containers,
-        services) kept by the peers; site.yml also plans, fetches and checks the model and verifies the site
-small   the same state with containers that only sleep, on one host and on four, where this collection's modules keep no
-        more than the peers do; it needs what stack has read
+stack   the whole stack on one host: site.yml makes it, and what it leaves there (packages, settings, files, containers,
+        services) is kept by the peers from then on, for none of them makes the chat's database; site.yml also plans,
+        fetches and checks the model, keeps the database and verifies the site
+small   the same state without that database and with containers that only sleep, on one host and on four, where this
+        collection's modules keep no more than the peers do; it needs what stack has read
 
 Before runs that change nothing are timed, each way has made the state, has changed nothing in a second run, and has
 noticed and repaired a changed file, a stopped service and a removed container. The ways then run in turn. What counts
@@ -43,6 +44,7 @@ GROUP = "files"
 SERVER = "server"
 FILES = 30
 PARTS = ("files", "stack", "small")
+DATABASE = "gpuchat-postgresql.service"
 SMALL_IMAGE = "registry.world:5000/library/debian:trixie-slim"
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-E"]
 
@@ -248,12 +250,11 @@ def write_peers(folder: pathlib.Path, wanted: State, some: Hosts) -> Ways:
     }
 
 
-def first_runs(ways: Ways, wanted: State, some: Hosts, prepare: Callable[[], object]) -> dict[str, float]:
+def first_runs(ways: Ways, wanted: State, some: Hosts) -> dict[str, float]:
     """Let each way make the state on bare hosts once (seconds), and prove it there."""
     first = {}
     for name, way in ways.items():
         make_bare(list(some.addresses))
-        prepare()
         first[name] = way().seconds
         prove(name, way, wanted, some)
     return first
@@ -269,13 +270,13 @@ def compare_stack(folder: pathlib.Path, some: Hosts, rounds: int) -> State:
     wanted = some.states()[SERVER].without(bare)
     told = [f"{len(getattr(wanted, part))} {part}" for part in ("packages", "files", "projects", "units")]
     print(f"  site.yml has left there: {', '.join(told)}", flush=True)
-    prove("ours", lambda: ansible(site), wanted, some)
-    model = "srv/models"  # the peers are spared the download
-    kept = some.ssh(f"tar -C / -c {model}")[SERVER]
-    peers = write_peers(folder / "stack", wanted, some)
-    first |= first_runs(peers, wanted, some, lambda: some.ssh("tar -C / -x", kept))
     tell("the stack", 1, "first", first)
-    ansible(site)  # it has yet to make its own records on this host
+    prove("ours", lambda: ansible(site), wanted, some)
+    peers = write_peers(folder / "stack", wanted, some)
+    for name, way in peers.items():
+        way()  # it takes over what is there
+        prove(name, way, wanted, some)
+    ansible(site)  # what the peers changed by hand is its own again
     ways: Ways = {"ours": lambda: ansible(site), **peers}
     tell("the stack", 1, "unchanged", in_turn(ways, rounds))
     print(f"  check that changes nothing: {ansible(site, '--check').seconds:.1f} s", flush=True)
@@ -289,7 +290,7 @@ def compare_small(folder: pathlib.Path, wanted: State, some: Hosts, rounds: int)
     our = write_play(folder, f"small-ours-{count}", plays.our_stack(wanted, here / "files"))
     ours = lambda: ansible(our, "--limit", ",".join(some.addresses))  # noqa: E731
     ways: Ways = {"ours": ours, **peers}
-    tell("small containers", count, "first", first_runs(ways, wanted, some, lambda: None))
+    tell("small containers", count, "first", first_runs(ways, wanted, some))
     ours()  # it has yet to make its own records on these hosts
     tell("small containers", count, "unchanged", in_turn(ways, rounds))
 
@@ -322,7 +323,7 @@ def main() -> None:
                 wanted = compare_stack(folder, one, arguments.rounds)
             if "small" in parts:
                 print("\nthe same state, with containers that sleep: modules of ours, and the peers", flush=True)
-                small = wanted.with_small_containers(SMALL_IMAGE)
+                small = wanted.with_small_containers(SMALL_IMAGE).without_service(DATABASE)
                 for some in (one, all_four):
                     compare_small(folder, small, some, arguments.rounds)
     finally:
