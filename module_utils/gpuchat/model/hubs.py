@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.errors import Refusal
 from .files import MANIFEST, ModelFile, parse_manifest, printable
+from .weights import QUANTIZATION
 
 OFFICIAL = {"huggingface": "https://huggingface.co", "modelscope": "https://www.modelscope.cn"}
 DEFAULT_REVISION = {"huggingface": "main", "modelscope": "master", "git": "HEAD"}
@@ -40,12 +41,22 @@ PLACE = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?=[/
 """Nothing may follow host and port but a path: what stands before an @ is no host, however much it looks like one."""
 
 HUB_REPO = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/(?!\.{1,2}$)[\w.-]+)?")
-WITHIN = re.compile(
-    r"^(?:models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)"
-    r"|(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}/(?:models/)?(?P<address>[\w.-]+/[\w.-]+)(?:/.*|\.git)?"
-    r"|(?P<plain>[\w.-]+/[\w.-]+)(?:/|[@:](?P<revision>[\w./-]*)))$"
+CACHED = re.compile(r"models--([\w.-]+?)--([\w.-]+)", re.ASCII)
+BEFORE = re.compile(
+    r"^(?:(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}/(?:models/)?|(?:hf|huggingface|modelscope|ms):(?://)?|git@[\w.-]+:)",
+    re.ASCII,
 )
-"""A repository within what people take for its name: an address, a folder of a client's cache, a name and revision."""
+WITHIN = re.compile(
+    r"(?P<name>[\w.-]+/[\w.-]+?)(?:\.git)?"
+    r"(?:[@:](?P<revision>[\w./-]+)|/(?:tree|blob|raw|resolve|commit)/(?P<shown>[\w.-]+).*"
+    r"|/(?:(?:summary|files|tree|discussions)\b.*)?|[?#].*)?",
+    re.ASCII,
+)
+"""What people take for a repository's name: a folder of a client's cache; an address or another program's scheme before
+the name; a revision, a quantization or a page behind it."""
+
+OTHER_KINDS = ("datasets", "spaces", "models", "library")
+"""What stands before the name of what is no model, in addresses, and is nobody's name."""
 
 SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
@@ -165,11 +176,20 @@ class Hub:
 
 def meant(repo: str) -> str:
     """Return what to set ``repo`` to where the name is within what was given, for a message; else an empty text."""
-    found = WITHIN.match(repo.strip())
+    bare = repo.strip()
+    cached = CACHED.fullmatch(bare)
+    if cached:
+        return f" to {cached[1]}/{cached[2]}"
+    found = WITHIN.fullmatch(BEFORE.sub("", bare))
     if found is None:
-        return f" to {repo.strip()}" if HUB_REPO.fullmatch(repo.strip()) and repo != repo.strip() else ""
-    name = found["plain"] or found["address"] or f"{found['owner']}/{found['name']}"
-    return f" to {name.removesuffix('.git')}" + (f", and revision to {found['revision']}" if found["revision"] else "")
+        return f" to {bare}" if HUB_REPO.fullmatch(bare) and repo != bare else ""
+    name, revision = found["name"], found["revision"] or found["shown"] or ""
+    if not HUB_REPO.fullmatch(name) or name.partition("/")[0] in OTHER_KINDS:
+        return ""
+    if QUANTIZATION.fullmatch(revision):
+        return f" to {name}, and include to ['*{revision}*.gguf', '*.json']"
+    is_usual = revision in ("", *DEFAULT_REVISION.values())
+    return f" to {name}" + ("" if is_usual else f", and revision to {revision}")
 
 
 def credentials(source: str, token: str) -> dict[str, str]:
@@ -427,6 +447,22 @@ CURES = {
 """What mends a failed connection, by what its words hold; the first that fits."""
 
 
+ANOTHER = "or set repo to another model"
+NOT_ACCEPTED = "the token's owner has not accepted its licence"
+GATES = {
+    "fine-grained token": (
+        "the token is of the kind that has to be given this right",
+        "allow it to read public gated repositories in its settings at the hub, or set token to one that may",
+    ),
+    "awaiting a review": ("its owners have not answered the token's owner yet", f"wait for them, {ANOTHER}"),
+    "been rejected": ("its owners have refused the token's owner", f"set token to somebody else's, {ANOTHER}"),
+}
+"""Why a gated model is not given to a token that was shown, and what to do, by the hub's words (prov-gigapath#92)."""
+
+DISABLED = "Access to this resource is disabled"
+"""What Hugging Face says of what it has closed (huggingface_hub, utils/_http)."""
+
+
 def is_page(body: bytes) -> bool:
     """Whether an answer is a web page, as a captive portal, a login or a proxy's refusal gives it in place of data."""
     return WEB_PAGE.match(body) is not None
@@ -449,10 +485,11 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
         failed = at if reply.status else f"{who} gives nothing of {hub.repo or hub.endpoint} ({reply.error})"
         return f"{failed}; wanted the content from there; {reach_too(there)}{also}"
     if code == "GatedRepo" and token_sent:
-        return (
-            f"{at}: the model is gated and the token's owner has not accepted its licence; open "
-            f"{hub.endpoint}/{hub.repo} in a browser as that person and accept it"
-        )
+        page = f"open {hub.endpoint}/{hub.repo} in a browser as that person and accept it"
+        why, cure = next((one for words, one in GATES.items() if words in reply.word), (NOT_ACCEPTED, page))
+        return f"{at}: the model is gated and {why}; {cure}"
+    if DISABLED in reply.word:
+        return f"{at}: the hub itself has closed it; set repo to another model, or endpoints to another hub"
     if code == "GatedRepo" or reply.status in (401, 403):
         if token and not token_sent:
             return (

@@ -299,6 +299,10 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
         check_revision("c0", "", "main", "p")
 
 
+def gated(message):
+    return Reply(403, {"x-error-code": "GatedRepo", "x-error-message": message})
+
+
 @pytest.mark.parametrize(
     ("reply", "token", "sent", "words"),
     [
@@ -309,6 +313,16 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
             True,
             "has not accepted its licence; open https://hub/acme/demo",
         ),
+        (gated("Please enable access to public gated repositories in your fine-grained token settings"), "t", True,
+            "given this right; allow it to read public gated repositories in its settings"),
+        (gated("Your request to access model acme/demo is awaiting a review from the repo authors."), "t", True,
+            "have not answered the token's owner yet; wait for them, or set repo to another model"),
+        (gated("Your request to access model acme/demo has been rejected by the repo's authors."), "t", True,
+            "have refused the token's owner; set token to somebody else's, or set repo"),
+        (Reply(403, {"x-error-message": "Access to this resource is disabled."}), "", False,
+            "the hub itself has closed it; set repo to another model"),
+        (Reply(403, {"x-error-message": "Access to this resource is disabled."}), "t", True,
+            "the hub itself has closed it; set repo to another model"),
         (
             Reply(401, {}),
             "",
@@ -334,7 +348,7 @@ def test_a_tree_without_a_name_for_its_revision_says_so():
             "(which redirects to https://upstream:443) answered 401 for acme/demo: it does not exist under this name",
         ),
     ],
-)
+)  # fmt: skip
 def test_an_error_names_its_hint(reply, token, sent, words):
     text = hint(reply, FACE, token, sent)
     assert words in text
@@ -395,6 +409,19 @@ def test_what_several_endpoints_said_is_reported_once_each():
         ("../x", "set repo"),
         ("a/..", "set repo"),
         ("qwen3:8b", "set repo"),
+        ("hf://Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("modelscope:Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
+        ("git@hf.co:Qwen/Qwen3-8B.git", "set repo to Qwen/Qwen3-8B"),
+        ("Qwen/Qwen3-8B/tree/main", "set repo to Qwen/Qwen3-8B"),
+        ("https://hf.co/Qwen/Qwen3-8B/tree/v1.0", "set repo to Qwen/Qwen3-8B, and revision to v1.0"),
+        ("https://huggingface.co/Qwen/Qwen3-8B?library=vllm", "set repo to Qwen/Qwen3-8B"),
+        ("https://modelscope.cn/models/Qwen/Qwen3-8B/summary", "set repo to Qwen/Qwen3-8B"),
+        ("Qwen/Qwen3-8B@main", "set repo to Qwen/Qwen3-8B"),
+        ("acme/x-GGUF:Q4_K_M", "set repo to acme/x-GGUF, and include to ['*Q4_K_M*.gguf', '*.json']"),
+        ("hf.co/acme/x-GGUF:UD-IQ2_XXS", "set repo to acme/x-GGUF, and include to ['*UD-IQ2_XXS*.gguf', '*.json']"),
+        ("https://huggingface.co/datasets/a/b", "set repo"),
+        ("ollama.com/library/qwen3", "set repo"),
+        ("data/models/x", "set repo"),
     ],
 )
 def test_what_is_taken_for_a_repositorys_name_is_refused_with_the_name_within(repo, cure):
