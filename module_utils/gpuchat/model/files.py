@@ -222,7 +222,8 @@ def checked_path(path: str) -> str:
     odd = any(letter in "\0\\" or "\ud800" <= letter <= "\udfff" for letter in path)
     if not path or odd or {"", ".", ".."} & set(parts):
         raise Refusal(
-            f"found the file name {path!r} in the listing; wanted one below the model's folder; nothing was fetched"
+            f"found the file name {path!r} in the listing; wanted one below the model's folder, with slashes alone; "
+            "nothing was fetched; set exclude to leave it out"
         )
     return path
 
@@ -274,10 +275,12 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
     Links and submodules are left out, unless `include` names one by its whole path.
 
     Raises:
-        Refusal: two entries for one path, a path that leads out of the folder, or a link that is asked for.
+        Refusal: of what is asked for, two entries are of one path, a path leads out of the folder, or one is a link.
     """
     found: dict[str, ModelFile] = {}
     for file in files:
+        if not _is_asked_for(file.path, include, exclude):  # of what is not fetched, no name does harm
+            continue
         if checked_path(file.path) in found:
             raise Refusal(f"found {file.path!r} twice in the listing; wanted each file once; nothing was fetched")
         if file.size < 0:
@@ -289,14 +292,13 @@ def chosen(files: Iterable[ModelFile], include: Sequence[str], exclude: Sequence
         for folder in folders_of(path):
             if folder in found:
                 raise Refusal(f"found {folder!r} as a file and as a folder in the listing; nothing was fetched")
-    wanted = [file for file in found.values() if _is_asked_for(file.path, include, exclude)]
-    asked = next((file for file in wanted if file.kind and file.path in include), None)
+    asked = next((file for file in found.values() if file.kind and file.path in include), None)
     if asked is not None:
         raise Refusal(
             f"found {asked.path!r} in the listing as {asked.kind}; wanted a file; set include to the file that it "
             "leads to, or repo to what it stands for"
         )
-    wanted = [file for file in wanted if not file.kind]
+    wanted = [file for file in found.values() if not file.kind]
     return tuple(sorted(wanted, key=lambda file: file.path))
 
 

@@ -44,11 +44,17 @@ COMPUTED = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", "cos_cached", "sin
 """Endings of tensors that the engine computes itself."""
 
 NO_WEIGHTS = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin")
+NO_WEIGHTS += ("*mp_rank_*.pt", "*_optim_states.pt", "*/optimizer.*", "*/scheduler.*", "*/scaler.*", "*/rng_state*")
+"""What a training leaves beside a model; DeepSpeed and Megatron write their own parts of it."""
+
 FOREIGN = re.compile(r"ggml[-_].*\.bin|openvino_\w*\.bin|params_shard_\d+\.bin")
 VOCABULARY = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
 """What CTranslate2 keeps beside its model.bin."""
 
 PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
+AT_A_HUB = re.compile(r"\w[\w.-]*/[\w.-]+")
+"""A base model's name that is one of a hub's; a folder of whoever trained an adapter is none."""
+
 QUANTIZATION = re.compile(r"(?:UD-)?(?:I?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
 BESIDE = re.compile(r"mmproj|(?:^|[._/-])(?:mtp|draft|imatrix)(?=[._-])", re.IGNORECASE)
 """GGUF files that stand beside a quantization and are none."""
@@ -199,8 +205,8 @@ def check_model(
         return
     missed = [path for path in left_out if not matches(path, NO_WEIGHTS)]
     foreign = {path for path in missed if _is_foreign(path, {*paths, *left_out})}
-    pickles = sorted(path for path in missed if matches(path, PICKLES) and path not in foreign)
-    others = sorted(path for path in missed if matches(path, OTHER_ENGINES) or path in foreign)
+    pickles = sorted(path for path in missed if path.endswith(WEIGHT_ENDINGS) and path not in foreign)
+    others = sorted(path for path in missed if matches(path, (*PICKLES, *OTHER_ENGINES)) and path not in pickles)
     if pickles:
         endings = sorted({f"*.{path.rpartition('.')[2]}" for path in pickles})
         raise Refusal(
@@ -211,7 +217,7 @@ def check_model(
     if others:
         raise Refusal(
             f"{place} holds weights for other engines alone ({_some(others)}); wanted safetensors; set repo to the "
-            "model that they were made from"
+            "model that they were made from, or to one as Transformers lay it out"
         )
     if not any(path.endswith(".tensors") for path in paths):  # tensorizer's own form
         raise Refusal(
@@ -257,9 +263,10 @@ def _is_foreign(path: str, all_paths: Collection[str]) -> bool:
 
 def _refuse_adapter(place: str, config: object) -> None:
     base = str(config.get("base_model_name_or_path") or "") if isinstance(config, dict) else ""
+    repo = base if AT_A_HUB.fullmatch(base) else "that one"
     raise Refusal(
         f"{place} holds an adapter (adapter_config.json), which goes on top of {base or 'another model'}; wanted a "
-        f"whole model; set repo to {base or 'that one'} or to one into which it is merged, or include to ['*'] to "
+        f"whole model; set repo to {repo} or to one into which it is merged, or include to ['*'] to "
         "fetch the adapter alone"
     )
 

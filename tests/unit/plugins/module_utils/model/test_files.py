@@ -118,6 +118,15 @@ def test_a_listing_that_no_disk_can_hold_is_refused(paths, word):
         chosen([ModelFile(path, 1) for path in paths], [], [])
 
 
+@pytest.mark.parametrize("path", ["a\\b.png", "../x.png", "a//x.png"])
+def test_a_name_that_no_folder_takes_is_left_out_where_exclude_names_it(path):
+    listed = [ModelFile("config.json", 1), ModelFile(path, 1)]
+    with pytest.raises(Refusal, match="nothing was fetched; set exclude to leave it out"):
+        chosen(listed, [], [])
+    assert [file.path for file in chosen(listed, [], ["*.png"])] == ["config.json"]
+    assert [file.path for file in chosen(listed, ["*.json"], [])] == ["config.json"]
+
+
 WANTED = Wanted("huggingface", "a/b", "main", "/m", ("*.json",), ("x",))
 names = st.text(alphabet="abc.", min_size=1, max_size=6).filter(lambda name: set(name) != {"."})
 files = st.builds(
