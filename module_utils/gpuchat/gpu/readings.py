@@ -28,6 +28,12 @@ OTHERS = {
     "19e5": "Huawei Ascend",
     "1e52": "Tenstorrent",
     "cabc": "Cambricon MLU",
+    "17cb": "Qualcomm Cloud AI",
+    "1d22": "Baidu Kunlun",
+    "1d95": "Graphcore IPU",
+    "1de0": "Groq",
+    "1e36": "Enflame",
+    "1ed2": "FuriosaAI",
 }
 """Who makes processing accelerators of a server's size, by PCI vendor (pci-ids.ucw.cz)."""
 
@@ -40,9 +46,13 @@ OTHERS_AS_DISPLAYS = {
     ("8086", "0bda"): "Intel Data Center GPU",
     ("8086", "56c0"): "Intel Data Center GPU",
     ("8086", "56c1"): "Intel Data Center GPU",
+    **{("8086", device): "Intel Arc" for device in ("56a0", "e20b", "e20c", "e211", "e212", "e223")},
+    **{("1ed5", device): "Moore Threads MTT" for device in ("0201", "0222")},
+    **{("1d0f", device): "AWS Neuron" for device in ("7064", "7164", "7264", "7364", "7564", "7565")},
 }
-"""Those among display controllers, by vendor and device (there): MI100, MI250X, MI250, MI210; Max 1550 and 1100, Flex
-170 and 140. A processor's own graphics are of the same class."""
+"""Those among display controllers and others, by vendor and device (there; Linux, include/drm/intel/pciids.h; AWS's own
+driver): MI100, MI250X, MI250, MI210; Max 1550 and 1100, Flex 170 and 140; Arc A770, B580, B570, Pro B60, B50 and B70;
+MTT S80 and S3000; Inferentia and Trainium. A processor's own graphics are of the same class."""
 
 NO_PERMISSION, NOT_FOUND, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND = 4, 6, 9, 12
 FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED, MISMATCH, UNKNOWN = 13, 15, 16, 18, 999
@@ -334,6 +344,8 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surround
 
 
 def _state_of_error(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surroundings) -> tuple[str, str]:
+    if not nvidia and (surroundings.soc or surroundings.dxg):  # whose driver is elsewhere, whatever the library says
+        return _not_on_pci(reading.said, surroundings)
     state = STATES.get(reading.code, "failed")
     is_outsides = surroundings.is_container and surroundings.module_version is not None
     if is_outsides and nvidia and state in ("no_driver", "mismatch"):

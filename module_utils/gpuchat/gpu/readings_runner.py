@@ -222,8 +222,8 @@ def _memory(handle: Any) -> tuple[int | None, int | None, bool]:
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     except pynvml.NVMLError_NotSupported:
         return None, None, False
-    except pynvml.NVMLError as error:
-        if error.value in (readings.GPU_IS_LOST, readings.RESET_REQUIRED):
+    except pynvml.NVMLError as error:  # a sound GPU knows its memory
+        if error.value in (readings.GPU_IS_LOST, readings.RESET_REQUIRED, readings.UNKNOWN):
             raise
         return None, None, True
     return memory.total, memory.free, True

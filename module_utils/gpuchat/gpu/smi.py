@@ -31,6 +31,9 @@ SMI_FIELDS = (
     "temperature.gpu",
 )
 
+FAILED = ("[Unknown Error]", "[Unknown error]", "ERR!")
+"""What stands in place of a value that a sound GPU has."""
+
 SMI_PROCESS_FIELDS = ("gpu_uuid", "pid", "used_memory", "process_name")
 
 
@@ -66,6 +69,8 @@ def _smi_gpu(row: Mapping[str, str], processes: str | None) -> Gpu:
     uuid, capability, mode = (_word(row.get(name)) for name in ("uuid", "compute_cap", "mig.mode.current"))
     address = row.get("pci.bus_id") or ""
     faults = [cell.strip("[]") for cell in row.values() if cell in ("[GPU is lost]", "[GPU requires reset]")]
+    if row.get("memory.total") in FAILED:
+        faults.append(f"its memory cannot be read ({row['memory.total'].strip('[]')})")
     return Gpu(
         index=_number(row.get("index")),
         pci_address=pci_address(address) if re.fullmatch(r"[0-9A-Fa-f]+:[0-9A-Fa-f:.]+", address) else None,

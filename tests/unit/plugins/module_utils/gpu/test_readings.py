@@ -101,6 +101,13 @@ def test_only_nvidias_and_amds_cards_are_found_on_pci(files, found):
         ({"vendor": "0x1002\n", "device": "0x740f\n", "class": "0x038000\n"}, "AMD Instinct at 0000:01:00.0"),
         ({"vendor": "0x8086\n", "device": "0x0bda\n", "class": "0x038000\n"}, "Intel Data Center GPU at 0000:01:00.0"),
         ({"vendor": "0x8086\n", "device": "0x56c0\n", "class": "0x038000\n"}, "Intel Data Center GPU at 0000:01:00.0"),
+        ({"vendor": "0x8086\n", "device": "0xe211\n", "class": "0x030000\n"}, "Intel Arc at 0000:01:00.0"),
+        ({"vendor": "0x1ed5\n", "device": "0x0222\n", "class": "0x030200\n"}, "Moore Threads MTT at 0000:01:00.0"),
+        ({"vendor": "0x1d0f\n", "device": "0x7264\n", "class": "0x088000\n"}, "AWS Neuron at 0000:01:00.0"),
+        ({"vendor": "0x17cb\n", "class": "0x120000\n"}, "Qualcomm Cloud AI at 0000:01:00.0"),
+        ({"vendor": "0x1d22\n", "class": "0x120000\n"}, "Baidu Kunlun at 0000:01:00.0"),
+        ({"vendor": "0x1d0f\n", "device": "0xec20\n", "class": "0x020000\n"}, ""),  # a network card of the same maker
+        ({"vendor": "0x10ee\n", "class": "0x120000\n"}, ""),  # logic that anything can be made of
         ({"vendor": "0x8086\n", "device": "0x4680\n", "class": "0x038000\n"}, ""),  # a processor's own beside a card
         ({"vendor": "0x1002\n", "class": "0x030000\n"}, ""),  # a processor's own graphics
         ({"vendor": "0x8086\n", "class": "0x120000\n"}, ""),  # a processor's small one
@@ -117,6 +124,20 @@ def test_an_accelerator_of_others_never_becomes_a_cpu_in_silence(files, word):
     amd = (PciDevice("0000:01:00.0", "1002", "74a1", "amdgpu"),)
     with_driver = readings.report(none, Surroundings(amd, kfd=True, others=("AMD Instinct at 0000:01:00.0",)))
     assert (with_driver["state"], with_driver["accelerator"]) == ("no_gpu", "rocm")
+
+
+@pytest.mark.parametrize("code", [17, 9, 999, 255], ids=["blocked by Windows", "no driver", "unknown", "ended"])
+@pytest.mark.parametrize(
+    ("beside", "word"),
+    [({"dxg": True}, "install it in Windows, never a driver in WSL2"), ({"soc": "nvidia,tegra234"}, "JetPack alone")],
+    ids=["WSL2", "Jetson"],
+)
+def test_whatever_a_library_says_whose_driver_is_elsewhere_the_cure_is_there(code, beside, word):
+    failed = Reading("nvidia-smi", code=code, said="Failed to initialize NVML: GPU access blocked")
+    described = readings.report(failed, Surroundings(**beside))
+    assert (described["state"], described["accelerator"]) == ("out_of_reach", "nvidia")
+    assert word in described["reason"]
+    assert "GPU access blocked" in described["reason"]
 
 
 def test_a_host_with_cards_of_both_is_nvidias():

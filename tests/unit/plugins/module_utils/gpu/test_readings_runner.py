@@ -247,6 +247,7 @@ def test_the_parts_of_a_gpu_in_mig_mode_are_reported(look):
         ("nvmlDeviceGetHandleByIndex", 999, "Unknown Error"),
         ("nvmlDeviceGetTemperature", 15, "GPU is lost"),
         ("nvmlDeviceGetMemoryInfo", 15, "GPU is lost"),
+        ("nvmlDeviceGetMemoryInfo", 999, "Unknown Error"),
         ("nvmlDeviceGetNvLinkState", 15, "GPU is lost"),
         ("nvmlDeviceGetUUID", 16, "GPU requires restart"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
+import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import MIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.readings import (
@@ -84,6 +85,14 @@ def test_a_row_of_a_lost_gpu_makes_the_state_and_shares_no_memory():
     lost = described["gpus"][1]
     assert (lost["fault"], lost["memory_bytes"], lost["memory_is_shared"]) == ("GPU is lost", None, False)
     assert lost["mig_devices"] is None
+
+
+@pytest.mark.parametrize("said", ["[Unknown Error]", "ERR!"])
+def test_a_gpu_whose_memory_cannot_be_read_is_none_to_plan_with(said):
+    rows, _version = parse_smi(f"0, GPU-1, {said}", ("index", "uuid", "memory.total"), None)
+    described = readings.report(Reading("nvidia-smi", rows), Surroundings(memory_bytes=128))
+    assert described["state"] == "lost"
+    assert "its memory cannot be read" in described["gpus"][0]["fault"]
 
 
 def test_nvidia_smi_cannot_name_the_parts_of_a_gpu_in_mig_mode():
