@@ -121,9 +121,55 @@ CAUSES = (
         "look at `nvidia-smi -L`: a GPU may have fallen off the bus",
     ),
     (
-        r"failed to stat CDI host device|error gathering device information while adding custom device",
+        (
+            r"failed to stat CDI host device|error gathering device information while adding custom device"
+            r"|stat failed: /dev/nvidia"
+        ),
         "the CDI specification or a request names devices that are not there",
         "run `nvidia-modprobe -u -c=0` and `systemctl restart nvidia-cdi-refresh`, and run again",
+    ),
+    (
+        (
+            r"(?:nvidia-ctk|nvidia-cdi-hook)\S*: no such file"
+            r"|(?:error mounting|cannot stat|open|lstat) \S?/usr/\S*.*[Nn]o such file"
+        ),
+        "the CDI specification names files of a driver or toolkit that was here before",
+        "run `systemctl restart nvidia-cdi-refresh`, remove what else describes GPUs in /etc/cdi, and run again",
+    ),
+    (
+        r"invoking the NVIDIA Container Runtime Hook directly",
+        "the toolkit's settings name a mode in which Docker's --gpus does not work",
+        "run `nvidia-ctk config --in-place --set=nvidia-container-runtime.mode=auto`, and run again",
+    ),
+    (
+        r"insufficient privileges to read device list",
+        "the toolkit's settings forbid that a container asks for GPUs by its environment",
+        "run `nvidia-ctk config --in-place --set=accept-nvidia-visible-devices-envvar-when-unprivileged=true`",
+    ),
+    (
+        r"nvml error: gpu is lost|detection error: nvml error|driver rpc error|driver error: timed out",
+        "a GPU does not answer",
+        "look for NVRM and Xid with `dmesg`, and restart the host",
+    ),
+    (
+        r"no adapters were found|WSL environment detected",
+        "Windows lends no GPU to this WSL2",
+        "see that `/usr/lib/wsl/lib/nvidia-smi` works; install NVIDIA's driver in Windows, run `wsl --shutdown` there",
+    ),
+    (
+        r"error getting credentials|docker-credential-",
+        "its image cannot be pulled, for root's Docker configuration names a program for logins that is not here",
+        "take credsStore and credHelpers out of /root/.docker/config.json, and run again",
+    ),
+    (
+        r"apparmor|seccomp|cannot set up namespace|setting rlimits?",
+        "the kernel, or a container around this host, does not let Docker confine its containers",
+        "run `systemctl restart apparmor`, and in an LXC container allow nesting",
+    ),
+    (
+        r"cgroup mountpoint does not exist|no cgroup (?:mount|filesystem)|cgroup subsystem devices not found",
+        "the host's control groups are not those that Docker or the toolkit knows",
+        "start the host with cgroup v2, as its release does, and upgrade Docker and the toolkit",
     ),
     (
         r"ldcache error|ldconfig",
@@ -151,7 +197,10 @@ CAUSES = (
         "look at `systemctl status docker`, and run again",
     ),
     (
-        r"access denied|resource is denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized",
+        (
+            r"access denied|resource is denied|manifest unknown|no matching manifest|toomanyrequests|unauthorized"
+            r"|unexpected status from \w+ request to \S+: 40[13]"
+        ),
         "its image cannot be pulled",
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),
@@ -169,11 +218,27 @@ CAUSES = (
         (
             r"dial tcp|x509|TLS handshake|Client\.Timeout|i/o timeout|no such host|server misbehaving|unexpected EOF"
             r"|unexpected HTTP status: 5|connection reset by peer|context deadline exceeded"
+            r"|unexpected status (?:from \w+ request|code)|(?:Get|Head) \S*https?://\S+: EOF"
         ),
         "its image cannot be pulled, for its registry is not reached",
         f"{IMAGE}, or map its registry by gpuchat_registry_map",
     ),
-    (r'exec: "/bin/sh"|exec format error', "its image has no shell that runs here", IMAGE),
+    (
+        r"failed to (?:register|extract) layer|error creating overlay mount|failed to mount /var/lib/containerd",
+        "its image cannot be unpacked on the file system of Docker's images",
+        "look at `docker info` (Storage Driver), and set docker_data_root to a folder on a disk of this host's own",
+    ),
+    (r"file creation failed: \S+: file exists", "its image holds files of a driver already", IMAGE),
+    (
+        r"no end after \d",
+        "it has not ended in time: its image came too slowly, or a GPU does not answer",
+        f"look at `nvidia-smi` on the host; else {IMAGE}",
+    ),
+    (
+        r'exec: "/bin/sh"|exec format error|exec /bin/sh: ',
+        "its image has no shell that runs here",
+        IMAGE,
+    ),
     (
         r"[Vv]ersion mismatch",
         "the loaded kernel module and the driver's libraries are of two versions",
@@ -185,7 +250,7 @@ CAUSES = (
         "install the whole driver, with its libraries, and look at `nvidia-smi` on the host",
     ),
     (
-        r"bpf_prog_query|cgroup",
+        r"bpf_prog_query|device filters attached to the cgroup|cgroup",
         "devices cannot be given by cgroups here, as in a container (LXC)",
         "set nvidia_container_toolkit_cdi to false, and no-cgroups = true in the toolkit's config.toml",
     ),

@@ -246,6 +246,71 @@ def test_the_probe_counts_the_devices_that_it_can_open(tmp_path, devices, status
             "cannot set up a container's network",
             "systemctl restart docker",
         ),
+        *(
+            (said, "names files of a driver or toolkit that was here before", "systemctl restart nvidia-cdi-refresh")
+            for said in (
+                "error running createContainer hook #0: fork/exec /usr/bin/nvidia-ctk: no such file or directory",
+                'error mounting "/usr/lib/firmware/nvidia/580.82/gsp.bin" to rootfs at "/x": no such file or directory',
+                "crun: cannot stat `/usr/lib/x86_64-linux-gnu/libEGL_nvidia.so.580.82.07`: No such file or directory",
+            )
+        ),
+        (
+            "nvidia-container-cli: mount error: stat failed: /dev/nvidia-modeset: no such file or directory: unknown",
+            "devices that are not there",
+            "nvidia-modprobe -u -c=0",
+        ),
+        (
+            "invoking the NVIDIA Container Runtime Hook directly (e.g. specifying the docker --gpus flag)",
+            "a mode in which Docker's --gpus does not work",
+            "--set=nvidia-container-runtime.mode=auto",
+        ),
+        (
+            "error: insufficient privileges to read device list from NVIDIA_VISIBLE_DEVICES envvar",
+            "forbid that a container asks for GPUs by its environment",
+            "accept-nvidia-visible-devices-envvar-when-unprivileged=true",
+        ),
+        ("nvidia-container-cli: detection error: nvml error: gpu is lost", "a GPU does not answer", "dmesg"),
+        ("nvidia-container-cli: initialization error: driver rpc error: timed out", "a GPU does not answer", "dmesg"),
+        (
+            "nvidia-container-cli: initialization error: WSL environment detected but no adapters were found",
+            "Windows lends no GPU to this WSL2",
+            "wsl --shutdown",
+        ),
+        (
+            'error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH',
+            "a program for logins that is not here",
+            "/root/.docker/config.json",
+        ),
+        (
+            "unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/exec: no such",
+            "does not let Docker confine its containers",
+            "in an LXC container allow nesting",
+        ),
+        (
+            "error loading seccomp filter into kernel: error loading seccomp filter: operation not supported",
+            "does not let Docker confine its containers",
+            "systemctl restart apparmor",
+        ),
+        ("cgroups: cgroup mountpoint does not exist: unknown.", "not those that Docker", "cgroup v2"),
+        ('Get "https://registry-1.docker.io/v2/": EOF', "its registry is not reached", "gpuchat_registry_map"),
+        (
+            "unexpected status from HEAD request to https://mirror/v2/library/debian/manifests/x: 502 Bad Gateway",
+            "its registry is not reached",
+            "gpuchat_registry_map",
+        ),
+        (
+            "unexpected status from HEAD request to https://mirror/v2/library/debian/manifests/x: 403 Forbidden",
+            "its image cannot be pulled (",
+            "gpuchat_registry_map",
+        ),
+        ("error creating overlay mount to /x: invalid argument", "cannot be unpacked", "docker_data_root"),
+        (
+            "mount error: file creation failed: /x/merged/usr/lib/libnvidia-ml.so.1: file exists: unknown",
+            "holds files of a driver already",
+            "nvidia_container_toolkit_trial_image",
+        ),
+        ("no end after 900 s", "has not ended in time", "nvidia-smi"),
+        ("exec /bin/sh: operation not permitted", "no shell that runs here", "trial_image"),
         ("something new", "of a cause that is not known", "journalctl -u docker"),
     ],
 )
