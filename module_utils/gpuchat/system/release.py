@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 Row = TypeVar("Row")
@@ -16,7 +16,11 @@ NVIDIAS = {"amd64": "x86_64", "arm64": "sbsa", "aarch64": "sbsa"}
 
 @dataclass(frozen=True)
 class Release:
-    """A distribution's release, as os-release(5) names it; ``like`` are the ids of its relatives."""
+    """A distribution's release, as os-release(5) names it.
+
+    Attributes:
+        like: the ids of its relatives; RHEL is one of those alone that share its releases.
+    """
 
     id: str
     version: str
@@ -30,8 +34,11 @@ class Release:
             line.split("=", 1) for line in os_release.splitlines() if "=" in line and not line.startswith("#")
         )
         plain = {key: value.strip().strip("\"'") for key, value in fields.items()}
-        like = tuple(plain.get("ID_LIKE", "").split())
-        return cls(plain.get("ID", ""), plain.get("VERSION_ID", ""), plain.get("VERSION_CODENAME", ""), like)
+        found = cls(plain.get("ID", ""), plain.get("VERSION_ID", ""), plain.get("VERSION_CODENAME", ""))
+        # A relative that counts its releases by itself has none of RHEL's repositories by its own number.
+        is_rebuilt = plain.get("PLATFORM_ID", "") in ("", f"platform:el{found.major}")
+        like = plain.get("ID_LIKE", "").split()
+        return replace(found, like=tuple(one for one in like if one != "rhel" or is_rebuilt))
 
     @property
     def major(self) -> str:

@@ -91,6 +91,22 @@ def test_a_release_without_apt_or_dnf_has_no_system(text, system):
 
 
 @pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        ('ID=rocky\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.5"\nPLATFORM_ID="platform:el9"\n', True),
+        ('ID=some\nID_LIKE="rhel fedora"\nVERSION_ID="9.5"\n', True),
+        ('ID="alinux"\nID_LIKE="rhel fedora centos anolis"\nVERSION_ID="3"\nPLATFORM_ID="platform:al8"\n', False),
+        ('ID="tencentos"\nID_LIKE="rhel fedora centos"\nVERSION_ID="3.1"\nPLATFORM_ID="platform:el8"\n', False),
+    ],
+    ids=["Rocky Linux 9", "one that says no platform", "Alibaba Cloud Linux 3", "TencentOS 3, which is of RHEL 8"],
+)
+def test_a_relative_of_rhel_that_counts_its_releases_by_itself_gets_none_of_rhels_packages(text, shares):
+    found = Release.parse(text)
+    assert found.system == "dnf"
+    assert (found.row({"rhel": "docker-ce"}) is not None) == shares
+
+
+@pytest.mark.parametrize(
     ("name", "text", "filled"),
     [
         ("ubuntu-24.04", "https://example.com/{id}/dists/{codename}", "https://example.com/ubuntu/dists/noble"),
