@@ -15,7 +15,7 @@ from ..core import front, host
 from ..core.change import Plan, merged
 from ..core.errors import Failure, Refusal, Unhealthy
 from ..system import service_runner
-from . import daemon_command, daemon_former_runner, daemon_network_runner
+from . import client, daemon_command, daemon_former_runner, daemon_network_runner
 from .daemon import STOCK_DATA_ROOT, Found, Record, Rewrite, Wish, cause, parse, plan_daemon, refuse_to_leave
 from .daemon_command import Flag, TextFile
 from .daemon_former_runner import Former, backup_of, record_file
@@ -44,6 +44,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         Unhealthy: Docker does not run with the new file; it runs with the former one again, where it ran before.
     """
     path, name = str(params["path"]), str(params["service"])
+    warnings = _client() if name and params["state"] == "present" else []
     try:
         keys, rewrite = _read(params, check)
         former = None if check or not name else daemon_former_runner.former(path, name, bool(rewrite))
@@ -63,6 +64,8 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
             keys["untouched"] = False
     if network:
         keys = merged(keys, {key: network[key] for key in ("changed", "diff", "msg")})
+    if warnings:
+        keys["warnings"] = warnings
     if not name:
         return keys
     service = {
@@ -78,6 +81,19 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     if former is None:
         return merged(keys, service_runner.ensure(service, check))
     return merged(keys, _taken_up(service, former, bool(rewrite and rewrite.reload and former.start)))
+
+
+def _client() -> list[str]:
+    """Return what is to be told of the program by which containers are started.
+
+    Raises:
+        Refusal: it speaks to another Docker.
+    """
+    said = host.run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], 60)
+    client.refuse_elsewhere(said.stdout.strip() if said.rc == 0 else "")
+    path = os.path.join(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"), "config.json")
+    warning = client.proxy_warning(host.read_json(path), path)
+    return [warning] if warning else []
 
 
 def _taken_up(service: Mapping[str, object], former: Former, by_reload: bool) -> dict[str, object]:

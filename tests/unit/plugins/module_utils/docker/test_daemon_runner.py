@@ -74,6 +74,27 @@ def test_the_first_settings_make_the_file_and_a_second_run_changes_nothing(path)
     assert not ensure(path, state="absent")["changed"]
 
 
+def test_a_docker_program_that_speaks_to_another_host_is_refused_before_a_file_changes(path, commands):
+    commands.answer("docker context inspect", "tcp://10.0.0.9:2376\n")
+    with pytest.raises(Refusal, match="docker speaks to tcp://10.0.0.9:2376 for this user"):
+        ensure(path, {"a": 1}, service="docker")
+    assert not path.exists()
+    ensure(path, {"a": 1})  # whose service is nobody's here
+
+
+@pytest.mark.parametrize("rc", [0, 1, 127], ids=["this host's", "a podman of that name", "none yet"])
+def test_a_docker_program_that_speaks_to_this_host_or_says_nothing_is_taken(path, commands, rc):
+    commands.answer("docker context inspect", "unix:///var/run/docker.sock\n" if rc == 0 else "no such command", rc)
+    assert "warnings" not in ensure(path, {"a": 1}, check=True, service="docker")
+
+
+def test_a_proxy_that_new_containers_would_be_told_of_is_warned_of(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": {"httpProxy": "http://proxy:3128"}}}))
+    (warning,) = ensure(path, {"a": 1}, check=True, service="docker")["warnings"]
+    assert f"take proxies out of {tmp_path}/config.json" in warning
+
+
 def test_somebody_elses_file_keeps_its_keys_and_mode_is_saved_once_and_comes_back(path, theirs):
     theirs('{"debug":true}', 0o640)
     ensure(path, {"a": 1})
