@@ -172,12 +172,12 @@ MESSAGES = (
         "a GPU older than compute capability 8.0, which has no bfloat16",
         "put dtype: half into args of the model in gpuchat_models",
     ),
-    # vllm/config/vllm.py
+    # vllm/config/vllm.py, vllm/model_executor/layers/fused_moe/oracle
     Message(
         "quantization",
         VLLM,
         r"not supported for the current GPU\. Minimum|type fp8\w+ not supported in this architecture|"
-        r"Failed to find a kernel that can implement the",
+        r"Failed to find a kernel that can implement the|No \w+ MoE backend supports the deployment",
         "weights in a precision that this GPU cannot compute with",
         "take the model in another quantization; playbooks/plan.yml says which ones fit",
     ),
@@ -286,7 +286,7 @@ MESSAGES = (
     Message(
         "out_of_memory",
         VLLM,
-        r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA (?:driver )?error: out of memory|"
+        r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA (?:driver )?[Ee]rror: out of memory|"
         r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|Cuda failure.*out of memory|"
         r"Triton Error \[CUDA\]: out of memory|"
         r"CUBLAS_STATUS_NOT_INITIALIZED",
@@ -420,7 +420,8 @@ MESSAGES = (
         "no_config",
         VLLM,
         r"Invalid repository ID or local directory|Should have a `model_type` key|Can't load the configuration of|"
-        r"not appear to have (?:a|any) files? named|HFValidationError|Incorrect path_or_model_id",
+        r"not appear to have (?:a|any) files? named|HFValidationError|Incorrect path_or_model_id|"
+        r"Could not detect config format|Can't load (?:(?:image|video) processor|feature extractor) for",
         "a model's folder without a configuration that vLLM knows",
         "run site.yml with --tags model; compare repo, path, include and exclude of the model in gpuchat_models",
     ),
@@ -582,13 +583,14 @@ MESSAGES = (
         "set vllm_version to another one; put enforce-eager: true into args of the model in gpuchat_models meanwhile",
         is_hint=True,
     ),
-    # the system's own loader (ld.so)
+    # the system's own loader (ld.so); torch, in torch/backends/cudnn and torch/_ops.py; flashinfer, in jit/env.py
     Message(
         "libraries",
         VLLM,
         r"lib(?:cudart|cublas\w*|cudnn\w*|nccl|cusparse\w*|nvrtc|torch\w*|c10\w*)\S*: cannot open shared object|"
         r"undefined symbol: _Z|ImportError: cannot import name|operator torchvision::\w+ does not exist|"
-        r"version `GLIBC\S+' not found|ImportError: lib(?!cuda\.so)\S+: cannot open shared object",
+        r"version `GLIBC\S+' not found|ImportError: lib(?!cuda\.so)\S+: cannot open shared object|"
+        r"cuDNN version incompatibility|'_OpNamespace' '\w+' object has no attribute|does not match flashinfer version",
         "packages of vLLM, PyTorch and CUDA that are not of one another",
         "take further packages out of vllm_packages, leave uv_torch_backend to auto, and run site.yml with --tags "
         "uv,vllm",
@@ -603,6 +605,14 @@ MESSAGES = (
         "add it to vllm_packages, or set vllm_image to an image that has it",
         is_hint=True,
     ),
+    # vllm/utils/deep_gemm.py
+    Message(
+        "deep_gemm",
+        VLLM,
+        r"DeepGEMM backend is not available",
+        "kernels for FP8 weights (DeepGEMM) that vLLM's image or environment lacks",
+        "put VLLM_USE_DEEP_GEMM: '0' into environment of the model in gpuchat_models, or set vllm_image to one with it",
+    ),
     # vllm/entrypoints/openai/engine/serving.py
     Message(
         "request_too_long",
@@ -612,11 +622,13 @@ MESSAGES = (
         "raise context of the model in gpuchat_models, if the GPUs hold it",
         WARNING,
     ),
-    # CUDA's error 209; torch, in torch/cuda/__init__.py; vllm#16901, vllm#21633
+    # CUDA's error 209; torch, in torch/cuda/__init__.py and torch/_inductor/exc.py; vllm#16901, vllm#21633;
+    # vllm/csrc, in quantization/w8a8/cutlass and quantization/fp4
     Message(
         "kernels",
         VLLM,
-        r"no kernel image is available|device kernel image is invalid|is not compatible with the current PyTorch",
+        r"no kernel image is available|device kernel image is invalid|is not compatible with the current PyTorch|"
+        r"No compiled (?:cutlass|nvfp4)|is too old to be supported by the triton|Triton only supports devices of CUDA",
         "a GPU for which the image has no kernels: it is newer or older than those that it was built for",
         "set vllm_version to one that knows the GPU (a newer one for a new card); playbooks/plan.yml says which",
     ),
@@ -648,7 +660,7 @@ MESSAGES = (
     Message(
         "processor",
         VLLM,
-        r"Illegal instruction \(core dumped\)|requires AVX|AVX512.*(?:not supported|required)",
+        r"Illegal instruction +\(core dumped\)|requires AVX|AVX512.*(?:not supported|required)",
         "a processor without the instructions that this build of vLLM wants",
         "name an image for this processor by vllm_cpu_image (or vllm_image), or take another host",
     ),
@@ -786,9 +798,28 @@ MESSAGES = (
         "networks",
         DOCKER,
         r"address pools have been fully subnetted|Pool overlaps with other one|"
-        r"non-overlapping IPv4 address pool",
+        r"non-overlapping IPv4 address pool|no available network\b|networks have same bridge name|"
+        r"no available (?:IPv[46] )?addresses",
         "no range of addresses left for a container network, or one that is in use",
         "set gpuchat_room_network to eight addresses that nobody uses, or docker_address_pools",
+    ),
+    # moby, in daemon/libnetwork/drivers/bridge/setup_ip_forwarding.go
+    Message(
+        "forwarding",
+        DOCKER,
+        r"IPv4 forwarding is disabled: ",
+        "a kernel that is told to hand on no packets, without which Docker does not start",
+        "run `sysctl --write net.ipv4.ip_forward=1`, see what in /etc/sysctl.d says otherwise, then `systemctl restart "
+        "docker`",
+    ),
+    # moby, in daemon/server/middleware/version.go
+    Message(
+        "client_version",
+        DOCKER,
+        r"client version \S+ is too (?:old|new)\. ",
+        "a docker or a Compose that is of another time than the Docker that it speaks to",
+        "bring them to one release: run site.yml with --tags docker, and upgrade what was put there by hand (`type -a "
+        "docker docker-compose`)",
     ),
     # moby, in daemon/errors.go
     Message(
@@ -859,10 +890,11 @@ MESSAGES = (
         DOCKER,
         r"cgroup subsystem devices not found|cgroup mountpoint does not exist|no cgroup filesystem mounted|"
         r"controller \S+ is not available|unable to (?:apply|start unit).*cgroup|"
-        r"Devices cgroup isn't mounted|failed to get device cgroup",
+        r"Devices cgroup isn't mounted|failed to get device cgroup|bpf_prog_query|"
+        r"device filters attached to the cgroup",
         "control groups that are missing, or of a kind that the runtime does not know",
         "upgrade the container toolkit (nvidia_container_toolkit role), and start the host with cgroup v2, as its "
-        "release does",
+        "release does; in an LXC container set nvidia_container_toolkit_cdi: false",
     ),
     # libnvidia-container, in src/cli; runc, in libcontainer/configs/config.go; docker-snap#184
     Message(
@@ -918,9 +950,11 @@ MESSAGES = (
         "netfilter",
         DOCKER,
         r"can't initialize iptables table|failed to create NAT chain|Failed to Setup IP tables|"
-        r"do you need to insmod|bridge-nf-call-iptables: no such file|Could not fetch rule \w+ generation id",
+        r"do you need to insmod|bridge-nf-call-iptables: no such file|Could not fetch rule \w+ generation id|"
+        r"missing kernel module|RULE_APPEND failed",
         "a kernel without what Docker's packet filter needs, as between an upgrade and a restart",
-        "restart the host, or load what the line names (`modprobe ip_tables nf_nat`), then `systemctl restart docker`",
+        "run site.yml with --tags docker, which brings what RHEL 10 lacks; else restart the host, or load what the "
+        "line names (`modprobe ip_tables nf_nat`), then `systemctl restart docker`",
     ),
     # moby, in daemon/container_operations.go; Compose
     Message(
@@ -974,7 +1008,8 @@ MESSAGES = (
         r"(?:Get|Head|Post|Put) \S*https?://\S+: (?:dial |net/http|context deadline|read tcp|EOF|unexpected EOF|"
         r"remote error|"
         r"TLS handshake|http2)|"
-        r"unexpected status from \w+ request to \S+: 5\d\d|error from registry: service unavailable",
+        r"unexpected status from \w+ request to \S+: 5\d\d|error from registry: service unavailable|"
+        r"download failed after attempts=\d+: (?:dial |read |net/http|context|EOF)",
         "a registry that this host does not reach",
         "look at its name and the way there; set gpuchat_proxy, or a registry that it reaches by gpuchat_registry_map",
     ),
@@ -1001,7 +1036,7 @@ MESSAGES = (
         "layers",
         DOCKER,
         r"filesystem layer verification failed|unexpected commit digest|failed to copy: httpReadSeeker|"
-        r"failed to verify digest|(?:blob|layer|copy).*unexpected EOF",
+        r"failed to verify digest|wrong diff id calculated|(?:blob|layer|copy).*unexpected EOF",
         "an image that came in part, or otherwise than its digest says",
         "run site.yml again; where a mirror is the reason, set gpuchat_registry_map or gpuchat_registry_mirrors to "
         "another one",
@@ -1077,7 +1112,7 @@ MESSAGES = (
     Message(
         "upstream_refuses",
         NGINX,
-        r"connect\(\) failed \(111",
+        r"connect\(\) (?:to unix:\S+ )?failed \(111",
         "nobody listening where nginx asks: what is behind it is down",
         "start what is behind; the address in the line names it",
         is_consequence=True,
@@ -1099,11 +1134,11 @@ MESSAGES = (
         "a socket or port that nginx may not use: its group, or SELinux",
         "run site.yml with --tags vllm,door; under SELinux look at `ausearch -m avc -ts recent`",
     ),
-    # nginx, in src/http/ngx_http_upstream.c
+    # nginx, in src/http/ngx_http_upstream.c; with errno 11, by which Linux says that a Unix socket's queue is full
     Message(
         "upstream_slow",
         NGINX,
-        r"upstream timed out \(110(?!.*while connecting to upstream)",
+        r"upstream timed out \(110(?!.*while connecting to upstream)|connect\(\) to unix:\S+ failed \(11:",
         "an engine or interface that does not answer in time: it hangs, or answers begin later than allowed",
         "look at what is behind; where it is only slow, raise door_stream_timeout and edge_stream_timeout",
     ),
@@ -1174,7 +1209,7 @@ MESSAGES = (
     Message(
         "certificate",
         NGINX,
-        r"cannot load certificate|SSL_CTX_use_PrivateKey|no \"ssl_certificate\" is defined|"
+        r"cannot load certificate|SSL_CTX_use_(?:PrivateKey|certificate)|no \"ssl_certificate\" is defined|"
         r"\[emerg\].*(?:PEM_read_bio|SSL_CTX_load_verify_locations)",
         "a certificate or key that is missing, damaged, or not of one pair",
         "run playbooks/renew.yml; of a certificate of yours, set edge_certificate_file and edge_certificate_key_file",
@@ -1200,7 +1235,7 @@ MESSAGES = (
     Message(
         "upstream_name",
         NGINX,
-        r"host not found in upstream|could not be resolved \(",
+        r"host not found in upstream|could not be resolved \(|no resolver defined to resolve",
         "the name of a server behind nginx that does not resolve",
         "correct url in gpuchat_endpoints, or this host's resolver (/etc/resolv.conf)",
     ),
@@ -1210,7 +1245,7 @@ MESSAGES = (
         NGINX,
         r"unknown directive|invalid number of arguments in|directive is (?:not allowed here|duplicate)|"
         r"\[emerg\].*(?:unexpected (?:end of file|\"[};]\")|duplicate |invalid (?:parameter|value|condition)|"
-        r"unknown \"\w+\" variable|could not build |terminated by)|"
+        r"unknown \"\w+\" variable|could not build |terminated by|cannot have URI part|zone \"\S+\" is too small)|"
         r"conflicts with already declared size",
         "a configuration that nginx does not understand, as after a change by hand",
         "run site.yml with --tags door,edge, which writes it anew",
@@ -1413,6 +1448,14 @@ MESSAGES = (
         r"could not bind .*: Address already in use",
         "a second PostgreSQL on the same data, or what one that was killed has left",
         "see with `pgrep --list-full postgres` who runs it, and stop what is not gpuchat-postgresql",
+    ),
+    # postgres, in src/backend/libpq/pqcomm.c
+    Message(
+        "address_missing",
+        POSTGRESQL,
+        r"could not bind .*: Cannot assign requested address",
+        "a PostgreSQL that is to listen at an address which this host does not have",
+        "compare `ip -brief address` with the address in the line; take listen_addresses out of postgresql_settings",
     ),
     # postgres, in src/backend/access/transam/xlogrecovery.c
     Message(
@@ -1810,7 +1853,7 @@ MESSAGES = (
         r"connect (?:ENOENT|ECONNREFUSED|EACCES) \S*\.s\.PGSQL|"
         r"connect (?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH) \S+:5432\b|"
         r"connection to server (?:on socket|at) .* failed: (?!FATAL|fe_sendauth)|"
-        r"server closed the connection unexpectedly|"
+        r"server closed the connection unexpectedly|SSL (?:SYSCALL error: EOF|connection has been closed unexpectedly)|"
         r"Connection terminated unexpectedly|timeout exceeded when trying to connect",
         "an interface that does not reach its database",
         "see `journalctl -u gpuchat-postgresql`, then run site.yml with --tags postgresql",
@@ -2010,7 +2053,8 @@ MESSAGES = (
         SYSTEMD,
         r"code=dumped, status=|code=killed, status=(?:11/SEGV|6/ABRT|4/ILL|7/BUS)|"
         r": segfault at |Fatal Python error: Segmentation fault|Segfault encountered|"
-        r"\*\*\* SIG(?:SEGV|ABRT|ILL|BUS) received at",
+        r"\*\*\* SIG(?:SEGV|ABRT|ILL|BUS) received at|"
+        r"(?:Illegal instruction|Segmentation fault|Bus error) +\(core dumped\)",
         "a program that crashed",
         "look at `coredumpctl info` and `dmesg`; take another version of it",
         is_consequence=True,
@@ -2043,36 +2087,36 @@ MESSAGES = (
         "read in its log why it fails; then `systemctl reset-failed` with its name, and start it",
         is_consequence=True,
     ),
-    # NVIDIA's driver (Xid 79), nvidia-smi; nvidia-docker#1553, NVSentinel#155
+    # NVIDIA's driver (Xid 79, 167; nverror.h), nvidia-smi; nvidia-docker#1553, NVSentinel#155
     Message(
         "gpu_lost",
         KERNEL,
-        r"fallen off the bus|GPU is lost|Unable to determine the device handle|Xid \(PCI\S+\): 79\b",
+        r"fallen off the bus|GPU is lost|Unable to determine the device handle|Xid \(PCI\S+\): (?:79|167)\b",
         "a GPU that has left the bus",
         "power the host off and on; where it comes back, look at the card's seat, power and temperature",
     ),
-    # NVIDIA's driver (Xid 48, 63, 64, 92, 94, 95, 140); CUDA's error 214
+    # NVIDIA's driver (Xid 48, 63, 64, 92, 94, 95, 140, 157, 161, 168, 171, 172, 175; nverror.h); CUDA's error 214
     Message(
         "gpu_ecc",
         KERNEL,
-        r"uncorrectable ECC|Xid \(PCI\S+\): (?:48|63|64|92|94|95|140)\b",
+        r"uncorrectable ECC|Xid \(PCI\S+\): (?:48|63|64|92|94|95|140|157|161|168|17[125])\b",
         "a GPU whose memory has errors",
         "restart the host, so that the GPU replaces the cells; look at `nvidia-smi -q -d ECC,ROW_REMAPPER`; where "
         "it comes back, replace it",
     ),
-    # NVIDIA's driver (Xid 74, 144 to 150)
+    # NVIDIA's driver (Xid 74, 144 to 150, 155, 166, 170, 173; nverror.h)
     Message(
         "gpu_link",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:74|14[4-9]|150)\b",
+        r"Xid \(PCI\S+\): (?:74|14[4-9]|150|155|166|17[03])\b",
         "a fault of NVLink between GPUs",
         "look at `nvidia-smi nvlink --status`; power the host off and on, and look at bridges and seats",
     ),
-    # NVIDIA's driver (Xid 61, 62, 109, 119, 120)
+    # NVIDIA's driver (Xid 61, 62, 109, 119, 120, 158, 169; nverror.h)
     Message(
         "gpu_firmware",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:46|61|62|109|119|120|136|143|154)\b|GSP RM heartbeat|_kgspRpc",
+        r"Xid \(PCI\S+\): (?:46|61|62|109|119|120|136|143|154|158|169)\b|GSP RM heartbeat|_kgspRpc",
         "a GPU that hangs, or whose own processor does not answer",
         "restart the host; where it comes back, set nvidia_driver_branch to another one",
     ),
@@ -2100,7 +2144,8 @@ MESSAGES = (
         "memory",
         KERNEL,
         r"Out of memory: Kill|[Oo]ut of memory: Killed|oom-kill|invoked oom-killer|killed by the OOM killer|"
-        r"\[Errno 12\]|DefaultCPUAllocator: can't allocate|std::bad_alloc|(?i:fork.*: cannot allocate memory)|"
+        r"\[Errno 12\]|DefaultCPUAllocator: can't allocate|std::bad_alloc|(?i:: cannot allocate memory)|"
+        r"failed \(12: Cannot allocate|\bENOMEM\b|"
         r"oom_reaper: reaped",
         "a host whose memory was full",
         "see with `dmesg` what used it; stop what else runs there, or give the host more memory",
@@ -2117,6 +2162,23 @@ MESSAGES = (
         "a disk that does not keep what is written",
         "look at it (`smartctl -a`), replace it, and run playbooks/restore.yml with the last backup where data was "
         "lost",
+    ),
+    # the system's own words (ESTALE, ENOTCONN of FUSE, EHOSTDOWN); Linux, in net/sunrpc
+    Message(
+        "network_disk",
+        KERNEL,
+        r"\[Errno 1(?:07|12|16)\] (?:Transport|Host|Stale)|[Ss]tale (?:NFS )?file handle|ESTALE|"
+        r"nfs: server \S+ not responding|: transport endpoint is not connected",
+        "a file system of the network whose server does not answer, or has its files anew",
+        "see with `findmnt` which one, and look at that server; unmount and mount it again, then restart the service",
+    ),
+    # S3's own code, by whose clients
+    Message(
+        "clock",
+        KERNEL,
+        r"RequestTimeTooSkewed|difference between the request time and the (?:current|server)",
+        "a clock that differs by minutes from that of the store which is asked",
+        "compare `timedatectl` on both hosts, and let them follow a time server",
     ),
     # the system's own words (EROFS)
     Message(
@@ -2173,7 +2235,8 @@ MESSAGES = (
     Message(
         "no_repository",
         RESTIC,
-        r"repository does not exist|Is there a repository at the following location|unable to open config file",
+        r"repository does not exist|Is there a repository at the following location|"
+        r"unable to open config file: .*(?:[Nn]o such file|does not exist|not found|404)",
         "a place for backups without a repository: it is not mounted, or was moved",
         "mount or bring back what backup_target names; where it is new, run site.yml with --tags backup",
     ),
@@ -2187,11 +2250,29 @@ MESSAGES = (
         "correct backup_secret_environment (keys of an s3: target), or root's ssh key and known_hosts of an sftp: "
         "target",
     ),
-    # Go, net; OpenSSH
+    # Go, crypto/x509
+    Message(
+        "certificate",
+        RESTIC,
+        r"x509: |tls: failed to verify certificate",
+        "a place for backups whose certificate does not hold: its authority, its date or its name",
+        "let this host trust its authority (gpuchat_ca_files), compare the clock (`timedatectl`), and call it in "
+        "backup_target by the name that its certificate has",
+    ),
+    # Go, net/http
+    Message(
+        "plain",
+        RESTIC,
+        r"server gave HTTP response to HTTPS client",
+        "a place for backups that speaks plain HTTP",
+        "write http:// before its name in backup_target, if that network is yours, or give it a certificate",
+    ),
+    # Go, net and net/http; OpenSSH
     Message(
         "silent",
         RESTIC,
-        r"dial tcp|i/o timeout|no such host|"
+        r"dial tcp|i/o timeout|no such host|net/http: (?!HTTP)|(?:Get|Head|Put|Post|Delete) \S*https?://\S+: (?:EOF|"
+        r"unexpected EOF|context deadline|read tcp|remote error)|unexpected HTTP response \(5|50[0234] [A-Z]|"
         r"subprocess ssh: .*(?:refused|timed out|No route|resolve hostname|exit status 255)|"
         r"unable to start the sftp session",
         "a place for backups that does not answer",
