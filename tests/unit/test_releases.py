@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import pathlib
+import re
 import types
 
 import jinja2.meta
@@ -572,6 +573,7 @@ def test_the_driver_is_held_and_what_its_modules_are_built_with_is_not(name, dri
         ("ubuntu-24.04", "linux-image-lowlatency-hwe-24.04"),
         ("ubuntu-24.04", "linux-image-oem-24.04b"),
         ("ubuntu-24.04", "linux-image-aws-lts-24.04"),
+        ("debian-13", "linux-image-liquorix-amd64"),
     ],
 )
 @pytest.mark.parametrize("source", ["distribution", "nvidia"])
@@ -579,6 +581,30 @@ def test_a_kernel_of_another_kind_is_refused_with_the_hint(name, installed, sour
     with pytest.raises(Refusal, match=f"found the package {installed} 1: .*set nvidia_driver_kernel to it"):
         driver(name, [installed], nvidia_driver_source=source)
     driver(name, [installed], nvidia_driver_source=source, nvidia_driver_kernel=installed.removeprefix("linux-image-"))
+
+
+@pytest.mark.parametrize(
+    ("name", "installed"),
+    [
+        ("debian-13", "proxmox-kernel-6.14.11-4-pve-signed"),
+        ("debian-12", "pve-kernel-6.2.16-3-pve"),
+        ("debian-13", "linux-image-6.12.8-x64v3-xanmod1"),
+        ("ubuntu-24.04", "linux-image-6.16.3-zabbly+"),
+        ("ubuntu-24.04", "linux-image-unsigned-6.14.0-061400-generic"),
+    ],
+    ids=["Proxmox", "an older Proxmox", "XanMod", "Zabbly", "a build of the mainline"],
+)
+@pytest.mark.parametrize("source", ["distribution", "nvidia"])
+def test_a_kernel_of_another_maker_is_refused_before_modules_are_built_for_none(name, installed, source, driver):
+    with pytest.raises(
+        Refusal, match=f"found the package {re.escape(installed)} 1: .*set nvidia_driver_install to false"
+    ):
+        driver(name, [installed], nvidia_driver_source=source)
+    driver(name, [installed], nvidia_driver_source=source, nvidia_driver_packages=["nvidia-driver"])
+
+
+def test_a_kernel_of_ubuntus_own_that_is_not_signed_is_no_other_makers(driver):
+    driver("ubuntu-24.04", ["linux-image-unsigned-6.8.0-45-generic"])
 
 
 @pytest.mark.parametrize("source", ["distribution", "nvidia"])

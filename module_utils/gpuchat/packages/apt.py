@@ -52,6 +52,14 @@ def is_locked(text: str) -> bool:
     return LOCKED.search(text) is not None
 
 
+def is_barred(policy: str) -> bool:
+    """Whether ``apt-cache policy`` tells of a package that there is and that a pin lets apt take from nowhere."""
+    return NO_CANDIDATE.search(policy) is not None
+
+
+NO_CANDIDATE = re.compile(r"^ *Candidate: \(none\)$", re.MULTILINE)
+
+
 def warnings(text: str, sources: Sequence[Source] = ()) -> tuple[str, ...]:
     """Return what apt-get update warns of, each with the file of sources that it is about, which apt does not name."""
     found = [line for line in text.splitlines() if line.startswith(("W: ", "E: ")) and "index files failed" not in line]

@@ -14,7 +14,7 @@ from ..core import host
 from ..core.errors import CommandFailed, Refusal
 from ..system import files
 from . import apt, openpgp
-from .plan import InstalledPackage, Repository
+from .plan import InstalledPackage, Repository, is_unfetched
 
 ARCHITECTURES: Mapping[str, str] = apt.ARCHITECTURES
 KEYS = "/etc/apt/keyrings"
@@ -133,18 +133,31 @@ def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     Raises:
         Refusal: no repository has such a package or version; the text holds what apt said of its repositories.
     """
-    arch = os.uname().machine
-    refreshed = _unlocked([*APT_GET, "update"], timeout=1800)
-    warned = apt.warnings(refreshed.text, _sources("", apt.ARCHITECTURES.get(arch, arch)))
-    said = "".join(f"\n{line}" for line in warned)
+    said = _refresh()
     missing = [name for name in names if "=" not in name and host.run(["apt-cache", "show", name]).rc != 0]
     if missing:
         raise Refusal(
             f"found no {', '.join(missing)} in this host's repositories; wanted to install it; {hints['repository']}"
             + (f". apt-get update said:{said}" if said else "")
         )
+    barred = [
+        name for name in names if "=" not in name and apt.is_barred(host.run(["apt-cache", "policy", name]).stdout)
+    ]
+    if barred:
+        raise Refusal(
+            f"found a pin by which apt may take {', '.join(barred)} from nowhere; wanted to install it; look at "
+            f"`apt-cache policy {barred[0]}`, take that pin out of /etc/apt/preferences.d, and run again"
+        )
     hint = f"{hints['version']}; {hints['repository']}. apt-get update said:{said}" if said else hints["version"]
     return tuple(_exact(name, hint) if "=" in name else name for name in names)
+
+
+def _refresh() -> str:
+    """Refresh apt's lists, and return what apt says against them, each on a line of its own."""
+    arch = os.uname().machine
+    refreshed = _unlocked([*APT_GET, "update"], timeout=1800)
+    warned = apt.warnings(refreshed.text, _sources("", apt.ARCHITECTURES.get(arch, arch)))
+    return "".join(f"\n{line}" for line in warned)
 
 
 def _exact(name: str, hint: str) -> str:
@@ -153,8 +166,19 @@ def _exact(name: str, hint: str) -> str:
 
 
 def install(chosen: Sequence[str]) -> None:
+    """Install packages.
+
+    Raises:
+        CommandFailed: it failed; where packages did not come, the text holds why apt's lists may be of yesterday.
+    """
     flags = ["--no-remove", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
-    _apt_get(["install", *flags, *chosen], timeout=3600)
+    try:
+        _apt_get(["install", *flags, *chosen], timeout=3600)
+    except CommandFailed as failed:
+        said = _refresh() if is_unfetched(str(failed)) else ""
+        if not said:
+            raise
+        raise CommandFailed(f"{failed}\napt-get update said:{said}") from None
 
 
 def _apt_get(words: Sequence[str], timeout: float) -> None:

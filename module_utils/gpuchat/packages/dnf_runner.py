@@ -22,6 +22,7 @@ DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
 WITHOUT_LOCKS = "--disableplugin=versionlock"
 """A lock of ours names the version that is about to change."""
 
+WITHOUT_EXCLUDES = "--disableexcludes=all"
 WITHOUT_BROKEN = "--setopt=*.skip_if_unavailable=1"
 """Somebody else's repository that is not reached is nothing to end with: the packages may be in others."""
 
@@ -86,6 +87,12 @@ def choose(names: Sequence[str], hints: Mapping[str, str]) -> tuple[str, ...]:
     known = asked if asked.rc == 0 else host.run([*DNF, "-q", WITHOUT_BROKEN, *query], timeout=1800)
     missing = [name for name in names if name.partition("=")[0] not in known.stdout.split()]
     if missing:
+        excluded = host.run([*DNF, "-q", WITHOUT_EXCLUDES, *query], timeout=1800).stdout.split()
+        if all(name.partition("=")[0] in excluded for name in missing):
+            raise Refusal(
+                f"found that dnf is told to leave out {', '.join(missing)}; wanted to install it; take it out of "
+                "exclude and excludepkgs in /etc/dnf/dnf.conf and /etc/yum.repos.d, and run again"
+            )
         raise Refusal(
             f"found no {', '.join(missing)} in this host's repositories; wanted to install it; {_hint(missing, hints)}"
             + (f". dnf said:\n{asked.stderr.strip()}" if asked.stderr.strip() else "")

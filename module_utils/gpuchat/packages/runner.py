@@ -140,6 +140,9 @@ def _modules(kernel: str) -> str:
 
 
 NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}
+IMAGE_BASED = "/run/ostree-booted"
+"""Is there where the system is an image that nothing is installed into (ostree, bootc)."""
+
 SYSTEMS: Mapping[str, System] = {"apt": apt_runner, "dnf": dnf_runner}
 
 
@@ -209,8 +212,14 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         units_to_mask=_unmasked(params["masked_units"], bool(params["spares_running_units"])) if present else (),  # type: ignore[arg-type]
     )
     acts = [act for act in plan.actions if isinstance(act, Act)]
-    if complaint and any(act.act == "install" for act in acts):
+    wished = [name for act in acts if act.act == "install" for name in act.names]
+    if complaint and wished:
         raise Refusal(complaint)
+    if wished and os.path.exists(IMAGE_BASED):
+        raise Refusal(
+            f"found a host whose packages come with its image ({IMAGE_BASED}), without {', '.join(wished)}; wanted "
+            "them there; add them to the image, or layer them by `rpm-ostree install`, restart the host and run again"
+        )
     for act in acts:
         if act.act == "remove":
             refuse_collateral(system.removed_with(act.names), act.names)

@@ -503,7 +503,7 @@ def test_what_conflicts_is_removed_by_release(debian, commands):
     commands.answer("apt-get -q --simulate remove", "Remv old [1]\n")
     wanted = params(conflicts={"debian-13": ["old", "absent"], "debian": ["other"]})
     assert runner.ensure(wanted, check=False)["msg"] == "remove old; install x"
-    assert [line.split()[-1] for line in commands.made] == ["old", "update", "x", "old", "x"]
+    assert [line.split()[-1] for line in commands.made] == ["old", "update", "x", "x", "old", "x"]
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -637,6 +637,7 @@ def test_units_are_masked_before_the_packages_that_would_start_them(debian, comm
     assert [line.split()[-2:] for line in commands.made if "is-active" not in line] == [
         ["Dpkg::Options::=--force-confold", "update"],
         ["show", "x"],
+        ["policy", "x"],
         ["mask", "gpuchat-test-x.service"],
         ["--allow-change-held-packages", "x"],
     ]
@@ -713,6 +714,46 @@ def test_a_package_that_cannot_be_fetched_is_told_with_the_variable_that_names_a
         "found that packages cannot be fetched; wanted them from their repository; set x_repository_url"
     )
     assert said in told
+
+
+def test_a_package_that_cannot_be_fetched_by_old_lists_is_told_with_what_keeps_them_from_being_new(debian, commands):
+    expired = "E: Release file for http://m.example.com/dists/trixie/InRelease is expired (invalid since 9d 2h)."
+    tool = " ".join(apt_runner.APT_GET)
+    more = {f"{tool} install": (100, "", f"{NOT_FETCHED['debian']}\n"), f"{tool} update": (100, "", f"{expired}\n")}
+    commands.answers = {**more, **commands.answers}
+    with pytest.raises(CommandFailed) as failed:
+        runner.ensure(params(), check=False)
+    assert f"404  Not Found [IP: 192.0.2.1 80]\napt-get update said:\n{expired}" in str(failed.value)
+
+
+def test_a_package_that_a_pin_keeps_away_is_told_with_the_pin(debian, commands):
+    commands.answer(
+        "apt-cache policy x", "x:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n     1.0 -1\n"
+    )
+    with pytest.raises(Refusal, match="a pin by which apt may take x from nowhere.*take that pin out of"):
+        runner.ensure(params(), check=False)
+    assert not commands.that("install")
+
+
+def test_a_package_that_dnf_is_told_to_leave_out_is_no_missing_one(rocky, rpm, commands):
+    dnf = "dnf -y --setopt=install_weak_deps=False -q"
+    commands.answers.pop(dnf)
+    commands.answer(f"{dnf} --disableexcludes=all", "x\n")
+    with pytest.raises(Refusal, match="dnf is told to leave out x; .*take it out of exclude and excludepkgs"):
+        runner.ensure(params(), check=False)
+    with pytest.raises(Refusal, match="found no y in this host's repositories"):
+        runner.ensure(params(["y"]), check=False)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_host_whose_packages_come_with_its_image_is_refused_only_where_some_lack(
+    rocky, rpm, commands, tmp_path, monkeypatch, check
+):
+    monkeypatch.setattr(runner, "IMAGE_BASED", str(tmp_path))
+    with pytest.raises(Refusal, match="packages come with its image .*, without x; .*add them to the image"):
+        runner.ensure(params(), check)
+    rpm.there = {"x": "1-1"}
+    assert not runner.ensure(params(), check)["changed"]
 
 
 def test_a_host_without_any_repository_of_dnfs_is_told_what_to_look_at(rocky, commands):
