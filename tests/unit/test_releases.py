@@ -413,6 +413,12 @@ def test_dockers_own_packages_are_not_pushed_out_by_the_distributions(predicted)
         predicted("debian-13", installed=["docker-ce"])
 
 
+@pytest.mark.parametrize("name", ["debian-13", "rocky-9", "fedora-43"])
+def test_a_podman_by_the_name_of_docker_is_no_docker_that_is_there(name, predicted):
+    with pytest.raises(Refusal, match="found the package podman-docker .*a docker that is Podman's.*set docker_source"):
+        predicted(name, installed=["podman", "podman-docker"], docker_source="present")
+
+
 @pytest.mark.parametrize("name", [*RECORDED, *UNKNOWN, "fedora-43", "ol-9"])
 def test_a_docker_that_is_there_is_left_as_it_is(name, predicted):
     result = predicted(name, docker_source="present", docker_version="29.7.2")

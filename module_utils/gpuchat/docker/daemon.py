@@ -588,6 +588,23 @@ def refuse_to_leave(leaves: Mapping[str, object], info: Json, containers: Sequen
         )
 
 
+def remap_warning(settings: Json, path: str) -> str:
+    """Return a warning of users that are others on the host than in containers, '' where they are the same.
+
+    Args:
+        settings: what dockerd is told by its file and on its command line.
+        path: the file.
+    """
+    told = settings.get("userns-remap")
+    if not told:
+        return ""
+    return (
+        f"found userns-remap {told} in {path} or on dockerd's command line, by which users of containers are others on "
+        "the host; wanted the same, for gpuchat's containers cannot use their files and sockets; take it out where "
+        "this Docker has no other containers, for it starts without them then, or run gpuchat on another host"
+    )
+
+
 def cause(log: str) -> str:
     """Return why Docker did not start or reload, in its own words; empty where it does not say so."""
     found = [match[0].strip() for line in log.splitlines() for match in [CAUSE.search(line)] if match]

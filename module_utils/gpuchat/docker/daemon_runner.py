@@ -16,7 +16,18 @@ from ..core.change import Plan, merged
 from ..core.errors import Failure, Refusal, Unhealthy
 from ..system import service_runner
 from . import client, daemon_command, daemon_former_runner, daemon_network_runner
-from .daemon import STOCK_DATA_ROOT, Found, Record, Rewrite, Wish, cause, parse, plan_daemon, refuse_to_leave
+from .daemon import (
+    STOCK_DATA_ROOT,
+    Found,
+    Record,
+    Rewrite,
+    Wish,
+    cause,
+    parse,
+    plan_daemon,
+    refuse_to_leave,
+    remap_warning,
+)
 from .daemon_command import Flag, TextFile
 from .daemon_former_runner import Former, backup_of, record_file
 
@@ -44,7 +55,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         Unhealthy: Docker does not run with the new file; it runs with the former one again, where it ran before.
     """
     path, name = str(params["path"]), str(params["service"])
-    warnings = _client() if name and params["state"] == "present" else []
+    warnings = [*_client(), *_remapped(path)] if name and params["state"] == "present" else []
     try:
         keys, rewrite = _read(params, check)
         former = None if check or not name else daemon_former_runner.former(path, name, bool(rewrite))
@@ -93,6 +104,14 @@ def _client() -> list[str]:
     client.refuse_elsewhere(said.stdout.strip() if said.rc == 0 else "")
     path = os.path.join(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"), "config.json")
     warning = client.proxy_warning(host.read_json(path), path)
+    return [warning] if warning else []
+
+
+def _remapped(path: str) -> list[str]:
+    """Return what is to be told of users that are others on the host than in containers."""
+    there = host.file_state(path)
+    flags = {flag.name: flag.value for flag in flags_for(path)}
+    warning = remap_warning({**parse((there and there.content) or b"", path), **flags}, path)
     return [warning] if warning else []
 
 

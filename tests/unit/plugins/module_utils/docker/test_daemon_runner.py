@@ -95,6 +95,13 @@ def test_a_proxy_that_new_containers_would_be_told_of_is_warned_of(path, tmp_pat
     assert f"take proxies out of {tmp_path}/config.json" in warning
 
 
+def test_users_that_are_others_on_the_host_than_in_containers_are_warned_of(path, theirs):
+    theirs('{"userns-remap": "default"}')
+    (warning,) = ensure(path, {"a": 1}, check=True, service="docker")["warnings"]
+    assert f"found userns-remap default in {path} or on dockerd's command line" in warning
+    assert "warnings" not in ensure(path, {"a": 1}, check=True)
+
+
 def test_somebody_elses_file_keeps_its_keys_and_mode_is_saved_once_and_comes_back(path, theirs):
     theirs('{"debug":true}', 0o640)
     ensure(path, {"a": 1})
@@ -257,7 +264,7 @@ def test_a_file_that_is_no_json_is_left_alone(path, theirs, text, tmp_path):
 def test_what_cannot_be_written_is_refused_with_a_way_out(path, tmp_path):
     (tmp_path / "etc").write_text("no folder")
     with pytest.raises(
-        Refusal, match=f"^{path} cannot be read or written: .*; run as a user who may .*set path to the"
+        Refusal, match=f"^{path} cannot be read or written: .*; free the path; or set path to the"
     ):
         ensure(path, {"a": 1})
     with pytest.raises(Refusal, match=f"^{tmp_path} is a folder; set path to a file$"):
