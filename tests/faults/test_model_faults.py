@@ -292,8 +292,15 @@ def test_a_job_too_says_that_the_disk_is_full_on_which_it_says_so(ensure, monkey
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.EIO, "found 'Input/output error' at .*/demo; wanted to read and write; set path"),
-        (errno.EROFS, "found 'Read-only file system' at .*/demo; wanted to read and write; set path"),
+        (
+            errno.EIO,
+            "found 'Input/output error' at .*/demo; wanted to read and write; look at its disk .*, or set path",
+        ),
+        (
+            errno.EROFS,
+            "found 'Read-only file system' at .*/demo; wanted .*; mount its file system for writing, or set path",
+        ),
+        (errno.ESTALE, "found 'Stale file handle' at .*/demo; wanted .*look at its server.*, or set path"),
         (errno.EFBIG, "found 'File too large' at .*/demo; wanted a file system that takes files so large"),
     ],
 )

@@ -62,6 +62,20 @@ def describe(error: Exception) -> tuple[str, Mapping[str, object]]:
     ), {"exception": "".join(traceback.format_exception(type(error), error, error.__traceback__))}
 
 
+SPACE = "free space on its file system"
+DISK = "look at its disk (`dmesg`, `smartctl -a`), and mend or replace it"
+SERVER = "see with `findmnt` which file system of the network it lies on, look at its server, and mount it anew"
+WAYS_OUT = {
+    errno.ENOENT: "make it, or name another path",
+    errno.EROFS: "mount its file system for writing",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), SPACE),
+    **dict.fromkeys((errno.EIO, errno.EUCLEAN), DISK),
+    **dict.fromkeys((errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT), SERVER),
+    errno.ENOMEM: "give the host more memory, or stop what else runs there",
+    errno.ELOOP: "look where its links lead to",
+}
+
+
 def way_out(error: OSError, path: str) -> str:
     """Return what to do about a path that cannot be read or written."""
     if error.errno == errno.EPERM:  # where it is not EACCES, root is told so too
@@ -72,11 +86,12 @@ def way_out(error: OSError, path: str) -> str:
         )
     if error.errno == errno.EBUSY:
         return f"unmount what is mounted at it: `findmnt {path}` shows it; a file that is mounted cannot be replaced"
-    if error.errno == errno.EROFS:
-        return "mount its file system for writing"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free space on its file system"
-    return "run as a user who may (become: true), or free the path"
+    if error.errno == errno.EACCES:
+        return (
+            "run as a user who may (become: true), for root look at what else forbids it (NFS's no_root_squash, "
+            "`ausearch -m avc`), or free the path"
+        )
+    return WAYS_OUT.get(error.errno or 0, "free the path")
 
 
 def _text(path: object) -> str:

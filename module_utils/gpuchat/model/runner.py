@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core import host
+from ..core import front, host
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 from ..core.units import human
@@ -107,9 +107,10 @@ def _plain_words(dest: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL and not error.filename:  # else the file says which disk
             raise disk_full(error, dest) from error
-        where = f" at {error.filename or dest}"
-        needed = NEEDED.get(error.errno or 0, "to read and write")
-        raise Refusal(f"found {os.strerror(error.errno or 0)!r}{where}; wanted {needed}; set path") from error
+        path = os.fsdecode(error.filename or dest)
+        needed = NEEDED.get(error.errno or 0, "")
+        cure = f"{needed}; set path" if needed else f"to read and write; {front.way_out(error, path)}, or set path"
+        raise Refusal(f"found {os.strerror(error.errno or 0)!r} at {path}; wanted {cure}") from error
 
 
 # What is on the host.

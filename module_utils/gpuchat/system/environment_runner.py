@@ -34,7 +34,7 @@ from .environment import (
     stale,
     uv_environment,
 )
-from .virtualenv import RECORD, credentials, pinned, shown_index
+from .virtualenv import RECORD, credentials, cure_of, pinned, shown_index
 from .virtualenv_runner import ensure as ensure_virtualenv
 from .virtualenv_runner import look, own_settings, readable_by_all
 
@@ -51,6 +51,10 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 """Options of a module that makes environments, as an argument specification."""
 
+INDEXES = (
+    "set uv_index_url to a package index that this host reaches, uv_extra_index_urls to where vLLM's own builds are, "
+    "or vllm_version to one that the index has"
+)
 SAID_LINES = 15
 RESOLVE_SECONDS, INSTALL_SECONDS = 1800.0, 3600.0
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
@@ -152,7 +156,8 @@ def _resolved(source: Source, python: Python, params: Params) -> str:
         if done.rc != 0:
             raise Refusal(
                 f"uv found no versions that go together for {source.name} on Python {python.version}, from "
-                f"{_places(source, params)}; wanted such; {_hint()}; uv said:\n{_said(done, params)}"
+                f"{_places(source, params)}; wanted such; {cure_of(done.text, INDEXES)}; uv "
+                f"said:\n{_said(done, params)}"
             )
         with open(lock, encoding="utf-8") as file:
             text = HEAD + file.read()
@@ -174,7 +179,7 @@ def _build(folder: str, lock: str, source: Source, python: Python, params: Param
             if done.rc != 0:
                 raise Refusal(
                     f"uv could not install {source.name} from {_places(source, params)}; wanted what its lock names; "
-                    f"what ran before runs on; {_hint()}; uv said:\n{_said(done, params)}"
+                    f"what ran before runs on; {cure_of(done.text, INDEXES)}; uv said:\n{_said(done, params)}"
                 )
             program = f"{folder}/bin/vllm"
             if not os.path.exists(program):
@@ -188,13 +193,6 @@ def _build(folder: str, lock: str, source: Source, python: Python, params: Param
         _remove(folder)
         raise
     _remove(CACHE)
-
-
-def _hint() -> str:
-    return (
-        "set uv_index_url to a package index that this host reaches, uv_extra_index_urls to where vLLM's own builds "
-        "are, or vllm_version to one that the index has"
-    )
 
 
 def _places(source: Source, params: Params) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.change import Plan
-from ..core.errors import NotTaken, Unhealthy
+from ..core.errors import NotTaken, Refusal, Unhealthy
 from .service import COMPOSE, PODMAN, QUADLET, ServiceState, Step, WantedService, plan_service, program_of
 
 LOG_LINES = 30
@@ -28,6 +28,7 @@ HEALTH_OPTIONS: dict[str, dict[str, object]] = {
 RESTARTS_THAT_MEAN_FAILURE = 3
 CONTAINER_REMOVAL_SECONDS = 30
 COMPOSE_LABEL = "com.docker.compose.project"
+NOT_BOOTED = "has not been booted with systemd"
 OTHER_UNITS = (".path", ".socket", ".timer")
 
 
@@ -112,9 +113,20 @@ def unit_of(name: str) -> str:
 
 
 def unit_properties(name: str) -> dict[str, str]:
+    """Return what systemd says of a unit.
+
+    Raises:
+        Refusal: another program is the host's first process.
+    """
     names = "ActiveState,SubState,UnitFileState,NeedDaemonReload,Result,NRestarts"
     names += ",Type,RemainAfterExit,ExecMainExitTimestampMonotonic"
     shown = host.run(["systemctl", "show", unit_of(name), f"--property={names}"])
+    if NOT_BOOTED in shown.stderr:
+        raise Refusal(
+            "found a host that systemd has not started; wanted one, for all that gpuchat runs are its units; in WSL2 "
+            "set systemd=true under [boot] in /etc/wsl.conf and run `wsl --shutdown`, let a container begin with "
+            "/lib/systemd/systemd, or take a host whose distribution has it"
+        )
     return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
 
 

@@ -173,6 +173,24 @@ def unreadable(said: str) -> str:
     )
 
 
+CURES = {
+    r"No space left on device|Disk quota exceeded|os error 28\b": "free space on the file system of that folder",
+    r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError|invalid peer certificate": (
+        "name the authority that signs for that index in gpuchat_ca_files"
+    ),
+    r"ProxyError|Tunnel connection failed|Proxy Authentication": "set gpuchat_proxy to one that lets it through",
+    r"DO NOT MATCH THE HASHES|[Hh]ash mismatch": (
+        "see that no mirror or proxy on the way alters files, or name an index that has PyPI's own"
+    ),
+}
+"""What mends an installation that failed, by the words of pip or uv."""
+
+
+def cure_of(said: str, otherwise: str) -> str:
+    """Return what to do about a failed installation, by its words, or what mends an index that does not serve."""
+    return next((cure for words, cure in CURES.items() if re.search(words, said)), otherwise)
+
+
 def missing(requirements: Sequence[str], installed: str) -> tuple[str, ...]:
     """Return the requirements, but for those of some Pythons or systems alone, that an environment does not hold.
 

@@ -19,6 +19,7 @@ from .virtualenv import (
     Current,
     Interpreter,
     Remove,
+    cure_of,
     kept_settings,
     missing,
     pinned,
@@ -33,6 +34,8 @@ from .virtualenv import (
 
 ABILITIES = "import sys; print('%d.%d' % sys.version_info[:2]); import ensurepip, venv"
 INSTALLED = "import importlib.metadata as m; [print(d.metadata['Name'] + '==' + d.version) for d in m.distributions()]"
+ANEW = "fill their folder anew by `python3 tools/toolbox_wheels.py FOLDER`, and set wheels to it"
+INDEX = "set index_url to a package index that this host reaches, and trusted_hosts where it speaks plain HTTP"
 SAID_LINES = 15
 """Lines of a failed pip that a message holds."""
 
@@ -138,16 +141,10 @@ def _build(
                 for address in (index_url, *" ".join(kept.values()).split()):
                     said = without_secrets(said, address)
                 said = "\n".join(said.splitlines()[-SAID_LINES:])
-                if offline:
-                    raise Refusal(
-                        f"pip could not install what {path} wants from the wheels; {_left_alone(path)}; fill their "
-                        "folder anew by `python3 tools/toolbox_wheels.py FOLDER`, and set wheels to it; pip "
-                        f"said:\n{said}"
-                    )
+                source, cure = ("the wheels", ANEW) if offline else (shown_index(index_url), INDEX)
                 raise Refusal(
-                    f"pip could not install what {path} wants from {shown_index(index_url)}; {_left_alone(path)}; "
-                    "set index_url to a package index that this host reaches, and trusted_hosts where it speaks plain "
-                    f"HTTP; pip said:\n{said}"
+                    f"pip could not install what {path} wants from {source}; {_left_alone(path)}; "
+                    f"{cure_of(said, cure)}; pip said:\n{said}"
                 )
             lacking = missing(pinned(requirements), host.run([python_there, "-I", "-c", INSTALLED], 60).stdout)
             if lacking:

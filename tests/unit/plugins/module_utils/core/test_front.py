@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import front
@@ -70,6 +71,31 @@ def test_no_exception_ends_in_pythons_words_alone(error, words):
     assert words in message
     assert message.startswith("found ")
     assert "; wanted " in message
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "run as a user who may (become: true), for root look at what else forbids it (NFS's no_root"),
+        (errno.EPERM, "remove a flag"),
+        (errno.EROFS, "mount its file system for writing"),
+        (errno.ENOSPC, "free space on its file system"),
+        (errno.EIO, "look at its disk"),
+        (errno.EUCLEAN, "look at its disk"),
+        (errno.ESTALE, "look at its server"),
+        (errno.ENOTCONN, "look at its server"),
+        (errno.EHOSTDOWN, "look at its server"),
+        (errno.ETIMEDOUT, "look at its server"),
+        (errno.ENOMEM, "give the host more memory"),
+        (errno.ELOOP, "look where its links lead to"),
+        (errno.ENOENT, "make it, or name another path"),
+        (errno.EISDIR, "free the path"),
+    ],
+)
+def test_what_a_path_is_refused_for_has_its_own_way_out(number, words):
+    message, _result = ended(raising(OSError(number, os.strerror(number), "/x")))
+    assert words in message
+    assert ("become: true" in message) == (number in (errno.EACCES, errno.EPERM))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class Uv:
 
     def __init__(self):
         self.acts, self.refuses, self.settings = [], "", {}
+        self.says = "no version of vllm==0.32.0 at https://u:secret@index/simple"
 
     def __call__(self, command, timeout=600, environment=None):
         words = list(command)
@@ -32,7 +33,7 @@ class Uv:
         act = " ".join(word for word in words[1:3] if not word.startswith("-"))
         self.acts.append(act)
         if self.refuses and self.refuses in act:
-            return host.Output(1, "", "no version of vllm==0.32.0 at https://u:secret@index/simple")
+            return host.Output(1, "", self.says)
         if act == "pip compile":
             pathlib.Path(words[words.index("--output-file") + 1]).write_text(LOCK)
         elif act == "venv":
@@ -101,6 +102,22 @@ def test_what_cannot_be_resolved_or_installed_leaves_nothing_and_shows_no_login(
         assert "secret" not in str(refusal.value)
         assert "set uv_index_url" in str(refusal.value)
         assert environment_runner.folders() == ()
+
+
+@pytest.mark.parametrize("refused", ["compile", "sync"])
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("  Caused by: invalid peer certificate: UnknownIssuer", "gpuchat_ca_files"),
+        ("error: Failed to install: torch.whl: No space left on device (os error 28)", "free space on"),
+        ("  Hash mismatch for `torch==2.13.0`", "alters files"),
+    ],
+)
+def test_a_failed_uv_has_the_cure_of_its_words(uv, refused, said, cure):
+    uv.refuses, uv.says = refused, said
+    with pytest.raises(Refusal, match=cure) as refusal:
+        environment_runner.ensure(SOURCE, params(), False)
+    assert "set uv_index_url" not in str(refusal.value)
 
 
 def test_a_build_that_was_cut_short_is_made_anew(uv):

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Unhealthy
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal, Unhealthy
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.system import service_runner
 
 pytestmark = pytest.mark.usefixtures("state_directory")
@@ -28,6 +28,15 @@ def params(**more):
         "state": "started",
     }
     return {**usual, **more}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_host_that_systemd_has_not_started_is_refused_with_what_to_do_in_wsl2_and_in_a_container(commands, check):
+    said = "System has not been booted with systemd as init system (PID 1). Can't operate.\n"
+    commands.answer("systemctl show", rc=1, stderr=said)
+    with pytest.raises(Refusal, match="found a host that systemd has not started; .*systemd=true .*/etc/wsl.conf"):
+        service_runner.ensure(params(), check)
+    assert not commands.that("start", "enable")
 
 
 def compose(**more):

@@ -125,6 +125,27 @@ def test_a_failed_pip_leaves_the_old_environment_and_tells_what_it_said_and_what
     assert not ensure(path)["changed"]
 
 
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "free space on"),
+        (
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify",
+            "gpuchat_ca_files",
+        ),
+        ("ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407", "set gpuchat_proxy"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "alters files"),
+        ("ERROR: No matching distribution found for a==2", "set index_url to a package index"),
+    ],
+)
+def test_a_failed_pip_has_the_cure_of_its_words(path, python, said, cure):
+    python.pip = host.Output(1, "", said)
+    with pytest.raises(Refusal) as refused:
+        ensure(path)
+    assert cure in str(refused.value)
+    assert ("set index_url" in str(refused.value)) == ("No matching" in said)
+
+
 def test_an_indexs_credentials_stand_in_no_command(path, python):
     url = f"https://user:{SECRET}@pypi.example.com/simple"
     result = ensure(path, index_url=url, trusted_hosts=["pypi.example.com"])
