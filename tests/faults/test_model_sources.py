@@ -521,6 +521,15 @@ def test_a_damaged_header_is_refused_though_its_hash_is_right(root, dest, ensure
     assert not dest.exists()
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_firewalls_page_in_place_of_a_listing_is_no_model_that_does_not_exist(dest, ensure, monkeypatch, status):
+    page = hub_runner.Reply(status, {}), b"<!DOCTYPE html><html>Blocked by policy</html>"
+    monkeypatch.setattr(hub_runner.Asker, "follow", lambda self, session, url, silent, way: way.append(url) or page)
+    with pytest.raises(Refusal, match=f"answered {status} .a web page, .* wanted the hub's own word; let this host"):
+        ensure(endpoint=["http://127.0.0.1:9"])
+    assert not dest.exists()
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "a//b", "./a", "a\\b"])
 @pytest.mark.parametrize("source", ["huggingface", "modelscope", "http"])
 def test_a_listing_that_leads_out_of_the_folder_is_refused(tmp_path, dest, ensure, monkeypatch, source, name):

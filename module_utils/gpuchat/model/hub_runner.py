@@ -41,6 +41,7 @@ from .files import (
 from .hubs import (
     COMMIT,
     MODELSCOPE_WALK,
+    PAGE,
     Hub,
     Reply,
     credentials,
@@ -168,8 +169,9 @@ class Asker:
             try:
                 reply, body = self.follow(session, url, silent, way)
                 patient = reply.status in (408, 425, 429) or reply.status >= 500
-                if reply.status == 200 and is_page(body):
-                    reply, patient = replace(reply, error="a web page, as a login or a proxy gives it"), True
+                if reply.status in (200, 401, 403) and is_page(body):  # a hub's own refusal is data
+                    reply = replace(reply, error=PAGE)
+                    patient = patient or reply.status == 200
             except FAILURES as error:
                 reply, body = Reply(0, {}, why(error, way[-1])), b""
                 patient = not _nobody_is_there(error)

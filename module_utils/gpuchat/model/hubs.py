@@ -432,6 +432,7 @@ class Reply:
         return f"{self.status or 'no answer'}{f' ({text})' if text else ''}"
 
 
+PAGE = "a web page, as a login or a proxy gives it"
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 PROXY = "(gpuchat_proxy, or its https_proxy and no_proxy)"
 CURES = {
@@ -490,6 +491,11 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
         return f"{at}: the model is gated and {why}; {cure}"
     if DISABLED in reply.word:
         return f"{at}: the hub itself has closed it; set repo to another model, or endpoints to another hub"
+    if reply.error == PAGE and reply.status in (401, 403) and not code:
+        return (
+            f"{at}; wanted the hub's own word; let this host reach it (a firewall may forbid it), or set endpoints to "
+            f"another{also}"
+        )
     if code == "GatedRepo" or reply.status in (401, 403):
         if token and not token_sent:
             return (

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import Manifest, ModelFile, Wanted
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.hubs import (
+    PAGE,
     Hub,
     Reply,
     check_revision,
@@ -319,6 +320,10 @@ def gated(message):
             "have not answered the token's owner yet; wait for them, or set repo to another model"),
         (gated("Your request to access model acme/demo has been rejected by the repo's authors."), "t", True,
             "have refused the token's owner; set token to somebody else's, or set repo"),
+        (Reply(403, {}, PAGE), "", False,
+            "wanted the hub's own word; let this host reach it (a firewall may forbid it), or set endpoints"),
+        (Reply(401, {}, PAGE), "t", True, "wanted the hub's own word; let this host reach it"),
+        (Reply(403, {"x-error-code": "GatedRepo"}, PAGE), "t", True, "has not accepted its licence"),
         (Reply(403, {"x-error-message": "Access to this resource is disabled."}), "", False,
             "the hub itself has closed it; set repo to another model"),
         (Reply(403, {"x-error-message": "Access to this resource is disabled."}), "t", True,
