@@ -37,7 +37,20 @@ NAME_FIXES = {
     "silence": RESOLVER,
     "site": "have the name point to this host in the DNS, for the directory that certifies it asks there",
 }
+SSHD = "look at sshd on the host (its log, its load, MaxStartups), and at what keeps addresses away there (fail2ban)"
 CONNECTING = (
+    ("UNPROTECTED PRIVATE KEY", "let nobody but you read the key (`chmod 600`)"),
+    ("Bad owner or permissions", "give the file in the line to you alone (`chmod 600`)"),
+    ("sshpass", "install sshpass on this machine, or give the host a key of yours"),
+    ("Too many authentication failures", "let ssh show one key alone (IdentitiesOnly, ansible_ssh_private_key_file)"),
+    ("password has expired", "change that user's password by hand, or use a key"),
+    ("no matching ", "upgrade the older of both, or allow in ~/.ssh/config what the line names"),
+    ("too long for Unix domain socket", "set control_path_dir in ansible.cfg to a shorter path"),
+    ("booting up", "wait until the host has started"),
+    ("banner exchange", SSHD),
+    ("kex_exchange_identification", SSHD),
+    ("Connection reset", SSHD),
+    ("Connection closed", SSHD),
     (
         "Permission denied",
         "give ssh a key or password that the host takes (ansible_user, ansible_password)",
@@ -61,9 +74,29 @@ RUNNING = (
     ("udo password", "host.become", "give the password: run with -K, or set it in a vault as ansible_become_password"),
     ("password is required", "host.become", "give the password: run with -K, or let the user use sudo without one"),
     ("not in the sudoers file", "host.become", "let the user use sudo, or name another by ansible_user"),
+    (
+        (
+            r"privilege escalation prompt|must have a tty|is not allowed to execute|\bsudo(?:: command)?:? not found|"
+            r"sudo\S* is owned by|PAM (?:config|account)"
+        ),
+        "host.become",
+        (
+            "see why `sudo --non-interactive true` fails for that user on the host; let the user use sudo without a "
+            "terminal, or set ansible_user to root"
+        ),
+    ),
+    (
+        r"create temporary directory|[Rr]ead-only file system",
+        "host.temporary",
+        "see with `findmnt` and `df` on the host whether that user's home takes files; else set ansible_remote_tmp",
+    ),
+    (r"MemoryError|annot allocate memory", "host.memory", "stop what fills the host's memory, or give it more"),
     ("is undefined", "host.variable", "give that variable a value in the inventory"),
     (
-        r"python[\d.]*'?:? (?:was )?not found|python[\d.]*: No such file|interpreter .* was not found|SyntaxError",
+        (
+            r"python[\d.]*'?:? (?:was )?not found|python[\d.]*'?: No such file|interpreter .* was not found|"
+            r"SyntaxError|requires Python 3|No module named 'ansible"
+        ),
         "host.python",
         "install Python 3.9 or newer there, or name it by ansible_python_interpreter",
     ),

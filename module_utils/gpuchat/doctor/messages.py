@@ -1707,7 +1707,7 @@ MESSAGES = (
         LOBEHUB,
         r"issuer\S* property does not match|unexpected \S*iss\S* |OAuth issuer (?:mismatch|parameter missing)|"
         r"[Dd]iscovery.*(?:failed|404|did not|returned no|timed out)|"
-        r"not a conform Authorization Server Metadata",
+        r"not a conform Authorization Server Metadata|OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED",
         "a server of accounts that calls itself otherwise than LobeHub was told, or does not answer",
         "correct its _ISSUER in lobehub_environment as its /.well-known/openid-configuration says it",
     ),
@@ -1723,7 +1723,7 @@ MESSAGES = (
     Message(
         "bucket_key",
         LOBEHUB,
-        r"SignatureDoesNotMatch|InvalidAccessKeyId|CredentialsProviderError|"
+        r"SignatureDoesNotMatch|InvalidAccessKeyId|CredentialsProviderError|\bForbidden\]?: UnknownError|"
         r"\bAccessDenied: ",
         "an object store that does not take LobeHub's key",
         "run site.yml with --tags object_store,lobehub: both get the same",
@@ -1893,6 +1893,24 @@ MESSAGES = (
         r"ALTNAME_INVALID",
         "a server whose certificate the interface does not trust: its authority, date or name",
         "name its authority in gpuchat_ca_files, or ask it by the name in its certificate; compare the clocks",
+    ),
+    # OpenSSL, by way of Node's tls and Python's ssl
+    Message(
+        "plain",
+        CHAT,
+        r"wrong version number|WRONG_VERSION_NUMBER|packet length too long",
+        "a server that is asked by TLS and speaks plain HTTP",
+        "write http:// in its address (url in gpuchat_object_store or gpuchat_endpoints), if that network is yours, or "
+        "give it a certificate",
+    ),
+    # open_webui, in retrieval/vector/dbs/pgvector.py; pgvector, in src/vector.c
+    Message(
+        "vectors",
+        CHAT,
+        r"does not match existing vector column dimension|expected \d+ dimensions, not \d+",
+        "vectors of people's files that another model for embeddings has made",
+        "serve the former model for embeddings again (task in gpuchat_models), or have all files read anew by the "
+        "present one",
     ),
     # pg, in lib/connection.js
     Message(

@@ -233,6 +233,54 @@ PLANTED = {
         do(("lose", "c", "run", "MODULE FAILURE: /usr/bin/python3 Traceback (most recent call last): KeyError")),
         *("c", "host.silent", "ansible c -m ping", ()),
     ),
+    "a key that others may read": (
+        do(("lose", "c", "connect", "@ WARNING: UNPROTECTED PRIVATE KEY FILE! @ root@10.0.0.3: Permission denied")),
+        *("c", "host.unreachable", "chmod 600", ()),
+    ),
+    "an agent with too many keys": (
+        do(("lose", "c", "connect", "Received disconnect from 10.0.0.3 port 22:2: Too many authentication failures")),
+        *("c", "host.unreachable", "IdentitiesOnly", ()),
+    ),
+    "an sshd that takes nobody": (
+        do(("lose", "c", "connect", "kex_exchange_identification: Connection closed by remote host")),
+        *("c", "host.unreachable", "look at sshd on the host", ()),
+    ),
+    "an sshd that says nothing": (
+        do(("lose", "c", "connect", "Connection timed out during banner exchange")),
+        *("c", "host.unreachable", "look at sshd on the host", ()),
+    ),
+    "an sshd of another time": (
+        do(("lose", "c", "connect", "Unable to negotiate with 10.0.0.3 port 22: no matching host key type found.")),
+        *("c", "host.unreachable", "upgrade the older", ()),
+    ),
+    "a password without sshpass": (
+        do(("lose", "c", "connect", "to use the 'ssh' connection type with passwords, you must install the sshpass")),
+        *("c", "host.unreachable", "install sshpass", ()),
+    ),
+    "a sudo that hangs": (
+        do(("lose", "c", "run", "Timeout (12s) waiting for privilege escalation prompt:")),
+        *("c", "host.become", "sudo --non-interactive", ()),
+    ),
+    "a host without sudo": (
+        do(("lose", "c", "run", "/bin/sh: 1: sudo: not found")),
+        *("c", "host.become", "ansible_user to root", ()),
+    ),
+    "a user without those rights": (
+        do(("lose", "c", "run", "Sorry, user ops is not allowed to execute '/bin/sh -c x' as root on gpu1.")),
+        *("c", "host.become", "sudo --non-interactive", ()),
+    ),
+    "a home that takes no file": (
+        do(("lose", "c", "run", "Failed to create temporary directory. In some cases, you may have been able to")),
+        *("c", "host.temporary", "ansible_remote_tmp", ()),
+    ),
+    "a host without memory": (
+        do(("lose", "c", "run", "OSError: [Errno 12] Cannot allocate memory")),
+        *("c", "host.memory", "give it more", ()),
+    ),
+    "a Python that is too old": (
+        do(("lose", "c", "run", "Error: ansible-core requires a minimum of Python 3.9 or newer; requires Python 3.9")),
+        *("c", "host.python", "Python 3.9", ()),
+    ),
     "a host too full to be asked": (
         do(("lose", "c", "run", "OSError: [Errno 28] No space left on device")),
         *("c", "disk.full", "free the file system", ()),
