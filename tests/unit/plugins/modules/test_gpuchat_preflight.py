@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, playbooks
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import Specification
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import SPEAK_OF, Specification
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
@@ -44,7 +44,10 @@ EMPTY = {
 }
 
 
-def check(warn=lambda _warning: None, **variables):
+LEFT_OUT = object()
+
+
+def check(warn=lambda _warning: None, groups=None, parts=(), **variables):
     """Return the module's result for a good inventory with some variables changed; LEFT_OUT leaves one out."""
     given = {name: value for name, value in {**GOOD, **variables}.items() if value is not LEFT_OUT}
     secrets = {
@@ -52,8 +55,8 @@ def check(warn=lambda _warning: None, **variables):
         for name in list(given)
         if OPTIONS.get(name, {}).get("no_log")
     }
-    params = {**EMPTY, "groups": GROUPS, "variables": {"one": given}, "secrets": {"one": secrets}, "roles": ROLES}
-    return gpuchat_preflight.work(params, warn)
+    params = {**EMPTY, "groups": {**GROUPS, **(groups or {})}, "variables": {"one": given}, "parts": list(parts)}
+    return gpuchat_preflight.work({**params, "secrets": {"one": secrets}, "roles": ROLES}, warn)
 
 
 def warnings(**variables):
@@ -71,7 +74,6 @@ def faults(**variables):
     return ()
 
 
-LEFT_OUT = object()
 WRONG = {
     "str": [["a", "b"], {"a": 1}, True],
     "path": [["/a"], {"a": 1}, False],
@@ -304,6 +306,109 @@ def test_the_smallest_inventory_passes_and_every_default_does():
 )
 def test_what_people_write_passes(variables):
     assert faults(**variables) == ()
+
+
+API_ALONE = {"gpuchat_interface": "none", "groups": {"chat": []}}
+SSO = {
+    "gpuchat_sso": {"issuer": "https://id.example.com", "client_id": "chat"},
+    "gpuchat_sso_client_secret": "c" * 20,
+}
+OTHERS = {"gpuchat_endpoints": [{"name": "lm", "url": "http://10.0.0.9:1234/v1"}], "gpuchat_models": LEFT_OUT}
+OPEN_WEBUI = {"gpuchat_interface": "open_webui"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        pytest.param(
+            {
+                **API_ALONE,
+                **SSO,
+                "backup_target": "/srv/backup",
+                "edge_password_file": "/srv/people",
+                "gpuchat_database": {"host": "db.example.com", "name": "c", "user": "c", "authority_file": "/ca.pem"},
+                "gpuchat_mcp_servers": [{"name": "wiki", "url": "http://10.0.0.9:9000/mcp"}],
+                "lobehub_version": "2.2.18",
+                "open_webui_plugins": True,
+            },
+            "gpuchat_interface is none, so backup_target, edge_password_file, gpuchat_database, gpuchat_mcp_servers, "
+            "gpuchat_sso, gpuchat_sso_client_secret, lobehub_version, open_webui_plugins have no effect; set "
+            "gpuchat_interface to lobehub or open_webui, or take them away",
+            id="programs alone, and what is for people",
+        ),
+        pytest.param(
+            {**API_ALONE, "gpuchat_admin_password": "p" * 20},
+            "gpuchat_interface is none, so gpuchat_admin_password has no effect; set gpuchat_interface to lobehub or "
+            "open_webui, or take it away",
+            id="a secret alone",
+        ),
+        pytest.param(
+            {**API_ALONE, "gpuchat_sso": {}, "gpuchat_signup": "closed", "backup_target": ""}, "", id="only defaults"
+        ),
+        pytest.param(
+            {**API_ALONE, "gpuchat_users": 5, "edge_api_rate": 5}, "", id="programs alone, and what is theirs"
+        ),
+        pytest.param({**API_ALONE, **SSO, "parts": ["vllm"]}, "", id="a role alone, beside which may be others"),
+        pytest.param(
+            {"open_webui_environment": {"ENABLE_X": "true"}},
+            "gpuchat_interface is lobehub, so open_webui_environment has no effect; set gpuchat_interface to "
+            "open_webui, or take it away",
+            id="the other interface",
+        ),
+        pytest.param(
+            {**OPEN_WEBUI, "lobehub_uid": 70000, "lobehub_auth_secret": "s" * 40},
+            "gpuchat_interface is open_webui, so lobehub_auth_secret, lobehub_uid have no effect; set "
+            "gpuchat_interface to lobehub, or take them away",
+            id="the other interface's, secrets too",
+        ),
+        pytest.param({**OPEN_WEBUI, "open_webui_plugins": True, "backup_target": "/srv/b"}, "", id="the one that runs"),
+        pytest.param(
+            {"monitoring_retention_time": "90d"},
+            "the group monitoring is empty, so monitoring_retention_time has no effect; add a host to it, or take it "
+            "away",
+            id="nobody watches",
+        ),
+        pytest.param(
+            {"groups": {"monitoring": ["one"]}, "monitoring_retention_time": "90d"}, "", id="somebody watches"
+        ),
+        pytest.param(
+            {**OTHERS, "groups": {"gpu": []}, "vllm_args": {"max-num-seqs": 8}, "model_token": "hf_x"},
+            "the group gpu is empty, so model_token, vllm_args have no effect; add a host to it, or take them away",
+            id="no engine of one's own",
+        ),
+    ],
+)
+def test_what_is_set_of_a_part_that_is_not_there_is_told_once_by_its_names(variables, word):
+    assert warnings(**variables) == [word] * bool(word)
+
+
+def test_each_beginning_by_which_a_part_is_known_is_one_of_a_variable():
+    beginnings = [one for begins in SPEAK_OF.values() for one in begins]
+    assert [one for one in beginnings if not any(name.startswith(one) for name in OPTIONS)] == []
+
+
+LOGIN = {"username": "robot", "password": "(secret)"}
+
+
+@pytest.mark.parametrize(
+    ("registry", "variables", "known"),
+    [
+        ("docker.io", {}, ""),
+        ("quay.io", {}, "docker.io"),
+        pytest.param("ghcr.io", {}, "docker.io", id="that of the other interface"),
+        pytest.param("ghcr.io", OPEN_WEBUI, "", id="that of this one"),
+        ("docker.io", {"gpuchat_registry_map": {"docker.io": "harbor.example.com/hub"}}, "harbor.example.com"),
+        ("harbor.example.com", {"gpuchat_registry_map": {"docker.io": "harbor.example.com/hub"}}, ""),
+        ("nvcr.io", {"gpuchat_models": [{"name": "m", "image": "nvcr.io/nvidia/vllm:26.01-py3"}]}, ""),
+        ("nvcr.io", {"vllm_image": "nvcr.io/nvidia/vllm:26.01-py3"}, ""),
+        ("registry:5000", {"vllm_image": "registry:5000/vllm:1.0"}, ""),
+    ],
+)
+def test_a_login_for_a_registry_of_no_image_is_told_with_those_of_some(registry, variables, known):
+    found = warnings(gpuchat_registry_logins=[{"registry": registry, **LOGIN}], **variables)
+    word = f"gpuchat_registry_logins has a login for {registry}, from which no image comes; once gpuchat_registry_map "
+    word += f"was applied they come from {known}; set its registry to one of these, or take it away"
+    assert found == [word] * bool(known)
 
 
 @pytest.mark.parametrize(("expires", "is_past"), [("2020-01-01", True), ("9999-12-31", False)])

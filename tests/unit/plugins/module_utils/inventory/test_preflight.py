@@ -523,6 +523,22 @@ def test_a_port_that_a_connection_may_have_by_chance_is_told_where_something_lis
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        ("c", ""),
+        ("gc", ""),
+        ("g", "no host of the group chat is told, so backup_target has no effect; set that under chat: vars:, or"),
+    ],
+)
+def test_what_one_group_reads_is_told_where_others_alone_have_it(told, word):
+    backup = {host: {"backup_target": "/srv/backup"} for host in told}
+    each = {host: {**PRIVATE[host], **backup.get(host, {})} for host in "ghc"}
+    found, warnings = findings(groups=SPLIT, each=each)
+    assert found == ()
+    assert [one[: len(word)] for one in warnings] == [word] * bool(word)
+
+
 def test_a_port_that_is_no_number_is_said_once():
     assert faults(edge_http_port="http") == (
         "edge_http_port is 'http'; wanted a whole number; set edge_http_port to 80",
