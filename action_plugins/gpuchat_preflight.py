@@ -14,8 +14,11 @@ import re
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import inventory_loader
 
 # By its path, for a checkout has no name by which its plugins could import it.
 _PATH = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "gpuchat" / "core" / "control_runner.py"
@@ -83,7 +86,7 @@ class ActionModule(ActionBase):
         roles = _specifications()
         ours = control_runner.shared("module_utils.gpuchat.inventory.preflight").Specification(roles)
         options = ours.options
-        groups = {name: list(map(str, hosts)) for name, hosts in task_vars["groups"].items()}
+        groups = _groups(task_vars["groups"])
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": [], "chat_secrets": {}})
@@ -409,6 +412,12 @@ def _without_passwords(value, is_shown=False):
     return _odd(value) if _odd(value) in (NUMBER, LINES) else "(secret)"
 
 
+def _groups(given):
+    """Return the groups with hosts that have variables: those of a file at which Ansible gave up have none."""
+    everybody = set(map(str, given["all"]))
+    return {name: [host for host in map(str, hosts) if host in everybody] for name, hosts in given.items()}
+
+
 def _sources(task_vars):
     """Return where the inventory was read from, and why that failed where it did."""
     found = []
@@ -422,6 +431,9 @@ def _sources(task_vars):
         for path in files:
             if os.path.isfile(path) and path.endswith((".yml", ".yaml", ".json")):
                 problem = _why_not_yaml(path)
+                found += [{"path": path, "problem": problem}] if problem else []
+            elif path == source or (os.path.isfile(path) and "." not in os.path.basename(path)):
+                problem = _why_not_ini(path)
                 found += [{"path": path, "problem": problem}] if problem else []
         beside = source if os.path.isdir(source) else os.path.dirname(source)
         for kind in ("group_vars", "host_vars"):
@@ -437,6 +449,24 @@ def _folder(sources, otherwise):
     paths = [os.path.abspath(one["path"]) for one in sources if os.path.exists(one["path"])]
     beside = next((path if os.path.isdir(path) else os.path.dirname(path) for path in paths), otherwise)
     return os.path.join(beside, ".gpuchat")
+
+
+def _why_not_ini(path):
+    """Return why Ansible leaves an inventory of another form than YAML's aside; '' where it reads it."""
+    with open(path, "rb") as file:
+        raw = file.read()
+    is_ini = re.search(rb"(?m)^\s*\[[^\]\s]+\]\s*([#;].*)?$", raw) and not is_encrypted(raw)
+    if not is_ini or raw.startswith(b"#!") or os.access(path, os.X_OK):
+        return ""  # a program, or of a form that another plugin reads
+    try:
+        inventory_loader.get("ini").parse(InventoryData(), DataLoader(), path)
+    except (AnsibleError, ValueError) as error:  # of which it merely warns
+        # What follows may be the value of a secret.
+        why = re.sub(
+            r"(got: [\w.-]*).*", r"\1 ...", control_runner.why(error).splitlines()[0].rpartition("inventory: ")[2]
+        )
+        return f"is no INI that Ansible reads ({why}); wanted lines such as name=value without spaces; fix that line"
+    return ""
 
 
 def _why_not_yaml(path):

@@ -109,6 +109,34 @@ def test_an_inventory_that_is_no_text_is_told_in_plain_words(content, words, tmp
     assert words in action._why_not_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[gpu]\none gpuchat_users=5\n[all:vars]\nedge_extra_names=['a', 'b']\ngpuchat_domain = c\n", ""),
+        (
+            "[gpu]\none\n[all:vars]\ngpuchat_api_key: hunter2\n",
+            "got: gpuchat_api_key ...); wanted lines such as name=value",
+        ),
+        ("[gpu]\none gpuchat_users = 5\n", "got: gpuchat_users ...); wanted lines such as name=value without spaces"),
+        ("[gpu:chidlren]\none\n", "is no INI that Ansible reads ("),
+        ("#!/bin/sh\necho '[gpu]'\n[gpu]\n", ""),
+        ("plugin = of another form\n", ""),
+    ],
+    ids=["right", "a colon", "spaces", "a section of no kind", "a program", "no section"],
+)
+def test_an_inventory_in_the_form_of_ini_that_ansible_leaves_aside_is_told_with_the_reason(content, words, tmp_path):
+    path = tmp_path / "hosts"
+    path.write_text(content)
+    for source in (path, tmp_path):
+        found = action._sources({"ansible_inventory_sources": [str(source)]})
+        assert [words in one["problem"] for one in found if one["problem"]] == [True] * bool(words)
+        assert "hunter2" not in str(found)
+
+
+def test_hosts_of_a_file_at_which_ansible_gave_up_are_in_no_group():
+    assert action._groups({"all": ["a"], "gpu": ["a", "b"]}) == {"all": ["a"], "gpu": ["a"]}
+
+
 def plugin():
     one = action.ActionModule.__new__(action.ActionModule)
     one._loader = types.SimpleNamespace(get_basedir=lambda: "/base", _vault=None)
