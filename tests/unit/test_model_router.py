@@ -16,6 +16,32 @@ FIND = """
 binmode STDIN; binmode STDOUT; local $/; my $text = <STDIN>;
 print join "\\0", map { defined $_ ? $_ : "" } gpuchat_model::find(\\$text, @ARGV);
 """
+OTHERS = """
+binmode STDIN; binmode STDOUT; local $/; my $text = <STDIN>; my @others;
+my ($fault) = gpuchat_model::find(\\$text, @ARGV, \\@others);
+print join "\\0", $fault, @others;
+"""
+CHOOSE = """
+package Asked;
+sub uri { $_[0]{uri} } sub request_body { $_[0]{body} } sub request_body_file { "" }
+sub header_in { "application/json" } sub internal_redirect { $_[0]{to} = $_[1] }
+sub variable {
+    my ($r, $name, @value) = @_;
+    return $r->{$name} = $value[0] if @value;
+    return $r->{routes}{$r->{gpuchat_model}} if $name eq "gpuchat_route";
+    return $r->{renamed}{$r->{gpuchat_model}} if $name eq "gpuchat_renamed";
+    return $r->{$name};
+}
+package main;
+my ($client, $body) = @ARGV;
+my %listing = ($client ? (api_listing => "-$client") : ());
+my %routes = map { $_ => "\\@$_" } qw(a b big), ($client ? () : "c");
+my $r = bless {
+    uri => "/v1/completions", body => $body, routes => \\%routes, renamed => {big => "x/Big", a => "a"}, %listing
+}, "Asked";
+gpuchat_model::choose($r);
+print $r->{to} || "";
+"""
 FORM = "multipart/form-data; boundary=edge"
 AUDIO = "/v1/audio/transcriptions"
 
@@ -28,6 +54,20 @@ def find(body, kind="application/json", path="/v1/completions"):
     assert done.stderr == b""
     fault, name, start, end = (done.stdout.split(b"\0") + [b""] * 3)[:4]
     return fault.decode(), name.decode(), body[int(start) : int(end)].decode() if end else ""
+
+
+def perl(script, *words, body=b""):
+    """Return what a script says that has the module."""
+    command = ["perl", "-w", "-I", str(FOLDER), "-Mgpuchat_model", "-e", script, *words]
+    done = subprocess.run(command, input=body, capture_output=True, check=True)
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def others(body, kind="application/json", path="/v1/completions"):
+    """Return why there is no model, and the further ones that a limited key is judged on."""
+    fault, *names = perl(OTHERS, kind, path, body=body.encode()).split("\0")
+    return fault, names
 
 
 def form(*fields, ending="--\r\n"):
@@ -255,6 +295,134 @@ def test_only_json_is_read_where_no_form_is_expected(kind, fault):
     assert find(form(('name="model"', "q")), kind)[0] == (fault or "missing")
 
 
+FURTHER = [
+    ('"models":["a","b"]', ["a", "b"]),
+    ('"models":"a"', ["a"]),
+    ('"models" : [ "a" , [ "b" ] ]', ["a", "b"]),
+    ('"models":["\\u0061"]', ["a"]),
+    ('"mod\\u0065ls":["a"]', ["a"]),
+    ('"Models":["a"]', ["a"]),
+    ('"mod\\u00adels":["a"]', ["a"]),
+    ('"models\\u0000":["a"]', ["a"]),
+    ('"models":["a"],"models":["b"]', ["a", "b"]),
+    ('"models":null,"fallbacks":[],"x":{"models":false}', []),
+    ('"fallbacks":["a",{"model":"b"}]', ["a", "b"]),
+    ('"fallbacks":[{"q":["a"]}]', ["q", "a"]),
+    ('"fallbacks":[{"Model":"a"}]', ["Model", "a"]),
+    ('"context_window_fallbacks":[{"q":["a"]}]', ["q", "a"]),
+    ('"content_policy_fallbacks":["a"],"default_fallbacks":["b"]', ["a", "b"]),
+    ('"fallbackModels":["a"],"fallback_model":"b"', ["a", "b"]),
+    ('"model_list":[{"model_name":"a","litellm_params":{"model":"b"}}]', ["model_name", "a", "litellm_params", "b"]),
+    ('"deployment_id":"a"', ["a"]),
+    ('"route":"fallback"', ["fallback"]),
+    ('"preset":"a"', ["a"]),
+    ('"plugins":[{"id":"fusion"}]', ["id", "fusion"]),
+    ('"plugins":[{"allowed_models":["a"]}]', ["allowed_models", "a"]),
+    ('"draft_model":"a","speculative_model":"b"', ["a", "b"]),
+    ('"lora_path":"a","lora":[{"id":0}],"adapter_id":"b"', ["a", "id", "b"]),
+    ('"extra_body":{"models":["a"],"x":{"fallbacks":["b"]}}', ["a", "b"]),
+    ('"router_settings_override":{"fallbacks":[{"q":["a"]}]}', ["q", "a"]),
+    ('"providerOptions":{"gateway":{"models":["a"]}}', ["a"]),
+    ('"config":{"targets":[{"override_params":{"model":"a"}}]}', ["a"]),
+    ('"tools":[{"type":"x:fusion","parameters":{"analysis_models":["a"],"model":"b"}}]', ["a", "b"]),
+    ('"tools":[{"type":"image_generation","model":"a"}]', ["a"]),
+    ('"x":[[{"models":["a"]}],"b",{"y":"c"}],"z":["d"]', ["a"]),
+    ('"x":{"models":["a"],"y":"b"},"y":{"z":"c"}', ["a"]),
+    ('"models":["' + "a" * 5000 + '"]', [""]),
+]
+"""What stands beside the model in a body, and the further models that it names."""
+
+SAID = [
+    '"messages":[{"role":"user","content":[{"type":"text","text":"a"}],"model":"a"}]',
+    '"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{\\"model\\":\\"a\\"}"}}]}]',
+    '"prompt":["models","a"],"input":[{"model":"a"}],"query":"models","documents":[{"models":"a"}]',
+    '"metadata":{"model":"a"},"chat_template_kwargs":{"model_identity":"a"}',
+    '"response_format":{"type":"json_schema","json_schema":{"name":"models","schema":{"required":["model"]}}}',
+    '"tools":[{"function":{"name":"models","parameters":{"required":["model"],"properties":{"model":{"enum":["a"]}}}}}]',
+    '"tools":[{"name":"models","parameters":{"properties":{"fallbacks":{"type":"array"},"models":["a"]}}}]',
+    '"guided_json":{"$defs":{"Model":{"type":"string"}},"properties":{"models":{"type":"array"}}}',
+    '"tool_choice":{"type":"function","function":{"name":"model"}}',
+    '"provider":{"order":["a"],"allow_fallbacks":false},"modalities":["text"],"exploration":"a","explora":["a"]',
+    '"stream":true,"stream_options":{"include_usage":true},"stop":["models"],"logit_bias":{"1":2},"user":"model"',
+]
+"""What names no model, whatever it holds."""
+
+
+@pytest.mark.parametrize(("beside", "names"), FURTHER, ids=range(len(FURTHER)))
+def test_further_models_are_found_wherever_a_server_looks_for_them(beside, names):
+    assert others(f'{{{beside},"model":"q"}}') == others(f'{{"model":"q",{beside}}}') == ("", names)
+
+
+@pytest.mark.parametrize("beside", SAID, ids=range(len(SAID)))
+def test_what_is_said_or_is_to_be_written_names_no_model(beside):
+    assert others(f'{{{beside},"model":"q"}}') == ("", [])
+
+
+@pytest.mark.parametrize(("body", "model"), NAMED[:-1], ids=range(len(NAMED) - 1))
+def test_the_model_is_the_same_where_further_ones_are_looked_for(body, model):
+    assert others(body)[0] == ""
+
+
+@pytest.mark.parametrize(("body", "fault"), WITHOUT, ids=range(len(WITHOUT)))
+def test_a_body_without_one_model_has_none_for_a_limited_key_either(body, fault):
+    if isinstance(body, str):
+        assert others(body)[0] == fault
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"models":[' + '"a",' * 101 + '"a"]',
+        ",".join(['"models":"a"'] * 101),
+        '"x":[' + '"a",' * 100_001 + '"a"]',
+        '"x":' + "[" * 100_001 + "]" * 100_001,
+        '"x":{"' + "a" * 300 + '":1}',
+    ],
+    ids=["models", "words for models", "words", "brackets", "a long key"],
+)
+def test_a_limited_key_is_not_judged_without_end(beside):
+    assert others(f'{{{beside},"model":"q"}}')[0] == "complex"
+
+
+FIELDS = [
+    (("models", "a"), ("", ["a"])),
+    (("fallbacks", '["a"]'), ("", ['["a"]'])),
+    (("language", "a"), ("", [])),
+    (("prompt", "model"), ("", [])),
+]
+
+
+@pytest.mark.parametrize(("field", "found"), FIELDS)
+def test_a_form_names_further_models_in_fields(field, found):
+    name, value = field
+    assert others(form((f'name="{name}"', value), ('name="model"', "q")), FORM, AUDIO) == found
+
+
+CHOSEN = [
+    ("some", '{"model":"a"}', "@a"),
+    ("some", '{"model":"a","models":["a","b"]}', "@a"),
+    ("some", '{"models":["b","a"],"model":"a"}', "@a"),
+    ("some", '{"model":"a","models":["b","c"]}', "@model_unknown"),
+    ("some", '{"model":"a","fallbacks":[{"a":["c"]}]}', "@model_unknown"),
+    ("some", '{"model":"a","route":"fallback"}', "@model_unknown"),
+    ("some", '{"model":"a","models":[""]}', "@model_unknown"),
+    ("some", '{"model":"c","models":["a"]}', "@model_unknown"),
+    ("some", '{"model":"big"}', "@big"),
+    ("some", '{"model":"big","models":["big"]}', "@model_unknown"),
+    ("some", '{"model":"a","models":["x/Big"]}', "@model_unknown"),
+    ("some", '{"model":"a","models":["a"' + ',"a"' * 100 + "]}", None),
+    ("", '{"model":"a","models":["b","c","whatever"]}', "@a"),
+    ("", '{"model":"a","route":"fallback"}', "@a"),
+    ("", '{"model":"c"}', "@c"),
+]
+"""Whose key it is, a body, and where it leads: some may use a, b and big."""
+
+
+@pytest.mark.parametrize(("client", "body", "where"), CHOSEN, ids=range(len(CHOSEN)))
+def test_a_limited_key_is_judged_on_all_models_that_a_body_names(client, body, where):
+    assert perl(CHOOSE, client, body) == (where or "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "is_named"),
     [
@@ -283,6 +451,14 @@ def test_a_model_in_an_address_is_another_that_some_readers_take(arguments, is_n
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"01"[is_named : is_named + 1]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_named"),
+    [("models=r", True), ("x=1&fallb%61cks=r", True), ("route=fallback", True), ("api-version=1&x=models", False)],
+)
+def test_a_limited_key_names_no_further_models_in_an_address(arguments, is_named):
+    assert perl("print gpuchat_model::is_in_arguments($ARGV[0], 1) ? 1 : 0", arguments) == "01"[is_named]
+
+
 def test_what_is_said_comes_in_a_form_alone():
     assert find('{"model":"q"}', path=AUDIO)[0] == "type"
 
@@ -302,9 +478,10 @@ def test_what_is_said_comes_in_a_form_alone():
         pytest.param(form(*[('name="x"', "1")] * 500_000), AUDIO, id="fields alone"),
     ],
 )
-def test_a_large_body_costs_a_worker_little(body, path):
+@pytest.mark.parametrize("is_limited", [False, True], ids=["", "of a limited key"])
+def test_a_large_body_costs_a_worker_little(body, path, is_limited):
     before = seconds_of_cpu()
-    find(body, FORM if path else "application/json", path)
+    (others if is_limited else find)(body, FORM if path else "application/json", path)
     assert seconds_of_cpu() - before < 5  # less than two as a rule; the clock tells more of what else runs here
 
 

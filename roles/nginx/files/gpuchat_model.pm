@@ -7,6 +7,7 @@
 #
 # Whoever answers reads the body again, and somebody else's server in its own way: it may take keys of any case, comments,
 # or the first of two fields. A body of which two readers could find two models is refused, for a key may be limited to one.
+# Some also take models beside the first, to which they turn by themselves: a limited key is judged on all of them.
 package gpuchat_model;
 
 use strict;
@@ -28,6 +29,8 @@ my $MOST_MARKS   = 3_000_000;
 my $MOST_STEPS   = 1_000_000;    # brackets
 my $MOST_KEYS    = 10_000;
 my $MOST_PARTS   = 1000;
+my $MOST_WORDS   = 100_000;      # strings and brackets, of a limited key's request outside of what is said
+my $MOST_OTHERS  = 100;
 my $LONGEST_KEY  = 256;
 my $LONGEST_HEAD = 4096;         # of a part
 my $LONGEST_NAME = 4096;
@@ -43,13 +46,20 @@ my $JSON      = qr{\A\s*(?:application/json\s*(?:;\s*charset=(?:utf-?8|"utf-?8")
 my $FORM      = qr{\A\s*multipart/form-data\s*;\s*boundary=(?|"([A-Za-z0-9'()+_,./:=?-]{1,70})"|([A-Za-z0-9'+_.-]{1,70}))\s*\z}i;
 my $PARAMETER = qr{[ \t]*;[ \t]*(name|filename|filename\*)=(?|"([^"\\]*)"|([A-Za-z0-9!#\$%&'*+^_`|~.-]+))}i;
 
+# What names further models, by the words of LiteLLM (fallbacks, model_list, deployment_id), OpenRouter (models, route,
+# preset, plugins), SGLang (lora_path) and those like them.
+my $OF_MODELS = qr/model|fallback|deployment|preset|adapter|plugin|(?<![pf])lora|\Aroute\z/i;
+# What is said, and what a model is told to write: whatever it holds, no server takes a model from it.
+my %IS_SAID   = map { $_ => 1 } qw(messages input prompt query documents metadata response_format chat_template_kwargs);
+my %IS_SCHEMA = map { $_ => 1 } qw(properties $defs definitions);
+
 # nginx's handler of a path that takes a model.
 sub route {
     my ($r) = @_;
     return NOT_ALLOWED if $r->request_method ne 'POST';
     my $coding = $r->header_in('Content-Encoding');
     return send_to($r, '@model_compressed') if defined $coding && $coding !~ /^(?:identity)?$/i;
-    return send_to($r, '@model_addressed') if is_in_arguments($r->args);
+    return send_to($r, '@model_addressed') if is_in_arguments($r->args, is_limited($r));
     return DONE if $r->has_request_body(\&choose);
     return send_to($r, '@model_missing');
 }
@@ -65,10 +75,18 @@ sub choose {
         close $handle;
     }
     return send_to($r, '@model_missing') if !defined $text;
-    my ($fault, $name, $start, $end) = find(\$text, $r->header_in('Content-Type'), $r->uri);
+    my $others = is_limited($r) ? [] : undef;
+    my ($fault, $name, $start, $end) = find(\$text, $r->header_in('Content-Type'), $r->uri, $others);
     return TOO_LARGE if $fault eq COMPLEX;
     return send_to($r, "\@model_$fault") if $fault;
 
+    for my $other (defined $others ? @$others : ()) {
+        $r->variable('gpuchat_model', $other);
+        return send_to($r, '@model_unknown') if !$r->variable('gpuchat_route');
+        # It would go on as it is, and mean another model there.
+        my $renamed = $r->variable('gpuchat_renamed');
+        return send_to($r, '@model_unknown') if $renamed && $renamed ne $other;
+    }
     $r->variable('gpuchat_model', $name);
     my $route = $r->variable('gpuchat_route');
     return send_to($r, '@model_unknown') if !$route;
@@ -80,6 +98,12 @@ sub choose {
     return send_to($r, $route);
 }
 
+# Whether who asks may use some models alone: such a client sees a list of its own.
+sub is_limited {
+    my ($r) = @_;
+    return $r->variable('api_listing') ? 1 : 0;
+}
+
 sub send_to {
     my ($r, $location) = @_;
     $r->internal_redirect($location);
@@ -87,14 +111,21 @@ sub send_to {
 }
 
 # Returns why a body names no model, or '', the name, and where it stands between its quotes. The body is a reference. Only
-# what is said comes in forms.
+# what is said comes in forms. Into the list $others, where there is one, go the names of further models.
 sub find {
-    my ($text, $type, $path) = @_;
+    my ($text, $type, $path, $others) = @_;
     $type = '' if !defined $type;
-    return find_in_form($text, $type) if $path =~ m{\A/v1/audio/};
-    return TYPE if $type !~ $JSON;
-    return COMPLEX if ($$text =~ tr/"\\//) > $MOST_MARKS;
-    return find_in_json($text);
+    my @found;
+    if ($path =~ m{\A/v1/audio/}) {
+        @found = find_in_form($text, $type, $others);
+    }
+    else {
+        return TYPE if $type !~ $JSON;
+        return COMPLEX if ($$text =~ tr/"\\//) > $MOST_MARKS;
+        @found = find_in_json($text, $others);
+    }
+    return COMPLEX if !$found[0] && $others && @$others > $MOST_OTHERS;
+    return @found;
 }
 
 # Whether some reader could take a name for "model": by letters of another case, or because it leaves out what it cannot
@@ -107,26 +138,34 @@ sub is_odd {
     return $name =~ /\Amodel(?:[.\[]|\z)/i;
 }
 
-# Whether the address names a model too: some readers take that one, though the body names another.
+# Whether what stands under a name are further models.
+sub is_of_models {
+    my ($name) = @_;
+    $name =~ s/[^!-~]//g;
+    return $name =~ $OF_MODELS;
+}
+
+# Whether the address names a model too: some readers take that one, though the body names another. Of who is limited also
+# whether it names further ones.
 sub is_in_arguments {
-    my ($arguments) = @_;
+    my ($arguments, $is_limited) = @_;
     for my $given (split /[&;]/, defined $arguments ? $arguments : '') {
         my ($name) = $given =~ /\A([^=]*)/;
         return 1 if length $name > $LONGEST_KEY;
         $name =~ tr/+/ /;
         1 while $name =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
-        return 1 if $name eq 'model' || is_odd($name);
+        return 1 if $name eq 'model' || is_odd($name) || $is_limited && is_of_models($name);
     }
     return 0;
 }
 
 sub find_in_json {
-    my ($text) = @_;
+    my ($text, $others) = @_;
     my ($count, $name, $start, $end) = (0);
     pos($$text) = 0;
     $$text =~ /\G[ \t\r\n]*+\{[ \t\r\n]*+/gc or return MISSING;
     if ($$text !~ /\G\}/gc) {
-        my ($keys, $steps) = (0, 0);
+        my ($keys, $steps, $words) = (0, 0, 0);
         while (1) {
             return COMPLEX if ++$keys > $MOST_KEYS;
             my ($from, $to) = skip_string($text) or return MISSING;
@@ -141,9 +180,14 @@ sub find_in_json {
                 ($from, $to) = skip_string($text) or return MISSING;
                 ($name, $start, $end) = (decoded(substr $$text, $from, $to - $from), $from, $to)
                     if $is_model && $to - $from <= $LONGEST_NAME;
+                push @$others, name_at($text, $from, $to)
+                    if $others && !$is_model && !$IS_SAID{$key} && is_of_models($key);
             }
             elsif ($$text =~ /\G(?=[\[{])/gc) {
-                my $fault = skip_nested($text, \$steps);
+                my $fault =
+                    $others && !$IS_SAID{$key}
+                    ? read_nested($text, \$steps, \$words, $others, is_of_models($key))
+                    : skip_nested($text, \$steps);
                 return $fault if $fault;
             }
             else {
@@ -192,6 +236,72 @@ sub skip_nested {
     }
 }
 
+# Goes to behind the list or object that begins here, and gathers the further models that it names: below a word for models
+# all words are names, and so is a "model" anywhere. Returns what is wrong.
+sub read_nested {
+    my ($text, $steps, $words, $others, $is_named) = @_;
+    # Of the brackets that are open, those outside of the names that are being gathered.
+    my ($depth, $outside) = (0, $is_named ? 0 : undef);
+    while (1) {
+        return COMPLEX if ++$$words > $MOST_WORDS || @$others > $MOST_OTHERS;
+        # By the next letter, for a pattern looks for its letters as far as the end of the text.
+        my $next = next_of($text);
+        if ($next eq '[' || $next eq '{') {
+            ++$depth;
+            ++pos $$text;
+        }
+        elsif ($next eq ']' || $next eq '}') {
+            ++pos $$text;
+            --$depth;
+            $outside = undef if defined $outside && $depth == $outside;
+            return '' if $depth == 0;
+        }
+        elsif ($next eq '"') {
+            my ($from, $to) = skip_string($text) or return MISSING;
+            if (next_of($text) ne ':') {
+                push @$others, name_at($text, $from, $to) if defined $outside;
+                next;
+            }
+            ++pos $$text;
+            return COMPLEX if $to - $from > $LONGEST_KEY;
+            my $key = decoded(substr $$text, $from, $to - $from);
+            my $value = next_of($text);
+            if (defined $outside) {
+                push @$others, $key if $key ne 'model';
+            }
+            elsif ($IS_SCHEMA{$key} && $value eq '{') {
+                my $fault = skip_nested($text, $steps);
+                return $fault if $fault;
+            }
+            elsif (is_of_models($key)) {
+                if ($value eq '"') {
+                    ($from, $to) = skip_string($text) or return MISSING;
+                    push @$others, name_at($text, $from, $to);
+                }
+                elsif ($value eq '[' || $value eq '{') {
+                    $outside = $depth;
+                }
+            }
+        }
+        else {
+            $$text =~ /\G[-+.,: \t\r\n0-9A-Za-z]++/gc or return MISSING;
+        }
+    }
+}
+
+# Goes to the next letter that is no space, and returns it; nothing at the end.
+sub next_of {
+    my ($text) = @_;
+    $$text =~ /\G[ \t\r\n]++/gc;
+    return pos $$text < length $$text ? substr $$text, pos $$text, 1 : '';
+}
+
+# The name between two places, or none where it is too long for one.
+sub name_at {
+    my ($text, $from, $to) = @_;
+    return $to - $from > $LONGEST_NAME ? '' : decoded(substr $$text, $from, $to - $from);
+}
+
 my %ESCAPED = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
 
 # Decodes the inside of a JSON string into bytes of UTF-8.
@@ -217,7 +327,7 @@ sub utf8_of {
 
 # A form's field "model", for audio comes in forms. Boundaries stand nowhere but between parts, and each part has one name.
 sub find_in_form {
-    my ($text, $type) = @_;
+    my ($text, $type, $others) = @_;
     return TYPE if $type !~ $FORM;
     my $edge = "--$1";
     my ($count, $parts, $here, $name, $start, $end) = (0, 0, length $edge);
@@ -237,6 +347,10 @@ sub find_in_form {
             my $length = $next - 2 - $content;
             ($name, $start, $end) = (substr($$text, $content, $length), $content, $next - 2)
                 if $length > 0 && $length <= $LONGEST_NAME && !$is_file;
+        }
+        elsif ($others && is_of_models($field)) {
+            my $length = $next - 2 - $content;
+            push @$others, $length > $LONGEST_NAME ? '' : substr $$text, $content, $length;
         }
         $here = $next + length $edge;
     }
