@@ -534,6 +534,31 @@ def test_guessing_passwords_ends_soon_and_nothing_else_does(edge):
     assert edge.ask("GET", "/")[0] == 200
 
 
+ANYWHERE = ["0.0.0.0/0", "::/0"]
+BEHIND_A_PROXY = {"chat": ANYWHERE, "api": ANYWHERE, "proxies": ["127.0.0.0/8"]}
+
+
+@of_each
+def test_who_has_a_network_of_ipv6_has_no_more_tries_than_who_has_an_address(kind):
+    path = {"lobehub": "/api/auth/sign-in/email", "open_webui": "/api/v1/auths/signin"}[kind]
+
+    def tried(edge, *addresses):
+        return {edge.ask("POST", path, X_Forwarded_For=one)[0] for one in addresses}
+
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        pathlib.Path(name).chmod(0o755)
+        edge = Edge(pathlib.Path(name), kind, access=BEHIND_A_PROXY)
+        try:
+            assert 429 in tried(edge, *(f"2001:db8:0:1:{one:x}::{one:x}" for one in range(1, 30)))
+            assert tried(edge, *(f"2001:db8:0:{one:x}::1" for one in range(2, 30))) == {200}
+            # Addresses of IPv4 are whole, in whatever form a proxy tells them.
+            assert tried(edge, *(f"192.0.2.{one}" for one in range(30))) == {200}
+            assert tried(edge, *(f"::ffff:198.51.100.{one}" for one in range(30))) == {200}
+            assert 429 in tried(edge, *["203.0.113.10"] * 30)
+        finally:
+            edge.stop()
+
+
 BY_THE_COMPANY = {
     "lobehub": ("POST", "/api/auth/sign-in/oauth2", "/api/auth/callback/generic-oidc?code=x&state=y"),
     "open_webui": ("GET", "/oauth/oidc/login", "/oauth/oidc/callback?code=x&state=y"),

@@ -22,7 +22,7 @@ class Opening:
         networks: from where; everybody where it is empty.
         address: the host's address that is meant; empty for each of them.
         interface: the host's interface by which they come; empty for each of them.
-        connections: how many one address may have at a time; 0 for any number.
+        connections: how many one address, or one /64 of IPv6, may have at a time; 0 for any number.
         unlimited: networks among them whose addresses may have any number.
         engines: whether engines listen there themselves, and no door.
     """

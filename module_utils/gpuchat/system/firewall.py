@@ -66,14 +66,25 @@ def in_essence(listed: object) -> list[object]:
     return found
 
 
-def _counter(number: int) -> str:
-    return f"connections_{number}"
+COUNTED = (
+    ("connections", "ip", "ipv4_addr", "ip saddr"),
+    # Who has an address of IPv6 has 2^64 of them, so the network counts.
+    ("connections6", "ip6", "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"),
+)
+"""The start of a set's name, nft's word for a kind of address, its type, and what of one counts."""
 
 
 def _sets(openings: Sequence[Opening]) -> Iterable[str]:
     for number, opening in enumerate(openings):
-        if opening.connections:
-            yield f"  set {_counter(number)} {{ type ipv4_addr; size 65535; flags dynamic; }}"
+        for name, _word, kind, _counted in COUNTED if opening.connections else ():
+            yield f"  set {name}_{number} {{ type {kind}; size 65535; flags dynamic; }}"
+
+
+def _counts(number: int, opening: Opening, source: str) -> Iterable[str]:
+    """Yield what counts the connections from a source, for each kind of address that it may be."""
+    for name, word, _kind, counted in COUNTED if opening.connections else ():
+        if not source or source.startswith(f"{word} "):
+            yield f"add @{name}_{number} {{ {counted} ct count over {opening.connections} }}"
 
 
 def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
@@ -88,8 +99,7 @@ def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
         for source in _sources(opening.unlimited) if opening.unlimited else ():
             yield f"    {where} {source}accept"
         for source in _sources(opening.networks):
-            if opening.connections and not source.startswith("ip6"):
-                count = f"add @{_counter(number)} {{ ip saddr ct count over {opening.connections} }}"
+            for count in _counts(number, opening, source):
                 yield f"    {where} {source}ct state new {count} reject with tcp reset"
             yield f"    {where} {source}accept"
         if opening.networks or opening.interface:

@@ -41,7 +41,7 @@ def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_li
     no_rate = json.dumps({"_edge_chat_limits": {"rate": "often", "burst": 1, "connections": 1, "newcomers": 1}})
     done = stack.play(*EDGE_ALONE, "-e", no_rate)
     assert done.returncode != 0
-    line = next(number for number, text in enumerate(before.splitlines(), 1) if "zone=chat:10m" in text)
+    line = next(number for number, text in enumerate(before.splitlines(), 1) if "zone=chat_networks:10m" in text)
     said = " ".join((done.stdout + done.stderr).split())
     assert "invalid rate" in said
     assert f"in {EDGE}/nginx.conf:{line}" in said

@@ -22,6 +22,7 @@ ROOM = Opening((8000,), (), "172.16.255.249", "room0")
 GATHERING = Opening((29501, 29502), ("10.0.1.4",), engines=True)
 RANKS = Opening((), ("10.0.1.4",), "10.0.1.5", range=(32768, 60999), engines=True)
 WEB, COUNT = "tcp dport { 80, 443 }", "{ ip saddr ct count over 1000 }"
+COUNT_6 = "{ ip6 saddr & ffff:ffff:ffff:ffff:: ct count over 1000 }"
 ANYBODY = Opening((8000,), (), "10.0.1.5")
 
 
@@ -37,10 +38,20 @@ def rules(*openings, rooms=()):
             [
                 f"{WEB} ip saddr {{ 10.0.0.0/8 }} ct state new add @connections_0 {COUNT} reject with tcp reset",
                 "tcp dport { 80, 443 } ip saddr { 10.0.0.0/8 } accept",
+                f"{WEB} ip6 saddr {{ fd00::/8 }} ct state new add @connections6_0 {COUNT_6} reject with tcp reset",
                 "tcp dport { 80, 443 } ip6 saddr { fd00::/8 } accept",
                 "tcp dport { 80, 443 } reject with tcp reset",
             ],
-            id="people, at most so many connections from one address",
+            id="people, at most so many connections from one address, or one network of IPv6",
+        ),
+        pytest.param(
+            Opening((80,), connections=1000),
+            [
+                f"tcp dport {{ 80 }} ct state new add @connections_0 {COUNT} reject with tcp reset",
+                f"tcp dport {{ 80 }} ct state new add @connections6_0 {COUNT_6} reject with tcp reset",
+                "tcp dport { 80 } accept",
+            ],
+            id="anybody, at most so many connections",
         ),
         pytest.param(
             ENGINE,
