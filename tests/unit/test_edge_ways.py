@@ -608,52 +608,52 @@ DOOR_PATHS = [
 ]
 
 
+def start_door(folder, kind, **places):
+    """Start a door to an interface and its files; return its port."""
+    port = free_port()
+    door = {"kind": kind, "address": "127.0.0.1", "port": port, "hosts": [], "addresses": ["127.0.0.1"], "tls": False}
+    door.update({known: {"servers": [place], "scheme": "http"} for known, place in places.items()}, tools=[])
+    text = rendered(
+        "door/templates/nginx.conf.j2",
+        _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
+        door_body_limit="1m",
+        door_stream_timeout="30m",
+        _door_all=[door],
+        _door_routes=[],
+        _door_paths=paths.describe(),
+        _door_bucket="gpuchat-files",
+        _door_sockets=["^/ws/socket\\.io/$"],
+        _door_folder=str(folder),
+    )
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
+    text = text.replace("access_log syslog", "access_log off; #").replace("default_type", f"{TYPES}\ndefault_type", 1)
+    folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
+    folder.joinpath("key.conf").touch()
+    folder.joinpath("store.conf").touch()
+    folder.joinpath("sign_in.conf").touch()
+    status, said = nginx(folder)
+    assert status == 0, said
+    return port
+
+
+def ask_door(port, path):
+    """Return the status of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"Host": "chat.example.com:8443", "Authorization": "AWS4 x"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 @pytest.mark.parametrize(("kind", "path", "where"), DOOR_PATHS)
 def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
     with tempfile.TemporaryDirectory(prefix="door-") as name:
-        folder, port, behind = pathlib.Path(name), free_port(), {"files": Behind(), "interface": Behind()}
-        upstreams = {
-            known: {"servers": [f"127.0.0.1:{one.server_address[1]}"], "scheme": "http"}
-            for known, one in behind.items()
-        }
-        door = {
-            "kind": kind,
-            "address": "127.0.0.1",
-            "port": port,
-            "hosts": [],
-            "addresses": ["127.0.0.1"],
-            "tls": False,
-            "tools": [],
-        }
-        door.update(files=upstreams["files"], upstream=upstreams["interface"])
-        text = rendered(
-            "door/templates/nginx.conf.j2",
-            _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
-            door_body_limit="1m",
-            door_stream_timeout="30m",
-            _door_all=[door],
-            _door_routes=[],
-            _door_paths=paths.describe(),
-            _door_bucket="gpuchat-files",
-            _door_sockets=["^/ws/socket\\.io/$"],
-            _door_folder=name,
-        )
-        text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
-        text = text.replace("access_log syslog", "access_log off; #").replace(
-            "default_type", f"{TYPES}\ndefault_type", 1
-        )
-        folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
-        folder.joinpath("key.conf").touch()
-        folder.joinpath("store.conf").touch()
-        folder.joinpath("sign_in.conf").touch()
-        status, said = nginx(folder)
-        assert status == 0, said
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", path, headers={"Host": "chat.example.com:8443", "Authorization": "AWS4 x"})
-        assert connection.getresponse().status == (200 if where else 404)
-        connection.close()
+        folder, behind = pathlib.Path(name), {"files": Behind(), "upstream": Behind()}
+        places = {known: f"127.0.0.1:{one.server_address[1]}" for known, one in behind.items()}
+        port = start_door(folder, kind, **places)
+        assert ask_door(port, path) == (200 if where else 404)
         asked = [(known, one) for known, server in behind.items() for one in server.asked]
-        assert [known for known, _ in asked] == ([where] if where else [])
+        assert [known for known, _ in asked] == ([where.replace("interface", "upstream")] if where else [])
         for _known, one in asked:
             assert (one.path, one.headers["Host"]) == (path, "chat.example.com:8443")
             assert one.headers["Authorization"] == "AWS4 x"
@@ -661,6 +661,24 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
         for server in behind.values():
             server.shutdown()
             server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_told"),
+    [
+        ("/agent/x", True),
+        (f"/gpuchat-files/a?{SIGNATURE}", False),
+        ("/api/auth/reset-password/aToken123?callbackURL=x", False),
+    ],
+)
+def test_what_proves_somebody_is_in_no_error_of_a_door(path, is_told):
+    """The doctor reads of errors what is not reached."""
+    with tempfile.TemporaryDirectory(prefix="door-") as name:
+        folder, nobody = pathlib.Path(name), f"127.0.0.1:{free_port()}"
+        port = start_door(folder, "interface", files=nobody, upstream=nobody)
+        assert ask_door(port, path) == 503
+        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        assert (path in folder.joinpath("said").read_text(encoding="utf-8")) is is_told
 
 
 def test_a_page_with_a_header_of_its_own_is_known_by_the_cookie_of_the_password():
