@@ -42,7 +42,7 @@ options:
         type: str
         default: ''
       connections:
-        description: Connections that one IPv4 address, or one /64 of IPv6, may have at a time; any number where it is 0.
+        description: Connections that an IPv4 address, or a /64 of IPv6, may have at a time; any number where it is 0.
         type: int
         default: 0
       unlimited:

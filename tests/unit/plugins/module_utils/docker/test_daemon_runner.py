@@ -263,9 +263,7 @@ def test_a_file_that_is_no_json_is_left_alone(path, theirs, text, tmp_path):
 
 def test_what_cannot_be_written_is_refused_with_a_way_out(path, tmp_path):
     (tmp_path / "etc").write_text("no folder")
-    with pytest.raises(
-        Refusal, match=f"^{path} cannot be read or written: .*; free the path; or set path to the"
-    ):
+    with pytest.raises(Refusal, match=f"^{path} cannot be read or written: .*; free the path; or set path to the"):
         ensure(path, {"a": 1})
     with pytest.raises(Refusal, match=f"^{tmp_path} is a folder; set path to a file$"):
         ensure(tmp_path, {"a": 1})
