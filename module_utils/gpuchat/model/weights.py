@@ -43,8 +43,10 @@ MODULE = re.compile(r"\d+_\w+/")
 COMPUTED = ("rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", "cos_cached", "sin_cached", "attn.masked_bias")
 """Endings of tensors that the engine computes itself."""
 
-NO_WEIGHTS = ("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin")
-NO_WEIGHTS += ("*mp_rank_*.pt", "*_optim_states.pt", "*/optimizer.*", "*/scheduler.*", "*/scaler.*", "*/rng_state*")
+NO_WEIGHTS = (
+    *("training_args.bin", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "*/training_args.bin"),
+    *("*mp_rank_*.pt", "*_optim_states.pt", "*/optimizer.*", "*/scheduler.*", "*/scaler.*", "*/rng_state*"),
+)
 """What a training leaves beside a model; DeepSpeed and Megatron write their own parts of it."""
 
 FOREIGN = re.compile(r"ggml[-_].*\.bin|openvino_\w*\.bin|params_shard_\d+\.bin")
