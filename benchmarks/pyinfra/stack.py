@@ -55,9 +55,9 @@ class Networks(FactBase):
 
 
 @operation()
-def network_is_there(name, command):
-    if name in host.get_fact(Networks):
-        host.noop(f"the network {name} is there")
+def network_is_there(network, command):
+    if network in host.get_fact(Networks):
+        host.noop(f"the network {network} is there")
     else:
         yield command
 
@@ -113,7 +113,7 @@ for service in sorted(with_files, key=lambda name: name != "docker.service"):
         )
         systemd.service(name=f"Run {service}", service=service, running=True, enabled=True)
     for network in state["networks"] if service == "docker.service" else ():
-        network_is_there(name=f"Network {network['name']}", **{key: network[key] for key in ("name", "command")})
+        network_is_there(name=f"Network {network['name']}", network=network["name"], command=network["command"])
 for unit in state["units"]:
     if unit not in with_files:
         systemd.service(name=f"Run {unit}", service=unit, running=True, enabled=True)
