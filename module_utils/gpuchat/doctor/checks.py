@@ -45,7 +45,7 @@ CONNECTING = (
     ("Too many authentication failures", "let ssh show one key alone (IdentitiesOnly, ansible_ssh_private_key_file)"),
     ("password has expired", "change that user's password by hand, or use a key"),
     ("no matching ", "upgrade the older of both, or allow in ~/.ssh/config what the line names"),
-    ("too long for Unix domain socket", "set control_path_dir in ansible.cfg to a shorter path"),
+    ("too long for Unix domain socket", "give control_path_dir in ansible.cfg a shorter path"),
     ("booting up", "wait until the host has started"),
     ("banner exchange", SSHD),
     ("kex_exchange_identification", SSHD),
@@ -82,13 +82,13 @@ RUNNING = (
         "host.become",
         (
             "see why `sudo --non-interactive true` fails for that user on the host; let the user use sudo without a "
-            "terminal, or set ansible_user to root"
+            "terminal, or come as root (ansible_user)"
         ),
     ),
     (
         r"create temporary directory|[Rr]ead-only file system",
         "host.temporary",
-        "see with `findmnt` and `df` on the host whether that user's home takes files; else set ansible_remote_tmp",
+        "see with `findmnt` and `df` there whether the user's home takes files, or name another by ansible_remote_tmp",
     ),
     (r"MemoryError|annot allocate memory", "host.memory", "stop what fills the host's memory, or give it more"),
     ("is undefined", "host.variable", "give that variable a value in the inventory"),

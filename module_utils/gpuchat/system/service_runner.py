@@ -124,7 +124,7 @@ def unit_properties(name: str) -> dict[str, str]:
     if NOT_BOOTED in shown.stderr:
         raise Refusal(
             "found a host that systemd has not started; wanted one, for all that gpuchat runs are its units; in WSL2 "
-            "set systemd=true under [boot] in /etc/wsl.conf and run `wsl --shutdown`, let a container begin with "
+            "put systemd=true under [boot] in /etc/wsl.conf and run `wsl --shutdown`, let a container begin with "
             "/lib/systemd/systemd, or take a host whose distribution has it"
         )
     return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)

@@ -263,7 +263,7 @@ PLANTED = {
     ),
     "a host without sudo": (
         do(("lose", "c", "run", "/bin/sh: 1: sudo: not found")),
-        *("c", "host.become", "ansible_user to root", ()),
+        *("c", "host.become", "come as root (ansible_user)", ()),
     ),
     "a user without those rights": (
         do(("lose", "c", "run", "Sorry, user ops is not allowed to execute '/bin/sh -c x' as root on gpu1.")),
