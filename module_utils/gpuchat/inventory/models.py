@@ -202,7 +202,7 @@ def adapter_faults(variable: str, args: object) -> Iterator[str]:
         if one not in (None, "") and not (has_path and forms.PLAIN_NAME.is_right(name)):
             yield (
                 f"{variable} holds {show(one)} in its {key}; wanted NAME=PATH, with "
-                f"{forms.PLAIN_NAME.wanted}; set {variable}.{key} to such as [sql=/srv/loras/sql]"
+                f"{forms.PLAIN_NAME.wanted}; set {variable}.{key} to such as [sql=/model/loras/sql]"
             )
 
 

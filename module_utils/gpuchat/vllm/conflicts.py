@@ -10,6 +10,7 @@ and verify_with_parallel_config of model.py (experts); vllm/config/lora.py.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
 from ..core.errors import Refusal
@@ -45,7 +46,7 @@ def check(situation: Situation, wishes: Wishes) -> None:
     Raises:
         Refusal: with what to set instead.
     """
-    for kind in (_dtypes, _steps, _guesses, _engines, _others):
+    for kind in (_dtypes, _steps, _guesses, _served, _engines, _others):
         for conflict in kind(situation, wishes):
             raise Refusal(conflict)
 
@@ -94,7 +95,7 @@ def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
     if method in WITH_DRAFTER and not said.get("model"):
         yield (
             f"speculative-config has the method {method} and no model; wanted the model that guesses; give it "
-            "that as model, such as a folder on the host"
+            "that as model, such as a folder within /model, which is the model's own"
         )
     guessed = said.get("num_speculative_tokens")
     if guessed is not None and not number(guessed):
@@ -130,6 +131,27 @@ def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
         yield (
             f"args holds block-size {block}; wanted a multiple of {ROWS_OF_ATTENTION}, as vLLM's attention on GPUs has "
             "it; give args block-size: 16, or remove it"
+        )
+
+
+POOLED = frozenset({"embed", "classify", "reward"})
+"""Words of ``convert`` with which a model writes nothing."""
+
+
+def _served(situation: Situation, wishes: Wishes) -> Iterator[str]:
+    """Yield what would have vLLM serve a model for something else than it is planned for."""
+    runner, convert = wishes.extra_args.get("runner"), wishes.extra_args.get("convert")
+    cure = "set the model's task in gpuchat_models to what it is for, which gives vLLM that, or remove it"
+    if situation.is_for_chat and (runner == "pooling" or convert in POOLED):
+        given = "runner pooling" if runner == "pooling" else f"convert {convert}"
+        yield (
+            f"args holds {given}, with which vLLM answers nobody who chats, and the model is planned to chat; wanted "
+            f"one of both; {cure}"
+        )
+    if situation.is_pooling and runner in ("generate", "draft"):
+        yield (
+            f"args holds runner {runner}, with which vLLM makes no vectors and no scores, and the model is planned for "
+            f"{situation.task}; wanted one of both; {cure}"
         )
 
 
@@ -176,3 +198,43 @@ def warnings(args: Mapping[str, object]) -> Iterator[str]:
             "args holds tool-call-parser and no enable-auto-tool-choice, so that requests with tools are refused "
             "unless they name one; give args enable-auto-tool-choice: true"
         )
+    for what, place in _places(args):
+        if not place.startswith(SEEN):
+            yield (
+                f"args holds {what}, and an engine has no network, and sees of its host the model's folder alone, as "
+                "/model; give a path within that, or the model in gpuchat_models an image that holds it"
+            )
+
+
+SEEN = ("/model/", "/vllm-workspace/")
+"""How paths of files begin that an engine sees: its model's folder, and what upstream's image holds."""
+
+BY_PATH = ("tokenizer", "hf-config-path", "chat-template", "tool-parser-plugin", "reasoning-parser-plugin")
+"""Options that name a file, a folder or a repository of a hub; a template may stand there itself."""
+
+
+def _places(args: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield what an engine has to find beside its model: in words, and the place."""
+    for name in BY_PATH:
+        given = args.get(name)
+        if isinstance(given, str) and given and not any(sign in given for sign in "{\n"):
+            yield f"{name} {given}", given.rstrip("/") + "/"
+    guess = args.get("speculative-config")
+    if isinstance(guess, Mapping) and isinstance(guess.get("model"), str) and guess.get("method") != "ngram":
+        yield f"{guess['model']} as the model of speculative-config", f"{guess['model']}/"
+    listed = args.get("lora-modules")
+    for one in listed if isinstance(listed, (list, tuple)) else [listed]:
+        given = _adapter_path(one)
+        if given:
+            yield f"an adapter at {given}", f"{given}/"
+
+
+def _adapter_path(given: object) -> str:
+    """Return where an adapter is, which is written as NAME=PATH or as JSON; '' where that cannot be read."""
+    text = given if isinstance(given, str) else ""
+    if not text.lstrip().startswith("{"):
+        return text.partition("=")[2]
+    try:
+        return str(json.loads(text).get("path") or "")
+    except ValueError:
+        return ""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,12 @@ OWN = "vllm"
 NOMINAL = 1.12
 """How far above CUDA's own figure a GPU's nominal memory may lie: 24 GiB are sold as such, 23.5 are usable. The driver
 reports the nominal one in whole MiB."""
+
+OTHERS = re.compile(r"\b(AMD|Radeon|Instinct|MI[23][0-9]{2}X?|Intel|Arc|Gaudi|Apple|Ascend|TPU)\b", re.IGNORECASE)
+"""Words in the names of accelerators that NVIDIA has not made."""
+
+MOST_OF_A_HOST = 256
+"""GPUs of one kind; no host has as many, and a plan of many more would not end."""
 
 LIKELY_CAPABILITY = "8.0"
 """What the memory is estimated for where nobody knows the compute capability."""
@@ -106,6 +113,8 @@ def _devices(one: object) -> list[Device]:
     if one.get("mig_mode") == "enabled":
         raise Refusal(no_mig_devices(amount("gpus[].index", one.get("index") or 0)) + ", or leave it out of gpus")
     count = whole("gpus[].count", one["count"]) if "count" in one else 1
+    if count > MOST_OF_A_HOST:
+        raise Refusal(f"gpus[].count is {count}; wanted up to {MOST_OF_A_HOST} of one host; set gpus[].count to those")
     return [_device(one, is_slice=" MIG " in f" {one['name']} ")] * count
 
 
@@ -116,6 +125,11 @@ def _told(facts: Mapping[str, object]) -> dict[str, object]:
 def _device(one: Mapping[str, object], is_slice: bool) -> Device:
     name = str(one["name"])
     known = cards.lookup(name)
+    if known is None and OTHERS.search(name):
+        raise Refusal(
+            f"the GPU {name!r} is another maker's, which gpuchat does not serve yet; wanted NVIDIA GPUs, or none for "
+            "the CPU; take it out of gpus"
+        )
     memory, given = _memory(name, one.get("memory_bytes"), known, is_slice)
     free, peers = one.get("memory_free_bytes"), one.get("nvlink_peers")
     return Device(

@@ -69,6 +69,14 @@ def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
         ),
         (LLAMA_8B, A100, {"extra_args": {"block-size": 8}}, "block-size 8; wanted a multiple of 16"),
         (LLAMA_8B, A100, {"extra_args": {"enable-auto-tool-choice": True}}, "and no tool-call-parser"),
+        (LLAMA_8B, A100, {"extra_args": {"runner": "pooling"}}, "holds runner pooling.*planned to chat; wanted one of"),
+        (
+            LLAMA_8B,
+            A100,
+            {"extra_args": {"convert": "embed"}},
+            "holds convert embed.*set the model's task in gpuchat_mo",
+        ),
+        (LLAMA_8B, A100, {"task": "embed", "extra_args": {"runner": "generate"}}, "runner generate.*planned for embed"),
     ],
 )
 def test_a_conflict_is_refused_with_the_cure(config, gpu, wishes, word):
@@ -88,11 +96,41 @@ def test_a_conflict_is_refused_with_the_cure(config, gpu, wishes, word):
         (QWEN3_MOE, A100, {"extra_args": {"enable-expert-parallel": True, "enable-eplb": True}}),
         (LLAMA_8B, A100, {"extra_args": {"no-enable-expert-parallel": True}}),
         (LLAMA_8B, A100, {"extra_args": {"block-size": 32}}),
+        (LLAMA_8B, A100, {"extra_args": {"runner": "generate", "convert": "none"}}),
+        (LLAMA_8B, A100, {"task": "embed", "extra_args": {"runner": "pooling", "convert": "embed"}}),
         (LLAMA_8B, A100, {"extra_args": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}}),
     ],
 )
 def test_what_goes_together_is_planned(config, gpu, wishes):
     assert plan(config, gpu, **wishes).fits
+
+
+ADAPTED = {"enable-lora": True}
+
+
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        ({"tokenizer": "Qwen/Qwen3-0.6B"}, "tokenizer Qwen/Qwen3-0.6B"),
+        ({"tokenizer": "/model/tokenizer"}, ""),
+        ({"tokenizer": "/model"}, ""),
+        ({"chat-template": "/srv/templates/ours.jinja"}, "chat-template /srv/templates/ours.jinja"),
+        ({"chat-template": "/vllm-workspace/examples/tool_chat_template_hermes.jinja"}, ""),
+        ({"chat-template": "{{ messages }}"}, ""),
+        ({**ADAPTED, "lora-modules": ["sql=/srv/loras/sql"]}, "an adapter at /srv/loras/sql"),
+        ({**ADAPTED, "lora-modules": "sql=acme/sql-lora"}, "an adapter at acme/sql-lora"),
+        ({**ADAPTED, "lora-modules": [{"name": "sql", "path": "/srv/sql"}]}, "an adapter at /srv/sql"),
+        ({**ADAPTED, "lora-modules": ["sql=/model/loras/sql"]}, ""),
+        (
+            {"speculative-config": {"method": "eagle3", "model": "acme/eagle", "num_speculative_tokens": 3}},
+            "acme/eagle as the model of speculative-config",
+        ),
+        ({"speculative-config": {"method": "ngram", "num_speculative_tokens": 3}}, ""),
+    ],
+)
+def test_what_an_engine_would_not_find_is_told(args, what):
+    found = [one for one in plan(extra_args=args).warnings if "an engine has no network" in one]
+    assert [one.partition(", and an engine")[0] for one in found] == [f"args holds {what}"] * bool(what)
 
 
 def test_a_model_that_float16_is_too_narrow_for_is_planned_in_float32_on_old_gpus():

@@ -36,6 +36,17 @@ def test_a_capability_may_be_written_as_text_number_or_list(capability):
     assert gpu.compute_capability == "9.0"
 
 
+@pytest.mark.parametrize("name", ["AMD Instinct MI300X", "MI355X", "Intel Arc A770", "HL-325L Gaudi 3", "Apple M3 Max"])
+def test_an_accelerator_of_another_maker_is_refused_for_what_it_is_though_its_memory_is_given(name):
+    with pytest.raises(Refusal, match="is another maker's, which gpuchat does not serve yet; wanted NVIDIA GPUs"):
+        read_gpus([{"name": name, "memory_bytes": 192 * GIB}])
+
+
+def test_more_gpus_than_any_host_has_are_refused_before_they_are_planned_with():
+    with pytest.raises(Refusal, match=r"gpus\[\].count is 100000; wanted up to 256 of one host"):
+        read_gpus([{**L40S, "count": 100_000}])
+
+
 def test_several_of_a_kind_are_counted_on():
     assert [gpu.index for gpu in read_gpus([{**L40S, "count": 2}, L40S])[0]] == [0, 1, 2]
 
