@@ -72,6 +72,7 @@ SHAPES = {
     "toolbox_index_url": INDEX,
     "uv_index_url": INDEX,
     "uv_extra_index_urls": INDEX,
+    **dict.fromkeys(("gpuchat_database_password", "gpuchat_sso_client_secret"), re.compile(r"[^\r\n]+")),
 }
 """What a secret, or each of a list of them, looks like."""
 
@@ -437,16 +438,19 @@ def _sources(task_vars):
                 found += [{"path": path, "problem": problem}] if problem else []
         beside = source if os.path.isdir(source) else os.path.dirname(source)
         for kind in ("group_vars", "host_vars"):
-            names = glob.glob(os.path.join(glob.escape(beside), kind, "**"), recursive=True)
+            folder = os.path.join(beside, kind)
+            names = glob.glob(os.path.join(glob.escape(folder), "**"), recursive=True)
             for path in sorted(name for name in names if os.path.isfile(name) and name.endswith((".yml", ".yaml"))):
-                twice = _named_twice(path)
-                found += [{"path": path, "problem": twice}] if twice else []
+                first, inside, _rest = os.path.relpath(path, folder).partition(os.sep)
+                name = first if inside else os.path.splitext(first)[0]
+                found.append({"path": path, "problem": _named_twice(path), "kind": kind, "name": name})
     return found
 
 
 def _folder(sources, otherwise):
     """Return the folder for a run's own files: one, beside the first inventory, however many there are."""
-    paths = [os.path.abspath(one["path"]) for one in sources if os.path.exists(one["path"])]
+    inventories = [one["path"] for one in sources if "kind" not in one]
+    paths = [os.path.abspath(path) for path in inventories if os.path.exists(path)]
     beside = next((path if os.path.isdir(path) else os.path.dirname(path) for path in paths), otherwise)
     return os.path.join(beside, ".gpuchat")
 

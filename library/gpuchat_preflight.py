@@ -42,7 +42,9 @@ options:
     elements: list
     default: []
   sources:
-    description: Where the inventory was read from, each with its path and problem; set by the action plugin.
+    description: >-
+      Where the inventory was read from, each with its path and problem, and a file of variables with what it is for;
+      set by the action plugin.
     type: list
     elements: dict
     default: []

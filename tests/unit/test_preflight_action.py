@@ -55,6 +55,9 @@ def test_of_secrets_by_name_it_is_told_which_are_odd_and_which_are_addresses_and
         ),
         ("uv_extra_index_urls", ["https://h/x", "internal=https://h/y"], []),
         ("uv_extra_index_urls", ["https://h/x", "h/y", "", None, 5], ["1", "2", "3", "4"]),
+        *(("gpuchat_database_password", one, []) for one in ("hunter2", 'a b"c$', "")),
+        *(("gpuchat_database_password", one, ["0"]) for one in ("hunter2\n", 12345670)),
+        *(("gpuchat_sso_client_secret", one, ["0"]) for one in ("a\r\n", 5)),
         ("gpuchat_api_key", "two words", []),
     ],
 )
@@ -131,6 +134,17 @@ def test_an_inventory_in_the_form_of_ini_that_ansible_leaves_aside_is_told_with_
         found = action._sources({"ansible_inventory_sources": [str(source)]})
         assert [words in one["problem"] for one in found if one["problem"]] == [True] * bool(words)
         assert "hunter2" not in str(found)
+
+
+def test_each_file_of_variables_is_told_with_the_group_or_host_that_it_is_for(tmp_path):
+    names = ("group_vars/all/vault.yml", "group_vars/gpu.yml", "host_vars/a.example.com.yml", "host_vars/note.txt")
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a: 1\n")
+    found = action._sources({"ansible_inventory_sources": [str(tmp_path)]})
+    told = [(one["kind"], one["name"]) for one in found if "kind" in one]
+    assert told == [("group_vars", "all"), ("group_vars", "gpu"), ("host_vars", "a.example.com")]
 
 
 def test_hosts_of_a_file_at_which_ansible_gave_up_are_in_no_group():

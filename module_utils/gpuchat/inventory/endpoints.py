@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import forms
@@ -32,8 +32,16 @@ BY_NAME = (
     ("transcribe", re.compile(r"whisper", re.IGNORECASE)),
 )
 """What a model does by its name, of which alone a list of models tells; all others chat."""
-ASKED_PATHS = ("/chat/completions", "/completions", "/embeddings", "/models")
+ASKED_PATHS = (
+    *("/chat/completions", "/completions", "/embeddings", "/models", "/responses", "/messages", "/rerank", "/score"),
+    *("/audio/transcriptions", "/audio/translations"),
+)
 """What people put behind the address of an API by mistake."""
+OLLAMAS_OWN = re.compile(r"/api(/(chat|generate|embed|embeddings|tags))?/*")
+"""Where Ollama's own API is, which speaks otherwise, at the port that Ollama has."""
+OLLAMA_PORT = "11434"
+IN_CONTAINERS = frozenset({"host.docker.internal", "gateway.docker.internal", "host.containers.internal"})
+"""Names that a container has for its host, and that the host itself, where nginx asks, does not know."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +204,12 @@ def _ability_faults(where: str, model: Mapping[str, object]) -> Iterator[str]:
         yield f"{where}.context is {show(context)}; wanted tokens as a whole number; set it to such as 32768"
 
 
-def faults(given: object, site_names: Iterable[str] = ()) -> Iterator[str]:
+def faults(given: object, site_names: Collection[str] = ()) -> Iterator[str]:
     """Say what is wrong with the list beyond its types.
 
     Args:
         site_names: at which people open the chat.
     """
-    own = [name.lower() for name in site_names]
     seen: set[str] = set()
     for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
         if not isinstance(one, Mapping):
@@ -219,12 +226,7 @@ def faults(given: object, site_names: Iterable[str] = ()) -> Iterator[str]:
         seen.add(name)
         if url:
             yield from _url_faults(variable, url)
-        found = URL.fullmatch(url)
-        if found and found["host"].strip("[]").lower() in own:
-            yield (
-                f"{variable}.url has the name of the site, {found['host']}; wanted somebody else's server, for the "
-                f"stack would ask itself without end; set {variable}.url to another, or take it away"
-            )
+        yield from place_faults(variable, url, site_names)
         yield from key_faults(variable, one.get("key"))
         timeout = str(one.get("timeout", 30))
         if re.fullmatch("-?[0-9]+", timeout) and not TIMEOUTS[0] <= int(timeout) <= TIMEOUTS[1]:
@@ -258,12 +260,41 @@ def key_faults(variable: str, key: object) -> Iterator[str]:
 def is_url(text: str) -> bool:
     """Whether a text is the address of a server that nginx can ask."""
     found = URL.fullmatch(text)
-    return found is not None and forms.is_at_server(text) and not {".", ".."} & set((found["path"] or "").split("/"))
+    path = (found["path"] or "") if found else ""
+    return (
+        found is not None and forms.is_at_server(text) and "//" not in path and not {".", ".."} & set(path.split("/"))
+    )
+
+
+def place_faults(variable: str, url: str, site_names: Collection[str]) -> Iterator[str]:
+    """Find an address at which no server of somebody else's is met.
+
+    Args:
+        site_names: at which people open the chat.
+    """
+    found = URL.fullmatch(url)
+    written = found["host"].strip("[]") if found else ""
+    if written.lower() in [name.lower() for name in site_names]:
+        yield (
+            f"{variable}.url has the name of the site, {written}; wanted somebody else's server, for the stack would "
+            f"ask itself without end; set {variable}.url to another, or take it away"
+        )
+    elif written.lower() in IN_CONTAINERS:
+        yield (
+            f"{variable}.url is {show(url)}, a name that containers alone know; wanted one that the host knows, from "
+            f"which it is asked; set {variable}.url to {url.replace(written, '127.0.0.1')} for a server on that host"
+        )
 
 
 def _url_faults(variable: str, url: str) -> Iterator[str]:
-    path = next((path for path in ASKED_PATHS if url.rstrip("/").endswith(path)), "")
-    if path:
+    path, found = next((path for path in ASKED_PATHS if url.rstrip("/").endswith(path)), ""), URL.fullmatch(url)
+    if found and found["port"] == OLLAMA_PORT and OLLAMAS_OWN.fullmatch(found["path"] or ""):
+        right = url[: found.start("path")] + USUAL_PREFIX
+        yield (
+            f"{variable}.url is {show(url)}, Ollama's own API; wanted that in OpenAI's manner; set {variable}.url to "
+            f"{right}"
+        )
+    elif path:
         right = url.rstrip("/")[: -len(path)]
         yield f"{variable}.url is {show(url)}; wanted the address that {path} follows; set {variable}.url to {right}"
     elif not is_url(url):
@@ -304,6 +335,13 @@ def _model_faults(variable: str, models: object) -> Iterator[str]:
         yield from _ability_faults(where, model)
         for part in ("name", "upstream"):
             text = str(model.get(part) or ("" if part == "name" else "x"))
+            odd = given if not isinstance(given, Mapping) else model.get(part)
+            if isinstance(odd, (bool, float)):
+                yield (
+                    f"{where}.{part} is {show(odd)}, as YAML has read it; wanted a text; set it in quotes, as the "
+                    "server calls the model"
+                )
+                break
             if not MODEL.fullmatch(text):
                 yield f"{where}.{part} is {show(text)}; wanted letters, digits and . _ : / @ + -; set it to those"
         if str(model.get("task", "chat")) not in TASKS:

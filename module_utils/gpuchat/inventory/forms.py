@@ -133,13 +133,14 @@ def _with_scheme(text: str) -> str:
 
 
 def _without_scheme(text: str) -> str:
-    bare = re.sub(r"^[a-z]+://", "", text).rstrip("/")
+    bare = re.sub(r"^[A-Za-z]+://", "", text).rstrip("/")
     return bare if bare != text else ""
 
 
 def _host_alone(text: str) -> str:
-    bare = _without_scheme(text).partition("/")[0].partition(":")[0] or text.partition("/")[0].partition(":")[0]
-    return bare if bare != text and is_host_name(bare) else ""
+    found = re.match(r"([A-Za-z]+://)?(\[(?P<six>[0-9A-Fa-f:]+)\]|(?P<name>[^/:]+?)\.?([/:]|$))", text)
+    bare = (found["six"] or found["name"]) if found else ""
+    return bare if bare != text and is_site_name(bare) else ""
 
 
 def _is_room(text: str) -> bool:
@@ -247,6 +248,8 @@ TIME = Form(
 def _of_clock(text: str) -> str:
     """Return the time that YAML 1.1 read as a number of base 60."""
     number = int(text) if re.fullmatch("[1-9][0-9]{1,4}", text) else 0
+    if 24 * 60 <= number < 24 * 60 * 60:
+        return f"'{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}'"
     return f"'{number // 60:02}:{number % 60:02}'" if 60 <= number < 24 * 60 else ""
 
 
@@ -306,6 +309,15 @@ FLAGS = Form(
     "-market",
     may_be_empty=True,
 )
+
+
+def _repo_alone(text: str) -> str:
+    """Return the model's name out of the address of its page, or out of what other programs call it."""
+    hub = r"(https?://)?([\w-]+(\.[\w-]+)+/)(models/)?"
+    found = re.fullmatch(rf"({hub})?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+?)(\.git)?/*([/@:?#].*)?", text)
+    return found["repo"] if found else ""
+
+
 LINUX_USER = Form(_matches(r"[a-z_][a-z0-9_.-]*\$?"), "the name of a user", "alice", may_be_empty=True)
 TEXT = Form(lambda text: bool(text.strip()), "a text", "hello")
 PLAIN_NAME = Form(_matches(r"[A-Za-z0-9][A-Za-z0-9._:/-]*"), "a name of letters, digits and . _ : / -", "qwen3-8b")
@@ -313,7 +325,7 @@ REPO = Form(
     _matches(r"[A-Za-z0-9][\w.-]*/[\w.-]+"),
     "the model's name on its hub, as OWNER/NAME",
     "Qwen/Qwen3-8B",
-    lambda text: re.sub(r"^https?://[^/]+/(models/)?", "", text).rstrip("/") if "://" in text else "",
+    _repo_alone,
 )
 ASKED_URL = Form(
     lambda text: (
@@ -407,12 +419,15 @@ FORMS: Mapping[str, Form] = {
         _of_clock,
     ),
     "postgresql_packages": PACKAGE,
-    "postgresql_major": Form(_matches(r"auto|[0-9]{2}"), "auto, or a number such as 17", "17"),
+    "postgresql_major": Form(_matches(r"auto|[1-9][0-9]"), "auto, or a number such as 17", "17"),
     "object_store_version": Form(
         _matches(r"[0-9][0-9A-Za-z.+-]*"), "a version such as 1.0.0-rc.3, without a v", "1.0.0-rc.3", _without_v
     ),
     "gpuchat_signup_emails": Form(
-        _matches(r"([^\s@,]+@)?[^\s@,]+\.[^\s@,]+"), "an address of electronic mail or its domain", "example.com"
+        _matches(r"([^\s@,*]+@)?[^\s@,*]+\.[^\s@,*]+"),
+        "an address of electronic mail or its domain, without *",
+        "example.com",
+        lambda text: text.lstrip("*@.") if re.fullmatch(r"[*@.]+[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", text) else "",
     ),
     "lobehub_version": Form(VERSION.is_right, "a version such as 2.2.19, without a v", "2.2.19", _without_v),
     "lobehub_image": IMAGE,
@@ -586,7 +601,8 @@ def _registry_map(value: Mapping[object, object]) -> Iterator[str]:
     for registry, instead in value.items():
         key, target = str(registry), str(instead)
         if not is_registry(key):
-            right = as_images_say((_without_scheme(key) or key).partition("/")[0]) or HUB
+            named = as_images_say((_without_scheme(key) or key).partition("/")[0])
+            right = named if is_registry(named) else HUB
             yield (
                 f"gpuchat_registry_map holds {show(key)}; wanted the name of a registry as images have it, in small "
                 "letters, without http:// or a path; set gpuchat_registry_map to "

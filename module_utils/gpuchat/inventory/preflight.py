@@ -166,6 +166,8 @@ EXAMPLES: Mapping[str, object] = {
     "gpuchat_models": [{"name": "qwen3-8b", "source": "huggingface", "repo": "Qwen/Qwen3-8B"}],
     "gpuchat_endpoints": [{"name": "workstation", "url": "http://10.0.0.9:1234/v1", "models": ["llama-3"]}],
     "gpuchat_mcp_servers": [{"name": "wiki", "url": "http://10.0.0.9:9000/mcp"}],
+    "gpuchat_proxy": {"http": network_known.EXAMPLE, "https": network_known.EXAMPLE},
+    "gpuchat_registry_logins": [{"registry": "harbor.example.com", "username": "robot", "password": "..."}],
     "gpuchat_registry_map": {"docker.io": "registry.example.com/hub"},
     "gpuchat_api_keys": [{"name": "reports", "rate": 5}],
     elsewhere.STORE: {"url": "https://s3.example.com", "bucket": "chat"},
@@ -187,10 +189,17 @@ NEAR = 0.86
 
 @dataclass(frozen=True)
 class Source:
-    """Where the inventory was read from, and why that failed where it did."""
+    """Where the inventory was read from, and why that failed where it did.
+
+    Attributes:
+        kind: ``group_vars`` or ``host_vars``, of a file of variables.
+        name: of the group or the host that it is for.
+    """
 
     path: str
     problem: str = ""
+    kind: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -323,7 +332,10 @@ def read(params: Mapping[str, Any]) -> Inventory:
         [(str(host), str(name), str(reason)) for host, name, reason in params["untemplated"]],
         {host: {name: Secret(**one) for name, one in found.items()} for host, found in params["secrets"].items()},
         params["others"],
-        [Source(str(one["path"]), str(one.get("problem") or "")) for one in params["sources"]],
+        [
+            Source(*(str(one.get(name) or "") for name in ("path", "problem", "kind", "name")))
+            for one in params["sources"]
+        ],
         params["play_hosts"],
         params.get("listed") or {},
     )
@@ -466,9 +478,7 @@ def find_faults(
         today: the present day, in UTC; where it is left out, no day is past.
     """
     findings, wanted = Findings(), frozenset(parts)
-    for source in inventory.sources:
-        if source.problem:
-            findings.fault(f"the inventory {source.path} {source.problem}")
+    _sources(inventory, findings)
     for host, name, reason in inventory.untemplated:
         if host in inventory.ours:
             findings.fault(f"{name} cannot be templated: {reason}; {_cure(reason)}", host)
@@ -482,7 +492,8 @@ def find_faults(
         names.check(host, findings)
         _required(inventory, specification, wanted, findings, host)
         sound = _values(variables, specification, findings, host)
-        _secrets(inventory.secrets.get(host, {}), specification, findings, host)
+        theirs = elsewhere.STORE_KEYS if sound.get(elsewhere.STORE) else ()
+        _secrets(inventory.secrets.get(host, {}), specification, findings, host, theirs)
         _access(sound, findings, host)
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
             _edge(inventory, specification, sound, findings, host)
@@ -502,9 +513,10 @@ def find_faults(
         if "edge" in wanted:
             findings.add((), api_clients.ended(sound.get(api_clients.VARIABLE), today), host)
         findings.add(endpoints.faults(sound.get(endpoints.VARIABLE), all_names), (), host)
-        findings.add(tools_known.faults(sound.get(tools_known.VARIABLE)), (), host)
+        findings.add(tools_known.faults(sound.get(tools_known.VARIABLE), all_names), (), host)
         if "vllm" in wanted:
             _version("vllm_version", sound.get("vllm_version"), findings, host)
+            findings.add((), _image_warnings(specification.settings(sound, *IMAGES, "vllm_version")), host)
         _owned(sound, findings, host)
         _ports(inventory, specification, findings, host)
     _models(inventory, specification, wanted, findings)
@@ -520,9 +532,33 @@ def find_faults(
     return findings
 
 
+def _sources(inventory: Inventory, findings: Findings) -> None:
+    """Tell what could not be read, and files of variables for a group or a host that there is not."""
+    groups: Sequence[str] = list(inventory.groups)
+    hosts = [*inventory.groups.get("all", ()), "localhost"]
+    for source in inventory.sources:
+        if source.problem:
+            findings.fault(f"the inventory {source.path} {source.problem}")
+        known, what = (groups, "group") if source.kind == "group_vars" else (hosts, "host")
+        if source.kind and source.name not in known:
+            findings.warning(
+                f"the file {source.path} is for the {what} {show(source.name)}, which the inventory does not have, so "
+                f"nothing in it has an effect; rename it, or take it away{did_you_mean(source.name, known)}"
+            )
+
+
+FACT = re.compile(r"'(ansible_(?!host'|port'|user')\w+|(default|all)_ipv[46]\w*|fqdn|nodename|hostname|domain)'")
+
+
 def _cure(reason: str) -> str:
-    is_locked = "vault" in reason or "decrypt" in reason
-    return "give ansible-vault's password, with --vault-id or --ask-vault-pass" if is_locked else "fix its value"
+    if "vault" in reason or "decrypt" in reason:
+        return "give ansible-vault's password, with --vault-id or --ask-vault-pass"
+    if FACT.search(reason):
+        return (
+            "set it to the value itself, or to what another variable holds, for the inventory is checked before any "
+            "fact of a host is gathered"
+        )
+    return "fix its value"
 
 
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
@@ -726,7 +762,10 @@ class _Names:
         if name.startswith(STACK_PREFIX):
             ends = [known[len(STACK_PREFIX) :] for known in self._known if known.startswith(STACK_PREFIX)]
             near = nearest(name[len(STACK_PREFIX) :], ends)
-            return True, f"{name} is no variable of gpuchat" + (f"; did you mean {STACK_PREFIX}{near}?" if near else "")
+            return (
+                True,
+                f"{name} is no variable of gpuchat{f'; did you mean {STACK_PREFIX}{near}?' if near else SOMEBODYS}",
+            )
         near = self._squashed.get(_squashed(name)) or next(
             iter(difflib.get_close_matches(name, sorted(self._known), n=1, cutoff=NEAR)), ""
         )
@@ -736,8 +775,11 @@ class _Names:
                 "gpuchat_other_variables where it is somebody else's"
             )
         if name.startswith(self._prefixes):
-            return False, f"{name} is no variable of a gpuchat role{did_you_mean(name, self._known)}"
+            return False, f"{name} is no variable of a gpuchat role{did_you_mean(name, self._known) or SOMEBODYS}"
         return False, ""
+
+
+SOMEBODYS = "; take it away, or name it in gpuchat_other_variables where it is somebody else's"
 
 
 def _squashed(name: str) -> str:
@@ -768,7 +810,14 @@ def _values(
     for name, value in variables.items():
         if name not in options:
             continue
-        wrong = list(types.faults(name, options[name], value, EXAMPLES.get(name)))
+        own = {part: one for part in _parts_of(value) for one in _own_variables(name, part) if one in options}
+        rest = {part: one for part, one in value.items() if part not in own} if isinstance(value, Mapping) else value
+        wrong = [
+            f"{name} holds {part}; wanted it in a variable of its own; set {variable}, for instance in a vault, and "
+            f"take {part} out of {name}"
+            for part, variable in own.items()
+        ]
+        wrong += types.faults(name, options[name], rest, EXAMPLES.get(name))
         if not wrong:
             sound[name] = value
             wrong = list(forms.faults(name, value))
@@ -778,6 +827,15 @@ def _values(
             more = len(wrong) - MOST_OF_ONE
             findings.fault(f"{name} has {more:,} more faults; wanted none; set {name} to what is said of these", host)
     return sound
+
+
+def _parts_of(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, Mapping) else []
+
+
+def _own_variables(name: str, part: str) -> tuple[str, str]:
+    """Return how a variable may be called that holds a part of another's, as most do that hold its secret."""
+    return f"{name}_{part}", f"{name}_{part}"[len(STACK_PREFIX) :]
 
 
 MOST_OF_ONE = 8
@@ -823,6 +881,10 @@ SHAPES: Mapping[str, tuple[str, str]] = {
         )
         for name in ("toolbox_index_url", "uv_index_url", "uv_extra_index_urls")
     },
+    **{
+        name: ("text of one line", f"one, in quotes where it is digits alone, which YAML may change; set {name} to it")
+        for name in (elsewhere.PASSWORD, sign_in.SECRET)
+    },
 }
 """What secrets of a form of their own are, and what is wanted where one is none."""
 
@@ -834,8 +896,20 @@ def _shapes(name: str, secret: Secret, findings: Findings, host: str) -> None:
         findings.fault(f"{where} is no {what}; wanted {wanted}", host)
 
 
-def _secrets(secrets: Mapping[str, Secret], specification: Specification, findings: Findings, host: str) -> None:
+def _secrets(
+    secrets: Mapping[str, Secret],
+    specification: Specification,
+    findings: Findings,
+    host: str,
+    theirs: Sequence[str] = (),
+) -> None:
+    """Judge secrets by what may be known of them.
+
+    Args:
+        theirs: those that somebody else has made, who knows how long they have to be.
+    """
     for name, secret in secrets.items():
+        least = 1 if name in theirs else LEAST_LENGTH.get(name, USUAL_LENGTH)
         if specification.options.get(name, {}).get("type") == "dict":
             if secret.kind != "dict":
                 findings.fault(f"{name} is no mapping; wanted one; set {name} to names with their values", host)
@@ -863,10 +937,9 @@ def _secrets(secrets: Mapping[str, Secret], specification: Specification, findin
             findings.fault(
                 f"{name} holds other characters than letters, digits and . _ ~ + / = -; set another {name}", host
             )
-        elif name in HEADER_SECRETS and secret.length < LEAST_LENGTH.get(name, USUAL_LENGTH):
+        elif name in HEADER_SECRETS and secret.length < least:
             findings.fault(
-                f"{name} has {secret.length} characters, which can be guessed; wanted "
-                f"{LEAST_LENGTH.get(name, USUAL_LENGTH)} or more; "
+                f"{name} has {secret.length} characters, which can be guessed; wanted {least} or more; "
                 f"set {name} to such a one, or take the line away and one is made",
                 host,
             )
@@ -1127,6 +1200,22 @@ def _version(name: str, version: object, findings: Findings, host: str) -> None:
         )
 
 
+IMAGES = ("vllm_image", "vllm_cpu_image")
+
+
+def _image_warnings(settings: Mapping[str, object]) -> Iterator[str]:
+    """Find an image whose tag speaks of another vLLM than the one by which all is planned."""
+    version = str(settings.get("vllm_version") or "")
+    for name in IMAGES:
+        tag = str(settings.get(name) or "").rpartition(":")[2]
+        found = re.search(r"(?<![0-9.])[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.]*", tag)
+        if found and version not in tag and "{" not in tag:
+            yield (
+                f"{name} has the tag {tag} and vllm_version is {version}, for which models are planned; set "
+                f"vllm_version to {found[0]} where the image holds that"
+            )
+
+
 OLDEST_SPAN = "0.11.1"
 """The first vLLM whose own processes make one engine over several hosts (``nnodes`` in vllm/facts/flags.py)."""
 
@@ -1144,6 +1233,9 @@ def _spans(inventory: Inventory, specification: Specification, findings: Finding
     """Find what keeps a model from spanning its hosts, or would leave its ranks open to others."""
     common = _common(inventory, specification)
     for number, model in enumerate(models.read(common.get(models.VARIABLE), inventory.groups)):
+        if model.spans:
+            names = [name for name, own in ALIKE.items() if not model.given.get(own)]
+            _same_everywhere(inventory, names, findings, model.hosts, f" of {model.name}, which spans them")
         for host in model.hosts if model.spans else ():
             given = inventory.variables.get(host, {})
             variable = f"{models.VARIABLE}[{number}].span"
@@ -1173,6 +1265,10 @@ def _spans(inventory: Inventory, specification: Specification, findings: Finding
                     f"alone; wanted {OLDEST_SPAN} or newer; set the model's version or vllm_version",
                     host,
                 )
+
+
+ALIKE = {"vllm_version": "version", "vllm_image": "image", ENGINE_ARGS: ""}
+"""What all ranks of an engine have to have alike, and what of a model's own takes its place."""
 
 
 def _numbers(version: object) -> list[int]:
@@ -1394,12 +1490,25 @@ def _registries(variables: Mapping[str, object], specification: Specification, o
         yield str(place).partition("/")[0]
 
 
-def _same_everywhere(inventory: Inventory, names: Iterable[str], findings: Findings) -> None:
+def _same_everywhere(
+    inventory: Inventory, names: Iterable[str], findings: Findings, among: Sequence[str] = (), why: str = ""
+) -> None:
+    """Find variables that differ between hosts that have to have them alike.
+
+    Args:
+        among: these hosts; all of the stack's where it is empty.
+        why: what is said of them.
+    """
     for name in names:
-        values = {repr(inventory.variables.get(host, {}).get(name)) for host in inventory.hosts(*STACK_GROUPS)}
+        hosts = among or inventory.hosts(*STACK_GROUPS)
+        given = {host: inventory.variables.get(host, {}).get(name) for host in hosts}
+        values = {repr(value): "not set" if value is None else show(value) for value in given.values()}
         if len(values) > 1:
-            found = ", ".join(sorted(values))
-            findings.fault(f"{name} differs between hosts ({found}); wanted one value; set {name} under all: vars:")
+            having = {one: [host for host, value in given.items() if repr(value) == one] for one in values}
+            found = ", ".join(f"{shown} on {' and '.join(having[one])}" for one, shown in values.items())
+            findings.fault(
+                f"{name} differs between hosts{why} ({found}); wanted one value; set {name} under all: vars:"
+            )
 
 
 def _same_secret(inventory: Inventory, findings: Findings) -> None:
@@ -1444,7 +1553,8 @@ def _addresses_together(inventory: Inventory, specification: Specification, find
         if address in seen:
             findings.fault(
                 f"gpuchat_private_address is {address} on {seen[address]} and on {host}; wanted each host's own; set "
-                "gpuchat_private_address in the vars of each host, not of a group"
+                "gpuchat_private_address in the vars of each host, not of a group, or give one machine one name in all "
+                "of its groups"
             )
         seen.setdefault(address, host)
         if any(ipaddress.IPv4Address(address) in room for room in rooms):
@@ -1486,31 +1596,50 @@ def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:
 
 def _elsewhere_alone(inventory: Inventory, specification: Specification, findings: Findings) -> None:
     """Find a server that is to be somebody else's and is the stack's own door, or each host's own."""
-    asking = inventory.hosts("edge", "chat")
+    common = _common(inventory, specification)
+    chats = inventory.hosts("chat")
+    tools_given = inventory.variables.get(next(iter(chats), ""), {}).get(tools_known.VARIABLE)
+    for given, variable, asking in (
+        (common.get(endpoints.VARIABLE), endpoints.VARIABLE, inventory.hosts("edge", "chat")),
+        (tools_given, tools_known.VARIABLE, chats),
+    ):
+        for number, one in enumerate(types.sequence(given)):
+            found = endpoints.URL.fullmatch(str(one.get("url"))) if isinstance(one, Mapping) else None
+            if found:
+                _not_ours(inventory, specification, findings, f"{variable}[{number}].url", found, asking)
+
+
+def _not_ours(
+    inventory: Inventory,
+    specification: Specification,
+    findings: Findings,
+    variable: str,
+    found: re.Match[str],
+    asking: Sequence[str],
+) -> None:
+    """Look at the address of one server that is to be somebody else's.
+
+    Args:
+        variable: that holds it.
+        asking: the hosts that ask it.
+    """
     private = {str(inventory.variables.get(host, {}).get("gpuchat_private_address")): host for host in inventory.ours}
-    for number, one in enumerate(types.sequence(_common(inventory, specification).get(endpoints.VARIABLE))):
-        variable = f"{endpoints.VARIABLE}[{number}].url"
-        found = endpoints.URL.fullmatch(str(one.get("url"))) if isinstance(one, Mapping) else None
-        if not found:
-            continue
-        address, port = found["host"].strip("[]"), int(found["port"] or endpoints.PORTS[found["scheme"]])
-        is_near = address == "localhost" or (forms.is_address(address) and ipaddress.ip_address(address).is_loopback)
-        hosts = asking if is_near else (private[address],) if address in private else ()
-        taken = [
-            (name, host) for host in hosts for name, its in _listening(inventory, specification, host) if its == port
-        ]
-        # An interface has its port in its room, and its door there at the private address.
-        taken = [one for one in taken if not is_near or one[0] != INTERFACE_PORT]
-        if taken:
-            findings.fault(
-                f"{variable} is {show(found[0])}, which is the stack's own, {' on '.join(taken[0])}; wanted somebody "
-                f"else's server; set {variable} to another, or take it away"
-            )
-        elif is_near and len(asking) > 1:
-            findings.warning(
-                f"{variable} is {show(found[0])}, which each host has for itself, and {', '.join(asking)} ask it; set "
-                f"{variable} to an address at which all of them find that server, unless each of them has one"
-            )
+    address, port = found["host"].strip("[]"), int(found["port"] or endpoints.PORTS[found["scheme"]])
+    is_near = address == "localhost" or (forms.is_address(address) and ipaddress.ip_address(address).is_loopback)
+    hosts = asking if is_near else (private[address],) if address in private else ()
+    taken = [(name, host) for host in hosts for name, its in _listening(inventory, specification, host) if its == port]
+    # An interface has its port in its room, and its door there at the private address.
+    taken = [one for one in taken if not is_near or one[0] != INTERFACE_PORT]
+    if taken:
+        findings.fault(
+            f"{variable} is {show(found[0])}, which is the stack's own, {' on '.join(taken[0])}; wanted somebody "
+            f"else's server; set {variable} to another, or take it away"
+        )
+    elif is_near and len(asking) > 1:
+        findings.warning(
+            f"{variable} is {show(found[0])}, which each host has for itself, and {', '.join(asking)} ask it; set "
+            f"{variable} to an address at which all of them find that server, unless each of them has one"
+        )
 
 
 def _addresses(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:

@@ -9,10 +9,10 @@ and shows it the key: the interface holds none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .endpoints import NAME, URL, Endpoint, is_url, key_faults
+from .endpoints import NAME, URL, Endpoint, is_url, key_faults, place_faults
 from .types import show
 
 VARIABLE = "gpuchat_mcp_servers"
@@ -84,8 +84,12 @@ def read(given: object) -> tuple[ToolServer, ...]:
     return tuple(found)
 
 
-def faults(given: object) -> Iterator[str]:
-    """Say what is wrong with the list beyond its types."""
+def faults(given: object, site_names: Collection[str] = ()) -> Iterator[str]:
+    """Say what is wrong with the list beyond its types.
+
+    Args:
+        site_names: at which people open the chat.
+    """
     seen: set[str] = set()
     for number, one in enumerate(given if isinstance(given, (list, tuple)) else ()):
         if not isinstance(one, Mapping):
@@ -102,6 +106,7 @@ def faults(given: object) -> Iterator[str]:
         seen.add(name)
         if url:
             yield from _url_faults(variable, url)
+            yield from place_faults(variable, url, site_names)
         yield from key_faults(variable, one.get("key"))
         headers = one.get("headers")
         yield from _header_faults(variable, headers if isinstance(headers, Mapping) else {}, bool(one.get("key")))

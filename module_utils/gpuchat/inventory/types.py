@@ -23,6 +23,9 @@ WORDS = {
     "list": "a list",
     "dict": "a mapping of names to values",
 }
+SAYS_NO = ("none", "closed", "never", "absent")
+"""Choices that somebody may have meant who wrote a word that YAML takes for false."""
+
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 SHOWN = 100
 """Characters of a value that a message shows."""
@@ -118,8 +121,9 @@ def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mappin
         elif part in options:
             yield from faults(f"{name}.{part}", options[part], one)
         else:
-            known = ", ".join(options)
-            yield f"{name} holds {shown(part)}; wanted no other names than {known}{did_you_mean(str(part), options)}"
+            known, guess = ", ".join(options), did_you_mean(str(part), options)
+            cure = guess or f"; take it out of {name}"
+            yield f"{name} holds {shown(part)}; wanted no other names than {known}{cure}"
     for part, option in options.items():
         if option.get("required") and part not in value:
             yield f"{name}.{part} is not set; wanted {_wanted(option)}; set {name}.{part}"
@@ -161,11 +165,15 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     if kind == "list" and isinstance(read, list):
         return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
     if kind == "list" and isinstance(value, (str, int)) and str(value).strip() and option.get("elements") != "dict":
-        return written([piece.strip() for piece in str(value).split(",") if piece.strip()])
+        pieces = [piece.strip(" '\"") for piece in str(value).strip("[] ").split(",") if piece.strip()]
+        # Who writes brackets and gets a text has an inventory of INI, where each text of a list is in quotes.
+        return json.dumps(pieces) if str(value).startswith("[") else written(pieces)
     if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1 and not option.get("choices"):
         return written(value[0])
     if kind in ("str", "path") and isinstance(value, (bool, float)):
-        word = example or next(iter(sequence(option.get("choices"))), "a word")
+        choices = [str(one) for one in sequence(option.get("choices"))]
+        meant = [one for one in choices if (one in SAYS_NO) is (value is False)] or choices
+        word = example or next(iter(meant), "a word")
         return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{word}'"
     if example is not None:
         return written(example)

@@ -411,6 +411,22 @@ def test_a_login_for_a_registry_of_no_image_is_told_with_those_of_some(registry,
     assert found == [word] * bool(known)
 
 
+@pytest.mark.parametrize(
+    ("image", "version", "meant"),
+    [
+        ("vllm/vllm-openai:v0.11.0", "0.32.0", "0.11.0"),
+        ("vllm/vllm-openai:v0.11.1rc2-cu128", "0.32.0", "0.11.1rc2"),
+        ("vllm/vllm-openai:v0.11.0", "0.11.0", ""),
+        ("vllm/vllm-openai:v0.11.0-cu128", "0.11.0", ""),
+        ("registry.example.com/vllm:ours", "0.32.0", ""),
+        ("nvcr.io/nvidia/vllm:26.01-py3", "0.32.0", ""),
+    ],
+)
+def test_an_image_of_another_vllm_than_all_is_planned_for_is_told(image, version, meant):
+    found = warnings(vllm_image=image, vllm_version=version)
+    assert [f"; set vllm_version to {meant} where the image holds that" in one for one in found] == [True] * bool(meant)
+
+
 @pytest.mark.parametrize(("expires", "is_past"), [("2020-01-01", True), ("9999-12-31", False)])
 def test_a_client_whose_last_day_is_past_is_warned_of_and_the_run_goes_on(expires, is_past):
     found = warnings(gpuchat_api_keys=[{"name": "reports", "expires": expires}])

@@ -22,6 +22,29 @@ LM = {"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["llama"]}
         ),
         pytest.param({"url": "http://h/../v1"}, "[0].url is 'http://h/../v1'", id="a path that leads elsewhere"),
         pytest.param({"url": "https://Chat.example.com/v1"}, "has the name of the site", id="the site itself"),
+        *(
+            pytest.param({"url": f"http://h:1{path}"}, "; set gpuchat_endpoints[0].url to http://h:1/v1", id=path)
+            for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages/", "/v1/audio/transcriptions")
+        ),
+        *(
+            pytest.param({"url": f"http://h:11434{path}"}, "set gpuchat_endpoints[0].url to http://h:11434/v1", id=path)
+            for path in ("/api", "/api/", "/api/generate")
+        ),
+        pytest.param({"url": "http://h:3000/api"}, "", id="an API of that name that is no Ollama's"),
+        pytest.param({"url": "http://h:11434//v1"}, "[0].url is 'http://h:11434//v1'", id="two slashes"),
+        pytest.param(
+            {"url": "http://Host.docker.internal:11434/v1"},
+            "a name that containers alone know; wanted one that the host knows, from which it is asked; set "
+            "gpuchat_endpoints[0].url to http://127.0.0.1:11434/v1",
+            id="a name within containers",
+        ),
+        *(
+            pytest.param({"models": [model]}, f"[0].name is {said}, as YAML has read it; wanted a text", id=f"{model}")
+            for model, said in ((True, "True"), (1.5, "1.5"), ({"name": False}, "False"))
+        ),
+        pytest.param(
+            {"models": [4, {"name": "b", "upstream": 5}]}, "", id="whole numbers, which are the same as texts"
+        ),
         pytest.param({"timeout": "\u00b2"}, "", id="a digit that is no number, of which its type speaks"),
         pytest.param({"key": "(number)"}, "[0].key is a number, whose digits YAML may have changed", id="a number"),
         pytest.param({"models": ["a", "a"]}, "[0].models names 'a' twice; wanted each name once", id="twice"),

@@ -178,6 +178,68 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
     assert [word.partition(";")[0] for word in found] == ["gpuchat_mcp_servers[0].name is empty"] * is_fault
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("gpuchat_domain", "HTTPS://Chat.example.com/", "Chat.example.com"),
+        ("gpuchat_domain", "https://[2001:db8::1]:8443/", "2001:db8::1"),
+        ("gpuchat_domain", "[2001:db8::1]", "2001:db8::1"),
+        ("gpuchat_domain", "office.example.com.", "office.example.com"),
+        ("gpuchat_domain", "*.office.example.com", "chat.example.com"),
+        ("backup_at", 45000, "'12:30:00'"),
+        ("gpuchat_signup_emails", ["*@office.example.com"], "[office.example.com]"),
+        ("gpuchat_signup_emails", ["a*@office.example.com"], "[example.com]"),
+        ("postgresql_major", "09", "17"),
+        ("gpuchat_registry_map", {"*": "harbor.example.com"}, "{docker.io: harbor.example.com}"),
+        ("gpuchat_registry_map", {"HTTPS://ghcr.io/": "harbor.example.com"}, "{ghcr.io: harbor.example.com}"),
+    ],
+)
+def test_what_is_said_to_be_set_in_the_place_of_a_wrong_text_is_right_itself(name, value, meant):
+    (word,) = forms.faults(name, value)
+    assert word.endswith(f"; set {name} to {meant}")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "Qwen/Qwen3-8B"),
+        ("https://www.modelscope.cn/models/Qwen/Qwen3-8B/summary", "Qwen/Qwen3-8B"),
+        ("hf.co/unsloth/Qwen3-8B-GGUF:Q4_K_M", "unsloth/Qwen3-8B-GGUF"),
+        ("https://huggingface.co/Qwen/Qwen3-8B.git", "Qwen/Qwen3-8B"),
+        ("Qwen/Qwen2.5-7B-Instruct@main", "Qwen/Qwen2.5-7B-Instruct"),
+        ("Qwen/Qwen3-8B/", "Qwen/Qwen3-8B"),
+        ("Qwen3-8B", ""),
+        ("https://huggingface.co/", ""),
+    ],
+)
+def test_the_address_of_a_models_page_is_told_as_the_models_name(text, meant):
+    assert forms.REPO.meant(text) == meant
+    assert not meant or forms.REPO.is_right(meant)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ({"type": "str", "choices": ["lobehub", "open_webui", "none"]}, False, "'none'"),
+        ({"type": "str", "choices": ["closed", "open"]}, True, "'open'"),
+        ({"type": "str", "choices": ["closed", "open"]}, False, "'closed'"),
+        ({"type": "str", "choices": ["compose", "systemd"]}, False, "'compose'"),
+        ({"type": "list", "elements": "str"}, "[a.example.com, 10.0.0.5]", '["a.example.com", "10.0.0.5"]'),
+        ({"type": "list", "elements": "str"}, "['a']", '["a"]'),
+        ({"type": "list", "elements": "str"}, "a, b", "[a, b]"),
+    ],
+)
+def test_a_value_of_another_type_is_told_as_somebody_may_have_meant_it(option, value, meant):
+    (word,) = types.faults("x", option, value)
+    assert word.endswith(f"; set x to {meant}")
+
+
+def test_a_name_that_a_mapping_does_not_have_is_told_with_what_to_do():
+    option = {"type": "dict", "options": {"issuer": {"type": "str"}}}
+    words = [word for part in ("isuer", "sslmode") for word in types.faults("x", option, {part: "a"})]
+    assert [word.rpartition("; ")[2] for word in words] == ["did you mean issuer?", "take it out of x"]
+
+
 def test_a_word_in_the_place_of_another_type_is_told_with_one_that_may_be_there():
     (word,) = types.faults("gpuchat_supervisor", {"type": "str", "choices": ["compose", "systemd"]}, True)
     assert word.endswith("; set gpuchat_supervisor to 'compose'")

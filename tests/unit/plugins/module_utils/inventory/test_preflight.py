@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
     ALL_PARTS,
     OLDEST_VLLM,
+    SOMEBODYS,
     STACK_GROUPS,
     Inventory,
     Secret,
@@ -352,7 +353,7 @@ def test_of_somebody_elses_model_the_inventory_says_what_it_can_do(more, words):
         pytest.param(
             "gpuchat_domian", "gpuchat_domian is no variable of gpuchat; did you mean gpuchat_domain?", id="near"
         ),
-        pytest.param("gpuchat_xyzzy", "gpuchat_xyzzy is no variable of gpuchat", id="far"),
+        pytest.param("gpuchat_xyzzy", f"gpuchat_xyzzy is no variable of gpuchat{SOMEBODYS}", id="far"),
     ],
 )
 def test_an_unknown_variable_of_the_stack_is_a_fault(name, message):
@@ -365,7 +366,9 @@ def test_an_unknown_variable_of_the_stack_is_a_fault(name, message):
         pytest.param(
             "edge_port", "edge_port is no variable of a gpuchat role; did you mean edge_http_port?", id="like one"
         ),
-        pytest.param("vllm_xyzzy_frobnicate", "vllm_xyzzy_frobnicate is no variable of a gpuchat role", id="far"),
+        pytest.param(
+            "vllm_xyzzy_frobnicate", f"vllm_xyzzy_frobnicate is no variable of a gpuchat role{SOMEBODYS}", id="far"
+        ),
     ],
 )
 def test_an_unknown_variable_with_a_roles_prefix_is_a_warning(name, message):
@@ -614,6 +617,74 @@ def test_a_probe_host_that_is_in_no_inventory_is_a_fault(probe, message):
     assert faults(gpuchat_probe_host="probe") == ()
 
 
+@pytest.mark.parametrize(
+    ("reason", "is_fact"),
+    [
+        ("'ansible_default_ipv4' is undefined", True),
+        ("object of type 'dict' has no attribute 'default_ipv4'", True),
+        ("'ansible_host' is undefined", False),
+        ("object of type 'dict' has no attribute 'public_name'", False),
+    ],
+)
+def test_a_fact_of_a_host_is_told_to_come_too_late(reason, is_fact):
+    (word,) = faults(untemplated=[("one", "gpuchat_private_address", reason)])
+    assert ("the inventory is checked before any fact of a host is gathered" in word) is is_fact
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "own", "word"),
+    [
+        (
+            {"vllm_version": "0.31.0"},
+            {},
+            {},
+            "vllm_version differs between hosts of big, which spans them ('0.31.0' on ",
+        ),
+        ({"vllm_version": "0.31.0"}, {}, {"version": "0.32.0"}, ""),
+        (
+            {"vllm_args": {"max-num-seqs": 8}},
+            {"vllm_args": {"max-num-seqs": 9}},
+            {},
+            "vllm_args differs between hosts of",
+        ),
+        ({"vllm_args": {"max-num-seqs": 8}}, {"vllm_args": {"max-num-seqs": 8}}, {}, ""),
+    ],
+)
+def test_the_hosts_of_one_engine_run_the_same_vllm_in_the_same_way(first, second, own, word):
+    spanning = {"gpuchat_models": [{"name": "big", "span": True, **own}]}
+    each = {"g": {**PRIVATE["g"], **first}, "h": {**PRIVATE["h"], **second}, "c": PRIVATE["c"]}
+    found = faults(groups=SPLIT, each=each, others=spanning, **spanning)
+    assert [one[: len(word)] for one in found] == [word] * bool(word)
+
+
+def test_a_value_that_differs_between_hosts_is_told_with_them_and_stays_short():
+    models = [{"name": f"model-{number}"} for number in range(50)]
+    (word,) = faults(groups=SPLIT, each=PRIVATE, gpuchat_models=models)
+    assert "... on g, [{'name': 'qwen', 'path': '/srv/models/qwen'}] on h and c); wanted one value" in word
+    assert len(word) < 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "word"),
+    [
+        ("group_vars", "all", ""),
+        ("group_vars", "chat", ""),
+        ("host_vars", "one", ""),
+        ("host_vars", "localhost", ""),
+        (
+            "group_vars",
+            "edges",
+            "for the group 'edges', which the inventory does not have, so nothing in it has an effect",
+        ),
+        ("host_vars", "gpu", "for the host 'gpu', which the inventory does not have"),
+    ],
+)
+def test_a_file_of_variables_for_a_group_or_host_that_there_is_not_is_told(kind, name, word):
+    found, warnings = findings(sources=[Source(f"/x/{name}.yml", "", kind, name)])
+    assert found == ()
+    assert [word in one for one in warnings] == [True] * bool(word)
+
+
 def test_a_variable_that_cannot_be_templated_is_a_fault():
     word = "gpuchat_domain cannot be templated: 'x' is undefined; fix its value"
     assert faults(untemplated=[("one", "gpuchat_domain", "'x' is undefined")]) == (word,)
@@ -645,8 +716,8 @@ def test_a_fault_names_its_hosts_unless_it_holds_for_all():
     addresses = {"a": {"gpuchat_private_address": "10.0.0.1"}, "b": {"gpuchat_private_address": "10.0.0.2"}}
     one_of_two = faults(groups=two, each=addresses, gpuchat_xyzzy=1)
     both = faults(groups=two, each=addresses, others={"gpuchat_xyzzy": 1}, gpuchat_xyzzy=1)
-    assert one_of_two == ("gpuchat_xyzzy is no variable of gpuchat (on a)",)
-    assert both == ("gpuchat_xyzzy is no variable of gpuchat",)
+    assert one_of_two == (f"gpuchat_xyzzy is no variable of gpuchat{SOMEBODYS} (on a)",)
+    assert both == (f"gpuchat_xyzzy is no variable of gpuchat{SOMEBODYS}",)
 
 
 def test_all_faults_are_found_at_once():
@@ -772,6 +843,40 @@ def test_of_a_secret_with_a_form_it_is_told_that_it_has_another(name, secret, wo
     assert faults(secrets={name: replace(secret, odd={})}) == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        (
+            "gpuchat_database",
+            {"password": "x"},
+            "gpuchat_database holds password; wanted it in a variable of its own; ",
+        ),
+        ("gpuchat_sso", {"client_secret": "x"}, "set gpuchat_sso_client_secret, for instance in a vault, and take"),
+        ("gpuchat_object_store", {"access_key": "x"}, "set object_store_access_key, for instance in a vault, and take"),
+        ("gpuchat_database", {"sslmode": "require"}, "gpuchat_database holds sslmode; wanted no other names than host"),
+    ],
+)
+def test_a_secret_in_the_mapping_that_it_belongs_to_is_told_with_its_own_variable(name, given, words):
+    known = {name: {"type": "dict", "options": {"host": {"type": "str"}}}}
+    secrets = ("gpuchat_database_password", "gpuchat_sso_client_secret", "object_store_access_key")
+    options = {**SPECIFICATION.roles["stack"], **known, **{one: {"type": "str", "no_log": True} for one in secrets}}
+    inventory = Inventory(ONE_HOST, {"one": {**GOOD, name: given}})
+    (word,) = find_faults(inventory, Specification({**SPECIFICATION.roles, "stack": options})).faults
+    assert words in word
+
+
+@pytest.mark.parametrize(
+    ("length", "is_theirs", "is_fault"), [(10, True, False), (10, False, True), (16, False, False)]
+)
+def test_keys_of_somebody_elses_store_are_as_long_as_that_store_has_made_them(length, is_theirs, is_fault):
+    store = {"gpuchat_object_store": {"url": "https://s3.example.com", "bucket": "chat"}} if is_theirs else {}
+    keys = {name: Secret("str", length=length) for name in ("object_store_access_key", "object_store_secret_key")}
+    options = {**SPECIFICATION.roles["stack"], "gpuchat_object_store": {"type": "dict", "default": {}}}
+    inventory = Inventory(ONE_HOST, {"one": {**GOOD, **store}}, (), {"one": keys})
+    found = find_faults(inventory, Specification({**SPECIFICATION.roles, "stack": options})).faults
+    assert [text.partition(",")[0] for text in found] == ["object_store_secret_key has 10 characters"] * is_fault
+
+
 def test_a_secret_that_is_json_may_hold_what_json_holds():
     assert faults(secrets={"lobehub_jwks_key": Secret("str", is_plain=False, length=1600)}) == ()
 
@@ -820,6 +925,7 @@ def addresses(first, second):
     ("first", "second", "words"),
     [
         ("10.0.0.1", "10.0.0.1", "gpuchat_private_address is 10.0.0.1 on a and on b; wanted each host's own"),
+        ("10.0.0.1", "10.0.0.1", "or give one machine one name in all of its groups"),
         ("10.0.0.1", "127.0.0.1", "gpuchat_private_address is '127.0.0.1'; wanted one IPv4 address of this host"),
         ("10.0.0.1", "224.0.0.1", "gpuchat_private_address is '224.0.0.1'; wanted one IPv4 address of this host"),
         ("10.0.0.1", "255.255.255.255", "gpuchat_private_address is '255.255.255.255'; wanted one IPv4 address"),
@@ -973,6 +1079,28 @@ def test_somebody_elses_server_is_no_door_of_the_stacks_and_is_the_same_for_all_
     assert (len(found), len(warnings)) == (bool(fault), bool(warning)), (found, warnings)
     assert fault in "".join(found)
     assert warning in "".join(warnings)
+
+
+@pytest.mark.parametrize(
+    ("groups", "url", "word"),
+    [
+        (
+            ONE_HOST,
+            "http://127.0.0.1:8000/mcp",
+            "[0].url is 'http://127.0.0.1:8000/mcp', which is the stack's own, gpu",
+        ),
+        (ONE_HOST, "http://127.0.0.1:9000/mcp", ""),
+        pytest.param(APART, "http://127.0.0.1:9000/mcp", "", id="the chat's host alone asks"),
+        pytest.param(APART, "http://127.0.0.1:443/mcp", "", id="another host's port"),
+        (APART, "http://10.9.0.1:8000/mcp", "which is the stack's own, gpuchat_vllm_port on e"),
+    ],
+)
+def test_a_tool_server_is_no_door_of_the_stacks(groups, url, word):
+    each = {"e": {"gpuchat_private_address": "10.9.0.1"}, "c": {"gpuchat_private_address": "10.9.0.2"}}
+    more = {"gpuchat_mcp_servers": [{"name": "a", "url": url}]}
+    found, warnings = findings(groups=groups, each=each if groups is APART else {}, others=more, **more)
+    assert (len(found), warnings) == (bool(word), ()), found
+    assert word in "".join(found)
 
 
 FETCHED = {"source": "huggingface", "repo": "Qwen/Qwen3-8B"}

@@ -31,6 +31,10 @@ BY_NAME = {"name": "tickets", "url": "https://tools.example.com/mcp/", "title": 
         pytest.param([{**WIKI, "key": "(number)"}], ["[0].key is a number, whose digits YAML"], id="a number"),
         pytest.param([{**WIKI, "headers": {"X-A": "(secret)", "x-a": "(secret)"}}], ["names x-a twice"], id="letters"),
         pytest.param([{**WIKI, "url": "https://10.0.0.9/mcp"}], ["wanted a name in place of the address"], id="TLS"),
+        pytest.param([{**WIKI, "url": "https://CHAT.example.com/mcp"}], ["has the name of the site"], id="itself"),
+        pytest.param(
+            [{**WIKI, "url": "http://host.docker.internal:9000/mcp"}], ["containers alone know"], id="within"
+        ),
         pytest.param([{**WIKI, "url": "http://h:9000/sse"}], ["often http://h:9000/mcp"], id="the older form"),
         pytest.param([{**WIKI, "key": "(not plain)"}], ["gpuchat_mcp_servers[0].key holds other"], id="an odd key"),
         pytest.param([{**WIKI, "headers": {"X-A": "(not plain)"}}], ["headers.X-A is no text of"], id="an odd header"),
@@ -42,7 +46,7 @@ BY_NAME = {"name": "tickets", "url": "https://tools.example.com/mcp/", "title": 
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_tool_server_is_said_before_the_run(given, words):
-    found = list(tool_servers.faults(given))
+    found = list(tool_servers.faults(given, ["chat.example.com"]))
     assert len(found) == len(words), found
     assert all(word in fault for word, fault in zip(words, found, strict=True))
 
