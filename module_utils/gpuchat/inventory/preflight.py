@@ -137,11 +137,12 @@ PEOPLE = inventory_topology.PEOPLE
 SPEAK_OF: Mapping[str, tuple[str, ...]] = {
     "chat": (
         "backup_",
-        "gpuchat_admin_",
+        "gpuchat_admin_email",
+        "gpuchat_admin_password",
         "gpuchat_database",
-        "gpuchat_mcp_",
+        "gpuchat_mcp_servers",
         "gpuchat_object_store",
-        "gpuchat_room_",
+        "gpuchat_room_network",
         "gpuchat_sso",
         "object_store_",
         "postgresql_",
@@ -1440,7 +1441,7 @@ def _readers(inventory: Inventory, specification: Specification, part: str) -> t
     hosts = inventory.ours if part == PEOPLE else inventory.hosts(part)
     if not hosts:
         return (), f"the group {part} is empty", "add a host to it"
-    return hosts, f"no host of the group {part} is told", f"set that under {part}: vars:"
+    return hosts, f"no host of the group {part} is told", f"put it under {part}: vars:"
 
 
 def _given(inventory: Inventory, specification: Specification, host: str) -> Iterator[str]:

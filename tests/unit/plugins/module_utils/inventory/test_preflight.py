@@ -531,7 +531,7 @@ def test_a_port_that_a_connection_may_have_by_chance_is_told_where_something_lis
     [
         ("c", ""),
         ("gc", ""),
-        ("g", "no host of the group chat is told, so backup_target has no effect; set that under chat: vars:, or"),
+        ("g", "no host of the group chat is told, so backup_target has no effect; put it under chat: vars:, or"),
     ],
 )
 def test_what_one_group_reads_is_told_where_others_alone_have_it(told, word):
