@@ -433,7 +433,7 @@ def _sources(task_vars):
             if os.path.isfile(path) and path.endswith((".yml", ".yaml", ".json")):
                 problem = _why_not_yaml(path)
                 found += [{"path": path, "problem": problem}] if problem else []
-            elif path == source or (os.path.isfile(path) and "." not in os.path.basename(path)):
+            elif os.path.isfile(path) and (path == source or "." not in os.path.basename(path)):
                 problem = _why_not_ini(path)
                 found += [{"path": path, "problem": problem}] if problem else []
         beside = source if os.path.isdir(source) else os.path.dirname(source)
