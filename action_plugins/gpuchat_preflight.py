@@ -85,7 +85,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         roles = _specifications()
-        ours = control_runner.shared("module_utils.gpuchat.inventory.preflight").Specification(roles)
+        ours = control_runner.shared("module_utils.gpuchat.inventory.given").Specification(roles)
         options = ours.options
         groups = _groups(task_vars["groups"])
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]

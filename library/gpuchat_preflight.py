@@ -218,7 +218,7 @@ from ..module_utils.gpuchat.chat import open_webui, room, settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
-from ..module_utils.gpuchat.inventory import elsewhere, network, people, preflight
+from ..module_utils.gpuchat.inventory import elsewhere, given, network, people, preflight, secrets
 from ..module_utils.gpuchat.secret import certificates_runner
 
 SPECIFICATION = {
@@ -247,13 +247,13 @@ SPECIFICATION = {
 
 def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str, object]:
     """Check the inventory, and return what follows from it for all roles."""
-    inventory, specification = preflight.read(params), preflight.Specification(params["roles"])
+    inventory, specification = given.read(params), given.Specification(params["roles"])
     parts = preflight.known_parts(params["parts"])
     today = datetime.datetime.now(datetime.timezone.utc).date()
     findings = preflight.find_faults(inventory, specification, parts, today)
     for host, pair in params["certificates"].items() if "edge" in parts else ():
         key = params["certificate_keys"].get(host, "")
-        faults, warnings = certificates_runner.check({**pair, "key": key}, preflight.site_names(inventory, host))
+        faults, warnings = certificates_runner.check({**pair, "key": key}, given.site_names(inventory, host))
         findings.add(faults, warnings, host)
     for host, problems in params["files"].items() if "edge" in parts else ():
         findings.add(problems, (), host)
@@ -270,15 +270,15 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         findings.add(network.pem_faults(variable, text), (), "")
     for variable, path, text in preflight.authorities(params):
         findings.add((), certificates_runner.ended(variable, path, text), "")
-    chosen = preflight.chat(inventory, specification)
+    chosen = given.chat(inventory, specification)
     if chosen["kind"] in parts:
-        given = preflight.chat_settings(inventory)
-        findings.add(settings.faults(chosen["kind"], chosen["version"], *given, params["chat_secrets"]), (), "")
-    for warning in preflight.describe(findings.warnings, inventory.ours):
+        own = preflight.chat_settings(inventory)
+        findings.add(settings.faults(chosen["kind"], chosen["version"], *own, params["chat_secrets"]), (), "")
+    for warning in given.describe(findings.warnings, inventory.ours):
         warn(warning)
-    found = preflight.describe(findings.faults, inventory.ours)
+    found = given.describe(findings.faults, inventory.ours)
     if found:
-        raise Refusal(preflight.message(found), faults=found)
+        raise Refusal(given.message(found), faults=found)
     clients = preflight.clients(inventory, specification)
     derived = preflight.derive(inventory, specification)
     return {
@@ -286,7 +286,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         "faults": [],
         "parts": parts,
         "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
-        "given_secrets": preflight.given_secrets(inventory),
+        "given_secrets": secrets.given_secrets(inventory),
         **derived,
         "room": room.describe(
             chosen["kind"],

@@ -14,7 +14,12 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import accounts
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import ALL_PARTS, GIVEN_BY
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
+    ALL_PARTS,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.secrets import (
+    GIVEN_BY,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())

@@ -4,29 +4,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..core.names import did_you_mean, nearest
-from ..core.opening import EPHEMERAL
 from . import (
     access,
+    addresses,
     api_clients,
     doors,
     elsewhere,
     endpoints,
     forms,
+    idle,
     models,
     openings,
-    playbooks,
+    owned,
+    ports,
     receivers,
     schedule,
+    secrets,
     sign_in,
     tls,
     types,
@@ -35,11 +37,23 @@ from . import network as network_known
 from . import people as people_known
 from . import tool_servers as tools_known
 from . import topology as inventory_topology
-from .types import LINES, NUMBER, show
+from .given import (
+    CHATS,
+    ENGINE_ARGS,
+    INTERFACE,
+    MONITORING,
+    NO_INTERFACE,
+    STACK_GROUPS,
+    Findings,
+    Inventory,
+    Specification,
+    chat,
+    common_settings,
+    site_names,
+)
+from .types import LINES, show
 
 STACK_PREFIX = "gpuchat_"
-MONITORING = inventory_topology.GROUPS[inventory_topology.MONITORING]
-STACK_GROUPS = ("gpu", "chat", "edge", MONITORING)
 ALL_PARTS = (
     "backup",
     "data_door",
@@ -69,7 +83,6 @@ ALL_PARTS = (
 PLAN = "plan"
 """Stands for a plan that changes no host."""
 
-CHATS = frozenset(inventory_topology.INTERFACES)
 WITH_SECRETS = frozenset(
     {
         "backup",
@@ -85,20 +98,6 @@ WITH_SECRETS = frozenset(
         *CHATS,
     }
 )
-GIVEN_BY = {
-    "gpuchat_api_key": "api_key",
-    "gpuchat_vllm_api_key": "vllm_api_key",
-    "gpuchat_vllm_engine_key": "vllm_engine_key",
-    "gpuchat_admin_password": "admin_password",
-    "lobehub_auth_secret": "lobehub_auth_secret",
-    "lobehub_key_vaults_secret": "lobehub_key_vaults_secret",
-    "lobehub_jwks_key": "lobehub_jwks_key",
-    "open_webui_secret_key": "open_webui_secret_key",
-    "object_store_access_key": "object_store_access_key",
-    "object_store_secret_key": "object_store_secret_key",
-    "backup_password": "backup_password",
-}
-"""The secret that the stack makes where nobody gives it by a variable."""
 
 GROUPS_OF = {
     "gpu": {"door", "edge", PLAN, "verify", "vllm", *CHATS},
@@ -108,10 +107,6 @@ GROUPS_OF = {
 }
 """Which roles need a group to have a host."""
 
-ENGINE_ARGS = "vllm_args"
-INTERFACE = "gpuchat_interface"
-INTERFACE_PORT = inventory_topology.PORTS[inventory_topology.INTERFACE]
-NO_INTERFACE = inventory_topology.NO_INTERFACE
 FORMER = {
     "gpuchat_model": (models.VARIABLE, "a list; its entry is the mapping that gpuchat_model was"),
     "vllm_gpus": (models.VARIABLE, "gpus of the model there"),
@@ -133,33 +128,6 @@ REQUIRED = {
 
 NEED_MODELS = frozenset({"edge", "model", PLAN, "verify", "vllm", *CHATS})
 
-PEOPLE = inventory_topology.PEOPLE
-SPEAK_OF: Mapping[str, tuple[str, ...]] = {
-    "chat": (
-        "backup_",
-        "gpuchat_admin_email",
-        "gpuchat_admin_password",
-        "gpuchat_database",
-        "gpuchat_mcp_servers",
-        "gpuchat_object_store",
-        "gpuchat_room_network",
-        "gpuchat_sso",
-        "object_store_",
-        "postgresql_",
-    ),
-    "gpu": ("model_", "nvidia_", "vllm_", "watchdog_"),
-    MONITORING: ("monitoring_",),
-    PEOPLE: (
-        "edge_chat_networks",
-        "edge_client_authority_file",
-        "edge_forward_auth",
-        "edge_password_file",
-        INTERFACE_PORT,
-        "gpuchat_signup",
-    ),
-    **{kind: (f"{kind}_",) for kind in inventory_topology.INTERFACES},
-}
-"""How variables begin that are read on the hosts of one group alone, or where people, or one of the interfaces, are."""
 
 EXAMPLES: Mapping[str, object] = {
     "gpuchat_domain": "chat.example.com",
@@ -188,172 +156,10 @@ NEAR = 0.86
 """How like one of ours a name must be to be taken for it: one wrong letter in the shortest of them."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the inventory was read from, and why that failed where it did.
-
-    Attributes:
-        kind: ``group_vars`` or ``host_vars``, of a file of variables.
-        name: of the group or the host that it is for.
-    """
-
-    path: str
-    problem: str = ""
-    kind: str = ""
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class Secret:
-    """What may be known of a secret: its type and length, whether it is empty, whether a header can hold it.
-
-    Attributes:
-        mark: the same for the same secret, within one run.
-        names: of the variables in it, where it is an environment.
-        odd: what is wrong with the values of some of these, by name; of a text or a list that needs a form, by place.
-        addresses: names of those that are addresses of the web.
-    """
-
-    kind: str
-    is_empty: bool = False
-    is_plain: bool = True
-    length: int = 43
-    mark: str = ""
-    names: Sequence[str] = ()
-    odd: Mapping[str, str] = field(default_factory=dict)
-    addresses: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """An inventory as it was written, templated.
-
-    Attributes:
-        groups: host names by group.
-        variables: what the user set, by host, but for secrets.
-        untemplated: variables that cannot be templated, as (host, name, reason).
-        secrets: the variables that hold secrets, by host.
-        others: names of further variables, of somebody else's or mistyped.
-        sources: where it was read from.
-        play_hosts: hosts of the play, which may be in no group of the stack.
-        listed: what somebody else's servers list, by server, as far as it is known.
-    """
-
-    groups: Mapping[str, Sequence[str]]
-    variables: Mapping[str, Mapping[str, object]]
-    untemplated: Sequence[tuple[str, str, str]] = ()
-    secrets: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
-    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    sources: Sequence[Source] = ()
-    play_hosts: Sequence[str] = ()
-    listed: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def hosts(self, *groups: str) -> tuple[str, ...]:
-        """Return the hosts of some groups, each once, in the inventory's order."""
-        return tuple(dict.fromkeys(host for group in groups for host in self.groups.get(group, ())))
-
-    @property
-    def ours(self) -> tuple[str, ...]:
-        """Every host of the stack, and of the play."""
-        return tuple(dict.fromkeys([*self.hosts(*STACK_GROUPS), *self.play_hosts]))
-
-
-@dataclass(frozen=True)
-class Specification:
-    """What the roles know: options (in Ansible's argument_specs form) by role, ``stack`` among them."""
-
-    roles: Mapping[str, Mapping[str, Mapping[str, object]]]
-
-    @property
-    def options(self) -> Mapping[str, Mapping[str, object]]:
-        return {**playbooks.OPTIONS, **{name: one for options in self.roles.values() for name, one in options.items()}}
-
-    @property
-    def known(self) -> frozenset[str]:
-        return frozenset(self.options)
-
-    @property
-    def prefixes(self) -> tuple[str, ...]:
-        """How names of ours begin: a role's by its name, a playbook's as its options do."""
-        roles = (role for role, options in self.roles.items() if options and role != "stack")
-        return tuple(f"{one}_" for one in dict.fromkeys([*roles, *(name.split("_")[0] for name in playbooks.OPTIONS)]))
-
-    def default(self, name: str) -> object:
-        return self.options.get(name, {}).get("default")
-
-    def settings(self, given: Mapping[str, object], *names: str) -> dict[str, object]:
-        """Return a host's settings, each of its type or the default; all of them have no fault."""
-        options = self.options
-        return {
-            name: types.convert(options[name], given[name]) if name in given else options[name].get("default")
-            for name in names
-            if name in options
-        }
-
-
-@dataclass
-class Findings:
-    """Faults stop the run; warnings do not. Each text is kept once, with the hosts that it holds for."""
-
-    faults: dict[str, list[str]] = field(default_factory=dict)
-    warnings: dict[str, list[str]] = field(default_factory=dict)
-
-    def fault(self, text: str, host: str = "") -> None:
-        self.faults.setdefault(text, []).extend([host] if host else [])
-
-    def warning(self, text: str, host: str = "") -> None:
-        self.warnings.setdefault(text, []).extend([host] if host else [])
-
-    def add(self, faults: Iterable[str], warnings: Iterable[str], host: str) -> None:
-        for text in faults:
-            self.fault(text, host)
-        for text in warnings:
-            self.warning(text, host)
-
-
-def describe(findings: Mapping[str, Sequence[str]], all_hosts: Sequence[str]) -> tuple[str, ...]:
-    """Return findings as sentences, each with its hosts unless it holds for all of them."""
-    return tuple(
-        f"{text} (on {', '.join(dict.fromkeys(hosts))})" if hosts and len(set(hosts)) < len(all_hosts) else text
-        for text, hosts in findings.items()
-    )
-
-
-def message(faults: Sequence[str]) -> str:
-    """Return all faults as one message."""
-    count = f"{len(faults)} faults" if len(faults) > 1 else "one fault"
-    return f"the inventory has {count}; nothing was changed:\n" + "\n".join(f"- {fault}" for fault in faults)
-
-
-def read(params: Mapping[str, Any]) -> Inventory:
-    """Read an inventory from a task's options."""
-    return Inventory(
-        params["groups"],
-        params["variables"],
-        [(str(host), str(name), str(reason)) for host, name, reason in params["untemplated"]],
-        {host: {name: Secret(**one) for name, one in found.items()} for host, found in params["secrets"].items()},
-        params["others"],
-        [
-            Source(*(str(one.get(name) or "") for name in ("path", "problem", "kind", "name")))
-            for one in params["sources"]
-        ],
-        params["play_hosts"],
-        params.get("listed") or {},
-    )
-
-
 def known_parts(names: Iterable[str]) -> list[str]:
     """Return the roles that are to run, from names that a play knows them by; all where it knows none."""
     given = {str(one).rpartition(".")[2] for one in names}
     return [name for name in (*ALL_PARTS, PLAN) if name in given] or list(ALL_PARTS)
-
-
-def site_names(inventory: Inventory, host: str) -> list[str]:
-    """Return the names at which people open the chat, as far as they can be read."""
-    variables = inventory.variables.get(host, {})
-    further = variables.get("edge_extra_names")
-    names = [variables.get("gpuchat_domain"), *(further if isinstance(further, (list, tuple)) else ())]
-    return [name for name in names if isinstance(name, str) and name]
 
 
 SETTINGS = (
@@ -387,7 +193,7 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
         host: specification.settings(inventory.variables.get(host, {}), *SETTINGS)
         for host in inventory.hosts(*STACK_GROUPS)
     }
-    common = _common(inventory, specification)
+    common = common_settings(inventory, specification)
     served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
     chosen = chat(inventory, specification)
     adopted, _warnings = _adopted(inventory, common)
@@ -400,15 +206,6 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
         "chat": chosen,
         "packet_filter": openings.describe(topology, people(inventory, specification)),
     }
-
-
-def chat(inventory: Inventory, specification: Specification) -> dict[str, str]:
-    """Return what people chat with, in which version, and who may sign up, as the chat's host has it."""
-    first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
-    names = (INTERFACE, "gpuchat_signup", *(f"{one}_version" for one in inventory_topology.INTERFACES))
-    given = specification.settings(inventory.variables.get(first, {}), *names)
-    kind = str(given[INTERFACE])
-    return {"kind": kind, "version": str(given.get(f"{kind}_version", "")), "signup": str(given["gpuchat_signup"])}
 
 
 def tools(inventory: Inventory) -> tuple[tools_known.ToolServer, ...]:
@@ -458,14 +255,6 @@ def authorities(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
                 yield f"{receivers.RECEIVERS}[{number}].authority", "", str(one["authority"])
 
 
-def given_secrets(inventory: Inventory) -> dict[str, list[str]]:
-    """Return the secrets that somebody gives by a variable, by host."""
-    return {
-        host: [secret for name, secret in GIVEN_BY.items() if name in inventory.secrets.get(host, {})]
-        for host in inventory.ours
-    }
-
-
 def find_faults(
     inventory: Inventory,
     specification: Specification,
@@ -494,7 +283,7 @@ def find_faults(
         _required(inventory, specification, wanted, findings, host)
         sound = _values(variables, specification, findings, host)
         theirs = elsewhere.STORE_KEYS if sound.get(elsewhere.STORE) else ()
-        _secrets(inventory.secrets.get(host, {}), specification, findings, host, theirs)
+        secrets.check(inventory.secrets.get(host, {}), specification, findings, host, theirs)
         _access(sound, findings, host)
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
             _edge(inventory, specification, sound, findings, host)
@@ -508,7 +297,7 @@ def find_faults(
             findings.add((), _backup_warnings(settings, today), host)
         _address_pools(sound.get("docker_address_pools"), findings, host)
         _supervisor(inventory, sound, findings, host)
-        _logins(sound.get("gpuchat_registry_logins"), findings, host)
+        secrets.check_logins(sound.get("gpuchat_registry_logins"), findings, host)
         findings.add(network_known.proxy_faults(sound.get(network_known.PROXY)), (), host)
         findings.add(api_clients.faults(sound.get(api_clients.VARIABLE)), (), host)
         if "edge" in wanted:
@@ -518,18 +307,18 @@ def find_faults(
         if "vllm" in wanted:
             _version("vllm_version", sound.get("vllm_version"), findings, host)
             findings.add((), _image_warnings(specification.settings(sound, *IMAGES, "vllm_version")), host)
-        _owned(sound, findings, host)
-        _ports(inventory, specification, findings, host)
+        owned.check(sound, findings, host)
+        ports.check(inventory, specification, findings, host)
     _models(inventory, specification, wanted, findings)
     _folders(inventory, specification, findings)
     _spans(inventory, specification, findings)
-    _elsewhere_alone(inventory, specification, findings)
-    _addresses(inventory, specification, wanted, findings)
+    addresses.check_servers(inventory, specification, findings)
+    addresses.check(inventory, specification, wanted, findings)
     _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
     if "edge" in wanted:
-        _same_secret(inventory, findings)
+        secrets.check_edges(inventory, findings)
     _probe_host(inventory, findings)
-    _without_effect(inventory, specification, wanted, findings)
+    idle.check(inventory, specification, wanted, findings)
     return findings
 
 
@@ -640,7 +429,7 @@ def _interface(inventory: Inventory, host: str) -> object:
 
 def _models(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:
     """Look at the models and endpoints together; that all hosts say the same of them is looked at elsewhere."""
-    variables = _common(inventory, specification)
+    variables = common_settings(inventory, specification)
     given, others = variables.get(models.VARIABLE), variables.get(endpoints.VARIABLE)
     findings.add(models.faults(given, inventory.groups), (), "")
     if not inventory.hosts(*STACK_GROUPS):
@@ -686,8 +475,8 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
     _names_of_clients(inventory, variables, asked, findings)
     for number, one in enumerate(entries):
         variable = f"{models.VARIABLE}[{number}]"
-        _owned_in(f"{variable}.args", "vllm_args", one.get("args"), findings, "")
-        _owned_in(f"{variable}.environment", "vllm_environment", one.get("environment"), findings, "")
+        owned.check_in(f"{variable}.args", "vllm_args", one.get("args"), findings, "")
+        owned.check_in(f"{variable}.environment", "vllm_environment", one.get("environment"), findings, "")
         if "vllm" in parts:
             _version(f"{variable}.version", one.get("version"), findings, "")
 
@@ -723,18 +512,6 @@ def _adopted(
         served = models.read(common.get(models.VARIABLE), inventory.groups, common.get(ENGINE_ARGS))
         taken = [*(name for one in served for name in one.names), *endpoints.names(given)]
     return endpoints.adopt(given, inventory.listed, taken)
-
-
-def _common(inventory: Inventory, specification: Specification) -> dict[str, object]:
-    """Return models, endpoints and options of all engines as the first host has them, where their types are right."""
-    options = specification.options
-    first = next(iter(inventory.hosts(*STACK_GROUPS) or inventory.ours), "")
-    found = {}
-    for name in (models.VARIABLE, endpoints.VARIABLE, ENGINE_ARGS):
-        value = inventory.variables.get(first, {}).get(name)
-        if value is not None and name in options and not list(types.faults(name, options[name], value)):
-            found[name] = value
-    return found
 
 
 class _Names:
@@ -841,109 +618,6 @@ def _own_variables(name: str, part: str) -> tuple[str, str]:
 
 MOST_OF_ONE = 8
 """Faults of one variable that are told; more are counted."""
-
-
-HEADER_SECRETS = frozenset(GIVEN_BY) - {"lobehub_jwks_key"}
-"""Secrets that stand in headers and files of ours without any quoting."""
-
-
-LEAST_LENGTH = {
-    "gpuchat_admin_password": 8,
-    "lobehub_auth_secret": 32,
-    "lobehub_key_vaults_secret": 24,
-    "object_store_access_key": 8,
-}
-USUAL_LENGTH = 16
-"""Characters; wrong keys are slowed to two a second from one address."""
-
-
-def _parts_of_secret(name: str, secret: Secret, findings: Findings, host: str) -> None:
-    """Look at the values of a mapping of secrets, of which no more is known than what is odd."""
-    is_environment = name.endswith("environment")
-    if is_environment:
-        findings.add(forms.environment_faults(name, dict.fromkeys(secret.names, "")), (), host)
-    for part, why in secret.odd.items():
-        if why != NUMBER or not is_environment:
-            found = ODD_SECRETS.get(why, why)
-            findings.fault(
-                f"{name}.{part} is {found}; wanted a text of one line; set {name}.{part} to one in quotes", host
-            )
-
-
-SHAPES: Mapping[str, tuple[str, str]] = {
-    "model_token": (
-        "token that a header can hold",
-        "letters, digits and signs in one word, without a line's end; set model_token to it as the hub gave it",
-    ),
-    **{
-        name: (
-            "address of a package index",
-            f"one that begins with http:// or https://; set {name} to such as https://mirror.example.com/simple",
-        )
-        for name in ("toolbox_index_url", "uv_index_url", "uv_extra_index_urls")
-    },
-    **{
-        name: ("text of one line", f"one, in quotes where it is digits alone, which YAML may change; set {name} to it")
-        for name in (elsewhere.PASSWORD, sign_in.SECRET)
-    },
-}
-"""What secrets of a form of their own are, and what is wanted where one is none."""
-
-
-def _shapes(name: str, secret: Secret, findings: Findings, host: str) -> None:
-    what, wanted = SHAPES.get(name, ("", ""))
-    for place in secret.odd if what and secret.kind in ("str", "int", "list") else ():
-        where = f"{name}[{place}]" if secret.kind == "list" else name
-        findings.fault(f"{where} is no {what}; wanted {wanted}", host)
-
-
-def _secrets(
-    secrets: Mapping[str, Secret],
-    specification: Specification,
-    findings: Findings,
-    host: str,
-    theirs: Sequence[str] = (),
-) -> None:
-    """Judge secrets by what may be known of them.
-
-    Args:
-        theirs: those that somebody else has made, who knows how long they have to be.
-    """
-    for name, secret in secrets.items():
-        least = 1 if name in theirs else LEAST_LENGTH.get(name, USUAL_LENGTH)
-        if specification.options.get(name, {}).get("type") == "dict":
-            if secret.kind != "dict":
-                findings.fault(f"{name} is no mapping; wanted one; set {name} to names with their values", host)
-            else:
-                _parts_of_secret(name, secret, findings, host)
-            continue
-        if specification.options.get(name, {}).get("type") == "list":
-            if secret.kind != "list":
-                findings.fault(f"{name} is no list; wanted one; set {name} to a list, of one text or more", host)
-            _shapes(name, secret, findings, host)
-            continue
-        _shapes(name, secret, findings, host)
-        if secret.kind == "int" and name in HEADER_SECRETS:
-            findings.fault(
-                f"{name} is a number, whose digits YAML may have changed; wanted a text; set {name} to it in quotes",
-                host,
-            )
-        elif secret.kind not in ("str", "int"):
-            findings.fault(f"{name} is no text; wanted one; set {name} to a text in quotes", host)
-        elif name in HEADER_SECRETS and secret.is_empty:
-            findings.fault(
-                f"{name} is empty; wanted a secret; set {name} to one, or take the line away and one is made", host
-            )
-        elif name in HEADER_SECRETS and not secret.is_plain:
-            findings.fault(
-                f"{name} holds other characters than letters, digits and . _ ~ + / = -; set another {name}", host
-            )
-        elif name in HEADER_SECRETS and secret.length < least:
-            findings.fault(
-                f"{name} has {secret.length} characters, which can be guessed; wanted {least} or more; "
-                f"set {name} to such a one, or take the line away and one is made",
-                host,
-            )
 
 
 def _access(variables: Mapping[str, object], findings: Findings, host: str) -> None:
@@ -1069,51 +743,6 @@ def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Fin
             )
 
 
-ODD_SECRETS = {
-    NUMBER: "a number, whose digits YAML may have changed",
-    LINES: "a text of several lines",
-}
-"""What stands for a secret that is none as it is written."""
-
-
-def _logins(logins: object, findings: Findings, host: str) -> None:
-    seen: set[str] = set()
-    for login in logins if isinstance(logins, (list, tuple)) else ():
-        registry = str(login.get("registry", "")) if isinstance(login, Mapping) else ""
-        if not forms.is_registry(registry):
-            right = re.sub(r"^https?://", "", registry).partition("/")[0] or "harbor.example.com"
-            findings.fault(
-                f"gpuchat_registry_logins names the registry {show(registry)}; wanted a host as images have it, in "
-                "small letters, and a port where it has one, without https:// and path; set its registry to "
-                f"{forms.as_images_say(right)}",
-                host,
-            )
-        elif not login.get("password") or not login.get("username"):
-            findings.fault(
-                f"gpuchat_registry_logins has no name or no password for {registry}; wanted both; set its username and "
-                "its password",
-                host,
-            )
-        elif not re.fullmatch(r"[^\s:]+", str(login["username"])):
-            findings.fault(
-                f"gpuchat_registry_logins has the username {show(login['username'])} for {registry}; wanted one word "
-                "without a colon; set its username to what the registry knows",
-                host,
-            )
-        elif login["password"] in ODD_SECRETS:
-            findings.fault(
-                f"gpuchat_registry_logins has for {registry} a password that is {ODD_SECRETS[str(login['password'])]}; "
-                "wanted a text of one line; set its password to one in quotes",
-                host,
-            )
-        elif registry in seen:
-            findings.fault(
-                f"gpuchat_registry_logins names {registry} twice; wanted each registry once; take one of them away",
-                host,
-            )
-        seen.add(registry)
-
-
 def _elsewhere(
     inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
 ) -> None:
@@ -1172,7 +801,7 @@ def _address_pools(pools: object, findings: Findings, host: str) -> None:
 
 def _folders(inventory: Inventory, specification: Specification, findings: Findings) -> None:
     """Find a model's folder that holds another of the stack's on the same host."""
-    common = _common(inventory, specification)
+    common = common_settings(inventory, specification)
     for number, model in enumerate(models.read(common.get(models.VARIABLE), inventory.groups)):
         for host in model.hosts:
             given = inventory.variables.get(host, {})
@@ -1232,7 +861,7 @@ SPANNING = ("compose", "systemd")
 
 def _spans(inventory: Inventory, specification: Specification, findings: Findings) -> None:
     """Find what keeps a model from spanning its hosts, or would leave its ranks open to others."""
-    common = _common(inventory, specification)
+    common = common_settings(inventory, specification)
     for number, model in enumerate(models.read(common.get(models.VARIABLE), inventory.groups)):
         if model.spans:
             names = [name for name, own in ALIKE.items() if not model.given.get(own)]
@@ -1276,126 +905,6 @@ def _numbers(version: object) -> list[int]:
     return [int(part) for part in re.findall(r"[0-9]+", str(version or ""))[:3]]
 
 
-OWNED: Mapping[str, Mapping[str, str]] = {
-    "vllm_args": {
-        "port": "gpuchat_vllm_port",
-        "model": "gpuchat_models.path",
-        "served-model-name": "gpuchat_models.name",
-        "api-key": "gpuchat_vllm_engine_key",
-    },
-    "vllm_environment": {
-        "VLLM_API_KEY": "gpuchat_vllm_engine_key",
-        "CUDA_VISIBLE_DEVICES": "gpuchat_models.gpus",
-        "NVIDIA_VISIBLE_DEVICES": "gpuchat_models.gpus",
-    },
-}
-"""What a role sets by a variable of its own."""
-
-CLOSED: Mapping[str, Mapping[str, str]] = {
-    "vllm_args": {
-        "uds": "the engine's door asks it at a socket of the role's",
-        "host": "it listens on a socket, and its door where the inventory says",
-        "grpc": "that listens beside the door, without a key",
-        "grpc-port": "that listens beside the door, without a key",
-        "headless": "it would answer nobody",
-        "nnodes": "an engine stands on several hosts where its model in gpuchat_models has span: true",
-        "node-rank": "the role counts the hosts of a model with span: true",
-        "master-addr": "the first host of a model with span: true leads the others",
-        "master-port": "gpuchat_span_port is that port",
-        "data-parallel-multi-port-external-lb": "that listens beside the door, without a key",
-        **dict.fromkeys(
-            (f"data-parallel-{name}" for name in ("rank", "start-rank", "address", "external-lb", "hybrid-lb")),
-            "the engine would wait for others, which no role starts",
-        ),
-        "config": "the role writes that file from vllm_args",
-        "ssl-keyfile": "the edge speaks TLS",
-        "ssl-certfile": "the edge speaks TLS",
-        "root-path": "the edge and the chat reach the engine at its root",
-        "allow-credentials": "the edge alone answers browsers",
-        "allowed-origins": "the edge alone answers browsers",
-    },
-    "vllm_environment": {
-        "VLLM_HOST_IP": "the engine's processes talk there without asking who is there, and the role says where",
-    },
-}
-"""What a role does not let be set, and why."""
-
-
-def _owned(variables: Mapping[str, object], findings: Findings, host: str) -> None:
-    for name in OWNED:
-        _owned_in(name, name, variables.get(name), findings, host)
-
-
-def _owned_in(name: str, kind: str, value: object, findings: Findings, host: str) -> None:
-    for key in value if isinstance(value, Mapping) else ():
-        plain = str(key).lstrip("-").replace("_", "-").lower() if kind == "vllm_args" else str(key)
-        variable, why = OWNED[kind].get(plain), CLOSED.get(kind, {}).get(plain)
-        if variable:
-            findings.fault(
-                f"{name} holds {key}, which the role sets; wanted it in its own variable; set {variable}", host
-            )
-        elif why:
-            findings.fault(f"{name} holds {key}; wanted it not to be set, for {why}; take it out of {name}", host)
-
-
-def _ports(inventory: Inventory, specification: Specification, findings: Findings, host: str) -> None:
-    used: dict[int, str] = {}
-    for name, port in _listening(inventory, specification, host):
-        if port in used:
-            findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
-        used[port] = name
-        if name == inventory_topology.SPAN_PORT and port + 1 in used:
-            findings.fault(
-                f"{used[port + 1]} is {port + 1}, which {name} {port} takes too; set one of them to another port", host
-            )
-        if _may_be_taken(inventory, name, port, host):
-            first, last = EPHEMERAL
-            below = first - 1 if name == inventory_topology.SPAN_PORT else first
-            findings.warning(
-                f"{name} is {port}, and Linux gives the ports from {first} to {last} to connections by chance; what is "
-                f"to listen there does not start while one has it; set {name} to a port below {below}, or keep it free "
-                "on that host by net.ipv4.ip_local_reserved_ports",
-                host,
-            )
-
-
-def _listening(inventory: Inventory, specification: Specification, host: str) -> Iterator[tuple[str, int]]:
-    """Yield the variables that name a port at which a host listens, each with that port."""
-    variables = inventory.variables.get(host, {})
-    here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
-    here += [(inventory_topology.METRICS_PORT,)] if inventory.groups.get(MONITORING) else []
-    here += [(inventory_topology.SPAN_PORT,)] if _is_spanned(inventory, specification, host) else []
-    for name in dict.fromkeys(name for names in here for name in names):
-        with contextlib.suppress(ValueError):  # a wrong type is said already
-            yield name, int(str(variables.get(name, specification.default(name))))
-
-
-def _may_be_taken(inventory: Inventory, name: str, port: int, host: str) -> bool:
-    """Whether a connection that leaves a host may have the port before what is to listen there.
-
-    An interface listens in a network namespace of its own; the host's is its door's, for edges on other hosts.
-    """
-    if name == INTERFACE_PORT:
-        return port in range(EPHEMERAL[0], EPHEMERAL[1] + 1) and bool({*inventory.groups.get("edge", ())} - {host})
-    last = port + 1 if name == inventory_topology.SPAN_PORT else port
-    return EPHEMERAL[0] <= last and port <= EPHEMERAL[1]
-
-
-def _is_spanned(inventory: Inventory, specification: Specification, host: str) -> bool:
-    served = models.read(_common(inventory, specification).get(models.VARIABLE), inventory.groups)
-    return any(model.spans and host in model.hosts for model in served)
-
-
-PORTS = {
-    ("gpu",): ("gpuchat_vllm_port",),
-    ("chat",): ("gpuchat_interface_port",),
-    ("chat", "edge"): ("gpuchat_vllm_port",),  # the door in the interface's room, beside an edge at every address
-    ("edge",): ("edge_http_port", "edge_https_port"),
-    ("monitoring",): ("monitoring_prometheus_port", "monitoring_alertmanager_port", "monitoring_relay_port"),
-}
-"""Variables that name a port on the hosts that are in some groups."""
-
-
 SAME_MODELS = (models.VARIABLE, endpoints.VARIABLE)
 SAME_EVERYWHERE = (
     "gpuchat_domain",
@@ -1408,87 +917,6 @@ SAME_EVERYWHERE = (
     "gpuchat_api_keys",
 )
 """Variables that one host reads of another."""
-
-
-def _without_effect(
-    inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings
-) -> None:
-    """Say what is set where nothing reads it, and which logins are for registries from which no image comes."""
-    if not parts >= CHATS:
-        return  # some roles alone, of which nobody knows what else there is
-    named: dict[tuple[str, str], list[str]] = {}
-    for part, beginnings in SPEAK_OF.items():
-        readers, why, cure = _readers(inventory, specification, part)
-        given, read = (
-            {name for host in hosts for name in _given(inventory, specification, host) if name.startswith(beginnings)}
-            for hosts in (inventory.ours, readers)
-        )
-        named.setdefault((why, cure), []).extend(given - read)
-    for (why, cure), names in named.items():
-        have, them = ("has", "it") if len(names) == 1 else ("have", "them")
-        if names:
-            findings.warning(f"{why}, so {', '.join(sorted(names))} {have} no effect; {cure}, or take {them} away")
-    _idle_logins(inventory, specification, findings)
-
-
-def _readers(inventory: Inventory, specification: Specification, part: str) -> tuple[tuple[str, ...], str, str]:
-    """Return the hosts that read what speaks of a part, why others do not, and what makes it be read."""
-    kind = chat(inventory, specification)["kind"]
-    if part in CHATS or (kind == NO_INTERFACE and part in ("chat", PEOPLE)):
-        others = [one for one in inventory_topology.INTERFACES if one != kind]
-        hosts = inventory.ours if part == kind else ()
-        return hosts, f"{INTERFACE} is {kind}", f"set {INTERFACE} to {' or '.join(others)}"
-    hosts = inventory.ours if part == PEOPLE else inventory.hosts(part)
-    if not hosts:
-        return (), f"the group {part} is empty", "add a host to it"
-    return hosts, f"no host of the group {part} is told", f"put it under {part}: vars:"
-
-
-def _given(inventory: Inventory, specification: Specification, host: str) -> Iterator[str]:
-    """Yield the variables that a host has otherwise than by default."""
-    for name, value in inventory.variables.get(host, {}).items():
-        if value not in (None, "", [], {}, specification.default(name)):
-            yield name
-    yield from (name for name, secret in inventory.secrets.get(host, {}).items() if not secret.is_empty)
-
-
-def _idle_logins(inventory: Inventory, specification: Specification, findings: Findings) -> None:
-    """Find logins of registries from which no image comes."""
-    idle = tuple(
-        one
-        for part, beginnings in SPEAK_OF.items()
-        for one in beginnings
-        if not _readers(inventory, specification, part)[0]
-    )
-    options = [name for name in specification.known if name.endswith("_image") and not name.startswith(idle)]
-    given = [inventory.variables.get(host, {}) for host in inventory.ours]
-    known = {one for variables in given for one in _registries(variables, specification, options)}
-    for host, variables in zip(inventory.ours, given):
-        for login in types.sequence(variables.get("gpuchat_registry_logins")):
-            registry = str(login.get("registry")) if isinstance(login, Mapping) else ""
-            if forms.is_registry(registry) and registry not in known:
-                findings.warning(
-                    f"gpuchat_registry_logins has a login for {registry}, from which no image comes; once "
-                    f"gpuchat_registry_map was applied they come from {', '.join(sorted(known))}; set its registry to "
-                    "one of these, or take it away",
-                    host,
-                )
-
-
-def _registries(variables: Mapping[str, object], specification: Specification, options: list[str]) -> Iterator[str]:
-    """Yield the registries that a host may ask for images.
-
-    Args:
-        options: variables that name an image.
-    """
-    images = [variables.get(name) or specification.default(name) for name in options]
-    images += [one.get("image") for one in types.sequence(variables.get(models.VARIABLE)) if isinstance(one, Mapping)]
-    instead = variables.get("gpuchat_registry_map")
-    for image in filter(None, images):
-        found = forms.REFERENCE.match(str(image))
-        registry = (found["registry"] if found else "") or forms.HUB
-        place = instead.get(registry, registry) if isinstance(instead, Mapping) else registry
-        yield str(place).partition("/")[0]
 
 
 def _same_everywhere(
@@ -1509,161 +937,6 @@ def _same_everywhere(
             found = ", ".join(f"{shown} on {' and '.join(having[one])}" for one, shown in values.items())
             findings.fault(
                 f"{name} differs between hosts{why} ({found}); wanted one value; set {name} under all: vars:"
-            )
-
-
-def _same_secret(inventory: Inventory, findings: Findings) -> None:
-    """Find an owner's key that only some edges would know."""
-    marks = {host: inventory.secrets.get(host, {}).get("gpuchat_api_key") for host in inventory.hosts("edge")}
-    if len({one.mark if one else "" for one in marks.values()}) > 1:
-        findings.fault(
-            "gpuchat_api_key differs between the hosts of the group edge; wanted one key; set gpuchat_api_key under "
-            "edge: vars:"
-        )
-
-
-def _is_own_ipv4(address: str) -> bool:
-    try:
-        given = ipaddress.IPv4Address(address)
-    except ValueError:
-        return False
-    return not (given.is_unspecified or given.is_loopback or given.is_multicast or int(given) == 2**32 - 1)
-
-
-def _rooms(inventory: Inventory, specification: Specification) -> dict[ipaddress.IPv4Network, str]:
-    """Return the networks of interfaces' rooms that can be read, each with its host."""
-    found = {}
-    for host in inventory.hosts("chat"):
-        given = inventory.variables.get(host, {}).get(ROOM_NETWORK, specification.default(ROOM_NETWORK))
-        with contextlib.suppress(ValueError):
-            found[ipaddress.IPv4Network(str(given))] = host
-    return found
-
-
-ROOM_NETWORK = "gpuchat_room_network"
-
-
-def _addresses_together(inventory: Inventory, specification: Specification, findings: Findings) -> None:
-    """Find an address of two hosts, and one in the network that containers have for themselves."""
-    rooms = _rooms(inventory, specification)
-    seen: dict[str, str] = {}
-    for host in inventory.hosts(*STACK_GROUPS):
-        address = str(inventory.variables.get(host, {}).get("gpuchat_private_address") or "")
-        if not _is_own_ipv4(address):
-            continue
-        if address in seen:
-            findings.fault(
-                f"gpuchat_private_address is {address} on {seen[address]} and on {host}; wanted each host's own; set "
-                "gpuchat_private_address in the vars of each host, not of a group, or give one machine one name in all "
-                "of its groups"
-            )
-        seen.setdefault(address, host)
-        if any(ipaddress.IPv4Address(address) in room for room in rooms):
-            findings.fault(
-                f"gpuchat_private_address is {address}, which is in {ROOM_NETWORK}; wanted a network for the interface "
-                f"alone; set {ROOM_NETWORK} to another",
-                host,
-            )
-
-
-def _in_rooms(inventory: Inventory, specification: Specification, findings: Findings) -> None:
-    """Find what a host would look for in its interface's room, from which nothing leads on."""
-    for room, host in _rooms(inventory, specification).items():
-        for name, text in _far_from(inventory, host):
-            with contextlib.suppress(ValueError):  # a name, or of IPv6
-                if ipaddress.IPv4Network(text).subnet_of(room):
-                    findings.fault(
-                        f"{name} holds {text}, which is in {ROOM_NETWORK} ({room}); wanted that network for the "
-                        "interface alone, for what is sent to it never leaves this host; set "
-                        f"{ROOM_NETWORK} to another",
-                        host,
-                    )
-
-
-def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:
-    """Yield the addresses and networks that a host of the chat speaks to, each with the variable that names it."""
-    given = inventory.variables.get(host, {})
-    for name in (access.ALLOWED, access.PROXIES) if host in inventory.groups.get("edge", ()) else ():
-        yield from ((name, str(one)) for one in types.sequence(given.get(name)))
-    proxy = given.get(network_known.PROXY)
-    urls = [(network_known.PROXY, one) for one in proxy.values()] if isinstance(proxy, Mapping) else []
-    for name in (endpoints.VARIABLE, tools_known.VARIABLE):
-        urls += [(name, one.get("url")) for one in types.sequence(given.get(name)) if isinstance(one, Mapping)]
-    for name, url in urls:
-        found = forms.AT_SERVER.fullmatch(str(url))
-        if found and found["host"]:
-            yield name, found["host"]
-
-
-def _elsewhere_alone(inventory: Inventory, specification: Specification, findings: Findings) -> None:
-    """Find a server that is to be somebody else's and is the stack's own door, or each host's own."""
-    common = _common(inventory, specification)
-    chats = inventory.hosts("chat")
-    tools_given = inventory.variables.get(next(iter(chats), ""), {}).get(tools_known.VARIABLE)
-    for given, variable, asking in (
-        (common.get(endpoints.VARIABLE), endpoints.VARIABLE, inventory.hosts("edge", "chat")),
-        (tools_given, tools_known.VARIABLE, chats),
-    ):
-        for number, one in enumerate(types.sequence(given)):
-            found = endpoints.URL.fullmatch(str(one.get("url"))) if isinstance(one, Mapping) else None
-            if found:
-                _not_ours(inventory, specification, findings, f"{variable}[{number}].url", found, asking)
-
-
-def _not_ours(
-    inventory: Inventory,
-    specification: Specification,
-    findings: Findings,
-    variable: str,
-    found: re.Match[str],
-    asking: Sequence[str],
-) -> None:
-    """Look at the address of one server that is to be somebody else's.
-
-    Args:
-        variable: that holds it.
-        asking: the hosts that ask it.
-    """
-    private = {str(inventory.variables.get(host, {}).get("gpuchat_private_address")): host for host in inventory.ours}
-    address, port = found["host"].strip("[]"), int(found["port"] or endpoints.PORTS[found["scheme"]])
-    is_near = address == "localhost" or (forms.is_address(address) and ipaddress.ip_address(address).is_loopback)
-    hosts = asking if is_near else (private[address],) if address in private else ()
-    taken = [(name, host) for host in hosts for name, its in _listening(inventory, specification, host) if its == port]
-    # An interface has its port in its room, and its door there at the private address.
-    taken = [one for one in taken if not is_near or one[0] != INTERFACE_PORT]
-    if taken:
-        findings.fault(
-            f"{variable} is {show(found[0])}, which is the stack's own, {' on '.join(taken[0])}; wanted somebody "
-            f"else's server; set {variable} to another, or take it away"
-        )
-    elif is_near and len(asking) > 1:
-        findings.warning(
-            f"{variable} is {show(found[0])}, which each host has for itself, and {', '.join(asking)} ask it; set "
-            f"{variable} to an address at which all of them find that server, unless each of them has one"
-        )
-
-
-def _addresses(inventory: Inventory, specification: Specification, parts: frozenset[str], findings: Findings) -> None:
-    for host in inventory.ours:
-        given = inventory.variables.get(host, {}).get("gpuchat_private_address")
-        if isinstance(given, (str, int)) and given != "" and not _is_own_ipv4(str(given)):
-            findings.fault(
-                f"gpuchat_private_address is {given!r}; wanted one IPv4 address of this host; set "
-                "gpuchat_private_address to it, such as 10.0.0.5",
-                host,
-            )
-    _addresses_together(inventory, specification, findings)
-    _in_rooms(inventory, specification, findings)
-    if len(inventory.hosts(*STACK_GROUPS)) < 2 or not parts & {"door", "edge", "firewall", *CHATS}:
-        return
-    is_monitored = bool(inventory.groups.get(MONITORING))
-    for host in inventory.hosts(*STACK_GROUPS) if is_monitored else inventory.hosts("gpu", "chat"):
-        address = inventory.variables.get(host, {}).get("gpuchat_private_address")
-        if not address:
-            findings.fault(
-                "gpuchat_private_address is not set, and the stack spans several hosts; set it to the address at "
-                "which the other hosts reach this one",
-                host,
             )
 
 

@@ -11,7 +11,12 @@ import pytest
 import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, playbooks
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import SPEAK_OF, Specification
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.given import (
+    Specification,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.idle import (
+    SPEAK_OF,
+)
 from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_preflight
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]

@@ -6,19 +6,23 @@ import datetime
 from dataclasses import replace
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
-    ALL_PARTS,
-    OLDEST_VLLM,
-    SOMEBODYS,
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.given import (
     STACK_GROUPS,
     Inventory,
     Secret,
     Source,
     Specification,
     describe,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
+    ALL_PARTS,
+    OLDEST_VLLM,
+    SOMEBODYS,
     find_faults,
-    given_secrets,
     known_parts,
+)
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.secrets import (
+    given_secrets,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import flags
 
