@@ -116,7 +116,8 @@ BIG = [{"name": "big", "source": "huggingface", "repo": "a/b", "span": True}]
 
 def of_span(**given):
     variables = {"gpuchat_private_address": "10.0.0.1", "vllm_version": "0.32.0", **given}
-    others = {"gpuchat_private_address": "10.0.0.2", "gpuchat_models": BIG, "vllm_version": "0.32.0"}
+    version = variables["vllm_version"]  # ranks of one engine have it alike
+    others = {"gpuchat_private_address": "10.0.0.2", "gpuchat_models": BIG, "vllm_version": version}
     return [text for text in faults(groups=SPREAD, gpuchat_models=BIG, others=others, **variables) if "span" in text]
 
 
