@@ -131,7 +131,7 @@ def test_each_task_has_a_tag_of_its_role_and_phase(role):
         assert tags <= phases, task["name"]
 
 
-@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/hosts.yml"])
+@pytest.mark.parametrize("playbook", ["site.yml", "hosts.yml"])
 def test_the_stacks_plays_leave_out_the_check_that_a_role_makes_alone(playbook):
     """But for the first play, which makes it for all of them."""
     plays = [play for play in yaml.safe_load((ROOT / playbook).read_text(encoding="utf-8")) if "hosts" in play]
@@ -141,7 +141,7 @@ def test_the_stacks_plays_leave_out_the_check_that_a_role_makes_alone(playbook):
 
 
 def test_a_release_that_does_not_serve_the_chat_is_told_before_its_hosts_get_anything():
-    plays = yaml.safe_load((ROOT / "playbooks" / "hosts.yml").read_text(encoding="utf-8"))
+    plays = yaml.safe_load((ROOT / "hosts.yml").read_text(encoding="utf-8"))
     roles = [task["ansible.builtin.import_role"] for play in plays if play["hosts"] != "gpu" for task in play["tasks"]]
     steps = [(role["name"], role.get("tasks_from", "main")) for role in roles]
     assert steps.index(("postgresql", "release")) < steps.index(("docker", "main"))
