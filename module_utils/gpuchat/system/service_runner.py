@@ -56,7 +56,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
         reload_digest=str(params["reload_digest"] or ""),
         adopt=bool(params["adopt"]),
     )
-    plan = plan_service(wanted, read(wanted))
+    plan = plan_service(wanted, read(wanted, check))
     health = params.get("health")
     notes: tuple[str, ...] = ()
     if check and plan.changed and health:
@@ -78,7 +78,8 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     return {**result, "changed": True, "msg": f"{result['msg']}; {again}" if plan.changed else again}
 
 
-def read(wanted: WantedService) -> ServiceState:
+def read(wanted: WantedService, check: bool = False) -> ServiceState:
+    """Return what is known of a service; where nothing is to be done, of a host without systemd too."""
     record = host.read_json(record_path(wanted.name))
     recorded_supervisor = record.get("supervisor")
     common = {
@@ -92,7 +93,7 @@ def read(wanted: WantedService) -> ServiceState:
         # Nothing is to be left of a project that shall not run, so any container counts as what starts at boot.
         enabled = wanted.state == "started" or bool(containers)
         return ServiceState(running=running, enabled=enabled, **common)  # type: ignore[arg-type]
-    unit = unit_properties(wanted.name)
+    unit = unit_properties(wanted.name, check)
     return ServiceState(
         running=unit.get("ActiveState") in ("active", "activating", "reloading") or _has_done_its_work(unit),
         enabled=_is_enabled(wanted, unit.get("UnitFileState", "")),
@@ -112,16 +113,16 @@ def unit_of(name: str) -> str:
     return name if name.endswith(OTHER_UNITS) else f"{name}.service"
 
 
-def unit_properties(name: str) -> dict[str, str]:
-    """Return what systemd says of a unit.
+def unit_properties(name: str, check: bool = False) -> dict[str, str]:
+    """Return what systemd says of a unit; in check mode nothing, where another program is the host's first process.
 
     Raises:
-        Refusal: another program is the host's first process.
+        Refusal: that is so, and something is to be done.
     """
     names = "ActiveState,SubState,UnitFileState,NeedDaemonReload,Result,NRestarts"
     names += ",Type,RemainAfterExit,ExecMainExitTimestampMonotonic"
     shown = host.run(["systemctl", "show", unit_of(name), f"--property={names}"])
-    if NOT_BOOTED in shown.stderr:
+    if NOT_BOOTED in shown.stderr and not check:
         raise Refusal(
             "found a host that systemd has not started; wanted one, for all that gpuchat runs are its units; in WSL2 "
             "put systemd=true under [boot] in /etc/wsl.conf and run `wsl --shutdown`, let a container begin with "
