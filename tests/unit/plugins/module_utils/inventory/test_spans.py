@@ -10,7 +10,9 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.me
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.models import faults as model_faults
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.models import read
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.openings import openings
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import OLDEST_SPAN
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.topology import ENGINE, derive
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import plan
 
 from .layouts import HOSTS, SETTINGS
 from .test_preflight import faults
@@ -139,6 +141,10 @@ def test_what_keeps_a_model_from_spanning_its_hosts_is_found_before_any_host_is_
     said = of_span(**given)
     for word in words:
         assert any(word in text for text in said), said
+
+
+def test_the_first_version_that_spans_hosts_is_the_one_that_plans_are_made_for():
+    assert tuple(int(part) for part in OLDEST_SPAN.split(".")) == plan.SPAN_WITHOUT_RAY
 
 
 @pytest.mark.parametrize("version", ["0.11.1", "0.32.0", "0.33.0rc1"])
