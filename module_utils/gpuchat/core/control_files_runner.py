@@ -48,9 +48,12 @@ def listed_models(folder: str) -> dict[str, list[str]]:
 
 def named_twice(node: Any) -> tuple[str, int, int] | None:
     """Return a name that a mapping of a composed YAML text has twice, of which readers take the last, and its lines."""
-    nodes = [node]
+    nodes, seen = [node], set()
     while nodes:
         one = nodes.pop()
+        if one in seen:  # an alias, which may lead back to what holds it
+            continue
+        seen.add(one)
         kind, parts = (one.id, one.value) if one else ("", ())
         lines: dict[str, int] = {}
         for key, value in parts if kind == "mapping" else ():

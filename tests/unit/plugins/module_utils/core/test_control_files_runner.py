@@ -57,6 +57,7 @@ def test_models_of_somebody_elses_servers_are_known_where_they_were_kept(tmp_pat
         ("- a: 1\n- a: 1", None),
         ("- a: 1\n  a: 1", ("a", 1, 2)),
         ("x: &x {a: 1}\ny: &y {b: 1}\nz:\n  <<: *x\n  <<: *y", None),
+        ("a: &a\n  b: *a\n  c: [*a]", None),
         ("", None),
         ("word", None),
     ],
