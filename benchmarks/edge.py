@@ -228,9 +228,11 @@ def start(server: str) -> None:
     on(server, f"ip -n stand-in address add {ROOM} dev room")
     run = "systemd-run --quiet --collect -p LimitNOFILE=65536"
     on(server, f"{run} --unit=stand-in-engine python3 /root/stand-in.py {SOCKET}")
-    inside = f"ip netns exec stand-in python3 /root/stand-in.py {ROOM.partition('/')[0]}"
+    room = ROOM.partition("/")[0]
+    inside = f"ip netns exec stand-in python3 /root/stand-in.py {room}"
     on(server, f"{run} --unit=stand-in-interface {inside}")
-    on(server, f"until [ -S {SOCKET} ]; do sleep 0.1; done; sleep 1")
+    answers = f"python3 -c 'import socket; socket.create_connection((\"{room}\", 3210), 1)' 2>/dev/null"
+    on(server, f"until [ -S {SOCKET} ] && {answers}; do sleep 0.1; done")
 
 
 def stop(server: str) -> None:

@@ -6,17 +6,22 @@
 arguments and configuration run as they are, everything else that they import (torch, transformers, the kernels) is a
 stub that takes any use. ``python tools/vllm_parser.py`` without an argument asks the installed vLLM, so that the
 first way can be judged by the second.
+
+``python tools/vllm_parser.py SOURCES FOLDER`` has that parser read each ``*.yaml`` of a folder as vLLM reads a file of
+arguments, and prints by file what it says against it: nothing where it takes it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import enum
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import json
 import re
 import sys
@@ -205,7 +210,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> Any:
         top = name.partition(".")[0]
-        if top in sys.stdlib_module_names:
+        if top in sys.stdlib_module_names or top == "yaml":  # by which a parser reads its file of arguments
             return None
         file = self._file(name) if REAL.fullmatch(name) else None
         if file is None:
@@ -324,13 +329,30 @@ def choose_the_widest() -> None:
         )
 
 
+def judged(folder: Path) -> dict[str, str]:
+    """Return what the parser says against each file of arguments in a folder."""
+    parser = parser_of_vllm()
+    said = {}
+    for file in sorted(folder.glob("*.yaml")):
+        words = io.StringIO()
+        with contextlib.redirect_stderr(words):
+            try:
+                parser.parse_args(["serve", "--config", str(file)])
+            except SystemExit:
+                words.write("refused")
+            except (ValueError, TypeError) as error:
+                words.write(str(error))
+        said[file.name] = words.getvalue()
+    return said
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Print the arguments of one vLLM."""
+    """Print the arguments of one vLLM, or what it says against some files of them."""
     if arguments:
         dataclasses.dataclass = plain_dataclass
         sys.meta_path.insert(0, Finder(Path(arguments[0])))
         choose_the_widest()
-    json.dump(dump(), sys.stdout, indent=1, sort_keys=True)
+    json.dump(judged(Path(arguments[1])) if arguments[1:] else dump(), sys.stdout, indent=1, sort_keys=True)
     return 0
 
 
