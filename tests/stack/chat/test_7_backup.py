@@ -9,44 +9,18 @@ import pathlib
 
 import pytest
 from interfaces import interface_of, sign_in
+from kept import FILES, SUM, TALK, expect_kept, files, rows, stopped
 from running import Stack, wait
 
 TARGET = "/srv/backup"
 WANTED = ("-e", f"backup_target={TARGET}")
 STATUS = "/var/lib/gpuchat/backup/status.json"
-TALK = {"lobehub": "messages", "open_webui": "chat"}
-FILES = {"lobehub": "/var/lib/gpuchat/object-store", "open_webui": "/var/lib/gpuchat/open-webui"}
-TABLES = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"""
-SUM = "SELECT count(*) || ' ' || coalesce(md5(string_agg(md5(r::text), '' ORDER BY md5(r::text))), '') FROM ONLY {} r"
 REMARK = "CREATE TABLE IF NOT EXISTS of_the_test (id int PRIMARY KEY, said text)"
 PROBE = "of-the-test"
 
 
 def sql(stack: Stack, statement: str) -> str:
-    socket = "/var/lib/gpuchat/postgresql/socket"
-    quoted = statement.replace("'", "'\\''")
-    psql = f"psql -XqAt -v ON_ERROR_STOP=1 -h {socket} -d {stack.interface} -c '{quoted}'"
-    return stack.on("interface", f"cd / && runuser -u postgres -- {psql}").strip()
-
-
-def rows(stack: Stack) -> dict[str, str]:
-    """Each table of the interface's database with the count and the sum of its rows."""
-    sums = (f"SELECT '{table}', ({SUM.format(table)})" for table in sql(stack, TABLES).splitlines())
-    return dict(line.split("|") for line in sql(stack, " UNION ALL ".join(sums)).splitlines())
-
-
-def files(stack: Stack) -> str:
-    """The files of people; what the object store keeps for itself changes by the minute."""
-    find = "find . -type f -not -path './.rustfs.sys/*' -not -path './cache/*' -print0 | sort -z"
-    return stack.on("interface", f"cd {FILES[stack.interface]} && {find} | xargs -0 -r sha256sum")
-
-
-def stopped(stack: Stack, verb: str) -> None:
-    """Have the interface stand still, so that rows can be compared, or go on."""
-    unit = interface_of(stack).container
-    command = f"systemctl {verb} {unit}" if stack.supervisor == "systemd" else f"docker {verb} {unit}"
-    stack.on("interface", command)
+    return "\n".join(stack.sql(stack.interface, statement))
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +109,8 @@ def test_what_was_deleted_comes_back_row_by_row(stack: Stack, backed_up: str, tm
     stopped(stack, "start")
     words = stack.must_play(*WANTED, "-e", f"restore_confirm={stack.domain}", playbook="playbooks/restore.yml")
     assert "what was there before is kept as" in words
-    stopped(stack, "stop")
-    found = rows(stack)
-    own = {table for table in wanted if found.get(table) != wanted[table]}
-    stopped(stack, "start")
-    # A start may write sessions and settings anew, and nothing that people said.
-    assert f"public.{TALK[stack.interface]}" not in own
-    assert "public.of_the_test" not in own
-    assert len(own) <= 2, own
-    assert files(stack) == wanted_files
+    expect_kept(stack, wanted, wanted_files)
+    assert sql(stack, SUM.format("of_the_test")) == wanted["public.of_the_test"]
     wait(lambda: stack.curl(interface_of(stack).page, key=False)[0] in (200, 302, 307), 300, "the chat's page")
     sign_in(stack, tmp_path)
 
