@@ -43,7 +43,7 @@ ORDER = (
     *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign", "gpu", "version.driver"),
     *("memory", "name", "mtu"),
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
-    *("certificate", "filter", "image.missing", "database", "bucket", "log.docker", "log"),
+    *("log.acme", "certificate", "filter", "image.missing", "database", "bucket", "log.docker", "log"),
     *("record", "file", "docker.settings", "image.running"),
     *("log.vllm.core_ended", "log.vllm.waiting", "log.chat.no_database", "log.lobehub.migration"),
     *("log.open_webui.migration", "log.postgresql.database_starts", "log.chat.unreachable", "log.docker.silent"),
@@ -233,6 +233,8 @@ def _explains_here(cause: Located, effect: Located) -> bool:
     if kind.startswith(GPU_FAULTS) and not kind.startswith(UNLIKE_GPU_FAULTS):
         is_of_gpu = effect.kind.startswith((*GPU_FAULTS, "log.vllm.", "log.docker.", "log.kernel.gpu", *SYMPTOMS))
         return is_of_gpu and by_engine and cause.subject in ("", effect.subject)
+    if kind.startswith("log.acme."):
+        return effect.kind.startswith("certificate.")
     if effect.kind.startswith("backup."):
         return kind.startswith("log.") and cause.subject == BACKUP
     if kind in ("route.none", "mtu.small"):

@@ -20,7 +20,7 @@ VLLM, DOCKER, NGINX, POSTGRESQL = "vllm", "docker", "nginx", "postgresql"
 CHAT, LOBEHUB, OPEN_WEBUI = "chat", "lobehub", "open_webui"
 """Of either interface, and of one."""
 
-PODMAN, SYSTEMD, KERNEL, RESTIC = "podman", "systemd", "kernel", "restic"
+PODMAN, SYSTEMD, KERNEL, RESTIC, ACME = "podman", "systemd", "kernel", "restic", "acme"
 
 BEGINNINGS = re.compile(
     r"vLLM API server version|[█▄▀] +version \d|start worker process|starting PostgreSQL \d|DNS Server: \["
@@ -177,7 +177,8 @@ MESSAGES = (
         "quantization",
         VLLM,
         r"not supported for the current GPU\. Minimum|type fp8\w+ not supported in this architecture|"
-        r"Failed to find a kernel that can implement the|No \w+ MoE backend supports the deployment",
+        r"Failed to find a kernel that can implement the|No \w+ MoE backend supports the deployment|"
+        r"Int8 not supported (?:on|for) ",
         "weights in a precision that this GPU cannot compute with",
         "take the model in another quantization; playbooks/plan.yml says which ones fit",
     ),
@@ -185,13 +186,70 @@ MESSAGES = (
     Message(
         "architecture",
         VLLM,
-        r"Model architectures .* (?:are not supported for now|failed to be inspected)|"
+        r"Model architectures .* are not supported for now|"
+        r"Unrecognized configuration class .* for this kind of AutoModel|"
+        r"KeyError: '(?:deepseek|gemma|glm|gpt_oss|kimi|llama|minimax|mistral|nemotron|phi|qwen)\w*'$|"
         r"but Transformers does not recognize this architecture|has no vLLM implementation and the Transformers|"
         r"GGUF model with architecture \S+ is not supported|'\w+Config' object has no attribute|"
         r"(?:ValueError: |Value error, )`rope_\w+`.* must be|KeyError: 'rope_type'|"
-        r"Error in inspecting model architecture|ForC\w+\.__init__\(\) got an unexpected keyword",
+        r"ForC\w+\.__init__\(\) got an unexpected keyword",
         "a model that this version of vLLM does not know",
         "set vllm_version, or the model's version in gpuchat_models, to a newer one",
+    ),
+    # vllm/model_executor/models/registry.py; vllm#46132
+    Message(
+        "inspection",
+        VLLM,
+        r"Model architectures .* failed to be inspected|Error in inspecting model architecture",
+        "a model at which this version of vLLM could not look; the exception says why",
+        "read the log from its first traceback on; where that names nothing else, set vllm_version, or the model's "
+        "version in gpuchat_models, to a newer one",
+        is_hint=True,
+        refers=True,
+    ),
+    # vllm/v1/core/kv_cache_utils.py; vllm#42911
+    Message(
+        "hybrid_cache",
+        VLLM,
+        r"Hybrid KV cache manager is disabled but failed",
+        "a model with layers of several kinds, and settings that want one cache for all of them",
+        "take kv-transfer-config, kv-offloading-size and disable-hybrid-kv-cache-manager out of args in gpuchat_models "
+        "and of vllm_args",
+    ),
+    # vllm/model_executor/models/interfaces.py
+    Message(
+        "stages",
+        VLLM,
+        r"Pipeline parallelism is not supported for this model",
+        "a model that this version of vLLM does not divide into stages",
+        "take pipeline-parallel-size out of args in gpuchat_models, and give the model GPUs of one host",
+    ),
+    # vllm/lora, in peft_helper.py, lora_model.py and worker_manager.py
+    Message(
+        "adapter",
+        VLLM,
+        r"is greater than max_lora_rank|Loading lora \S+ failed|expected target modules in .* but received|"
+        r"does not support LoRA yet",
+        "an adapter that is not there, or that the engine does not take",
+        "compare lora-modules and max-lora-rank in args in gpuchat_models with the adapter's folder, and with r and "
+        "the model in its own configuration",
+    ),
+    # vllm/config/speculative.py
+    Message(
+        "draft",
+        VLLM,
+        r"Target and draft model should have the same vocabulary|"
+        r"Speculative decoding with draft model is not supported",
+        "a model for drafts that does not go with this one, or with this version of vLLM",
+        "take speculative-config out of args in gpuchat_models, or name a draft of the same family there",
+    ),
+    # vllm/platforms/interface.py; vllm#41848, vllm#13815
+    Message(
+        "gpu_names",
+        VLLM,
+        r"invalid literal for int\(\) with base 10: '(?:GPU|MIG)-",
+        "GPUs by UUIDs, which this version of vLLM does not read",
+        "take CUDA_VISIBLE_DEVICES out of environment in gpuchat_models, and name them by gpus of the model",
     ),
     # vllm/config/model.py
     Message(
@@ -217,7 +275,7 @@ MESSAGES = (
         VLLM,
         r"Failed to infer device type|No CUDA GPUs are available|Found no NVIDIA driver on your system|"
         r"NVMLError_(?:LibraryNotFound|DriverNotLoaded)|Torch not compiled with CUDA enabled|"
-        r"libcuda\.so\.1: cannot open shared object|no CUDA-capable device is detected",
+        r"libcuda\.so\.1: cannot open shared object|no CUDA-capable device is detected|Device string must not be empty",
         "an engine that sees no GPU in its container",
         "run site.yml with --tags nvidia_container_toolkit; try nvidia-smi in a container (`docker run --gpus all`)",
     ),
@@ -277,7 +335,8 @@ MESSAGES = (
     Message(
         "interfaces",
         VLLM,
-        r"no socket interface found|connectFullMesh failed|gloo.*Unable to find address for|"
+        r"no socket interface found|connectFullMesh failed|gloo.*Unable to find (?:address|interface) for|"
+        r"gloo.*timed out connecting|"
         r"NET/Socket : (?:no interface|No usable listening interface) found",
         "no network interface by which the parts of one engine find each other",
         "name it by NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in environment of the model in gpuchat_models",
@@ -289,7 +348,8 @@ MESSAGES = (
         r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError|CUDA (?:driver )?[Ee]rror: out of memory|"
         r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|Cuda failure.*out of memory|"
         r"Triton Error \[CUDA\]: out of memory|"
-        r"CUBLAS_STATUS_NOT_INITIALIZED",
+        r"CUBLAS_STATUS_NOT_INITIALIZED|"
+        r"NVML_SUCCESS == r INTERNAL ASSERT",  # torch asks who holds the memory, and is not told
         "a GPU whose memory is full",
         "see with `nvidia-smi` who holds it; lower context or users of the model, or give it more GPUs",
     ),
@@ -318,7 +378,7 @@ MESSAGES = (
         VLLM,
         r"is larger than the number of available GPUs|invalid device ordinal|local rank \d+ is out of bounds|"
         r"number of required GPUs exceeds|"
-        r"Duplicate GPU detected|Multiple Ranks are using the same GPU",
+        r"Duplicate GPU detected|Multiple Ranks are using the same GPU|device < num_gpus INTERNAL ASSERT",
         "fewer GPUs in the engine's container than it is to use",
         "see with `nvidia-smi --list-gpus` which are there; correct gpus of the model in gpuchat_models, or leave "
         "it to auto",
@@ -330,6 +390,15 @@ MESSAGES = (
         r"Error 802|system not yet initialized",
         "GPUs with NVSwitch whose fabric manager does not run",
         "install nvidia-fabricmanager of the driver's version, start it, and look at its state with `nvidia-smi -q`",
+    ),
+    # NCCL, in src/transport/nvls.cc
+    Message(
+        "multicast",
+        VLLM,
+        r"Failed to bind NVLink SHARP|transport/nvls\.cc:\d+ NCCL WARN",
+        "GPUs whose NVSwitches do not take what NCCL wants of them (NVLS)",
+        "look at the fabric manager's log and at `nvidia-smi -q`; else put NCCL_NVLS_ENABLE: '0' into environment of "
+        "the model in gpuchat_models",
     ),
     # torch, in c10/cuda/CUDAFunctions.cpp; CUDA's error 999
     Message(
@@ -355,7 +424,7 @@ MESSAGES = (
         "shm",
         VLLM,
         r"/dev/shm/\S+.*(?:No space|error)|shared memory segment /dev/shm|</torch_\S+>: No space|"
-        r"insufficient shared memory|No space left on device.*/dev/shm",
+        r"insufficient shared memory|No space left on device.*/dev/shm|is killed by signal: Bus error",
         "shared memory of the engine that is full",
         "run site.yml with --tags vllm, which gives its container 16 GiB; look with `df /dev/shm` in it at what "
         "else lies there",
@@ -405,12 +474,14 @@ MESSAGES = (
         "see whether the engine runs on each host of the model, and whether gpuchat_span_port is free there and "
         "open between them",
     ),
-    # transformers, in tokenization_utils_base.py, convert_slow_tokenizer.py and models/auto; tokenizers; QwenPaw#3084
+    # transformers, in tokenization_utils_base.py, convert_slow_tokenizer.py and models/auto; tokenizers; QwenPaw#3084,
+    # transformers#45566
     Message(
         "tokenizer",
         VLLM,
         r"instantiate the backend tokenizer|Tiktoken failed|Tokenizer class \S+ does not exist|"
-        r"Can't load tokenizer for|did not match any variant of untagged enum",
+        r"Can't load tokenizer for|did not match any variant of untagged enum|"
+        r"AttributeError: 'list' object has no attribute 'keys'",  # tokens of transformers 5, for one before
         "a tokenizer that is missing, or of a form that this version of vLLM does not know",
         "run site.yml with --tags model; see that include and exclude of the model leave its tokenizer in; else set"
         " vllm_version to a newer one",
@@ -441,16 +512,19 @@ MESSAGES = (
         VLLM,
         r"There is no module or parameter named|Attempted to load weight|"
         r"KeyError: '(?:model\.)?(?:language_model\.)?layers\.\d|"
+        r"KeyError: '[\w.]+\.(?:q?weight|weight_\w+|qzeros|scales|bias)'|"
+        r"start \(\d+\) \+ length \(\d+\) exceeds dimension size|must match the size of tensor b .* at non-singleton|"
         r"weights were not initialized from checkpoint",
         "weights that are not of the form that this version of vLLM has for the model",
         "set vllm_version, or version of the model in gpuchat_models, to a newer one; or take the model in another "
         "quantization",
     ),
-    # transformers, in dynamic_module_utils.py
+    # transformers, in dynamic_module_utils.py; vllm/transformers_utils/config.py and vllm/tokenizers
     Message(
         "custom_code",
         VLLM,
-        r"contains custom code which must be executed|pass the argument `trust_remote_code=True`",
+        r"contains custom code which must be executed|"
+        r"(?:pass the argument|set the option|consider setting) `trust_remote_code=True`",
         "a model that brings program code of its own",
         "look at that code; where you trust it, put trust-remote-code: true into args of the model in "
         "gpuchat_models, else take another model",
@@ -468,7 +542,8 @@ MESSAGES = (
     Message(
         "quantization_flag",
         VLLM,
-        r"does not match the quantization method specified|Unknown quantization method",
+        r"does not match the quantization method specified|Unknown quantization method|"
+        r"Cannot find any of \[.*\] in the model's quantization config",
         "a quantization that is not the model's, or none that this version of vLLM has",
         "take quantization out of args in gpuchat_models and of vllm_args; where it is not there, set vllm_version "
         "to a newer one",
@@ -498,7 +573,9 @@ MESSAGES = (
         "hub",
         VLLM,
         r"couldn't connect to 'https?://|OfflineModeIsEnabled|LocalEntryNotFoundError|"
-        r"GatedRepoError|RepositoryNotFoundError",
+        r"GatedRepoError|RepositoryNotFoundError|"
+        r"ConnectionPool\(host='(?:huggingface\.co|hf-mirror\.com|(?:www\.)?modelscope\.\w+)'|"
+        r"httpx\.ConnectError: \[Errno -\d\]",
         "an engine that looks for files at a hub, which engines do not reach",
         "name no repository of a hub in args of the model (tokenizer, speculative-config); run site.yml with --tags"
         " model for its own files",
@@ -567,12 +644,21 @@ MESSAGES = (
         r"Could not find nvcc|nvcc: not found|directory: '\S*nvcc'|Failed to find C compiler|"
         r"Python\.h: No such file|"
         r"Ninja build failed|ninja: build stopped|CUDA_HOME environment variable is not set|"
-        r"cannot find -lcuda|nvcc fatal|"
+        r"cannot find -lcuda|nvcc fatal|CalledProcessError: .*/cuda_utils\.c|"
         r"FlashInfer requires (?:GPUs with )?sm\d+|No supported CUDA architectures found",
         "kernels that an engine wants to compile, and no compiler or headers for them, or a compiler that does not "
         "know the GPU",
         "run site.yml with --tags uv,vllm; where nvcc is missing or older than the GPU, put "
         "VLLM_USE_FLASHINFER_SAMPLER: '0' into environment of the model in gpuchat_models",
+    ),
+    # cutlass, by way of vllm/csrc and flashinfer; vllm#24377, vllm#11763
+    Message(
+        "cutlass",
+        VLLM,
+        r"Failed to (?:initialize|run) cutlass|RuntimeError: Error Internal\b|Failed to initialize the TMA descriptor",
+        "kernels for quantized weights that fail on this GPU",
+        "set vllm_version to a newer one, or put moe-backend: marlin into args of the model in gpuchat_models; else "
+        "take the model in another quantization",
     ),
     # torch, in torch/_inductor/exc.py and torch/_dynamo/exc.py
     Message(
@@ -609,7 +695,7 @@ MESSAGES = (
     Message(
         "deep_gemm",
         VLLM,
-        r"DeepGEMM backend is not available",
+        r"DeepGEMM backend is not available|requires DeepGEMM to be installed",
         "kernels for FP8 weights (DeepGEMM) that vLLM's image or environment lacks",
         "put VLLM_USE_DEEP_GEMM: '0' into environment of the model in gpuchat_models, or set vllm_image to one with it",
     ),
@@ -628,7 +714,8 @@ MESSAGES = (
         "kernels",
         VLLM,
         r"no kernel image is available|device kernel image is invalid|is not compatible with the current PyTorch|"
-        r"No compiled (?:cutlass|nvfp4)|is too old to be supported by the triton|Triton only supports devices of CUDA",
+        r"No compiled (?:get_)?(?:cutlass|nvfp4)|is too old to be supported by the triton|"
+        r"Triton only supports devices of CUDA",
         "a GPU for which the image has no kernels: it is newer or older than those that it was built for",
         "set vllm_version to one that knows the GPU (a newer one for a new card); playbooks/plan.yml says which",
     ),
@@ -988,6 +1075,7 @@ MESSAGES = (
         "login",
         DOCKER,
         r"pull access denied|unauthorized: |denied: requested access|no basic auth credentials|insufficient_scope|"
+        r"requested access to the resource is denied|"
         r"incorrect username or password|error from registry: (?:authentication required|requested access|denied)|"
         r"unexpected status from \w+ request to \S+: 40[13]\b",
         "a registry that wants a login, or that has no such image",
@@ -1005,7 +1093,7 @@ MESSAGES = (
     Message(
         "registry_silent",
         DOCKER,
-        r"(?:Get|Head|Post|Put) \S*https?://\S+: (?:dial |net/http|context deadline|read tcp|EOF|unexpected EOF|"
+        r"(?:Get|Head|Post|Put) \S*https?://(?!%2F)\S+: (?:dial |net/http|context deadline|read tcp|EOF|unexpected EOF|"
         r"remote error|"
         r"TLS handshake|http2)|"
         r"unexpected status from \w+ request to \S+: 5\d\d|error from registry: service unavailable|"
@@ -1059,6 +1147,7 @@ MESSAGES = (
         r"stat \S+: no such file)|"
         r"exec: (?!\\?.nvidia-)\S+ executable file not found in \$PATH|"
         r"(?<!/)\bexec /\S+: (?:no such file|permission denied)|"
+        r"Cannot find module '/app/\w+\.js'|"
         r"executable file `(?!nvidia-)\S+ not found|open executable: Permission|exists but it is not executable",
         "an image without the program that its container is to start",
         "take the version's own image (vllm_image, lobehub_image, open_webui_image back to their defaults)",
@@ -1090,6 +1179,22 @@ MESSAGES = (
         "a Docker that does not answer",
         "see `journalctl -u docker`, then `systemctl start docker`",
         is_consequence=True,
+    ),
+    # moby, in client/request.go
+    Message(
+        "socket_forbidden",
+        DOCKER,
+        r"permission denied while trying to connect to the (?:Docker daemon socket|docker API)",
+        "an account that may not speak to Docker",
+        "do it as root; an account of the group docker is as good as root, so give it to nobody else",
+    ),
+    # moby, in layer; containerd and containers/storage, as they unpack an image
+    Message(
+        "unpacking",
+        DOCKER,
+        r"failed to register layer: .*(?:lchown|lsetxattr|operation not (?:permitted|supported)|invalid argument)",
+        "an image's files that this file system, or this range of users, does not take",
+        "set docker_data_root to a local ext4 or xfs; in an LXC container, or with userns-remap, give it more users",
     ),
     # moby, in daemon/command/daemon.go
     Message(
@@ -1183,7 +1288,7 @@ MESSAGES = (
     Message(
         "connections",
         NGINX,
-        r"worker_connections are not enough(?!, reusing)|failed \(24: Too many open files",
+        r"worker_connections are not enough(?!, reusing)|\(24: Too many open files\)",
         "more connections than nginx or its unit allow",
         "look who holds them (`ss --tcp --processes`); raise worker_connections together with LimitNOFILE",
     ),
@@ -1235,7 +1340,8 @@ MESSAGES = (
     Message(
         "upstream_name",
         NGINX,
-        r"host not found in upstream|could not be resolved \(|no resolver defined to resolve",
+        r"^(?!.*requesting certificate status).*"
+        r"(?:host not found in upstream|could not be resolved \(|no resolver defined to resolve)",
         "the name of a server behind nginx that does not resolve",
         "correct url in gpuchat_endpoints, or this host's resolver (/etc/resolv.conf)",
     ),
@@ -1246,7 +1352,7 @@ MESSAGES = (
         r"unknown directive|invalid number of arguments in|directive is (?:not allowed here|duplicate)|"
         r"\[emerg\].*(?:unexpected (?:end of file|\"[};]\")|duplicate |invalid (?:parameter|value|condition)|"
         r"unknown \"\w+\" variable|could not build |terminated by|cannot have URI part|zone \"\S+\" is too small)|"
-        r"conflicts with already declared size",
+        r"conflicts with already declared size|require_pv\(\S+ failed|call_sv\(\S+ failed",
         "a configuration that nginx does not understand, as after a change by hand",
         "run site.yml with --tags door,edge, which writes it anew",
     ),
@@ -1266,6 +1372,15 @@ MESSAGES = (
         r"(?:wrong version number|packet length too long|http request)\)? while SSL handshaking to upstream",
         "a server behind nginx that speaks plain HTTP where TLS is wanted",
         "write its url in gpuchat_endpoints with http://; of a host of the stack, run site.yml with --tags door",
+    ),
+    # nginx, in src/http/modules/ngx_http_proxy_module.c
+    Message(
+        "upstream_words",
+        NGINX,
+        r"upstream sent (?:no valid HTTP|invalid header|unsupported transfer|invalid chunked)",
+        "an answer that is no HTTP as nginx reads it, as of a server that speaks TLS at that port",
+        "write its url in gpuchat_endpoints with https:// if it speaks TLS; else look at what listens at the address "
+        "in the line",
     ),
     # nginx, in src/core/ngx_inet.c
     Message(
@@ -1304,7 +1419,7 @@ MESSAGES = (
     Message(
         "file",
         NGINX,
-        r"\[(?:emerg|crit)\].*(?:open|mkdir|stat|rename|chown|mkstemp)\(\) .*failed \((?:2|13|30):",
+        r"\[(?:emerg|crit)\].*(?:open|mkdir|stat|rename|chown|mkstemp)\(.*\) .*failed \((?:1|2|13|30):",
         "a file or folder of nginx's that is missing, or that it may not use",
         "run site.yml with --tags door,edge, which writes them anew; look at owner and mode of what the line names",
     ),
@@ -1462,7 +1577,8 @@ MESSAGES = (
         "checkpoint",
         POSTGRESQL,
         r"could not locate (?:a valid|required) checkpoint record|"
-        r"(?:PANIC|FATAL): .*(?:global/pg_control|control file)|PANIC: .*could not open file \"pg_wal",
+        r"(?:PANIC|FATAL): .*(?:global/pg_control|control file)|PANIC: .*could not open file \"pg_wal|"
+        r"FATAL: .*could not open (?:file \"global/|directory \"pg_).*: No such file",
         "a database whose log of changes is damaged or was brought back in part",
         "run playbooks/restore.yml with the last backup; keep the damaged folder until that has worked",
     ),
@@ -1600,7 +1716,8 @@ MESSAGES = (
         "environment",
         LOBEHUB,
         r"\b(?:KEY_VAULTS_SECRET|DATABASE_URL|APP_URL|AUTH_SECRET|JWKS_KEY)\b\W? "
-        r"(?:is not set|is required|environment variable is required)|You are using the default secret",
+        r"(?:is not set|is required|environment variable is required)|You are using the default secret|"
+        r"Base URL could not be determined",
         "a LobeHub without a setting that it needs",
         "run site.yml with --tags lobehub, which writes its environment anew; compare lobehub_environment",
     ),
@@ -1912,6 +2029,14 @@ MESSAGES = (
         "serve the former model for embeddings again (task in gpuchat_models), or have all files read anew by the "
         "present one",
     ),
+    # pgvector, in src/hnsw.h and src/ivfflat.h
+    Message(
+        "dimensions",
+        CHAT,
+        r"cannot have more than \d+ dimensions for \w+ index",
+        "a model for embeddings whose vectors are longer than a database's index takes",
+        "serve one with shorter vectors (task in gpuchat_models)",
+    ),
     # pg, in lib/connection.js
     Message(
         "database_tls",
@@ -2008,7 +2133,7 @@ MESSAGES = (
     Message(
         "program",
         SYSTEMD,
-        r"Failed to locate executable|Failed at step EXEC|Failed to execute command|status=203(?:/EXEC)?",
+        r"(?:Failed|Unable) to locate executable|Failed at step EXEC|Failed to execute command|status=203(?:/EXEC)?",
         "a unit whose program is missing or may not be started",
         "run site.yml, which installs it; under SELinux look at `ausearch -m avc -ts recent`",
     ),
@@ -2055,6 +2180,24 @@ MESSAGES = (
         r"Failed to set up credentials|status=243/CREDENTIALS",
         "a unit one of whose secrets is missing",
         "run site.yml, which writes it anew",
+    ),
+    # systemd, in src/core/load-fragment.c and service.c
+    Message(
+        "unit",
+        SYSTEMD,
+        r"Unit configuration has fatal error|bad unit file setting|\.service: Service has .*\. Refusing\.",
+        "a unit that systemd does not understand, as after a change by hand",
+        "see `systemd-analyze verify` with its name; run site.yml, which writes it anew, and take away what "
+        "`systemctl cat` shows beside it",
+    ),
+    # systemd, in src/core/exec-invoke.c
+    Message(
+        "confinement",
+        SYSTEMD,
+        r"Failed at step (?:SECCOMP|CAPABILITIES|CGROUP|NO_NEW_PRIVILEGES|ADDRESS_FAMILIES|BPF)\b|"
+        r"status=(?:228/SECCOMP|218/CAPABILITIES|219/CGROUP|227/NO_NEW_PRIVILEGES|232/ADDRESS_FAMILIES|246/BPF)",
+        "a kernel or an outer container that does not let systemd confine a unit as it says",
+        "upgrade the kernel and systemd together; in an LXC container allow nesting",
     ),
     # systemd, in src/core/service.c
     Message(
@@ -2113,28 +2256,28 @@ MESSAGES = (
         "a GPU that has left the bus",
         "power the host off and on; where it comes back, look at the card's seat, power and temperature",
     ),
-    # NVIDIA's driver (Xid 48, 63, 64, 92, 94, 95, 140, 157, 161, 168, 171, 172, 175; nverror.h); CUDA's error 214
+    # NVIDIA's driver (Xid 48, 58, 63 and others; nverror.h); CUDA's error 214
     Message(
         "gpu_ecc",
         KERNEL,
-        r"uncorrectable ECC|Xid \(PCI\S+\): (?:48|63|64|92|94|95|140|157|161|168|17[125])\b",
+        r"uncorrectable ECC|Xid \(PCI\S+\): (?:48|58|63|64|92|94|95|140|15[67]|16[018]|17[125])\b",
         "a GPU whose memory has errors",
         "restart the host, so that the GPU replaces the cells; look at `nvidia-smi -q -d ECC,ROW_REMAPPER`; where "
         "it comes back, replace it",
     ),
-    # NVIDIA's driver (Xid 74, 144 to 150, 155, 166, 170, 173; nverror.h)
+    # NVIDIA's driver (Xid 74, 121, 136, 144 to 150 and others; nverror.h)
     Message(
         "gpu_link",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:74|14[4-9]|150|155|166|17[03])\b",
+        r"Xid \(PCI\S+\): (?:74|121|136|14[4-9]|150|155|166|17[03])\b",
         "a fault of NVLink between GPUs",
         "look at `nvidia-smi nvlink --status`; power the host off and on, and look at bridges and seats",
     ),
-    # NVIDIA's driver (Xid 61, 62, 109, 119, 120, 158, 169; nverror.h)
+    # NVIDIA's driver (Xid 61, 62, 109, 110, 119 and others; nverror.h)
     Message(
         "gpu_firmware",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:46|61|62|109|119|120|136|143|154|158|169)\b|GSP RM heartbeat|_kgspRpc",
+        r"Xid \(PCI\S+\): (?:46|61|62|109|110|119|120|143|154|158|169)\b|GSP RM heartbeat|_kgspRpc",
         "a GPU that hangs, or whose own processor does not answer",
         "restart the host; where it comes back, set nvidia_driver_branch to another one",
     ),
@@ -2148,11 +2291,11 @@ MESSAGES = (
         "power the host off and on; see that driver and card go together (nvidia_driver_branch), and that the card "
         "has its power",
     ),
-    # NVIDIA's driver (Xid 13, 31, 43, 45, 68, 69)
+    # NVIDIA's driver (Xid 13, 31, 32, 43, 45, 68, 69, 137; nverror.h)
     Message(
         "gpu_program",
         KERNEL,
-        r"Xid \(PCI\S+\): (?:13|31|32|43|45|68|69)\b",
+        r"Xid \(PCI\S+\): (?:13|31|32|43|45|68|69|137)\b",
         "a program that made a mistake on the GPU",
         "read the engine's log of that time; set vllm_version to another one",
         is_hint=True,
@@ -2167,6 +2310,15 @@ MESSAGES = (
         r"oom_reaper: reaped",
         "a host whose memory was full",
         "see with `dmesg` what used it; stop what else runs there, or give the host more memory",
+    ),
+    # numpy, in numpy/_core/src/common/npy_cpu_features.c; sharp, in lib/sharp.js; glibc, in sysdeps/x86; dify#30348
+    Message(
+        "processor",
+        KERNEL,
+        r"NumPy was built with baseline optimizations|Prebuilt binaries for \S+ require v2 microarchitecture|"
+        r"CPU does not support x86-64-v\d",
+        "a processor without the instructions of x86-64-v2 and later ones, or a virtual machine to which it shows none",
+        "give the virtual machine the processor of its host (in Proxmox `cpu: host`), or take another host",
     ),
     # Linux, in block/blk-core.c and fs/ext4
     Message(
@@ -2268,6 +2420,23 @@ MESSAGES = (
         "correct backup_secret_environment (keys of an s3: target), or root's ssh key and known_hosts of an sftp: "
         "target",
     ),
+    # restic, in internal/backend/rclone; rclone; Go, in os/exec
+    Message(
+        "rclone",
+        RESTIC,
+        r"error talking HTTP to rclone|error starting rclone|"
+        r"rclone: .*(?:Failed to create file system|didn't find section)",
+        "a backup_target of rclone's that root's rclone does not know, or no rclone",
+        "install rclone, and make that remote with `rclone config` as root; else correct backup_target",
+    ),
+    # restic, in internal/restic/config.go
+    Message(
+        "version",
+        RESTIC,
+        r"unsupported repository version",
+        "a repository of backups that a newer restic has written",
+        "install a newer restic on this host, or set backup_target to a new place",
+    ),
     # Go, crypto/x509
     Message(
         "certificate",
@@ -2322,6 +2491,68 @@ MESSAGES = (
         "a database that cannot be written out: it is down, or newer than pg_dump",
         "see `journalctl -u gpuchat-postgresql`; run site.yml with --tags postgresql,backup",
     ),
+    # boulder, in va/http.go and va/va.go, as certbot shows it
+    Message(
+        "way",
+        ACME,
+        r"Timeout during connect|Fetching \S+: (?:Connection|Timeout|Error getting|Redirect)|"
+        r"Invalid response from http",
+        "a directory of certificates that does not reach this host by its name, or reaches another",
+        "let edge_http_port through routers and firewalls to this host, and have the names point to it alone; where "
+        "that cannot be, set edge_acme_challenge to dns",
+    ),
+    # boulder, in bdns
+    Message(
+        "name",
+        ACME,
+        r"DNS problem: |[Nn]o valid (?:A|AAAA|IP)|No TXT record found|Incorrect TXT record",
+        "a name that a directory of certificates does not find in the DNS as it should be",
+        "correct the records of gpuchat_domain and edge_extra_names; of edge_acme_challenge: dns, see that "
+        "edge_acme_dns_hook ends when its record can be read",
+    ),
+    # boulder, in ratelimits; RFC 8555
+    Message(
+        "limit",
+        ACME,
+        r"error:rateLimited|too many (?:certificates|failed|new|currently)|[Rr]ate limit",
+        "a directory of certificates that was asked too often",
+        "wait as long as it says; try with edge_acme_directory of its staging meanwhile",
+    ),
+    # boulder, in va/caa.go
+    Message(
+        "caa",
+        ACME,
+        r"CAA record for \S+ prevents|error:caa\b",
+        "a domain whose CAA record lets other directories alone certify it",
+        "add the directory's name to that record, or set edge_acme_directory to one that it names",
+    ),
+    # RFC 8555; certbot
+    Message(
+        "account",
+        ACME,
+        r"error:(?:externalAccountRequired|accountDoesNotExist|userActionRequired|unauthorized)(?!.*Invalid response)|"
+        r"external account binding",
+        "a directory of certificates that does not know this account, or wants one of its owner's",
+        "set edge_acme_eab_kid and edge_acme_eab_hmac_key as the directory's owner gave them, then run site.yml with "
+        "--tags edge",
+    ),
+    # certbot, in certbot/compat/misc.py
+    Message(
+        "hook",
+        ACME,
+        r"(?:auth|cleanup|deploy)-hook\b.*(?:reported error code|ran with error)",
+        "a program for the DNS, or what brings the certificate to nginx, that fails",
+        "run it by hand as the line shows it; correct edge_acme_dns_hook",
+    ),
+    # urllib3, by way of certbot's requests
+    Message(
+        "silent",
+        ACME,
+        r"Max retries exceeded|ConnectionPool\(host=|Read timed out|Requesting \S+: ",
+        "a directory of certificates that this host does not reach",
+        "look at the way there, and at gpuchat_proxy; correct edge_acme_directory and edge_acme_authority_file",
+        is_hint=True,
+    ),
 )
 
 COMMON = (DOCKER, PODMAN, SYSTEMD, KERNEL)
@@ -2335,6 +2566,7 @@ OWN = {
     parts.LOBEHUB: (LOBEHUB, CHAT, POSTGRESQL),
     parts.OPEN_WEBUI: (OPEN_WEBUI, CHAT, POSTGRESQL),
     "gpuchat-backup": (RESTIC,),
+    parts.ACME: (ACME,),
 }
 
 GOING_ON = (parts.EDGE, parts.DOOR, parts.POSTGRESQL, "docker")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import Any
 
 from ..docker.images import DOCKER_HUB, DOCKER_HUB_API
 from ..model.hubs import OFFICIAL, PLACE
-from ..survey.parts import FEW_RESTARTS, JUST_NOW_SECONDS
-from ..survey.types import DOOR, EDGE, ENGINES, INTERFACES, OBJECT_STORE, POSTGRESQL, container
+from ..survey.parts import FEW_RESTARTS, JUST_NOW_SECONDS, ends_soon
+from ..survey.types import ACME, DOOR, EDGE, ENGINES, INTERFACES, OBJECT_STORE, OF_ACME, POSTGRESQL, container
 
 DOCKER, BACKUP = "docker", "gpuchat-backup"
 OURS = "gpuchat-"
@@ -155,6 +156,9 @@ def unwell(
         found[DOCKER] = "systemd"
     if (reading.get("backup") or {}).get("failure"):
         found[BACKUP] = "systemd"
+    now = datetime.datetime.fromtimestamp(reading.get("clock") or 0, datetime.timezone.utc)
+    if any(one["path"].endswith(OF_ACME) and ends_soon(one, now) for one in reading.get("certificates") or ()):
+        found[ACME] = "systemd"
     if site and EDGE in services and is_bad(site):
         found[EDGE] = "systemd"
     return found

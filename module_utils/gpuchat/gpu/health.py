@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a GPU suffers from while it still computes: errors that the driver logs, and clocks that it holds back.
 
-Sources: NVIDIA's "Xid Errors" (GPU deployment documentation), nvidia-smi(1), NVML's nvmlClocksEventReason* values.
+Sources: NVIDIA's "Xid Errors" (GPU deployment documentation) and nverror.h of its open driver, nvidia-smi(1), NVML's
+nvmlClocksEventReason* values.
 """
 
 from __future__ import annotations
@@ -22,10 +23,33 @@ HELD_BACK = {
 }
 """Bits that say that something is wrong; the others say idle, a limit that somebody set, or the usual power cap."""
 
-OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 69})
+OF_PROGRAMS = frozenset({13, 31, 32, 43, 45, 68, 69, 137})
 """Numbers that a program's own mistake brings about."""
 
-GRAVE = frozenset({46, 48, 61, 62, 64, 74, 79, 95, 109, 119, 120, 136, 140, 143, 149, 154})
+LEFT_THE_BUS = frozenset({79, 167})
+OF_MEMORY = frozenset({48, 58, 63, 64, 92, 94, 95, 140, 156, 157, 160, 161, 168, 171, 172, 175})
+OF_LINKS = frozenset({74, 121, 136, *range(144, 151), 155, 166, 170, 173})
+OF_ITS_PROCESSORS = frozenset({46, 61, 62, 109, 110, 119, 120, 143, 154, 158, 169})
+"""Numbers of a GPU that hangs, or whose own processors do not answer."""
+
+FIXES = (
+    (LEFT_THE_BUS, "power the host off and on; where it comes back, look at the card's seat, power and temperature"),
+    (
+        OF_MEMORY,
+        (
+            "restart the host, so that the GPU replaces the cells; look at `nvidia-smi -q -d ECC,ROW_REMAPPER`; where "
+            "it comes back, replace the GPU"
+        ),
+    ),
+    (OF_LINKS, "look at `nvidia-smi nvlink --status`; power the host off and on, and look at bridges and seats"),
+    (OF_ITS_PROCESSORS, "restart the host; where it comes back, set nvidia_driver_branch to another one"),
+    (OF_PROGRAMS, "read the engine's log of that time; where it comes back, set vllm_version to another one"),
+)
+"""What to do, by numbers."""
+
+GRAVE = frozenset(
+    {46, 48, 61, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, 149, 154, 157, 158, 167, 169, 171, 172, 173}
+)
 """Numbers after which the GPU, or its link, is not to be trusted before a reset."""
 
 
@@ -45,6 +69,11 @@ class Xid:
     @property
     def is_of_program(self) -> bool:
         return self.number in OF_PROGRAMS
+
+    @property
+    def fix(self) -> str:
+        unknown = "look the number up in NVIDIA's list of Xid errors; restart the host if GPUs misbehave"
+        return next((fix for numbers, fix in FIXES if self.number in numbers), unknown)
 
 
 def xids(log: str) -> tuple[Xid, ...]:

@@ -120,7 +120,7 @@ def _xids(reading: Mapping[str, Any]) -> Iterator[Finding]:
             FAULT if xid["grave"] else WARNING,
             f"Xid {xid['number']}{times} since the start{by}, GPU {xid['address']}: {xid['words']}",
             "no errors of NVIDIA's driver",
-            "look the number up in NVIDIA's list of Xid errors; restart the host if GPUs misbehave",
+            str(xid["fix"]),
         )
 
 

@@ -14,11 +14,13 @@ from ..engines.leave import moment
 from ..secret.certificates import WARN_BEFORE
 from ..system.service import COMPOSE, VENV
 from .types import (
+    ACME,
     ENGINES,
     EVERY_SERVICE,
     FAULT,
     FILTER,
     OF_A_CHAT,
+    OF_ACME,
     OF_THE_WATCHED,
     WARNING,
     Expected,
@@ -333,19 +335,23 @@ def _versions(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Findin
 
 def _certificates(reading: Mapping[str, Any], now: datetime.datetime) -> Iterator[Finding]:
     for one in reading.get("certificates") or ():
-        life = datetime.timedelta(seconds=one["until"] - one["from"])
-        left = days_left(one, now)
-        soon = min(WARN_BEFORE, life / NO_SHORT_LIFE)
-        if left * 86400 < soon.total_seconds():
-            over = left < 0
+        if ends_soon(one, now):
+            over = days_left(one, now) < 0
             day = datetime.datetime.fromtimestamp(one["until"], datetime.timezone.utc).strftime("%Y-%m-%d")
             yield Finding(
                 "certificate.over" if over else "certificate.soon",
                 FAULT if over else WARNING,
                 f"{one['path']}, which {'ended' if over else 'ends'} on {day}",
                 "one that is valid for longer",
-                "run playbooks/renew.yml; of a certificate of yours, set edge_certificate_file to a new one",
+                f"see `journalctl -u {ACME}` for why it was not renewed, then run site.yml with --tags edge"
+                if one["path"].endswith(OF_ACME)
+                else "run playbooks/renew.yml; of a certificate of yours, set edge_certificate_file to a new one",
             )
+
+
+def ends_soon(certificate: Mapping[str, Any], now: datetime.datetime) -> bool:
+    life = datetime.timedelta(seconds=certificate["until"] - certificate["from"])
+    return days_left(certificate, now) * 86400 < min(WARN_BEFORE, life / NO_SHORT_LIFE).total_seconds()
 
 
 def days_left(certificate: Mapping[str, Any], now: datetime.datetime) -> float:

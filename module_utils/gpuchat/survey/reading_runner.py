@@ -413,7 +413,9 @@ def _kernel_log() -> list[dict[str, object]]:
         output = host.run(command)
         if output.rc == 0 or output.text.startswith("-- No entries"):
             found = health.xids(output.stdout)
-            return [{**vars(one), "grave": one.is_grave, "of_program": one.is_of_program} for one in found]
+            return [
+                {**vars(one), "grave": one.is_grave, "of_program": one.is_of_program, "fix": one.fix} for one in found
+            ]
     return []
 
 

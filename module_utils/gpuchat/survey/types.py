@@ -21,6 +21,9 @@ DATABASE_DOOR, STORE_DOOR = "gpuchat-database-door.socket", "gpuchat-store-door.
 SSO_DOOR = "gpuchat-sso-door.socket"
 """By which those are reached that are elsewhere."""
 
+ACME, OF_ACME = "gpuchat-acme", "/acme.pem"
+"""The unit that renews a directory's certificate, and how its file's path ends."""
+
 KEEPERS = (POSTGRESQL, OBJECT_STORE)
 """What keeps what people have said and given, without which their interface does not work."""
 

@@ -151,6 +151,9 @@ def model(**values):
     return lambda stack: stack.readings["c"]["models"]["/srv/models/demo"].update(values)
 
 
+NEARLY_OVER = {"from": NOW.timestamp() - 88 * DAY, "until": NOW.timestamp() + 2 * DAY}
+
+
 def certificate(host, days):
     until = NOW.timestamp() + days * DAY
     path = "/etc/gpuchat/door/host.crt"
@@ -163,7 +166,8 @@ def way(largest):
 
 def xid(stack):
     one = {"address": "0000:3b:00", "number": 79, "words": "GPU has fallen off the bus", "count": 1}
-    stack.readings["c"]["kernel log"] = [{**one, "grave": True, "of_program": False}]
+    fix = "power the host off and on"
+    stack.readings["c"]["kernel log"] = [{**one, "grave": True, "of_program": False, "fix": fix}]
     stack.fail("c", ENGINE, "CUDA error: unspecified launch failure", ENDED)
 
 
@@ -303,7 +307,7 @@ PLANTED = {
         both(put("c", 10, "disks", "/", "free_inodes"), put("c", 10, "disks", "/var/log", "free_inodes")),
         *("c", "disk.inodes", "many small files", ()),
     ),
-    "a GPU that fell off the bus": (xid, "c", "gpu.xid", "restart the host", ("service.failed",)),
+    "a GPU that fell off the bus": (xid, "c", "gpu.xid", "power the host off", ("service.failed",)),
     "a driver that is not loaded": (
         both(gpu_state("no_driver", "an NVIDIA GPU without a working driver"), engine("Failed to infer device type")),
         *("c", "gpu.no_driver", "nvidia-smi", ("log.vllm.no_device", "service.failed")),
@@ -438,6 +442,19 @@ PLANTED = {
     "a host's certificate at its end": (
         both(certificate("c", -2), do(("door", "a", "c", {"stage": "certificate", "said": "certificate has expired"}))),
         *("c", "certificate.over", "renew.yml", ("door.certificate",)),
+    ),
+    "a directory that does not reach the edge": (
+        both(
+            put("a", [{"path": "/etc/gpuchat/edge/acme.pem", **NEARLY_OVER}], "certificates"),
+            lambda stack: stack.log(
+                "a", "gpuchat-acme", "Detail: 203.0.113.7: Fetching http://x/: Timeout during connect"
+            ),
+        ),
+        *("a", "log.acme.way", "edge_http_port", ("certificate.soon",)),
+    ),
+    "a directory's certificate that was not renewed": (
+        put("a", [{"path": "/etc/gpuchat/edge/acme.pem", **NEARLY_OVER}], "certificates"),
+        *("a", "certificate.soon", "journalctl -u gpuchat-acme", ()),
     ),
     "a packet filter changed by hand": (
         both(put("c", {"loaded": True, "same": False}, "packet filter"), do(("door", "a", "c", {"stage": "timeout"}))),

@@ -17,6 +17,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.messa
     of,
     recognise,
 )
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import health
 
 CORE = "(EngineCore pid=71) ERROR 11-29 07:10:01 [core.py:843] "
 NGINX = "2026/11/29 07:10:01 [error] 71#71: *9 "
@@ -212,6 +213,21 @@ def test_a_message_says_cause_and_fix_in_words_of_the_survey(one):
     assert not one.cause.endswith(".")
     assert not one.fix.endswith(".")
     assert one.fix[0].islower()
+
+
+XIDS = {
+    "gpu_lost": health.LEFT_THE_BUS,
+    "gpu_ecc": health.OF_MEMORY,
+    "gpu_link": health.OF_LINKS,
+    "gpu_firmware": health.OF_ITS_PROCESSORS,
+    "gpu_program": health.OF_PROGRAMS,
+}
+
+
+@pytest.mark.parametrize("name", XIDS)
+def test_an_xid_is_of_the_kind_of_which_the_survey_has_it(name):
+    said = {number: names_in(f"NVRM: Xid (PCI:0000:3b:00): {number}, pid=71") for number in range(1, 200)}
+    assert {number for number, names in said.items() if names == [f"kernel.{name}"]} == XIDS[name]
 
 
 HEALTHY = (

@@ -19,7 +19,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.quest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.doors import describe
 
 from ..inventory.layouts import topology
-from ..survey.healthy import ENGINE_IMAGE, reading
+from ..survey.healthy import ENGINE_IMAGE, NOW, reading
 from .stack import CHAT, ENGINE, HOSTS, Stack
 
 HUB = {"path": "/srv/models/demo", "source": "huggingface", "endpoints": [], "container": ENGINE}
@@ -133,6 +133,7 @@ def test_a_container_that_only_starts_is_left_to_it():
     assert unwell(HOSTS["c"], stack.readings["c"]) == {}
 
 
+NEARLY_OVER = {"from": NOW.timestamp() - 88 * 86400, "until": NOW.timestamp() + 2 * 86400}
 UNWELL = {
     "a unit that failed": (lambda stack: stack.stop("c", "gpuchat-door"), "c", {"gpuchat-door": "systemd"}),
     "a unit that somebody has stopped": (lambda stack: stack.stop("c", "gpuchat-door", failed=False), "c", {}),
@@ -160,6 +161,14 @@ UNWELL = {
     "a backup whose last attempt failed": (
         lambda stack: stack.readings["b"].update(backup={"failure": {"message": "rc 1"}}),
         *("b", {"gpuchat-backup": "systemd"}),
+    ),
+    "a certificate of a directory's that was not renewed in time": (
+        lambda stack: stack.readings["a"].update(certificates=[{"path": "/etc/gpuchat/edge/acme.pem", **NEARLY_OVER}]),
+        *("a", {"gpuchat-acme": "systemd"}),
+    ),
+    "a certificate of the stack's own": (
+        lambda stack: stack.readings["a"].update(certificates=[{"path": "/etc/gpuchat/edge/tls.crt", **NEARLY_OVER}]),
+        *("a", {}),
     ),
     "an edge that answers with an error": (
         lambda stack: stack.checks["a"]["site"].update(status=502),

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.health import Xid, throttling, xids
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.health import (
+    FIXES,
+    GRAVE,
+    OF_PROGRAMS,
+    Xid,
+    throttling,
+    xids,
+)
 
 LOG = """\
 NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  580.65.06
@@ -29,6 +36,30 @@ def test_the_drivers_errors_are_those_of_a_gpu_and_a_number_with_their_last_word
 def test_a_number_says_who_is_to_blame(number, grave, of_program):
     one = Xid("0000:3b:00", number, "")
     assert (one.is_grave, one.is_of_program) == (grave, of_program)
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [
+        (79, "power the host off and on"),
+        (167, "power the host off and on"),
+        (63, "nvidia-smi -q -d ECC,ROW_REMAPPER"),
+        (172, "nvidia-smi -q -d ECC,ROW_REMAPPER"),
+        (136, "nvidia-smi nvlink --status"),
+        (149, "nvidia-smi nvlink --status"),
+        (119, "nvidia_driver_branch"),
+        (31, "the engine's log"),
+        (163, "look the number up"),
+    ],
+)
+def test_a_number_says_what_to_do(number, fix):
+    assert fix in Xid("0000:3b:00", number, "").fix
+
+
+def test_a_number_is_of_one_kind():
+    numbers = [number for some, _fix in FIXES for number in some]
+    assert len(set(numbers)) == len(numbers)
+    assert set(numbers) - OF_PROGRAMS >= GRAVE
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def model(**values):
 
 def xid(number, *, grave=False, of_program=False):
     one = {"address": "0000:3b:00", "number": number, "words": "it said so", "count": 2}
-    return put([{**one, "grave": grave, "of_program": of_program}], "kernel log")
+    return put([{**one, "grave": grave, "of_program": of_program, "fix": "power it off and on"}], "kernel log")
 
 
 def disk(free, inodes=9_000_000):
