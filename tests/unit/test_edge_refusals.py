@@ -84,6 +84,51 @@ def test_what_the_edge_itself_answers_to_programs_is_no_page(keyed, method, path
     assert not keyed.interface.answered
 
 
+KEY = f"Host: x\r\nAuthorization: Bearer {OWNER}\r\n"
+MALFORMED = [
+    ("no request at all", "x\r\n\r\n", 400),
+    ("no host", f"GET {LISTING} HTTP/1.1\r\n\r\n", 400),
+    ("two hosts", f"GET {LISTING} HTTP/1.1\r\nHost: y\r\n{KEY}\r\n", 400),
+    ("two lengths", f"POST /v1/completions HTTP/1.1\r\n{KEY}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}", 400),
+    ("a length that is none", f"POST /v1/completions HTTP/1.1\r\n{KEY}Content-Length: x\r\n\r\n{{}}", 400),
+    (
+        "a length of two kinds",
+        f"POST /v1/completions HTTP/1.1\r\n{KEY}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+    ),
+    ("a zero byte", f"GET {LISTING} HTTP/1.1\r\n{KEY}X: a\0b\r\n\r\n", 400),
+    ("a coding that is not spoken", f"POST /v1/completions HTTP/1.1\r\n{KEY}Transfer-Encoding: gzip\r\n\r\n", 501),
+    ("a version that is not spoken", f"GET {LISTING} HTTP/3.0\r\n{KEY}\r\n", 505),
+    ("a long address", f"GET {LISTING}?{'x' * 40_000} HTTP/1.1\r\n{KEY}\r\n", 414),
+    ("a long header", f"GET {LISTING} HTTP/1.1\r\n{KEY}X: {'x' * 40_000}\r\n\r\n", 400),
+    ("another method", f"PUT {LISTING} HTTP/1.1\r\n{KEY}Content-Length: 0\r\n\r\n", 405),
+    ("a method of no path", f"CONNECT {LISTING} HTTP/1.1\r\n{KEY}\r\n", 405),
+    ("a method of nobody", f"TRACE {LISTING} HTTP/1.1\r\n{KEY}\r\n", 405),
+    ("a part that is not there", f"GET {LISTING} HTTP/1.1\r\n{KEY}Range: bytes=999-\r\n\r\n", 416),
+    ("another one than it is", f'GET {LISTING} HTTP/1.1\r\n{KEY}If-Match: "x"\r\n\r\n', 412),
+    (
+        "an older one than it is",
+        f"GET {LISTING} HTTP/1.1\r\n{KEY}If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n\r\n",
+        412,
+    ),
+    ("a place of the edge's own", f"GET /.early_400 HTTP/1.1\r\n{KEY}\r\n", 404),
+    ("where keys are asked for", f"GET /.key HTTP/1.1\r\n{KEY}\r\n", 404),
+]
+"""What nginx itself answers to, most of it before it knows which path is meant."""
+
+
+@pytest.mark.parametrize(("request_text", "status"), [one[1:] for one in MALFORMED], ids=[one[0] for one in MALFORMED])
+def test_each_error_of_nginxs_own_stands_in_openais_form(keyed, request_text, status):
+    with socket.create_connection(("127.0.0.1", keyed.port), timeout=5) as asking:
+        asking.sendall(request_text.encode("latin-1"))
+        answer = http.client.HTTPResponse(asking)
+        answer.begin()
+        text = answer.read()
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
+    assert json.loads(text)["error"]["code"] == status
+    assert [name for name in HEADERS if name not in answer.headers] == []
+
+
 @pytest.mark.parametrize("path", ["/", "/index.html", LISTING, "/v1/chat/completions", "/webapi/x", "/api/x", "/x"])
 def test_nobody_without_a_session_or_key_sends_a_large_body_anywhere(keyed, path):
     try:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import http.client
 import http.server
+import json
 import os
 import pathlib
 import shutil
@@ -679,6 +680,19 @@ def test_what_proves_somebody_is_in_no_error_of_a_door(path, is_told):
         assert ask_door(port, path) == 503
         os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
         assert (path in folder.joinpath("said").read_text(encoding="utf-8")) is is_told
+
+
+def test_a_door_says_in_openais_form_what_is_malformed():
+    with tempfile.TemporaryDirectory(prefix="door-") as name:
+        folder, nobody = pathlib.Path(name), f"127.0.0.1:{free_port()}"
+        port = start_door(folder, "interface", files=nobody, upstream=nobody)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as asking:
+            asking.sendall(b"GET /v1/models HTTP/1.1\r\n\r\n")
+            answer = http.client.HTTPResponse(asking)
+            answer.begin()
+            said = json.loads(answer.read())
+        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        assert (answer.status, said["error"]["code"]) == (400, 400)
 
 
 def test_a_page_with_a_header_of_its_own_is_known_by_the_cookie_of_the_password():

@@ -71,11 +71,15 @@ BELOW_CLOSED = ("v1/chat/completions/render", "v1/score")
 
 
 ERRORS = {
+    400: ("invalid_request_error", "The request is not as HTTP has it."),
     401: ("authentication_error", "A valid API key is needed in the Authorization header."),
     403: ("permission_error", "This address, browser or person may not use this service."),
     404: ("invalid_request_error", "There is no such path here."),
     405: ("invalid_request_error", "This method is not allowed here."),
+    411: ("invalid_request_error", "The request must tell its length."),
+    412: ("invalid_request_error", "What the request wants to be so is not so."),
     413: ("invalid_request_error", "The request is too large."),
+    416: ("invalid_request_error", "The answer has no such part."),
     429: ("rate_limit_error", "Too many requests at once; slow down."),
     500: ("server_error", "The edge has failed."),
     502: ("server_error", "The model server ended the request before it answered."),
@@ -83,6 +87,23 @@ ERRORS = {
     504: ("server_error", "The model server did not answer in time."),
 }
 """What nginx says by itself, by status, in the form of OpenAI's API."""
+
+EARLY = {
+    400: (400, *ERRORS[400]),
+    414: (414, "invalid_request_error", "The address of the request is too long."),
+    421: (421, "invalid_request_error", "This connection was made for another name."),
+    494: (
+        400,
+        "invalid_request_error",
+        "The headers of the request are too large; a browser may have to forget the cookies of this site.",
+    ),
+    495: (400, "invalid_request_error", "The certificate that was shown is none that this site knows."),
+    496: (400, "invalid_request_error", "A certificate is needed here."),
+    497: (400, "invalid_request_error", "This port speaks HTTPS; ask it by https://."),
+    501: (501, "invalid_request_error", "Transfer-Encoding of the body must be chunked."),
+    505: (505, "invalid_request_error", "This version of HTTP is not spoken here."),
+}
+"""What nginx may say before it knows which path is meant, by its own status; it finds no named location then."""
 
 MODEL_ERRORS = {
     "missing": (400, None, "The body must be a JSON object, or a form, that names a model: GET /v1/models lists them."),
@@ -131,6 +152,9 @@ def describe() -> dict[str, object]:
         "closed": list(CLOSED),
         "closed_examples": [*CLOSED, *BELOW_CLOSED],
         "errors": errors,
+        "early": {
+            str(status): {"status": told, "text": _error(told, *words)} for status, (told, *words) in EARLY.items()
+        },
         "routing_errors": {
             fault: {"status": status, "text": _model_error(code, message)}
             for fault, (status, code, message) in MODEL_ERRORS.items()

@@ -25,6 +25,8 @@ def test_errors_stand_in_openais_form_and_what_passes_has_a_time_to_ask_again():
     told = describe()
     for status, text in [*told["errors"].items(), ("401", told["sign_in_again"])]:
         assert json.loads(text)["error"]["code"] == int(status)
+    for early in told["early"].values():
+        assert json.loads(early["text"])["error"]["code"] == early["status"]
     assert {"429", "502", "503", "504"} == set(told["retry_after"])
 
 
@@ -47,7 +49,7 @@ def test_each_fault_of_a_model_has_words_of_its_own():
 
 def test_what_nginx_says_by_itself_stands_in_single_quotes_in_its_configuration():
     told = describe()
-    of_models = [said["text"] for said in told["routing_errors"].values()]
+    of_models = [said["text"] for said in (*told["routing_errors"].values(), *told["early"].values())]
     for text in (*told["errors"].values(), *of_models, told["sign_in_again"], told["waiting"]):
         assert not {"'", "$", "\\"} & set(text)
 
