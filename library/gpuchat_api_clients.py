@@ -55,6 +55,10 @@ options:
         description: Requests that it may have open at a time.
         type: int
         required: true
+      answers:
+        description: Answers that one request of it may ask for.
+        type: int
+        required: true
       expires:
         description: The last day of its key, as C(2030-12-31), in UTC; empty for none.
         type: str
@@ -97,7 +101,7 @@ EXAMPLES = r"""
     url: https://chat.example.com/v1
     models: [{name: qwen3-8b, task: chat}]
     clients:
-      - {name: reports, key: '{{ reports_key }}', rate: 5, streams: 4}
+      - {name: reports, key: '{{ reports_key }}', rate: 5, streams: 4, answers: 128}
     folder: '{{ inventory_dir }}/.gpuchat/clients'
     write: [reports]
   delegate_to: localhost
@@ -125,6 +129,7 @@ CLIENT = {
     "key": {"type": "str", "required": True, "no_log": True},
     "rate": {"type": "int", "required": True},
     "streams": {"type": "int", "required": True},
+    "answers": {"type": "int", "required": True},
     "expires": {"type": "str", "default": ""},
     "models": {"type": "list", "elements": "str", "default": []},
 }

@@ -21,6 +21,11 @@ binmode STDIN; binmode STDOUT; local $/; my $text = <STDIN>; my @others;
 my ($fault) = gpuchat_model::find(\\$text, @ARGV, \\@others);
 print join "\\0", $fault, @others;
 """
+AT_MOST_8 = """
+binmode STDIN; binmode STDOUT; local $/; my $text = <STDIN>;
+my ($fault, $name) = gpuchat_model::find(\\$text, "application/json", "/v1/completions", undef, 8);
+print $fault || $name;
+"""
 CHOOSE = """
 package Asked;
 sub uri { $_[0]{uri} } sub request_body { $_[0]{body} } sub request_body_file { "" }
@@ -421,6 +426,62 @@ CHOSEN = [
 @pytest.mark.parametrize(("client", "body", "where"), CHOSEN, ids=range(len(CHOSEN)))
 def test_a_limited_key_is_judged_on_all_models_that_a_body_names(client, body, where):
     assert perl(CHOOSE, client, body) == (where or "")
+
+
+ANSWERS = [
+    ('"n":8', ""),
+    ('"n":null', ""),
+    ('"n":1.0', ""),
+    ('"n":-1', ""),
+    ('"n":"8"', ""),
+    ('"n":[500]', ""),
+    ('"x":{"n":500},"m":9,"N":9', ""),
+    ('"messages":[{"n":500}]', ""),
+    ('"prompt":"[1,2,3,4,5,6,7,8,9]"', ""),
+    ('"prompt":[1,2,3,4,5,6,7,8,9]', ""),
+    ('"prompt":[[1,2,3,4,5,6,7,8,9]]', ""),
+    ('"prompt":[ "a" , "b","c","d","e","f","g","h" ]', ""),
+    ('"prompt":["a,b,c,d,e,f,g,h,i"],"n":8', ""),
+    ('"prompt":[],"n":8', ""),
+    ('"prompt":["a","b"],"n":4', ""),
+    ('"input":["a","b","c","d","e","f","g","h","i"]', ""),
+    ('"documents":["a","b","c","d","e","f","g","h","i"]', ""),
+    ('"n":9', "many"),
+    ('"n":9.0', "many"),
+    ('"n":1e2', "many"),
+    ('"n":1E400', "many"),
+    ('"n":100000000000000000000', "many"),
+    ('"n":Infinity', "many"),
+    ('"n":"9"', "many"),
+    ('"n":" +009.0 "', "many"),
+    ('"n":"1_0"', "many"),
+    ('"n":"\\u0039"', "many"),
+    ('"n":"' + "0" * 300 + '9"', "many"),
+    ('"\\u006e":9', "many"),
+    ('"n":1,"n":9', "many"),
+    ('"n":9,"n":1', "many"),
+    ('"n":1,"best_of":9', "many"),
+    ('"prompt":["a","b","c","d","e","f","g","h","i"]', "many"),
+    ('"prompt":[[1],[2],[3],[4],[5],[6],[7],[8],[9]]', "many"),
+    ('"prompt":["a",[2],"c",[4],"e",[6],"g",[8],"i"]', "many"),
+    ('"prompt":["a","b","c"],"n":3', "many"),
+    ('"n":3,"prompt":["a","b","c"]', "many"),
+    ('"prompt":["a","b","c","d","e"],"prompt":["f","g","h","i"]', "many"),
+    ('"prompt_embeds":["a","b","c","d","e","f","g","h","i"]', "many"),
+    ('"prompt":["a","b","c","d","e","f","g","h","i"', "missing"),
+]
+"""What stands beside the model where eight answers are allowed, and what is wrong with it."""
+
+
+@pytest.mark.parametrize(("beside", "fault"), ANSWERS, ids=range(len(ANSWERS)))
+@pytest.mark.parametrize("form_of", ['{"model":"q",%s}', '{%s,"model":"q"}'], ids=["before", "behind"])
+def test_one_request_asks_for_no_more_answers_than_may_be(form_of, beside, fault):
+    assert perl(AT_MOST_8, body=(form_of % beside).encode()) == (fault or "q")
+
+
+@pytest.mark.parametrize(("beside", "fault"), ANSWERS, ids=range(len(ANSWERS)))
+def test_answers_are_not_counted_where_nobody_said_how_many_may_be(beside, fault):
+    assert find(f'{{"model":"q",{beside}}}')[0] == ("missing" if fault == "missing" else "")
 
 
 @pytest.mark.parametrize(

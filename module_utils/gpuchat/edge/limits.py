@@ -51,14 +51,15 @@ def chat(people: int | None) -> Limits:
 
 
 def api(clients: Iterable[ApiClient]) -> dict[str, list[dict[str, object]]]:
-    """Return the limits of clients by kind (``rate``, ``streams``): each number once, with those that have it.
+    """Return the limits of clients by kind (``rate``, ``streams``, ``answers``): each number once, with who has it.
 
     One zone of nginx has one rate, and one ``limit_conn`` one number.
     """
-    numbers: dict[str, dict[int, list[str]]] = {"rate": {}, "streams": {}}
+    numbers: dict[str, dict[int, list[str]]] = {"rate": {}, "streams": {}, "answers": {}}
     for one in clients:
         numbers["rate"].setdefault(one.rate, []).append(one.name)
         numbers["streams"].setdefault(one.streams, []).append(one.name)
+        numbers["answers"].setdefault(one.answers, []).append(one.name)
     return {
         kind: [{"number": number, "clients": names} for number, names in sorted(found.items())]
         for kind, found in numbers.items()

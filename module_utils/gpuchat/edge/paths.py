@@ -115,6 +115,11 @@ MODEL_ERRORS = {
     "spelled": (400, None, "The body has a key like model in another spelling; it must be model alone."),
     "addressed": (400, None, "The address names a model in its arguments; the body must name it alone."),
     "twice": (400, None, "The body names its model more than once."),
+    "many": (
+        400,
+        None,
+        "The request wants more answers than one may: n, or best_of, times its prompts. Send several requests.",
+    ),
     "unknown": (404, "model_not_found", "The model does not exist. GET /v1/models lists those that do."),
     "compressed": (415, None, "A compressed body is not read; send it as it is."),
 }
@@ -156,7 +161,7 @@ def describe() -> dict[str, object]:
             str(status): {"status": told, "text": _error(told, *words)} for status, (told, *words) in EARLY.items()
         },
         "routing_errors": {
-            fault: {"status": status, "text": _model_error(code, message)}
+            fault: {"status": status, "text": _model_error(code, message, "n" if fault == "many" else "model")}
             for fault, (status, code, message) in MODEL_ERRORS.items()
         }
         | {"refused": {"status": 502, "text": _error(502, *REFUSED)}},
@@ -166,8 +171,10 @@ def describe() -> dict[str, object]:
     }
 
 
-def _model_error(code: str | None, message: str) -> str:
-    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "param": "model", "code": code}})
+def _model_error(code: str | None, message: str, parameter: str) -> str:
+    return json.dumps(
+        {"error": {"message": message, "type": "invalid_request_error", "param": parameter, "code": code}}
+    )
 
 
 def _error(status: int, kind: str, message: str) -> str:

@@ -15,7 +15,7 @@ from .types import show
 
 VARIABLE = "gpuchat_api_keys"
 NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,31}")
-LIMITS = {"rate": (1, 1_000_000), "streams": (1, 65_535)}
+LIMITS = {"rate": (1, 1_000_000), "streams": (1, 65_535), "answers": (1, 100_000)}
 """What nginx takes."""
 
 
@@ -26,6 +26,7 @@ class ApiClient:
     Attributes:
         rate: requests that it may make a second.
         streams: requests that it may have open at a time.
+        answers: those that one request may ask for.
         expires: the last day of its key, as ``2030-12-31`` (UTC); empty for none.
         models: those that it may use, each by one of its names; all where it is empty.
     """
@@ -33,6 +34,7 @@ class ApiClient:
     name: str
     rate: int
     streams: int
+    answers: int
     expires: str = ""
     models: tuple[str, ...] = ()
 
@@ -40,13 +42,14 @@ class ApiClient:
         return asdict(self)
 
 
-def read(given: Sequence[Mapping[str, object]], rate: int, streams: int) -> tuple[ApiClient, ...]:
+def read(given: Sequence[Mapping[str, object]], rate: int, streams: int, answers: int) -> tuple[ApiClient, ...]:
     """Return the clients of a sound inventory, with what one may do that is given no limits of its own."""
     return tuple(
         ApiClient(
             str(one["name"]),
             int(str(one.get("rate", rate))),
             int(str(one.get("streams", streams))),
+            int(str(one.get("answers", answers))),
             str(one.get("expires", "")),
             tuple(map(str, one.get("models") or ())),  # type: ignore[call-overload]
         )

@@ -490,6 +490,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "edge_api_rate": (1, 1_000_000),
     "edge_api_burst": (0, 1_000_000),
     "edge_api_connections": (1, 65_535),  # limit_conn takes no more
+    "edge_api_answers": (1, 100_000),
     "backup_max_age_hours": (1, 100_000),
     "exporters_state_seconds": (5, 3600),
     "firewall_undo_seconds": (5, 3600),

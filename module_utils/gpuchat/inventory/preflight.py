@@ -226,10 +226,10 @@ def people(inventory: Inventory, specification: Specification) -> int | None:
 def clients(inventory: Inventory, specification: Specification) -> tuple[api_clients.ApiClient, ...]:
     """Return the programs with a key of their own; those without limits of theirs have the first edge's."""
     host = next(iter(inventory.hosts("edge", *STACK_GROUPS)), "")
-    wanted = (api_clients.VARIABLE, "edge_api_rate", "edge_api_connections")
+    wanted = (api_clients.VARIABLE, "edge_api_rate", "edge_api_connections", "edge_api_answers")
     settings = specification.settings(inventory.variables.get(host, {}), *wanted)
-    rate, streams = (int(str(settings.get(name, 1))) for name in wanted[1:])
-    return api_clients.read(settings.get(api_clients.VARIABLE) or (), rate, streams)  # type: ignore[arg-type]
+    usual = [int(str(settings.get(name, 1))) for name in wanted[1:]]
+    return api_clients.read(settings.get(api_clients.VARIABLE) or (), *usual)  # type: ignore[arg-type]
 
 
 def chat_settings(inventory: Inventory) -> tuple[Mapping[str, object], dict[str, Sequence[str]]]:

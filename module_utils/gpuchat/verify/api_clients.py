@@ -54,6 +54,7 @@ class Client:
     Attributes:
         rate: requests a second.
         streams: requests open at a time.
+        answers: those that one request may ask for.
         expires: the last day of its key, as ``2030-12-31`` (UTC); empty for none.
         models: those that it may use; all where it is empty.
     """
@@ -62,6 +63,7 @@ class Client:
     key: str
     rate: int
     streams: int
+    answers: int
     expires: str = ""
     models: tuple[str, ...] = ()
 
@@ -116,6 +118,7 @@ def _json(api: Api, client: Client) -> str:
         "max_retries": RETRIES,
         "rate": client.rate,
         "streams": client.streams,
+        "answers": client.answers,
         "expires": client.expires or None,
     }
     return json.dumps(content, indent=2) + "\n"

@@ -31,7 +31,9 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     tasks = {str(one["name"]): str(one["task"]) for one in params["models"]}
     api = Api(params["url"], tasks, params["authority"] or "")
     clients = [
-        Client(one["name"], one["key"], one["rate"], one["streams"], one["expires"], tuple(one["models"]))
+        Client(
+            one["name"], one["key"], one["rate"], one["streams"], one["answers"], one["expires"], tuple(one["models"])
+        )
         for one in params["clients"]
     ]
     known = [one.name for one in clients]

@@ -8,6 +8,8 @@
 # Whoever answers reads the body again, and somebody else's server in its own way: it may take keys of any case, comments,
 # or the first of two fields. A body of which two readers could find two models is refused, for a key may be limited to one.
 # Some also take models beside the first, to which they turn by themselves: a limited key is judged on all of them.
+#
+# One request may ask for many answers, each of which an engine computes as if it was a request: they are counted.
 package gpuchat_model;
 
 use strict;
@@ -22,6 +24,7 @@ use constant {
 
 # What is no model's name, but a reason why there is none.
 use constant {MISSING => 'missing', TWICE => 'twice', SPELLED => 'spelled', TYPE => 'type', COMPLEX => 'complex'};
+use constant MANY => 'many'; # this is no fault of a name's, but of a number's
 
 # Together below two seconds' work. Patterns go from mark to mark, which is a quote or a backslash: a body of 50 MB that is
 # an image has few, and 3,000,000 are 18 MB of text in which each letter is escaped.
@@ -52,6 +55,9 @@ my $OF_MODELS = qr/model|fallback|deployment|preset|adapter|plugin|(?<![pf])lora
 # What is said, and what a model is told to write: whatever it holds, no server takes a model from it.
 my %IS_SAID   = map { $_ => 1 } qw(messages input prompt query documents metadata response_format chat_template_kwargs);
 my %IS_SCHEMA = map { $_ => 1 } qw(properties $defs definitions);
+# How many answers are wanted to each prompt, and where a list is one of prompts.
+my %IS_COUNT   = map { $_ => 1 } qw(n best_of);
+my %IS_PROMPTS = map { $_ => 1 } qw(prompt prompt_embeds);
 
 # nginx's handler of a path that takes a model.
 sub route {
@@ -76,7 +82,8 @@ sub choose {
     }
     return send_to($r, '@model_missing') if !defined $text;
     my $others = is_limited($r) ? [] : undef;
-    my ($fault, $name, $start, $end) = find(\$text, $r->header_in('Content-Type'), $r->uri, $others);
+    my $most = $r->variable('api_answers');
+    my ($fault, $name, $start, $end) = find(\$text, $r->header_in('Content-Type'), $r->uri, $others, $most);
     return TOO_LARGE if $fault eq COMPLEX;
     return send_to($r, "\@model_$fault") if $fault;
 
@@ -111,9 +118,10 @@ sub send_to {
 }
 
 # Returns why a body names no model, or '', the name, and where it stands between its quotes. The body is a reference. Only
-# what is said comes in forms. Into the list $others, where there is one, go the names of further models.
+# what is said comes in forms. Into the list $others, where there is one, go the names of further models. Where there is a
+# number $most, no more answers may be wanted.
 sub find {
-    my ($text, $type, $path, $others) = @_;
+    my ($text, $type, $path, $others, $most) = @_;
     $type = '' if !defined $type;
     my @found;
     if ($path =~ m{\A/v1/audio/}) {
@@ -122,7 +130,7 @@ sub find {
     else {
         return TYPE if $type !~ $JSON;
         return COMPLEX if ($$text =~ tr/"\\//) > $MOST_MARKS;
-        @found = find_in_json($text, $others);
+        @found = find_in_json($text, $others, $most);
     }
     return COMPLEX if !$found[0] && $others && @$others > $MOST_OTHERS;
     return @found;
@@ -160,8 +168,9 @@ sub is_in_arguments {
 }
 
 sub find_in_json {
-    my ($text, $others) = @_;
+    my ($text, $others, $most) = @_;
     my ($count, $name, $start, $end) = (0);
+    my ($answers, $prompts) = (1, 0);
     pos($$text) = 0;
     $$text =~ /\G[ \t\r\n]*+\{[ \t\r\n]*+/gc or return MISSING;
     if ($$text !~ /\G\}/gc) {
@@ -176,14 +185,18 @@ sub find_in_json {
             my $is_model = $key eq 'model';
             $$text =~ /\G[ \t\r\n]*+:[ \t\r\n]*+/gc or return MISSING;
             $count += $is_model;
+            my $value = pos $$text;
             if ($$text =~ /\G(?=")/gc) {
                 ($from, $to) = skip_string($text) or return MISSING;
+                $answers = greater($answers, count_in(name_at($text, $from, $to)))
+                    if $most && $IS_COUNT{$key};
                 ($name, $start, $end) = (decoded(substr $$text, $from, $to - $from), $from, $to)
                     if $is_model && $to - $from <= $LONGEST_NAME;
                 push @$others, name_at($text, $from, $to)
                     if $others && !$is_model && !$IS_SAID{$key} && is_of_models($key);
             }
             elsif ($$text =~ /\G(?=[\[{])/gc) {
+                $prompts += prompts_at($text, $most) if $most && $IS_PROMPTS{$key};
                 my $fault =
                     $others && !$IS_SAID{$key}
                     ? read_nested($text, \$steps, \$words, $others, is_of_models($key))
@@ -192,6 +205,8 @@ sub find_in_json {
             }
             else {
                 $$text =~ /\G$SCALAR/gc or return MISSING;
+                $answers = greater($answers, count_in(substr $$text, $value, pos($$text) - $value))
+                    if $most && $IS_COUNT{$key};
             }
             next if $$text =~ /\G[ \t\r\n]*+,[ \t\r\n]*+/gc;
             last if $$text =~ /\G[ \t\r\n]*+\}/gc;
@@ -200,7 +215,43 @@ sub find_in_json {
     }
     $$text =~ /\G[ \t\r\n]*+\z/gc or return MISSING;
     return TWICE if $count > 1;
+    return MANY if $most && $answers * ($prompts || 1) > $most;
     return defined $name && $name ne '' ? ('', $name, $start, $end) : MISSING;
+}
+
+# How many answers are wanted, by what stands in JSON or in a string there, from which some readers take a number. What is
+# no plain number is more than anybody may have.
+sub count_in {
+    my ($written) = @_;
+    return $1 if $written =~ /\A\s*\+?0*([0-9]{1,6})(?:\.0*)?\s*\z/;
+    return $written =~ /\A(?:null|true|false|NaN|-.*)\z/ ? 1 : 9**9;
+}
+
+sub greater { return $_[0] > $_[1] ? $_[0] : $_[1] }
+
+# How many prompts the list holds that begins here, and one more than are allowed at most; a list of numbers is one prompt.
+# It goes nowhere.
+sub prompts_at {
+    my ($text, $most) = @_;
+    my ($here, $count, $steps) = (pos $$text, 0, 0);
+    ++pos $$text;
+    while ($count <= $most) {
+        my $next = next_of($text);
+        if ($next eq '"') {
+            skip_string($text) or last;
+        }
+        elsif ($next eq '[' || $next eq '{') {
+            last if skip_nested($text, \$steps);
+        }
+        else {
+            last;
+        }
+        ++$count;
+        last if next_of($text) ne ',';
+        ++pos $$text;
+    }
+    pos($$text) = $here;
+    return $count || 1;
 }
 
 # Goes to behind the string that begins here, and returns where its content stands.

@@ -43,7 +43,7 @@ def test_an_unknown_model_is_said_as_openai_says_it():
 
 def test_each_fault_of_a_model_has_words_of_its_own():
     said = describe()["routing_errors"]
-    assert set(said) == {"missing", "twice", "unknown", "compressed", "type", "spelled", "addressed", "refused"}
+    assert set(said) == {"missing", "twice", "unknown", "compressed", "type", "spelled", "addressed", "refused", "many"}
     assert len({json.loads(one["text"])["error"]["message"] for one in said.values()}) == len(said)
 
 

@@ -31,6 +31,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.ap
         ([{"name": "a"}, {"name": "a"}], "names a twice; wanted each client once"),
         ([{"name": "a", "rate": 0}], "[0].rate is 0; wanted a whole number from 1 to 1000000"),
         ([{"name": "a", "streams": 70000}], "[0].streams is 70000; wanted a whole number from 1 to 65535"),
+        ([{"name": "a", "answers": 0}], "[0].answers is 0; wanted a whole number from 1 to 100000"),
         ([{"name": "a", "expires": "31.12.2030"}], "[0].expires is '31.12.2030'; wanted the last day of the key, as"),
         ([{"name": "a", "expires": "2030-02-30"}], "[0].expires is '2030-02-30'; wanted"),
         ([{"name": "a", "expires": "20301231"}], "[0].expires is '20301231'; wanted"),
@@ -55,13 +56,14 @@ def test_a_client_whose_last_day_is_past_is_named_with_that_day_and_is_no_fault(
 
 
 def test_a_client_without_limits_of_its_own_has_the_apis():
-    found = read([{"name": "a"}, {"name": "b", "rate": "2", "expires": "2030-12-31"}], 10, 40)
-    assert found == (ApiClient("a", 10, 40), ApiClient("b", 2, 40, "2030-12-31"))
+    found = read([{"name": "a"}, {"name": "b", "rate": "2", "answers": 4, "expires": "2030-12-31"}], 10, 40, 128)
+    assert found == (ApiClient("a", 10, 40, 128), ApiClient("b", 2, 40, 4, "2030-12-31"))
 
 
 def test_each_limit_stands_once_with_those_who_have_it():
-    clients = [ApiClient("a", 10, 4), ApiClient("b", 2, 4), ApiClient("c", 10, 8)]
+    clients = [ApiClient("a", 10, 4, 128), ApiClient("b", 2, 4, 128), ApiClient("c", 10, 8, 1)]
     assert limits.api(clients) == {
         "rate": [{"number": 2, "clients": ["b"]}, {"number": 10, "clients": ["a", "c"]}],
         "streams": [{"number": 4, "clients": ["a", "b"]}, {"number": 8, "clients": ["c"]}],
+        "answers": [{"number": 1, "clients": ["c"]}, {"number": 128, "clients": ["a", "b"]}],
     }

@@ -265,7 +265,7 @@ def test_a_server_is_looked_up_where_it_has_a_name(url, place):
 
 def test_a_client_that_is_limited_sees_and_reaches_its_models_alone():
     one = topology("ab", "c", "c", TWO, [ENDPOINT])
-    clients = [ApiClient("all", 1, 1), ApiClient("some", 1, 1, models=("bge", "big"))]
+    clients = [ApiClient("all", 1, 1, 1), ApiClient("some", 1, 1, 1, models=("bge", "big"))]
     edge = doors.describe(one, clients)["hosts"]["c"]["edge"]
     assert edge["limited"] == [{"name": "some", "names": ["bge", "big"]}]
     listed = {file["dest"]: [model["id"] for model in json.loads(file["content"])["data"]] for file in edge["listings"]}
@@ -291,7 +291,7 @@ def test_aliases_go_with_their_model_and_each_adapter_is_a_model_of_its_own(engi
     one = topology(engines, edge, edge, models, [ENDPOINT])
     (model,) = one.models
     one = replace(one, models=(replace(model, aliases=("default",), adapters=("law", "trade")),))
-    found = doors.describe(one, [ApiClient("some", 1, 1, models=tuple(wanted))])["hosts"][edge]["edge"]
+    found = doors.describe(one, [ApiClient("some", 1, 1, 1, models=tuple(wanted))])["hosts"][edge]["edge"]
     assert found["limited"] == [{"name": "some", "names": granted}]
     assert [model["id"] for model in json.loads(found["listings"][1]["content"])["data"]] == granted
     assert len(json.loads(found["listings"][0]["content"])["data"]) == 6

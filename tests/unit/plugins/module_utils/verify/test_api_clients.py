@@ -23,7 +23,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.verify.api_u
 KEY = "sk-0a1b2c3d-" + "r" * 43
 TODAY = datetime.date(2030, 12, 31)
 API = Api("https://chat.example.com/v1", {"bge": "embed", "qwen3-8b": "chat"}, "-----BEGIN CERTIFICATE-----\n")
-REPORTS = Client("reports", KEY, 5, 4)
+REPORTS = Client("reports", KEY, 5, 4, 128)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ REPORTS = Client("reports", KEY, 5, 4)
     ],
 )
 def test_a_key_that_is_valid_gets_an_answer_and_one_that_has_ended_gets_none(expires, status, is_right, detail):
-    tried = judge(Client("reports", KEY, 5, 4, expires), status, "curl: (7) refused", TODAY)
+    tried = judge(Client("reports", KEY, 5, 4, 128, expires), status, "curl: (7) refused", TODAY)
     assert (tried.is_right, tried.detail) == (is_right, detail)
 
 
@@ -57,8 +57,8 @@ def test_the_table_says_how_much_each_client_has_asked_and_since_when():
 
 
 def test_keys_that_nobody_needs_are_told():
-    ended = judge(Client("former", KEY, 5, 4, "2030-12-30"), 401, "", TODAY)
-    tried = [judge(REPORTS, 200, "", TODAY), judge(Client("nightly", KEY, 5, 4), 200, "", TODAY), ended]
+    ended = judge(Client("former", KEY, 5, 4, 128, "2030-12-30"), 401, "", TODAY)
+    tried = [judge(REPORTS, 200, "", TODAY), judge(Client("nightly", KEY, 5, 4, 128), 200, "", TODAY), ended]
     told = warnings(tried, Log("2030-12-01 00:00", {"reports": Usage(1)}))
     assert [text.partition(" ")[2][:20] for text in told[:1]] == ["key of former has en"]
     assert told[1].startswith("nightly: no request since 2030-12-01 00:00 UTC")
@@ -98,7 +98,7 @@ def test_a_public_authority_needs_no_file():
     ],
 )
 def test_a_client_is_tried_with_a_model_that_it_may_use(models, path, body):
-    asked, found = API.question(Client("one", KEY, 1, 1, models=models))
+    asked, found = API.question(Client("one", KEY, 1, 1, 1, models=models))
     assert (asked, {key: found[key] for key in body}) == (path, body)
 
 
@@ -108,7 +108,7 @@ def ensure(tmp_path, monkeypatch):
 
     def called(*clients, write=(), check=False, **statuses):
         monkeypatch.setattr(api_clients_runner, "_ask", lambda _api, one, _resolve: (statuses.get(one.name, 200), ""))
-        keys = {"key": KEY, "rate": 5, "streams": 4, "expires": "", "models": []}
+        keys = {"key": KEY, "rate": 5, "streams": 4, "answers": 128, "expires": "", "models": []}
         params = {"url": API.url, "authority": API.authority, "resolve": [], "folder": str(tmp_path)}
         params |= {"models": [{"name": "q", "task": "chat"}]}
         params |= {"usage": [], "clients": [{"name": name, **keys} for name in clients], "write": list(write)}
