@@ -29,13 +29,13 @@ HEADERS = ("X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy
 class Keyed(Edge):
     """An edge that knows one key, in front of an interface."""
 
-    def __init__(self, folder, kind):
+    def __init__(self, folder, kind, **site):
         self.described = room.describe(kind, KINDS[kind], "closed")
         self.folder, self.kind, self.port = folder, kind, free_port()
         self.interface = Behind(self.described.get("session_path", ""))
         self.files = Behind()
         places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
-        given = variables(folder, self.port, self.described, *places)
+        given = variables(folder, self.port, self.described, *places, **site)
         digest = base64.urlsafe_b64encode(hashlib.md5(OWNER.encode()).digest()).decode().rstrip("=")
         given["_edge_api_keys"] = [{"id": "0123abcd", "link": digest, "client": "api_key"}]
         write(folder, given)
@@ -127,6 +127,52 @@ def test_each_error_of_nginxs_own_stands_in_openais_form(keyed, request_text, st
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
     assert json.loads(text)["error"]["code"] == status
     assert [name for name in HEADERS if name not in answer.headers] == []
+
+
+def asked_by_a_page(origins, method="OPTIONS", path=LISTING, key="", **headers):
+    """Return an answer of an edge that lets pages of some origins ask."""
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        edge = Keyed(folder, "lobehub", origins=origins)
+        try:
+            shown = {"Authorization": f"Bearer {key}"} if key else {}
+            return edge.ask(method, path, **headers, **shown)
+        finally:
+            edge.stop()
+
+
+PAGE, OTHER = "https://app.example.com", "https://other.example.com"
+WANTED = "authorization,content-type,x-stainless-os"
+BROWSERS = [
+    ("a page that is named asks before", [PAGE], "OPTIONS", LISTING, "", PAGE, 204, PAGE),
+    ("and gets an answer", [PAGE], "GET", LISTING, OWNER, PAGE, 200, PAGE),
+    ("or is told what is wrong with its key", [PAGE], "GET", LISTING, "", PAGE, 401, PAGE),
+    ("another page asks before", [PAGE], "OPTIONS", LISTING, "", OTHER, 401, None),
+    ("another page has a key", [PAGE], "GET", LISTING, OWNER, OTHER, 200, None),
+    ("a page that only looks alike", [PAGE], "OPTIONS", LISTING, "", f"{PAGE}.evil.example", 401, None),
+    ("any page, where all may", ["*"], "OPTIONS", LISTING, "", OTHER, 204, "*"),
+    ("a program, where all pages may", ["*"], "GET", LISTING, OWNER, "", 200, None),
+    ("a program's OPTIONS, where all pages may", ["*"], "OPTIONS", LISTING, "", "", 401, None),
+    ("a page, where none may", [], "OPTIONS", LISTING, "", PAGE, 401, None),
+    ("a page that would see the chat", ["*"], "GET", "/", "", OTHER, 200, None),
+    ("a page that would use the chat", ["*"], "OPTIONS", "/webapi/chat/vllm", "", OTHER, 405, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("origins", "method", "path", "key", "origin", "status", "allowed"),
+    [one[1:] for one in BROWSERS],
+    ids=[one[0] for one in BROWSERS],
+)
+def test_pages_of_the_origins_that_are_named_may_ask_the_api(origins, method, path, key, origin, status, allowed):
+    told = {"Origin": origin, "Access-Control-Request-Headers": WANTED} if origin else {}
+    found, headers, _text = asked_by_a_page(origins, method, path, key, **told)
+    assert (found, headers["Access-Control-Allow-Origin"]) == (status, allowed)
+    assert "Access-Control-Allow-Credentials" not in headers
+    if status == 204:
+        assert headers["Access-Control-Allow-Headers"] == WANTED
+        assert headers["Access-Control-Allow-Methods"] == "GET, POST"
 
 
 @pytest.mark.parametrize("path", ["/", "/index.html", LISTING, "/v1/chat/completions", "/webapi/x", "/api/x", "/x"])

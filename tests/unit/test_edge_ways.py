@@ -154,6 +154,7 @@ def variables(folder, port, described, interface="", files="", **site):
         "edge_api_burst": 40,
         "edge_api_connections": 40,
         "edge_api_answers": 128,
+        "edge_api_origins": site.pop("origins", []),
         "_edge_site": {**usual, **site},
         "_edge_paths": told,
         "_edge_room": described,

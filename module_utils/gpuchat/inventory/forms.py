@@ -385,6 +385,12 @@ FORMS: Mapping[str, Form] = {
     "edge_forward_auth_headers": Form(
         _matches(r"[A-Za-z][A-Za-z0-9-]{0,63}"), "names of headers, of letters, digits and -", "Remote-User"
     ),
+    "edge_api_origins": Form(
+        _matches(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"),
+        "a page's origin, which is its scheme, name and port in small letters without a path, or *",
+        "https://app.example.com",
+        lambda text: "/".join(text.lower().split("/")[:3]) if "://" in text else "",
+    ),
     "edge_acme_directory": Form(
         lambda text: text.startswith("https://") and URL.is_right(text),
         "an address that begins with https://",
