@@ -57,6 +57,28 @@ def test_a_size_is_one_that_nginx_takes_and_that_lets_nobody_send_without_end(si
     assert takes(tmp_path, f"client_max_body_size {size};") or not SIZES[size]
 
 
+@pytest.mark.parametrize(
+    ("origin", "meant"),
+    [
+        ("https://app.example.com", None),
+        ("http://localhost:5173", None),
+        ("http://[::1]:3000", None),
+        ("chrome-extension://abcdefghijklmnop", None),
+        ("*", None),
+        ("https://app.example.com/", "https://app.example.com"),
+        ("https://App.Example.com/chat", "https://app.example.com"),
+        ("app.example.com", ""),
+        ("https://*.example.com", ""),
+        ("null", ""),
+        ('https://a"; return 200; #', ""),
+    ],
+)
+def test_an_origin_is_what_a_browser_says_of_a_page(origin, meant):
+    words = list(forms.faults("edge_api_origins", [origin]))
+    assert bool(words) is (meant is not None)
+    assert not meant or words[0].endswith(f" to [{meant}]")
+
+
 def test_a_time_that_yaml_took_for_a_number_of_base_60_is_told_as_it_was_written():
     (word,) = forms.faults("backup_at", 750)
     assert word.startswith("backup_at is '750'; wanted a time in quotes")
