@@ -25,6 +25,13 @@ reports the nominal one in whole MiB."""
 OTHERS = re.compile(r"\b(AMD|Radeon|Instinct|MI[23][0-9]{2}X?|Intel|Arc|Gaudi|Apple|Ascend|TPU)\b", re.IGNORECASE)
 """Words in the names of accelerators that NVIDIA has not made."""
 
+UNIT, TIMES = r"(?!GB|GiB|G\b)", "*\u00d7"
+COUNTED = (
+    re.compile(rf"(?P<count>[0-9]{{1,3}})(\s*[xX{TIMES}]\s*|\s+{UNIT}(?=[A-Za-z]))(?P<card>\S.*)"),
+    re.compile(rf"(?P<card>.*?[^\s(])\s*\(?((?<![A-Za-z])[xX]|(?<=[A-Z])x|[{TIMES}])\s*(?P<count>[0-9]{{1,3}})\)?"),
+)
+"""Names that say how many cards there are, as people write ``2x RTX 3090`` or ``RTX 3090 x2``; no driver does."""
+
 MOST_OF_A_HOST = 256
 """GPUs of one kind; no host has as many, and a plan of many more would not end."""
 
@@ -112,6 +119,12 @@ def _devices(one: object) -> list[Device]:
         return [_device({**one, **_told(piece), "nvlink_peers": []}, is_slice=True) for piece in slices]
     if one.get("mig_mode") == "enabled":
         raise Refusal(no_mig_devices(amount("gpus[].index", one.get("index") or 0)) + ", or leave it out of gpus")
+    counted = next(filter(None, (form.fullmatch(one["name"].strip()) for form in COUNTED)), None)
+    if counted:
+        raise Refusal(
+            f"the GPU {one['name']!r} has a count in its name; wanted the name of one card, and how many there are "
+            f"beside it; set gpus to such as [{{name: {counted['card']}, count: {counted['count']}}}]"
+        )
     count = whole("gpus[].count", one["count"]) if "count" in one else 1
     if count > MOST_OF_A_HOST:
         raise Refusal(f"gpus[].count is {count}; wanted up to {MOST_OF_A_HOST} of one host; set gpus[].count to those")

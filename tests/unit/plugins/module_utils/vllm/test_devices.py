@@ -47,6 +47,39 @@ def test_more_gpus_than_any_host_has_are_refused_before_they_are_planned_with():
         read_gpus([{**L40S, "count": 100_000}])
 
 
+@pytest.mark.parametrize(
+    ("name", "card", "count"),
+    [
+        ("2x RTX 3090", "RTX 3090", 2),
+        ("8xH100", "H100", 8),
+        ("4 \u00d7 NVIDIA L40S", "NVIDIA L40S", 4),
+        ("2 RTX 4090", "RTX 4090", 2),
+        ("4x4090", "4090", 4),
+        ("RTX3090 x2", "RTX3090", 2),
+        ("A100x8", "A100", 8),
+        ("L40Sx4", "L40S", 4),
+        ("NVIDIA A100 80GB (x2)", "NVIDIA A100 80GB", 2),
+        ("RTX 3090 * 2", "RTX 3090", 2),
+    ],
+)
+def test_a_name_that_says_how_many_cards_there_are_is_none_of_one(name, card, count):
+    words = f"has a count in its name; wanted the name of one card, .* set gpus to .*name: {card}, count: {count}}}"
+    with pytest.raises(Refusal, match=words):
+        read_gpus([{"name": name}])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("GeForce GTX 970", "GeForce GTX 1080 Ti", "4090", "RTX 3090", "Quadro RTX 8000", "NVIDIA GH200 480GB"),
+        *("NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB", "Tesla V100-SXM2-16GB", "Tesla P100-PCIE-16GB"),
+        *("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "24 GB RTX 3090", "NVIDIA A100 MIG 1g.10gb"),
+    ],
+)
+def test_numbers_that_names_of_cards_have_are_no_counts(name):
+    assert len(read_gpus([{"name": name, "memory_bytes": 24 * GIB}])[0]) == 1
+
+
 def test_several_of_a_kind_are_counted_on():
     assert [gpu.index for gpu in read_gpus([{**L40S, "count": 2}, L40S])[0]] == [0, 1, 2]
 
