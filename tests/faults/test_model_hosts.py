@@ -72,7 +72,9 @@ def test_a_disk_within_the_folder_is_refused_before_a_byte_is_fetched(hub, dest,
     if export:
         ensure()
     place = dest.parent / "www" if export else dest
-    monkeypatch.setattr(store_runner, "_mounts", lambda: ["/", f"{place}-other", f"{place}/data"])
+    monkeypatch.setattr(
+        store_runner, "_mounts", lambda: dict.fromkeys(["/", f"{place}-other", f"{place}/data"], "ext4")
+    )
     with pytest.raises(Refusal, match=f"mounted at {place}/data, within {place}, .* unmount it, or set path"):
         ensure(check=check, **({"state": "export", "export": str(place)} if export else {}))
     assert export or hub.log.bytes_sent(f"{REPO}/*.safetensors") == 0

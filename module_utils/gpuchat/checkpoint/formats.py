@@ -7,11 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-TRANSFORMERS = (".safetensors", ".bin", ".pt", ".pth")
+TRANSFORMERS = (".safetensors", ".bin", ".pt")
 """Endings of weights as Transformers has them; vLLM reads these."""
 
 OTHERS: Mapping[str, str] = {
     ".gguf": "GGUF",
+    ".pth": "PyTorch's .pth",
+    ".ckpt": "PyTorch's .ckpt",
     ".onnx": "ONNX",
     ".ort": "ONNX",
     ".npz": "MLX",
@@ -55,11 +57,12 @@ def format_of(config: Mapping[str, object], files: Sequence[str]) -> str:
     last = set(map(_last, files))
     own = "CTranslate2" if "model.bin" in last and any(map(CTRANSLATE2.fullmatch, last)) else own
     usual = TRANSFORMERS[:1] if own else TRANSFORMERS
-    if any(name.lower().endswith(usual) and not _is_beside(_last(name)) for name in files):
+    weights = [name.lower() for name in files if not _is_beside(_last(name))]
+    if any(name.endswith(usual) for name in weights):
         return ""
     if own:
         return own
-    return next((kind for end, kind in OTHERS.items() if any(name.lower().endswith(end) for name in files)), "")
+    return next((kind for end, kind in OTHERS.items() if any(name.endswith(end) for name in weights)), "")
 
 
 def _last(path: str) -> str:
@@ -83,7 +86,7 @@ def gguf_type(files: Sequence[str]) -> str:
 def adapted(config: Mapping[str, object], files: Sequence[str]) -> str | None:
     """Return the model that an adapter (LoRA) was made of, an empty text where it does not say; None for a model."""
     names = {name.rpartition("/")[2] for name in files}
-    weights = [name for name in names if name.lower().endswith(TRANSFORMERS)]
+    weights = [name for name in names if name.lower().endswith((*TRANSFORMERS, ".pth"))]
     alone = ADAPTER in names and all(name.startswith("adapter_model.") for name in weights)
     if "peft_type" not in config and not (alone and "architectures" not in config):
         return None

@@ -11,14 +11,32 @@ from dataclasses import dataclass, field
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 from ..core.units import human
-from .files import Listing, Manifest, ModelFile, Status, Wanted, folders_of, intact, with_proof
-from .weights import WEIGHT_ENDINGS, weights_in
+from .files import (
+    OTHER_ENGINES,
+    PICKLES,
+    Listing,
+    Manifest,
+    ModelFile,
+    Status,
+    Wanted,
+    folders_of,
+    intact,
+    matches,
+    with_proof,
+)
+from .weights import NO_WEIGHTS, WEIGHT_ENDINGS, weights_in
 
 OTHER_KINDS = (
     ("adapter_config.json", ", but an adapter, which goes on top of the model that its adapter_config.json names"),
     (".gguf", ", but GGUF weights, which were made from a model in another layout"),
 )
 """What people take for a model, by the endings that show it, and the word on it."""
+
+MOUNT_OPTIONS = {
+    **dict.fromkeys(("vfat", "exfat", "ntfs", "ntfs3", "fuseblk"), "umask=022"),
+    **dict.fromkeys(("cifs", "smb3"), "file_mode=0644,dir_mode=0755"),
+}
+"""File systems that keep no modes, so that chmod changes nothing there, and what gives all of their files one."""
 
 READING_BYTES_PER_SECOND = 200_000_000
 """A slow disk's rate: what a cold start may take is estimated with it."""
@@ -42,9 +60,10 @@ class Folder:
     Attributes:
         sizes: bytes by file name.
         config: config.json as data.
-        unreadable: files that only their owner may read.
+        unreadable: files and folders that only their owner may read.
         outside: links that lead out of the folder, which alone the engine sees.
         shards: the shards that each index names.
+        filesystem: what it lies on, as the kernel calls it.
     """
 
     path: str
@@ -53,6 +72,7 @@ class Folder:
     unreadable: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     shards: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    filesystem: str = ""
 
     @property
     def weights_bytes(self) -> int:
@@ -81,11 +101,17 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
         )
     if not folder.weights_bytes:
         endings = ", ".join(WEIGHT_ENDINGS)
-        raise Refusal(f"{path} holds no weights ({endings}); is the download complete? set path")
+        others = sorted(
+            name for name in folder.sizes if matches(name, (*PICKLES, *OTHER_ENGINES)) and not matches(name, NO_WEIGHTS)
+        )
+        found = f", but such for other engines ({', '.join(others[:3])})" if others else "; is the download complete?"
+        raise Refusal(f"{path} holds no weights ({endings}){found}{'; wanted safetensors;' if others else ''} set path")
     if folder.unreadable:
+        option = MOUNT_OPTIONS.get(folder.filesystem)
+        cure = f"mount its {folder.filesystem} with {option}" if option else f"run `chmod -R a+rX {path}`"
         raise Refusal(
             f"{path} holds files that only their owner may read ({', '.join(folder.unreadable[:3])}); "
-            f"wanted files that the engine's own user can read; run `chmod -R a+rX {path}`"
+            f"wanted files that the engine's own user can read; {cure}"
         )
     if folder.outside:
         raise Refusal(
@@ -236,6 +262,10 @@ def short(commit: str) -> str:
 RATE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kKMG]?)(?:i?B)?(?:/s)?\s*")
 
 
+SLOWEST = 1000
+"""Bytes a second; fewer are a number whose unit was forgotten."""
+
+
 def parse_rate(text: str) -> int:
     """Return a rate such as ``20M`` or ``1.5 GB/s`` in bytes per second; 0 for an empty text, which is no limit.
 
@@ -246,7 +276,7 @@ def parse_rate(text: str) -> int:
         return 0
     match = RATE.fullmatch(text)
     rate = 0 if match is None else int(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[match[2].upper()])
-    if rate < 1:
+    if rate < SLOWEST:
         raise Refusal(f"found the rate {text!r}; wanted bytes per second such as 20M or 1.5G; set rate_limit")
     return rate
 

@@ -30,6 +30,7 @@ from .files import (
     Wanted,
     check_safetensors,
     check_shards,
+    folders_of,
     header_length,
     intact,
     misplaced_tensors,
@@ -53,7 +54,7 @@ from .plan import (
     start_seconds,
 )
 from .source_runner import FolderSource, GitSource, HubSource, Source, pointers_in, said_in
-from .store_runner import FULL, Store, check_weights, disk_full, hash_file, read_head
+from .store_runner import FULL, Store, check_weights, disk_full, filesystem_of, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
 from .weights import INDEXES, check_model, check_tensors, shards_of, spare_files, weights_in
@@ -128,11 +129,15 @@ def read(path: str) -> Folder | None:
         if name != MANIFEST and os.path.exists(os.path.join(parent, name))
     }
     sizes = {name: status.st_size for name, status in found.items()}
-    unreadable = tuple(sorted(name for name, status in found.items() if not status.st_mode & stat.S_IROTH))
+    closed = {name for name, status in found.items() if not status.st_mode & stat.S_IROTH}
+    folders = {path, *(os.path.join(path, one) for name in found for one in folders_of(name))}
+    enter = stat.S_IROTH | stat.S_IXOTH
+    closed |= {os.path.relpath(one, path) for one in folders if os.stat(one).st_mode & enter != enter}
+    unreadable = tuple(sorted(closed))
     root = os.path.realpath(path) + os.sep
     outside = tuple(sorted(name for name in found if not os.path.realpath(os.path.join(path, name)).startswith(root)))
     config = host.read_json(os.path.join(path, "config.json")) or None
-    return Folder(path, sizes, config, unreadable, outside, _shards_in(path, sizes))
+    return Folder(path, sizes, config, unreadable, outside, _shards_in(path, sizes), filesystem_of(path))
 
 
 def _shards_in(folder: str, there: Container[str]) -> dict[str, frozenset[str]]:

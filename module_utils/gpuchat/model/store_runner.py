@@ -388,12 +388,24 @@ class Store:
                 os.rmdir(folder)
 
 
-def _mounts() -> list[str]:
-    """Return where disks are mounted, also those that are folders of another (proc(5), mountinfo)."""
+def _mounts() -> dict[str, str]:
+    """Return where disks are mounted, also those that are folders of another, with the kind of each (proc(5))."""
+    found = {}
     with contextlib.suppress(OSError):
-        lines = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        return [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4]) for line in lines]
-    return []
+        text = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+        for line in text.splitlines():
+            words = line.split()
+            place = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), words[4])
+            found[place] = words[words.index("-") + 1]
+    return found
+
+
+def filesystem_of(path: str) -> str:
+    """Return the kind of the file system that a path lies on; empty where nobody says."""
+    mounts, place = _mounts(), os.path.realpath(path)
+    while place not in mounts and place != "/":
+        place = os.path.dirname(place)
+    return mounts.get(place, "")
 
 
 def disk_full(error: OSError, dest: str, missing: str = "more room") -> Refusal:

@@ -35,6 +35,10 @@ LLAMA = {"architectures": ["LlamaForCausalLM"]}
         (LLAMA, ["openvino_model.bin", "model.safetensors"], ""),
         (LLAMA, ["pytorch_model.bin", "vocabulary.json"], ""),
         (LLAMA, ["training_args.bin", "x.gguf"], "GGUF"),
+        (LLAMA, ["config.json", "consolidated.00.pth"], "PyTorch's .pth"),
+        (LLAMA, ["original/consolidated.00.pth", "model.safetensors"], ""),
+        (LLAMA, ["config.json", "rng_state_0.pth"], ""),
+        (LLAMA, ["rng_state.pth", "model.onnx"], "ONNX"),
         (LLAMA, ["checkpoint-1/optimizer.pt", "x.gguf"], "GGUF"),
         ({**LLAMA, "quantization": {"group_size": 64, "bits": 4}}, ["model.safetensors"], "MLX"),
         (

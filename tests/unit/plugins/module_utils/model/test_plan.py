@@ -6,7 +6,7 @@ import json
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model import runner, store_runner
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files import (
     Listing,
     Manifest,
@@ -83,6 +83,18 @@ def test_the_time_to_start_is_estimated_from_the_weights(sizes, weights, seconds
             "user can read; run `chmod -R a+rX /m`",
             id="closed files",
         ),
+        pytest.param(
+            Folder("/m", WHOLE, {"a": 1}, (".", "a"), filesystem="cifs"),
+            "/m holds files that only their owner may read (., a); wanted files that the engine's own "
+            "user can read; mount its cifs with file_mode=0644,dir_mode=0755",
+            id="closed files where chmod changes nothing",
+        ),
+        pytest.param(
+            Folder("/m", {"config.json": 700, "consolidated.00.pth": 9, "rng_state.pth": 9}, {"a": 1}),
+            "/m holds no weights (.safetensors, .bin, .pt, .gguf), but such for other engines (consolidated.00.pth); "
+            "wanted safetensors; set path",
+            id="weights that vLLM does not read",
+        ),
     ],
 )
 def test_what_is_no_model_folder_is_refused(folder, message):
@@ -93,6 +105,7 @@ def test_what_is_no_model_folder_is_refused(folder, message):
 
 @pytest.fixture
 def model(tmp_path):
+    tmp_path.chmod(0o755)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "model.safetensors").write_bytes(b"12345")
@@ -139,6 +152,22 @@ def test_a_file_that_only_its_owner_may_read_is_refused(model):
     (model / "sub" / "model.safetensors").chmod(0o600)
     with pytest.raises(Refusal, match="only their owner may read \\(sub/model.safetensors\\)"):
         look(model)
+
+
+@pytest.mark.parametrize(("folder", "mode"), [("sub", 0o700), ("sub", 0o754), (".", 0o750)])
+def test_a_folder_that_only_its_owner_may_enter_is_refused(model, folder, mode):
+    (model / folder).chmod(mode)
+    with pytest.raises(Refusal, match=f"only their owner may read \\({folder}\\)"):
+        look(model)
+
+
+def test_the_kind_of_a_file_system_is_that_of_the_nearest_mount(monkeypatch):
+    mounts = {"/": "ext4", "/srv": "xfs", "/srv/nas": "cifs"}
+    monkeypatch.setattr(store_runner, "_mounts", lambda: mounts)
+    places = ("/srv/nas/models/q", "/srv/nas", "/srv/nass/q", "/models")
+    assert [store_runner.filesystem_of(place) for place in places] == ["cifs", "cifs", "xfs", "ext4"]
+    monkeypatch.setattr(store_runner, "_mounts", dict)
+    assert store_runner.filesystem_of("/models") == ""
 
 
 DEST = Wanted("huggingface", "acme/demo", "main", "/m")
@@ -236,7 +265,7 @@ def test_a_file_that_the_new_revision_has_not_is_in_the_diff_as_gone():
     [
         ("", 0),
         (" ", 0),
-        ("1", 1),
+        ("1000", 1000),
         ("20M", 20_000_000),
         ("1.5 GB/s", 1_500_000_000),
         ("3k", 3000),
@@ -247,7 +276,7 @@ def test_a_rate_is_read(text, rate):
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["fast", "-1", "0", "0.4", "1T", "20m", "M", "1,5M", "9" * 400])
+@pytest.mark.parametrize("text", ["fast", "-1", "0", "0.4", "1", "50", "999", "1T", "20m", "M", "1,5M", "9" * 400])
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(Refusal, match="set rate_limit"):
         parse_rate(text)
