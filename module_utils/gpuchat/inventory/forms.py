@@ -120,7 +120,7 @@ class Form:
 
 def _thousands(text: str) -> str:
     found = re.fullmatch(r"([0-9]+)(?:\.0)?[ _]?[kK](?:i?[bB]|)", text.strip())
-    plain = text.replace(",", "").replace("_", "").replace(" ", "")
+    plain = re.sub(r"\s*(tokens?|users?|people)$", "", text).replace(",", "").replace("_", "").replace(" ", "")
     return str(int(found.group(1)) * 1024) if found else plain if re.fullmatch("0*[1-9][0-9]{0,17}", plain) else ""
 
 
@@ -137,7 +137,22 @@ def _without_scheme(text: str) -> str:
     return bare if bare != text else ""
 
 
+def _in_letters_of_dns(text: str) -> str:
+    """Return a name with letters of other alphabets as DNS has it (punycode); one that differs by standard as it is."""
+    if text.isascii() or set(text.lower()) & set("\u00df\u03c2\u200c\u200d"):
+        return text
+    try:
+        return text.lower().encode("idna").decode()
+    except UnicodeError:
+        return text
+
+
 def _host_alone(text: str) -> str:
+    text = re.sub(r"[^/:@\s]+", lambda part: _in_letters_of_dns(part[0]), text)
+    return _without_address(text) or (text if is_site_name(text) else "")
+
+
+def _without_address(text: str) -> str:
     found = re.match(r"([A-Za-z]+://)?(\[(?P<six>[0-9A-Fa-f:]+)\]|(?P<name>[^/:]+?)\.?([/:]|$))", text)
     bare = (found["six"] or found["name"]) if found else ""
     return bare if bare != text and is_site_name(bare) else ""
@@ -233,7 +248,28 @@ ABSOLUTE = Form(
     "a path that begins with /, without .., and is no folder of the system's",
     "/srv/models/qwen3-8b",
 )
-SIZE = Form(_matches(r"0{0,8}[1-9][0-9]{0,8}[kKmMgG]?"), "a size above 0 such as 50m", "50m")
+SMALLEST = 1024
+"""Bytes of the smallest size that somebody means: a number without a unit is one of bytes."""
+
+
+def _is_size(text: str) -> bool:
+    found = re.fullmatch(r"0{0,8}([1-9][0-9]{0,8})([kKmMgG]?)", text)
+    return found is not None and (bool(found[2]) or int(found[1]) >= SMALLEST)
+
+
+def _meant_size(text: str) -> str:
+    """Return a size as it is written here: of 100 MB, 1.5G or 2T, or of a number alone, by which people mean MB."""
+    found = re.fullmatch(r"\s*([0-9]{1,6})(?:\.([0-9]))?\s*([kmgt]?)(i?b|bytes?)?\s*", text.lower())
+    if not found:
+        return ""
+    unit = found[3] or "m"
+    number = int(found[1])
+    if found[2] or unit == "t":
+        number, unit = int(float(f"{found[1]}.{found[2] or 0}") * 1024), {"t": "g", "g": "m", "m": "k"}.get(unit, "")
+    return f"{number}{unit}" if _is_size(f"{number}{unit}") else ""
+
+
+SIZE = Form(_is_size, "a size with its unit (k, m or g), such as 50m", "50m", _meant_size)
 UNITS = ("w", "d", "h", "m", "s", "ms")
 _is_time = _matches(r"(?=.*[1-9])(?!.*[0-9]{10})([0-9]+|(?=.)" + "".join(f"([0-9]+{unit})?" for unit in UNITS) + ")")
 TIME = Form(
@@ -253,8 +289,16 @@ def _of_clock(text: str) -> str:
     return f"'{number // 60:02}:{number % 60:02}'" if 60 <= number < 24 * 60 else ""
 
 
+BUCKET_OF_S3 = re.compile(r"s3:(https?://|//)?(?P<server>[^/\s@]*[^/\s@:])/+[^/\s]\S*")
+
+
 def _is_backup_target(text: str) -> bool:
-    if re.fullmatch(r"(sftp|s3|rest|rclone):(?!\S*//[^/\s]*:[^/\s]*@)\S+", text):
+    if text.startswith("s3:"):
+        found = BUCKET_OF_S3.fullmatch(text)
+        # restic takes what follows s3:// for a server or a region, where others have the bucket.
+        is_server = found is not None and bool(re.search("[.:]|^[a-z]{2}(-[a-z]+)+-[0-9]$", found["server"]))
+        return found is not None and (is_server or not text.startswith("s3://"))
+    if re.fullmatch(r"(sftp|rest|rclone):(?!\S*//[^/\s]*:[^/\s]*@)\S+", text):
         return True
     is_inside = any(f"{text}/".startswith(f"{one}/") for one in ("/etc/gpuchat", "/var/lib/gpuchat"))
     return bool(re.fullmatch(r"/\S+", text)) and _is_ours_to_name(text) and not is_inside
@@ -278,14 +322,17 @@ MODEL_PATH = Form(
 def _is_rate(text: str) -> bool:
     """Whether a text is a rate as the download reads it (``model/plan.py``)."""
     found = re.fullmatch(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kKMG]?)(i?B)?(/s)?\s*", text)
-    return found is not None and float(found[1]) * (1000 if found[2] else 1) >= 1
+    return found is not None and float(found[1]) * (1000 if found[2] else 1) >= SLOWEST
 
+
+SLOWEST = 1000
+"""Bytes a second of the slowest rate that somebody means (``model/plan.py``)."""
 
 RATE = Form(
     _is_rate,
-    "a rate above 0 in bytes per second such as 50M",
+    "a rate in bytes per second with its unit (K, M or G), such as 50M",
     "50M",
-    lambda text: text.upper() if _is_rate(text.upper()) else "",
+    lambda text: next((one for one in (text.upper(), f"{text}M") if _is_rate(one)), ""),
     may_be_empty=True,
 )
 FINGERPRINT = Form(

@@ -26,8 +26,8 @@ TIMES = {
     ),
 }
 SIZES = {
-    **dict.fromkeys(("50m", "50M", "52428800", "1g", "999999999g", "0050k"), True),
-    **dict.fromkeys(("0", "0m", "1.5g", "50mb", "50 m", "-1", "", "m"), False),
+    **dict.fromkeys(("50m", "50M", "52428800", "1024", "1k", "1g", "999999999g", "0050k"), True),
+    **dict.fromkeys(("0", "0m", "1.5g", "50mb", "50 m", "-1", "", "m", "50", "1023"), False),
 }
 
 
@@ -156,6 +156,13 @@ def test_an_address_leads_to_a_server_and_a_port_that_there_can_be(url):
         ("backup_target", "/etc"),
         ("backup_target", "/../etc"),
         ("backup_target", "/var/lib/gpuchat/backup"),
+        ("backup_target", "s3://chat-backups/restic"),
+        ("backup_target", "s3://chat-backups"),
+        ("backup_target", "s3:https://s3.example.com"),
+        ("backup_target", "s3:https://me:pw@s3.example.com/chat"),
+        ("edge_body_limit", 50),
+        ("docker_log_max_size", "10"),
+        ("model_rate_limit", 50),
         ("monitoring_retention_time", "100000y"),
         ("monitoring_retention_size", "99999999TB"),
     ],
@@ -166,7 +173,10 @@ def test_what_programs_would_take_for_something_else_or_not_at_all_is_a_fault(na
     assert "; set " in word
 
 
-RATES = ("50M", "1.5G", "1", "3k", "2MiB/s", "1.5 GB/s", "20 M", "0", "0.4", "1T", "20m", "fast", "1,5M", "M", "9" * 20)
+RATES = (
+    *("50M", "1.5G", "1", "999", "1000", "3k", "2MiB/s", "1.5 GB/s", "20 M"),
+    *("0", "0.4", "1T", "20m", "fast", "1,5M", "M", "9" * 20),
+)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -182,6 +192,17 @@ def test_a_rate_is_one_that_the_download_takes(rate):
 def test_a_rate_in_small_letters_is_told_in_those_that_count():
     (word,) = forms.faults("model_rate_limit", "20m")
     assert word.endswith("; set model_rate_limit to 20M")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("s3:https://s3.example.com/chat", "s3:s3.eu-central-1.amazonaws.com/chat", "s3://s3.example.com/chat/daily"),
+        *("s3://us-east-1/chat", "s3:http://minio:9000/chat", "s3:minio/chat", "s3://minio:9000/chat"),
+    ],
+)
+def test_a_bucket_is_named_after_its_server_as_restic_has_it(target):
+    assert list(forms.faults("backup_target", target)) == []
 
 
 def test_no_message_shows_the_login_in_an_address():
@@ -208,6 +229,16 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
         ("gpuchat_domain", "[2001:db8::1]", "2001:db8::1"),
         ("gpuchat_domain", "office.example.com.", "office.example.com"),
         ("gpuchat_domain", "*.office.example.com", "chat.example.com"),
+        ("gpuchat_domain", "ch\u00e4t.example.com", "xn--cht-rla.example.com"),
+        ("gpuchat_domain", "https://\u804a\u5929.example.com/", "xn--rss932g.example.com"),
+        ("gpuchat_domain", "stra\u00dfe.example.com", "chat.example.com"),
+        ("gpuchat_context", "131072 tokens", "131072"),
+        ("gpuchat_users", "5 users", "5"),
+        *(("edge_body_limit", size, "100m") for size in ("100", "100MB", "100 m", "100 MiB", "100mb")),
+        ("edge_body_limit", "1.5G", "1536m"),
+        ("edge_body_limit", "1T", "1024g"),
+        ("edge_body_limit", "0", "50m"),
+        ("model_rate_limit", "50", "50M"),
         ("backup_at", 45000, "'12:30:00'"),
         ("gpuchat_signup_emails", ["*@office.example.com"], "[office.example.com]"),
         ("gpuchat_signup_emails", ["a*@office.example.com"], "[example.com]"),
