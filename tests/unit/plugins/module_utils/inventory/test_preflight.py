@@ -62,6 +62,18 @@ SPECIFICATION = Specification(
             "gpuchat_mcp_servers": {"type": "list", "elements": "dict", "default": []},
             "gpuchat_proxy": {"type": "dict", "default": {}},
             "gpuchat_toolbox": {"type": "path", "default": "/opt/gpuchat/toolbox"},
+            "gpuchat_database": {"type": "dict", "default": {}},
+            "gpuchat_database_password": {"type": "str", "no_log": True},
+            "gpuchat_object_store": {"type": "dict", "default": {}},
+        },
+        "postgresql": {
+            "postgresql_major": {"type": "str", "default": "auto"},
+            "postgresql_settings": {"type": "dict", "default": {}},
+        },
+        "object_store": {
+            "object_store_uid": {"type": "int", "default": 69983},
+            "object_store_access_key": {"type": "str", "no_log": True},
+            "object_store_secret_key": {"type": "str", "no_log": True},
         },
         "docker": {"docker_data_root": {"type": "str", "default": ""}},
         "edge": {
@@ -187,7 +199,7 @@ def test_a_client_whose_key_has_ended_is_told_where_an_edge_would_refuse_it(part
         ({"backup_at": "weekly", "backup_max_age_hours": "167"}, "backup_at is weekly, and between two such times lie"),
         ({"backup_at": "weekly", "backup_max_age_hours": 180}, ""),
         ({"backup_max_age_hours": 12}, "backup_at is 03:00, and between two such times lie 24 hours or more"),
-        ({"backup_at": "weekly", "backup_target": ""}, ""),
+        ({"backup_at": "weekly", "backup_target": ""}, "backup_target is not set, so backup_at has no effect"),
         ({"backup_at": "2020-01-01", "parts": ["edge"]}, ""),
     ],
 )
@@ -544,6 +556,80 @@ def test_what_one_group_reads_is_told_where_others_alone_have_it(told, word):
     found, warnings = findings(groups=SPLIT, each=each)
     assert found == ()
     assert [one[: len(word)] for one in warnings] == [word] * bool(word)
+
+
+@pytest.mark.parametrize(
+    ("models", "word"),
+    [
+        ([{"name": "qwen"}], ""),
+        ([{"name": "qwen", "hosts": ["g"]}, {"name": "b", "path": "/srv/b", "hosts": ["h"]}], ""),
+        (
+            [{"name": "qwen", "hosts": ["g"]}],
+            "the group gpu has h, for which gpuchat_models names no model; add it to hosts of one, or take it out",
+        ),
+        ([], "the group gpu has g, h, for which gpuchat_models names no model; add them to hosts of one, or take"),
+    ],
+)
+def test_a_gpu_host_for_which_no_model_is_named_is_told(models, word):
+    endpoint = {"name": "lm", "url": "http://10.0.0.9:1234/v1", "models": ["llama"]}
+    more = {"gpuchat_models": models, "gpuchat_endpoints": [endpoint]}
+    found, warnings = findings(groups=SPLIT, each=PRIVATE, others=more, **more)
+    assert found == ()
+    assert [one[: len(word)] for one in warnings] == [word] * bool(word)
+
+
+def test_a_host_of_a_model_that_is_mistyped_is_told_once():
+    model = {"gpuchat_models": [{"name": "qwen", "hosts": ["gg"]}]}
+    found, warnings = findings(groups=SPLIT, each=PRIVATE, others=model, **model)
+    assert (len(found), warnings) == (1, ())
+
+
+EXTERNAL = {"host": "db.example.com", "name": "chat", "user": "chat", "authority_file": "/ca.pem"}
+BUCKET = {"url": "https://s3.example.com", "bucket": "chat"}
+KEYS = {name: Secret("str") for name in ("object_store_access_key", "object_store_secret_key")}
+
+
+@pytest.mark.parametrize(
+    ("given", "secrets", "words"),
+    [
+        ({"postgresql_major": "17", "object_store_uid": 7000}, KEYS, []),
+        (
+            {"gpuchat_database": EXTERNAL, "postgresql_major": "17", "postgresql_settings": {"a": 1}},
+            {"gpuchat_database_password": Secret("str")},
+            [
+                (
+                    "gpuchat_database is set, so postgresql_major, postgresql_settings have no effect; take "
+                    "gpuchat_database away, or take them away"
+                )
+            ],
+        ),
+        (
+            {"gpuchat_object_store": BUCKET, "object_store_uid": 7000},
+            KEYS,
+            [
+                (
+                    "gpuchat_object_store is set, so object_store_uid has no effect; take gpuchat_object_store away, "
+                    "or take it away"
+                )
+            ],
+        ),
+        (
+            {"gpuchat_interface": "open_webui", "object_store_uid": 7000},
+            KEYS,
+            [
+                (
+                    "gpuchat_interface is open_webui, which keeps files with its own data, so object_store_access_key, "
+                    "object_store_secret_key, object_store_uid have no effect; set gpuchat_interface to lobehub, or "
+                    "take them away"
+                )
+            ],
+        ),
+        ({"gpuchat_interface": "open_webui", "gpuchat_object_store": BUCKET}, KEYS, []),
+    ],
+    ids=["its own", "a database elsewhere", "a store elsewhere", "no store", "a store of Open WebUI's"],
+)
+def test_what_is_set_of_a_part_that_does_not_run_is_told(given, secrets, words):
+    assert findings(secrets=secrets, **given) == ((), tuple(words))
 
 
 def test_a_port_that_is_no_number_is_said_once():
