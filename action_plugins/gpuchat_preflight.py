@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import glob
 import hashlib
@@ -57,6 +58,10 @@ ENDPOINT_PARTS = (
     *("context", "tools", "vision"),
 )
 TOOL_SERVERS = "gpuchat_mcp_servers"
+YAML = (".yml", ".yaml", ".json")  # the endings that Ansible knows, in its order
+PARTS = ("hosts", "children", "vars")  # of a group
+OF_EDITORS = (".txt", ".text", ".conf", ".cfg", ".ini")
+SECTION = re.compile(rb"(?m)^\s*\[[^\]\s]+\]\s*([#;].*)?$")
 NUMBER, LINES = "(number)", "(several lines)"  # as inventory/types.py knows them
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/\S*)?(#\S*)?")
 READ_FILES = {"vllm_requirements": "pinned requirements, as uv pip compile writes them"}
@@ -430,21 +435,39 @@ def _sources(task_vars):
         found.append({"path": source, "problem": ""})
         files = sorted(glob.glob(os.path.join(glob.escape(source), "*"))) if os.path.isdir(source) else [source]
         for path in files:
-            if os.path.isfile(path) and path.endswith((".yml", ".yaml", ".json")):
+            if os.path.isfile(path) and path.endswith(YAML):
                 problem = _why_not_yaml(path)
                 found += [{"path": path, "problem": problem}] if problem else []
             elif os.path.isfile(path) and (path == source or "." not in os.path.basename(path)):
-                problem = _why_not_ini(path)
+                problem = _why_not_ini(path) or _why_not_by_name(path)
                 found += [{"path": path, "problem": problem}] if problem else []
         beside = source if os.path.isdir(source) else os.path.dirname(source)
         for kind in ("group_vars", "host_vars"):
             folder = os.path.join(beside, kind)
             names = glob.glob(os.path.join(glob.escape(folder), "**"), recursive=True)
-            for path in sorted(name for name in names if os.path.isfile(name) and name.endswith((".yml", ".yaml"))):
+            for path in sorted(name for name in names if os.path.isfile(name)):
                 first, inside, _rest = os.path.relpath(path, folder).partition(os.sep)
-                name = first if inside else os.path.splitext(first)[0]
-                found.append({"path": path, "problem": _named_twice(path), "kind": kind, "name": name})
+                name, ending = (first, os.path.splitext(path)[1]) if inside else os.path.splitext(first)
+                told = {"path": path, "problem": "", "kind": kind, "name": name}
+                if ending in YAML:
+                    found.append({**told, "problem": _named_twice(path), "unread": _read_instead(folder, first)})
+                elif ending in OF_EDITORS:
+                    name = name if inside else os.path.splitext(name)[0] if name.endswith(YAML) else name
+                    why = f"Ansible reads no files that end in {ending}; take that from its name"
+                    found.append({**told, "name": name, "unread": why})
     return found
+
+
+def _read_instead(folder, first):
+    """Return why Ansible leaves a file of variables aside: of one name it reads the first in its own order."""
+    stem, ending = os.path.splitext(first)
+    others = [f"{stem}{one}" for one in ("", *YAML) if os.path.exists(os.path.join(folder, f"{stem}{one}"))]
+    if ending not in YAML or others[0] == first:
+        return ""
+    other = os.path.join(folder, others[0])
+    is_folder = os.path.isdir(other)
+    cure = "move it into that folder" if is_folder else "leave one of them"
+    return f"of one name Ansible reads {other}{os.sep if is_folder else ''} alone; {cure}"
 
 
 def _folder(sources, otherwise):
@@ -455,12 +478,27 @@ def _folder(sources, otherwise):
     return os.path.join(beside, ".gpuchat")
 
 
+def _why_not_by_name(path):
+    """Return why Ansible takes an inventory in YAML for another: by how its name ends; '' where it does not."""
+    ending = os.path.splitext(path)[1]
+    if ending in ("", *YAML):
+        return ""
+    with open(path, "rb") as file:
+        raw = file.read()
+    try:
+        content = yaml.load(raw, Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return ""
+    if not isinstance(content, dict) or not {"all", "children", "hosts"} & set(map(str, content)):
+        return ""
+    return f"holds YAML and ends in {ending}, as which Ansible reads none; name it {os.path.splitext(path)[0]}.yml"
+
+
 def _why_not_ini(path):
     """Return why Ansible leaves an inventory of another form than YAML's aside; '' where it reads it."""
     with open(path, "rb") as file:
         raw = file.read()
-    is_ini = re.search(rb"(?m)^\s*\[[^\]\s]+\]\s*([#;].*)?$", raw) and not is_encrypted(raw)
-    if not is_ini or raw.startswith(b"#!") or os.access(path, os.X_OK):
+    if not SECTION.search(raw) or is_encrypted(raw) or raw.startswith(b"#!") or os.access(path, os.X_OK):
         return ""  # a program, or of a form that another plugin reads
     try:
         inventory_loader.get("ini").parse(InventoryData(), DataLoader(), path)
@@ -478,11 +516,17 @@ def _why_not_yaml(path):
         raw = file.read()
     if is_encrypted(raw):
         return ""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is a text in UTF-16, as some editors and shells of Windows write it; write it anew in UTF-8"
     try:
         content = yaml.load(raw, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         return f"is no YAML ({_unread(error)}); write it anew as a text in UTF-8"
     except (yaml.YAMLError, UnicodeDecodeError) as error:
+        if SECTION.search(raw):
+            return (
+                "holds INI and ends as YAML does; give it a name without an ending, such as hosts, or write it as YAML"
+            )
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         what = getattr(error, "problem", None) or control_runner.why(error)
@@ -509,6 +553,13 @@ def _no_mapping(groups):
             if parts.get(part) is not None and not isinstance(parts[part], dict):
                 where = f"{part} of the group {name}" if part else f"the group {name}"
                 return f"has no mapping as {where}; wanted one, such as {part or 'hosts'}: {{server: {{}}}}"
+        for part in parts:
+            if part not in ("", *PARTS):
+                near = control_runner.shared("module_utils.gpuchat.core.names").nearest(str(part), PARTS)
+                under = "children" if isinstance(parts[part], dict) else "vars"
+                return f"has {part} in the group {name}, where Ansible reads {', '.join(PARTS)} alone; " + (
+                    f"name it {near}" if near else f"put it under {under}:, or take it away"
+                )
         found = _no_mapping(parts.get("children") or {})
         if found:
             return found

@@ -143,8 +143,60 @@ def test_each_file_of_variables_is_told_with_the_group_or_host_that_it_is_for(tm
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a: 1\n")
     found = action._sources({"ansible_inventory_sources": [str(tmp_path)]})
-    told = [(one["kind"], one["name"]) for one in found if "kind" in one]
+    told = [(one["kind"], one["name"]) for one in found if "kind" in one and not one["unread"]]
     assert told == [("group_vars", "all"), ("group_vars", "gpu"), ("host_vars", "a.example.com")]
+
+
+@pytest.mark.parametrize(
+    ("names", "unread"),
+    [
+        (["all.yml", "all/vault.yml"], {"all.yml": "all/ alone; move it into that folder"}),
+        (["all.yml", "all.yaml", "all.json"], dict.fromkeys(("all.yaml", "all.json"), "all.yml alone; leave one")),
+        (["all", "all.yml"], {"all.yml": "all alone; leave one"}),
+        (["all.yml.txt", "all/b.txt"], dict.fromkeys(("all.yml.txt", "all/b.txt"), "no files that end in .txt; take")),
+        (["all/a.yml", "all/b.yaml", "gpu.yml", "gpu.yml.bak", "gpu.yml~", "all/README.md"], {}),
+    ],
+    ids=["beside a folder", "with three endings", "without an ending", "of an editor", "read, and no variables"],
+)
+def test_files_of_variables_that_ansible_leaves_aside_are_told(names, unread, tmp_path):
+    for name in names:
+        path = tmp_path / "group_vars" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a: 1\n")
+    found = action._sources({"ansible_inventory_sources": [str(tmp_path)]})
+    told = {str(pathlib.Path(one["path"]).relative_to(tmp_path / "group_vars")): one for one in found if "kind" in one}
+    assert [name for name, one in told.items() if one["unread"]] == sorted(unread)
+    assert all(word in told[name]["unread"] for name, word in unread.items())
+    assert {one["name"] for one in told.values()} <= {"all", "gpu"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("hosts.yml", "all: {}\n".encode("utf-16"), "is a text in UTF-16, as some editors and shells of Windows"),
+        ("hosts.yml", b"[gpu]\nserver\n[chat]\nserver\n", "holds INI and ends as YAML does; give it a name without"),
+        (
+            "hosts.txt",
+            b"all:\n  hosts: {server: {}}\n",
+            "holds YAML and ends in .txt, as which Ansible reads none; name",
+        ),
+        ("hosts", b"all:\n  hosts: {server: {}}\n", ""),
+        ("hosts.ini", b"[gpu]\nserver\n", ""),
+        ("hosts.yml", b"all: {var: {a: 1}}\n", "has var in the group all, where Ansible reads hosts, children, vars"),
+        ("hosts.yml", b"all: {var: {a: 1}}\n", "; name it vars"),
+        ("hosts.yml", b"all: {gpu: {hosts: {a: }}}\n", "has gpu in the group all"),
+        ("hosts.yml", b"all: {gpu: {hosts: {a: }}}\n", "; put it under children:, or take it away"),
+        ("hosts.yml", b"gpu: {hosts: {a: }, gpuchat_users: 5}\n", "; put it under vars:, or take it away"),
+        ("hosts.yml", b"gpu: {hosts: {a: {gpuchat_users: 5}}, vars: {b: {c: 1}}}\n", ""),
+        ("hosts.yml", b"plugin: constructed\nstrict: false\n", ""),
+    ],
+)
+def test_an_inventory_of_another_form_than_its_name_says_or_with_other_parts_is_told(name, content, words, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content)
+    (found,) = {one["problem"] for one in action._sources({"ansible_inventory_sources": [str(path)]})} - {""} or {""}
+    assert words in found
+    assert bool(words) == bool(found)
 
 
 def test_hosts_of_a_file_at_which_ansible_gave_up_are_in_no_group():

@@ -137,9 +137,17 @@ def _without_scheme(text: str) -> str:
     return bare if bare != text else ""
 
 
+QUOTES = " '\"\u00a0\u2018\u2019\u201c\u201d\u201e"
+"""What a text that was copied out of a document may have around it."""
+
+
 def _in_letters_of_dns(text: str) -> str:
     """Return a name with letters of other alphabets as DNS has it (punycode); one that differs by standard as it is."""
-    if text.isascii() or set(text.lower()) & set("\u00df\u03c2\u200c\u200d"):
+    if (
+        text.isascii()
+        or not all(one.isalnum() or one in "-." for one in text)
+        or set(text.lower()) & set("\u00df\u03c2")
+    ):
         return text
     try:
         return text.lower().encode("idna").decode()
@@ -148,7 +156,7 @@ def _in_letters_of_dns(text: str) -> str:
 
 
 def _host_alone(text: str) -> str:
-    text = re.sub(r"[^/:@\s]+", lambda part: _in_letters_of_dns(part[0]), text)
+    text = re.sub(r"[^/:@\s]+", lambda part: _in_letters_of_dns(part[0]), text.strip(QUOTES))
     return _without_address(text) or (text if is_site_name(text) else "")
 
 

@@ -31,12 +31,14 @@ class Source:
     Attributes:
         kind: ``group_vars`` or ``host_vars``, of a file of variables.
         name: of the group or the host that it is for.
+        unread: why Ansible leaves a file of variables aside.
     """
 
     path: str
     problem: str = ""
     kind: str = ""
     name: str = ""
+    unread: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def read(params: Mapping[str, Any]) -> Inventory:
         {host: {name: Secret(**one) for name, one in found.items()} for host, found in params["secrets"].items()},
         params["others"],
         [
-            Source(*(str(one.get(name) or "") for name in ("path", "problem", "kind", "name")))
+            Source(*(str(one.get(name) or "") for name in ("path", "problem", "kind", "name", "unread")))
             for one in params["sources"]
         ],
         params["play_hosts"],

@@ -272,7 +272,9 @@ def find_faults(
     for host, name, reason in inventory.untemplated:
         if host in inventory.ours:
             findings.fault(f"{name} cannot be templated: {reason}; {_cure(reason)}", host)
-    _groups(inventory, wanted, findings)
+    is_whole = not any(source.problem and not source.kind for source in inventory.sources)
+    if is_whole:  # else what is not there may be in what was not read
+        _groups(inventory, wanted, findings)
     _names_of_groups(inventory, findings)
     names = _Names(inventory, specification)
     all_names = [name for edge in inventory.hosts("edge") for name in site_names(inventory, edge)]
@@ -280,7 +282,8 @@ def find_faults(
         variables = inventory.variables.get(host, {})
         _host_name(host, findings)
         names.check(host, findings)
-        _required(inventory, specification, wanted, findings, host)
+        if is_whole:
+            _required(inventory, specification, wanted, findings, host)
         sound = _values(variables, specification, findings, host)
         theirs = elsewhere.STORE_KEYS if sound.get(elsewhere.STORE) else ()
         secrets.check(inventory.secrets.get(host, {}), specification, findings, host, theirs)
@@ -309,7 +312,7 @@ def find_faults(
             findings.add((), _image_warnings(specification.settings(sound, *IMAGES, "vllm_version")), host)
         owned.check(sound, findings, host)
         ports.check(inventory, specification, findings, host)
-    _models(inventory, specification, wanted, findings)
+    _models(inventory, specification, wanted if is_whole else frozenset(), findings)
     _folders(inventory, specification, findings)
     _spans(inventory, specification, findings)
     addresses.check_servers(inventory, specification, findings)
@@ -330,7 +333,11 @@ def _sources(inventory: Inventory, findings: Findings) -> None:
         if source.problem:
             findings.fault(f"the inventory {source.path} {source.problem}")
         known, what = (groups, "group") if source.kind == "group_vars" else (hosts, "host")
-        if source.kind and source.name not in known:
+        if source.unread and source.name in known:
+            findings.warning(
+                f"the file {source.path} is for the {what} {show(source.name)} and has no effect, for {source.unread}"
+            )
+        elif source.kind and source.name not in known and not source.unread:
             findings.warning(
                 f"the file {source.path} is for the {what} {show(source.name)}, which the inventory does not have, so "
                 f"nothing in it has an effect; rename it, or take it away{did_you_mean(source.name, known)}"

@@ -232,6 +232,7 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
         ("gpuchat_domain", "ch\u00e4t.example.com", "xn--cht-rla.example.com"),
         ("gpuchat_domain", "https://\u804a\u5929.example.com/", "xn--rss932g.example.com"),
         ("gpuchat_domain", "stra\u00dfe.example.com", "chat.example.com"),
+        ("gpuchat_domain", "\u201coffice.example.com\u201d", "office.example.com"),
         ("gpuchat_context", "131072 tokens", "131072"),
         ("gpuchat_users", "5 users", "5"),
         *(("edge_body_limit", size, "100m") for size in ("100", "100MB", "100 m", "100 MiB", "100mb")),

@@ -976,12 +976,25 @@ def test_secrets_that_a_variable_gives_are_listed():
     assert given_secrets(inventory) == {"one": ["api_key"]}
 
 
-def test_an_inventory_that_could_not_be_read_is_a_fault_beside_the_empty_groups():
-    found = faults(
-        groups={"gpu": [], "chat": [], "edge": []}, sources=[Source("/x.yml", "does not exist"), Source("/y")]
-    )
-    assert found[0] == "the inventory /x.yml does not exist"
-    assert len(found) == 4
+def test_of_an_inventory_that_could_not_be_read_nothing_is_said_to_be_missing():
+    nothing = {"gpuchat_domain": None, "gpuchat_allowed_networks": None, "gpuchat_models": None}
+    sources = [Source("/x.yml", "does not exist"), Source("/y")]
+    for groups in ({"gpu": [], "chat": [], "edge": []}, {}):
+        assert faults(groups=groups, sources=sources, **nothing) == ("the inventory /x.yml does not exist",)
+    assert len(faults(gpuchat_domain="https://x.example.com", sources=sources)) == 2
+    assert len(faults(groups={"gpu": []}, sources=[Source("/x/all.yml", "names a twice", "group_vars", "all")])) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("all", "the file /x/all.yml.txt is for the group 'all' and has no effect, for Ansible reads no such file"),
+        ("notes", ""),
+    ],
+)
+def test_a_file_of_variables_that_ansible_leaves_aside_is_told_where_there_is_such_a_group(name, word):
+    source = Source(f"/x/{name}.yml.txt", "", "group_vars", name, "Ansible reads no such file")
+    assert findings(sources=[source]) == ((), (word,) if word else ())
 
 
 @pytest.mark.parametrize(
