@@ -39,6 +39,11 @@ options:
     type: list
     elements: str
     default: []
+  together:
+    description: All hosts that start anew at once, for V(chosen) of models that span them; no other serves these.
+    type: list
+    elements: str
+    default: []
   names:
     description:
       - The models whose engines are about to start anew, for V(chosen).
@@ -130,7 +135,7 @@ def work(params: Mapping[str, Any], check: bool) -> Mapping[str, object]:
     if params["state"] == "detected":
         return detect(params["host"])
     if params["state"] == "chosen":
-        chosen = rotation.choose(params["models"], params["host"], params["names"], params["away"])
+        chosen = rotation.choose(params["models"], params["host"], params["names"], params["away"], params["together"])
         lists = {"drained": list(chosen.drained), "alone": list(chosen.alone)}
         return {**UNCHANGED, **lists, "msg": chosen.reason}
     if params["state"] == "drained":
@@ -155,6 +160,7 @@ def main() -> None:
             "models": {"type": "list", "elements": "dict", "default": []},
             "host": {"type": "str", "default": ""},
             "away": {"type": "list", "elements": "str", "default": []},
+            "together": {"type": "list", "elements": "str", "default": []},
             "names": {"type": "list", "elements": "str", "default": []},
             "engines": {"type": "list", "elements": "dict", "default": []},
             "seconds": {"type": "int", "default": 120},

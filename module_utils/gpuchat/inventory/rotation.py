@@ -21,21 +21,32 @@ class Rotation:
     Attributes:
         drained: other hosts serve them too, so the host's door takes no further requests for them.
         alone: nobody else serves them; requests are refused for as long as the start takes.
+        together: the hosts that each of them spans.
     """
 
     drained: tuple[str, ...]
     alone: tuple[str, ...]
+    together: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
         """Return one sentence for the operator."""
+        if self.together and self.alone:
+            return (
+                f"{', '.join(self.alone)} spans {', '.join(self.together)}, which start anew together: nobody serves "
+                "it until it has loaded"
+            )
         words = [f"other hosts serve {', '.join(self.drained)} meanwhile"] if self.drained else []
         words += [f"nobody serves {', '.join(self.alone)} while it starts"] if self.alone else []
         return "; ".join(words) or "nothing has to leave rotation"
 
 
 def choose(
-    models: Sequence[Mapping[str, Any]], host: str, starting: Collection[str], away: Collection[str] = ()
+    models: Sequence[Mapping[str, Any]],
+    host: str,
+    starting: Collection[str],
+    away: Collection[str] = (),
+    together: Collection[str] = (),
 ) -> Rotation:
     """Choose which models of a host are taken out of rotation.
 
@@ -44,7 +55,10 @@ def choose(
         host: the one that is to start some of them anew.
         starting: the names of those.
         away: hosts that are out of rotation, of which nobody asks anything.
+        together: hosts that all start anew at once, where what starts spans them.
     """
+    if together:
+        return Rotation((), tuple(starting), tuple(together))
     if host in away:
         return Rotation((), ())
     mine = [one for one in models if one["name"] in starting and host in one["hosts"]]

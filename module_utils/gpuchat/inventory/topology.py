@@ -295,6 +295,8 @@ class Topology:
             described["engines"] = [
                 model.engine(users, context, self.span(model, host)) for model in self.models_of(host)
             ]
+            # Its engines start anew with those of other hosts, all at once.
+            described["spans"] = any(model.spans for model in self.models_of(host))
         site = self.site
         own = [name for one in self.sites.values() if one.own_authority for name in one.names]
         return {

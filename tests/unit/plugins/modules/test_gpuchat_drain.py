@@ -9,7 +9,8 @@ from ansible_collections.gpuchat.stack.plugins.modules import gpuchat_drain
 
 
 def params(**given):
-    return {"models": [], "host": "", "names": [], "away": [], "engines": [], "seconds": 120, **given}
+    lists = {name: [] for name in ("models", "names", "away", "together", "engines")}
+    return {**lists, "host": "", "seconds": 120, **given}
 
 
 @pytest.fixture
@@ -24,6 +25,12 @@ def test_it_says_who_leaves_rotation():
     result = gpuchat_drain.work(params(state="chosen", models=models, host="a", names=["both", "mine"]), False)
     assert (result["changed"], result["drained"], result["alone"]) == (False, ["both"], ["mine"])
     assert "nobody serves mine" in result["msg"]
+
+
+def test_it_says_that_nobody_serves_what_starts_anew_on_all_of_its_hosts():
+    result = gpuchat_drain.work(params(state="chosen", together=["a", "b"], names=["big"]), False)
+    assert (result["drained"], result["alone"]) == ([], ["big"])
+    assert "big spans a, b" in result["msg"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,18 @@ def test_downtime_is_told(starting, words):
     assert rotation.choose(MODELS, "a", starting).reason == words
 
 
+@pytest.mark.parametrize(
+    ("starting", "words"),
+    [
+        (["big"], "big spans a, b, which start anew together: nobody serves it until it has loaded"),
+        ([], "nothing has to leave rotation"),
+    ],
+)
+def test_nobody_serves_a_model_whose_hosts_start_anew_together(starting, words):
+    chosen = rotation.choose([], "", starting, together=["a", "b"])
+    assert (chosen.drained, chosen.alone, chosen.reason) == ((), tuple(starting), words)
+
+
 def test_a_host_comes_back_after_all_who_left_it_alone_ask_it_again():
     replica = doors.Upstream(("10.0.0.1:8000", "10.0.0.2:8000"))
     assert all(f"fail_timeout={doors.FAIL_SECONDS}s" in server for server in replica.servers)

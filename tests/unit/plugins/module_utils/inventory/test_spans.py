@@ -46,6 +46,12 @@ def test_each_host_knows_its_rank_and_who_the_others_are():
     assert first["container"] == second["container"]
 
 
+def test_an_upgrade_knows_which_hosts_start_anew_together():
+    hosts = stack({"name": "big", "span": True}, {"name": "small", "hosts": ["b"]}).as_dict()["hosts"]
+    assert {host: one["spans"] for host, one in hosts.items()} == {"a": False, "b": True, "c": True}
+    assert not any(one["spans"] for one in stack({"name": "big"}).as_dict()["hosts"].values())
+
+
 def test_a_host_that_only_follows_has_no_door_to_the_engine_and_shows_no_figures_of_it():
     one = stack()
     assert [door.kind for door in doors_of.doors(one, "b")] == [ENGINE, ENGINE, "metrics"]
