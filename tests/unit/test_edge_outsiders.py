@@ -19,7 +19,19 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 
-from .test_edge_ways import KINDS, SESSION, TYPES, Behind, certificate, free_port, nginx, rendered, variables, write
+from .test_edge_ways import (
+    KINDS,
+    SESSION,
+    TYPES,
+    Behind,
+    certificate,
+    free_port,
+    nginx,
+    rendered,
+    variables,
+    write,
+    write_errors,
+)
 
 PAGE = {"lobehub": "/signin", "open_webui": "/auth"}
 GUARDED = {"lobehub": "/webapi/chat/vllm", "open_webui": "/api/chat/completions"}
@@ -391,6 +403,7 @@ def door():
             text = text.replace("  default_type", f"{TYPES}\n  default_type", 1) if file == "nginx.conf" else text
             folder.joinpath(file).write_text(text, encoding="utf-8")
         folder.joinpath("models-1.json").write_text("{}", encoding="utf-8")
+        write_errors(folder)
         folder.joinpath("store.conf").touch()
         folder.joinpath("sign_in.conf").touch()
         status, said = nginx(folder)

@@ -172,8 +172,15 @@ def variables(folder, port, described, interface="", files="", **site):
     }
 
 
+def write_errors(folder, headers=""):
+    """Write what nginx says by itself, at the edge with its headers."""
+    text = rendered("nginx/templates/errors.j2", paths=paths.describe(), headers=headers)
+    folder.joinpath("errors.conf").write_text(text, encoding="utf-8")
+
+
 def write(folder, given):
     """Write the edge's configuration."""
+    write_errors(folder, "headers.conf")
     for name in TEMPLATES:
         text = rendered(f"edge/templates/{name}.conf.j2", **given)
         # Nothing here is routed by nginx's perl, which is a package of its own.
@@ -631,6 +638,7 @@ def start_door(folder, kind, **places):
     text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
     text = text.replace("access_log syslog", "access_log off; #").replace("default_type", f"{TYPES}\ndefault_type", 1)
     folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
+    write_errors(folder)
     folder.joinpath("key.conf").touch()
     folder.joinpath("store.conf").touch()
     folder.joinpath("sign_in.conf").touch()

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.metrics import Source
 
-from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered
+from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered, write_errors
 
 MONITORING, OTHER = "watcher", "front"
 NAMES = {"node": "/metrics/node", "engine": "/metrics/engine/qwen"}
@@ -68,6 +68,7 @@ class Door:
         text = "\n".join(lines).replace("default_type", f"{TYPES}\ndefault_type", 1)
         text = text.replace("syslog:server=unix:/dev/log,nohostname,tag=gpuchat_door", f"{folder}/log")
         folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
+        write_errors(folder)
         folder.joinpath("key.conf").touch()
         folder.joinpath("store.conf").touch()
         folder.joinpath("sign_in.conf").touch()

@@ -18,7 +18,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, sign_in
 
 from .plugins.module_utils.inventory.layouts import topology
-from .test_edge_ways import TYPES, Behind, free_port, nginx, rendered
+from .test_edge_ways import TYPES, Behind, free_port, nginx, rendered, write_errors
 from .test_store_door import BARE, Store
 
 NAME = "id.example.com"
@@ -155,6 +155,7 @@ def test_the_site_has_its_files_at_the_same_port_where_the_edge_is_another_hosts
         files.update(address="127.0.0.1", port=port, addresses=["127.0.0.1"])
         for upstream in (files["upstream"], files["files"]):
             upstream["servers"] = [f"127.0.0.1:{site.server_port}"]
+        write_errors(folder)
         for name in ("store.conf", "key.conf"):
             folder.joinpath(name).touch()
         text = rendered(

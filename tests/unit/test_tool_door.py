@@ -18,7 +18,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, tool_servers
 
 from .plugins.module_utils.inventory.layouts import topology
-from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered
+from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered, write_errors
 
 TOOLS = "/tools/our-wiki"
 
@@ -87,6 +87,7 @@ class Door:
         )
         folder.joinpath("key.conf").write_text(key, encoding="utf-8")
         folder.joinpath(f"models-{1}.json").write_text("{}", encoding="utf-8")
+        write_errors(folder)
         folder.joinpath("store.conf").touch()
         folder.joinpath("sign_in.conf").touch()
         status, said = nginx(folder)
