@@ -174,8 +174,10 @@ chat:
   description: What people chat with in which version, and who may sign up.
   type: dict
   returned: success
-tool_connections:
-  description: Variables by which Open WebUI is told of the owner's tool servers, by host of the chat.
+neighbours:
+  description:
+    - What an interface is told of what stands beside it, by host of the chat; its C(environment) without secrets, its
+      C(database_url) with C({password}) for the password, the C(database_volume), and what a C(backup) holds.
   type: dict
   returned: success
 room:
@@ -214,7 +216,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.chat import open_webui, room, settings
+from ..module_utils.gpuchat.chat import neighbours, room, settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.core.errors import Refusal
 from ..module_utils.gpuchat.edge import limits, paths
@@ -295,11 +297,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
             sso=bool(derived["topology"]["has_sign_in"]),  # type: ignore[index]
             tools=bool(preflight.tools(inventory)),
         ),
-        "tool_connections": {
-            host: {"TOOL_SERVER_CONNECTIONS": open_webui.tool_connections(here["interface"]["tools"])}
-            for host, here in derived["topology"]["hosts"].items()  # type: ignore[index]
-            if "interface" in here
-        },
+        "neighbours": neighbours.of_hosts(inventory, specification, derived["topology"]["hosts"]),  # type: ignore[index]
         "api_clients": [one.as_dict() for one in clients],
         "api_limits": limits.api(clients),
         "paths": paths.describe(),

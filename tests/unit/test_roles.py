@@ -13,7 +13,7 @@ import jinja2
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import accounts
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import neighbours
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.preflight import (
     ALL_PARTS,
 )
@@ -154,32 +154,25 @@ def test_a_release_that_does_not_serve_the_chat_is_told_before_its_hosts_get_any
     )
 
 
-def test_with_sign_up_closed_lobehub_takes_no_address_and_no_domain():
-    """It compares what holds an @ to whole addresses, and the rest to what follows the first @ of one."""
-    nobody = read("lobehub", "vars", "main.yml")["_lobehub_nobody"]
-    assert nobody == "@"
-    assert not accounts.is_email(nobody)
-
-
-@pytest.mark.parametrize(
-    ("is_closed", "given", "taken"),
-    [
-        (True, ["example.com"], "@"),
-        (False, [], ""),
-        (False, ["Example.com", "Kim@example.org"], "example.com,kim@example.org"),
-    ],
-)
-def test_lobehub_is_told_addresses_in_small_letters_as_it_writes_those_of_people(is_closed, given, taken):
-    text = read("lobehub", "vars", "main.yml")["_lobehub_may_sign_up"]
-    told = {"_lobehub_is_closed": is_closed, "_lobehub_nobody": "@", "gpuchat_signup_emails": given}
-    assert jinja2.Environment(autoescape=False).from_string(text).render(told) == taken
-
-
-@pytest.mark.parametrize("name", ["_{}_password", "_{}_database_password"])
+@pytest.mark.parametrize("is_own", [True, False], ids=["the stack's own", "elsewhere"])
 @pytest.mark.parametrize("role", ["lobehub", "open_webui"])
-def test_a_password_of_the_database_stands_in_its_address_whatever_it_is_made_of(role, name):
-    text, password = read(role, "vars", "main.yml")[name.format(role)], "a/b+c=d@e:f?g#h%i"
-    given = {"_gpuchat_secrets": {f"postgresql_{role}_password": password}, "gpuchat_database_password": password}
-    rendered = jinja2.Environment(autoescape=False).from_string(text).render(given)
-    assert urllib.parse.urlsplit(f"postgres://me:{rendered}@db.example.com:5432/chat").hostname == "db.example.com"
-    assert urllib.parse.unquote(rendered) == password
+def test_a_password_of_the_database_stands_in_its_address_whatever_it_is_made_of(role, is_own):
+    def rendered(name, **given):
+        return jinja2.Environment(autoescape=False).from_string(told[name]).render(given)
+
+    told, password = read(role, "vars", "main.yml"), "a/b+c=d@e:f?g#h%i{{j}}"
+    secrets = {"_gpuchat_secrets": {f"postgresql_{role}_password": password}, "gpuchat_database_password": "other"}
+    secrets |= {} if is_own else {"_gpuchat_secrets": {}, "gpuchat_database_password": password}
+    chosen = rendered(f"_{role}_password", **{f"_{role}_database": {"is_own": is_own}}, **secrets)
+    quoted = rendered(f"_{role}_password_in_url", **{f"_{role}_password": chosen})
+    template = told[f"_{role}_secret_environment"]["DATABASE_URL"]
+    neighbours_of_role = {"database_url": f"postgres://me:{neighbours.PASSWORD}@db.example.com:5432/chat"}
+    given = {f"_{role}_neighbours": neighbours_of_role, f"_{role}_password_in_url": quoted}
+    address = urllib.parse.urlsplit(jinja2.Environment(autoescape=False).from_string(template).render(given))
+    assert (address.hostname, urllib.parse.unquote(address.password)) == ("db.example.com", password)
+
+
+@pytest.mark.parametrize("role", ["lobehub", "open_webui"])
+def test_an_interface_finds_its_rooms_certificate_where_it_is_told_that_it_is(role):
+    volumes = read(role, "vars", "main.yml")[f"_{role}_volumes"]
+    assert any(one.endswith(f"/room.crt:{neighbours.CERTIFICATE}:ro") for one in volumes)

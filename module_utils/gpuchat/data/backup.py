@@ -21,6 +21,31 @@ GOOD, WARNING, FAULT = "good", "warning", "fault"
 
 
 @dataclass(frozen=True)
+class Covered:
+    """What a backup holds of an interface beside its database, and who must not write meanwhile.
+
+    Attributes:
+        files: the folder of people's files; empty where they are in a store elsewhere, which is its owner's to back up.
+        containers: that stand still while a backup takes the place of what is there, in the order in which they stop.
+    """
+
+    files: str
+    containers: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        return {"files": self.files, "containers": list(self.containers)}
+
+
+def covered(interface: str, has_store: bool) -> Covered:
+    """Return what a backup holds of an interface, which may have the stack's own object store beside it."""
+    if interface == "open_webui":
+        return Covered("/var/lib/gpuchat/open-webui", ("gpuchat-open-webui",))
+    if has_store:
+        return Covered("/var/lib/gpuchat/object-store", ("gpuchat-lobehub", "gpuchat-object-store"))
+    return Covered("", ("gpuchat-lobehub",))
+
+
+@dataclass(frozen=True)
 class Finding:
     """What the age of the newest backup says.
 

@@ -385,17 +385,23 @@ class Topology:
             "room": room.of_interface(),
             "files": files if self.has_files else {},
             "database": self._describe_database(room),
-            "store": self._describe_store(room, site),
-            "sign_in": self._describe_sign_in(room),
+            "store": self._describe_store(site),
+            "sign_in": self._describe_sign_in(),
             "elsewhere": bool(self.database or self.store or self.sign_in),
             "site_url": site.url if site else "",
             "site_port": site.port if site else 0,
             "site_scheme": site.scheme if site else "",
             # People may come by any edge.
             "origins": list(self.origins),
-            # A number is looked up nowhere.
-            "found_at": {name: room.gateway for name in site.names if not forms.is_address(name)} if site else {},
+            "found_at": self._found_at(room),
         }
+
+    def _found_at(self, room: Room) -> dict[str, str]:
+        """Return the names that lead an interface to its room's door: the site's, for files, and those elsewhere."""
+        names = list(self.site.names) if self.site and self.keeps_files_apart else []
+        names += [self.database.host] if self.database else []
+        names += [one.name for one in (self.store, self.sign_in) if one]
+        return {name: room.gateway for name in names if not forms.is_address(name)}  # a number is looked up nowhere
 
     def _names_in_room(self, site: Site | None) -> list[str]:
         """Return the names for which the door in the room has a certificate."""
@@ -403,7 +409,7 @@ class Topology:
         names += [self.store.name] if self.store and self.store.scheme == "https" else []
         return [*names, *([self.sign_in.name] if self.sign_in else [])]
 
-    def _describe_sign_in(self, room: Room) -> dict[str, object]:
+    def _describe_sign_in(self) -> dict[str, object]:
         """Return where people of the company sign in; empty where they have the chat's own accounts alone."""
         one = self.sign_in
         if not one:
@@ -414,14 +420,13 @@ class Topology:
             "discovery": one.discovery,
             "place": one.place,
             "socket": sign_in.SOCKET,
-            "found_at": {one.name: room.gateway},
         }
 
-    def _describe_store(self, room: Room, site: Site | None) -> dict[str, object]:
+    def _describe_store(self, site: Site | None) -> dict[str, object]:
         """Return where people's files are: under the site's own name, or elsewhere."""
         one = self.store
         if not one:
-            own = {"url": site.url if site else "", "bucket": BUCKET, "region": elsewhere.USUAL_REGION, "found_at": {}}
+            own = {"url": site.url if site else "", "bucket": BUCKET, "region": elsewhere.USUAL_REGION}
             return {"is_own": True, "path_style": True, "scheme": site.scheme if site else "", **own}
         return {
             "is_own": False,
@@ -435,15 +440,13 @@ class Topology:
             "socket": elsewhere.STORE_SOCKET,
             # Browsers ask it for themselves where the interface has them do so.
             "origins": list(self.origins) if self.keeps_files_apart else [],
-            "found_at": {one.name: room.gateway},
         }
 
     def _describe_database(self, room: Room) -> dict[str, object]:
         """Return the interface's database: of its own name on its host, or elsewhere, where it is found by a way."""
         one = self.database
         if not one:
-            own = {"name": self.interface, "user": self.interface, "connection": "", "found_at": {}}
-            return {"is_own": True, **own}
+            return {"is_own": True, "name": self.interface, "user": self.interface, "connection": ""}
         return {
             "is_own": False,
             "name": one.name,
@@ -455,7 +458,6 @@ class Topology:
             "room_port": elsewhere.ROOM_PORT,
             "room_place": f"{room.gateway}:{elsewhere.ROOM_PORT}",
             "connection": elsewhere.CONNECTION,
-            "found_at": {one.host: room.gateway},
         }
 
 

@@ -67,6 +67,8 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "gpuchat_container": {
         "environment": (
+            "lobehub_environment",
+            "lobehub_feature_flags",
             "object_store_environment",
         ),
         "files.group": (

@@ -9,9 +9,11 @@ import pathlib
 
 import pytest
 import yaml
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import lobehub
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import lobehub, neighbours
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.facts import lobehub as facts
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.served import Served
+
+from .test_neighbours import interface
 
 READ_WHOLE, NEWEST = "2.1.26", "2.2.19"
 ROLE = pathlib.Path(__file__).parents[5] / "roles" / "lobehub"
@@ -117,6 +119,7 @@ def test_each_variable_that_the_role_and_the_wiring_set_is_one_that_the_version_
     names = {
         *told["_lobehub_environment"],
         *told["_lobehub_secret_environment"],
+        *neighbours.find(interface("lobehub"), "open").environment,
         *environment(*MODELS, version=version),
     }
     assert names - lobehub._known(version) == set()
@@ -129,6 +132,7 @@ def test_what_the_role_sets_cannot_be_set_beside_it():
         "NEXT_TELEMETRY_DISABLED", "PLUGINS_INDEX_URL", "TELEMETRY_DISABLED",
     }  # fmt: skip
     names = {*told["_lobehub_environment"], *told["_lobehub_secret_environment"]}
+    names |= {*neighbours.find(interface("lobehub"), "open").environment}
     assert names - free <= {*lobehub.OWNED, *lobehub.CLOSED}
     assert not set(lobehub.OWNED) & set(lobehub.CLOSED)
 

@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 import yaml
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import neighbours
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.facts.open_webui import ENVIRONMENT, RELEASES
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.open_webui import (
     AROUND,
@@ -21,6 +22,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat.open_we
     wire,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.served import Served
+
+from .test_neighbours import interface
 
 ROLE = pathlib.Path(__file__).resolve().parents[5] / "roles" / "open_webui"
 STARTER = {"HOST", "PORT"}
@@ -156,6 +159,7 @@ def test_all_that_open_webui_is_told_are_texts_that_it_reads():
 def test_the_role_sets_only_what_open_webui_reads():
     variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
     told = {*variables["_open_webui_environment"], *variables["_open_webui_secret_environment"]}
+    told |= {*neighbours.find(interface("open_webui"), "open").environment}
     unread = told - known_variables(LOWEST) - STARTER
     assert [name for name in unread if not AROUND.fullmatch(name)] == []
 

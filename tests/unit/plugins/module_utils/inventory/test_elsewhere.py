@@ -88,7 +88,6 @@ def test_without_one_the_interface_has_the_stacks_own():
             "name": "lobehub",
             "user": "lobehub",
             "connection": "",
-            "found_at": {},
         }
 
 
@@ -96,7 +95,9 @@ def test_without_one_the_interface_has_the_stacks_own():
 def test_with_one_the_interface_finds_it_by_its_name_at_the_rooms_door(interface):
     found = stack(GOOD, interface)
     assert not found.has_own_database
-    assert found.as_dict()["hosts"]["a"]["interface"]["database"] == {
+    here = found.as_dict()["hosts"]["a"]["interface"]
+    assert here["found_at"]["db.example.com"] == "172.16.255.249"
+    assert here["database"] == {
         "is_own": False,
         "name": "chat",
         "user": "chat",
@@ -107,7 +108,6 @@ def test_with_one_the_interface_finds_it_by_its_name_at_the_rooms_door(interface
         "room_port": 5432,
         "room_place": "172.16.255.249:5432",
         "connection": "/etc/gpuchat/database/connection.json",
-        "found_at": {"db.example.com": "172.16.255.249"},
     }
 
 
@@ -227,7 +227,8 @@ def test_lobehub_and_browsers_ask_a_store_by_its_own_name():
     assert here["interface"]["elsewhere"]
     assert (store["url"], store["bucket"], store["region"]) == ("https://s3.example.com", "chat", "eu-central-1")
     assert store["origins"] == ["https://chat.example.com"]
-    assert store["found_at"] == {"s3.example.com": "172.16.255.249"}
+    gateway = "172.16.255.249"
+    assert here["interface"]["found_at"] == {"chat.example.com": gateway, "s3.example.com": gateway}
     assert found["room_names"] == ["chat.example.com", "s3.example.com"]
     assert here["edge"]["store_origins"] == ["https://s3.example.com"]
     assert "files" not in here["edge"]["upstreams"]
@@ -256,6 +257,7 @@ def test_whoever_has_the_port_lets_the_room_to_the_store(url, is_edges):
 def test_open_webui_asks_a_store_by_itself_and_no_browser_does():
     here = doors.describe(with_store(S3, "open_webui"))["hosts"]["a"]
     assert here["interface"]["store"]["origins"] == []
+    assert here["interface"]["found_at"] == {"s3.example.com": "172.16.255.249"}
     assert here["edge"]["store_origins"] == []
     assert here["edge"]["files_door"] == {}
     assert here["edge"]["store_door"]["name"] == "s3.example.com"
@@ -265,6 +267,7 @@ def test_the_stacks_own_store_is_asked_under_the_sites_name():
     here = doors.describe(stack())["hosts"]["a"]
     store = here["interface"]["store"]
     assert store["is_own"]
-    assert (store["url"], store["bucket"], store["found_at"]) == ("https://chat.example.com", "gpuchat-files", {})
+    assert (store["url"], store["bucket"]) == ("https://chat.example.com", "gpuchat-files")
+    assert here["interface"]["found_at"] == {"chat.example.com": "172.16.255.249"}
     assert (here["store_door"], here["edge"]["store_door"], here["edge"]["store_origins"]) == ({}, {}, [])
     assert not here["interface"]["elsewhere"]

@@ -94,8 +94,8 @@ def test_the_interface_finds_the_issuer_by_its_name_at_the_rooms_door(interface)
         "discovery": "https://id.example.com/realms/company/.well-known/openid-configuration",
         "place": "id.example.com:443",
         "socket": sign_in.SOCKET,
-        "found_at": {"id.example.com": GATEWAY},
     }
+    assert here["interface"]["found_at"]["id.example.com"] == GATEWAY
     assert here["interface"]["elsewhere"]
     assert "id.example.com" in found["room_names"]
     assert found["has_sign_in"]

@@ -50,7 +50,7 @@ def test_on_one_host_the_engines_door_is_on_the_loopback_and_the_interface_in_it
             "url": "http://172.16.255.251:9000",
             "room": {**network, "address": "172.16.255.251"},
         },
-        "database": {"is_own": True, "name": "lobehub", "user": "lobehub", "connection": "", "found_at": {}},
+        "database": {"is_own": True, "name": "lobehub", "user": "lobehub", "connection": ""},
         "store": {
             "is_own": True,
             "url": "https://chat.example.com",
@@ -58,7 +58,6 @@ def test_on_one_host_the_engines_door_is_on_the_loopback_and_the_interface_in_it
             "bucket": "gpuchat-files",
             "region": "us-east-1",
             "path_style": True,
-            "found_at": {},
         },
         "sign_in": {},
         "elsewhere": False,
