@@ -216,11 +216,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.gpuchat.chat import neighbours, room, settings
+from ..module_utils.gpuchat.chat import derived as chat
+from ..module_utils.gpuchat.chat import settings
 from ..module_utils.gpuchat.core import front
-from ..module_utils.gpuchat.core.errors import Refusal
-from ..module_utils.gpuchat.edge import limits, paths
-from ..module_utils.gpuchat.inventory import elsewhere, given, network, people, preflight, secrets
+from ..module_utils.gpuchat.edge import derived as edge
+from ..module_utils.gpuchat.inventory import given, named_files, preflight
 from ..module_utils.gpuchat.secret import certificates_runner
 
 SPECIFICATION = {
@@ -255,54 +255,22 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
     findings = preflight.find_faults(inventory, specification, parts, today)
     for host, pair in params["certificates"].items() if "edge" in parts else ():
         key = params["certificate_keys"].get(host, "")
-        faults, warnings = certificates_runner.check({**pair, "key": key}, given.site_names(inventory, host))
-        findings.add(faults, warnings, host)
-    for host, problems in params["files"].items() if "edge" in parts else ():
-        findings.add(problems, (), host)
-    for host, names in params["people"].items() if "edge" in parts else ():
-        findings.add(people.name_faults(names), (), host)
-    findings.add(params["endpoint_problems"], (), "")
-    findings.add(params.get("authority_problems", ()), (), "")
-    for path, text in params.get("authorities", {}).items():
-        findings.add(network.authority_faults(path, text), (), "")
-    for variable, texts in params.get("elsewhere_authorities", {}).items():
-        for path, text in texts.items():
-            findings.add(elsewhere.authority_faults(variable, path, text), (), "")
-    for variable, text in params.get("pem_files", {}).items():
-        findings.add(network.pem_faults(variable, text), (), "")
-    for variable, path, text in preflight.authorities(params):
+        findings.add(*certificates_runner.check({**pair, "key": key}, given.site_names(inventory, host)), host)
+    named_files.check(params, parts, findings)
+    for variable, path, text in named_files.authorities(params):
         findings.add((), certificates_runner.ended(variable, path, text), "")
-    chosen = given.chat(inventory, specification)
-    if chosen["kind"] in parts:
-        own = preflight.chat_settings(inventory)
-        findings.add(settings.faults(chosen["kind"], chosen["version"], *own, params["chat_secrets"]), (), "")
+    findings.add(settings.check(inventory, specification, parts, params["chat_secrets"]), (), "")
     for warning in given.describe(findings.warnings, inventory.ours):
         warn(warning)
-    found = given.describe(findings.faults, inventory.ours)
-    if found:
-        raise Refusal(given.message(found), faults=found)
-    clients = preflight.clients(inventory, specification)
-    derived = preflight.derive(inventory, specification)
+    given.refuse(given.describe(findings.faults, inventory.ours))
+    derived = preflight.derive(inventory, specification, parts)
     return {
         "changed": False,
         "faults": [],
-        "parts": parts,
-        "needs_secrets": bool(preflight.WITH_SECRETS.intersection(parts)),
-        "given_secrets": secrets.given_secrets(inventory),
         **derived,
-        "room": room.describe(
-            chosen["kind"],
-            chosen["version"],
-            chosen["signup"],
-            sso=bool(derived["topology"]["has_sign_in"]),  # type: ignore[index]
-            tools=bool(preflight.tools(inventory)),
-        ),
-        "neighbours": neighbours.of_hosts(inventory, specification, derived["topology"]["hosts"]),  # type: ignore[index]
-        "api_clients": [one.as_dict() for one in clients],
-        "api_limits": limits.api(clients),
-        "paths": paths.describe(),
+        **chat.derive(inventory, specification, derived["topology"]),
+        **edge.derive(inventory, specification),
         "stapling": [host for host, one in params["certificates"].items() if certificates_runner.names_responder(one)],
-        "limits": limits.chat(preflight.people(inventory, specification)).as_dict(),
     }
 
 

@@ -7,9 +7,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..inventory.forms import is_address, is_host_name
+from ..inventory.given import Inventory, Specification, chat
+from ..inventory.preflight import chat_settings
 from ..inventory.topology import LOBEHUB, OPEN_WEBUI
 from . import accounts, lobehub, open_webui
 from .ways import OPEN
+
+
+def check(
+    inventory: Inventory, specification: Specification, parts: Sequence[str], secrets: Mapping[str, str]
+) -> list[str]:
+    """Return what is wrong with the settings of an inventory's interface, where that is to run.
+
+    Args:
+        parts: the roles that are to run.
+        secrets: as for ``faults``.
+    """
+    chosen = chat(inventory, specification)
+    if chosen["kind"] not in parts:
+        return []
+    return faults(chosen["kind"], chosen["version"], *chat_settings(inventory), secrets)
 
 
 def faults(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.errors import Refusal
 from . import endpoints, models, playbooks, types
 from . import topology as inventory_topology
 
@@ -161,6 +162,16 @@ def message(faults: Sequence[str]) -> str:
     """Return all faults as one message."""
     count = f"{len(faults)} faults" if len(faults) > 1 else "one fault"
     return f"the inventory has {count}; nothing was changed:\n" + "\n".join(f"- {fault}" for fault in faults)
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Refuse an inventory that has faults, by all of them in one message.
+
+    Raises:
+        Refusal: there are some; nothing was changed.
+    """
+    if faults:
+        raise Refusal(message(faults), faults=faults)
 
 
 def read(params: Mapping[str, Any]) -> Inventory:

@@ -187,8 +187,12 @@ SETTINGS = (
 """What the topology is derived from."""
 
 
-def derive(inventory: Inventory, specification: Specification) -> dict[str, object]:
-    """Return what follows from an inventory without faults: the topology with its doors, and who is let in where."""
+def derive(inventory: Inventory, specification: Specification, parts: Sequence[str] = ALL_PARTS) -> dict[str, Any]:
+    """Return what follows from an inventory without faults: the topology with its doors, and who is let in where.
+
+    Args:
+        parts: the roles that are to run.
+    """
     settings = {
         host: specification.settings(inventory.variables.get(host, {}), *SETTINGS)
         for host in inventory.hosts(*STACK_GROUPS)
@@ -202,6 +206,9 @@ def derive(inventory: Inventory, specification: Specification) -> dict[str, obje
     )
     topology = replace(topology, tools=tools(inventory))
     return {
+        "parts": list(parts),
+        "needs_secrets": bool(WITH_SECRETS.intersection(parts)),
+        "given_secrets": secrets.given_secrets(inventory),
         "topology": doors.describe(topology, clients(inventory, specification)),
         "chat": chosen,
         "packet_filter": openings.describe(topology, people(inventory, specification)),
@@ -237,22 +244,6 @@ def chat_settings(inventory: Inventory) -> tuple[Mapping[str, object], dict[str,
     first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
     names = {name: secret.names for name, secret in inventory.secrets.get(first, {}).items() if secret.names}
     return inventory.variables.get(first, {}), names
-
-
-def authorities(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield all authorities that a task's options hold: variable, path where it is one of several, and text."""
-    for path, text in params.get("authorities", {}).items():
-        yield network_known.FILES, path, text
-    for variable, texts in params.get("elsewhere_authorities", {}).items():
-        for path, text in texts.items():
-            yield f"{variable}.authority_file", path, text
-    for variable, text in params.get("pem_files", {}).items():
-        yield variable, "", text
-    for host in params["groups"].get(MONITORING, ()):
-        given = params["variables"].get(host, {}).get(receivers.RECEIVERS)
-        for number, one in enumerate(types.sequence(given)):
-            if isinstance(one, Mapping) and one.get("authority"):
-                yield f"{receivers.RECEIVERS}[{number}].authority", "", str(one["authority"])
 
 
 def find_faults(
