@@ -20,6 +20,7 @@ with contextlib.suppress(ImportError):  # looked at by ansible-test, which has n
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..core.change import Plan
 from ..core.errors import Refusal
 from . import api_keys
 from .certificates import canonical
@@ -59,36 +60,23 @@ LONGEST_COMMON_NAME = 64
 """Characters (RFC 5280, ub-common-name)."""
 
 
-def ensure(params: Mapping[str, object]) -> dict[str, object]:
+def ensure(params: Mapping[str, Any]) -> dict[str, object]:
     """Return a module's result, with all secrets under ``known``: those that were there and those that were missing.
 
     Raises:
-        Refusal: this Python lacks the cryptography library.
+        Refusal: this Python lacks the cryptography library, or what was given cannot be.
     """
-    if "x509" not in globals():
-        raise Refusal(
-            f"found no library cryptography beside {sys.executable}; wanted the Python that runs Ansible; "
-            "set ansible_python_interpreter of localhost to {{ ansible_playbook_python }}"
-        )
-    known: dict[str, str] = dict(params["known"])  # type: ignore[call-overload]
-    last_days = {str(one["name"]): str(one.get("expires") or "") for one in params["clients"]}  # type: ignore[attr-defined]
-    judges = dict.fromkeys((*TOKENS, SIGNING_KEY), wrong_token)
-    judges.update({api_keys.entry(one): api_keys.wrong_key for one in last_days})
-    # A predecessor is valid too, and stands in the same files.
-    judges.update({previous(one): judges[one] for one in overlapping(list(last_days)) if one in judges})
-    found = {name: judge(name, known[name]) for name, judge in judges.items() if known.get(name) not in (None, "")}
-    wrong = [word for word in found.values() if word]
-    if wrong:
-        raise Refusal(f"found in the file that gpuchat_secrets_file names: {'; '.join(wrong)}, or take the line away")
-    rotate = [str(one) for one in params["rotate"]]  # type: ignore[attr-defined]
-    retire = [str(one) for one in params["retire"]]  # type: ignore[attr-defined]
+    _need_library()
+    known: dict[str, str] = dict(params["known"])
+    last_days = {str(one["name"]): str(one.get("expires") or "") for one in params["clients"]}
+    rotate, retire = ([str(one) for one in params[name]] for name in ("rotate", "retire"))
+    names, site_names = ([canonical(name) for name in params[one]] for one in ("tls_names", "site_names"))
+    hosts: dict[str, list[str]] = dict(params["hosts"])
+    _refuse_wrong(known, list(last_days))
     unknown = unknown_rotation(rotate, retire, list(last_days))
     if unknown:
         raise Refusal(unknown)
-    names = [canonical(name) for name in params["tls_names"]]  # type: ignore[attr-defined]
     now = datetime.datetime.now(datetime.timezone.utc)
-    hosts: dict[str, list[str]] = dict(params["hosts"])  # type: ignore[call-overload]
-    site_names = [canonical(name) for name in params["site_names"]]  # type: ignore[attr-defined]
     site_certificate = _read(known, "tls_certificate")
     host_certificates = {host: _read(known, host_entries(host)[0]) for host in hosts}
     plan = plan_secrets(
@@ -108,6 +96,71 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         room_certificate=_read(known, "room_certificate"),
         renew_room=bool(params["renew_room"]),
     )
+
+    def certified(make: Make) -> Sequence[str]:
+        """Return the names for which a certificate is made."""
+        if make.host:
+            return [*hosts[make.host], HOST_NAME]
+        return site_names if make.name == ROOM_CERTIFICATE else names
+
+    _carry_out(plan, known, overlapping(list(last_days)), certified, now)
+    _refuse_nameless(known)
+    kept = {} if params["renew"] else {"the site": site_certificate if names else None, **host_certificates}
+    left = {name: one.not_after for name, one in kept.items() if one}
+    return {
+        **plan.result(),
+        "known": known,
+        "api_keys": api_keys.describe(known, last_days, str(params["given_api_key"] or "")),
+        "clients": [{**one, "key": known[api_keys.entry(str(one["name"]))]} for one in params["clients"]],
+        "fingerprints": fingerprints(known),
+        "former_fingerprints": former_fingerprints(params["known"], known, api_keys.PREVIOUS),
+        "endings": [*endings(_authorities_end(known, bool(site_names)), now), *renewals(left, now)],
+    }
+
+
+def _need_library() -> None:
+    if "x509" not in globals():
+        raise Refusal(
+            f"found no library cryptography beside {sys.executable}; wanted the Python that runs Ansible; "
+            "set ansible_python_interpreter of localhost to {{ ansible_playbook_python }}"
+        )
+
+
+def _refuse_wrong(known: Mapping[str, str], clients: Sequence[str]) -> None:
+    """Refuse secrets of the file that are not what they have to be."""
+    judges = dict.fromkeys((*TOKENS, SIGNING_KEY), wrong_token)
+    judges.update({api_keys.entry(one): api_keys.wrong_key for one in clients})
+    # A predecessor is valid too, and stands in the same files.
+    judges.update({previous(one): judges[one] for one in overlapping(clients) if one in judges})
+    found = {name: judge(name, known[name]) for name, judge in judges.items() if known.get(name) not in (None, "")}
+    wrong = [word for word in found.values() if word]
+    if wrong:
+        raise Refusal(f"found in the file that gpuchat_secrets_file names: {'; '.join(wrong)}, or take the line away")
+
+
+def _refuse_nameless(known: Mapping[str, str]) -> None:
+    """Refuse two keys of programs without an id."""
+    nameless = [name for name in api_keys.owners(known) if api_keys.id_of(known[name]) == api_keys.NO_ID]
+    if len(nameless) > 1:
+        raise Refusal(
+            f"found {' and '.join(nameless)} in the file that gpuchat_secrets_file names, neither in the form that a "
+            "run makes, by which the edge tells keys apart; wanted one such key at most; take one of the lines away"
+        )
+
+
+def _carry_out(
+    plan: Plan,
+    known: dict[str, str],
+    kept: Mapping[str, str],
+    certified: Callable[[Make], Sequence[str]],
+    now: datetime.datetime,
+) -> None:
+    """Make and take away secrets among those that are known.
+
+    Args:
+        kept: the entry whose former value stays, by what makes it anew.
+        certified: returns the names for which a certificate is made.
+    """
     door_key = known.get(DOOR_KEY)
     for action in plan.actions:
         if isinstance(action, Retire):
@@ -115,34 +168,21 @@ def ensure(params: Mapping[str, object]) -> dict[str, object]:
         elif action == Make(ENGINE_KEY) and door_key:
             known[ENGINE_KEY] = door_key
         elif isinstance(action, Make):
-            entry = overlapping(list(last_days)).get(action.name, "")
+            entry = kept.get(action.name, "")
             if known.get(entry):
                 known[previous(entry)] = known[entry]
-            wanted = {ROOM_CERTIFICATE: site_names}.get(action.name, names)
-            known.update(_make(action, known, [*hosts[action.host], HOST_NAME] if action.host else wanted, now))
-    result = plan.result()
-    result["known"] = known
-    nameless = [name for name in api_keys.owners(known) if api_keys.id_of(known[name]) == api_keys.NO_ID]
-    if len(nameless) > 1:
-        raise Refusal(
-            f"found {' and '.join(nameless)} in the file that gpuchat_secrets_file names, neither in the form that a "
-            "run makes, by which the edge tells keys apart; wanted one such key at most; take one of the lines away"
-        )
-    result["api_keys"] = api_keys.describe(known, last_days, str(params["given_api_key"] or ""))
-    result["clients"] = [{**one, "key": known[api_keys.entry(str(one["name"]))]} for one in params["clients"]]  # type: ignore[attr-defined]
-    result["fingerprints"] = fingerprints(known)
-    result["former_fingerprints"] = former_fingerprints(params["known"], known, api_keys.PREVIOUS)  # type: ignore[arg-type]
+            known.update(_make(action, known, certified(action), now))
+
+
+def _authorities_end(known: Mapping[str, str], has_room: bool) -> dict[str, datetime.datetime]:
+    """Return when the authorities end that there are, and the room's certificate, which is one by itself."""
     entries = {AUTHORITY: "ca_certificate", HOSTS_AUTHORITY: "hosts_ca_certificate"}
-    entries.update({ROOM_CERTIFICATE: "room_certificate"} if site_names else {})
-    ends = {
+    entries.update({ROOM_CERTIFICATE: "room_certificate"} if has_room else {})
+    return {
         name: _load(known, entry, x509.load_pem_x509_certificate).not_valid_after_utc
         for name, entry in entries.items()
         if known.get(entry)
     }
-    there = {} if params["renew"] else {"the site": site_certificate if names else None, **host_certificates}
-    left = {name: one.not_after for name, one in there.items() if one}
-    result["endings"] = [*endings(ends, now), *renewals(left, now)]
-    return result
 
 
 def _load(known: Mapping[str, str], name: str, load: Callable[[bytes], Any]) -> Any:
