@@ -136,6 +136,42 @@ def _v0_tokens(version: Version, model: ModelFacts, length: int) -> int:
     return V0_TOKENS if version >= V0_PIECES_LARGER_SINCE else V0_PIECES_TOKENS
 
 
+def _cache_dtype(version: Version, model: ModelFacts, gpu: Device, wished: str) -> str:
+    """Return the cache's type: as wished, as the model was quantized for, or as its attention takes by itself."""
+    if wished != "auto":
+        return wished
+    if model.kv_cache_quantization.startswith("fp8"):
+        return "fp8"
+    is_sparse = any(item.kind == "indexer" for item in model.kv_layers)
+    since, major = memory.FP8_CACHE_BY_ITSELF.get(model.architecture), gpu.capability[0]
+    by_model = since is not None and version >= since and major == 10
+    return "fp8" if is_sparse and (by_model or major == memory.FP8_SPARSE_CACHE_ALONE) else "auto"
+
+
+def _at_once(
+    version: Version,
+    model: ModelFacts,
+    gpu: Device,
+    engine: int,
+    length: int,
+    wished_seqs: int | None,
+    wished_tokens: int | None,
+) -> tuple[int, int]:
+    """Return the requests at once and the tokens per step; of what nobody wishes, neither exceeds the other."""
+    _utilization, seqs, tokens = _defaults(version, gpu.memory_bytes, gpu.name)
+    if engine == 0:
+        seqs, tokens = V0_SEQUENCES, _v0_tokens(version, model, length)
+    if wished_seqs is not None:
+        seqs = wished_seqs
+    tokens = min(tokens, seqs * length) if wished_tokens is None else wished_tokens
+    return (min(seqs, tokens) if wished_seqs is None else seqs), tokens
+
+
+def _caches_prefixes(version: Version, model: ModelFacts) -> bool:
+    """Whether a version keeps what conversations begin with, where nobody says."""
+    return not model.has_state or (version >= memory.STATE_PREFIX_CACHING_SINCE and not model.is_attention_free)
+
+
 def resolve(
     version: Version,
     model: ModelFacts,
@@ -172,32 +208,20 @@ def resolve(
     Args:
         stages: of a pipeline that runs without Ray.
     """
-    cache = kv_cache_dtype or "auto"
-    if cache == "auto" and model.kv_cache_quantization.startswith("fp8"):
-        cache = "fp8"
-    since = memory.FP8_CACHE_BY_ITSELF.get(model.architecture)
-    is_sparse = any(item.kind == "indexer" for item in model.kv_layers)
-    by_model = since is not None and version >= since and gpu.capability[0] == 10
-    if cache == "auto" and is_sparse and (by_model or gpu.capability[0] == memory.FP8_SPARSE_CACHE_ALONE):
-        cache = "fp8"
-    chosen = _default_engine(version, model, gpu, kv_cache_dtype or "auto", stages) if engine is None else engine
+    wished_cache = kv_cache_dtype or "auto"
+    chosen = _default_engine(version, model, gpu, wished_cache, stages) if engine is None else engine
     length = max_model_len or model.longest or model.max_position or UNKNOWN_LENGTH
-    utilization, seqs, tokens = _defaults(version, gpu.memory_bytes, gpu.name)
-    seqs = seqs if max_num_seqs is None else max_num_seqs
-    if chosen == 0:
-        seqs = V0_SEQUENCES if max_num_seqs is None else seqs
-        tokens = _v0_tokens(version, model, length)
-    tokens = min(tokens, seqs * length) if max_num_batched_tokens is None else max_num_batched_tokens
-    if max_num_seqs is None:
-        seqs = min(seqs, tokens)
+    seqs, tokens = _at_once(version, model, gpu, chosen, length, max_num_seqs, max_num_batched_tokens)
+    if gpu_memory_utilization is None:
+        gpu_memory_utilization = _defaults(version, gpu.memory_bytes, gpu.name)[0]
     return Settings(
         version=version,
-        gpu_memory_utilization=utilization if gpu_memory_utilization is None else gpu_memory_utilization,
+        gpu_memory_utilization=gpu_memory_utilization,
         max_model_len=length,
         max_num_seqs=seqs,
         max_num_batched_tokens=tokens,
         dtype=model.dtype,
-        kv_cache_dtype=cache,
+        kv_cache_dtype=_cache_dtype(version, model, gpu, wished_cache),
         enforce_eager=bool(enforce_eager),
         block_size=block_size or (64 if model.is_mla and chosen == 1 else 16),
         kv_cache_memory_bytes=kv_cache_memory_bytes or 0,
@@ -207,9 +231,7 @@ def resolve(
         speculative_tokens=speculative_tokens,
         draft_layers=model.draft_layers if speculative_tokens and "mtp" in speculative_method else 0,
         enable_prefix_caching=(
-            not model.has_state or (version >= memory.STATE_PREFIX_CACHING_SINCE and not model.is_attention_free)
-            if enable_prefix_caching is None
-            else enable_prefix_caching
+            _caches_prefixes(version, model) if enable_prefix_caching is None else enable_prefix_caching
         ),
         has_flashinfer=has_flashinfer,
         engine=chosen,
