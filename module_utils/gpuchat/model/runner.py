@@ -53,7 +53,7 @@ from .plan import (
     short,
     start_seconds,
 )
-from .source_runner import FolderSource, GitSource, HubSource, Source, pointers_in, said_in
+from .source_runner import FetchResult, FolderSource, GitSource, HubSource, Source, pointers_in, said_in
 from .store_runner import FULL, Store, check_weights, disk_full, filesystem_of, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
@@ -363,66 +363,94 @@ def _install(
     if not plan.plan.changed:
         store.tidy()
         return _described(plan, source)
-    listing = source.listing
-    settings = _settings(params)
+    listing, settings = source.listing, _settings(params)
     keys = {take.file.path: _key(take.file, listing, wanted, params) for take in plan.takes}
     store.forget_but(set(keys.values()))
-    sha256: dict[str, str] = {}
-    for take in plan.takes:
-        key = keys[take.file.path]
-        if settings.verify and not os.path.exists(store.done(key)):
-            sha256[key] = store.adopt(take.file, take.spare, key) or ""
-    missing = {
-        keys[take.file.path]: take.file for take in plan.takes if not os.path.exists(store.done(keys[take.file.path]))
-    }
+    adopted = _adopt(plan, keys, store) if settings.verify else {}
     waiting = sum(gathered(store, take.file, keys[take.file.path]) for take in plan.takes)
-    needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
-    twice = 0 if store.has_second_names() else listing.bytes_total  # it is published by copies then
-    check_space(needed + twice, store.free(), store.dest)
-    others = [file for file in listing.files if keys.get(file.path, "") not in missing]
-    looked_at = sum(begin_with(store, file, key, heads.get(file.path, b"")) for key, file in missing.items())
-    fetched = source.fetch(store, missing, others, settings, report)
-    count = looked_at + fetched.count
-    sha256.update(fetched.sha256)
-    files, sources = [], {}
-    for keep in plan.keeps:
-        files.append(with_proof(keep.file, keep.sha256, 0))
-        sources[keep.file.path] = store.path(keep.old)
-    for take in plan.takes:
-        key = keys[take.file.path]
-        sources[take.file.path] = store.done(key)
-        proof = take.file.sha256 or sha256.get(key, "")
-        if not proof and settings.verify:  # it waited whole from an earlier run
-            proof = hash_file(store.done(key)).sha256
-        files.append(with_proof(take.file, proof, 0))
+    fetched = _fetch(plan, keys, store, source, heads, settings, report)
+    files, sources = _proven(plan, keys, {**adopted, **fetched.sha256}, store, settings.verify)
     # Fetching may have taken hours: what others put there meanwhile moves along, and what they changed is none of ours.
     there = store.files()
-    changed = sorted({keep.old for keep in plan.keeps} - set(intact(here.manifest, there)))
-    if changed:
-        raise Refusal(
-            f"{store.path(changed[0])} was changed while the rest was fetched; wanted it as it was; run again, and it "
-            "is put right"
-        )
+    _refuse_changed(plan, intact(here.manifest, there), store)
     strangers = plan_model(wanted, listing, here.manifest, there).strangers
-    manifest = Manifest(listing.commit, wanted.record(), tuple(files), source.place)
     store.publish(
-        manifest,
+        Manifest(listing.commit, wanted.record(), files, source.place),
         sources,
         strangers,
         lambda folder: check_weights(folder, files, wanted.include, wanted.exclude, settings.verify),
     )
     store.tidy()
-    result = _described(plan, source, tuple(files), waiting)
-    result["bytes_fetched"] = count
-    config = host.read_json(store.path("config.json"))
-    result["config"] = config
+    result = _described(plan, source, files, waiting)
+    result["bytes_fetched"] = fetched.count
+    result["config"] = host.read_json(store.path("config.json"))
     result["seconds"] = round(time.monotonic() - begin, 3)  # the calls that waited for us know their own alone
     failed = f", after {' and '.join(fetched.failed)} failed" if fetched.failed else ""
     result["msg"] = (
         f"{wanted.dest} holds {wanted.name} at {short(listing.commit)}: {len(files)} files, "
-        f"{human(listing.bytes_total)}, {human(count)} of it fetched from {source.place}{failed}"
+        f"{human(listing.bytes_total)}, {human(fetched.count)} of it fetched from {source.place}{failed}"
     )
     return result
+
+
+def _adopt(plan: ModelPlan, keys: Mapping[str, str], store: Store) -> dict[str, str]:
+    """Take files of the old folder for those that are to come; return the digests of these by key."""
+    sha256: dict[str, str] = {}
+    for take in plan.takes:
+        key = keys[take.file.path]
+        if not os.path.exists(store.done(key)):  # two paths may hold the same
+            sha256[key] = store.adopt(take.file, take.spare, key) or ""
+    return sha256
+
+
+def _fetch(
+    plan: ModelPlan,
+    keys: Mapping[str, str],
+    store: Store,
+    source: Source,
+    heads: Mapping[str, bytes],
+    settings: Settings,
+    report: Report,
+) -> FetchResult:
+    """Fetch what does not wait whole, if there is room for it; what was looked at already counts as fetched."""
+    wanted = {keys[take.file.path]: take.file for take in plan.takes}
+    missing = {key: file for key, file in wanted.items() if not os.path.exists(store.done(key))}
+    needed = sum(file.size - gathered(store, file, key) for key, file in missing.items())
+    twice = 0 if store.has_second_names() else source.listing.bytes_total  # it is published by copies then
+    check_space(needed + twice, store.free(), store.dest)
+    others = [file for file in source.listing.files if keys.get(file.path, "") not in missing]
+    looked_at = sum(begin_with(store, file, key, heads.get(file.path, b"")) for key, file in missing.items())
+    fetched = source.fetch(store, missing, others, settings, report)
+    return replace(fetched, count=looked_at + fetched.count)
+
+
+def _proven(
+    plan: ModelPlan, keys: Mapping[str, str], sha256: Mapping[str, str], store: Store, verify: bool
+) -> tuple[tuple[ModelFile, ...], dict[str, str]]:
+    """Return the files as the manifest is to keep them, and where each lies now.
+
+    Args:
+        sha256: digests that are known, by key.
+    """
+    files = [with_proof(keep.file, keep.sha256, 0) for keep in plan.keeps]
+    sources = {keep.file.path: store.path(keep.old) for keep in plan.keeps}
+    for take in plan.takes:
+        key = keys[take.file.path]
+        sources[take.file.path] = store.done(key)
+        proof = take.file.sha256 or sha256.get(key, "")
+        if not proof and verify:  # it waited whole from an earlier run
+            proof = hash_file(store.done(key)).sha256
+        files.append(with_proof(take.file, proof, 0))
+    return tuple(files), sources
+
+
+def _refuse_changed(plan: ModelPlan, unchanged: Iterable[str], store: Store) -> None:
+    changed = sorted({keep.old for keep in plan.keeps} - set(unchanged))
+    if changed:
+        raise Refusal(
+            f"{store.path(changed[0])} was changed while the rest was fetched; wanted it as it was; run again, and it "
+            "is put right"
+        )
 
 
 def _settings(params: Params) -> Settings:
