@@ -208,41 +208,103 @@ def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
     situation = read_situation(params, wishes, nodes)
     against = _Objections(params.get("on_unfit") == "report", bool(OWN_BUILD.search(situation.version)))
     judged = _judged_version(situation, against)
-    files = params.get("files") or []
-    names = [str(name) for name in files] if isinstance(files, (list, tuple)) else []
-    own_template = families.chat_template(params.get("tokenizer_config"), params.get("data"), names)
+    given = params.get("files")
+    files = [str(name) for name in given] if isinstance(given, (list, tuple)) else []
+    template = families.chat_template(params.get("tokenizer_config"), params.get("data"), files)
+    wishes, family = _family(situation, wishes, judged, files, template, against)
+    notes = _check_model(params, situation, wishes, judged, files, against)
+    is_hopeless = bool(against.found)  # whatever memory and layout
+    are_enough = _check_wishes(situation, wishes, files, against)
+    evaluation = _evaluate(situation, wishes, are_enough, against)
+    args = _args(situation, wishes, evaluation, family, judged)
+    wrong = conflicts.of_parsers(args)
+    if wrong:
+        against.hear(wrong)
+    env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
+    notes += against.ask(lambda: flags.check_args(args, judged, "args"), NOTES)
+    found = () if is_hopeless else tuple(alternatives(situation, wishes, evaluation))
+    missing = shortfall(wishes, evaluation)
+    if missing and not is_hopeless:
+        missing += _what_would_fit(found)
+    file = against.ask(lambda: flags.config_file(args, judged), args)
+    shared, by_node = _by_node(file, evaluation.candidate, wishes)
+    why_not = [*against.found, missing] if missing else against.found
+    best_rival = None if missing else rival(situation, wishes, evaluation)
+    return VllmPlan(
+        not why_not,
+        "; ".join(why_not) or summary(evaluation),
+        shared,
+        env,
+        evaluation,
+        situation,
+        by_node,
+        tuple(reasons(situation, wishes, evaluation, family, best_rival)),
+        (
+            *against.doubts,
+            *notes,
+            *family.notes,
+            *_of_code(situation, args, params.get("tokenizer_config")),
+            *(_of_parsers(args, family) if situation.is_for_chat else ()),
+            *conflicts.warnings(args),
+            *((MUTE,) if situation.is_for_chat and families.is_mute(situation.config, template, args) else ()),
+            *tasks.warnings(situation.task, situation.config, situation.repo, judged, wishes.extra_args),
+            *warnings(situation, wishes, evaluation),
+            *capped(params.get("generation_config")),
+        ),
+        found,
+        tuple(against.found),
+    )
+
+
+def _family(
+    situation: Situation,
+    wishes: Wishes,
+    version: str,
+    files: Sequence[str],
+    template: str | None,
+    against: _Objections,
+) -> tuple[Wishes, families.Family]:
+    """Return the model's family, as far as it is wanted, and the wishes with what that wants."""
     family = against.ask_of_image(
-        lambda: families.family_for(situation.config, situation.repo, judged, names, own_template), families.Family()
+        lambda: families.family_for(situation.config, situation.repo, version, files, template), families.Family()
     )
     if not situation.is_for_chat:  # no parser, and nothing to say of one
         family = families.Family()
     wishes = _with_family(wishes, family)
-    if _are_tools_off(wishes):
-        family = replace(family, tool_call_parser="", chat_template="")
+    return wishes, replace(family, tool_call_parser="", chat_template="") if _are_tools_off(wishes) else family
+
+
+def _check_model(
+    params: Mapping[str, object],
+    situation: Situation,
+    wishes: Wishes,
+    version: str,
+    files: Sequence[str],
+    against: _Objections,
+) -> tuple[str, ...]:
+    """Hear what keeps the model from running on these GPUs, whatever memory and layout; return what is to be said."""
+    dtype, quantization = wishes.dtype or "auto", wishes.quantization or "auto"
+    devices, driver, config = situation.devices, situation.driver_version, situation.config
     notes = against.ask_of_image(
-        lambda: compatibility.check(
-            judged,
-            situation.devices,
-            situation.driver_version,
-            situation.config,
-            wishes.dtype or "auto",
-            wishes.quantization or "auto",
-        ),
-        NOTES,
+        lambda: compatibility.check(version, devices, driver, config, dtype, quantization), NOTES
     )
-    against.ask_of_image(lambda: attention.check_shared(situation.config), None)
+    against.ask_of_image(lambda: attention.check_shared(config), None)
     against.ask_of_image(
-        lambda: attention.check_sparse(situation.number, situation.devices, situation.model, wishes.extra_args), None
+        lambda: attention.check_sparse(situation.number, devices, situation.model, wishes.extra_args), None
     )
     if params.get("task") not in (None, "any"):
         against.ask(lambda: _check_task(situation, str(params["task"])), None)
-    against.ask(lambda: _check_weights(situation, judged, names), None)
+    against.ask(lambda: _check_weights(situation, version, files), None)
     against.ask(lambda: _check_span(situation, wishes), None)
-    is_hopeless = bool(against.found)  # whatever memory and layout
+    return notes
+
+
+def _check_wishes(situation: Situation, wishes: Wishes, files: Sequence[str], against: _Objections) -> bool:
+    """Hear what speaks against the wishes; return whether there are as many GPUs as are wished for."""
     against.ask(lambda: conflicts.check(situation, wishes), None)
     against.ask(lambda: _check_one_kind(situation, wishes), None)
     against.ask(lambda: _check_adapters(situation, wishes), None)
-    against.ask(lambda: _check_quantization(situation, wishes, names), None)
+    against.ask(lambda: _check_quantization(situation, wishes, files), None)
     against.ask_of_image(
         lambda: attention.check_cache(
             situation.number,
@@ -255,53 +317,22 @@ def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
         None,
     )
     against.ask(lambda: _check_length(situation, wishes), None)
-    are_enough = against.ask(lambda: _check_count(situation, wishes), False)
+    return against.ask(lambda: _check_count(situation, wishes), False)
+
+
+def _evaluate(situation: Situation, wishes: Wishes, are_enough: bool, against: _Objections) -> Evaluation:
+    """Return the best layout; where none can be, what the wishes come to as they are."""
     evaluation = choose(situation, wishes)
-    if evaluation is None:
-        if are_enough:
-            against.hear(_no_layout(situation, wishes))
-        evaluation = as_wished(situation, wishes)
-    args = _args(situation, wishes, evaluation, family, judged)
-    wrong = conflicts.of_parsers(args)
-    if wrong:
-        against.hear(wrong)
-    env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
-    notes += against.ask(lambda: flags.check_args(args, judged, "args"), NOTES)
-    found = () if is_hopeless else tuple(alternatives(situation, wishes, evaluation))
-    missing = shortfall(wishes, evaluation)
-    if missing:
-        offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
-        if not is_hopeless:
-            missing += f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
-    file = against.ask(lambda: flags.config_file(args, judged), args)
-    shared, by_node = _by_node(file, evaluation.candidate, wishes)
-    why_not = [*against.found, missing] if missing else against.found
-    warned = (
-        *against.doubts,
-        *notes,
-        *family.notes,
-        *_of_code(situation, args, params.get("tokenizer_config")),
-        *(_of_parsers(args, family) if situation.is_for_chat else ()),
-        *conflicts.warnings(args),
-        *((MUTE,) if situation.is_for_chat and families.is_mute(situation.config, own_template, args) else ()),
-        *tasks.warnings(situation.task, situation.config, situation.repo, judged, wishes.extra_args),
-        *warnings(situation, wishes, evaluation),
-    )
-    return VllmPlan(
-        not why_not,
-        "; ".join(why_not) or summary(evaluation),
-        shared,
-        env,
-        evaluation,
-        situation,
-        by_node,
-        tuple(
-            reasons(situation, wishes, evaluation, family, None if missing else rival(situation, wishes, evaluation))
-        ),
-        (*warned, *capped(params.get("generation_config"))),
-        found,
-        tuple(against.found),
-    )
+    if evaluation is not None:
+        return evaluation
+    if are_enough:
+        against.hear(_no_layout(situation, wishes))
+    return as_wished(situation, wishes)
+
+
+def _what_would_fit(found: Sequence[Alternative]) -> str:
+    offers = "; ".join(f"{describe(one.change)} ({one.gives})" for one in found)
+    return f"; what would fit: {offers}" if offers else "; no change that was tried makes it fit"
 
 
 @dataclass
