@@ -147,6 +147,7 @@ WANTED = "authorization,content-type,x-stainless-os"
 BROWSERS = [
     ("a page that is named asks before", [PAGE], "OPTIONS", LISTING, "", PAGE, 204, PAGE),
     ("and gets an answer", [PAGE], "GET", LISTING, OWNER, PAGE, 200, PAGE),
+    ("a page that is named twice", [PAGE, PAGE], "GET", LISTING, OWNER, PAGE, 200, PAGE),
     ("or is told what is wrong with its key", [PAGE], "GET", LISTING, "", PAGE, 401, PAGE),
     ("another page asks before", [PAGE], "OPTIONS", LISTING, "", OTHER, 401, None),
     ("another page has a key", [PAGE], "GET", LISTING, OWNER, OTHER, 200, None),

@@ -120,6 +120,7 @@ def findings(host: Examined) -> Iterator[Located]:
     yield from _ports(host)
     yield from _filters(host)
     yield from _driver(host)
+    yield from _kernel(host.name, checks)
     yield from _gpus(host.name, checks)
     yield from _memory(host.name, reading)
     yield from _images(host.name, checks)
@@ -463,6 +464,15 @@ def _driver(host: Examined) -> Iterator[Located]:
         except Refusal as refusal:
             finding = Finding("version.driver", FAULT, str(refusal), "", "")
             yield Located(host.name, finding, subject=name)
+
+
+def _kernel(name: str, checks: Mapping[str, Any]) -> Iterator[Located]:
+    """Yield why the driver serves no GPU, by the kernel's own words."""
+    known = messages.recognise(messages.DRIVER, checks.get("kernel") or ())
+    if known and known.message.of == messages.DRIVER:
+        one = known.message
+        finding = Finding(one.kind, one.severity, one.cause, "GPUs that the driver serves", one.fix)
+        yield Located(name, finding, line=known.line)
 
 
 def _version(images: tuple[str, ...]) -> str:

@@ -40,7 +40,8 @@ OF_OTHERS = tuple(
 
 ORDER = (
     *("inventory", "host.unreachable", "host.python", "host.become", "host.variable", "host.silent", "host"),
-    *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign", "gpu", "version.driver"),
+    *("stack", "clock", "disk", "gpu.xid", "gpu.ecc", "gpu.foreign"),
+    *("log.driver", "gpu", "version.driver"),
     *("memory", "name", "mtu"),
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
     *("log.acme", "certificate", "filter", "image.missing", "database", "bucket", "log.docker", "log"),
@@ -72,7 +73,8 @@ ASKED = ("database.", "bucket.")
 NO_DATABASE = ("log.chat.no_database", "log.lobehub.migration", "log.open_webui.migration")
 """What an interface says of a database that it does not reach or cannot use."""
 
-GPU_FAULTS = ("gpu.", "version.driver")
+NO_DRIVER = "log.driver."
+GPU_FAULTS = ("gpu.", "version.driver", NO_DRIVER)
 UNLIKE_GPU_FAULTS = ("gpu.container", "gpu.held_back")
 NO_TRUST = ("door.certificate", "door.stranger", "door.tls", "log.nginx.upstream_certificate")
 NAME_SIGNS = r"(?<![\w/.-]){}(?![\w/-])"
@@ -230,6 +232,8 @@ def _explains_here(cause: Located, effect: Located) -> bool:
         is_of_disk = effect.kind in ("log.docker.disk_full", "log.postgresql.database_disk", "model.incomplete")
         is_of_disk = is_of_disk or effect.kind.startswith(NO_DATABASE)
         return is_of_disk or effect.kind.startswith((*SYMPTOMS, "docker.silent", "record."))
+    if kind.startswith(NO_DRIVER) and effect.kind.startswith("gpu."):
+        return True
     if kind.startswith(GPU_FAULTS) and not kind.startswith(UNLIKE_GPU_FAULTS):
         is_of_gpu = effect.kind.startswith((*GPU_FAULTS, "log.vllm.", "log.docker.", "log.kernel.gpu", *SYMPTOMS))
         return is_of_gpu and by_engine and cause.subject in ("", effect.subject)

@@ -21,6 +21,8 @@ CHAT, LOBEHUB, OPEN_WEBUI = "chat", "lobehub", "open_webui"
 """Of either interface, and of one."""
 
 PODMAN, SYSTEMD, KERNEL, RESTIC, ACME = "podman", "systemd", "kernel", "restic", "acme"
+DRIVER = "driver"
+"""What the kernel says of NVIDIA's, where that serves no GPU."""
 
 BEGINNINGS = re.compile(
     r"vLLM API server version|[█▄▀] +version \d|start worker process|starting PostgreSQL \d|DNS Server: \["
@@ -2291,6 +2293,41 @@ MESSAGES = (
         "power the host off and on; see that driver and card go together (nvidia_driver_branch), and that the card "
         "has its power",
     ),
+    # NVIDIA's driver, in what its closed modules say of Blackwell
+    Message(
+        "open_modules",
+        DRIVER,
+        r"requires use of the NVIDIA open kernel modules",
+        "a GPU that the open kernel modules alone serve, with the closed ones of the driver",
+        "set nvidia_driver_open_modules: true, run site.yml with --tags nvidia_driver, and restart the host",
+    ),
+    # Linux, in kernel/module/signing.c and security/lockdown; kmod
+    Message(
+        "signature",
+        DRIVER,
+        r"not signed with a trusted key|Loading of .*module.* is rejected|Key was rejected by service|"
+        r"Lockdown: \S+: unsigned module loading",
+        "Secure Boot, which does not trust the kernel modules of the driver",
+        "on Ubuntu set nvidia_driver_source: distribution, whose modules are signed; else turn Secure Boot off in the "
+        "firmware, or sign them with a key of your own (`mokutil --import`)",
+    ),
+    # NVIDIA's driver, in kernel-open/nvidia/nv-pci.c
+    Message(
+        "addresses",
+        DRIVER,
+        r"PCI I/O region assigned to your NVIDIA device is invalid",
+        "a firmware or a virtual machine that gives the GPU no room for its memory",
+        "turn on Above 4G Decoding in the firmware, or give the virtual machine a larger window for PCI; else put "
+        "pci=realloc on the kernel's command line",
+    ),
+    # NVIDIA's driver, in kernel-open/nvidia/nv.c
+    Message(
+        "held",
+        DRIVER,
+        r"NVIDIA probe routine was not called",
+        "GPUs that another driver of the kernel holds, such as nouveau or vfio-pci",
+        "see with `lspci -k -d 10de:` which one; keep it from them in /etc/modprobe.d, and restart the host",
+    ),
     # NVIDIA's driver (Xid 13, 31, 32, 43, 45, 68, 69, 137; nverror.h)
     Message(
         "gpu_program",
@@ -2567,6 +2604,7 @@ OWN = {
     parts.OPEN_WEBUI: (OPEN_WEBUI, CHAT, POSTGRESQL),
     "gpuchat-backup": (RESTIC,),
     parts.ACME: (ACME,),
+    DRIVER: (DRIVER,),
 }
 
 GOING_ON = (parts.EDGE, parts.DOOR, parts.POSTGRESQL, "docker")

@@ -134,6 +134,14 @@ def _is_name(text: str) -> bool:
 
 # What is not well, and so is asked for its log.
 
+WITHOUT_GPUS = ("no_driver", "lost", "failed")
+"""States of NVIDIA's driver for which the kernel's log has the reason."""
+
+
+def asks_kernel(reading: Mapping[str, Any]) -> bool:
+    """Whether the kernel's log is read for why the driver serves no GPU."""
+    return (reading.get("gpu") or {}).get("state") in WITHOUT_GPUS
+
 
 def unwell(
     here: Mapping[str, Any], reading: Mapping[str, Any], site: Mapping[str, Any] | None = None

@@ -94,6 +94,8 @@ def _inside(here: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, An
     if ports:
         parts["listeners"] = _bound(_listeners, {port for _address, port, _service in ports})
         parts["filters"] = _bound(_filters, {port for _address, port, _service in ports})
+    if questions.asks_kernel(reading):
+        parts["kernel"] = _kernel
     for name in questions.with_gpus(reading):
         parts[f"gpus {name}"] = _bound(_in_container, name)
     for name in questions.databases(reading):
@@ -292,6 +294,13 @@ def _in_container(name: str) -> dict[str, object]:
         [service_runner.program_for(name), "exec", name, "nvidia-smi", "--list-gpus"], CONNECT_SECONDS * 3
     )
     return {"ok": output.rc == 0, "said": output.text[:WIDEST]}
+
+
+def _kernel() -> list[str]:
+    """Return what the kernel said of NVIDIA's driver, and of modules that it refused, since it started."""
+    said = "--grep=NVRM|nvidia|trusted key|module .*is rejected"
+    read = ["journalctl", "--dmesg", "--boot", "--no-pager", "--output=cat", f"--lines={LINES}", said]
+    return host.run(read, CONNECT_SECONDS * 2).stdout.splitlines()
 
 
 def _has_image(image: str) -> bool:

@@ -456,6 +456,16 @@ PLANTED = {
         put("a", [{"path": "/etc/gpuchat/edge/acme.pem", **NEARLY_OVER}], "certificates"),
         *("a", "certificate.soon", "journalctl -u gpuchat-acme", ()),
     ),
+    "a driver that Secure Boot does not trust": (
+        both(
+            gpu_state("no_driver", "an NVIDIA GPU without a working driver"),
+            put(
+                "c", ["nvidia: loading", "Loading of module with unavailable key is rejected"], "kernel", part="checks"
+            ),
+            engine("Failed to infer device type"),
+        ),
+        *("c", "log.driver.signature", "mokutil", ("gpu.no_driver", "log.vllm.no_device", "service.failed")),
+    ),
     "a packet filter changed by hand": (
         both(put("c", {"loaded": True, "same": False}, "packet filter"), do(("door", "a", "c", {"stage": "timeout"}))),
         *("c", "filter.changed", "gpuchat-firewall", ("door.filtered",)),

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.answers import answer_of
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.listening import Listener, listeners
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.doctor.questions import (
+    asks_kernel,
     endpoints,
     meet,
     names,
@@ -183,6 +184,12 @@ def test_the_log_is_read_of_what_is_not_well(name):
     stack = Stack()
     spoil(stack)
     assert unwell(HOSTS[host], stack.readings[host], stack.checks[host].get("site")) == found
+
+
+@pytest.mark.parametrize(("state", "is_asked"), [("ok", False), ("no_gpu", False), ("no_driver", True), ("lost", True)])
+def test_the_kernel_is_asked_why_the_driver_serves_no_gpu(state, is_asked):
+    assert asks_kernel({"gpu": {"state": state}}) is is_asked
+    assert asks_kernel({}) is False
 
 
 def test_gpus_are_looked_for_in_containers_that_run_and_were_given_some():
