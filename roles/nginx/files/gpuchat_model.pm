@@ -49,9 +49,11 @@ my $JSON      = qr{\A\s*(?:application/json\s*(?:;\s*charset=(?:utf-?8|"utf-?8")
 my $FORM      = qr{\A\s*multipart/form-data\s*;\s*boundary=(?|"([A-Za-z0-9'()+_,./:=?-]{1,70})"|([A-Za-z0-9'+_.-]{1,70}))\s*\z}i;
 my $PARAMETER = qr{[ \t]*;[ \t]*(name|filename|filename\*)=(?|"([^"\\]*)"|([A-Za-z0-9!#\$%&'*+^_`|~.-]+))}i;
 
-# What names further models, by the words of LiteLLM (fallbacks, model_list, deployment_id), OpenRouter (models, route,
-# preset, plugins), SGLang (lora_path) and those like them.
-my $OF_MODELS = qr/model|fallback|deployment|preset|adapter|plugin|(?<![pf])lora|\Aroute\z/i;
+# What names further models, by the words of LiteLLM (fallbacks, model_list, deployment_id, prompt_id), OpenRouter (models,
+# route, preset, plugins), SGLang (lora_path) and those like them.
+my $OF_MODELS = qr/model|fallback|deployment|preset|adapter|plugin|(?<![pf])lora|\A(?:route|prompt_id)\z/i;
+# By what LiteLLM turns to its fallbacks as if the model had failed.
+my $OF_TESTS = qr/\Amock_testing_/;
 # What is said, and what a model is told to write: whatever it holds, no server takes a model from it.
 my %IS_SAID   = map { $_ => 1 } qw(messages input prompt query documents metadata response_format chat_template_kwargs);
 my %IS_SCHEMA = map { $_ => 1 } qw(properties $defs definitions);
@@ -205,8 +207,9 @@ sub find_in_json {
             }
             else {
                 $$text =~ /\G$SCALAR/gc or return MISSING;
-                $answers = greater($answers, count_in(substr $$text, $value, pos($$text) - $value))
-                    if $most && $IS_COUNT{$key};
+                my $written = substr $$text, $value, pos($$text) - $value;
+                $answers = greater($answers, count_in($written)) if $most && $IS_COUNT{$key};
+                push @$others, $written if $others && $key =~ $OF_TESTS && $written eq 'true';
             }
             next if $$text =~ /\G[ \t\r\n]*+,[ \t\r\n]*+/gc;
             last if $$text =~ /\G[ \t\r\n]*+\}/gc;
