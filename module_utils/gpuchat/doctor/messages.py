@@ -129,6 +129,7 @@ MESSAGES = (
         "core_ended",
         VLLM,
         r"Engine core initialization failed|EngineCore (?:encountered an? |failed to start|died)|"
+        r"Engine core proc \S+ died|"
         r"Engine process failed to start|WorkerProc (?:initialization failed|hit an exception)|"
         r"(?:Async)?EngineDeadError|"
         r"got fatal signal from worker processes|Background loop has errored already|RPCServer process ended before",
@@ -192,7 +193,8 @@ MESSAGES = (
         r"Unrecognized configuration class .* for this kind of AutoModel|"
         r"KeyError: '(?:deepseek|gemma|glm|gpt_oss|kimi|llama|minimax|mistral|nemotron|phi|qwen)\w*'$|"
         r"but Transformers does not recognize this architecture|has no vLLM implementation and the Transformers|"
-        r"GGUF model with architecture \S+ is not supported|'\w+Config' object has no attribute|"
+        r"GGUF model with architecture \S+ is not supported|Unknown gguf model_type|"
+        r"'\w+Config' object has no attribute|"
         r"(?:ValueError: |Value error, )`rope_\w+`.* must be|KeyError: 'rope_type'|"
         r"ForC\w+\.__init__\(\) got an unexpected keyword",
         "a model that this version of vLLM does not know",
@@ -277,7 +279,8 @@ MESSAGES = (
         VLLM,
         r"Failed to infer device type|No CUDA GPUs are available|Found no NVIDIA driver on your system|"
         r"NVMLError_(?:LibraryNotFound|DriverNotLoaded)|Torch not compiled with CUDA enabled|"
-        r"libcuda\.so\.1: cannot open shared object|no CUDA-capable device is detected|Device string must not be empty",
+        r"libcuda\.so\.1: cannot open shared object|no CUDA-capable device is detected|Device string must not be empty|"
+        r"CUDA driver initialization failed",
         "an engine that sees no GPU in its container",
         "run site.yml with --tags nvidia_container_toolkit; try nvidia-smi in a container (`docker run --gpus all`)",
     ),
@@ -351,6 +354,7 @@ MESSAGES = (
         r"CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|Cuda failure.*out of memory|"
         r"Triton Error \[CUDA\]: out of memory|"
         r"CUBLAS_STATUS_NOT_INITIALIZED|"
+        r"cudaGetDeviceCount\(\).*Error 2: out of memory|"
         r"NVML_SUCCESS == r INTERNAL ASSERT",  # torch asks who holds the memory, and is not told
         "a GPU whose memory is full",
         "see with `nvidia-smi` who holds it; lower context or users of the model, or give it more GPUs",
@@ -406,7 +410,7 @@ MESSAGES = (
     Message(
         "cuda_unknown",
         VLLM,
-        r"CUDA unknown error|CUDA error: unknown error|Error 999",
+        r"CUDA unknown error|CUDA error: unknown error|Error 999|cudaGetDeviceCount\(\).*Error (?:3|304): ",
         "a driver that is loaded in part, as after sleep or an upgrade",
         "run `nvidia-modprobe --unified-memory`, then restart the engine (deploys/restart.py); where it stays so, "
         "restart the host",
@@ -449,7 +453,8 @@ MESSAGES = (
         "cuda",
         VLLM,
         r"CUDA (?:driver )?error: (?!out of memory|no kernel|invalid device|uncorrectable|CUBLAS_STATUS_[AEI]|"
-        r"an illegal|unspecified|misaligned|device-side|the provided PTX|no CUDA-capable|system not yet)",
+        r"an illegal|unspecified|misaligned|device-side|the provided PTX|no CUDA-capable|system not yet)|"
+        r"cudaGetDeviceCount\(\).*Error 805",
         "a GPU that did not do what the engine asked of it",
         "look for Xid with `dmesg`, and at memory with `free`; where neither says more, set vllm_version to another "
         "one",
@@ -507,6 +512,14 @@ MESSAGES = (
         r"UnpicklingError|PytorchStreamReader failed",
         "weights that are damaged, came in part, or are only a pointer of git-lfs",
         "run site.yml with --tags model, which compares them with the hub's; of a model by path, copy its files anew",
+    ),
+    # the system's own words (ENODEV of mmap), by way of safetensors
+    Message(
+        "mapping",
+        VLLM,
+        r"No such device \(os error 19\)",
+        "weights on a file system from which files cannot be mapped into memory",
+        "put safetensors-load-strategy: eager into args of the model in gpuchat_models, or its files on a local disk",
     ),
     # vllm/model_executor/models/utils.py, vllm/model_executor/parameter.py
     Message(
@@ -645,7 +658,8 @@ MESSAGES = (
         VLLM,
         r"Could not find nvcc|nvcc: not found|directory: '\S*nvcc'|Failed to find C compiler|"
         r"Python\.h: No such file|"
-        r"Ninja build failed|ninja: build stopped|CUDA_HOME environment variable is not set|"
+        r"Ninja build failed|ninja: (?:build stopped|error)|directory: 'ninja'|"
+        r"CUDA_HOME environment variable is not set|"
         r"cannot find -lcuda|nvcc fatal|CalledProcessError: .*/cuda_utils\.c|"
         r"FlashInfer requires (?:GPUs with )?sm\d+|No supported CUDA architectures found",
         "kernels that an engine wants to compile, and no compiler or headers for them, or a compiler that does not "
@@ -677,6 +691,7 @@ MESSAGES = (
         VLLM,
         r"lib(?:cudart|cublas\w*|cudnn\w*|nccl|cusparse\w*|nvrtc|torch\w*|c10\w*)\S*: cannot open shared object|"
         r"undefined symbol: _Z|ImportError: cannot import name|operator torchvision::\w+ does not exist|"
+        r"Numpy is not available|numpy\.core\.multiarray failed|"
         r"version `GLIBC\S+' not found|ImportError: lib(?!cuda\.so)\S+: cannot open shared object|"
         r"cuDNN version incompatibility|'_OpNamespace' '\w+' object has no attribute|does not match flashinfer version",
         "packages of vLLM, PyTorch and CUDA that are not of one another",
@@ -790,7 +805,8 @@ MESSAGES = (
     Message(
         "slow_core",
         VLLM,
-        r"Timed out waiting for engine core|VLLM_ENGINE_READY_TIMEOUT_S\)|response from front-end process within",
+        r"Timed out waiting for (?:engine core|engines to send)|"
+        r"VLLM_ENGINE_READY_TIMEOUT_S\)|response from front-end process within",
         "an engine whose weights took longer to load than it waits",
         "raise vllm_start_seconds, and VLLM_ENGINE_READY_TIMEOUT_S in environment of the model in gpuchat_models; "
         "look at the disk of the model",
@@ -844,7 +860,7 @@ MESSAGES = (
     Message(
         "lost_gpus",
         DOCKER,
-        r"Failed to initialize NVML: (?:Unknown Error|Insufficient Permissions)",
+        r"Failed to initialize NVML: (?:Unknown Error|Insufficient Permissions)|NVMLError_Unknown",
         "a container that lost its GPUs, as after `systemctl daemon-reload`",
         "restart the container (deploys/restart.py); avoid `systemctl daemon-reload` while engines run",
     ),
@@ -960,7 +976,7 @@ MESSAGES = (
         DOCKER,
         r"load library failed: libnvidia-ml|nvml error: driver not loaded|driver error: failed to process request|"
         r"couldn't communicate with the NVIDIA driver|Failed to initialize NVML: Driver Not Loaded|"
-        r"NVML: Shared Library Not Found",
+        r"NVML: Shared Library Not Found|adding custom device \W*/dev/nvidia",
         "a host whose driver for its GPUs is missing or not loaded",
         "see what `nvidia-smi` says on the host; set nvidia_driver_install: true, or restart it after an upgrade of"
         " driver or kernel",
@@ -1126,6 +1142,7 @@ MESSAGES = (
         "layers",
         DOCKER,
         r"filesystem layer verification failed|unexpected commit digest|failed to copy: httpReadSeeker|"
+        r"content digest \S+ not found|"
         r"failed to verify digest|wrong diff id calculated|(?:blob|layer|copy).*unexpected EOF",
         "an image that came in part, or otherwise than its digest says",
         "run site.yml again; where a mirror is the reason, set gpuchat_registry_map or gpuchat_registry_mirrors to "
@@ -1149,9 +1166,9 @@ MESSAGES = (
         r"stat \S+: no such file)|"
         r"exec: (?!\\?.nvidia-)\S+ executable file not found in \$PATH|"
         r"(?<!/)\bexec /\S+: (?:no such file|permission denied)|"
-        r"Cannot find module '/app/\w+\.js'|"
+        r"Cannot find module '/app/\w+\.js'|unable to find user \S+ no matching entries|"
         r"executable file `(?!nvidia-)\S+ not found|open executable: Permission|exists but it is not executable",
-        "an image without the program that its container is to start",
+        "an image without the program, or the user, with which its container is to start",
         "take the version's own image (vllm_image, lobehub_image, open_webui_image back to their defaults)",
     ),
     # runc, in libcontainer/apparmor and seccomp; podman, in libpod/define/errors.go, of whatever crun was not let do
@@ -2232,6 +2249,15 @@ MESSAGES = (
         "look for `Out of memory` with `dmesg`; give the host more memory, or see who ended it",
         is_consequence=True,
     ),
+    # systemd, in src/core/service.c
+    Message(
+        "resources",
+        SYSTEMD,
+        r"Failed with result 'resources'",
+        "a unit that systemd could not start for want of something of the host's; the line above says of what",
+        "read that line; look at memory, disks and open files of the host (`free`, `df`, `systemctl show`)",
+        is_consequence=True,
+    ),
     # systemd, in src/core/job.c
     Message(
         "dependency",
@@ -2408,7 +2434,7 @@ MESSAGES = (
     Message(
         "open_files",
         KERNEL,
-        r"\[Errno 24\]|EMFILE",
+        r"\[Errno 24\]|EMFILE|out of file descriptors",
         "more open files than the unit or container may have",
         "see with `ls /proc/PID/fd` what they are; raise LimitNOFILE of its unit, or nofile of its container",
     ),
@@ -2456,6 +2482,15 @@ MESSAGES = (
         "a place for backups that does not let this host in",
         "correct backup_secret_environment (keys of an s3: target), or root's ssh key and known_hosts of an sftp: "
         "target",
+    ),
+    # the system's own words (EACCES), by way of restic's internal/backend/local and sftp
+    Message(
+        "folder",
+        RESTIC,
+        r"SSH_FX_PERMISSION_DENIED|(?:Save|Load|Stat|List|Remove|mkdirAll)\(.*permission denied",
+        "a place for backups in which this host may not write",
+        "give the folder that backup_target names to the account that writes there; on a file system of the network "
+        "see that root is not made somebody else (root_squash)",
     ),
     # restic, in internal/backend/rclone; rclone; Go, in os/exec
     Message(

@@ -85,7 +85,7 @@ ROLES = frozenset(path.name for path in (ROOT / "roles").iterdir())
 OF_OTHERS = frozenset(
     "max_connections shared_buffers work_mem shared_preload_libraries worker_connections proxy_buffer_size shm_size "
     "pg_hba pg_search upgrade_postgresql o200k_base ip_tables nf_nat known_hosts max_user_watches max_user_instances "
-    "nf_conntrack_max ip_unprivileged_port_start ip_forward listen_addresses".split()
+    "nf_conntrack_max ip_unprivileged_port_start ip_forward listen_addresses root_squash".split()
 )
 """Words of the programs themselves."""
 
