@@ -138,11 +138,11 @@ def _is_own_ipv4(address: str) -> bool:
 
 
 def _rooms(inventory: Inventory, specification: Specification) -> dict[ipaddress.IPv4Network, str]:
-    """Return the networks of interfaces' rooms that can be read, each with its host."""
+    """Return the sound networks of interfaces' rooms, each with its host."""
     found = {}
     for host in inventory.hosts("chat"):
         given = inventory.variables.get(host, {}).get(ROOM_NETWORK, specification.default(ROOM_NETWORK))
-        with contextlib.suppress(ValueError):
+        if forms.FORMS[ROOM_NETWORK].is_right(str(given)):
             found[ipaddress.IPv4Network(str(given))] = host
     return found
 

@@ -231,6 +231,7 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Say what is wrong with the list beyond its types and forms."""
     slugs: dict[str, str] = {}
     folders: dict[str, str] = {}
+    entries: dict[str, Mapping[str, object]] = {}
     for number, entry in enumerate(sequence(given)):
         if not isinstance(entry, Mapping) or not entry.get("name"):
             continue
@@ -241,14 +242,20 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
                 f"that differ in letters and digits; set another {variable}.name"
             )
         slugs[slug(name)] = name
-        yield from _path_faults(variable, entry, folders)
+        yield from _path_faults(variable, entry, folders, entries)
         yield from _source_faults(variable, entry)
         yield from _host_faults(variable, entry, groups)
         yield from _gpu_faults(variable, entry.get("gpus", "auto"))
     yield from _span_faults(given, groups)
 
 
-def _path_faults(variable: str, entry: Mapping[str, object], folders: dict[str, str]) -> Iterator[str]:
+FROM = ("source", "repo", "revision", "include", "exclude")
+"""What says what a folder is to hold."""
+
+
+def _path_faults(
+    variable: str, entry: Mapping[str, object], folders: dict[str, str], entries: dict[str, Mapping[str, object]]
+) -> Iterator[str]:
     """Find a folder that leads elsewhere, or lies in that of another model, which takes its place as a whole."""
     path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry['name']}")
     if ":" in path and not entry.get("path"):
@@ -267,7 +274,14 @@ def _path_faults(variable: str, entry: Mapping[str, object], folders: dict[str, 
                 f"{variable} has the folder {path} and {its} the folder {other}; wanted folders apart, for each is "
                 f"exchanged as a whole; set {variable}.path to another"
             )
+    known = entries.get(path, entry)
+    if [known.get(part) for part in FROM] != [entry.get(part) for part in FROM]:
+        yield (
+            f"{variable} and {folders[path]} have the folder {path} and are not of one source; wanted folders apart, "
+            f"for each run would exchange one for the other; set {variable}.path to another"
+        )
     folders.setdefault(path, variable)
+    entries.setdefault(path, entry)
 
 
 def folder_faults(variable: str, entry: Mapping[str, object], others: Mapping[str, str]) -> Iterator[str]:

@@ -861,6 +861,8 @@ def _spans(inventory: Inventory, specification: Specification, findings: Finding
     """Find what keeps a model from spanning its hosts, or would leave its ranks open to others."""
     common = common_settings(inventory, specification)
     for number, model in enumerate(models.read(common.get(models.VARIABLE), inventory.groups)):
+        if len(model.hosts) < 2:
+            continue  # said of its hosts
         if model.spans:
             names = [name for name, own in ALIKE.items() if not model.given.get(own)]
             _same_everywhere(inventory, names, findings, model.hosts, f" of {model.name}, which spans them")

@@ -63,7 +63,14 @@ def written(value: object) -> str:
         return f"[{', '.join(map(written, value))}]"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {written(one)}' for key, one in value.items())}}}"
-    return str(value) or "''"
+    text = str(value)
+    if text and (not isinstance(value, str) or not ODD_IN_YAML.search(text)):
+        return text
+    return "'" + text.replace("'", "''") + "'"
+
+
+ODD_IN_YAML = re.compile(r"^[&*!%@`|>#\"'\[\]{},?:]|^-( |$)|: |:$| #|^\s|\s$")
+"""What a plain text of YAML cannot begin with, hold or end with."""
 
 
 def faults(name: str, option: Mapping[str, object], value: object, example: object = None) -> Iterator[str]:

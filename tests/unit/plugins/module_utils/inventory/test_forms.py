@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.docker.images import Image
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import forms, types
@@ -251,6 +252,18 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
 def test_what_is_said_to_be_set_in_the_place_of_a_wrong_text_is_right_itself(name, value, meant):
     (word,) = forms.faults(name, value)
     assert word.endswith(f"; set {name} to {meant}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(["*.safetensors"], ["&a"], {"a": "b: c"}, ["@robot"], ["%x"], ["!x"], ["- a"], ["it's"], ["a #b"], [" a"]),
+        *(["::1", "fd00::/8"], ["10.0.0.0/8"], {"docker.io": "registry.example.com:5000/hub"}, ["-market"], ["a:"]),
+        *(["'quoted'"], ["https://h/x#y"], [], {}, "", ["29.1.*"]),
+    ],
+)
+def test_what_is_to_be_written_in_an_inventory_is_read_there_as_it_is_meant(value):
+    assert yaml.safe_load(types.written(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -584,6 +584,37 @@ def test_a_host_of_a_model_that_is_mistyped_is_told_once():
     assert (len(found), warnings) == (1, ())
 
 
+def test_a_model_that_spans_one_host_is_told_once():
+    (word,) = faults(gpuchat_models=[{"name": "qwen", "span": True}])
+    assert word.startswith("gpuchat_models[0].span is true and one serves it; wanted two hosts or more")
+
+
+@pytest.mark.parametrize("room", ["10.0.0.0/8", "10.0.0.0/30"])
+def test_a_room_that_is_none_is_told_once_though_others_are_in_it(room):
+    (word,) = faults(gpuchat_room_network=room)
+    assert word.startswith(f"gpuchat_room_network is '{room}'; wanted a private IPv4 network")
+
+
+QWEN = {"source": "huggingface", "repo": "Qwen/Qwen3-8B", "path": "/srv/models/q"}
+
+
+@pytest.mark.parametrize(
+    ("second", "is_told"),
+    [
+        ({}, False),
+        ({"repo": "Qwen/Qwen3-4B"}, True),
+        ({"revision": "v2"}, True),
+        ({"include": ["*.gguf"]}, True),
+        ({"repo": "Qwen/Qwen3-4B", "path": "/srv/models/other"}, False),
+        ({"gpus": [1]}, False),
+    ],
+)
+def test_two_models_of_different_sources_have_folders_of_their_own(second, is_told):
+    found = faults(gpuchat_models=[{"name": "a", **QWEN}, {"name": "b", **QWEN, **second}])
+    word = "gpuchat_models[1] and gpuchat_models[0] have the folder /srv/models/q and are not of one source"
+    assert [one.partition(";")[0] for one in found] == [word] * is_told
+
+
 EXTERNAL = {"host": "db.example.com", "name": "chat", "user": "chat", "authority_file": "/ca.pem"}
 BUCKET = {"url": "https://s3.example.com", "bucket": "chat"}
 KEYS = {name: Secret("str") for name in ("object_store_access_key", "object_store_secret_key")}
