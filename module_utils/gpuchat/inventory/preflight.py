@@ -53,7 +53,7 @@ from .given import (
 )
 from .types import LINES, show
 
-STACK_PREFIX = "gpuchat_"
+STACK_PREFIX, ENGINE_PREFIX = "gpuchat_", "vllm_"
 ALL_PARTS = (
     "backup",
     "data_door",
@@ -541,6 +541,12 @@ class _Names:
             return (
                 True,
                 f"{name} is no variable of gpuchat{f'; did you mean {STACK_PREFIX}{near}?' if near else SOMEBODYS}",
+            )
+        flag = name[len(ENGINE_PREFIX) :].replace("_", "-") if name.startswith(ENGINE_PREFIX) else ""
+        if flag in types.OF_ENGINES:
+            return True, (
+                f"{name} is no variable of gpuchat; wanted that option of vLLM in {ENGINE_ARGS}, or in args of a model "
+                f"in {models.VARIABLE}; set {ENGINE_ARGS}.{flag}"
             )
         near = self._squashed.get(_squashed(name)) or next(
             iter(difflib.get_close_matches(name, sorted(self._known), n=1, cutoff=NEAR)), ""

@@ -23,6 +23,14 @@ WORDS = {
     "list": "a list",
     "dict": "a mapping of names to values",
 }
+OF_ENGINES = frozenset(
+    "attention-backend chat-template cpu-offload-gb data-parallel-size dtype enable-lora enable-prefix-caching "
+    "enforce-eager gpu-memory-utilization hf-overrides kv-cache-dtype limit-mm-per-prompt load-format lora-modules "
+    "max-model-len max-num-batched-tokens max-num-seqs pipeline-parallel-size quantization reasoning-parser seed "
+    "speculative-config tensor-parallel-size tokenizer tool-call-parser trust-remote-code".split()
+)
+"""Options of vLLM that people write beside what a model has of its own, or as variables."""
+
 SAYS_NO = ("none", "closed", "never", "absent")
 """Choices that somebody may have meant who wrote a word that YAML takes for false."""
 
@@ -128,7 +136,9 @@ def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mappin
         elif part in options:
             yield from faults(f"{name}.{part}", options[part], one)
         else:
-            known, guess = ", ".join(options), did_you_mean(str(part), options)
+            known, flag = ", ".join(options), str(part).replace("_", "-")
+            is_engines = "args" in options and flag in OF_ENGINES
+            guess = f"; put it into {name}.args, as {flag}" if is_engines else did_you_mean(str(part), options)
             cure = guess or f"; take it out of {name}"
             yield f"{name} holds {shown(part)}; wanted no other names than {known}{cure}"
     for part, option in options.items():

@@ -6,6 +6,7 @@ import datetime
 from dataclasses import replace
 
 import pytest
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import types
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.given import (
     STACK_GROUPS,
     Inventory,
@@ -613,6 +614,35 @@ def test_two_models_of_different_sources_have_folders_of_their_own(second, is_to
     found = faults(gpuchat_models=[{"name": "a", **QWEN}, {"name": "b", **QWEN, **second}])
     word = "gpuchat_models[1] and gpuchat_models[0] have the folder /srv/models/q and are not of one source"
     assert [one.partition(";")[0] for one in found] == [word] * is_told
+
+
+@pytest.mark.parametrize("name", ["vllm_tensor_parallel_size", "vllm_quantization", "vllm_gpu_memory_utilization"])
+def test_an_option_of_vllm_that_is_written_as_a_variable_is_told_where_it_belongs(name):
+    flag = name[5:].replace("_", "-")
+    (word,) = faults(**{name: "x"})
+    assert word == (
+        f"{name} is no variable of gpuchat; wanted that option of vLLM in vllm_args, or in args of a model in "
+        f"gpuchat_models; set vllm_args.{flag}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "cure"),
+    [
+        ("max_model_len", "put it into gpuchat_models[0].args, as max-model-len"),
+        ("tensor-parallel-size", "put it into gpuchat_models[0].args, as tensor-parallel-size"),
+        ("gpu", "did you mean gpus?"),
+        ("colour", "take it out of gpuchat_models[0]"),
+    ],
+)
+def test_an_option_of_vllm_beside_what_a_model_has_is_told_where_it_belongs(part, cure):
+    options = {"name": {"type": "str"}, "gpus": {"type": "raw"}, "args": {"type": "dict"}}
+    (word,) = types.faults("gpuchat_models[0]", {"type": "dict", "options": options}, {part: 1})
+    assert word.rpartition("; ")[2] == cure
+
+
+def test_the_options_of_vllm_that_are_known_by_name_are_such():
+    assert set(flags.FLAGS).issuperset(types.OF_ENGINES)
 
 
 EXTERNAL = {"host": "db.example.com", "name": "chat", "user": "chat", "authority_file": "/ca.pem"}
