@@ -13,8 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from ..core import names
 from ..core.errors import Refusal
+from . import releases
 from .compatibility import precision_of
+from .facts import speculative
 from .facts.precisions import FLOAT16_UNFIT
 from .situation import Situation
 from .wishes import Wishes, number
@@ -92,6 +95,20 @@ def cuts_prompts(args: Mapping[str, object]) -> bool:
 def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
     said = wishes.speculative or {}
     method = str(said.get("method") or "")
+    version, known = situation.version, releases.at(speculative.PARTS, situation.version)
+    for part in (one for one in said if one not in known):
+        when = releases.known_since(speculative.PARTS, part, version)
+        cure = names.did_you_mean(str(part), known) or "; take it out of speculative-config"
+        yield (
+            f"speculative-config has {part!r}, which vLLM {version} does not know and ends"
+            f"{f' ({when})' if when else ''}; wanted a name that it knows{cure}"
+        )
+    if method and method not in speculative.METHODS and not method.endswith("_mtp"):
+        cure = names.did_you_mean(method, speculative.METHODS) or "; give it such as ngram, or remove it"
+        yield (
+            f"speculative-config has the method {method!r}, which no vLLM knows; wanted one of "
+            f"{', '.join(sorted(speculative.METHODS))}, or one of the model's family{cure}"
+        )
     if method in WITH_DRAFTER and not said.get("model"):
         yield (
             f"speculative-config has the method {method} and no model; wanted the model that guesses; give it "

@@ -57,6 +57,21 @@ def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
             {"speculative": {"method": "mtp", "num_speculative_tokens": 0}},
             "num_speculative_tokens 0; wanted a whole number from 1",
         ),
+        (LLAMA_8B, A100, {"speculative": {"method": "n-gram", "num_speculative_tokens": 3}}, "did you mean ngram"),
+        (LLAMA_8B, A100, {"speculative": {"method": "lookahead"}}, "'lookahead', which no vLLM knows; wanted one of"),
+        *(
+            (LLAMA_8B, A100, {"speculative": {"method": "ngram", "num_speculative_tokens": 3, part: 1}}, word)
+            for part, word in (
+                (
+                    "num_speculativ_tokens",
+                    "'num_speculativ_tokens', which vLLM 0.32.0 does not know.*did you mean num_spe",
+                ),
+                ("prompt-lookup-max", "did you mean prompt_lookup_max?"),
+                ("speculative_token_tree", r"0.20.2 was the last version with it\); wanted a name that it knows"),
+                ("fly_window_size", r"\(it came with 0.33.0\)"),
+                ("colour", "wanted a name that it knows; take it out of speculative-config"),
+            )
+        ),
         (LLAMA_8B, A100, {"extra_args": {"limit-mm-per-prompt": {"image": -1}}}, "-1 for image.*whole number from 0"),
         (LLAMA_8B, A100, {"extra_args": {"enable-expert-parallel": True}}, "the model has no experts.*remove it"),
         (QWEN3_MOE, A100, {"extra_args": {"enable-eplb": True}}, "give args enable-expert-parallel: true"),
@@ -93,6 +108,12 @@ def test_a_conflict_is_refused_with_the_cure(config, gpu, wishes, word):
         (LLAMA_8B, A100, {"max_num_seqs": 256, "max_num_batched_tokens": 256}),
         (LLAMA_8B, A100, {"speculative": {"method": "ngram", "num_speculative_tokens": 3}}),
         ({**LLAMA_8B, "model_type": "qwen3_next"}, A100, {"speculative": {"method": "mtp"}}),
+        ({**LLAMA_8B, "model_type": "qwen3_next"}, A100, {"speculative": {"method": "qwen3_next_mtp"}}),
+        (
+            LLAMA_8B,
+            A100,
+            {"speculative": {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}},
+        ),
         (QWEN3_MOE, A100, {"extra_args": {"enable-expert-parallel": True, "enable-eplb": True}}),
         (LLAMA_8B, A100, {"extra_args": {"no-enable-expert-parallel": True}}),
         (LLAMA_8B, A100, {"extra_args": {"block-size": 32}}),
