@@ -75,18 +75,21 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
     if not settings.get(ALLOWED):
         return
     access = derive(settings)
-    for name, left in ((CHAT, access.chat), (API, access.api)):
-        if left:
-            continue
-        variable = name if settings.get(name) else DENIED
-        yield (
-            f"{variable} leaves nobody of {ALLOWED} who could use the {'chat' if name == CHAT else 'model API'}; "
-            f"wanted some of them; set {variable} to other networks"
-        )
-    for name in (CHAT, API):
-        outside = [
-            str(one) for one in _networks(settings.get(name)) if not _common([one], _networks(settings[ALLOWED]))
-        ]
+    lost_by: dict[str, list[str]] = {}
+    for name, left, what in ((CHAT, access.chat, "the chat"), (API, access.api, "the model API")):
+        if not left:
+            lost_by.setdefault(name if settings.get(name) else DENIED, []).append(what)
+    outside_of = {
+        name: [str(one) for one in _networks(settings.get(name)) if not _common([one], _networks(settings[ALLOWED]))]
+        for name in (CHAT, API)
+    }
+    for variable, what in lost_by.items():
+        if len(outside_of.get(variable, ())) < len(_networks(settings.get(variable))):  # else it is said of these
+            yield (
+                f"{variable} leaves nobody of {ALLOWED} who could use {' or '.join(what)}; wanted some of them; set "
+                f"{variable} to other networks"
+            )
+    for name, outside in outside_of.items():
         if outside:
             yield (
                 f"{name} holds {', '.join(outside)}, which is in none of {ALLOWED}; wanted networks that may connect "

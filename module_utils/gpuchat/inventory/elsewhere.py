@@ -259,8 +259,10 @@ def faults(settings: Mapping[str, object], has_password: bool, taken: Mapping[in
         return
     yield from _missing(DATABASE, given, ("host", "name", "user", "authority_file"))
     host = given.get("host")
-    if isinstance(host, str) and (
-        forms.is_address(host) or not forms.is_host_name(host) or host.lower() == "localhost"
+    if (
+        isinstance(host, str)
+        and host
+        and (forms.is_address(host) or not forms.is_host_name(host) or host.lower() == "localhost")
     ):
         yield (
             f"{DATABASE}.host is {show(host)}; wanted a name such as db.example.com, which its certificate bears; set "

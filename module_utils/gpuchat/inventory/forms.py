@@ -515,7 +515,7 @@ FORMS: Mapping[str, Form] = {
     "nvidia_container_toolkit_repository_key_fingerprint": FINGERPRINT,
     "nvidia_container_toolkit_rootless_user": LINUX_USER,
     "nvidia_container_toolkit_trial_image": IMAGE,
-    "toolbox_python": ABSOLUTE,
+    "toolbox_python": Form(ABSOLUTE.is_right, ABSOLUTE.wanted, "/usr/bin/python3", ABSOLUTE.meant),
     "toolbox_trusted_hosts": Form(is_place, "a host, without http://", "packages.example.com", _without_scheme),
     "uv_trusted_hosts": Form(is_place, "a host, without http://", "packages.example.com", _without_scheme),
     "uv_python": Form(

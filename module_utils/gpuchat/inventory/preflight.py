@@ -282,7 +282,11 @@ def find_faults(
         if "edge" in wanted and host in inventory.groups.get("edge", ()):
             _edge(inventory, specification, sound, findings, host)
         if "monitoring" in wanted and host in inventory.groups.get("monitoring", ()):
-            known = {name: secret.names for name, secret in inventory.secrets.get(host, {}).items()}
+            known = {
+                name: secret.names
+                for name, secret in inventory.secrets.get(host, {}).items()
+                if all(of in sound or of not in variables for of in receivers.SECRETS_OF.get(name, ()))
+            }
             found = inventory.secrets.get(host, {}).get(receivers.RECEIVER_SECRETS)
             findings.add(receivers.faults(sound, known, [*found.addresses, *found.odd] if found else ()), (), host)
         if host in inventory.groups.get("chat", ()):

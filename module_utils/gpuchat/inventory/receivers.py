@@ -103,6 +103,10 @@ def read_remotes(given: object) -> tuple[Remote, ...]:
     return tuple(Remote(str(one["name"]), str(one["url"]), str(one.get("username") or "")) for one in _list(given))
 
 
+SECRETS_OF = {RECEIVER_SECRETS: (RECEIVERS,), REMOTE_SECRETS: (REMOTES,)}
+"""Whose secrets they are; what is said of those that have faults is said of these alone."""
+
+
 def faults(
     variables: Mapping[str, object], secrets: Mapping[str, Sequence[str]], addresses: Sequence[str] | None = None
 ) -> Iterator[str]:

@@ -31,6 +31,28 @@ OF_ENGINES = frozenset(
 )
 """Options of vLLM that people write beside what a model has of its own, or as variables."""
 
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "acme": ("letsencrypt", "lets-encrypt", "let's encrypt", "certbot"),
+    "compose": ("docker", "docker-compose"),
+    "quadlet": ("podman",),
+    "venv": ("uv", "pip", "virtualenv"),
+    "nvidia": ("gpu", "cuda", "rtx"),
+    "huggingface": ("hf", "hub", "hugging-face", "hugging_face"),
+    "modelscope": ("ms",),
+    "path": ("local", "folder", "dir", "disk"),
+    "lobehub": ("lobechat", "lobe", "lobe-chat"),
+    "open_webui": ("openwebui", "owui", "webui"),
+    "chat": ("generate", "completion", "llm"),
+    "transcribe": ("whisper", "asr"),
+    "provided": ("own", "file", "custom"),
+    "none": ("off", "http", "no"),
+    "open": ("yes", "true", "on"),
+    "mail": ("email", "e-mail", "smtp"),
+}
+"""What people write who mean a choice, by that."""
+
+SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
 SAYS_NO = ("none", "closed", "never", "absent")
 """Choices that somebody may have meant who wrote a word that YAML takes for false."""
 
@@ -99,10 +121,10 @@ def faults(name: str, option: Mapping[str, object], value: object, example: obje
         yield f"{name} is {show(value)}; wanted {_wanted(option)}; set {name} to {_right(name, option, value, example)}"
     elif option.get("choices") and value not in sequence(option["choices"]):
         choices = [str(choice) for choice in sequence(option["choices"])]
-        yield (
-            f"{name} is {show(value)}; wanted one of {', '.join(choices)}; set {name} to one of them"
-            f"{did_you_mean(str(value), choices)}"
-        )
+        word = str(value).lower().replace(" ", "")
+        meant = next((one for one in choices if word in (one, *SYNONYMS.get(one, ()))), "")
+        cure = f"{meant}" if meant else f"one of them{did_you_mean(str(value), choices)}"
+        yield f"{name} is {show(value)}; wanted one of {', '.join(choices)}; set {name} to {cure}"
     elif kind in ("str", "path"):
         yield from _text(name, kind, str(value))
     elif kind == "list":
@@ -192,6 +214,8 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
         meant = [one for one in choices if (one in SAYS_NO) is (value is False)] or choices
         word = example or next(iter(meant), "a word")
         return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{word}'"
+    if kind == "int" and isinstance(value, str) and _number_in(name, value):
+        return str(_number_in(name, value))
     if example is not None:
         return written(example)
     if option.get("choices"):
@@ -199,6 +223,17 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     default = option.get("default")
     samples = {"list": [], "dict": {}, "int": 1, "float": 1.0, "bool": True, "str": "a word", "path": "/srv/x"}
     return written(default if default not in (None, "") else samples.get(kind, "a value"))
+
+
+def _number_in(name: str, text: str) -> int:
+    """Return the number that somebody wrote with a unit or with signs between its digits; 0 where there is none."""
+    found = re.fullmatch(r"\s*([0-9]{1,3}(?:[ ,_][0-9]{3})+|[0-9]{1,12})\s*([A-Za-z]{0,7})(/s)?\s*", text)
+    if not found:
+        return 0
+    number, unit = int(re.sub("[ ,_]", "", found[1])), found[2].lower()
+    if name.endswith("_seconds"):
+        return number * SECONDS.get(unit, 1)
+    return number * (1024 if unit in ("k", "kib") or (unit in ("t", "tb", "tib") and name.endswith("_gib")) else 1)
 
 
 def _read(text: str) -> object:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What ``speculative-config`` may hold, by version: vLLM ends with any other name in it.
 
-Kept by hand. Source: the fields of SpeculativeConfig in vllm/config/speculative.py, and in files before it, of the source
-distributions from 0.10.1 to 0.33.0, but for those that vLLM fills in by itself. What 0.10.1 has is taken for known before,
-and what 0.16 has for known to 0.15, which has no source distribution.
+Kept by hand. Source: the fields of SpeculativeConfig in vllm/config/speculative.py, and in files before it, of the
+source distributions from 0.10.1 to 0.33.0, but for those that vLLM fills in by itself. What 0.10.1 has is taken for
+known before, and what 0.16 has for known to 0.15, which has no source distribution.
 """
 
 from __future__ import annotations

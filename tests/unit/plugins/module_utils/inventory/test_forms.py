@@ -285,6 +285,46 @@ def test_the_address_of_a_models_page_is_told_as_the_models_name(text, meant):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("vllm_max_model_len", "8k", "8192"),
+        ("vllm_max_model_len", "32,768", "32768"),
+        ("vllm_start_seconds", "10m", "600"),
+        ("vllm_start_seconds", "90 s", "90"),
+        ("docker_minimum_free_gib", "30 GB", "30"),
+        ("docker_minimum_free_gib", "1 TB", "1024"),
+        ("edge_api_rate", "20/s", "20"),
+        ("edge_api_rate", "20r/s", "20"),
+        ("edge_api_rate", "many", "10"),
+    ],
+)
+def test_a_number_with_a_unit_is_told_without_it(name, value, meant):
+    (word,) = types.faults(name, {"type": "int", "default": 10}, value)
+    assert word.endswith(f"; wanted a whole number; set {name} to {meant}")
+
+
+@pytest.mark.parametrize(
+    ("choices", "value", "cure"),
+    [
+        (["auto", "nvidia", "cpu"], "gpu", "nvidia"),
+        (["auto", "nvidia", "cpu"], "CUDA", "nvidia"),
+        (["auto", "nvidia", "cpu"], "amd", "one of them"),
+        (["compose", "systemd", "quadlet", "venv"], "podman", "quadlet"),
+        (["auto", "selfsigned", "provided", "acme", "none"], "letsencrypt", "acme"),
+        (["huggingface", "modelscope", "http", "path"], "HuggingFace", "huggingface"),
+        (["huggingface", "modelscope", "http", "path"], "hf", "huggingface"),
+        (["lobehub", "open_webui", "none"], "OpenWebUI", "open_webui"),
+        (["lobehub", "open_webui", "none"], "open webui", "open_webui"),
+        (["closed", "open"], "yes", "open"),
+        (["auto", "selfsigned"], "self-signed", "one of them; did you mean selfsigned?"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_told_with_the_one_that_is_meant(choices, value, cure):
+    (word,) = types.faults("x", {"type": "str", "choices": choices}, value)
+    assert word.endswith(f"; set x to {cure}")
+
+
+@pytest.mark.parametrize(
     ("option", "value", "meant"),
     [
         ({"type": "str", "choices": ["lobehub", "open_webui", "none"]}, False, "'none'"),

@@ -11,6 +11,7 @@ import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import idle, preflight
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.given import (
     Inventory,
+    Secret,
     Specification,
     describe,
 )
@@ -116,3 +117,22 @@ VENV = {"gpuchat_supervisor": "venv"}
 )
 def test_what_another_variable_leaves_aside_is_told_once_with_both_cures(g, c, word):
     assert warnings(g, c) == ((word,) if word else ())
+
+
+@pytest.mark.parametrize("kind", ["email", "teams"])
+def test_secrets_of_receivers_that_are_wrong_themselves_are_not_told_beside_them(kind):
+    groups = {"all": ["g"], "gpu": ["g"], "chat": ["g"], "edge": ["g"], "monitoring": ["g"]}
+    variables = {"g": {**GOOD, "monitoring_receivers": [{"name": "ops", "kind": kind}]}}
+    secrets = {"g": {"monitoring_receiver_secrets": Secret("dict", names=["ops"])}}
+    found = preflight.find_faults(Inventory(groups, variables, (), secrets), SPECIFICATION)
+    (word,) = describe(found.faults, ("g",))
+    assert word.startswith(f"monitoring_receivers[0].kind is '{kind}'; wanted one of mail, webhook")
+
+
+def test_a_database_without_a_host_is_told_once():
+    groups = {"all": ["g"], "gpu": ["g"], "chat": ["g"], "edge": ["g"]}
+    database = {"host": "", "name": "chat", "user": "chat", "authority_file": "/ca.pem"}
+    secrets = {"g": {"gpuchat_database_password": Secret("str")}}
+    variables = {"g": {**GOOD, "gpuchat_database": database}}
+    found = preflight.find_faults(Inventory(groups, variables, (), secrets), SPECIFICATION)
+    assert describe(found.faults, ("g",)) == ("gpuchat_database has no host; wanted it; set gpuchat_database.host",)
