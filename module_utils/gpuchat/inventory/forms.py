@@ -659,12 +659,19 @@ def _settings(name: str, value: Mapping[object, object]) -> Iterator[str]:
             )
 
 
+IN_IMAGES = re.compile(r"[.:]|^localhost$")
+"""What tells a registry from the owner of an image at Docker Hub."""
+
+REGISTRIES = (HUB, "ghcr.io", "quay.io", "nvcr.io", "gcr.io", "registry.k8s.io")
+
+
 def _registry_map(value: Mapping[object, object]) -> Iterator[str]:
     for registry, instead in value.items():
         key, target = str(registry), str(instead)
-        if not is_registry(key):
+        if not is_registry(key) or not IN_IMAGES.search(key):
             named = as_images_say((_without_scheme(key) or key).partition("/")[0])
-            right = named if is_registry(named) else HUB
+            named = next((one for one in REGISTRIES if one.startswith(f"{named}.")), named)
+            right = named if is_registry(named) and IN_IMAGES.search(named) else HUB
             yield (
                 f"gpuchat_registry_map holds {show(key)}; wanted the name of a registry as images have it, in small "
                 "letters, without http:// or a path; set gpuchat_registry_map to "

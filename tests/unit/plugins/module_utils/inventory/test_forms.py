@@ -246,6 +246,8 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
         ("gpuchat_signup_emails", ["a*@office.example.com"], "[example.com]"),
         ("postgresql_major", "09", "17"),
         ("gpuchat_registry_map", {"*": "harbor.example.com"}, "{docker.io: harbor.example.com}"),
+        ("gpuchat_registry_map", {"ghcr": "harbor.example.com"}, "{ghcr.io: harbor.example.com}"),
+        ("gpuchat_registry_map", {"vllm": "harbor.example.com"}, "{docker.io: harbor.example.com}"),
         ("gpuchat_registry_map", {"HTTPS://ghcr.io/": "harbor.example.com"}, "{ghcr.io: harbor.example.com}"),
     ],
 )
