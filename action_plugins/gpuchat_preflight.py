@@ -62,7 +62,7 @@ YAML = (".yml", ".yaml", ".json")  # the endings that Ansible knows, in its orde
 PARTS = ("hosts", "children", "vars")  # of a group
 OF_EDITORS = (".txt", ".text", ".conf", ".cfg", ".ini")
 SECTION = re.compile(rb"(?m)^\s*\[[^\]\s]+\]\s*([#;].*)?$")
-NUMBER, LINES = "(number)", "(several lines)"  # as inventory/types.py knows them
+NUMBER, LINES, UNREAD = "(number)", "(several lines)", "(encrypted)"  # as inventory/types.py knows them
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/\S*)?(#\S*)?")
 READ_FILES = {"vllm_requirements": "pinned requirements, as uv pip compile writes them"}
 READ_FOLDERS = {"toolbox_wheels": "a folder with the wheels"}
@@ -296,7 +296,7 @@ def _about(value):
     parts = value if isinstance(value, dict) else {}
     kind = "none" if value is None else next((k for k in kinds if isinstance(value, k)), dict).__name__
     return {
-        "kind": "list" if kind == "tuple" else kind,
+        "kind": "list" if kind == "tuple" else UNREAD if _is_unread(value) else kind,
         "odd": {str(name): why for name, why in ((name, _odd(one)) for name, one in parts.items()) if why},
         "addresses": sorted(str(name) for name, one in parts.items() if ADDRESS.fullmatch(str(one))),
         "is_empty": value in (None, ""),
@@ -320,12 +320,19 @@ def _text_of(value):
     return value if isinstance(value, str) else ""
 
 
+def _is_unread(value):
+    """Whether a text is what ansible-vault wrote, without the tag by which Ansible decrypts it."""
+    return isinstance(value, str) and value.lstrip().startswith("$ANSIBLE_VAULT;")
+
+
 def _odd(value):
     """Return why a part of a secret is no text of one line; empty where it is one."""
     if isinstance(value, (bool, int, float)):
         return NUMBER
     if not isinstance(value, str):
         return "empty" if value is None else "no text"
+    if _is_unread(value):
+        return UNREAD
     return "empty" if not value else LINES if re.search(r"[\r\n]", value) else ""
 
 

@@ -9,7 +9,7 @@ import pathlib
 import types
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.types import LINES, NUMBER
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.types import LINES, NUMBER, UNREAD
 
 PATH = pathlib.Path(__file__).resolve().parents[2] / "action_plugins" / "gpuchat_preflight.py"
 SPEC = importlib.util.spec_from_file_location(PATH.stem, PATH)
@@ -27,6 +27,7 @@ SPEC.loader.exec_module(action)
         (5, "int"),
         (True, "bool"),
         (None, "none"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n6162\n", UNREAD),
     ],
 )
 def test_a_secret_is_told_with_its_type_and_a_list_is_one(value, kind):

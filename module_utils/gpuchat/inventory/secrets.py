@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from . import elsewhere, forms, sign_in
 from .given import Findings, Inventory, Secret, Specification
-from .types import LINES, NUMBER, show
+from .types import LINES, NUMBER, UNREAD, show
 
 GIVEN_BY = {
     "gpuchat_api_key": "api_key",
@@ -61,6 +61,7 @@ SHAPES: Mapping[str, tuple[str, str]] = {
 ODD_SECRETS = {
     NUMBER: "a number, whose digits YAML may have changed",
     LINES: "a text of several lines",
+    UNREAD: "what ansible-vault wrote, without the tag !vault before it, so that nothing decrypts it",
 }
 """What stands for a secret that is none as it is written."""
 
@@ -86,6 +87,13 @@ def check(
         theirs: those that somebody else has made, who knows how long they have to be.
     """
     for name, secret in secrets.items():
+        if secret.kind == UNREAD:
+            findings.fault(
+                f"{name} is {ODD_SECRETS[UNREAD]}; wanted both; set {name} to all that ansible-vault encrypt_string "
+                "prints",
+                host,
+            )
+            continue
         least = 1 if name in theirs else LEAST_LENGTH.get(name, USUAL_LENGTH)
         if specification.options.get(name, {}).get("type") == "dict":
             if secret.kind != "dict":

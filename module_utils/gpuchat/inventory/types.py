@@ -63,7 +63,7 @@ SHOWN = 100
 LONGEST = 4096
 """Characters of a text; a path has no more on Linux."""
 
-NUMBER, LINES = "(number)", "(several lines)"
+NUMBER, LINES, UNREAD = "(number)", "(several lines)", "(encrypted)"
 """What stands for a secret that cannot be one as it is written."""
 
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -645,6 +645,13 @@ def test_the_options_of_vllm_that_are_known_by_name_are_such():
     assert set(flags.FLAGS).issuperset(types.OF_ENGINES)
 
 
+@pytest.mark.parametrize("name", ["gpuchat_database_password", "object_store_secret_key"])
+def test_a_secret_that_nothing_decrypts_is_told_as_such(name):
+    given = {"gpuchat_database": EXTERNAL} if name == "gpuchat_database_password" else {}
+    (word,) = faults(secrets={name: Secret("(encrypted)", is_plain=False, odd={"0": "odd"})}, **given)
+    assert word.startswith(f"{name} is what ansible-vault wrote, without the tag !vault before it")
+
+
 EXTERNAL = {"host": "db.example.com", "name": "chat", "user": "chat", "authority_file": "/ca.pem"}
 BUCKET = {"url": "https://s3.example.com", "bucket": "chat"}
 KEYS = {name: Secret("str") for name in ("object_store_access_key", "object_store_secret_key")}
