@@ -691,6 +691,19 @@ def _edge(
     findings.add(people_known.faults(settings, site_names(inventory, host)), (), host)
     has_ipv6 = specification.settings(sound, "edge_ipv6").get("edge_ipv6", True)
     findings.add(() if has_ipv6 else _family_faults(sound, site_names(inventory, host)), (), host)
+    findings.add((), _near_warnings(sound), host)
+
+
+def _near_warnings(sound: Mapping[str, object]) -> Iterator[str]:
+    """Find a domain by which everybody finds their own machine, where others than the host are let in."""
+    name = str(sound.get("gpuchat_domain") or "")
+    is_near = name.lower() == "localhost" or (forms.is_address(name) and ipaddress.ip_address(name).is_loopback)
+    networks = [str(one) for one in types.sequence(sound.get(access.ALLOWED)) if forms.is_network(str(one))]
+    if is_near and not all(ipaddress.ip_network(one).is_loopback for one in networks):
+        yield (
+            f"gpuchat_domain is {name}, by which everybody in {access.ALLOWED} finds their own machine; set "
+            "gpuchat_domain to a name or an address of this host"
+        )
 
 
 def _family_faults(sound: Mapping[str, object], names: Sequence[str]) -> Iterator[str]:

@@ -652,6 +652,23 @@ def test_a_secret_that_nothing_decrypts_is_told_as_such(name):
     assert word.startswith(f"{name} is what ansible-vault wrote, without the tag !vault before it")
 
 
+@pytest.mark.parametrize(
+    ("domain", "networks", "is_told"),
+    [
+        ("localhost", ["10.0.0.0/8"], True),
+        ("127.0.0.1", ["127.0.0.0/8", "10.0.0.0/8"], True),
+        ("::1", ["10.0.0.0/8"], True),
+        ("localhost", ["127.0.0.0/8", "::1"], False),
+        ("10.0.0.5", ["10.0.0.0/8"], False),
+    ],
+)
+def test_a_domain_by_which_everybody_finds_their_own_machine_is_told(domain, networks, is_told):
+    found, warnings = findings(gpuchat_domain=domain, gpuchat_allowed_networks=networks)
+    assert found == ()
+    word = f"gpuchat_domain is {domain}, by which everybody in gpuchat_allowed_networks finds their own machine"
+    assert [one.partition(";")[0] for one in warnings] == [word] * is_told
+
+
 EXTERNAL = {"host": "db.example.com", "name": "chat", "user": "chat", "authority_file": "/ca.pem"}
 BUCKET = {"url": "https://s3.example.com", "bucket": "chat"}
 KEYS = {name: Secret("str") for name in ("object_store_access_key", "object_store_secret_key")}
