@@ -83,10 +83,10 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
         name: [str(one) for one in _networks(settings.get(name)) if not _common([one], _networks(settings[ALLOWED]))]
         for name in (CHAT, API)
     }
-    for variable, what in lost_by.items():
+    for variable, parts in lost_by.items():
         if len(outside_of.get(variable, ())) < len(_networks(settings.get(variable))):  # else it is said of these
             yield (
-                f"{variable} leaves nobody of {ALLOWED} who could use {' or '.join(what)}; wanted some of them; set "
+                f"{variable} leaves nobody of {ALLOWED} who could use {' or '.join(parts)}; wanted some of them; set "
                 f"{variable} to other networks"
             )
     for name, outside in outside_of.items():
