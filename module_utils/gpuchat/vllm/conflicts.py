@@ -95,7 +95,8 @@ def cuts_prompts(args: Mapping[str, object]) -> bool:
 def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
     said = wishes.speculative or {}
     method = str(said.get("method") or "")
-    version, known = situation.version, releases.at(speculative.PARTS, situation.version)
+    version = situation.version
+    known = releases.at(speculative.PARTS, version) if situation.number >= releases.OLDEST else dict.fromkeys(said)
     for part in (one for one in said if one not in known):
         when = releases.known_since(speculative.PARTS, part, version)
         cure = names.did_you_mean(str(part), known) or "; take it out of speculative-config"
