@@ -61,6 +61,7 @@ TOOL_SERVERS = "gpuchat_mcp_servers"
 YAML = (".yml", ".yaml", ".json")  # the endings that Ansible knows, in its order
 PARTS = ("hosts", "children", "vars")  # of a group
 OF_EDITORS = (".txt", ".text", ".conf", ".cfg", ".ini")
+FOLDER = re.compile(r"(?i)(?P<of>group|host)s?[-_. ]?vars?")
 SECTION = re.compile(rb"(?m)^\s*\[[^\]\s]+\]\s*([#;].*)?$")
 NUMBER, LINES, UNREAD = "(number)", "(several lines)", "(encrypted)"  # as inventory/types.py knows them
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/\S*)?(#\S*)?")
@@ -449,20 +450,30 @@ def _sources(task_vars):
                 problem = _why_not_ini(path) or _why_not_by_name(path)
                 found += [{"path": path, "problem": problem}] if problem else []
         beside = source if os.path.isdir(source) else os.path.dirname(source)
-        for kind in ("group_vars", "host_vars"):
-            folder = os.path.join(beside, kind)
+        for folder, kind in _folders_of_variables(beside):
             names = glob.glob(os.path.join(glob.escape(folder), "**"), recursive=True)
+            misnamed = os.path.basename(folder) if os.path.basename(folder) != kind else ""
             for path in sorted(name for name in names if os.path.isfile(name)):
                 first, inside, _rest = os.path.relpath(path, folder).partition(os.sep)
                 name, ending = (first, os.path.splitext(path)[1]) if inside else os.path.splitext(first)
                 told = {"path": path, "problem": "", "kind": kind, "name": name}
-                if ending in YAML:
+                if ending in YAML and misnamed:
+                    found.append({**told, "unread": f"Ansible reads no folder {misnamed}; rename it to {kind}"})
+                elif ending in YAML:
                     found.append({**told, "problem": _named_twice(path), "unread": _read_instead(folder, first)})
                 elif ending in OF_EDITORS:
                     name = name if inside else os.path.splitext(name)[0] if name.endswith(YAML) else name
                     why = f"Ansible reads no files that end in {ending}; take that from its name"
                     found.append({**told, "name": name, "unread": why})
     return found
+
+
+def _folders_of_variables(beside):
+    """Yield each folder of variables with the name by which Ansible reads one: also those whose own is nearly that."""
+    for name in sorted(os.listdir(beside or os.curdir)) if os.path.isdir(beside or os.curdir) else ():
+        plain = FOLDER.fullmatch(name)
+        if plain:
+            yield os.path.join(beside, name), f"{plain['of'].lower()}_vars"
 
 
 def _read_instead(folder, first):

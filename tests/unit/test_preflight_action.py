@@ -172,6 +172,27 @@ def test_files_of_variables_that_ansible_leaves_aside_are_told(names, unread, tm
 
 
 @pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("groups_vars", "group_vars"),
+        ("group-vars", "group_vars"),
+        ("groupvars", "group_vars"),
+        ("Host_Vars", "host_vars"),
+        ("hosts_var", "host_vars"),
+        ("guest_vars", ""),
+        ("vars", ""),
+    ],
+)
+def test_a_folder_of_variables_whose_name_ansible_does_not_know_is_told(folder, kind, tmp_path):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "all.yml").write_text("gpuchat_users: 5\n")
+    (tmp_path / "hosts.yml").write_text("all: {}\n")
+    found = action._sources({"ansible_inventory_sources": [str(tmp_path / "hosts.yml")]})
+    told = [(one["kind"], one["name"], one["unread"]) for one in found if "kind" in one]
+    assert told == ([(kind, "all", f"Ansible reads no folder {folder}; rename it to {kind}")] if kind else [])
+
+
+@pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("hosts.yml", "all: {}\n".encode("utf-16"), "is a text in UTF-16, as some editors and shells of Windows"),
