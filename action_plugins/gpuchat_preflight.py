@@ -470,7 +470,8 @@ def _sources(task_vars):
 
 def _folders_of_variables(beside):
     """Yield each folder of variables with the name by which Ansible reads one: also those whose own is nearly that."""
-    for name in sorted(os.listdir(beside or os.curdir)) if os.path.isdir(beside or os.curdir) else ():
+    there = glob.glob(os.path.join(glob.escape(beside), "*"))  # nothing of a folder that one may enter and not list
+    for name in sorted({"group_vars", "host_vars", *map(os.path.basename, there)}):
         plain = FOLDER.fullmatch(name)
         if plain:
             yield os.path.join(beside, name), f"{plain['of'].lower()}_vars"

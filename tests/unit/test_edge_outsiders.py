@@ -367,6 +367,7 @@ DOOR = {
     "address": "127.0.0.1",
     "hosts": [],
     "addresses": [],
+    "answers": 0,
     "tls": False,
     "files": None,
     "upstream": None,

@@ -139,6 +139,11 @@ def granted(client: ApiClient, routes: Sequence[Route]) -> list[str]:
     return [name for one in routes for name in one.granted(client.models)]
 
 
+ANSWERS_OF_ROOM = 16
+"""That one request out of an interface's room may ask for: a chat shows one to a question, and who is signed in could
+ask for thousands in one. At other doors 0, for no limit: programs there have their own, at the edge."""
+
+
 @dataclass(frozen=True)
 class Door:
     """Where a host lets somebody in to its engines, to all models, to an interface, or to its metrics.
@@ -177,6 +182,7 @@ class Door:
             "tls": self.tls,
             "routes": describe_routes(self.routes),
             "addresses": list(self.addresses),
+            "answers": ANSWERS_OF_ROOM if self.addresses else 0,
             "hosts": list(self.hosts),
             "gives_key": self.gives_key,
             "sources": [one.as_dict() for one in self.sources],

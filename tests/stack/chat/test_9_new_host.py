@@ -37,8 +37,6 @@ def lose(stack: Stack, host: str) -> None:
     for words in (["rm", "--force", "--volumes", name], ["volume", "rm", f"{name}-docker"]):
         subprocess.run(["docker", *words], check=True, capture_output=True)
     subprocess.run([sys.executable, str(WORLD / "world.py"), "up", str(stack.inventory)], check=True)
-    state = (WORLD / "state-of-host.sh").read_text()
-    stack.on(host, f"({state}) >/root/.bare")  # for the tests of the removal
 
 
 def guided(stack: Stack, target: str) -> list[str]:
@@ -76,6 +74,8 @@ def test_all_is_as_it_was_on_a_new_host_and_a_new_control_node(stack: Stack, tmp
     there = f"gpuchat-{stack.world['name']}-{stack.host_of('interface')}:/root/INVENTORY/.gpuchat"
     subprocess.run(["docker", "cp", there, str(folder)], check=True)
     assert stack.secrets == secrets
+    state = (WORLD / "state-of-host.sh").read_text()
+    stack.on("interface", f"({state}) >/root/.bare")  # for the tests of the removal
     for line in commands:
         if line.startswith(PLAYBOOK):
             playbook, _word, _inventory, *words = shlex.split(line)[1:]
@@ -88,3 +88,5 @@ def test_all_is_as_it_was_on_a_new_host_and_a_new_control_node(stack: Stack, tmp
     assert "changed=0" in next(
         line for line in stack.must_play(*to_there).splitlines() if line.startswith(stack.host_of("interface") + " ")
     )
+    stack.must_play("--tags", "backup")  # the inventory of this world names no target
+    stack.on(NAS, "rm -r /srv/backup")
