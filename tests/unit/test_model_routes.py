@@ -225,9 +225,9 @@ def test_an_engine_answers_for_itself():
         assert "error_page 500 = @error_500" in location([one])
 
 
-def closed(hosts, names):
+def closed(hosts, names, **one):
     """Return the location of an engine at a door that some hosts come to, while requests for models are refused."""
-    site = {"routes": [route()], "gives_key": True, "hosts": hosts}
+    site = {"routes": [route(**one)], "gives_key": True, "hosts": hosts}
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
     text = environment.from_string(TEMPLATES.joinpath("models.j2").read_text(encoding="utf-8")).render(
         routed=[site],
@@ -255,6 +255,22 @@ def closed(hosts, names):
 def test_a_door_refuses_what_other_hosts_are_to_ask_for_elsewhere(hosts, names, refused):
     """Whatever stands behind `return` in a location is not done."""
     assert ("  return 503;" in closed(hosts, names)) is refused
+
+
+MARK = "/run/gpuchat-watchdog/q.silent"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "mark", "looked_for"),
+    [
+        pytest.param(["front"], MARK, True, id="other hosts serve it"),
+        pytest.param(["front"], "", False, id="nobody else does"),
+        pytest.param([], MARK, False, id="this host's own parts have no other"),
+    ],
+)
+def test_a_door_looks_for_the_mark_of_a_silent_engine_where_who_asks_has_another(hosts, mark, looked_for):
+    text = closed(hosts, [], silent_mark=mark)
+    assert (f"  if (-f {mark}) {{\n    return 503;" in text) is looked_for
 
 
 def drained(**one):

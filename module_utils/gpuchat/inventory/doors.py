@@ -80,6 +80,7 @@ class Route:
         endpoint: whose it is; empty where it is ours.
         authority: the file in the configuration's folder by which its certificate is known; empty for the system's.
         place: the upstream with its port where it is known by a name that has to be looked up; else empty.
+        silent_mark: the file that is there while the engine does not answer, where other hosts serve its model.
     """
 
     kind: str
@@ -94,6 +95,7 @@ class Route:
     authority: str = ""
     adapters: tuple[str, ...] = ()
     place: str = ""
+    silent_mark: str = ""
 
     def granted(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the names by which one may ask who is given some: a model's and its aliases go together."""
@@ -115,6 +117,7 @@ class Route:
             "endpoint": self.endpoint,
             "authority": self.authority,
             "place": self.place,
+            "silent_mark": self.silent_mark,
         }
 
 
@@ -412,7 +415,8 @@ def _of_room(topology: Topology, host: str) -> tuple[Route, ...]:
 
 
 def _to_socket(model: Model) -> Route:
-    return Route(ENGINE, model.names, Upstream((f"unix:{model.socket}",)), adapters=model.adapters)
+    behind = Upstream((f"unix:{model.socket}",))
+    return Route(ENGINE, model.names, behind, adapters=model.adapters, silent_mark=model.silent_mark)
 
 
 def _to_hosts(topology: Topology) -> tuple[Route, ...]:

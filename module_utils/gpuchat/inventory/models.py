@@ -26,6 +26,7 @@ CONTAINER = "gpuchat-vllm-"
 CONFIGURATION = "/etc/gpuchat/vllm"
 CACHES = "/var/cache/gpuchat/vllm"
 SOCKETS = "/var/lib/gpuchat/vllm"
+WATCHDOG = "/run/gpuchat-watchdog"
 
 SHARED = (
     *("/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/usr/lib", "/usr/local", "/usr/share"),
@@ -116,6 +117,11 @@ class Model:
         """Where its engine listens, on each of its hosts."""
         return f"{SOCKETS}/{self.slug}/vllm.sock"
 
+    @property
+    def silent_mark(self) -> str:
+        """The file that is there while the watchdog finds its engine silent; none where no other host serves it."""
+        return f"{WATCHDOG}/{self.slug}.silent" if len(self.serving) > 1 else ""
+
     def engine(self, users: object, context: object, span: Span | None = None) -> dict[str, object]:
         """Return all that roles have to know of its engine, with the host's own numbers where the entry has none.
 
@@ -141,6 +147,7 @@ class Model:
             "run": f"{SOCKETS}/{self.slug}",
             "socket": self.socket,
             "socket_url": "unix://" + self.socket.replace("/", "%2F"),
+            "silent_mark": self.silent_mark,
             "serves": span is None or span.rank == 0,
             "span": span.as_dict() if span else {},
         }

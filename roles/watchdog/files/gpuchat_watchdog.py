@@ -6,6 +6,9 @@ A hung engine answers /health as if nothing were wrong, so that alone says nothi
 answer: it waits behind people's requests. An engine hangs when it was healthy since its start, a probe had no answer
 (or its server is silent), none of its figures has moved for a window, and its processes do not compute.
 
+Before that time is over, and until it answers, a mark tells the host's door that it is silent, where other hosts serve
+its model: they get what is asked meanwhile.
+
 This is one file, for it runs on hosts that have Python 3.9 and nothing else. Its first half decides and touches
 nothing; its second half reads, asks and acts.
 """
@@ -36,6 +39,8 @@ SHORTEST_MEASURE = 1.0
 """Seconds below which CPU time, which the kernel counts in steps of 10 ms, says nothing."""
 ANSWER_SECONDS = 5.0
 """For /health and /metrics."""
+SILENT_SHARE = 1 / 3
+"""Of the window, after which an engine counts as silent: others answer for it, and that costs nobody anything."""
 SLACK = 30.0
 """Seconds by which a look may be late before it counts as if nobody had looked."""
 
@@ -167,11 +172,19 @@ class Watch:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows from a look: the new memory, and ``probe``, ``restart``, ``rest`` or nothing to do, and why."""
+    """What follows from a look.
+
+    Attributes:
+        watch: the new memory.
+        act: ``probe``, ``restart``, ``rest``, or nothing to do.
+        reason: why it is restarted or rests.
+        silent: nobody should ask it meanwhile who can ask another.
+    """
 
     watch: Watch
     act: str = ""
     reason: str = ""
+    silent: bool = False
 
 
 def judge(watch: Watch, look: Look, limits: Limits, task: str) -> Verdict:
@@ -187,11 +200,13 @@ def judge(watch: Watch, look: Look, limits: Limits, task: str) -> Verdict:
     if not watch.was_healthy:
         return Verdict(_anew(replace(watch, was_healthy=look.healthy), look))
     seen = _with_look(watch, look)
-    reason = _hang(seen, look, limits, task)
+    still = _stillness(seen, look, limits, task)
+    reason = _hang(seen, still, limits)
     if reason:
         return _restart(seen, look, limits, reason)
     idle = look.healthy and look.figures is not None and seen.moved_at < look.at
-    return Verdict(seen, "probe" if idle and not look.probe and task in PROBES else "")
+    act = "probe" if idle and not look.probe and task in PROBES else ""
+    return Verdict(seen, act, silent=still.quiet >= SILENT_SHARE * limits.window)
 
 
 def _anew(watch: Watch, look: Look) -> Watch:
@@ -263,8 +278,16 @@ def _is_of_server(name: str) -> bool:
     return name == "vllm" or name.startswith("VLLM::API")
 
 
-def _hang(watch: Watch, look: Look, limits: Limits, task: str) -> str:
-    """Return what says that an engine hangs, or nothing."""
+@dataclass(frozen=True)
+class Stillness:
+    """What speaks against an engine: what was found, its seconds, and those of them in which its processes rested."""
+
+    found: str
+    lasted: float
+    quiet: float
+
+
+def _stillness(watch: Watch, look: Look, limits: Limits, task: str) -> Stillness:
     still = look.at - watch.moved_at
     silent = 0.0 if watch.silent_since is None else look.at - watch.silent_since
     figures = watch.figures or {}
@@ -275,21 +298,25 @@ def _hang(watch: Watch, look: Look, limits: Limits, task: str) -> str:
         lasted, found = still, "requests that wait"
     else:
         lasted, found = silent, "no answer from its server"
-    quiet = min(lasted, look.at - max(watch.moved_at, watch.computed_at))
-    if quiet >= limits.window:
-        return f"{found}, its figures and its processes at a standstill for {quiet:.0f} s"
+    return Stillness(found, lasted, min(lasted, look.at - max(watch.moved_at, watch.computed_at)))
+
+
+def _hang(watch: Watch, still: Stillness, limits: Limits) -> str:
+    """Return what says that an engine hangs, or nothing."""
+    if still.quiet >= limits.window:
+        return f"{still.found}, its figures and its processes at a standstill for {still.quiet:.0f} s"
     # A step takes minutes at most; without figures nobody knows whether it is one step or many.
-    if figures and lasted >= limits.busy_window:
-        return f"{found}, and its figures at a standstill for {lasted:.0f} s, though it computes"
+    if watch.figures and still.lasted >= limits.busy_window:
+        return f"{still.found}, and its figures at a standstill for {still.lasted:.0f} s, though it computes"
     return ""
 
 
 def _restart(watch: Watch, look: Look, limits: Limits, reason: str) -> Verdict:
     recent = tuple(at for at in watch.restarts if 0 <= look.at - at < HOUR)
     if len(recent) >= limits.restarts_per_hour:
-        return Verdict(replace(watch, restarts=recent, rests=True), "" if watch.rests else "rest", reason)
+        return Verdict(replace(watch, restarts=recent, rests=True), "" if watch.rests else "rest", reason, silent=True)
     acted = replace(_anew(watch, look), restarts=(*recent, look.at), rests=False)
-    return Verdict(acted, "restart", reason)
+    return Verdict(acted, "restart", reason, silent=True)
 
 
 # ---- What is configured ----------------------------------------------------------------------------------------------
@@ -297,7 +324,7 @@ def _restart(watch: Watch, look: Look, limits: Limits, reason: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Engine:
-    """One engine, as the configuration names it."""
+    """One engine, as the configuration names it; ``silent_mark`` is the file for its door, or empty."""
 
     name: str
     slug: str
@@ -307,6 +334,7 @@ class Engine:
     socket: str
     key_file: str
     task: str
+    silent_mark: str
 
 
 @dataclass(frozen=True)
@@ -570,6 +598,7 @@ class Watcher:
                 probed = replace(after, probe=outcome)
                 verdict = judge(verdict.watch, probed, self.limits, self.engine.task)
         self._keep(verdict.watch)
+        self._mark(verdict.silent)
         if verdict.act == "restart":
             self._restart(verdict)
         elif verdict.act == "rest":
@@ -590,6 +619,19 @@ class Watcher:
         rc, said = restart(self.engine)
         done = "restarted" if rc == 0 else f"could not be restarted, status {rc}: {said[-500:]}"
         say(f"{self.engine.name}: {self.engine.container} {done}")
+
+    def _mark(self, silent: bool) -> None:
+        """Tell the door whether the engine is silent."""
+        mark = pathlib.Path(self.engine.silent_mark) if self.engine.silent_mark else None
+        if mark is None or mark.exists() is silent:
+            return
+        with contextlib.suppress(OSError):  # it is looked at, and restarted, all the same
+            if silent:
+                mark.touch()
+                say(f"{self.engine.name}: found no answer and no movement; other hosts get what is asked meanwhile")
+            else:
+                mark.unlink()
+                say(f"{self.engine.name}: it is asked again")
 
     def _say_unclear(self, status: int) -> None:
         if status not in (-1, self.unclear):

@@ -9,6 +9,7 @@ import time
 import pytest
 from running import Stack, wait
 
+MARKS = "ls /run/gpuchat-watchdog | grep silent || true"
 CONTAINER = "gpuchat-vllm-gpuchat-demo"
 WITHIN_SECONDS = 90
 """A minute, and what a busy machine of two cores makes of it."""
@@ -22,6 +23,8 @@ def test_an_engine_that_was_stopped_in_its_tracks_is_restarted(stack: Stack) -> 
     stack.wait_for_answer()
     before = started(stack)
     stack.on("gpu1", f"kill -STOP $(docker top {CONTAINER} -eo pid,args | awk '/EngineCore/ {{print $1}}')")
+    wait(lambda: stack.on("gpu1", MARKS).split() == ["gpuchat-demo.silent"], WITHIN_SECONDS, "the engine's mark")
+    assert [stack.ask()[0] for _number in range(4)] == [200] * 4  # of the other host
     end = time.monotonic() + WITHIN_SECONDS
     while started(stack) == before:
         assert time.monotonic() < end, stack.on("gpu1", "journalctl -u gpuchat-watchdog -n 30 --no-pager")
@@ -31,6 +34,7 @@ def test_an_engine_that_was_stopped_in_its_tracks_is_restarted(stack: Stack) -> 
     health = f"docker inspect {CONTAINER} --format '{{{{.State.Health.Status}}}}'"
     wait(lambda: stack.on("gpu1", health).strip() == "healthy", 240, "the engine's start")
     assert [stack.ask()[0] for _number in range(4)] == [200] * 4
+    assert stack.on("gpu1", MARKS) == ""
 
 
 @pytest.mark.long

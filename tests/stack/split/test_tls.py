@@ -17,7 +17,7 @@ CHECKS = {"protocols, ciphers, certificate, headers": ("-p", "-s", "-S", "-h"), 
 ALLOWED = {
     "cert_revocation": "the stack's own authority names nobody who would tell of revoked certificates",
     "engine_problem": "this machine's OpenSSL has no cipher of GOST's to try",
-    "sessionresumption_ticket": "told and never judged; a ticket of TLS 1.3 that comes late is called a lost connection",
+    "sessionresumption_ticket": "told, never judged; a ticket of TLS 1.3 that comes late is called a lost connection",
     "sessionresumption_ID": "likewise",
 }
 HARMLESS = {"OK", "INFO", "LOW"}

@@ -227,10 +227,16 @@ class SaysNothingCounted(BusyQueue):
         return {}
 
 
-def lived(watchdog, story, until=2000, limits=None, jump=lambda at: 0.0):
-    """Return what is done in a story, with its seconds, as the program looks and asks."""
+def lived(watchdog, story, **others):
+    """Return what is done in a story, with its seconds."""
+    found = judged(watchdog, story, **others)
+    return [(one.act, at, one.reason) for at, one in found if one.act in ("restart", "rest")]
+
+
+def judged(watchdog, story, until=2000, limits=None, jump=lambda at: 0.0):
+    """Yield each verdict of a story, with its second, as the program looks and asks."""
     limits = limits or watchdog.Limits()
-    watch, at, done = watchdog.Watch(), 0.0, []
+    watch, at = watchdog.Watch(), 0.0
 
     def look(probe=""):
         processes = {
@@ -252,10 +258,8 @@ def lived(watchdog, story, until=2000, limits=None, jump=lambda at: 0.0):
             at += PROBE if asked == "silent" else 0.1
             verdict = watchdog.judge(verdict.watch, look(asked), limits, story.task)
         watch = verdict.watch
-        if verdict.act in ("restart", "rest"):
-            done.append((verdict.act, at, verdict.reason))
+        yield at, verdict
         at = max(at, begin + limits.interval)
-    return done
 
 
 @pytest.mark.parametrize(
@@ -284,6 +288,37 @@ def lived(watchdog, story, until=2000, limits=None, jump=lambda at: 0.0):
 )
 def test_an_engine_that_loads_works_or_was_stopped_is_left_alone(watchdog, story):
     assert lived(watchdog, story, until=4500) == []
+
+
+@pytest.mark.parametrize(
+    "story",
+    [Story(), Loads(), BusyQueue(), LongPrefill(), OneLongStep(), SlowAnswers(), ServerComputes(), WaitsForTheDisk()],
+    ids=lambda story: type(story).__name__,
+)
+def test_an_engine_that_works_is_asked_by_everybody(watchdog, story):
+    assert not any(one.silent for _at, one in judged(watchdog, story))
+
+
+@pytest.mark.parametrize(
+    "story",
+    [HangsIdle(), ServerHangs(), ReranksAndHangs()],
+    ids=lambda story: type(story).__name__,
+)
+def test_an_engine_that_hangs_is_asked_by_nobody_for_a_while_before_its_restart(watchdog, story):
+    found = list(judged(watchdog, story))
+    silent = next(at for at, one in found if one.silent)
+    restart = next(at for at, one in found if one.act == "restart")
+    assert 100 < silent <= restart - 10
+
+
+def test_an_engine_that_answers_again_is_asked_again(watchdog):
+    states = [one.silent for _at, one in judged(watchdog, ServerIsSlow())]
+    assert not states[-1]
+
+
+def test_an_engine_that_is_left_hanging_stays_out(watchdog):
+    *_others, (_at, last) = judged(watchdog, HangsIdle(), limits=watchdog.Limits(restarts_per_hour=0))
+    assert last.silent
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ class Toy:
             "socket": f"{self.folder}/vllm.sock",
             "key_file": f"{self.folder}/api_key",
             "task": "chat",
+            "silent_mark": f"{self.folder}/m.silent",
         }
         return {**usual, **more}
 
@@ -172,12 +173,40 @@ def test_an_engine_whose_process_is_stopped_is_restarted_and_one_that_answers_is
     assert toy.acts() == ["docker restart -t 10 gpuchat-vllm-m"]
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "m: it is healthy, and watched from now on"
+    del said[1]  # what is said of the door
     assert re.fullmatch(
         r"m: found no answer to a probe of 0.7 s, its figures and its processes at a standstill for \d s; "
         r"restarting gpuchat-vllm-m \(1 of 3 in an hour\)",
         said[1],
     )
     assert said[2] == "m: gpuchat-vllm-m restarted"
+
+
+def test_the_door_is_told_of_a_silent_engine_before_its_restart_and_of_one_that_answers_again(watchdog, toy, capsys):
+    mark = toy.folder / "m.silent"
+    watcher = toy.watcher(watchdog)
+    looks(watcher, 1)
+    assert not mark.exists()
+    os.kill(toy.engine, signal.SIGSTOP)
+    looks(watcher, 20, mark.exists)
+    assert (mark.exists(), toy.acts()) == (True, [])
+    os.kill(toy.engine, signal.SIGCONT)
+    looks(watcher, 20, lambda: not mark.exists())
+    assert not mark.exists()
+    said = capsys.readouterr().out.splitlines()[1:]
+    assert said == [
+        "m: found no answer and no movement; other hosts get what is asked meanwhile",
+        "m: it is asked again",
+    ]
+
+
+@pytest.mark.parametrize("mark", ["", "/proc/m.silent"], ids=["nobody else serves it", "it cannot be written"])
+def test_without_a_mark_it_is_restarted_all_the_same(watchdog, toy, mark):
+    watcher = toy.watcher(watchdog, silent_mark=mark)
+    looks(watcher, 1)
+    os.kill(toy.engine, signal.SIGSTOP)
+    looks(watcher, 20, toy.acts)
+    assert toy.acts() == ["docker restart -t 10 gpuchat-vllm-m"]
 
 
 def test_an_engine_under_systemd_is_restarted_by_its_unit(watchdog, toy):
@@ -383,6 +412,7 @@ def test_the_whole_program_restarts_a_hung_engine(watchdog, toy):
             assert running.stdout.readline() == "watching m\n"
             assert running.stdout.readline() == "m: it is healthy, and watched from now on\n"
             os.kill(toy.engine, signal.SIGSTOP)
+            assert "other hosts get what is asked" in running.stdout.readline()
             assert "restarting gpuchat-vllm-m (1 of 3 in an hour)" in running.stdout.readline()
             assert running.stdout.readline() == "m: gpuchat-vllm-m restarted\n"
         finally:

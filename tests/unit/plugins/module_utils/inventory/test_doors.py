@@ -244,6 +244,7 @@ def test_somebody_elses_server_is_asked_by_its_own_name_and_paths():
         "endpoint": "lm",
         "authority": "endpoint-lm.crt",
         "place": "llm.example.com:443",
+        "silent_mark": "",
         "upstream": {"servers": ["llm.example.com:443 max_fails=0"], "scheme": "https", "certified_name": ""},
     }
     assert '"id": "llama"' in described_edge["listings"][0]["content"]

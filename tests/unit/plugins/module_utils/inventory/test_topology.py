@@ -241,9 +241,23 @@ def test_an_engine_is_all_that_its_host_has_to_know_of_a_model():
         "run": "/var/lib/gpuchat/vllm/qwen-qwen3-8b",
         "socket": "/var/lib/gpuchat/vllm/qwen-qwen3-8b/vllm.sock",
         "socket_url": "unix://%2Fvar%2Flib%2Fgpuchat%2Fvllm%2Fqwen-qwen3-8b%2Fvllm.sock",
+        "silent_mark": "",
         "serves": True,
         "span": {},
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "mark"),
+    [
+        pytest.param({}, "/run/gpuchat-watchdog/q-1.silent", id="on two hosts"),
+        pytest.param({"hosts": ["g1"]}, "", id="on one, for nobody else would answer"),
+        pytest.param({"span": True}, "", id="one engine over both"),
+    ],
+)
+def test_a_silent_engine_is_marked_where_other_hosts_serve_its_model(more, mark):
+    (model,) = models.read([{"name": "q.1", **more}], SPREAD)
+    assert (model.silent_mark, model.engine(1, 2)["silent_mark"]) == (mark, mark)
 
 
 @pytest.mark.parametrize(
