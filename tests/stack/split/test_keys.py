@@ -14,7 +14,7 @@ from running import Stack
 
 CLIENTS = [
     {"name": "reports", "rate": 2, "streams": 3},
-    {"name": "nightly", "expires": "2120-12-31"},
+    {"name": "nightly", "expires": "2120-12-31", "answers": 2},
     {"name": "narrow", "rate": 100, "streams": 2},
     {"name": "former", "expires": "2020-12-31"},
 ]
@@ -92,6 +92,16 @@ def test_too_much_is_refused_in_openais_form_with_a_time_to_wait(stack: Stack, p
     assert status == 429
     assert "retry-after: 1" in body.lower()
     assert json.loads(body[body.index("{") :])["error"]["type"] == "rate_limit_error"
+
+
+@pytest.mark.parametrize(("answers", "status"), [(2, 200), (3, 400)])
+def test_a_client_has_its_own_number_of_answers_to_a_request(
+    stack: Stack, printed: str, answers: int, status: int
+) -> None:
+    asked = {"model": stack.model, "prompt": "1", "max_tokens": 1, "n": answers}
+    header = f"Authorization: Bearer {stack.secrets['api_key/nightly']}"
+    words = ("--header", header, "--header", "Content-Type: application/json", "--data", json.dumps(asked))
+    assert stack.curl("/v1/completions", *words, key=False)[0] == status
 
 
 @pytest.mark.parametrize(
