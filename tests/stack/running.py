@@ -163,3 +163,10 @@ def wait(condition: Callable[[], bool], timeout: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}"
         time.sleep(0.3)
+
+
+def streamed(text: str) -> str:
+    """Return what a stream has said; it is whole where it has its end."""
+    assert text.rstrip().endswith("data: [DONE]"), text[-300:]
+    parts = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    return "".join(part["choices"][0]["delta"].get("content") or "" for part in parts if part["choices"])

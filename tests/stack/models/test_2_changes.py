@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from running import Stack
+from running import Stack, streamed
 
 JSON = ("--header", "Content-Type: application/json")
 ANSWER = "Hello! I am the demo model of gpuchat. Your private chat works."
@@ -47,11 +47,11 @@ def started(stack: Stack, host: str, model: str) -> str:
 
 @pytest.mark.long
 def test_a_model_is_retired_and_somebody_elses_server_handed_on_by_one_run(
-    stack: Stack, tmp_path: pathlib.Path, foreign: Callable[[], tuple[str, str]]
+    stack: Stack, tmp_path: pathlib.Path, fastchat: Callable[[], tuple[str, str]]
 ) -> None:
-    url, key = foreign()
+    url, key = fastchat()
     kept = {host: started(stack, host, "gpuchat-demo") for host in ("front", "gpu1")}
-    named = [{"name": "ours", "upstream": "theirs"}]
+    named = [{"name": "ours", "upstream": "fastchat"}]
     office = {"name": "office", "url": f"{url}/v1", "key": key, "models": named}
     lab = {"name": "lab", "url": url, "key": key}  # the same by what it lists, and without the path
     edit = {
@@ -61,9 +61,9 @@ def test_a_model_is_retired_and_somebody_elses_server_handed_on_by_one_run(
     }
     printed = edited(stack, tmp_path, **edit)
     assert key not in printed
-    assert names(stack) == ["gpuchat-demo", "gpuchat-embed", "ours", "theirs"]
+    assert names(stack) == ["gpuchat-demo", "gpuchat-embed", "ours", "fastchat"]
     assert stack.ask(model="ours") == (200, ANSWER)
-    assert stack.ask(model="theirs") == (200, ANSWER)
+    assert stack.ask(model="fastchat") == (200, ANSWER)
     assert stack.ask(model="second")[0] == 404
     assert stack.on("gpu1", "docker ps --all --filter name=gpuchat-vllm-gpuchat-second --quiet").strip() == ""
     assert stack.on("gpu1", "ls /etc/gpuchat/vllm").split() == ["gpuchat-demo"]
@@ -72,6 +72,27 @@ def test_a_model_is_retired_and_somebody_elses_server_handed_on_by_one_run(
     for path in stack.on("front", f"grep -rl {key} /etc /var/lib/gpuchat /var/log 2>/dev/null || true").split():
         assert stack.on("front", f"stat -c '%U %a' {path}").split() == ["root", "600"], path
     assert "changed=0" in edited(stack, tmp_path, **edit)
+
+
+@pytest.mark.long
+def test_servers_of_two_kinds_are_handed_on_side_by_side_and_go_by_one_run(
+    stack: Stack,
+    tmp_path: pathlib.Path,
+    fastchat: Callable[[], tuple[str, str]],
+    llamacpp: Callable[[], tuple[str, str]],
+) -> None:
+    servers = {"office": fastchat(), "attic": llamacpp()}
+    endpoints = [{"name": name, "url": url, "key": key} for name, (url, key) in servers.items()]
+    edited(stack, tmp_path, gpuchat_endpoints=endpoints)
+    assert names(stack) == [*ALL, "fastchat", "llamacpp"]
+    assert [stack.ask(model=name) for name in ("fastchat", "llamacpp")] == [(200, ANSWER)] * 2
+    body = {"model": "llamacpp", "messages": [{"role": "user", "content": "hello"}], "stream": True}
+    status, said = stack.curl("/v1/chat/completions", *JSON, "--data", json.dumps(body))
+    assert (status, streamed(said)) == (200, ANSWER)
+    assert said.count("data: ") > 5
+    played(stack)
+    assert names(stack) == ALL
+    assert stack.ask(model="llamacpp")[0] == 404
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from running import Stack, wait
+from running import Stack, streamed, wait
 
 pytestmark = pytest.mark.long
 
@@ -33,13 +33,6 @@ PATIENCE = ("--max-time", "180")
 def chat(stack: Stack, question: str, **more: object) -> tuple[int, str]:
     body = {"model": DEMO, "messages": [{"role": "user", "content": question}], "temperature": 0, **more}
     return stack.curl("/v1/chat/completions", *JSON, *PATIENCE, "--data", json.dumps(body))
-
-
-def streamed(text: str) -> str:
-    """Return what a stream has said; it is whole where it has its end."""
-    assert text.rstrip().endswith("data: [DONE]"), text[-300:]
-    parts = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
-    return "".join(part["choices"][0]["delta"].get("content") or "" for part in parts if part["choices"])
 
 
 @dataclass
