@@ -26,6 +26,9 @@ STATE_DIRECTORY = "/var/lib/gpuchat"
 LINKS = 40
 """How many links may lead to one another, as the kernel has it."""
 
+PLAIN_WORDS = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
+"""What programs say in English with: LANGUAGE, which Ubuntu sets, comes before C.UTF-8 up to glibc 2.38."""
+
 LARGEST_ANSWER = 64 << 20
 """Bytes of an HTTP answer that is read whole: keys, listings and words of an API take far less."""
 
@@ -57,15 +60,18 @@ class FileState:
 def run(command: Sequence[str], timeout: float = 600, environment: Mapping[str, str] | None = None) -> Output:
     """Run a command without a shell and return what it left, whatever its exit status.
 
-    A missing program counts as exit status 127, a timeout (seconds) as 124, as a shell would have it.
+    A missing program counts as exit status 127, one that cannot be run as 126, a timeout (seconds) as 124, as a shell
+    would have it.
     """
-    env = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
+    env = {**os.environ, **PLAIN_WORDS, **(environment or {})}
     try:
         done = subprocess.run(
             list(command), capture_output=True, timeout=timeout, env=env, stdin=subprocess.DEVNULL, check=False
         )
     except FileNotFoundError:
         return Output(127, "", f"{command[0]}: not found")
+    except OSError as error:  # no right to run it (noexec), or made for another machine
+        return Output(126, "", f"{command[0]}: {error.strerror}")
     except subprocess.TimeoutExpired as expired:
         said = (expired.stdout or b"") + (expired.stderr or b"")
         return Output(124, said.decode(errors="replace"), f"no end after {timeout} s")
@@ -89,9 +95,13 @@ def lines(command: Sequence[str]) -> Iterator[Iterator[str]]:
     """Yield a command's output line by line, for what is too much to hold; it ends with the reader at the latest."""
     try:
         process = subprocess.Popen(
-            list(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            list(command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **PLAIN_WORDS},
         )
-    except FileNotFoundError:
+    except OSError:
         yield iter(())
         return
     with process:

@@ -164,6 +164,11 @@ def _read(params: Mapping[str, object], check: bool) -> tuple[dict[str, object],
         raise Refusal(f"{path} is a folder; set path to a file")
     if there and not os.path.isfile(path):  # such as a link to /dev/null, which a file would take the place of
         raise Refusal(f"{path} is no regular file, nor a link to one; set path to a file, or remove it and run again")
+    if there and host.behind(path) is None:  # it counts as empty, and what it holds would be lost
+        raise Refusal(
+            f"found that {path} leads over a link of another user; wanted a file, or links of root; set path to the "
+            "file itself, or give the links to root (`chown -h root`) and run again"
+        )
     record = _read_record(path)
     backup = host.file_state(backup_of(path))
     wish = _wish(params) if params["state"] == "present" else Wish()

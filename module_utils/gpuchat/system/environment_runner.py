@@ -36,7 +36,7 @@ from .environment import (
 )
 from .virtualenv import RECORD, credentials, cure_of, pinned, shown_index
 from .virtualenv_runner import ensure as ensure_virtualenv
-from .virtualenv_runner import look, own_settings, readable_by_all
+from .virtualenv_runner import look, own_settings
 
 OPTIONS: dict[str, dict[str, object]] = {
     "packages": {"type": "list", "elements": "str", "default": []},
@@ -150,9 +150,8 @@ def _resolved(source: Source, python: Python, params: Params) -> str:
         host.write_atomically(wanted, "".join(f"{one}\n" for one in source.packages).encode(), 0o600)
         command = [UV, "pip", "compile", "--quiet", "--python", python.path, "--generate-hashes", "--no-header"]
         command += ["--no-annotate", "--output-file", lock, wanted]
-        with readable_by_all():
-            os.makedirs(ROOT, exist_ok=True)
-            done = host.run(command, RESOLVE_SECONDS, _settings(source, params))
+        os.makedirs(ROOT, exist_ok=True)
+        done = host.run(command, RESOLVE_SECONDS, _settings(source, params))
         if done.rc != 0:
             raise Refusal(
                 f"uv found no versions that go together for {source.name} on Python {python.version}, from "
@@ -170,25 +169,24 @@ def _build(folder: str, lock: str, source: Source, python: Python, params: Param
     listed = f"{folder}/requirements.txt"
     _remove(folder)  # what a run that died has left
     try:
-        with readable_by_all():
-            os.makedirs(ROOT, exist_ok=True)
-            host.must([UV, "venv", "--quiet", "--no-project", "--python", python.path, folder], 120, settings)
-            host.write_atomically(listed, lock.encode(), 0o644)
-            command = [UV, "pip", "sync", "--quiet", "--python", f"{folder}/bin/python", "--require-hashes"]
-            done = host.run([*command, "--compile-bytecode", listed], INSTALL_SECONDS, settings)
-            if done.rc != 0:
-                raise Refusal(
-                    f"uv could not install {source.name} from {_places(source, params)}; wanted what its lock names; "
-                    f"what ran before runs on; {cure_of(done.text, INDEXES)}; uv said:\n{_said(done, params)}"
-                )
-            program = f"{folder}/bin/vllm"
-            if not os.path.exists(program):
-                raise Refusal(
-                    f"found no {program} in what {source.name} brings; wanted vLLM; set vllm_packages "
-                    "(vllm_cpu_packages, vllm_requirements) to words with it"
-                )
-            record = {"digest": lock_digest(lock), "python": f"{python.path} {python.version}", "packages": source.name}
-            host.write_json(f"{folder}/{RECORD}", record, 0o644)
+        os.makedirs(ROOT, exist_ok=True)
+        host.must([UV, "venv", "--quiet", "--no-project", "--python", python.path, folder], 120, settings)
+        host.write_atomically(listed, lock.encode(), 0o644)
+        command = [UV, "pip", "sync", "--quiet", "--python", f"{folder}/bin/python", "--require-hashes"]
+        done = host.run([*command, "--compile-bytecode", listed], INSTALL_SECONDS, settings)
+        if done.rc != 0:
+            raise Refusal(
+                f"uv could not install {source.name} from {_places(source, params)}; wanted what its lock names; "
+                f"what ran before runs on; {cure_of(done.text, INDEXES)}; uv said:\n{_said(done, params)}"
+            )
+        program = f"{folder}/bin/vllm"
+        if not os.path.exists(program):
+            raise Refusal(
+                f"found no {program} in what {source.name} brings; wanted vLLM; set vllm_packages "
+                "(vllm_cpu_packages, vllm_requirements) to words with it"
+            )
+        record = {"digest": lock_digest(lock), "python": f"{python.path} {python.version}", "packages": source.name}
+        host.write_json(f"{folder}/{RECORD}", record, 0o644)
     except BaseException:
         _remove(folder)
         raise

@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..core import host
 from ..core.change import Plan
@@ -124,35 +124,34 @@ def _build(
     offline = str(params.get("wheels_at") or "")
     pip += ["--no-index", "--find-links", offline] if offline else []
     try:
-        with readable_by_all():
-            os.makedirs(os.path.dirname(folder), exist_ok=True)
-            made = host.run([python, "-I", "-m", "venv", folder])
-            if made.rc != 0:
-                raise Refusal(
-                    f"{python} cannot make a virtual environment; wanted one that can (Debian's package for that is "
-                    f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
-                )
-            host.write_atomically(listed, requirements.encode(), 0o644)
-            kept = {} if offline else own_settings(python_there, index_url)
-            environment = pip_environment(index_url, trusted_hosts, kept, os.environ)
-            done = host.run([*pip, "--requirement", listed], 1800, environment)
-            if done.rc != 0:
-                said = done.text
-                for address in (index_url, *" ".join(kept.values()).split()):
-                    said = without_secrets(said, address)
-                said = "\n".join(said.splitlines()[-SAID_LINES:])
-                source, cure = ("the wheels", ANEW) if offline else (shown_index(index_url), INDEX)
-                raise Refusal(
-                    f"pip could not install what {path} wants from {source}; {_left_alone(path)}; "
-                    f"{cure_of(said, cure)}; pip said:\n{said}"
-                )
-            lacking = missing(pinned(requirements), host.run([python_there, "-I", "-c", INSTALLED], 60).stdout)
-            if lacking:
-                raise Refusal(
-                    f"found that {path} lacks {', '.join(lacking)}, although pip ended well; wanted them there; "
-                    f"{_left_alone(path)}; look at `{python} -m pip config debug` for what sends packages elsewhere"
-                )
-            host.write_json(f"{folder}/{RECORD}", build.record, 0o644)
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        made = host.run([python, "-I", "-m", "venv", folder])
+        if made.rc != 0:
+            raise Refusal(
+                f"{python} cannot make a virtual environment; wanted one that can (Debian's package for that is "
+                f"python3-venv); {_left_alone(path)}; it said:\n{made.text}"
+            )
+        host.write_atomically(listed, requirements.encode(), 0o644)
+        kept = {} if offline else own_settings(python_there, index_url)
+        environment = pip_environment(index_url, trusted_hosts, kept, os.environ)
+        done = host.run([*pip, "--requirement", listed], 1800, environment)
+        if done.rc != 0:
+            said = done.text
+            for address in (index_url, *" ".join(kept.values()).split()):
+                said = without_secrets(said, address)
+            said = "\n".join(said.splitlines()[-SAID_LINES:])
+            source, cure = ("the wheels", ANEW) if offline else (shown_index(index_url), INDEX)
+            raise Refusal(
+                f"pip could not install what {path} wants from {source}; {_left_alone(path)}; "
+                f"{cure_of(said, cure)}; pip said:\n{said}"
+            )
+        lacking = missing(pinned(requirements), host.run([python_there, "-I", "-c", INSTALLED], 60).stdout)
+        if lacking:
+            raise Refusal(
+                f"found that {path} lacks {', '.join(lacking)}, although pip ended well; wanted them there; "
+                f"{_left_alone(path)}; look at `{python} -m pip config debug` for what sends packages elsewhere"
+            )
+        host.write_json(f"{folder}/{RECORD}", build.record, 0o644)
     except BaseException:
         _remove(folder)
         raise
@@ -173,15 +172,6 @@ def own_settings(python: str, index_url: str) -> dict[str, str]:
 
 def _left_alone(path: str) -> str:
     return "the old environment is left as it was" if os.path.exists(path) else "nothing is left of the try"
-
-
-@contextlib.contextmanager
-def readable_by_all() -> Iterator[None]:
-    before = os.umask(0o022)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _lead(path: str, folder: str) -> None:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import front
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import front, host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import CommandFailed, Refusal, Unhealthy
 
 
@@ -41,6 +42,22 @@ def raising(error):
 
 def test_a_result_is_handed_on():
     assert ended(lambda: {"changed": True}, invocation={}) == ("well", {"changed": True, "invocation": {}})
+
+
+def test_what_a_module_makes_does_not_hang_on_the_umask(tmp_path):
+    file = tmp_path / "keyrings" / "docker.gpg"
+
+    def work():
+        host.write_atomically(str(file), b"key", 0o644)
+        host.must(["mkdir", str(tmp_path / "of-a-program")])
+        return {}
+
+    before = os.umask(0o077)
+    try:
+        ended(work)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (file.parent, tmp_path / "of-a-program")] == [0o755, 0o755]
 
 
 @pytest.mark.parametrize("kind", [Refusal, CommandFailed, Unhealthy])

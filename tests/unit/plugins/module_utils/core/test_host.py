@@ -27,6 +27,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import 
             ["sh", "-c", "echo out; echo err >&2; exit 3"], host.Output(3, "out\n", "err\n"), id="its own status"
         ),
         pytest.param(["no-such-program"], host.Output(127, "", "no-such-program: not found"), id="a missing program"),
+        pytest.param(["/etc/passwd"], host.Output(126, "", "/etc/passwd: Permission denied"), id="no program"),
         pytest.param(["sh", "-c", "exec sleep 5"], host.Output(124, "", "no end after 0.2 s"), id="a timeout"),
     ],
 )
@@ -45,6 +46,14 @@ def test_a_command_that_had_to_succeed_is_reported_with_what_it_said():
 
 def test_a_commands_environment_can_be_added_to():
     assert host.run(["sh", "-c", "echo $LC_ALL $MORE"], environment={"MORE": "yes"}).stdout == "C.UTF-8 yes\n"
+
+
+def test_a_command_speaks_english_whatever_the_hosts_language_is(monkeypatch):
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    monkeypatch.setenv("LANGUAGE", "de:fr")
+    asked = ["sh", "-c", "echo $LC_ALL $LANGUAGE"]
+    with host.lines(asked) as said:
+        assert [host.run(asked).stdout, *said] == ["C.UTF-8\n", "C.UTF-8"]
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "nothing", "below a file", "a link that leads nowhere"])

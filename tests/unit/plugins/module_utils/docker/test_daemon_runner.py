@@ -712,3 +712,15 @@ def test_the_registries_that_somebody_elses_containers_come_from_stay_beside_our
     assert json.loads(path.read_text())[key] == ["next:5000", "both:5000"]
     ensure(path, state="absent")
     assert json.loads(path.read_text())[key] == ["theirs:5000", "both:5000"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a link to somebody else")
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_file_behind_somebody_elses_link_is_refused_and_keeps_its_settings(path, theirs, tmp_path, state):
+    theirs('{"data-root": "/big"}')
+    real = path.rename(tmp_path / "of-alice.json")
+    path.symlink_to(real)
+    os.lchown(path, 12345, 12345)
+    with pytest.raises(Refusal, match="leads over a link of another user.*; set path"):
+        ensure(path, {"debug": True}, state=state)
+    assert real.read_text() == '{"data-root": "/big"}'

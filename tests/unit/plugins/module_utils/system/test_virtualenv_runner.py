@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import pathlib
-import stat
 import sys
 import zipfile
 
@@ -238,17 +237,6 @@ def test_an_environment_is_removed_and_a_second_run_changes_nothing(path, python
     assert ensure(path, state="absent", requirements="")["changed"]
     assert folders(path) == ["toolbox-of-somebody"]
     assert not ensure(path, state="absent")["changed"]
-
-
-def test_everybody_may_read_the_environment_whatever_the_umask(path, python):
-    before = os.umask(0o077)
-    try:
-        ensure(path)
-        assert os.umask(0o077) == 0o077
-    finally:
-        os.umask(before)
-    for found in (path.parent, path, path / "bin", path / "gpuchat.json"):
-        assert stat.S_IMODE(found.stat().st_mode) & 0o044 == 0o044, found
 
 
 def wheel(version):
