@@ -226,6 +226,42 @@ def test_a_server_that_ignores_some_ranges_gives_the_model_all_the_same(hub, roo
     assert tree(dest) == wanted(root / REPO)
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_server_that_ignores_ranges_and_says_no_length_gives_the_model_all_the_same(
+    hub, root, dest, ensure, source, monkeypatch
+):
+    head = hub_module._Handler._head
+
+    def endless(self, code, sent):
+        if code == 200 and "ETag" in sent:
+            sent = {**sent, "Connection": "close", "Content-Type": "application/octet-stream"}
+            del sent["Content-Length"]
+            self.close_connection = True
+        head(self, code, sent)
+
+    monkeypatch.setattr(hub_module._Handler, "_head", endless)
+    hub.faults = [Fault("ignore_range", SHARDS)]
+    ensure(source=source)
+    assert tree(dest) == wanted(root / REPO)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_server_that_gives_less_than_a_range_at_once_gives_the_model_soon(
+    hub, root, dest, ensure, source, monkeypatch
+):
+    whole = hub_module.parse_range
+
+    def capped(header, size):
+        start, stop = whole(header, size)
+        return start, min(stop, start + MEBIBYTE // 8)
+
+    monkeypatch.setattr(hub_module, "parse_range", capped)
+    monkeypatch.setattr(transfer, "backoff", None)  # nothing goes wrong that is to be waited for
+    result = ensure(source=source)
+    assert tree(dest) == wanted(root / REPO)
+    assert result["bytes_fetched"] == result["bytes_total"]
+
+
 def test_a_server_that_ignores_ranges_and_cuts_each_answer_ends_the_run(hub, dest, ensure):
     hub.faults = [Fault("ignore_range", SHARDS), Fault("cut", SHARDS, at=MEBIBYTE)]
     with pytest.raises(Refusal, match="delivered nothing new"):

@@ -27,6 +27,10 @@ SLOWER = 8
 """So much slower than usual, and after so long, the rest of a range is taken from a connection."""
 
 PAGES = ("text/html", "application/xhtml+xml")
+BYTES = ("application/octet-stream", "binary/octet-stream")
+"""What no page calls itself: who gives such without a length where a range was asked for gives the whole file."""
+
+RANGE = r"bytes\s+(\d{1,19})-(\d{1,19})(?:/(?:(\d{1,19})|\*))?"
 ATTEMPTS = 8
 """Requests without a byte of progress, one after the other, after which a file's transfer is given up."""
 
@@ -155,12 +159,14 @@ class Verdict:
         word: what was odd, for people.
         size: the file's bytes as the server has them, -1 where it does not say.
         status: of the answer, where it was refused.
+        end: of the bytes that follow, where they are fewer than were asked for.
     """
 
     kind: str
     word: str = ""
     size: int = -1
     status: int = 0
+    end: int = 0
 
 
 def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redirected: bool, path: str = "") -> Verdict:
@@ -181,12 +187,13 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
     ranged = span != (0, size)
     length = headers.get("content-length", "")
     if status == 206 and ranged:
-        match = re.fullmatch(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", headers.get("content-range", "").strip(), re.IGNORECASE)
-        if match is None or (int(match[1]), int(match[2]) + 1) != span:
+        match = re.fullmatch(RANGE, headers.get("content-range", "").strip(), re.IGNORECASE | re.ASCII)
+        # A server may give less than was asked for (RFC 9110, 15.3.7), as those do that cut files into slices.
+        if match is None or int(match[1]) != span[0] or not span[0] <= int(match[2]) < span[1]:
             return Verdict("wait", f"the range {headers.get('content-range')!r}, not {span[0]}-{span[1] - 1}")
-        announced = -1 if match[3] == "*" else int(match[3])
+        announced = int(match[3]) if match[3] else -1
         return (
-            Verdict("take", size=announced)
+            Verdict("take", size=announced, end=int(match[2]) + 1)
             if announced in (-1, size)
             else Verdict("refused", f"{announced} bytes", announced)
         )
@@ -195,7 +202,7 @@ def judge(status: int, headers: Mapping[str, str], span: Span, size: int, redire
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in PAGES and announced != size and not path.endswith((".html", ".htm")):
             return Verdict("wait", f"a web page ({kind}) in the file's place, as a proxy or a login page gives it")
-        if ranged and announced < 0:
+        if ranged and announced < 0 and kind not in BYTES:
             return Verdict("wait", "an answer of unknown length where a range was asked for")
         if announced not in (-1, size):
             return Verdict("refused", f"{announced} bytes", announced)

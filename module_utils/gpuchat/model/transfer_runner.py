@@ -164,6 +164,7 @@ class Errand:
     """One request's worth of a part; guarded by the transfer's lock as that is.
 
     Attributes:
+        span: the bytes that are on their way, once that is known: a server may give fewer than were asked for.
         at: how far it has come.
         writing: its bytes are on their way to the disk, which nobody may take over.
         taken_over: another connection does the rest, for this one was too slow.
@@ -499,6 +500,7 @@ class Transfer:
                 if verdict.kind == "take":
                     part.location = url if url != part.url else ""
                     part.ignored = part.unusable = 0
+                    errand.span = (begin, verdict.end or end)
                     return self._receive(errand, answer, buffer, begin - span[0]), None
             if verdict.kind == "expired" and known and url == known:
                 with self._lock:

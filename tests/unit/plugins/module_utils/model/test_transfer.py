@@ -106,7 +106,10 @@ PART, WHOLE = (10, 20), (0, 100)
         pytest.param(206, {"content-range": "bytes 10-19/*"}, PART, False, "take", id="the range of an unknown whole"),
         pytest.param(206, {"content-range": "bytes 10-19/90"}, PART, False, "refused", id="of another file"),
         pytest.param(206, {"content-range": "bytes 11-20/100"}, PART, False, "wait", id="another range"),
-        pytest.param(206, {"content-range": "bytes 10-18/100"}, PART, False, "wait", id="a shorter range"),
+        pytest.param(206, {"content-range": "bytes 10-18/100"}, PART, False, "take", id="a shorter range"),
+        pytest.param(206, {"content-range": "bytes 10-20/100"}, PART, False, "wait", id="a longer range"),
+        pytest.param(206, {"content-range": "bytes 10-9/100"}, PART, False, "wait", id="no range"),
+        pytest.param(206, {"content-range": "bytes 10-19"}, PART, False, "take", id="the range without the whole"),
         pytest.param(206, {}, PART, False, "wait", id="a range without a word which"),
         pytest.param(206, {"content-range": "bytes 0-99/100"}, WHOLE, False, "wait", id="a range unasked for"),
         pytest.param(200, {"content-encoding": "gzip"}, WHOLE, False, "wait", id="compressed"),
@@ -143,6 +146,7 @@ HTML = {"content-type": "text/html; charset=utf-8"}
         pytest.param({**HTML, "content-length": "100"}, WHOLE, "a", "take", id="a file that is called a page"),
         pytest.param(HTML, WHOLE, "a.html", "take", id="a page that is wanted"),
         pytest.param({}, PART, "a", "wait", id="who knows how long"),
+        pytest.param({"content-type": "binary/octet-stream"}, PART, "a", "whole", id="bytes, whoever knows how many"),
     ],
 )
 def test_a_page_in_the_place_of_a_file_is_asked_again(headers, span, path, kind):
