@@ -8,6 +8,7 @@ transformers_utils/config), huggingface_hub 2.4 (what repositories hold).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,7 @@ VOCABULARY = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
 """What CTranslate2 keeps beside its model.bin."""
 
 PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
+PARTS = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.safetensors|\.gguf)")
 AT_A_HUB = re.compile(r"\w[\w.-]*/[\w.-]+")
 """A base model's name that is one of a hub's; a folder of whoever trained an adapter is none."""
 
@@ -195,6 +197,7 @@ def check_model(
     if "adapter_config.json" in paths and all("adapter_model" in path or COPY.match(path) for path in weights):
         _refuse_adapter(place, data.get("adapter_config.json"))
     if weights:
+        _refuse_gaps(place, {*paths, *left_out}, weights, shards_of(data))
         if all(path.endswith(".gguf") for path in weights):
             _check_gguf(place, weights)
         else:
@@ -254,6 +257,25 @@ def _check_folders(
         f"{place} holds its weights in folders ({_some(folders)}), and vLLM reads those beside config.json alone; "
         "wanted a model whose weights lie there; set repo to one, or include to the files that are wanted all the same"
     )
+
+
+def _refuse_gaps(
+    place: str, there: Collection[str], weights: Sequence[str], shards: Mapping[str, frozenset[str]]
+) -> None:
+    """Refuse weights in numbered parts of which some are nowhere, where no index says which there are."""
+    named = {path for one in shards.values() for path in one}
+    series: dict[tuple[str, ...], set[int]] = {}
+    for name, number, count, ending in (found.groups() for found in map(PARTS.fullmatch, there) if found):
+        series.setdefault((name, count, ending), set()).add(int(number))
+    for name, count, ending in dict.fromkeys(found.group(1, 3, 4) for found in map(PARTS.fullmatch, weights) if found):
+        numbers, first = series[name, count, ending], int(0 not in series[name, count, ending])
+        lacking = (number for number in range(first, first + int(count)) if number not in numbers)
+        missing = [f"{name}-{number:05}-of-{count}{ending}" for number in itertools.islice(lacking, NAMED)]
+        if missing and not any(path.startswith(f"{name}-") for path in named):
+            raise Refusal(
+                f"{place} holds {len(numbers)} of the {int(count)} parts of {name}-*{ending}, and not "
+                f"{', '.join(missing)}; wanted all of them; set revision or repo to one that is whole"
+            )
 
 
 def _is_foreign(path: str, all_paths: Collection[str]) -> bool:
