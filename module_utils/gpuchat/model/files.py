@@ -7,6 +7,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import math
 import re
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,18 @@ LONGEST_PATH = 4095
 """Most bytes of a path on Linux."""
 
 SHOWN_OF_NAME = 40
+CASELESS = frozenset(("vfat", "msdos", "exfat", "cifs", "smb3", "hfsplus"))
+"""File systems that do not tell letters' cases apart, unless somebody has set them up so."""
+
+BITS = {
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+    "F4": 4,
+}
+"""Of one element, by safetensors' names of kinds (its tensor.rs)."""
 
 LARGEST_GIT_BLOB = 64 << 20
 """Up to here (bytes) git's own SHA-1 is computed too: hubs keep larger files as LFS objects with a SHA-256."""
@@ -254,6 +267,23 @@ def check_lengths(paths: Iterable[str], folder: str, longest: int) -> None:
         )
 
 
+def check_case(paths: Iterable[str], folder: str, filesystem: str) -> None:
+    """Refuse names that a file system takes for one, before a byte is fetched: the last would replace the others.
+
+    Raises:
+        Refusal: there are two.
+    """
+    seen: dict[str, str] = {}
+    for path in paths if filesystem in CASELESS else ():
+        other = seen.setdefault(path.casefold(), path)
+        if other != path:
+            raise Refusal(
+                f"found {other!r} and {path!r} in the listing, and {folder} on {filesystem}, which takes them for one "
+                "file; wanted names that differ by more than case there; set exclude to leave one out, or path to "
+                "another disk"
+            )
+
+
 def printable(text: str) -> str:
     """Return a text in which what would steer a terminal is written out; lines stay lines."""
     return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
@@ -434,6 +464,8 @@ def check_safetensors(path: str, size: int, head: bytes) -> frozenset[str]:
         header = json.loads(head[8 : 8 + length])
         tensors = {name: value["data_offsets"] for name, value in header.items() if name != "__metadata__"}
         spans = sorted((int(begin), int(end)) for begin, end in tensors.values())
+        bits = {name: BITS[header[name]["dtype"]] for name in tensors if header[name].get("dtype") in BITS}
+        sizes = {name: bits[name] * math.prod(map(int, header[name]["shape"])) for name in bits}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Refusal(f"{path} holds a damaged safetensors header; wanted one that names its tensors") from None
     end = 0
@@ -441,6 +473,13 @@ def check_safetensors(path: str, size: int, head: bytes) -> frozenset[str]:
         if begin != end or stop < begin:
             raise Refusal(f"{path} holds tensors with a gap or an overlap at byte {end}; wanted one after the other")
         end = stop
+    for name, wanted in sizes.items():
+        found = tensors[name][1] - tensors[name][0]
+        if found * 8 != wanted:
+            raise Refusal(
+                f"{path} holds {found} bytes of the tensor {name}; wanted {wanted / 8:.0f}, as its own header says of "
+                "its kind and shape"
+            )
     if 8 + length + end != size:
         raise Refusal(f"{path} holds {size} bytes; wanted {8 + length + end} as its own header says")
     return frozenset(tensors)

@@ -498,6 +498,11 @@ def _listing(asker: Asker, session: Any, hub: Hub, wanted: Wanted) -> Listing:
     else:
         _reply, body = _must(asker, session, hub, hub.commit_url())
         commit, files = read_tree(body, hub)
+    if not files:
+        raise Refusal(
+            f"{hub.endpoint} holds no files of {hub.repo} at {hub.revision or commit}; wanted a model; set revision to "
+            "one that has some, repo to another, or endpoints"
+        )
     asked_for = chosen(files, wanted.include, wanted.exclude)
     if not asked_for:
         raise Refusal(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import Refusal
-from .files import MANIFEST, ModelFile, parse_manifest, printable
+from .files import LARGEST_GIT_BLOB, MANIFEST, ModelFile, parse_manifest, printable
 from .weights import QUANTIZATION
 
 OFFICIAL = {"huggingface": "https://huggingface.co", "modelscope": "https://www.modelscope.cn"}
@@ -123,8 +123,8 @@ class Hub:
         Raises:
             Refusal: the repository or the revision is missing or odd.
         """
-        is_cached = self.repo.startswith("models--")
-        if self.source in OFFICIAL and (is_cached or not HUB_REPO.fullmatch(self.repo)):
+        is_none = self.repo.startswith("models--") or self.repo.endswith(".git") or not HUB_REPO.fullmatch(self.repo)
+        if self.source in OFFICIAL and is_none:
             hint = meant(self.repo)
             raise Refusal(f"found the repository {self.repo!r}; wanted owner/name as the hub writes it; set repo{hint}")
         if self.source == "http" and {"..", "."} & set(self.repo.split("/")):
@@ -177,6 +177,8 @@ class Hub:
 def meant(repo: str) -> str:
     """Return what to set ``repo`` to where the name is within what was given, for a message; else an empty text."""
     bare = repo.strip()
+    if bare.startswith(("/", "~", "./", "../")):
+        return ", or source to path for a folder of the host"
     cached = CACHED.fullmatch(bare)
     if cached:
         return f" to {cached[1]}/{cached[2]}"
@@ -285,8 +287,9 @@ def _huggingface_file(entry: Mapping[str, Any]) -> ModelFile:
         return ModelFile(_path(entry["path"]), 0, kind=KINDS.get(entry["type"], f"a {entry['type']}"))
     lfs = entry.get("lfs") or {}
     sha256 = _sha256(lfs.get("oid") or lfs.get("sha256"))
-    git_sha1 = "" if sha256 else str(entry.get("oid", ""))
-    return ModelFile(_path(entry["path"]), _size(lfs.get("size") or entry["size"]), sha256, git_sha1)
+    size = _size(lfs.get("size") or entry["size"])
+    git_sha1 = "" if sha256 or size > LARGEST_GIT_BLOB else str(entry.get("oid", ""))  # else it is a pointer's
+    return ModelFile(_path(entry["path"]), size, sha256, git_sha1)
 
 
 def _path(value: object) -> str:
@@ -306,7 +309,9 @@ def _sha256(value: object) -> str:
     """Return a SHA-256 in the form in which files are compared; some mirrors write its kind before it."""
     text = str(value or "").strip().lower()
     found = SHA256.fullmatch(text)
-    return found[1] if found else text
+    if text and not found:
+        raise ValueError
+    return found[1] if found else ""
 
 
 def _odd_entry(place: str, entry: object) -> Refusal:
@@ -519,7 +524,8 @@ def hint(reply: Reply, hub: Hub, token: str, token_sent: bool) -> str:
         return (
             f"{at}: it is gone, or held back for legal reasons; set repo to another model, or endpoints to another hub"
         )
-    return f"{at}; wanted a hub that answers; try again later, or set endpoints to another{also}"
+    more = ", set token, with which hubs allow more" if reply.status == 429 and not token else ""
+    return f"{at}; wanted a hub that answers; try again later{more}, or set endpoints to another{also}"
 
 
 def other_origin(url: str, asked: str) -> str:

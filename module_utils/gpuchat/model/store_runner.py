@@ -32,6 +32,7 @@ from .files import (
     ModelFile,
     Proof,
     Status,
+    check_case,
     check_lengths,
     check_safetensors,
     header_length,
@@ -262,7 +263,9 @@ class Store:
                 f"{SIDE} lies beside it while a model is fetched; wanted {longest} bytes for both; set path to a "
                 "shorter one"
             )
+        paths = tuple(paths)
         check_lengths(paths, self._next, longest)  # published there, and longer than dest
+        check_case(paths, self.dest, filesystem_of(place))
 
     def adopt(self, file: ModelFile, spare: Sequence[str], key: str) -> str | None:
         """Take a file's bytes from the old folder where a file there holds them; return their SHA-256, or None."""

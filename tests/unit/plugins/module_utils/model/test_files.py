@@ -14,6 +14,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     Proof,
     Status,
     Wanted,
+    check_case,
     check_lengths,
     check_safetensors,
     checked_path,
@@ -215,7 +216,11 @@ def weights(tensors, body=b"", head=None):
     return len(text).to_bytes(8, "little") + text + body
 
 
-TWO = {"x": {"data_offsets": [0, 2]}, "y": {"data_offsets": [2, 5]}, "__metadata__": {"format": "pt"}}
+TWO = {
+    "x": {"dtype": "F4", "shape": [2, 2], "data_offsets": [0, 2]},
+    "y": {"dtype": "of later", "data_offsets": [2, 5]},
+    "__metadata__": {"format": "pt"},
+}
 
 
 def test_the_tensors_of_a_file_are_reported():
@@ -236,6 +241,14 @@ def test_the_tensors_of_a_file_are_reported():
         pytest.param(weights(TWO, b"1234"), "wanted .* as its own header says", id="too short"),
         pytest.param(weights(TWO, b"123456"), "wanted .* as its own header says", id="too long"),
         pytest.param(weights({"x": {"data_offsets": [1, 2]}}, b"12"), "a gap or an overlap", id="a gap"),
+        pytest.param(
+            weights({"x": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 2]}}, b"12"),
+            "holds 2 bytes of the tensor x; wanted 12, as its own header says of its kind and shape",
+            id="another shape",
+        ),
+        pytest.param(
+            weights({"x": {"dtype": "U8", "shape": ["a"], "data_offsets": [0, 1]}}, b"1"), "a damaged", id="no shape"
+        ),
         pytest.param(
             weights({"x": {"data_offsets": [0, 2]}, "y": {"data_offsets": [1, 2]}}, b"12"), "a gap or", id="an overlap"
         ),
@@ -291,3 +304,22 @@ def test_a_name_that_the_disk_cannot_take_is_refused(path, word):
     check_lengths(["a" * 255, "f/" + "\u00e9" * 127], "/srv/m.gpuchat", 255)
     with pytest.raises(Refusal, match=word):
         check_lengths(["x", path], "/srv/m.gpuchat", 255)
+
+
+@pytest.mark.parametrize(
+    ("paths", "filesystem", "refused"),
+    [
+        (["README.md", "readme.md"], "exfat", True),
+        (["a/x.json", "A/x.json"], "cifs", True),
+        (["a/x.json", "A/y.json"], "cifs", False),
+        (["README.md", "readme.md"], "ext4", False),
+        (["README.md", "readme.md"], "", False),
+        (["README.md", "config.json"], "vfat", False),
+    ],
+)
+def test_names_that_differ_by_case_alone_are_refused_where_a_disk_takes_them_for_one(paths, filesystem, refused):
+    if not refused:
+        check_case(paths, "/mnt/m", filesystem)
+        return
+    with pytest.raises(Refusal, match=f"found '{paths[0]}' and '{paths[1]}' .*{filesystem}.*set exclude to"):
+        check_case(paths, "/mnt/m", filesystem)

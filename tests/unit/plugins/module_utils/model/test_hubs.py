@@ -339,6 +339,8 @@ def gated(message):
         (Reply(404, {"x-error-code": "RevisionNotFound"}), "", False, "it has no revision refs/pr/1; set revision"),
         (Reply(404, {}), "", False, "it does not exist there; set repo, revision and endpoints"),
         (Reply(0, {}, "refused"), "", False, "cannot be reached (refused)"),
+        (Reply(429, {}), "", False, "try again later, set token, with which hubs allow more, or set endpoints"),
+        (Reply(429, {}), "t", True, "wanted a hub that answers; try again later, or set endpoints to another"),
         (Reply(503, {"x-error-message": "busy"}), "", False, "503 (busy)"),
         (Reply(407, {}), "", False, "give this host a proxy that lets it through (gpuchat_proxy"),
         (Reply(401, {}, url="https://hub/other"), "", False, "https://hub answered 401 for acme/demo: it does not"),
@@ -411,7 +413,7 @@ def test_what_several_endpoints_said_is_reported_once_each():
         ("Qwen/Qwen3-8B@v1.0", "set repo to Qwen/Qwen3-8B, and revision to v1.0"),
         ("models--Qwen--Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
         ("datasets/a/b", "set repo"),
-        ("../x", "set repo"),
+        ("../x", "set repo, or source to path for a folder of the host"),
         ("a/..", "set repo"),
         ("qwen3:8b", "set repo"),
         ("hf://Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
@@ -427,6 +429,9 @@ def test_what_several_endpoints_said_is_reported_once_each():
         ("https://huggingface.co/datasets/a/b", "set repo"),
         ("ollama.com/library/qwen3", "set repo"),
         ("data/models/x", "set repo"),
+        ("Qwen/Qwen3-8B.git", "set repo to Qwen/Qwen3-8B"),
+        ("/srv/models/x", "set repo, or source to path for a folder of the host"),
+        ("~/x", "set repo, or source to path for a folder of the host"),
     ],
 )
 def test_what_is_taken_for_a_repositorys_name_is_refused_with_the_name_within(repo, cure):
@@ -439,6 +444,12 @@ def test_a_hash_is_read_however_a_mirror_writes_it():
     digest = "ab" * 32
     page = [{"type": "file", "path": "a", "size": 1, "lfs": {"oid": f"sha256:{digest.upper()}", "size": 1}}]
     assert read_huggingface_page(json.dumps(page).encode(), "h")[0].sha256 == digest
+
+
+def test_what_git_alone_names_is_no_proof_of_a_file_that_is_too_large_for_git():
+    page = [{"type": "file", "path": "a", "size": (64 << 20) + at, "oid": "ab" * 20} for at in (0, 1)]
+    found = read_huggingface_page(json.dumps(page).encode(), "h")
+    assert [file.identity() for file in found] == [f"git:{'ab' * 20}", "unverified"]
 
 
 def test_a_next_page_among_several_relations_is_found():
@@ -467,6 +478,8 @@ BLOB = {"Type": "blob", "Path": "a.bin", "Size": 5}
     [
         *((read_huggingface_page, [ENTRY, one], repr(one)) for one in (None, 1, "x", {**ENTRY, "path": None})),
         *((read_huggingface_page, [{**ENTRY, **one}], "'a.bin'") for one in ({"lfs": 1}, {"size": -1}, {"type": []})),
+        (read_huggingface_page, [{**ENTRY, "lfs": {"oid": "sha1:ab", "size": 5}}], "sha1:ab"),
+        (read_modelscope_page, {"Data": {"Files": [{**BLOB, "Sha256": "ab"}]}}, "'a.bin'"),
         *(
             (read_siblings, {"siblings": [OF_A_MODEL, one]}, repr(one))
             for one in (None, 1, {**OF_A_MODEL, "size": "x"})
