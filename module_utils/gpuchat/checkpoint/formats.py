@@ -41,6 +41,9 @@ BY_NAME: Mapping[str, str] = {
 CTRANSLATE2 = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
 """What lies beside model.bin there."""
 
+TOKENIZER = re.compile(r"tokeniz(?!er_config)|tekken|vocab|merges|tiktoken|bpe|\.model(\.|$)", re.IGNORECASE)
+"""In names of files by which a tokenizer is made: Transformers', Mistral's, SentencePiece's, models' own code."""
+
 LEFT_BY_TRAINING = re.compile(r"(training_args|scheduler|optimizer|rng_state\w*)\.(bin|pt|pth)")
 ADAPTER = "adapter_config.json"
 GGUF_TYPE = re.compile(r"(I?Q\d\w*|BF16|F16|F32)(?=[-.])", re.IGNORECASE)
@@ -72,6 +75,12 @@ def _last(path: str) -> str:
 def _is_beside(name: str) -> bool:
     """Whether a file of weights, by its end, holds none of the model's own."""
     return name.startswith("adapter_model.") or LEFT_BY_TRAINING.fullmatch(name) is not None
+
+
+def lacks_tokenizer(files: Sequence[str]) -> bool:
+    """Whether files that hold weights hold nothing by which texts become numbers; GGUF has that within."""
+    has_weights = any(name.endswith(TRANSFORMERS) for name in files)
+    return has_weights and not any(TOKENIZER.search(_last(name)) for name in files)
 
 
 def gguf_type(files: Sequence[str]) -> str:

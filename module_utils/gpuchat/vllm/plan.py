@@ -247,6 +247,7 @@ def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
             *(_of_parsers(args, family) if situation.is_for_chat else ()),
             *conflicts.warnings(args),
             *((MUTE,) if situation.is_for_chat and families.is_mute(situation.config, template, args) else ()),
+            *((TOKENLESS,) if formats.lacks_tokenizer(files) and not WITHOUT_TOKENIZER.intersection(args) else ()),
             *tasks.warnings(situation.task, situation.config, situation.repo, judged, wishes.extra_args),
             *warnings(situation, wishes, evaluation),
             *capped(params.get("generation_config")),
@@ -726,10 +727,19 @@ def _are_tools_off(wishes: Wishes) -> bool:
     return has_none or (is_off and not args.get("tool-call-parser"))
 
 
+WITHOUT_TOKENIZER = frozenset({"tokenizer", "skip-tokenizer-init"})
+"""Arguments with which vLLM asks a model for no tokenizer of its own."""
+
 MUTE = (
     "the model has no chat template, as base models have none, and vLLM refuses to chat without one; set the model's "
     "repo or path in gpuchat_models to the variant that was trained to answer (often named -Instruct, -it or -chat), "
     "or give its args there a chat-template"
+)
+
+
+TOKENLESS = (
+    "the model brings no tokenizer among its files, without which vLLM does not start; set its repo or path in "
+    "gpuchat_models to one that has it, see that its include and exclude leave it in, or give its args a tokenizer"
 )
 
 

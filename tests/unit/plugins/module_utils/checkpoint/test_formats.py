@@ -7,6 +7,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.checkpoint.f
     adapted,
     format_of,
     gguf_type,
+    lacks_tokenizer,
 )
 
 LLAMA = {"architectures": ["LlamaForCausalLM"]}
@@ -70,3 +71,27 @@ def test_a_gguf_files_name_says_its_type(files, expected):
 )
 def test_an_adapter_is_known_with_its_base(config, files, base):
     assert adapted(config, files) == base
+
+
+@pytest.mark.parametrize(
+    ("more", "lacking"),
+    [
+        ([], True),
+        (["special_tokens_map.json", "generation_config.json", "chat_template.jinja"], True),
+        (["tokenizer_config.json"], True),
+        (["tokenizer.json"], False),
+        (["tokenizer.model.v3"], False),
+        (["tekken.json"], False),
+        (["vocab.txt"], False),
+        (["spiece.model"], False),
+        (["ice_text.model"], False),
+        (["qwen.tiktoken"], False),
+    ],
+)
+def test_weights_of_a_model_without_a_tokenizer_are_known(more, lacking):
+    assert lacks_tokenizer(["config.json", "model.safetensors", *more]) is lacking
+
+
+@pytest.mark.parametrize("files", [[], ["config.json"], ["x-Q4_0.gguf", "config.json"]])
+def test_files_that_say_nothing_of_a_tokenizer_lack_none(files):
+    assert not lacks_tokenizer(files)

@@ -245,6 +245,19 @@ def test_a_model_without_a_chat_template_is_told_before_a_byte_is_fetched():
         assert not any("has no chat template" in text for text in plan_vllm({**asked, **more}).warnings)
 
 
+def test_a_model_without_a_tokenizer_is_told_before_a_byte_is_fetched():
+    asked = {"model_config": LLAMA, "gpus": several(1), "vllm_version": "0.33.0"}
+    asked["files"] = ["config.json", "model.safetensors"]
+    assert any("brings no tokenizer" in text for text in plan_vllm(asked).warnings)
+    for more in (
+        {"extra_args": {"tokenizer": "/model/x"}},
+        {"extra_args": {"skip-tokenizer-init": True}},
+        {"files": [*asked["files"], "tokenizer.json"]},
+        {"files": []},
+    ):
+        assert not any("brings no tokenizer" in text for text in plan_vllm({**asked, **more}).warnings)
+
+
 def test_adapters_are_in_the_budget():
     room = {"enable-lora": True, "max-loras": 8, "max-lora-rank": 64}
     bare, with_room = (plan(several(1, L40S), extra_args=args).evaluation.budget for args in ({}, room))
