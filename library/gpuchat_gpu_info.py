@@ -49,8 +49,9 @@ state:
     - V(ok), every GPU that the driver lists can be used.
     - V(no_gpu), the host has no NVIDIA GPU; V(no_driver), it has one, and no driver that works.
     - V(mismatch), the loaded kernel module and NVIDIA's library are of two versions.
-    - V(out_of_reach), its GPUs are kept for virtual machines, it is a Jetson or a WSL2 whose GPU does not answer, or it
-      has another maker's accelerators alone.
+    - V(out_of_reach), its GPUs are kept for virtual machines, CUDA starts nothing on them (their compute mode, or an
+      NVSwitch fabric that nobody set up), it is a Jetson or a WSL2 whose GPU does not answer, or it has another maker's
+      accelerators alone.
     - V(lost), a GPU has left the bus or needs a reset.
     - V(no_permission), the driver refuses the user that the module runs as.
     - V(failed), NVIDIA's driver answers with an error of another kind.
@@ -139,7 +140,7 @@ gpus:
       type: list
       elements: dict
     fault:
-      description: Why the GPU cannot be used, in the driver's words; null for a sound one.
+      description: Why the GPU cannot be used, or why CUDA starts nothing on it; null for a sound one.
       type: str
 topology:
   description:

@@ -15,6 +15,10 @@ from ..system.release import Release
 from . import readings, readings_runner
 from .accelerator import Found, Wanted, decide
 
+FABRIC_MANAGER = "nvidia-fabricmanager.service"
+FABRIC_SECONDS = 120.0
+"""What it gets after a restart of the host: it trains the links of all GPUs."""
+
 FIRMWARE = "/sys/firmware/efi"
 SECURE_BOOT = f"{FIRMWARE}/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 """The variable of the UEFI specification (3.3, "Globally Defined Variables"); its last byte is 1 where it is on."""
@@ -26,7 +30,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     Raises:
         Refusal: it cannot be as wanted.
     """
-    seen = readings_runner.look()
+    seen = _seen()
     devices: list[dict[str, object]] = seen["pci_devices"]  # type: ignore[assignment]
     gpus: list[dict[str, object]] = seen["gpus"]  # type: ignore[assignment]
     undivided = tuple(
@@ -69,6 +73,24 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     result = Plan(reason=decision.reason).result()
     todo = {"install_driver": decision.install_driver, "reboot": decision.reboot, "last_branch": found.last_branch}
     return {**seen, **result, "accelerator": decision.accelerator, **todo}
+
+
+def _seen() -> dict[str, object]:
+    """Return what can be read of the accelerators, once a fabric manager that runs has set up their fabric."""
+    seen = readings_runner.look()
+
+    def missing() -> str | None:
+        nonlocal seen
+        seen = readings_runner.look()
+        return seen["reason"] if _is_fabric_missing(seen) else None  # type: ignore[return-value]
+
+    if _is_fabric_missing(seen) and host.run(["systemctl", "is-active", "--quiet", FABRIC_MANAGER]).rc == 0:
+        host.wait_for(missing, FABRIC_SECONDS, 5.0)
+    return seen
+
+
+def _is_fabric_missing(seen: Mapping[str, object]) -> bool:
+    return any(gpu.get("fault") == readings.NO_FABRIC for gpu in seen["gpus"])  # type: ignore[attr-defined]
 
 
 def secure_boot() -> bool | None:

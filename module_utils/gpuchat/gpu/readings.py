@@ -56,6 +56,25 @@ MTT S80 and S3000; Inferentia and Trainium. A processor's own graphics are of th
 
 NO_PERMISSION, NOT_FOUND, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND = 4, 6, 9, 12
 FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED, MISMATCH, UNKNOWN = 13, 15, 16, 18, 999
+PROHIBITED = 2
+"""The compute mode in which no program may compute (NVML_COMPUTEMODE_PROHIBITED)."""
+
+FABRIC_PENDING = (1, 2)
+"""States of a GPU on NVSwitches that the fabric manager has yet to set up (NVML_GPU_FABRIC_STATE_*): CUDA's error 802
+until then. Completed is also what could not be had, without the links."""
+
+NO_COMPUTING, NO_FABRIC = "its compute mode is Prohibited", "the fabric of its NVSwitches is not set up"
+BARS = {
+    NO_COMPUTING: (
+        "wanted Default; run `nvidia-smi --compute-mode=DEFAULT`, and take out what sets the mode when the host starts"
+    ),
+    NO_FABRIC: (
+        "wanted the state Completed in `nvidia-smi -q`; install nvidia-fabricmanager of the driver's version, run "
+        "`systemctl enable --now nvidia-fabricmanager` and look at its log; in a virtual machine it runs on the host"
+    ),
+}
+"""Why CUDA starts nothing on a GPU that answers, and what to do."""
+
 HOST_VGPU, HOST_VSGA = 3, 4
 """Modes of virtualization in which a GPU is a hypervisor's (NVML_GPU_VIRTUALIZATION_MODE_*)."""
 
@@ -156,6 +175,7 @@ class Gpu:
         nvlinks: the far end of each active NVLink, a PCI address or ``SWITCH``.
         is_shared_out: its driver is a hypervisor's, which shares it among virtual machines (NVIDIA vGPU).
         fault: why the GPU cannot be used, in NVML's words; empty for a sound one.
+        bar: why CUDA starts nothing on it although it answers, one of ``BARS``; empty where it does.
     """
 
     index: int | None = None
@@ -180,6 +200,7 @@ class Gpu:
     processes: tuple[Process, ...] | None = None
     is_shared_out: bool = False
     fault: str = ""
+    bar: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +249,17 @@ class Surroundings:
     memory_free_bytes: int | None = None
     others: tuple[str, ...] = ()
     is_container: bool = False
+
+
+def bar(compute_mode: int | str | None, fabric: int | str | None, mig_mode: str | None) -> str:
+    """Return why CUDA starts nothing on a GPU, by NVML's numbers or nvidia-smi's words; empty where nothing is known.
+
+    A GPU in MIG mode has no links that a fabric would be set up for.
+    """
+    if compute_mode in (PROHIBITED, "Prohibited"):
+        return NO_COMPUTING
+    is_pending = fabric in (*FABRIC_PENDING, "Not Started", "In Progress")
+    return NO_FABRIC if is_pending and mig_mode != "enabled" else ""
 
 
 def pci_address(text: str) -> str:
@@ -332,12 +364,17 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surround
             "here; wanted a GPU of this host's own; run gpuchat in a virtual machine that has a vGPU, or install the "
             "usual driver in its place"
         )
+    barred = [gpu for gpu in reading.gpus if gpu.bar]
+    bars = "".join(f"; CUDA starts nothing on GPU {gpu.index}, for {gpu.bar}" for gpu in barred)
+    if barred and len(barred) == len(reading.gpus):
+        cures = "; ".join(cure for bar, cure in BARS.items() if any(gpu.bar == bar for gpu in barred))
+        return OUT_OF_REACH, f"found that {bars.removeprefix('; ')}; {cures}"
     served = {gpu.pci_address for gpu in reading.gpus}
     unserved = [device for device in nvidia if device.address not in served]
     if reading.gpus:
         names = Counter(gpu.name or "GPU" for gpu in reading.gpus)
         named = ", ".join(f"{count} x {name}" for name, count in names.items())
-        return "ok", named + (f"; the driver does not serve {_named(unserved)}" if unserved else "")
+        return "ok", named + (f"; the driver does not serve {_named(unserved)}" if unserved else "") + bars
     if any(device.driver == "nvidia" for device in nvidia):
         return "lost", _lost(f"the driver is bound to {_named(nvidia)} and serves none")
     return _no_driver(nvidia, "the driver serves no GPU", surroundings)
@@ -510,5 +547,5 @@ def _described(gpu: Gpu, links: Mapping[int, Mapping[int, int]] | None) -> dict[
         "ecc_errors": None if set(ecc.values()) == {None} else ecc,
         "temperature_c": gpu.temperature_c,
         "processes": None if gpu.processes is None else [asdict(process) for process in gpu.processes],
-        "fault": gpu.fault or None,
+        "fault": gpu.fault or gpu.bar or None,
     }

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import glob
 import os
 import pathlib
@@ -110,7 +111,7 @@ def read_smi() -> Reading:
     processes = host.run([program, query, "--format=csv,noheader,nounits"], SMI_TIMEOUT)
     found, version = smi.parse_smi(output.stdout, fields, processes.stdout if processes.rc == 0 else None)
     described = host.run([program, "-q", "-x"], SMI_TIMEOUT).stdout
-    found = smi.with_virtualization(found, described)
+    found = smi.with_use(found, described)
     if any(gpu.mig_mode == "enabled" for gpu in found):
         found = smi.with_mig_devices(found, described, host.run([program, "-L"], SMI_TIMEOUT).stdout)
     return Reading("nvidia-smi", found, version, smi.smi_cuda_version(described))
@@ -191,6 +192,7 @@ def _gpu(index: int, handle: Any) -> Gpu:
     words = f"{capability[0]}.{capability[1]}" if capability else None
     total, free, supported = _memory(handle)
     mode = _ask("nvmlDeviceGetMigMode", handle)
+    mig_mode = ("enabled" if mode[0] else "disabled") if mode else None
     return Gpu(
         index=index,
         pci_address=_address("nvmlDeviceGetPciInfo", handle),
@@ -201,7 +203,7 @@ def _gpu(index: int, handle: Any) -> Gpu:
         memory_supported=supported,
         compute_capability=words,
         architecture=readings.architecture(_ask("nvmlDeviceGetArchitecture", handle), words),
-        mig_mode=("enabled" if mode[0] else "disabled") if mode else None,
+        mig_mode=mig_mode,
         mig_devices=tuple(_mig_devices(handle)) if mode and mode[0] else (),
         is_shared_out=_ask("nvmlDeviceGetVirtualizationMode", handle) in (readings.HOST_VGPU, readings.HOST_VSGA),
         pcie_gen=_ask("nvmlDeviceGetCurrPcieLinkGeneration", handle),
@@ -213,6 +215,7 @@ def _gpu(index: int, handle: Any) -> Gpu:
         ecc_uncorrected=_ask("nvmlDeviceGetTotalEccErrors", handle, 1, 0),
         temperature_c=_temperature(handle),
         processes=_processes(handle),
+        bar=readings.bar(_ask("nvmlDeviceGetComputeMode", handle), _fabric(handle), mig_mode),
     )
 
 
@@ -238,6 +241,18 @@ def _address(name: str, *arguments: Any) -> str | None:
     bus = getattr(asked, "busId", b"")
     text = bus.decode() if isinstance(bus, bytes) else str(bus)
     return readings.pci_address(text) if text else None
+
+
+def _fabric(handle: Any) -> int | None:
+    """Return how far the fabric of the GPU's NVSwitches is set up; the older call is for drivers before 550."""
+    for name, kind in (
+        ("nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfoV_t"),
+        ("nvmlDeviceGetGpuFabricInfo", "c_nvmlGpuFabricInfo_t"),
+    ):
+        info = getattr(pynvml, kind, ctypes.Structure)()
+        if _ask(name, handle, ctypes.byref(info)) is not None:
+            return int(info.state)
+    return None
 
 
 def _temperature(handle: Any) -> int | None:

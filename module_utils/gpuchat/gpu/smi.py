@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..core.units import MIB
-from .readings import GPU_IS_LOST, MISMATCH, Gpu, MigDevice, Process, architecture, pci_address
+from .readings import GPU_IS_LOST, MISMATCH, Gpu, MigDevice, Process, architecture, bar, pci_address
 
 SMI_FIELDS = (
     "index",
@@ -135,11 +135,16 @@ def with_mig_devices(gpus: Sequence[Gpu], described: str, listed: str) -> tuple[
     )
 
 
-def with_virtualization(gpus: Sequence[Gpu], described: str) -> tuple[Gpu, ...]:
-    """Mark GPUs that a hypervisor's driver shares among virtual machines, by ``nvidia-smi -q -x``."""
+def with_use(gpus: Sequence[Gpu], described: str) -> tuple[Gpu, ...]:
+    """Say of GPUs what keeps programs from them, by ``nvidia-smi -q -x``: a hypervisor, a mode, a fabric."""
     found = _described(described)
-    modes = {uuid: gpu.findtext("gpu_virtualization_mode/virtualization_mode") for uuid, gpu in found.items()}
-    return tuple(replace(gpu, is_shared_out=(modes.get(gpu.uuid) or "").startswith("Host")) for gpu in gpus)
+    return tuple(_with_use(gpu, found[gpu.uuid]) if gpu.uuid in found else gpu for gpu in gpus)
+
+
+def _with_use(gpu: Gpu, said: ET.Element) -> Gpu:
+    mode = said.findtext("gpu_virtualization_mode/virtualization_mode") or ""
+    barred = bar(said.findtext("compute_mode"), said.findtext("fabric/state"), gpu.mig_mode)
+    return replace(gpu, is_shared_out=mode.startswith("Host"), bar=barred)
 
 
 def _described(text: str) -> dict[str | None, ET.Element]:

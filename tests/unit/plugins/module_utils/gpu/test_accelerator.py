@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import accelerator_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import accelerator_runner, readings
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu.accelerator import (
     Decision,
     Found,
@@ -189,6 +189,21 @@ def test_gpus_in_mig_mode_that_nobody_has_divided_are_refused_where_there_is_no_
         assert accelerator_runner.ensure(PARAMS, check=False)["accelerator"] == "nvidia"
         return
     with pytest.raises(Refusal, match="GPU 1 is in MIG mode and has no MIG device"):
+        accelerator_runner.ensure(PARAMS, check=False)
+
+
+@pytest.mark.usefixtures("host_without_driver")
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_fabric_manager_that_runs_gets_the_time_to_set_up_the_fabric(monkeypatch, commands, runs):
+    pending = {**SEEN, "state": "out_of_reach", "reason": "no fabric", "gpus": [{**WHOLE, "fault": readings.NO_FABRIC}]}
+    looks = [pending, pending, {**SEEN, "state": "ok", "gpus": [WHOLE]}]
+    monkeypatch.setattr(accelerator_runner.readings_runner, "look", lambda: looks.pop(0))
+    monkeypatch.setattr(accelerator_runner.host.time, "sleep", lambda _seconds: None)
+    commands.answer("systemctl is-active --quiet nvidia-fabricmanager", rc=0 if runs else 3)
+    if runs:
+        assert accelerator_runner.ensure(PARAMS, check=False)["accelerator"] == "nvidia"
+        return
+    with pytest.raises(Refusal, match="^no fabric, or set gpuchat_accelerator to cpu"):
         accelerator_runner.ensure(PARAMS, check=False)
 
 

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins import modules
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import host
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings_runner
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.gpu import readings, readings_runner
 
 FIXTURES = pathlib.Path(__file__).parent / "recorded"
 PACKAGE = pathlib.Path(readings_runner.__file__).parents[2]
@@ -462,6 +462,49 @@ def test_gpus_that_a_hypervisors_driver_shares_among_virtual_machines_are_none_o
     described = look({**machine(2), **answers})
     assert (described["state"], described["accelerator"]) == (state, "nvidia")
     assert state == "ok" or "whose driver is that of a hypervisor" in described["reason"]
+
+
+PROHIBITED, FABRIC = readings.NO_COMPUTING, readings.NO_FABRIC
+
+
+@pytest.mark.parametrize(
+    ("function", "values", "state", "words"),
+    [
+        ("nvmlDeviceGetComputeMode", ("2", "2"), "out_of_reach", PROHIBITED),
+        ("nvmlDeviceGetComputeMode", ("0", "2"), "ok", f"CUDA starts nothing on GPU 1, for {PROHIBITED}"),
+        ("nvmlDeviceGetComputeMode", ("3", "0"), "ok", "2 x"),
+        ("nvmlDeviceGetGpuFabricInfo", ("2", "1"), "out_of_reach", FABRIC),
+        ("nvmlDeviceGetGpuFabricInfo", ("3", "3"), "ok", "2 x"),
+        ("nvmlDeviceGetGpuFabricInfo", ("0", "0"), "ok", "2 x"),
+    ],
+)
+def test_gpus_on_which_cuda_starts_nothing_are_told_with_the_cause(look, plug, function, values, state, words):
+    for index in range(2):
+        plug(address(index))
+    answers = {(function, str(index)): value for index, value in enumerate(values)}
+    described = look({**machine(2), **answers})
+    assert (described["state"], described["accelerator"]) == (state, "nvidia")
+    assert words in described["reason"]
+    barred = {"nvmlDeviceGetComputeMode": ("2",), "nvmlDeviceGetGpuFabricInfo": ("1", "2")}[function]
+    assert [bool(gpu["fault"]) for gpu in described["gpus"]] == [value in barred for value in values]
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "words"),
+    [
+        ("<compute_mode>Prohibited</compute_mode>", "out_of_reach", PROHIBITED),
+        ("<compute_mode>Exclusive_Process</compute_mode>", "ok", "1 x"),
+        ("<fabric><state>In Progress</state><status>N/A</status></fabric>", "out_of_reach", FABRIC),
+        ("<fabric><state>Completed</state><status>Success</status></fabric>", "ok", "1 x"),
+        ("<fabric><state>N/A</state><status>N/A</status></fabric>", "ok", "1 x"),
+    ],
+)
+def test_nvidia_smi_tells_of_gpus_on_which_cuda_starts_nothing_too(smi, plug, said, state, words):
+    smi.answer("/usr/bin/nvidia-smi --query-gpu=index", MIG_ROW.replace("Enabled", "Disabled"))
+    smi.answer("/usr/bin/nvidia-smi -q -x", f"<nvidia_smi_log><gpu>{said}<uuid>GPU-a</uuid></gpu></nvidia_smi_log>")
+    plug(address(0))
+    described = readings_runner.look()
+    assert (described["state"], words in described["reason"]) == (state, True)
 
 
 def test_nvidia_smi_tells_of_a_hypervisors_driver_too(smi, plug):

@@ -115,6 +115,7 @@ NUMBER(nvmlDeviceGetCurrPcieLinkGeneration)
 NUMBER(nvmlDeviceGetCurrPcieLinkWidth)
 NUMBER(nvmlDeviceGetMaxPcieLinkGeneration)
 NUMBER(nvmlDeviceGetMaxPcieLinkWidth)
+NUMBER(nvmlDeviceGetComputeMode)
 OF_LINK(nvmlDeviceGetNvLinkState)
 
 int nvmlDeviceGetPciInfo_v3(handle d, pci_info *info) { return pci_of("nvmlDeviceGetPciInfo", who(d), info); }
@@ -168,6 +169,12 @@ int nvmlDeviceGetComputeRunningProcesses_v2(handle d, unsigned *count, process_i
 
 #ifndef OLD
 typedef struct { unsigned version, sensor; int degrees; } temperature_info;
+typedef struct { unsigned version; unsigned char cluster[16]; int status; unsigned clique, state, health; } fabric_info;
+
+int nvmlDeviceGetGpuFabricInfoV(handle d, fabric_info *info) {
+    return number_of("nvmlDeviceGetGpuFabricInfo", who(d), NOT_SUPPORTED, &info->state);
+}
+
 
 SYSTEM_NUMBER(nvmlSystemGetCudaDriverVersion_v2)
 NUMBER(nvmlDeviceGetArchitecture)
