@@ -358,6 +358,26 @@ def test_a_file_system_that_does_not_say_how_large_it_is_is_taken(root, dest, en
 
 
 @pytest.mark.parametrize("check", [False, True])
+def test_a_disk_without_inodes_is_reported_before_a_byte_is_fetched(hub, ensure, monkeypatch, check):
+    few = os.statvfs_result((4096, 4096, 1 << 40, 1 << 40, 1 << 40, 9, 3, 3, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: few)
+    with pytest.raises(Refusal, match="found 3 inodes free where .*; wanted 8 for the files still missing"):
+        ensure(check=check)
+    assert hub.log.bytes_sent(SHARDS) == 0
+
+
+def test_a_disk_that_runs_out_of_inodes_is_told_as_such(ensure, monkeypatch):
+    def full(*_words):
+        none = os.statvfs_result((4096, 4096, 1 << 40, 1 << 40, 1 << 40, 9, 0, 0, 0, 255))
+        monkeypatch.setattr(os, "statvfs", lambda path: none)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(Refusal, match="has no inodes left; wanted some: .*`df -i`"):
+        ensure()
+
+
+@pytest.mark.parametrize("check", [False, True])
 def test_a_disk_that_is_too_small_is_reported_before_a_byte_is_fetched(hub, ensure, monkeypatch, check):
     monkeypatch.setattr(transfer_runner.Store, "free", lambda store: plan.SPARE_BYTES + 6 * MEBIBYTE)
     with pytest.raises(Refusal, match=r"found .* free where .*; wanted 6\.3 MB for the files still missing"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ..core.change import Difference, Plan
 from ..core.errors import Refusal
 from ..core.units import human
+from ..system.space import INODES
 from .files import (
     OTHER_ENGINES,
     PICKLES,
@@ -279,6 +280,24 @@ def parse_rate(text: str) -> int:
     if rate < SLOWEST:
         raise Refusal(f"found the rate {text!r}; wanted bytes per second such as 20M or 1.5G; set rate_limit")
     return rate
+
+
+def check_files(needed: int, free: int | None, place: str) -> None:
+    """Refuse a file system that takes no more files, before a byte is fetched.
+
+    Args:
+        needed: files still to be written.
+        free: how many it takes, None where it does not count.
+        place: where, for the message.
+
+    Raises:
+        Refusal: too few.
+    """
+    if needed and free is not None and needed > free:
+        raise Refusal(
+            f"found {free} inodes free where {place} lies; wanted {needed} for the files still missing: each {INODES}, "
+            "or set path to one"
+        )
 
 
 def check_space(needed: int, free: int, place: str) -> None:

@@ -46,6 +46,7 @@ from .journal_runner import begin_with, gathered
 from .plan import (
     Folder,
     ModelPlan,
+    check_files,
     check_folder,
     check_space,
     parse_rate,
@@ -300,6 +301,7 @@ def _ensure_from(
     plan = plan_model(wanted, source.listing, here.manifest, here.files)
     surely = plan.bytes_to_take if check else sum(take.file.size for take in plan.takes if not take.spare)
     check_space(surely - store.waiting_bytes(), store.free(), store.dest)
+    check_files(len(plan.takes), store.free_files(), store.dest)
     heads = _look(source, wanted, store, here, params) if plan.takes else {}
     if check or not plan.plan.changed:
         if not check:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..core.errors import Refusal
+from ..system.space import INODES
 from .files import (
     INDEX_ENDING,
     MANIFEST,
@@ -187,13 +188,15 @@ class Store:
 
     def free(self) -> int:
         """Return the bytes that the disk has left for us."""
-        place = self.side
-        while not os.path.exists(place):
-            place = os.path.dirname(place)
-        status = os.statvfs(place)
+        status = _disk_of(self.side)
         if not status.f_blocks:  # some file systems of FUSE do not say
             return sys.maxsize
         return status.f_frsize * status.f_bavail
+
+    def free_files(self) -> int | None:
+        """Return how many files the disk takes, None where it does not count them."""
+        status = _disk_of(self.side)
+        return status.f_favail if status.f_files else None
 
     def has_second_names(self) -> bool:
         """Whether the disk can give a file a second name; the folder is locked."""
@@ -411,8 +414,20 @@ def filesystem_of(path: str) -> str:
     return mounts.get(place, "")
 
 
+def _disk_of(path: str) -> os.statvfs_result:
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return os.statvfs(path)
+
+
 def disk_full(error: OSError, dest: str, missing: str = "more room") -> Refusal:
     """Return what to say of a disk that takes no more."""
+    disk = _disk_of(dest)
+    if error.errno == errno.ENOSPC and disk.f_files and not disk.f_favail:
+        return Refusal(
+            f"the file system of {dest} has no inodes left; wanted some: each {INODES}; what is there stays: run again "
+            "after that, or set path to another disk"
+        )
     return Refusal(
         f"the disk of {dest} is full ({os.strerror(error.errno or 0)}); wanted {missing}; what is there stays: free "
         "some and run again, or set path to a larger disk"

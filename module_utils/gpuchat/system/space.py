@@ -20,20 +20,36 @@ class Place:
         on: the nearest folder that is there.
         free_bytes: what an ordinary account may still write on its file system.
         used: whether the path holds something already: then what is free says nothing about what is still to come.
+        free_files: how many files an ordinary account may still make there, None where a file system does not count.
     """
 
     path: str
     on: str
     free_bytes: int
     used: bool
+    free_files: int | None = None
+
+
+FEWEST_FILES = 1000
+INODES = (
+    "file takes one, whatever its size; look at `df -i`, and remove what has many small files there (`du --inodes`), "
+    "or mount another file system"
+)
 
 
 def refuse_small(places: Iterable[Place], minimum_gib: int, hint: str = "") -> None:
-    """Refuse places that are new and too small.
+    """Refuse places that are new and too small, and those that take next to no further file.
 
     Raises:
         Refusal: there are some; each is named with what was found, and the fix.
     """
+    places = tuple(places)
+    crowded = next((one for one in places if one.free_files is not None and one.free_files < FEWEST_FILES), None)
+    if crowded is not None:
+        raise Refusal(
+            f"found {crowded.free_files} inodes free for {crowded.path} (on {crowded.on}); wanted {FEWEST_FILES}: each "
+            f"{INODES}"
+        )
     small = [place for place in places if not place.used and place.free_bytes < minimum_gib * GIB]
     if small:
         described = ", ".join(f"{gib(place.free_bytes)} for {place.path} (on {place.on})" for place in small)

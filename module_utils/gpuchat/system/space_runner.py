@@ -38,4 +38,5 @@ def _place(path: str) -> Place:
     while not there.is_dir():
         there = there.parent
     system = os.statvfs(there)
-    return Place(path, str(there), system.f_bavail * system.f_frsize, used)
+    files = system.f_favail if system.f_files else None
+    return Place(path, str(there), system.f_bavail * system.f_frsize, used, files)

@@ -18,6 +18,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.plan i
     Folder,
     Keep,
     Take,
+    check_files,
     check_folder,
     check_space,
     parse_rate,
@@ -280,6 +281,13 @@ def test_a_rate_is_read(text, rate):
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(Refusal, match="set rate_limit"):
         parse_rate(text)
+
+
+def test_a_disk_needs_an_inode_for_each_file_that_is_missing():
+    for needed, free in ((0, 0), (5, 5), (5, None)):
+        check_files(needed, free, "/m")
+    with pytest.raises(Refusal, match="found 4 inodes free where /m lies; wanted 5 for the files still missing"):
+        check_files(5, 4, "/m")
 
 
 def test_a_disk_needs_room_for_what_is_missing_and_some_to_spare():

@@ -33,6 +33,13 @@ def test_each_place_that_is_too_small_is_named():
     )
 
 
+@pytest.mark.parametrize("used", [True, False])
+def test_a_place_that_takes_next_to_no_further_file_is_named(used):
+    refuse_small([Place("/a", "/", 20 * GIB, used, 1000), Place("/b", "/", 20 * GIB, used)], 20)
+    with pytest.raises(Refusal, match=r"found 999 inodes free for /a \(on /\); wanted 1000: .*`df -i`"):
+        refuse_small([Place("/a", "/", 20 * GIB, used, 999)], 20)
+
+
 def test_the_hint_is_the_callers():
     with pytest.raises(Refusal, match="wanted 1 GiB; buy a disk$"):
         refuse_small([Place("/a", "/", 0, used=False)], 1, "buy a disk")

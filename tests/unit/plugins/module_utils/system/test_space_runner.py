@@ -17,7 +17,8 @@ def asked(monkeypatch):
 
     def statvfs(path):
         paths.append(path)
-        return types.SimpleNamespace(f_bavail=5 * GIB // 4096, f_bfree=50 * GIB // 4096, f_frsize=4096)
+        files = {"f_files": 9, "f_favail": 3} if "inodes" in str(path) else {"f_files": 0, "f_favail": 0}
+        return types.SimpleNamespace(f_bavail=5 * GIB // 4096, f_bfree=50 * GIB // 4096, f_frsize=4096, **files)
 
     monkeypatch.setattr(space_runner.os, "statvfs", statvfs)
     return paths
@@ -48,3 +49,10 @@ def test_an_empty_folder_is_new_and_one_that_holds_something_is_not(asked, tmp_p
     assert space_runner.ensure(params(used, minimum_gib=6))["changed"] is False
     with pytest.raises(Refusal, match=f"for {empty} "):
         space_runner.ensure(params(used, empty, minimum_gib=6))
+
+
+def test_a_file_system_without_inodes_is_told_and_one_that_counts_none_is_taken(asked, tmp_path):
+    (tmp_path / "inodes").mkdir()
+    with pytest.raises(Refusal, match="found 3 inodes free"):
+        space_runner.ensure(params(tmp_path / "inodes" / "new"))
+    space_runner.ensure(params(tmp_path / "new"))
