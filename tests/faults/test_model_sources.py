@@ -201,7 +201,7 @@ def test_the_diff_of_a_damaged_model_names_the_file(dest, ensure):
 
 def test_the_diff_of_a_new_revision_names_what_differs(root, ensure):
     ensure()
-    (root / REPO / "config.json").write_text("{}")
+    (root / REPO / "config.json").write_text('{"model_type": "llama"}')
     os.unlink(root / REPO / "README.md")
     diff = ensure(check=True, update=True)["diff"][0]
     before, after = set(diff["before"].splitlines()), set(diff["after"].splitlines())
@@ -527,6 +527,16 @@ def test_a_firewalls_page_in_place_of_a_listing_is_no_model_that_does_not_exist(
     monkeypatch.setattr(hub_runner.Asker, "follow", lambda self, session, url, silent, way: way.append(url) or page)
     with pytest.raises(Refusal, match=f"answered {status} .a web page, .* wanted the hub's own word; let this host"):
         ensure(endpoint=["http://127.0.0.1:9"])
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("content", ["{", "", "\ufeff{}", "[]"])
+@pytest.mark.parametrize("source", ["huggingface", "modelscope"])
+def test_a_config_that_is_none_is_told_before_weights_are_fetched(hub, root, dest, ensure, source, content):
+    (root / REPO / "config.json").write_text(content)
+    with pytest.raises(Refusal, match="holds a config.json that is no JSON"):
+        ensure(source=source)
+    assert hub.log.bytes_sent("*.safetensors") == 0
     assert not dest.exists()
 
 

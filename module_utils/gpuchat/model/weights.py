@@ -201,7 +201,7 @@ def check_model(
         if all(path.endswith(".gguf") for path in weights):
             _check_gguf(place, weights)
         else:
-            _check_config(place, paths, left_out)
+            _check_config(place, paths, left_out, data)
             _check_folders(place, weights, shards_of(data), [path for path in left_out if matches(path, exclude)])
         return
     if any(
@@ -231,8 +231,15 @@ def check_model(
         )
 
 
-def _check_config(place: str, paths: Collection[str], left_out: Collection[str]) -> None:
+def _check_config(place: str, paths: Collection[str], left_out: Collection[str], data: Mapping[str, object]) -> None:
     """Refuse weights beside which nothing says what they are of, for the engine that reads them."""
+    config = data.get("config.json")
+    is_empty = "config.json" in data and not (config and isinstance(config, Mapping))
+    if is_empty and "params.json" not in paths:
+        raise Refusal(
+            f"{place} holds a config.json that is no JSON, or says nothing; wanted one by which vLLM knows the model; "
+            "set revision or repo to one that is whole"
+        )
     if any(name in paths or name in left_out for name in CONFIGS):
         return
     cure = "set repo to a model as Transformers lay it out, or include to the files that are wanted all the same"
