@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -38,7 +37,6 @@ def run(module: Module, work: Callable[[], Mapping[str, object]], subject: str =
         subject: what the module is about, before the message.
         always: keys of the result whether it ends well or not.
     """
-    os.umask(0o022)  # a stricter one would keep services and apt's own user from folders and files that are for all
     try:
         network_runner.adopt(module.params)
         result = work()

@@ -1,6 +1,9 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives a module and what it starts the inventory's way out, by the environment: no list of processes shows a login."""
+"""Gives a module and what it starts the inventory's way out, by the environment: no list of processes shows a login.
+
+And the usual umask: a stricter one would keep services and apt's own user from folders and files that are for all.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ _made: list[str] = []
 
 def adopt(params: Mapping[str, object]) -> None:
     """Take the way out that a module's options say; without them, the host's own settings hold."""
+    os.umask(0o022)
     given: Mapping[str, object] = params.get("way_out") or {}  # type: ignore[assignment]
     logins: Mapping[str, object] = params.get("way_out_logins") or {}  # type: ignore[assignment]
     os.environ.update(network.environment(given, logins))
