@@ -831,6 +831,23 @@ def test_a_second_copy_of_the_weights_is_neither_fetched_nor_counted(hub, root, 
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4976698672\n".encode()
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+
+
+@pytest.mark.parametrize("state", ["present", "metadata"])
+@pytest.mark.parametrize("source", ["huggingface", "modelscope"])
+@pytest.mark.parametrize("names", [SHARDS, ["x-Q4_K_M.gguf"]])
+def test_a_hub_that_gives_pointers_of_git_lfs_for_weights_is_refused(hub, root, dest, ensure, source, names, state):
+    for name in SHARDS:
+        (root / REPO / name).unlink()
+    if names != SHARDS:
+        (root / REPO / "model.safetensors.index.json").unlink()
+    for name in names:
+        (root / REPO / name).write_bytes(POINTER)
+    with pytest.raises(Refusal, match=f"gives {names[0]}.* as pointers of git-lfs, .*set endpoints to another"):
+        ensure(source=source, state=state)
+    assert not dest.exists()
+
+
 HALF = {
     "cloned without git-lfs": (dict.fromkeys(SHARDS, POINTER), "SHARDS.* pointers of git-lfs.*lfs pull"),
     "cloned, and some pulled": ({SHARDS[1]: POINTER}, "00002-of-00002.safetensors.* pointers of git-lfs"),

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from .errors import CommandFailed
 
 STATE_DIRECTORY = "/var/lib/gpuchat"
+OS_RELEASES = ("/etc/os-release", "/usr/lib/os-release")
 LINKS = 40
 """How many links may lead to one another, as the kernel has it."""
 
@@ -160,8 +161,8 @@ def _read_regular(path: str) -> bytes:
 
 def os_release() -> str:
     """Return the text of os-release(5), empty where there is none."""
-    file = file_state("/etc/os-release")
-    return (file.content or b"").decode(errors="replace") if file else ""
+    found = next(filter(None, map(file_state, OS_RELEASES)), None)
+    return (found.content or b"").decode(errors="replace") if found else ""
 
 
 def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:

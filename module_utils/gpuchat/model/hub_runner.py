@@ -26,6 +26,8 @@ from urllib.parse import urljoin, urlsplit
 from ..core.errors import Refusal
 from . import transfer
 from .files import (
+    LARGEST_POINTER,
+    POINTER,
     Listing,
     ModelFile,
     Wanted,
@@ -58,7 +60,7 @@ from .hubs import (
     read_tree,
     token_origin,
 )
-from .weights import engine_files
+from .weights import WEIGHT_ENDINGS, engine_files
 
 try:
     import requests
@@ -573,13 +575,23 @@ def _walk(asker: Asker, session: Any, hub: Hub) -> tuple[str, tuple[ModelFile, .
 
 def _small_files(asker: Asker, session: Any, hub: Hub, listing: Listing) -> dict[str, object]:
     data: dict[str, object] = {}
+    pointers = []
     for file in listing.files:
-        if not is_small_file(file.path):
+        may_be_pointer = file.size <= LARGEST_POINTER and file.path.endswith(WEIGHT_ENDINGS)
+        if not (is_small_file(file.path) or may_be_pointer):
             continue
         _reply, body = _must(asker, session, hub, hub.file_url(listing.commit, file.path))
         if not verified(file, body):
             raise Refusal(f"{hub.endpoint} gave other bytes for {file.path} than it lists; set endpoints to another")
+        if may_be_pointer:
+            pointers += [file.path] if body.startswith(POINTER) else []
+            continue
         data[file.path] = {}  # what a damaged one says
         with contextlib.suppress(ValueError):
             data[file.path] = small_file(file.path, body)
+    if pointers:
+        raise Refusal(
+            f"{hub.endpoint} gives {', '.join(pointers[:3])} as pointers of git-lfs, and not the files that these "
+            "stand for; wanted the weights themselves; set endpoints to another, or repo to a model that has them"
+        )
     return data

@@ -438,7 +438,10 @@ class Reply:
 
 
 PAGE = "a web page, as a login or a proxy gives it"
-WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+WEB_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*|<!--(?s:.{0,2000}?)-->\s*)*<(!doctype\s+html|html|head|script|meta|title)\b",
+    re.IGNORECASE,
+)
 PROXY = "(gpuchat_proxy, or its https_proxy and no_proxy)"
 CURES = {
     "SOCKS": f"give this host an HTTP proxy that lets it through {PROXY}",

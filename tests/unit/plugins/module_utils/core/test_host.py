@@ -124,6 +124,15 @@ def test_what_is_no_regular_file_is_not_read(tmp_path, kind):
     assert host.file_state(str(path)).content == b""
 
 
+def test_a_release_is_read_where_os_release_says_it_may_lie(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "OS_RELEASES", (str(tmp_path / "etc"), str(tmp_path / "usr")))
+    assert host.os_release() == ""
+    (tmp_path / "usr").write_text("ID=debian\n")
+    assert host.os_release() == "ID=debian\n"
+    (tmp_path / "etc").write_text("ID=ubuntu\n")
+    assert host.os_release() == "ID=ubuntu\n"
+
+
 def test_a_staged_file_has_its_final_mode_before_it_is_in_place(tmp_path):
     path = tmp_path / "new" / "key"
     staged = host.stage(str(path), b"hunter2", 0o400, os.getuid(), os.getgid())

@@ -387,8 +387,15 @@ def test_a_connection_that_fails_has_the_cure_of_its_cause(error, cure):
     [
         (b"\n <!DOCTYPE html>", True),
         (b"\xef\xbb\xbf<HTML lang=en>", True),
+        (b"<!-- Portal -->\n<html>", True),
+        (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "x">', True),
+        (b"<script>top.location.href='http://10.0.0.1/login'</script>", True),
+        (b'<meta http-equiv="refresh" content="0">', True),
+        (b"<head><title>Login", True),
         (b"{}", False),
         (b"<htmlx", False),
+        (b"<header>", False),
+        (b"<?xml version='1.0'?><Error>", False),
         (b"<|im_start|>", False),
     ],
 )
