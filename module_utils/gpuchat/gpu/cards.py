@@ -48,8 +48,8 @@ def plain(name: str) -> str:
     return " ".join(re.sub(r"[-_/()\[\],]", " ", name.lower().replace("geforce", "")).split())
 
 
-NAMED = re.compile(r"\b(\d{1,3}) ?gb?\b")
-"""How a name says its memory (GB), for variants that the table does not have."""
+NAMED = re.compile(r"\b(\d{1,3})(?: ?gb?|[qc])\b")
+"""How a name says its memory (GB), for variants that the table does not have, and vGPUs, parts of one (A100-10C)."""
 
 LIKE_THE_TABLE = 0.2
 

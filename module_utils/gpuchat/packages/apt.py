@@ -194,7 +194,9 @@ def standing(sources: Sequence[Source], repository: Repository, arch: str) -> St
     """
     here = [source for source in sources if source.url == repository.url.rstrip("/")]
     wanted = " ".join([repository.suite, *repository.components])
-    for source in here:
+    for source in sources:
+        if _address(source.url) != _address(repository.url):
+            continue
         if _suite(source.suite) != _suite(repository.suite) and "deb" in source.types:
             return Standing(
                 served=True,
@@ -212,6 +214,13 @@ def standing(sources: Sequence[Source], repository: Repository, arch: str) -> St
         f"{' '.join(given.components)}{for_what}; wanted deb {wanted} for {arch}; add that there or remove the "
         "file, and run again",
     )
+
+
+def _address(url: str) -> str:
+    """Return an address by which one repository is known, however apt is to reach it."""
+    _way, _slashes, place = url.rstrip("/").partition("://")
+    host, slash, path = place.partition("/")
+    return f"{host.rpartition('@')[2].lower()}{slash}{path}"
 
 
 def _suite(text: str) -> str:

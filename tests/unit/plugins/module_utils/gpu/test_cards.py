@@ -127,6 +127,11 @@ def test_where_nobody_has_looked_nvlink_joins_server_boards_and_no_cards(name, i
         ("NVIDIA GeForce RTX 4090 48GB", 47.4),
         ("NVIDIA GH200 480GB", 94.5),
         ("NVIDIA H100 80GB HBM3", 79.1),
+        ("NVIDIA L40S-24Q", 23.5),
+        ("NVIDIA L40S-48Q", 44.4),
+        ("GRID A100-1-5C", 4.9),
+        ("GRID T4-8C", 7.8),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 95.0),
     ],
 )
 def test_a_variant_that_the_table_lacks_has_the_memory_that_its_name_says(name, gib):

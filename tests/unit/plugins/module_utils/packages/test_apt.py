@@ -176,6 +176,7 @@ def test_a_source_whose_owner_wants_no_signature_is_one_in_each_word_of_apts(wor
     [
         ("a.list", "# deb https://example.com/deb noble stable\n#deb https://example.com/deb noble stable\n"),
         ("a.list", "deb https://example.com/deb-old noble stable\n"),
+        ("a.list", "deb http://example.com/deb noble stable\n"),
         ("a.list", "deb https://example.com/experimental/deb noble stable\n"),
         ("a.list", ""),
         ("a.list.save", "deb https://example.com/deb noble stable\n"),
@@ -197,6 +198,8 @@ def test_a_source_that_apt_does_not_use_is_none(file, text):
             "deb https://example.com/deb jammy stable\n",
             "for jammy; wanted noble stable, which is this",
         ),
+        ("a.list", "deb http://example.com/deb jammy stable\n", "for jammy; wanted noble stable, which is this"),
+        ("a.list", "deb tor+https://EXAMPLE.com/deb jammy stable\n", "for jammy; wanted noble stable, which is this"),
         ("a.sources", DEB822.replace("noble", "jammy noble"), "/x/a.sources, which gives apt .* for jammy"),
         (
             "a.list",
