@@ -32,7 +32,14 @@ OF_LINKS = frozenset({74, 121, 136, *range(144, 151), 155, 166, 170, 173})
 OF_ITS_PROCESSORS = frozenset({46, 61, 62, 109, 110, 119, 120, 143, 154, 158, 169})
 """Numbers of a GPU that hangs, or whose own processors do not answer."""
 
+OF_SWITCHES = range(10_000, 100_000)
+"""Numbers of NVSwitches' errors (SXid), which say by a word whether they are fatal (NVIDIA's fabric manager guide)."""
+
 FIXES = (
+    (
+        OF_SWITCHES,
+        "look at the log of nvidia-fabricmanager and `nvidia-smi nvlink --status`; after a fatal one restart the host",
+    ),
     (LEFT_THE_BUS, "power the host off and on; where it comes back, look at the card's seat, power and temperature"),
     (
         OF_MEMORY,
@@ -55,7 +62,7 @@ GRAVE = frozenset(
 
 @dataclass(frozen=True)
 class Xid:
-    """An error that NVIDIA's driver wrote into the kernel's log: its number there, and how often."""
+    """An error of a GPU or an NVSwitch that NVIDIA's driver wrote into the kernel's log: its number, and how often."""
 
     address: str
     number: int
@@ -64,7 +71,11 @@ class Xid:
 
     @property
     def is_grave(self) -> bool:
-        return self.number in GRAVE
+        return self.number in GRAVE or (self.is_of_switch and self.words.startswith("Fatal"))
+
+    @property
+    def is_of_switch(self) -> bool:
+        return self.number in OF_SWITCHES
 
     @property
     def is_of_program(self) -> bool:
@@ -76,10 +87,13 @@ class Xid:
         return next((fix for numbers, fix in FIXES if self.number in numbers), unknown)
 
 
+LINE = r"(?:NVRM: X|nvidia-nvswitch\d+: SX)id \(PCI:([0-9a-fA-F:.]+)[^)]*\): (\d{1,9}),? *(.*)"
+
+
 def xids(log: str) -> tuple[Xid, ...]:
     """Return the driver's errors in a kernel log, those of one GPU and number as one with its last words."""
     found: dict[tuple[str, int], Xid] = {}
-    for address, number, words in re.findall(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]+)[^)]*\): (\d+),? *(.*)", log):
+    for address, number, words in re.findall(LINE, log):
         key = (address.lower(), int(number))
         before = found.get(key)
         found[key] = Xid(*key, words.strip()[:160], before.count + 1 if before else 1)

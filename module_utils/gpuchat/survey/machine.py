@@ -114,11 +114,12 @@ def _gpu_name(gpu: Mapping[str, Any] | None) -> str:
 def _xids(reading: Mapping[str, Any]) -> Iterator[Finding]:
     for xid in reading.get("kernel log") or ():
         by = " by a program's mistake" if xid["of_program"] else ""
+        kind, whose = ("SXid", "NVSwitch") if xid.get("of_switch") else ("Xid", "GPU")
         times = f" {xid['count']} times" if xid["count"] > 1 else ""
         yield Finding(
             "gpu.xid",
             FAULT if xid["grave"] else WARNING,
-            f"Xid {xid['number']}{times} since the start{by}, GPU {xid['address']}: {xid['words']}",
+            f"{kind} {xid['number']}{times} since the start{by}, {whose} {xid['address']}: {xid['words']}",
             "no errors of NVIDIA's driver",
             str(xid["fix"]),
         )

@@ -60,7 +60,7 @@ ENGINE_SOCKET, ENGINE_KEY, ENGINE_MODEL = "/run/vllm", "/run/secrets/vllm_api_ke
 """Where the engine's container sees its socket's folder, its key, and its model."""
 
 LOG_OF_KERNEL = (
-    ("journalctl", "--dmesg", "--boot", "--no-pager", "--output=cat", "--grep=NVRM: Xid", "--lines=200"),
+    ("journalctl", "--dmesg", "--boot", "--no-pager", "--output=cat", "--grep=Xid .PCI", "--lines=200"),
     ("dmesg",),
 )
 TIME_ERROR = 5
@@ -414,7 +414,14 @@ def _kernel_log() -> list[dict[str, object]]:
         if output.rc == 0 or output.text.startswith("-- No entries"):
             found = health.xids(output.stdout)
             return [
-                {**vars(one), "grave": one.is_grave, "of_program": one.is_of_program, "fix": one.fix} for one in found
+                {
+                    **vars(one),
+                    "grave": one.is_grave,
+                    "of_program": one.is_of_program,
+                    "of_switch": one.is_of_switch,
+                    "fix": one.fix,
+                }
+                for one in found
             ]
     return []
 

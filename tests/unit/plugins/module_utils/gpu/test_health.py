@@ -30,6 +30,18 @@ def test_the_drivers_errors_are_those_of_a_gpu_and_a_number_with_their_last_word
     assert xids("") == ()
 
 
+def test_errors_of_nvswitches_are_read_with_their_own_word_on_how_grave_they_are():
+    found = xids(
+        "nvidia-nvswitch3: SXid (PCI:0000:c5:00.0): 12028, Non-fatal, Link 32 egress non-posted PRIV error\n"
+        "nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): 20034, Fatal, Link 30 LTSSM Fault Up\n"
+    )
+    assert [(one.address, one.number, one.is_grave, one.is_of_switch) for one in found] == [
+        ("0000:c5:00.0", 12028, False, True),
+        ("0000:c1:00.0", 20034, True, True),
+    ]
+    assert "nvidia-fabricmanager" in found[0].fix
+
+
 @pytest.mark.parametrize(
     ("number", "grave", "of_program"), [(79, True, False), (31, False, True), (48, True, False), (63, False, False)]
 )
