@@ -451,6 +451,40 @@ def test_the_interface_sees_its_own_cookies_alone(edge):
         assert shown == {SESSION[edge.kind], *filter(None, [kept.rstrip("; ")])}
 
 
+PLAIN, SECURE, TOKEN = "better-auth.session_token", "__Secure-better-auth.session_token", "token"
+SPELLED = {
+    "as it was given": ("lobehub", f"{PLAIN}=good.a%2Bb%2Fc%3D", f"{PLAIN}=good.a%2Bb%2Fc%3D"),
+    "as it was given by HTTPS": ("lobehub", f"{SECURE}=good.a", f"{SECURE}=good.a"),
+    "an invented one before it": ("lobehub", f"{PLAIN}=invented; {SECURE}=good.a", f"{SECURE}=good.a"),
+    "an invented one behind it": ("lobehub", f"{SECURE}=good.a; {PLAIN}=invented", f"{SECURE}=good.a"),
+    "an invented one of the name that is read first": ("lobehub", f"{PLAIN}=good.a; {SECURE}=invented", None),
+    "an escaped letter": ("lobehub", f"{PLAIN}=good.%61", None),
+    "an escape in small letters": ("lobehub", f"{PLAIN}=good.%2b", None),
+    "a sign that is escaped else": ("lobehub", f"{PLAIN}=good.a=", None),
+    "in quotes": ("open_webui", f'{TOKEN}="good"', None),
+    "in quotes, with a number for a letter": ("open_webui", f'{TOKEN}="good\\141"', None),
+    "behind a space": ("open_webui", f"{TOKEN}= good", None),
+    "before a space": ("open_webui", f"{TOKEN}=good ; x=y", None),
+    "before a tab": ("open_webui", f"{TOKEN}=good\t; x=y", None),
+    "behind one that is none": ("open_webui", f'{TOKEN}="x"; {TOKEN}=good', f"{TOKEN}=good"),
+}
+"""A cookie of a session as a browser shows it, and what of it is handed on."""
+
+
+@pytest.mark.parametrize(("kind", "shown", "handed_on"), SPELLED.values(), ids=SPELLED)
+def test_a_session_is_one_cookie_in_the_spelling_in_which_it_was_given(edge, shown, handed_on):
+    path = {"lobehub": "/webapi/models/vllm", "open_webui": "/api/models"}[edge.kind]
+    assert edge.ask("GET", path, Cookie=shown)[0] == (200 if handed_on else 401)
+    for asked in edge.interface.answered:
+        assert asked.headers["Cookie"].rstrip("; ") == handed_on
+
+
+@of_lobehub
+def test_who_invents_a_cookie_beside_their_session_asks_models_no_more_often(edge):
+    shown = (f"{PLAIN}=x{one}; {SECURE}=good.{'b' * 43}" for one in range(30))
+    assert 429 in {edge.ask("POST", "/webapi/chat/vllm", Cookie=one)[0] for one in shown}
+
+
 @of_each
 @pytest.mark.parametrize("status", [500, 503, 404, 429])
 def test_nobody_is_let_in_where_the_interface_cannot_say_who_is_signed_in(edge, status):

@@ -124,12 +124,12 @@ TOOL_SERVERS = (r"mcp\.[A-Za-z]+",)
 TOOL_PLUGINS = (r"plugin\.createOrInstallPlugin", r"plugin\.createPlugin", r"plugin\.updatePlugin")
 WEB_SEARCH = (r"search\.[A-Za-z]+",)
 
+SESSION_COOKIES = (r"__Secure-better-auth\.session_token", r"better-auth\.session_token")
 COOKIES = (
     *(
         f"{prefix}{name}"
         for prefix in ("", "__Secure-")
         for name in (
-            r"better-auth\.session_token",
             r"better-auth\.session_data",
             r"better-auth\.session_data\.0",
             r"better-auth\.session_data\.1",
@@ -276,8 +276,8 @@ def room(
         ),
         session_path="/trpc/lambda/user.getUserRegistrationDuration",
         sign_in="/signin",
+        session_cookies=SESSION_COOKIES,
         cookies=COOKIES,
-        session_cookie=r"(__Secure-)?better-auth\.session_token",
         headers=(
             Header(
                 "X-lobe-chat-auth",

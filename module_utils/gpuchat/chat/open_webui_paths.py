@@ -140,7 +140,6 @@ GUARDED_EXAMPLES = (
     ("GET", "api/v1/configs/banners"),
     ("POST", "api/v1/auths/update/password"),
 )
-COOKIES = ("token",)
 SSO_COOKIES = ("owui-session", "oauth_id_token", "oauth_session_id")
 
 
@@ -179,8 +178,8 @@ def room(version: str, signup: str, sso: bool = False, tools: bool = False) -> R
         ),
         session_path="/api/v1/configs/banners",
         sign_in="/auth",
-        cookies=(*COOKIES, *(SSO_COOKIES if sso else ())),
-        session_cookie="token",
+        session_cookies=("token",),
+        cookies=SSO_COOKIES if sso else (),
         stripped=(*STRIPPED, "X-OpenWebUI-User-Id", "X-OpenWebUI-User-Email", "X-OpenWebUI-User-Role"),
         arguments=(Arguments(ACTS_AT_ONCE), Arguments(LEADS_ON, "/auth")),
         closed_pages=() if is_open else (ClosedPage("^/signup$", NO_SIGN_UP),),

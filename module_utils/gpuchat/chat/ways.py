@@ -19,6 +19,10 @@ CLOSED, OPEN = "closed", "open"
 SIGNATURE = "(^|&)X-Amz-Signature=[0-9a-f]{64}(&|$)"
 """What an address that the interface made for one of its files ends in."""
 
+SESSION_VALUE = "([A-Za-z0-9._-]|%2B|%2F|%3D)+"
+"""What a session's cookie holds, as an interface gives it: it reads the same out of other spellings too, quoted, spaced
+or with letters escaped, and each of them would have limits of its own."""
+
 STRIPPED = (
     "Forwarded",
     "Remote-Email",
@@ -140,8 +144,8 @@ class Room:
         ways: in the order in which they are tried.
         session_path: what is asked with a request's cookies: 200 with a session, 401 without.
         sign_in: the page at which people sign in.
-        cookies: names of those that are the interface's own, as patterns.
-        session_cookie: the one among them that tells sessions apart, as a pattern.
+        session_cookies: names of those by which it knows a session, as patterns; it reads the first that is there.
+        cookies: names of further ones that are the interface's own, as patterns.
         headers: what the edge adds.
         stripped: what it takes away.
         signed_out: what the page itself understands where a session is missing: more keys of the answer's JSON object.
@@ -155,8 +159,8 @@ class Room:
     ways: tuple[Way, ...]
     session_path: str
     sign_in: str
+    session_cookies: tuple[str, ...]
     cookies: tuple[str, ...]
-    session_cookie: str
     closed_examples: tuple[str, ...]
     guarded_examples: tuple[tuple[str, str], ...]
     headers: tuple[Header, ...] = ()
@@ -175,8 +179,8 @@ class Room:
             "sockets": [one.pattern for one in self.ways if one.is_socket],
             "session_path": self.session_path,
             "sign_in": self.sign_in,
+            "session_cookies": [f"{one}={SESSION_VALUE}" for one in self.session_cookies],
             "cookies": list(self.cookies),
-            "session_cookie": self.session_cookie,
             "headers": [asdict(one) for one in self.headers],
             "stripped": list(self.stripped),
             "arguments": [asdict(one) for one in self.arguments],
