@@ -680,6 +680,7 @@ def start_door(folder, kind, **places):
         _door_routes=[],
         _door_paths=paths.describe(),
         _door_bucket="gpuchat-files",
+        _door_session_path="/trpc/lambda/user.getUserRegistrationDuration",
         _door_sockets=["^/ws/socket\\.io/$"],
         _door_folder=str(folder),
     )
@@ -725,13 +726,19 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
 @pytest.mark.parametrize(
     ("path", "is_told"),
     [
-        ("/agent/x", True),
+        ("/trpc/lambda/user.getUserRegistrationDuration", True),
+        ("/trpc/lambda/message.searchMessages?input=words", False),
+        ("/reset-password?token=aToken123", False),
+        ("/api/auth/verify-email?token=aToken123", False),
+        ("/api/auth/callback/generic-oidc?code=aCode123&state=x", False),
+        ("/oauth/oidc/callback?code=aCode123", False),
+        ("/f/aFile123", False),
         (f"/gpuchat-files/a?{SIGNATURE}", False),
         ("/api/auth/reset-password/aToken123?callbackURL=x", False),
     ],
 )
-def test_what_proves_somebody_is_in_no_error_of_a_door(path, is_told):
-    """The doctor reads of errors what is not reached."""
+def test_what_people_ask_is_in_no_error_of_a_door(path, is_told):
+    """The doctor reads of errors what is not reached: by what the edge itself asks."""
     with tempfile.TemporaryDirectory(prefix="door-") as name:
         folder, nobody = pathlib.Path(name), f"127.0.0.1:{free_port()}"
         port = start_door(folder, "interface", files=nobody, upstream=nobody)

@@ -164,6 +164,7 @@ def test_the_site_has_its_files_at_the_same_port_where_the_edge_is_another_hosts
             _door_all=[files],
             _door_routes=[],
             _door_bucket="files",
+            _door_session_path="",
             _door_sockets=[],
             _door_paths=paths.describe(),
             _door_folder="",

@@ -66,6 +66,7 @@ class Door:
             door_stream_timeout="30m",
             _door_folder=str(folder),
             _door_bucket="files",
+            _door_session_path="",
             _door_sockets=[],
             _door_all=[room],
             _door_paths=paths.describe(),
