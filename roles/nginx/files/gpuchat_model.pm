@@ -45,20 +45,22 @@ my $STRING = qr/"(?:$INSIDE){0,$AT_A_TIME}+"/;
 my $PLAIN  = qr/(?:[-+.,: \t\r\n0-9A-Za-z]++|$STRING){1,$AT_A_TIME}+/;
 my $SCALAR = qr/(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|true|false|null|NaN|-?Infinity)(?![^\s,}])/;
 
-my $JSON      = qr{\A\s*(?:application/json\s*(?:;\s*charset=(?:utf-?8|"utf-?8")\s*)?)?\z}i;
-my $FORM      = qr{\A\s*multipart/form-data\s*;\s*boundary=(?|"([A-Za-z0-9'()+_,./:=?-]{1,70})"|([A-Za-z0-9'+_.-]{1,70}))\s*\z}i;
+my $CHARSET   = qr{;\s*charset=(?:utf-?8|"utf-?8")\s*}i;
+my $JSON      = qr{\A\s*(?:application/json\s*$CHARSET?)?\z}i;
+my $BOUNDARY  = qr{(?|"([A-Za-z0-9'()+_,./:=?-]{1,70})"|([A-Za-z0-9'+_.-]{1,70}))};
+my $FORM      = qr{\A\s*multipart/form-data\s*$CHARSET?;\s*boundary=$BOUNDARY\s*$CHARSET?\z}i;
 my $PARAMETER = qr{[ \t]*;[ \t]*(name|filename|filename\*)=(?|"([^"\\]*)"|([A-Za-z0-9!#\$%&'*+^_`|~.-]+))}i;
 
 # What names further models, by the words of LiteLLM (fallbacks, model_list, deployment_id, prompt_id), OpenRouter (models,
 # route, preset, plugins), SGLang (lora_path) and those like them.
-my $OF_MODELS = qr/model|fallback|deployment|preset|adapter|plugin|(?<![pf])lora|\A(?:route|prompt_id)\z/i;
-# By what LiteLLM turns to its fallbacks as if the model had failed.
-my $OF_TESTS = qr/\Amock_testing_/;
+# By its mock_response, mock_timeout and the like, LiteLLM turns to its fallbacks as if the model had failed.
+my $OF_TESTS  = qr/\Amock_/;
+my $OF_MODELS = qr/model|fallback|deployment|preset|adapter|plugin|(?<![pf])lora|\A(?:route|prompt_id)\z|$OF_TESTS/i;
 # What is said, and what a model is told to write: whatever it holds, no server takes a model from it.
 my %IS_SAID   = map { $_ => 1 } qw(messages input prompt query documents metadata response_format chat_template_kwargs);
 my %IS_SCHEMA = map { $_ => 1 } qw(properties $defs definitions);
-# How many answers are wanted to each prompt, and where a list is one of prompts.
-my %IS_COUNT   = map { $_ => 1 } qw(n best_of);
+# How many answers are wanted to each prompt (n_cmpl is llama.cpp's word), and where a list is one of prompts.
+my %IS_COUNT   = map { $_ => 1 } qw(n best_of n_cmpl);
 my %IS_PROMPTS = map { $_ => 1 } qw(prompt prompt_embeds);
 
 # nginx's handler of a path that takes a model.
@@ -209,7 +211,7 @@ sub find_in_json {
                 $$text =~ /\G$SCALAR/gc or return MISSING;
                 my $written = substr $$text, $value, pos($$text) - $value;
                 $answers = greater($answers, count_in($written)) if $most && $IS_COUNT{$key};
-                push @$others, $written if $others && $key =~ $OF_TESTS && $written eq 'true';
+                push @$others, $written if $others && $key =~ $OF_TESTS && $written !~ /\A(?:false|null)\z/;
             }
             next if $$text =~ /\G[ \t\r\n]*+,[ \t\r\n]*+/gc;
             last if $$text =~ /\G[ \t\r\n]*+\}/gc;
