@@ -816,6 +816,14 @@ def test_a_cookie_of_ones_own_opens_nobody_elses_name(two_people, shown, status,
     assert (found, given) == (status, [f"gpuchat_person={cookies[known]}"] if known else [])
 
 
+@pytest.mark.parametrize(("path", "kind"), [("/api/models", "application/json"), ("/auth", "text/html")])
+def test_who_shows_no_password_is_told_so_in_the_form_of_what_they_asked(two_people, path, kind):
+    status, headers, text = two_people[0].ask("GET", path, session=True)
+    assert (status, headers.get_all("WWW-Authenticate")) == (401, ['Basic realm="The chat"'])
+    assert headers["Content-Type"] == kind
+    assert kind == "text/html" or json.loads(text)["error"]["type"] == "authentication_error"
+
+
 FORWARD = {
     "url": "http://127.0.0.1:9/verify",
     "place": "127.0.0.1:9",
