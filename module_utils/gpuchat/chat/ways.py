@@ -24,28 +24,33 @@ SESSION_VALUE = "([A-Za-z0-9._-]|%2B|%2F|%3D)+"
 or with letters escaped, and each of them would have limits of its own."""
 
 STRIPPED = (
+    "Client-IP",
     "Forwarded",
-    "Remote-Email",
-    "Remote-Groups",
-    "Remote-Name",
-    "Remote-User",
+    "Forwarded-For",
+    "True-Client-IP",
     "X-Api-Key",
-    "X-Auth-Request-Email",
-    "X-Auth-Request-Groups",
-    "X-Auth-Request-Preferred-Username",
-    "X-Auth-Request-User",
-    "X-Forwarded-Email",
-    "X-Forwarded-Groups",
-    "X-Forwarded-Port",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Server",
-    "X-Forwarded-User",
-    "X-Middleware-Subrequest",
-    "X-User-Email",
-    "X-User-Name",
-    "X-Webauth-User",
+    *(f"CF-{one}" for one in ("Access-Authenticated-User-Email", "Access-Jwt-Assertion", "Connecting-IP")),
+    *(f"Remote-{one}" for one in ("Email", "Groups", "Name", "User")),
+    *(f"Tailscale-User-{one}" for one in ("Login", "Name")),
+    *(f"X-Amzn-Oidc-{one}" for one in ("Accesstoken", "Data", "Identity")),
+    *(f"X-Auth-{one}" for one in ("Email", "Groups", "Name", "User", "Username")),
+    *(f"X-Auth-Request-{one}" for one in ("Access-Token", "Email", "Groups", "Preferred-Username", "User")),
+    *(f"X-Authentik-{one}" for one in ("Email", "Groups", "Jwt", "Name", "Uid", "Username")),
+    *(f"X-{one}Client-IP" for one in ("", "Cluster-")),
+    *(f"X-Forwarded-{one}" for one in ("Access-Token", "Email", "Groups", "Preferred-Username", "User")),
+    *(f"X-Forwarded-{one}" for one in ("Method", "Path", "Port", "Prefix", "Scheme", "Server", "Ssl", "Uri")),
+    *(f"X-Goog-{one}" for one in ("Authenticated-User-Email", "Authenticated-User-ID", "Iap-Jwt-Assertion")),
+    *(f"X-{one}" for one in ("HTTP-Method", "HTTP-Method-Override", "Method-Override", "Rewrite-URL")),
+    *(f"X-{one}" for one in ("Matched-Path", "Invoke-Path", "Middleware-Subrequest")),
+    *(f"X-MS-Client-Principal{one}" for one in ("", "-ID", "-Name")),
+    *(f"X-Original-{one}" for one in ("Forwarded-For", "Host", "Method", "URI", "URL")),
+    *(f"X-Pomerium-{one}" for one in ("Claim-Email", "Jwt-Assertion")),
+    *(f"X-Remote-{one}" for one in ("Email", "Group", "Groups", "IP", "Name", "User")),
+    *(f"X-SSL-Client-{one}" for one in ("Cert", "S-DN", "Verify")),
+    *(f"X-User{one}" for one in ("", "-Email", "-ID", "-Name")),
+    *(f"X-Webauth-{one}" for one in ("Email", "Groups", "Name", "Role", "User")),
 )
-"""Headers by which a server in front says who somebody is, or where: nobody else may."""
+"""Headers by which a server in front says who somebody is, from where, or what is asked: nobody else may."""
 
 NO_SIGN_UP = """<!DOCTYPE html>
 <html lang="en">
