@@ -102,12 +102,22 @@ def test_the_bucket_is_reached_as_it_was_signed(door, method, key):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-@pytest.mark.parametrize("key", ["", "?policy", "?acl", "?%70olicy", "?x=/a&replication", "/?policy", "//?logging"])
+@pytest.mark.parametrize(
+    "key", ["", "?policy", "?acl", "?%70olicy", "?x=/a&replication", "/?policy", "//?logging", "/%2f?policy"]
+)
 def test_nothing_of_the_bucket_itself_is_changed(door, method, key):
     """A policy would show it to everybody, a replication copy it elsewhere."""
     for path in {door.path, door.path.rstrip("/") or "/"}:
         assert door.ask(path + key, method=method) == 403
         assert not door.store.asked
+
+
+@pytest.mark.parametrize("arguments", ["acl", "acl=", "x=1&acl", "%61cl", "versionId=1&%61cl=x"])
+def test_no_file_is_shown_to_everybody(door, arguments):
+    assert door.ask(f"{door.path}a?{arguments}", method="PUT") == 403
+    assert not door.store.asked
+    assert door.ask(f"{door.path}a?partNumber=1&uploadId=%2B", "x-amz-acl: public-read", method="PUT") == 200
+    assert "X-Amz-Acl" not in door.store.asked[0].headers
 
 
 @pytest.mark.parametrize(
