@@ -7,6 +7,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -49,8 +50,11 @@ class Site:
         described = room.describe(kind, KINDS[kind], "closed")
         self.interface, self.files = Behind(described["session_path"]), Behind()
         places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
-        given = variables(folder, self.port, described, *places, scheme="https", tls="selfsigned")
-        write(folder, {**given, "edge_http_port": free_port()})
+        given = variables(
+            folder, self.port, described, *places, scheme="https", tls="selfsigned", strict_transport=True
+        )
+        self.plain_port = free_port()
+        write(folder, {**given, "edge_http_port": self.plain_port})
         status, said = nginx(folder)
         assert status == 0, said
 
@@ -335,6 +339,38 @@ def answers(site):
         asked = {row: pool.submit(site.told, row[0], data) for row, data in {**by_1, **by_2}.items()}
         found = {row: one.result() for row, one in asked.items()}
     return found, [*site.interface.asked, *site.files.asked]
+
+
+PLAIN = {
+    "a page": (get(b"PAGE"), 301),
+    "no request at all": (b"x\r\n\r\n", 400),
+    "no host": (get(b"PAGE", host=b""), 400),
+    "a long address": (get(b"PAGE?" + b"a" * 40000), 414),
+    "an echo": (get(b"PAGE", method=b"TRACE"), 405),
+    "a large body": (get(b"PAGE", b"Content-Length: 99999999\r\n", method=b"POST"), 413),
+    "a place of the edge's own": (get(b"/.early_400"), 404),
+}
+"""What is sent by plain HTTP, where the site is by HTTPS, and the status."""
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_http_says_in_openais_form_what_it_does_not_redirect(site, name):
+    data, status = PLAIN[name]
+    with socket.create_connection(("127.0.0.1", site.plain_port), timeout=5) as asking:
+        asking.sendall(filled(site, data))
+        answer = http.client.HTTPResponse(asking)
+        answer.begin()
+        text = answer.read()
+    assert (answer.status, answer.headers["X-Content-Type-Options"]) == (status, "nosniff")
+    assert "Strict-Transport-Security" not in answer.headers
+    assert status == 301 or json.loads(text)["error"]["code"] == status
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_every_answer_by_https_says_that_there_is_no_other_way(answers, name):
+    answer = answers[0]["http/1.1", name]
+    said = answer.count(b"\r\nStrict-Transport-Security: max-age=31536000\r\n")
+    assert said == answer.count(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize("name", ONE)
