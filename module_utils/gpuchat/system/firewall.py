@@ -94,20 +94,28 @@ def _input(openings: Sequence[Opening], rooms: Sequence[str]) -> Iterable[str]:
     # With Docker's userland-proxy switched off, a bridge may route to the loopback.
     yield f"    ip daddr {LOOPBACK} drop"
     yield "    ct state established,related accept"
-    for number, opening in enumerate(openings):
-        where = _where(opening)
-        for source in _sources(opening.unlimited) if opening.unlimited else ():
-            yield f"    {where} {source}accept"
-        for source in _sources(opening.networks):
-            for count in _counts(number, opening, source):
-                yield f"    {where} {source}ct state new {count} reject with tcp reset"
-            yield f"    {where} {source}accept"
-        if opening.networks or opening.interface:
-            # By whatever interface: a host answers for each of its addresses on all of them.
-            yield f"    {_where(opening, by_interface=False)} reject with tcp reset"
+    numbered = list(enumerate(openings))
+    for number, opening in numbered:
+        yield from _let_in(number, opening) if opening.interface else ()
+    # Before all others are let in, for a room's addresses may be among theirs.
     for room in rooms:
         yield f'    iifname "{room}" reject with icmpx type admin-prohibited'
+    for number, opening in numbered:
+        yield from () if opening.interface else _let_in(number, opening)
     yield "  }"
+
+
+def _let_in(number: int, opening: Opening) -> Iterable[str]:
+    where = _where(opening)
+    for source in _sources(opening.unlimited) if opening.unlimited else ():
+        yield f"    {where} {source}accept"
+    for source in _sources(opening.networks):
+        for count in _counts(number, opening, source):
+            yield f"    {where} {source}ct state new {count} reject with tcp reset"
+        yield f"    {where} {source}accept"
+    if opening.networks or opening.interface:
+        # By whatever interface: a host answers for each of its addresses on all of them.
+        yield f"    {_where(opening, by_interface=False)} reject with tcp reset"
 
 
 def _forward(rooms: Sequence[str], room_ports: Sequence[int]) -> Iterable[str]:

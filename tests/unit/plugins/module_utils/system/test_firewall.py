@@ -107,6 +107,13 @@ def test_a_room_reaches_what_was_opened_to_it_and_nothing_else_on_its_host_or_be
     ]
 
 
+@pytest.mark.parametrize("opening", [PEOPLE, ANYBODY, Opening((80,), connections=1000)])
+def test_a_room_is_refused_though_its_addresses_are_among_those_that_are_let_in(opening):
+    found = rules(opening, ROOM, rooms=["room0"])
+    refusal = found.index('iifname "room0" reject with icmpx type admin-prohibited')
+    assert [one for one in found[:refusal] if one.endswith("accept") and one.startswith(("tcp", "ip "))] == []
+
+
 def test_containers_of_a_room_reach_the_object_store_and_nothing_else_of_each_other():
     text = ruleset([ROOM], ["room0"], [9000])
     found = [line.strip() for line in text[text.index("chain forward") :].splitlines()]
