@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import http.server
@@ -81,6 +82,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.send_header("Connection", "Upgrade")
             self.end_headers()
             self.wfile.write(b"frame")
+            time.sleep(float(self.headers["Held"] or 0))
             self.close_connection = True
             return
         self.send_response(status)
@@ -581,6 +583,19 @@ def test_a_file_is_for_those_who_are_signed_in_by_a_signed_address(edge, method,
         assert headers.get_all("Content-Security-Policy") == ["sandbox"]
         assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
         assert "Set-Cookie" not in headers
+
+
+@of_open_webui
+def test_windows_that_people_leave_open_are_counted_by_themselves(edge):
+    asked = f"GET /ws/socket.io/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nOrigin: {OWN}\r\nHeld: 5\r\n\r\n".encode()
+    with contextlib.ExitStack() as windows:
+        found = []
+        for _window in range(101):
+            one = windows.enter_context(socket.create_connection(("127.0.0.1", edge.port), timeout=5))
+            one.sendall(asked)
+            found.append(one.recv(100)[9:12])
+        assert found == [*[b"101"] * 100, b"429"]
+        assert edge.ask("GET", "/api/models", True)[0] == 200
 
 
 @of_each
