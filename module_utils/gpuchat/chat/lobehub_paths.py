@@ -145,10 +145,12 @@ COOKIES = (
 """``session_data`` holds the session for ten minutes, after signing out too. Without it LobeHub says 401 and not 500
 while its database is away, so that everybody would be asked to sign in again."""
 
-SENDS_AT_ONCE = r"(?is)^/(agent|group).*[?&](message|[^=&]*[%+][^=&]*)(=|&|$)"
-"""``message`` on these pages is sent as it is by whoever follows the link; a name in another spelling may be it."""
+SIGN_IN_PAGES = "(login|reset-password|signin|signup|verify-email)"
+SENDS_AT_ONCE = rf"(?is)^/(?!{SIGN_IN_PAGES}).*[?&](message|[^=&]*[%+][^=&]*)(=|&|$)"
+"""``message`` is sent as it is by whoever follows the link, on an agent's page or a group's, to which others lead; a
+name in another spelling may be it."""
 
-LEADS_ON = r"(?is)^/(login|reset-password|signin|signup|verify-email).*[?].*(message|%25|%[46][1-9a-f]|%[57][0-9a])"
+LEADS_ON = rf"(?is)^/{SIGN_IN_PAGES}.*[?].*(message|%25|%[46][1-9a-f]|%[57][0-9a])"
 """The page for signing in goes on to a link that it was given, without asking the edge: such a one is dropped, and so
 is one with letters in a spelling that no browser makes."""
 

@@ -24,7 +24,7 @@ class Limits:
     Attributes:
         rate: requests a second.
         burst: further requests that are let through at once.
-        connections: answers that may be under way at a time.
+        connections: answers that may be under way at a time, and windows that may be left open.
         newcomers: people who may show a password for the first time at once, and wait for their turn.
     """
 
