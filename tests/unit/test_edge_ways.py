@@ -141,6 +141,7 @@ def variables(folder, port, described, interface="", files="", **site):
             if place
         },
     }
+    usual["origins"] = [f"{site.get('scheme', 'http')}://{name}" for name in usual["names"]]
     told = paths.describe()
     return {
         "_gpuchat_nginx": {"user": "root", "group": "root", "perl_module": "perl.so", "authorities": "/ca.crt"},
@@ -543,6 +544,31 @@ def test_a_web_socket_needs_the_sites_own_origin_for_it_is_open_before_somebody_
     path = "/ws/socket.io/?EIO=4&transport=websocket"
     assert edge.ask("GET", path, session, Upgrade="websocket", Connection="Upgrade", **more)[0] == status
     assert len(edge.interface.answered) == (status == 101)
+
+
+WRITERS = {
+    "the site's own page": (OWN, "POST", 200),
+    "its page by another name": ("http://further.example.com", "POST", 200),
+    "a program": (None, "POST", 200),
+    "a page of a sibling site": ("http://wiki.example.com", "POST", 403),
+    "a page by plain HTTP or HTTPS, as the site is not": ("https://chat.example.com", "POST", 403),
+    "a page of no origin": ("null", "POST", 403),
+    "a page of a sibling site that reads": ("http://wiki.example.com", "GET", 200),
+}
+
+
+@of_each
+@pytest.mark.parametrize("session", [False, True], ids=["signing in", "signed in"])
+@pytest.mark.parametrize(("origin", "method", "status"), WRITERS.values(), ids=WRITERS)
+def test_a_page_of_another_origin_writes_nothing_in_somebodys_name(edge, origin, method, status, session):
+    path = {
+        ("lobehub", True): "/trpc/lambda/user.getUserState",
+        ("lobehub", False): "/api/auth/sign-out" if method == "POST" else "/api/auth/get-session",
+        ("open_webui", True): "/api/v1/chats/",
+        ("open_webui", False): "/api/v1/auths/signout",
+    }[edge.kind, session]
+    assert edge.ask(method, path, session, **({"Origin": origin} if origin else {}))[0] == status
+    assert len(edge.interface.answered) == (status == 200)
 
 
 @of_each

@@ -343,6 +343,7 @@ class Topology:
             described.update(
                 url=site.url,
                 names=list(site.names),
+                origins=list(site.origins),
                 http_port=site.http_port,
                 https_port=site.https_port,
                 ports=list(site.ports),
