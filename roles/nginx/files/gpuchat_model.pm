@@ -37,6 +37,7 @@ my $MOST_OTHERS  = 100;
 my $LONGEST_KEY  = 256;
 my $LONGEST_HEAD = 4096;         # of a part
 my $LONGEST_NAME = 4096;
+my $LONGEST_MORE = 65_536;       # of what takes the place of other fields, which is read twice
 my $AT_A_TIME    = 30_000;       # older perls repeat a group no more than 32766 times
 
 my $INSIDE = qr/[^"\\]++|\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4})/;
@@ -206,6 +207,8 @@ sub find_in_json {
                     ? read_nested($text, \$steps, \$words, $others, is_of_models($key))
                     : skip_nested($text, \$steps);
                 return $fault if $fault;
+                # LiteLLM has it take the place of what stands beside it.
+                return MANY if $most && $key eq 'extra_body' && names_count($text, $value);
             }
             else {
                 $$text =~ /\G$SCALAR/gc or return MISSING;
@@ -230,6 +233,22 @@ sub count_in {
     my ($written) = @_;
     return $1 if $written =~ /\A\s*\+?0*([0-9]{1,6})(?:\.0*)?\s*\z/;
     return $written =~ /\A(?:null|true|false|NaN|-.*)\z/ ? 1 : 9**9;
+}
+
+# Whether some key in the object that begins at a place, and ends here, is a number of answers, whatever that is, or the
+# object is longer than anybody's.
+sub names_count {
+    my ($text, $at) = @_;
+    my $end = pos $$text;
+    return 1 if $end - $at > $LONGEST_MORE;
+    pos($$text) = $at;
+    while ($$text =~ /\G[^"]*+/gc && pos $$text < $end) {
+        my ($from, $to) = skip_string($text) or return 1;
+        next if next_of($text) ne ':' || $to - $from > $LONGEST_KEY;
+        return 1 if $IS_COUNT{decoded(substr $$text, $from, $to - $from)};
+    }
+    pos($$text) = $end;
+    return 0;
 }
 
 sub greater { return $_[0] > $_[1] ? $_[0] : $_[1] }
