@@ -128,12 +128,18 @@ SLIDING_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "g
 
 # Whose feed-forward part is two matrices rather than three (no gate).
 UNGATED = frozenset(
-    "apertus arcee bloom falcon gpt2 gpt_bigcode gpt_neox gptj mpt nemotron nemotron_h opt phi phi2 RefinedWeb "
-    "RefinedWebModel starcoder2 whisper".split()
+    "apertus arcee bloom falcon gpt2 gpt_bigcode gpt_neox gptj mpt nemotron nemotron_h opt persimmon phi phi2 "
+    "RefinedWeb RefinedWebModel starcoder2 whisper".split()
 )
 
 # Whose classes tie the output embedding to the input's unless they say otherwise.
-TIED = tuple("bloom cohere falcon gemma gpt2 gpt_bigcode minicpm3 mpt opt RefinedWeb zamba2".split())
+TIED = tuple("bloom cohere falcon gemma gpt2 gpt_bigcode lfm2 minicpm3 mpt opt RefinedWeb zamba2".split())
+
+# Whose intermediate_size counts the gate and what it is multiplied with together.
+GATE_COUNTED = frozenset({"molmo", "qwen"})
+
+# Whose layers of experts each have one more, which every token wakes, and whose config.json says nothing of it.
+SHARES_ONE = frozenset({"llama4_text"})
 
 # Whose every layer has a Mamba part, also one with attention.
 PARALLEL = frozenset({"falcon_h1", "zamba2"})
@@ -280,6 +286,8 @@ class ModelFacts:
     Attributes:
         max_position: for how many positions there are angles or embeddings.
         longest: context (tokens) that vLLM derives from it, 0 where it says none.
+        dense_width, shared_width: of feed-forward layers without experts, and of the experts that every token wakes
+            together; 0 without such.
     """
 
     architecture: str
@@ -310,6 +318,8 @@ class ModelFacts:
     kv_lora_rank: int = 0
     draft_layers: int = 0
     longest: int = 0
+    dense_width: int = 0
+    shared_width: int = 0
 
     @property
     def dtype_bytes(self) -> int:
@@ -484,7 +494,7 @@ def _layer_types(text: Config, layers: int) -> list[str]:
         if isinstance(listed, (list, tuple)) and listed:
             found = [words.get(str(item), "full") for item in listed][:layers]
             return found + ["full"] * (layers - len(found))
-    blocks = [_mapping(block) for block in _sequence(text.get("block_configs"))]
+    blocks = [_mapping(block) for block in _blocks(text)]
     if blocks:
         return ["none" if _mapping(block.get("attention")).get("no_op") else "full" for block in blocks]
     marks = _sequence(text.get("hybrid_layer_pattern"))
@@ -682,6 +692,10 @@ KV_HEADS = (
 )
 
 
+def _blocks(text: Config) -> list[object]:
+    return _sequence(text.get("block_configs"))
+
+
 def _kv_heads(text: Config, heads: int) -> int:
     """Return the key heads, as many as there are heads where nothing else is said."""
     if text.get("multi_query_attention"):
@@ -690,7 +704,7 @@ def _kv_heads(text: Config, heads: int) -> int:
         return 1
     if str(text.get("model_type", "")) in EXPANDED:
         return heads
-    for block in _sequence(text.get("block_configs")):
+    for block in _blocks(text):
         group = _mapping(_mapping(block).get("attention")).get("n_heads_in_group")
         if isinstance(group, int) and group > 0:
             return heads // group
@@ -886,11 +900,23 @@ def gguf_bits(name: str) -> float:
     )
 
 
+def encoder_heads(config: Config) -> tuple[int, ...]:
+    """Return the heads of a model's encoders of images and sound, as far as its config.json says them."""
+    parts = [_mapping(config.get(name)) for name in ("vision_config", "vit_config", "audio_config")]
+    names = ("num_attention_heads", "num_heads", "encoder_attention_heads")
+    return tuple(filter(None, (_integer(part, names, 0) for part in parts)))
+
+
 def _vision(config: Config) -> Vision:
     """Return the image encoder, from ``vision_config`` (or its older names) at any level."""
     vision = _mapping(config.get("vision_config")) or _mapping(
         _mapping(config.get("thinker_config")).get("vision_config")
     )
+    vision = vision or _mapping(config.get("vit_config"))
+    vision = vision or _mapping(_mapping(config.get("visual_tokenizer_config")).get("backbone_config"))
+    towers = [_mapping(one) for one in _mapping(vision.get("width")).values()]
+    if towers:  # DeepSeek-OCR has two; the larger one decides
+        vision = {**vision, **max(towers, key=lambda one: _integer(one, ["width"], 0))}
     if not vision and _mapping(config.get("img_processor")):
         # Phi-3-vision: CLIP ViT-L/14 at 336 pixels; 16 crops and the whole, 144 tokens each, and separators.
         return Vision(1024, 4096, 24, 2509, 4)
@@ -1001,6 +1027,8 @@ class _Feedforward:
     dense: int
     routed: int
     routers: int
+    dense_width: int
+    shared_width: int
 
 
 TOP_KEYS = ("top_k_experts", "moe_topk", "moe_top_k", "moe_k")
@@ -1013,9 +1041,12 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     is_gated = model_type not in UNGATED
     per = 3 if is_gated else 2
     inner = _integer(text, ["intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff"], 4 * wide.hidden)
-    if model_type == "qwen":  # its c_fc counts both halves
-        inner //= 2
+    inner = inner // 2 if model_type in GATE_COUNTED else inner
+    if text.get("block_auto_adjust_ff_dim"):  # LFM2
+        step, factor = _integer(text, ["block_multiple_of"], 256), _number(text.get("block_ffn_dim_multiplier")) or 1
+        inner = -(-int(2 * inner / 3 * factor) // step) * step
     experts = _integer(text, ["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"], 0)
+    experts = experts if experts > 1 else 0  # Jamba without experts has one
     top = _integer(text, ["num_experts_per_tok", "num_experts_per_token", *TOP_KEYS], 1)
     moe_inner = _integer(text, ["moe_intermediate_size", "expert_ffn_hidden_size"], inner)
     layers = wide.layers
@@ -1034,7 +1065,7 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     else:
         listed = _sequence(text.get("mlp_layer_types"))
         step = _integer(text, STEP_KEYS, 1) or 1
-        plain = _integer(text, ["first_k_dense_replace", "moe_layer_start_index"], 0)
+        plain = _integer(text, ["first_k_dense_replace", "moe_layer_start_index", "num_dense_layers"], 0)
         plain = plain or len(_sequence(text.get("mlp_only_layers")))
         enumerated = text.get("moe_layers_enum")
         if isinstance(enumerated, str) and enumerated:
@@ -1049,15 +1080,27 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
             sparse = layers - plain
     shared = _integer(text, ["moe_shared_expert_intermediate_size", "shared_expert_intermediate_size"], 0)
     shared = shared or _integer(text, ["share_expert_dim", "share_expert_dims", "shared_intermediate_size"], 0)
-    shared = shared or moe_inner * _integer(text, SHARED_KEYS, 0)
+    shared = shared or moe_inner * _integer(text, SHARED_KEYS, 0) or (inner if model_type in SHARES_ONE else 0)
+    shared = inner if text.get("residual_moe") else shared  # Grok 2
     dense_inner = _integer(text, ["intermediate_size_mlp"], 0) or inner
     dense = per * wide.hidden * (plain * dense_inner + sparse * shared)
+    widths = _block_widths(text, wide.hidden)
+    if widths:
+        dense_inner, dense = max(widths), per * wide.hidden * sum(widths)
     # Experts in a narrower space of their own, with a projection into it and one back (Nemotron 3 Super, Kimi-K3).
     narrow = _integer(text, ["moe_latent_size", "routed_expert_hidden_size"], 0)
     routed = sparse * per * (narrow or wide.hidden) * _routed_width(text, experts, moe_inner)
     dense += sparse * 2 * wide.hidden * narrow
     dense += blocks.count("hybrid") * _adapter_rank(text) * (wide.hidden + 2 * inner) if model_type in IN_TURN else 0
-    return _Feedforward(dense_inner, experts, top, moe_inner, is_gated, dense, routed, sparse * experts * wide.hidden)
+    routers = sparse * experts * wide.hidden
+    narrowest = (dense_inner if plain else 0), (shared if sparse else 0)
+    return _Feedforward(dense_inner, experts, top, moe_inner, is_gated, dense, routed, routers, *narrowest)
+
+
+def _block_widths(text: Config, hidden: int) -> list[int]:
+    """Return the feed-forward width of each layer where they differ (nemotron_nas.py of vLLM)."""
+    factors = [_number(_mapping(_mapping(block).get("ffn")).get("ffn_mult")) for block in _blocks(text)]
+    return [-(-int(2 * factor * hidden / 3) // 256) * 256 for factor in factors if factor]
 
 
 def _routed_width(text: Config, experts: int, inner: int) -> int:
@@ -1196,6 +1239,8 @@ def read_model(config: Mapping[str, object], weights_bytes: int | None = None) -
         kv_lora_rank=rank,
         draft_layers=mtp,
         longest=longest(config),
+        dense_width=forward.dense_width,
+        shared_width=forward.shared_width,
     )
 
 

@@ -363,6 +363,144 @@ MINICPM3_4B = {
 }
 LING_3 = {**RING_2_5, "num_hidden_layers": 82, "no_kda_lora": True, "short_conv_kernel_size": 4}
 
+LFM2 = {
+    "model_type": "lfm2",
+    "hidden_size": 2048,
+    "intermediate_size": 12288,
+    "block_auto_adjust_ff_dim": True,
+    "block_ffn_dim_multiplier": 1.0,
+    "block_multiple_of": 256,
+    "conv_L_cache": 3,
+    "full_attn_idxs": [2, 5, 8, 10, 12, 14],
+    "num_attention_heads": 32,
+    "num_hidden_layers": 16,
+    "num_key_value_heads": 8,
+    "vocab_size": 65536,
+}
+LFM2_MOE = {
+    **LFM2,
+    "model_type": "lfm2_moe",
+    "block_auto_adjust_ff_dim": None,
+    "intermediate_size": 7168,
+    "moe_intermediate_size": 1792,
+    "full_attn_idxs": [2, 6, 10, 14, 18, 21],
+    "num_hidden_layers": 24,
+    "num_dense_layers": 2,
+    "num_experts": 32,
+    "num_experts_per_tok": 4,
+}
+JAMBA_3B = {
+    "model_type": "jamba",
+    "attn_layer_offset": 7,
+    "attn_layer_period": 14,
+    "expert_layer_offset": 1,
+    "expert_layer_period": 2,
+    "hidden_size": 2560,
+    "intermediate_size": 8192,
+    "mamba_d_conv": 4,
+    "mamba_d_state": 16,
+    "mamba_expand": 2,
+    "num_attention_heads": 20,
+    "num_experts": 1,
+    "num_experts_per_tok": 1,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 1,
+    "vocab_size": 65536,
+    "tie_word_embeddings": True,
+}
+GROK_2 = {
+    "model_type": "git",
+    "hidden_size": 8192,
+    "intermediate_size": 32768,
+    "moe_intermediate_size": 16384,
+    "num_experts_per_tok": 2,
+    "num_local_experts": 8,
+    "residual_moe": True,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "num_hidden_layers": 64,
+    "vocab_size": 131072,
+    "tie_word_embeddings": False,
+}
+FUYU = {
+    "model_type": "fuyu",
+    "text_config": {
+        "model_type": "persimmon",
+        "hidden_size": 4096,
+        "intermediate_size": 16384,
+        "num_attention_heads": 64,
+        "num_hidden_layers": 36,
+        "vocab_size": 262144,
+    },
+    "tie_word_embeddings": False,
+}
+MOLMO_72B = {
+    "model_type": "molmo",
+    "hidden_size": 8192,
+    "intermediate_size": 59136,
+    "num_attention_heads": 64,
+    "num_hidden_layers": 80,
+    "num_key_value_heads": 8,
+    "vocab_size": 152064,
+    "tie_word_embeddings": False,
+}
+DEEPSEEK_OCR = {
+    "model_type": "deepseek_vl_v2",
+    "language_config": {
+        "first_k_dense_replace": 1,
+        "hidden_size": 1280,
+        "intermediate_size": 6848,
+        "kv_lora_rank": None,
+        "moe_intermediate_size": 896,
+        "n_routed_experts": 64,
+        "n_shared_experts": 2,
+        "num_attention_heads": 10,
+        "num_experts_per_tok": 6,
+        "num_hidden_layers": 12,
+        "num_key_value_heads": 10,
+        "qk_nope_head_dim": 0,
+        "qk_rope_head_dim": 0,
+        "v_head_dim": 0,
+        "vocab_size": 129280,
+    },
+    "vision_config": {
+        "image_size": 1024,
+        "width": {
+            "clip-l-14-224": {"heads": 16, "image_size": 224, "layers": 24, "patch_size": 14, "width": 1024},
+            "sam_vit_b": {"heads": 12, "layers": 12, "width": 768},
+        },
+    },
+}
+OVIS2_5_9B = {
+    "model_type": "ovis2_5",
+    "llm_config": {
+        "model_type": "qwen3",
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_attention_heads": 32,
+        "num_hidden_layers": 36,
+        "num_key_value_heads": 8,
+        "vocab_size": 151936,
+        "tie_word_embeddings": False,
+    },
+    "vit_config": {"hidden_size": 1152, "image_size": 512, "intermediate_size": 4304, "num_hidden_layers": 27},
+}
+NEMOTRON_SEARCHED = {
+    "model_type": "nemotron-nas",
+    "hidden_size": 8192,
+    "intermediate_size": None,
+    "num_attention_heads": 64,
+    "num_hidden_layers": 80,
+    "num_key_value_heads": None,
+    "vocab_size": 128256,
+    "tie_word_embeddings": False,
+    "block_configs": [
+        {"attention": {"n_heads_in_group": 8}, "ffn": {"ffn_mult": 5.25}},
+        {"attention": {"no_op": True}, "ffn": {"ffn_mult": 2.625}},
+    ]
+    * 40,
+}
+
 
 def kinds(config):
     return {item.kind: item.count for item in read_model(config).kv_layers}
@@ -454,6 +592,16 @@ def test_layers_are_reported_apart_by_what_they_keep(config, layers):
         pytest.param(MINICPM3_4B, 4.07, id="MiniCPM3 4B"),
         pytest.param(ERNIE_VL, 28.6, id="ERNIE 4.5 VL 28B without its encoder"),
         pytest.param(DEEPSEEK_VL2, 27.0, id="DeepSeek VL2 27B without its encoder"),
+        pytest.param(LLAMA4, 107.8, id="Llama 4 Scout without its encoder: one expert is shared"),
+        pytest.param(LFM2, 1.17, id="LFM2 1.2B, whose width is another than it says"),
+        pytest.param(LFM2_MOE, 8.34, id="LFM2 8B A1B, whose first layers have no experts"),
+        pytest.param(JAMBA_3B, 3.0, id="Jamba 3B, whose one expert is none"),
+        pytest.param(GROK_2, 269.5, id="Grok 2, with a dense part beside the experts"),
+        pytest.param(FUYU, 9.4, id="Fuyu 8B, without a gate"),
+        pytest.param(MOLMO_72B, 72.7, id="Molmo 72B without its encoder: gate and width are one number"),
+        pytest.param(DEEPSEEK_OCR, 3.3, id="DeepSeek OCR, of whose two encoders one counts"),
+        pytest.param(OVIS2_5_9B, 8.64, id="Ovis 2.5 9B with its encoder"),
+        pytest.param(NEMOTRON_SEARCHED, 50.4, id="layers each of a width of its own"),
     ],
 )
 def test_the_widths_give_the_published_number_of_parameters(config, billions):
@@ -498,6 +646,24 @@ def test_a_model_that_runs_its_layers_twice_keeps_a_window_of_the_second_time():
     read = read_model({**LLAMA_8B, "loop_num": 2, "loop_window_size": 64})
     assert [(item.kind, item.count, item.window) for item in read.kv_layers] == [("full", 32, 0), ("sliding", 32, 64)]
     assert read.parameters == read_model(LLAMA_8B).parameters
+
+
+def test_an_expert_alone_is_none():
+    model = read_model(JAMBA_3B)
+    assert (model.experts, model.dense_width, model.shared_width) == (0, 8192, 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "widths"),
+    [
+        pytest.param(LLAMA_8B, (14336, 0), id="no experts"),
+        pytest.param(DEEPSEEK_R1, (18432, 2048), id="first layers without, and one that is shared"),
+        pytest.param(QWEN3_MOE, (0, 0), id="routed experts alone"),
+    ],
+)
+def test_what_every_token_goes_through_has_a_width_beside_the_routed_experts(config, widths):
+    model = read_model(config)
+    assert (model.dense_width, model.shared_width) == widths
 
 
 def test_embeddings_of_each_layer_count_as_weights():
