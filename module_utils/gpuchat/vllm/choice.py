@@ -25,13 +25,13 @@ from ..core.units import GIB
 from ..gpu import cards
 from . import estimate as vllm_estimate
 from . import memory
+from .compatibility import multiplied_in
 from .conflicts import cuts_prompts
 from .devices import Device
-from .facts.abilities import TOWERS_LEFT_OUT_SINCE, VISION_TOWERS
 from .layout import Candidate, candidates, context_ranks, over_cpus, replicated
 from .memory import Budget
 from .settings import UNKNOWN_LENGTH, Layout, Settings, resolve
-from .situation import Situation
+from .situation import Situation, is_text_only, media_limit, media_of
 from .wishes import Wishes, number
 
 LENGTHS = tuple(step << power for power in range(9, 21) for step in (2, 3))
@@ -93,7 +93,7 @@ class Evaluation:
         candidate, users = self.candidate, self.wishes.users
         machine = vllm_estimate.Machine(
             row.bandwidth,
-            row.flops(self.wishes.quantization or self.situation.model.quantization),
+            row.flops(multiplied_in(self.situation.config, self.wishes.quantization or "auto")),
             candidate.tensor_parallel_size,
             candidate.pipeline_parallel_size,
             candidate.data_parallel_size,
@@ -221,8 +221,7 @@ class Scales:
     def _settings(self, gpu: Device, candidate: Candidate, length: int, each: int, *, is_lean: bool) -> Settings:
         situation, wishes, model = self.situation, self.wishes, self.situation.model
         on_cpu = not situation.nodes
-        kinds = TOWERS.get(model.architecture, ("image",))
-        open_kinds = [kind for kind in kinds if media_limit(wishes.extra_args, kind) != 0]
+        open_kinds = media_of(model.architecture, wishes.extra_args)
         is_profiled = not wishes.extra_args.get("skip-mm-profiling")
         settings = resolve(
             situation.number,
@@ -245,8 +244,7 @@ class Scales:
             stages=candidate.pipeline_parallel_size if candidate.nodes_per_engine == 1 else 1,
             speculative_method=str((wishes.speculative or {}).get("method") or ""),
             enable_prefix_caching=_switch(wishes.extra_args.get("enable-prefix-caching")),
-            is_text_only=bool(wishes.extra_args.get("language-model-only"))
-            or (not open_kinds and model.architecture in TOWERS and situation.number >= TOWERS_LEFT_OUT_SINCE),
+            is_text_only=is_text_only(situation.number, model.architecture, wishes.extra_args),
             is_encoder_whole=wishes.extra_args.get("mm-encoder-tp-mode") == "data",
             is_pooling=situation.is_pooling,
             lora=_lora(wishes.extra_args),
@@ -307,16 +305,6 @@ def _graphs(args: Mapping[str, object]) -> str:
 
 GRAPHS = {"0": "NONE", "1": "PIECEWISE", "2": "FULL"}
 """Their names by number (CUDAGraphMode of vllm/config/compilation.py)."""
-
-
-TOWERS = {name: kinds for kinds, names in VISION_TOWERS.items() for name in names}
-
-
-def media_limit(args: Mapping[str, object], kind: str) -> int | None:
-    """Return how many images or videos a request may bring, None where nobody says so."""
-    limits = args.get("limit-mm-per-prompt")
-    told = limits.get(kind) if isinstance(limits, Mapping) else None
-    return number(told.get("count") if isinstance(told, Mapping) else told)
 
 
 def _offloaded(args: Mapping[str, object]) -> int:

@@ -304,6 +304,12 @@ def precision_of(config: Mapping[str, object], dtype: str = "auto", quantization
     )
 
 
+def multiplied_in(config: Mapping[str, object], quantization: str) -> str:
+    """Return the precision in which a GPU multiplies where it has units for it, an empty text for 16 bits."""
+    scheme = precision_of(config, "auto", quantization).scheme
+    return "" if "A16" in scheme else WEIGHTS.get(scheme, scheme)
+
+
 def method_and_scheme(said: Mapping[str, object]) -> tuple[str, str]:
     """Return the method of a ``quantization_config``, and the scheme within it as CAPABILITIES names it."""
     algorithm = str(said.get("quant_algo") or "").upper()

@@ -15,14 +15,14 @@ from typing import Any
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB, gib
 from . import chosen, embeddings, flags, releases, tasks
-from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose, media_limit
+from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose
 from .devices import Device, Nodes, read_gpus
 from .facts import memory
 from .memory import context_bytes
 from .options import AUTO
 from .plan import VllmPlan, plan_vllm
 from .sharing import BARELY, NOT_AT_ALL, WELL, Devices, Need, Places, Request, Shortage, assign, divide, shared
-from .situation import what_for
+from .situation import media_limit, what_for
 from .wishes import DISTRIBUTED, STANDS_FOR, Wishes
 
 FOR_CHAT = ("enable-auto-tool-choice", "tool-call-parser", "reasoning-parser")

@@ -34,10 +34,14 @@ class Shape:
 
     Attributes:
         key_heads: 0 where all GPUs hold the same latent cache.
-        inner_widths: of the dense feed-forward layers, and of one expert.
+        inner_widths: of feed-forward layers without experts, and of the experts that every token wakes.
+        plain_widths: the same of those that a quantized model leaves at 16 bits.
+        expert_width: of one of the routed experts.
         block: how many neighbouring weights share a scale along the split, 1 where none do.
         has_stages: whether vLLM can cut the model into pipeline stages.
         state_heads, state_groups: of layers that keep a state; groups may also be one, which each GPU then has.
+        cut_heads: of encoders of images or sound.
+        may_stay_whole: whether each GPU may hold all of them instead (``mm-encoder-tp-mode``).
     """
 
     heads: int
@@ -46,12 +50,15 @@ class Shape:
     vocabulary: int
     head_size: int = 1
     inner_widths: tuple[int, ...] = ()
+    plain_widths: tuple[int, ...] = ()
     expert_width: int = 0
     experts: int = 0
     block: int = 1
     state_heads: tuple[int, ...] = ()
     state_groups: int = 1
     has_stages: bool = True
+    cut_heads: tuple[int, ...] = ()
+    may_stay_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,22 @@ def _free_share(device: Device) -> float:
 def obstacle(shape: Shape, tp: int) -> str:
     """Return why the model cannot be split over ``tp`` GPUs, or an empty text."""
     vocabulary = -(-shape.vocabulary // VOCABULARY_PADDING) * VOCABULARY_PADDING
+    uneven = _uneven_heads(shape, tp)
+    if uneven:
+        return uneven
+    if vocabulary % tp:
+        return f"its vocabulary of {shape.vocabulary} does not divide by {tp}"
+    for width in (*shape.inner_widths, *shape.plain_widths):
+        if width % tp:
+            return f"its feed-forward width of {width} does not divide by {tp}"
+        if width in shape.inner_widths and tp > 1 and (width // tp) % shape.block:
+            return f"its feed-forward width of {width} in {tp} parts is no multiple of {shape.block}"
+    if tp > 1 and (shape.heads * shape.head_size // tp) % shape.block and shape.head_size > 1:
+        return f"its attention's output in {tp} parts is no multiple of its blocks of {shape.block}"
+    return ""
+
+
+def _uneven_heads(shape: Shape, tp: int) -> str:
     for heads in shape.state_heads:
         if heads % tp:
             return f"its {heads} heads of states do not divide by {tp}"
@@ -126,15 +149,10 @@ def obstacle(shape: Shape, tp: int) -> str:
         return f"its {shape.heads} attention heads do not divide by {tp}"
     if shape.key_heads and shape.key_heads % tp and tp % shape.key_heads:
         return f"its {shape.key_heads} key heads neither divide by {tp} nor into it"
-    if vocabulary % tp:
-        return f"its vocabulary of {shape.vocabulary} does not divide by {tp}"
-    for width in shape.inner_widths:
-        if width % tp:
-            return f"its feed-forward width of {width} does not divide by {tp}"
-        if tp > 1 and (width // tp) % shape.block:
-            return f"its feed-forward width of {width} in {tp} parts is no multiple of {shape.block}"
-    if tp > 1 and (shape.heads * shape.head_size // tp) % shape.block and shape.head_size > 1:
-        return f"its attention's output in {tp} parts is no multiple of its blocks of {shape.block}"
+    for heads in shape.cut_heads:
+        if heads % tp:
+            whole = " (mm-encoder-tp-mode: data in args leaves it whole)" if shape.may_stay_whole else ""
+            return f"the {heads} heads of its encoder of images or sound do not divide by {tp}{whole}"
     return ""
 
 

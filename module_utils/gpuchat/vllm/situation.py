@@ -5,22 +5,23 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..checkpoint import formats
-from ..checkpoint.config import DTYPE_BYTES, ModelFacts, longest, read_model, text_config
+from ..checkpoint.config import DTYPE_BYTES, ModelFacts, encoder_heads, longest, read_model, text_config
 from ..checkpoint.task import unserved
 from ..core.errors import Refusal
 from ..core.units import GIB
 from . import chosen, tasks
 from .devices import Device, Nodes, read_gpus
-from .facts.abilities import WITHOUT_PIPELINE
+from .facts.abilities import CUT_ENCODERS, TOWERS_LEFT_OUT_SINCE, VISION_TOWERS, WHOLE_ENCODERS, WITHOUT_PIPELINE
 from .facts.precisions import FLOAT16_UNFIT
 from .layout import Shape
 from .memory import Budget
 from .releases import OLDEST, behaves_like
-from .wishes import Wishes
+from .wishes import Wishes, number
 
 YARN_SCALED_SINCE = (0, 30)
 """From here on a config.json with YaRN is taken to say its length with it (_get_and_verify_max_len)."""
@@ -43,6 +44,7 @@ class Situation:
         data: the small JSON files beside its config.json, by path.
         asked_dimensions: how long the vectors are that the chat asks for; 0 where none does.
         spanned: hosts on which the one engine is to stand; 1 where the plan is to find its layout.
+        cut_heads: of encoders of images or sound that the GPUs of an engine share out by heads.
         known: budgets that were estimated already, of this model.
     """
 
@@ -61,6 +63,7 @@ class Situation:
     data: Mapping[str, object] = field(default_factory=dict)
     asked_dimensions: int = 0
     spanned: int = 1
+    cut_heads: tuple[int, ...] = ()
     known: dict[tuple[object, ...], Budget] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -94,20 +97,62 @@ class Situation:
             elif isinstance(group, int) and group > 1:
                 block = group
         is_mixed = bool(model.experts)
+        both = ((model.dense_width, DENSE), (model.shared_width, SHARED))
+        widths = [(width, name) for width, name in both if width]
+        plain = [width for width, name in widths if is_mixed and any(map(name.search, model.unquantized))]
         return Shape(
             heads=model.heads,
             key_heads=0 if model.is_mla else model.kv_heads,
             layers=model.layers,
             vocabulary=model.vocab_size,
             head_size=1 if model.is_mla else model.head_dim,
-            inner_widths=() if is_mixed else (model.intermediate_size,),
+            inner_widths=tuple(width for width, _name in widths if width not in plain),
+            plain_widths=tuple(plain),
             expert_width=model.moe_intermediate_size if is_mixed else 0,
             experts=model.experts,
             block=block,
             state_heads=tuple(heads for item in model.kv_layers for heads in item.heads),
             has_stages=model.architecture not in WITHOUT_PIPELINE,
             state_groups=max((item.groups for item in model.kv_layers), default=1),
+            cut_heads=self.cut_heads,
+            may_stay_whole=model.architecture in WHOLE_ENCODERS,
         )
+
+
+DENSE = re.compile(r"layers\.0(\.(mlp|feed_forward)?|$)(?!\S*(attn|attention|gate$))")
+SHARED = re.compile(r"share\w*_expert(?!\w*_gate)")
+"""How a quantized mixture of experts names its first layers, and the experts that every token wakes, where it leaves
+them at 16 bits."""
+
+TOWERS = {name: kinds for kinds, names in VISION_TOWERS.items() for name in names}
+
+
+def media_limit(args: Mapping[str, object], kind: str) -> int | None:
+    """Return how many images or videos a request may bring, None where nobody says so."""
+    limits = args.get("limit-mm-per-prompt")
+    told = limits.get(kind) if isinstance(limits, Mapping) else None
+    return number(told.get("count") if isinstance(told, Mapping) else told)
+
+
+def media_of(architecture: str, args: Mapping[str, object]) -> list[str]:
+    """Return what a request may bring to an encoder of images."""
+    return [kind for kind in TOWERS.get(architecture, ("image",)) if media_limit(args, kind) != 0]
+
+
+def is_text_only(version: tuple[int, ...], architecture: str, args: Mapping[str, object]) -> bool:
+    """Whether encoders of images and sound are not loaded, for nothing comes to them."""
+    is_shut = version >= TOWERS_LEFT_OUT_SINCE and architecture in TOWERS and not media_of(architecture, args)
+    return bool(args.get("language-model-only")) or is_shut
+
+
+def _cut_heads(
+    version: tuple[int, ...], architecture: str, config: Mapping[str, object], args: Mapping[str, object]
+) -> tuple[int, ...]:
+    """Return the heads of encoders, which the GPUs of an engine must share out evenly."""
+    is_whole = args.get("mm-encoder-tp-mode") == "data" and architecture in WHOLE_ENCODERS
+    if architecture not in CUT_ENCODERS or is_whole or is_text_only(version, architecture, args):
+        return ()
+    return encoder_heads(config)
 
 
 def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | None = None) -> Situation:
@@ -158,6 +203,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
         data=data if isinstance(data, Mapping) else {},
         asked_dimensions=int(str(params.get("asked_dimensions") or 0)),
         spanned=int(str(params.get("spanned") or 1)),
+        cut_heads=_cut_heads(number, model.architecture, config, wishes.extra_args),
     )
 
 

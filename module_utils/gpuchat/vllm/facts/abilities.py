@@ -51,6 +51,34 @@ WITHOUT_LORA = frozenset(
 """Architectures whose class lacks ``SupportsLoRA``: vLLM ends with "... does not support LoRA yet"
 (vllm/v1/worker/lora_model_runner_mixin.py)."""
 
+CUT_ENCODERS = frozenset(
+    "AriaForConditionalGeneration Cohere2VisionForConditionalGeneration DotsOCRForCausalLM "
+    "Eagle2_5_VLForConditionalGeneration Ernie4_5_VLMoeForConditionalGeneration Gemma3ForConditionalGeneration "
+    "Glm4vForConditionalGeneration Glm4vMoeForConditionalGeneration Glm5NextForConditionalGeneration "
+    "GlmOcrForConditionalGeneration Granite4VisionForConditionalGeneration Idefics3ForConditionalGeneration "
+    "KeyeForConditionalGeneration KeyeVL1_5ForConditionalGeneration KimiVLForConditionalGeneration "
+    "Lfm2VlForConditionalGeneration Llama4ForConditionalGeneration LlavaForConditionalGeneration "
+    "LlavaNextForConditionalGeneration LlavaNextVideoForConditionalGeneration LlavaOnevisionForConditionalGeneration "
+    "MiniCPMV Mistral3ForConditionalGeneration Ovis2_5 PaliGemmaForConditionalGeneration "
+    "PixtralForConditionalGeneration Qwen2VLForConditionalGeneration Qwen2_5_VLForConditionalGeneration "
+    "Qwen3VLForConditionalGeneration Qwen3VLMoeForConditionalGeneration Qwen3_5ForConditionalGeneration "
+    "Qwen3_5MoeForConditionalGeneration SmolVLMForConditionalGeneration Step3VLForConditionalGeneration "
+    "VoxtralForConditionalGeneration".split()
+)
+"""Architectures whose encoder is split by heads over all GPUs of an engine, and ends with "12 is not divisible by 8"
+where they do not divide (``divide`` of vllm/distributed/utils.py, in 0.20 and 0.33; vllm-project/vllm 24004, 57119).
+InternVL's and Qwen3-Omni's stay whole by themselves then."""
+
+WHOLE_ENCODERS = frozenset(
+    "DotsOCRForCausalLM Eagle2_5_VLForConditionalGeneration Glm4vForConditionalGeneration "
+    "Glm4vMoeForConditionalGeneration Glm5NextForConditionalGeneration KimiVLForConditionalGeneration "
+    "Llama4ForConditionalGeneration MiniCPMV Qwen2VLForConditionalGeneration Qwen2_5_VLForConditionalGeneration "
+    "Qwen3VLForConditionalGeneration Qwen3VLMoeForConditionalGeneration Qwen3_5ForConditionalGeneration "
+    "Qwen3_5MoeForConditionalGeneration Step3VLForConditionalGeneration".split()
+)
+"""Those of them that ``mm-encoder-tp-mode: data`` leaves whole on each GPU (``supports_encoder_tp_data`` of the class,
+0.33); for others vLLM goes on as without it."""
+
 TOWERS_LEFT_OUT_SINCE = (0, 15)
 
 VISION_TOWERS: dict[tuple[str, ...], frozenset[str]] = {

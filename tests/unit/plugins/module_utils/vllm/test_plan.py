@@ -1226,6 +1226,15 @@ GLM_47 = dense(
     n_shared_experts=1,
     num_experts_per_tok=8,
     first_k_dense_replace=3,
+    quantization_config={
+        "quant_method": "compressed-tensors",
+        "config_groups": {
+            "group_0": {
+                "weights": {"num_bits": 8, "type": "float", "strategy": "channel"},
+                "input_activations": {"num_bits": 8, "type": "float", "dynamic": True, "strategy": "token"},
+            }
+        },
+    },
 )
 
 
@@ -1247,11 +1256,42 @@ GLM_47 = dense(
 def test_the_speed_of_large_mixtures_of_experts_is_within_half_of_what_was_measured(
     config, weights, gpus, users, measured
 ):
-    asked = {"model_config": {**config, **FP8}, "weights_bytes": weights, "gpus": several(*gpus), "users": users}
+    asked = {"model_config": {**FP8, **config}, "weights_bytes": weights, "gpus": several(*gpus), "users": users}
     layout = {"tensor_parallel_size": gpus[0], "pipeline_parallel_size": 1, "data_parallel_size": 1}
     found = plan_vllm({**asked, **layout, "context": 2048, "vllm_version": "0.22.1"}).evaluation.estimate
     speed = found.decode_full if users > 1 else found.decode_alone
     assert measured / 1.5 <= speed <= measured * 1.5
+
+
+IN_FP8 = {"num_bits": 8, "type": "float"}
+
+
+@pytest.mark.parametrize(
+    ("quantization", "is_faster"),
+    [
+        pytest.param({"quant_method": "modelopt", "quant_algo": "FP8"}, True, id="by NVIDIA's tool"),
+        pytest.param(
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": IN_FP8, "input_activations": IN_FP8}},
+            },
+            True,
+            id="by llm-compressor",
+        ),
+        pytest.param(
+            {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": IN_FP8}}},
+            False,
+            id="of which the weights alone are",
+        ),
+    ],
+)
+def test_what_is_multiplied_in_fp8_reads_prompts_as_fast_whoever_made_it(quantization, is_faster):
+    asked = {"weights_bytes": 9_000_000_000, "gpus": [{"name": H100}], "vllm_version": "0.32.0"}
+    rates = [
+        plan_vllm({**asked, "model_config": {**LLAMA, "quantization_config": said}}).evaluation.estimate.prefill
+        for said in ({"quant_method": "fp8"}, quantization)
+    ]
+    assert (rates[0] == pytest.approx(rates[1], rel=0.01)) is is_faster
 
 
 def test_a_small_mixture_alone_is_as_fast_as_was_measured_without_fp8():
@@ -1374,6 +1414,79 @@ def test_a_mamba_models_groups_are_not_cut_through():
     assert sizes(found) == (2, 2, 1)
     with pytest.raises(Refusal, match="its 2 groups of Mamba heads do not divide by 4"):
         plan_vllm({**params, "gpus": several(4), "tensor_parallel_size": 4})
+
+
+GLM_VISION = {
+    "architectures": ["Glm4vMoeForConditionalGeneration"],
+    "model_type": "glm4v_moe",
+    "text_config": {
+        **MIXED,
+        "model_type": "glm4v_moe_text",
+        "num_attention_heads": 96,
+        "num_key_value_heads": 8,
+        "vocab_size": 151552,
+        "quantization_config": {},
+    },
+    "vision_config": {"depth": 24, "hidden_size": 1536, "num_heads": 12, "patch_size": 14},
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "args", "words"),
+    [
+        pytest.param(GLM_VISION, {}, "the 12 heads of its encoder.* do not divide by 8 .mm-encoder-tp-mode", id="GLM"),
+        pytest.param(GLM_VISION, {"mm-encoder-tp-mode": "data"}, "", id="it is whole on each GPU"),
+        pytest.param(GLM_VISION, {"language-model-only": True}, "", id="it is not loaded"),
+        pytest.param(GLM_VISION, {"limit-mm-per-prompt": {"image": 0, "video": 0}}, "", id="nothing comes to it"),
+        pytest.param(
+            {**GLM_VISION, "architectures": ["SmolVLMForConditionalGeneration"]},
+            {"mm-encoder-tp-mode": "data"},
+            "the 12 heads of its encoder of images or sound do not divide by 8;",
+            id="one that is always split",
+        ),
+        pytest.param(
+            {**GLM_VISION, "architectures": ["InternVLChatModel"]}, {}, "", id="one that stays whole by itself"
+        ),
+        pytest.param(
+            {
+                **LLAMA,
+                "architectures": ["VoxtralForConditionalGeneration"],
+                "audio_config": {"num_attention_heads": 20, "hidden_size": 1280},
+            },
+            {},
+            "the 20 heads of its encoder of images or sound do not divide by 8;",
+            id="an encoder of sound",
+        ),
+    ],
+)
+def test_the_heads_of_an_encoder_are_not_cut_through(config, args, words):
+    wishes = {"tensor_parallel_size": 8, "extra_args": args}
+    if words:
+        with pytest.raises(Refusal, match=words):
+            on_eight(config, 61_000_000_000, **wishes)
+    else:
+        assert sizes(on_eight(config, 61_000_000_000, **wishes)) == (8, 1, 1)
+
+
+BLOCKS = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+WITH_SHARED = {**MIXED, "shared_expert_intermediate_size": 512, "moe_intermediate_size": 1024}
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        pytest.param([], "feed-forward width of 512 in 8 parts is no multiple of 128", id="in blocks"),
+        pytest.param(["model.layers.0.mlp.shared_expert_gate"], "feed-forward width of 512", id="but for its gate"),
+        pytest.param(["re:.*mlp.shared_expert[.].*"], "", id="left at 16 bits"),
+    ],
+)
+def test_experts_that_every_token_wakes_are_not_cut_through_their_blocks(kept, words):
+    config = {**WITH_SHARED, "quantization_config": {**BLOCKS, "modules_to_not_convert": kept}}
+    if words:
+        with pytest.raises(Refusal, match=words):
+            on_eight(config, 41_000_000_000, tensor_parallel_size=8)
+    else:
+        assert sizes(on_eight(config, 41_000_000_000, tensor_parallel_size=8)) == (8, 1, 1)
 
 
 STAGELESS = {**LLAMA_70B, "architectures": ["Gemma3nForCausalLM"]}
