@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import Refusal
@@ -20,8 +20,13 @@ from .facts.precisions import (
     CUDA,
     DOCUMENTED_FORWARD,
     FLOAT16_UNFIT,
+    GPTQ_BY_MARLIN_ALONE_SINCE,
     INT8_UNFIT,
+    MODELOPT_ALGORITHMS,
+    PACKED_BITS_SINCE,
     PRECISIONS,
+    SPARSE_REFUSED_SINCE,
+    SPARSE_UNTIL,
     WEIGHTS,
     Cuda,
 )
@@ -81,6 +86,7 @@ def check(
         notes += _driver(version, gpus, driver_version)
     if config is not None:
         precision = precision_of(config, dtype, quantization)
+        _check_variant(version, quantized(config), precision)
         for gpu in _unlike(gpus):
             notes += [note for note in _model(version, gpu, precision) if note not in notes]
     return tuple(notes)
@@ -281,12 +287,22 @@ def _forced(version: str, branch: int) -> list[str]:
 # --- The model ---
 
 
+def quantized(config: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what a config.json says of how its weights are quantized, empty where they are not."""
+    inner = config.get("text_config")
+    parts = (config, inner if isinstance(inner, Mapping) else {})
+    found = next((part[name] for name in QUANTIZED for part in parts if part.get(name)), None)
+    return found if isinstance(found, Mapping) else {}
+
+
+QUANTIZED = ("quantization_config", "compression_config")
+
+
 def precision_of(config: Mapping[str, object], dtype: str = "auto", quantization: str = "auto") -> Precision:
     """Return the precision of a model's weights from its config.json; what the user fixes goes before it."""
     inner = config.get("text_config")
     text = inner if isinstance(inner, Mapping) else config
-    quantized = config.get("quantization_config") or text.get("quantization_config")
-    said = quantized if isinstance(quantized, Mapping) else {}
+    said = quantized(config)
     own = str(config.get("torch_dtype") or config.get("dtype") or text.get("torch_dtype") or text.get("dtype") or "")
     fixed = dtype not in ("", "auto")
     method, scheme = method_and_scheme(said)
@@ -316,7 +332,7 @@ def method_and_scheme(said: Mapping[str, object]) -> tuple[str, str]:
     method = str(said.get("quant_method") or ("modelopt" if algorithm else "")).lower().replace("_", "-")
     if method.startswith("modelopt"):
         kinds = {"NVFP4": "modelopt_fp4", "MXFP8": "modelopt_mxfp8", "MIXED_PRECISION": "modelopt_mixed"}
-        name = next((kind for word, kind in kinds.items() if algorithm.startswith(word)), "modelopt")
+        name = next((kind for word, kind in kinds.items() if word in algorithm), "modelopt")
         return name, name
     if method == "compressed-tensors":
         return method, _compressed(said)
@@ -442,6 +458,54 @@ def _model(version: str, gpu: Device, precision: Precision) -> list[str]:
     if weights and capability < weights.native:
         notes.append(f"{gpu.name} runs {label} weights {weights.otherwise}")
     return notes + _dtype(version, gpu, precision)
+
+
+def _check_variant(version: str, said: Mapping[str, object], precision: Precision) -> None:
+    """Refuse a variant of a known method, which vLLM ends with when it loads the model.
+
+    Raises:
+        Refusal: with the precision to choose.
+    """
+    why = next(_against_variant(releases.parse_version(version), said, precision), "")
+    if why:
+        raise Refusal(
+            f"found {why}; wanted FP8, 4-bit AWQ or GPTQ, or 16-bit weights; set the model's repo or path in "
+            "gpuchat_models to a variant in one of these"
+        )
+
+
+def _against_variant(version: tuple[int, ...], said: Mapping[str, object], precision: Precision) -> Iterator[str]:
+    bits, method = said.get("bits", said.get("w_bit")), precision.method
+    if isinstance(bits, int) and method in ("awq", "awq_marlin") and bits != 4:
+        yield f"AWQ weights of {bits} bits, of which vLLM reads those of 4 alone"
+    if isinstance(bits, int) and method in ("gptq", "gptq_marlin"):
+        is_odd = said.get("sym") is False
+        if version >= GPTQ_BY_MARLIN_ALONE_SINCE and (bits not in (4, 8) or is_odd):
+            kind = "asymmetric GPTQ weights" if is_odd else f"GPTQ weights of {bits} bits"
+            yield f"{kind}; since 0.22 vLLM reads symmetric ones of 4 or 8 bits alone"
+        if bits not in (2, 3, 4, 8):
+            yield f"GPTQ weights of {bits} bits, which no vLLM reads"
+    algorithm = str(said.get("quant_algo") or "").upper()
+    if algorithm and method.startswith("modelopt") and algorithm not in MODELOPT_ALGORITHMS:
+        yield f"weights of NVIDIA ModelOpt's {algorithm}, of which vLLM reads FP8, NVFP4 and MXFP8 alone"
+    if method == "compressed-tensors":
+        yield from _against_packing(version, said)
+
+
+def _against_packing(version: tuple[int, ...], said: Mapping[str, object]) -> Iterator[str]:
+    """Yield what speaks against the way in which compressed-tensors packs weights."""
+    sparsity, groups = said.get("sparsity_config"), said.get("config_groups")
+    if isinstance(sparsity, Mapping) and sparsity.get("targets"):
+        last = SPARSE_REFUSED_SINCE if sparsity.get("format") == "dense" else SPARSE_UNTIL
+        if version >= last:
+            yield "weights that are 2:4 sparse, which vLLM reads no more since 0.19"
+    if said.get("format") == "marlin-24" and version >= SPARSE_UNTIL:
+        yield "weights packed as marlin-24, which vLLM reads no more since 0.16"
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        bits = weights.get("num_bits") if isinstance(weights, Mapping) and weights.get("type") == "int" else 4
+        if bits not in (4, 8) and version < PACKED_BITS_SINCE:
+            yield f"packed weights of {bits} bits, of which vLLM reads those of 4 or 8 alone before 0.26"
 
 
 def _instead(version: str, capability: int, label: str) -> str:

@@ -20,6 +20,7 @@ from .explanation import capped, reasons, shortfall, summary, warnings
 from .facts import versions
 from .facts.abilities import WITHOUT_LORA
 from .facts.families import OWN_CLASSES
+from .facts.precisions import SWITCHED_OFF
 from .layout import Candidate, context_obstacle, context_ranks, needs_expert_parallel, obstacle
 from .situation import YARN_SCALED_SINCE, Situation, read_situation
 from .wishes import Wishes, read_wishes
@@ -516,11 +517,9 @@ def _check_quantization(situation: Situation, wishes: Wishes, files: Sequence[st
     Source: _verify_quantization of vllm/config/model.py ("does not match the quantization method"), and
     get_quant_config of vllm/model_executor/model_loader/weight_utils.py ("Cannot find the config file").
     """
-    asked, inner = wishes.quantization or "", situation.config.get("text_config")
-    parts = (situation.config, inner if isinstance(inner, Mapping) else {})
-    names = ("quantization_config", "compression_config")
-    said = next((part[name] for part in parts for name in names if part.get(name)), None)
-    method = str(said.get("quant_method") or "").lower() if isinstance(said, Mapping) else ""
+    asked, said = wishes.quantization or "", compatibility.quantized(situation.config)
+    method = str(said.get("quant_method") or "").lower()
+    _check_switch(situation, asked or method, wishes)
     wanted = READ_AS.get(asked)
     if wanted is None:
         return
@@ -532,6 +531,18 @@ def _check_quantization(situation: Situation, wishes: Wishes, files: Sequence[st
         raise Refusal(
             f"quantization is {asked} and the checkpoint is not quantized; wanted a checkpoint that is; set the "
             f"model's repo or path in gpuchat_models to its {wanted.upper()} variant, or {cure}"
+        )
+
+
+def _check_switch(situation: Situation, method: str, wishes: Wishes) -> None:
+    """Refuse a method that the version takes with a switch alone (``_verify_quantization`` of vllm/config/model.py)."""
+    first, last = SWITCHED_OFF.get(method, ((99,), (99,)))
+    switch = "allow-deprecated-quantization"
+    if first <= situation.number < last and not wishes.extra_args.get(switch):
+        raise Refusal(
+            f"found {method} as the quantization, which vLLM {situation.version} takes with {switch} alone, for it is "
+            f"to go; wanted that, or another variant of the model; give its args {switch}: true, or set its repo or "
+            "path in gpuchat_models to an FP8 variant"
         )
 
 

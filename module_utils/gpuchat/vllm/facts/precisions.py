@@ -81,6 +81,34 @@ WEIGHTS: dict[str, str] = {
     "CompressedTensorsWNA4Int": "packed8",
 }
 
+GPTQ_BY_MARLIN_ALONE_SINCE = (0, 22)
+"""From here on GPTQ is served by Marlin's kernels alone: 4 or 8 bits, symmetric (TYPE_MAP of auto_gptq.py); before also
+2 and 3 bits (gptq.py)."""
+
+PACKED_BITS_SINCE = (0, 26)
+"""From here on packed integers of compressed-tensors have 2 to 8 bits, before 4 or 8 (compressed_tensors_wNa16.py, 0.24
+and 0.28)."""
+
+SPARSE_UNTIL, SPARSE_REFUSED_SINCE = (0, 19), (0, 22)
+"""From the first on no kernel takes weights that are packed as 2:4 sparse, from the second on vLLM ends with "Sparsity
+support has been removed from compressed-tensors" (compressed_tensors.py of 0.18 to 0.33)."""
+
+MODELOPT_ALGORITHMS = frozenset(
+    {"FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "FP8_BLOCK_SCALES", "NVFP4", "W4A16_NVFP4", "MXFP8"}
+) | {"MIXED_PRECISION"}
+"""Values of NVIDIA ModelOpt's ``quant_algo`` that a vLLM takes (QUANT_ALGOS of modelopt.py, 0.18 to 0.33)."""
+
+SWITCHED_OFF: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    **dict.fromkeys(("fbgemm_fp8", "fp_quant"), ((0, 14), (99,))),
+    "experts_int8": ((0, 14), (0, 19)),
+    "ptpc_fp8": ((0, 14), (0, 19)),
+    "petit_nvfp4": ((0, 14), (0, 20)),
+    **dict.fromkeys(("bitblas", "gptq_bitblas", "gptq_marlin_24"), ((0, 14), (0, 16))),
+}
+"""Methods that a version still has and takes with ``--allow-deprecated-quantization`` alone, by the first such version
+and the first that is none (DEPRECATED_QUANTIZATION_METHODS of vllm/model_executor/layers/quantization in 0.15, 0.18,
+0.20, 0.22, 0.24, 0.28 and 0.33)."""
+
 BLOCKS_BY_MARLIN_SINCE = (0, 9, 0)
 """From here on Marlin takes FP8 weights with a scale per block (``weight_block_size``); before they want 8.9 (fp8.py of
 0.8.5: "Marlin doesn't support block-wise fp8")."""

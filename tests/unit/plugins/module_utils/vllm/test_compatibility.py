@@ -579,3 +579,49 @@ def test_four_bits_with_integer_activations_that_are_packed_run_on_gpus_since_0_
         compatibility.check("0.25.0", [A100], config=packed)
     with pytest.raises(Refusal, match="on CPUs alone"):
         compatibility.check("0.32.0", [A100], config={**packed, "num_experts": 128})
+
+
+def said(**quantization):
+    return {"quantization_config": quantization}
+
+
+PACKED = {"quant_method": "compressed-tensors", "format": "pack-quantized"}
+SPARSE = {"format": "sparse-24-bitmask", "targets": ["Linear"]}
+DENSE = {"format": "dense", "targets": ["Linear"]}
+
+
+def packed(bits):
+    return said(**PACKED, config_groups={"group_0": {"weights": {"num_bits": bits, "type": "int"}}})
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "words"),
+    [
+        pytest.param("0.33.0", said(quant_method="gptq", bits=3), "GPTQ weights of 3 bits; since 0.22", id="3 bits"),
+        pytest.param(
+            "0.33.0", said(quant_method="gptq", bits=4, sym=False), "asymmetric GPTQ", id="asymmetric"
+        ),
+        pytest.param("0.20.0", said(quant_method="gptq", bits=3, sym=False), "", id="before, they are read"),
+        pytest.param("0.20.0", said(quant_method="gptq", bits=5), "5 bits, which no vLLM reads", id="never read"),
+        pytest.param("0.33.0", said(quant_method="gptq", bits=8, sym=True), "", id="8 bits"),
+        pytest.param("0.33.0", said(quant_method="awq", w_bit=8), "AWQ weights of 8 bits", id="AWQ of 8 bits"),
+        pytest.param("0.33.0", said(quant_method="awq", bits=4), "", id="AWQ of 4 bits"),
+        pytest.param("0.33.0", said(quant_method="modelopt", quant_algo="W4A8_AWQ"), "ModelOpt's W4A8_AWQ", id="W4A8"),
+        pytest.param("0.33.0", said(quant_algo="INT8_SQ"), "NVIDIA ModelOpt's INT8_SQ", id="SmoothQuant by ModelOpt"),
+        pytest.param("0.33.0", said(quant_algo="W4A16_NVFP4"), "", id="NVFP4 in 16-bit arithmetic"),
+        pytest.param("0.33.0", said(quant_algo="fp8_pb_wo"), "", id="in small letters"),
+        pytest.param("0.33.0", said(**PACKED, sparsity_config=SPARSE), "that are 2:4 sparse", id="2:4 sparse"),
+        pytest.param("0.18.0", said(**PACKED, sparsity_config=SPARSE), "", id="2:4 sparse, before"),
+        pytest.param("0.33.0", said(**PACKED, sparsity_config=DENSE), "that are 2:4 sparse", id="sparse, packed dense"),
+        pytest.param("0.20.0", said(**PACKED, sparsity_config=DENSE), "", id="packed dense, before"),
+        pytest.param("0.33.0", said(**{**PACKED, "format": "marlin-24"}), "packed as marlin-24", id="marlin-24"),
+        pytest.param("0.24.0", packed(3), "packed weights of 3 bits, of which", id="3 bits, packed"),
+        pytest.param("0.28.0", packed(3), "", id="3 bits, packed, since"),
+        pytest.param("0.24.0", packed(8), "", id="8 bits, packed"),
+    ],
+)
+def test_variants_of_a_known_method_that_no_kernel_serves_are_refused(version, config, words):
+    if words:
+        assert words in refusal(version, [RTX4090], config=config)
+    else:
+        compatibility.check(version, [RTX4090], config=config)

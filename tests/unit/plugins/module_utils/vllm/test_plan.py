@@ -350,6 +350,25 @@ def test_a_quantization_that_the_checkpoint_has_not_is_refused(method, asked, fi
     assert (words in found.reason) if words else found.fits
 
 
+@pytest.mark.parametrize(
+    ("method", "version", "is_refused"),
+    [
+        ("fbgemm_fp8", "0.33.0", True),
+        ("fbgemm_fp8", "0.12.0", False),
+        ("experts_int8", "0.18.0", True),
+        ("experts_int8", "0.33.0", False),
+    ],
+)
+def test_a_method_that_is_to_go_is_taken_with_a_switch_alone(method, version, is_refused):
+    config = {**LLAMA, "quantization_config": {"quant_method": method}}
+    params = {"model_config": config, "weights_bytes": 9_000_000_000, "gpus": several(1), "vllm_version": version}
+    if is_refused:
+        with pytest.raises(Refusal, match=f"found {method} as the quantization.*allow-deprecated-quantization: true"):
+            plan_vllm(params)
+        params["extra_args"] = {"allow-deprecated-quantization": True}
+    assert plan_vllm(params).fits
+
+
 def test_what_the_inner_config_of_a_multimodal_model_says_of_its_quantization_counts():
     inner = {"text_config": {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}}
     params = {"model_config": {**LLAMA, **inner}, "gpus": several(1), "vllm_version": "0.32.0", "on_unfit": "report"}
