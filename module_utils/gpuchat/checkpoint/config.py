@@ -110,6 +110,22 @@ CLASS_DEFAULTS: dict[str, dict[str, int]] = {
         "max_position_embeddings": 8192,
         "sliding_window": 4096,
     },
+    "clip_text_model": {
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 8,
+        "vocab_size": 49408,
+        "max_position_embeddings": 77,
+    },
+    "siglip_text_model": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "vocab_size": 32000,
+        "max_position_embeddings": 64,
+    },
     "gemma3_text": {
         "hidden_size": 2304,
         "intermediate_size": 9216,
@@ -359,13 +375,24 @@ def _mapping(value: object) -> Config:
     return value if isinstance(value, Mapping) else {}
 
 
+NESTED = (
+    "vlm_config",
+    "thinker_config",
+    "text_config",
+    "llm_config",
+    "language_config",
+    "language_model",
+    "text_model",
+)
+
+
 def text_config(config: Config) -> dict[str, object]:
     """Return the part that describes the language model, with what only the outer level says.
 
     Multimodal models nest it: ``text_config``, ``llm_config``, ``language_config``, ``thinker_config.text_config``.
     """
     outer = dict(config)
-    for name in ("thinker_config", "text_config", "llm_config", "language_config", "language_model", "text_model"):
+    for name in NESTED:
         inner = _mapping(outer.get(name))
         if inner:
             nested = text_config(inner)
@@ -909,9 +936,8 @@ def encoder_heads(config: Config) -> tuple[int, ...]:
 
 def _vision(config: Config) -> Vision:
     """Return the image encoder, from ``vision_config`` (or its older names) at any level."""
-    vision = _mapping(config.get("vision_config")) or _mapping(
-        _mapping(config.get("thinker_config")).get("vision_config")
-    )
+    parts = (config, _mapping(config.get("thinker_config")), _mapping(config.get("vlm_config")))
+    vision = next((found for part in parts if (found := _mapping(part.get("vision_config")))), {})
     vision = vision or _mapping(config.get("vit_config"))
     vision = vision or _mapping(_mapping(config.get("visual_tokenizer_config")).get("backbone_config"))
     towers = [_mapping(one) for one in _mapping(vision.get("width")).values()]

@@ -44,6 +44,10 @@ CTRANSLATE2 = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
 TOKENIZER = re.compile(r"tokeniz(?!er_config)|tekken|vocab|merges|tiktoken|bpe|\.model(\.|$)", re.IGNORECASE)
 """In names of files by which a tokenizer is made: Transformers', Mistral's, SentencePiece's, models' own code."""
 
+BY_MODELOPT = "hf_quant_config.json"
+"""Where NVIDIA's ModelOpt before 0.31 said how a checkpoint is quantized, and config.json says nothing
+(get_config of vllm/transformers_utils/config.py)."""
+
 LEFT_BY_TRAINING = re.compile(r"(training_args|scheduler|optimizer|rng_state\w*)\.(bin|pt|pth)")
 ADAPTER = "adapter_config.json"
 GGUF_TYPE = re.compile(r"(I?Q\d\w*|BF16|F16|F32)(?=[-.])", re.IGNORECASE)
@@ -81,6 +85,12 @@ def lacks_tokenizer(files: Sequence[str]) -> bool:
     """Whether files that hold weights hold nothing by which texts become numbers; GGUF has that within."""
     has_weights = any(name.endswith(TRANSFORMERS) for name in files)
     return has_weights and not any(TOKENIZER.search(_last(name)) for name in files)
+
+
+def by_modelopt(said: Mapping[str, object]) -> dict[str, object]:
+    """Return what that file says as a config.json would say it."""
+    inner = said.get("quantization")
+    return {**(inner if isinstance(inner, Mapping) else said), "quant_method": "modelopt"}
 
 
 def gguf_type(files: Sequence[str]) -> str:

@@ -29,11 +29,15 @@ SMALL_FILES = (
     "generation_config.json",
     "tokenizer_config.json",
     "adapter_config.json",
+    "hf_quant_config.json",
     "chat_template.json",
     "chat_template.jinja",
 )
-SMALL_FILES_BELOW = re.compile(r"\d+_Dense/config\.json|additional_chat_templates/[^/]+\.jinja")
-"""Of the layers after a model for vectors, which say how long those are; further chat templates of a model."""
+SMALL_FILES_BY_FORM = re.compile(
+    r"\d+_Dense/config\.json|sentence_[\w-]+_config\.json|additional_chat_templates/[^/]+\.jinja"
+)
+"""Of the layers after a model for vectors, which say how long those are; how long a text of such a model may be;
+further chat templates of a model."""
 
 INDEX_ENDING = ".safetensors.index.json"
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -358,7 +362,7 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
 def is_small_file(path: str) -> bool:
     """Whether a file is among those that say what a model is, read before its weights are fetched."""
     is_index = path.endswith(INDEX_ENDING) and "/" not in path
-    return path in SMALL_FILES or is_index or SMALL_FILES_BELOW.fullmatch(path) is not None
+    return path in SMALL_FILES or is_index or SMALL_FILES_BY_FORM.fullmatch(path) is not None
 
 
 def small_file(path: str, content: bytes) -> object:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..checkpoint.task import other_than_chat
 from ..core.errors import Refusal
-from . import flags, releases
+from . import flags, releases, tasks
 from .facts import architectures, versions
 from .facts.families import FAMILIES, Row
 
@@ -196,6 +196,16 @@ def family_for(
         minimum_version=minimum,
         notes=(*notes, row.note) if row.note else notes,
     )
+
+
+def support_of(config: Mapping[str, object], version: str) -> Family:
+    """Return what a version says of a model that is not served to chat: whether it has code for it.
+
+    Raises:
+        Refusal: the architecture came with a later version of vLLM.
+    """
+    minimum, notes = _support(config, version)
+    return Family(minimum_version=minimum, notes=() if tasks.has_own_code(config, version) else notes)
 
 
 def _first_known(wanted: Sequence[str], known: Sequence[str], table: releases.Table) -> tuple[str, str]:

@@ -267,11 +267,15 @@ def _family(
     against: _Objections,
 ) -> tuple[Wishes, families.Family]:
     """Return the model's family, as far as it is wanted, and the wishes with what that wants."""
+    config, repo = situation.config, situation.repo
     family = against.ask_of_image(
-        lambda: families.family_for(situation.config, situation.repo, version, files, template), families.Family()
+        lambda: (
+            families.family_for(config, repo, version, files, template)
+            if situation.is_for_chat
+            else families.support_of(config, version)
+        ),
+        families.Family(),
     )
-    if not situation.is_for_chat:  # no parser, and nothing to say of one
-        family = families.Family()
     wishes = _with_family(wishes, family)
     return wishes, replace(family, tool_call_parser="", chat_template="") if _are_tools_off(wishes) else family
 
@@ -708,8 +712,8 @@ def _args(
     args.update(family.serve_args())
     args.update(wishes.extra_args)
     if situation.task == "embed" and situation.asked_dimensions:
-        wanted, theirs = situation.asked_dimensions, wishes.extra_args
-        args.update(embeddings.arguments(wanted, situation.config, situation.data, situation.repo, theirs))
+        wanted = situation.asked_dimensions
+        args.update(embeddings.arguments(wanted, situation.config, situation.data, situation.repo, args))
     return {name: value for name, value in args.items() if value is not None}
 
 

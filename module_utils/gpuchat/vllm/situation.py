@@ -180,7 +180,8 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     model = read_model(tasks.as_read(config), None if weights is None else int(str(weights)))
     if number >= YARN_SCALED_SINCE:
         model = replace(model, longest=longest(tasks.as_read(config), is_yarn_scaled=True))
-    model = tasks.as_served(model, task, config, tokenizer if isinstance(tokenizer, Mapping) else {})
+    beside = data if isinstance(data, Mapping) else {}
+    model = tasks.as_served(model, task, config, tokenizer if isinstance(tokenizer, Mapping) else {}, beside)
     if not nodes and int(str(space or 0)) < GIB:
         raise Refusal(
             f"gpus is empty and cpu_kv_cache_bytes is {space or 0}; wanted GPUs, or at least 1 GiB of memory for "
@@ -200,7 +201,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
         does="" if found == "chat" else does,
         task=task,
         found=found,
-        data=data if isinstance(data, Mapping) else {},
+        data=beside,
         asked_dimensions=int(str(params.get("asked_dimensions") or 0)),
         spanned=int(str(params.get("spanned") or 1)),
         cut_heads=_cut_heads(number, model.architecture, config, wishes.extra_args),
@@ -238,7 +239,7 @@ def what_for(config: Mapping[str, object], files: Sequence[str], repo: str, vers
 
 
 def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the config, with GGUF as its quantization where the files say so.
+    """Return the config, with the quantization that files beside it say.
 
     Raises:
         Refusal: an adapter, which is no model.
@@ -251,6 +252,10 @@ def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> 
             f"model; set the model's repo or path in gpuchat_models to {base or 'that one'}, and in its args "
             "enable-lora and lora-modules to the adapter"
         )
+    data = params.get("data")
+    beside = data.get(formats.BY_MODELOPT) if isinstance(data, Mapping) else None
+    if isinstance(beside, Mapping) and not config.get("quantization_config"):
+        return {**config, "quantization_config": formats.by_modelopt(beside)}
     if formats.format_of(config, files) == "GGUF" and "quantization_config" not in config:
         return {**config, "quantization_config": {"quant_method": "gguf", "type": formats.gguf_type(files)}}
     return config

@@ -46,7 +46,7 @@ TRANSCRIBES_TOO = frozenset(
 table of transcription in docs/models/supported_models.md, and kimi_audio.py)."""
 
 ENCODERS = re.compile(
-    r"Bert|Roberta|Deberta|MPNet|^(Gte\w*Model|New(Model|ForSequenceClassification)|BgeM3\w*|CLIPModel|SiglipModel)"
+    r"Bert|Roberta|Deberta|MPNet|Bidirectional|^(HF_ColBERT|Gte\w*Model|New(Model|ForSequenceClassification)|BgeM3\w*|CLIPModel|SiglipModel)"
 )
 """Architectures whose attention sees the whole text at once, so that nothing is cached."""
 
@@ -89,13 +89,24 @@ def found_in(config: Mapping[str, object], files: Sequence[str], repo: str, vers
             return "embed", "makes vectors or scores of texts"
         if all(kinds.get(name) == "draft" for name in names):
             return "", "guesses tokens for another model (speculative-config of that one takes it)"
-    if not does and names and all(map(_has_no_head, names)):
+    if not does and has_no_head(config):
         return "embed", "makes vectors, for it has no head that would say a word"
     return (WORDS.get(does, ""), does) if does else ("chat", DOES["chat"])
 
 
-def _has_no_head(name: str) -> bool:
-    """Whether an architecture is the body alone of one that vLLM knows, of which it makes vectors (its registry)."""
+def has_no_head(config: Mapping[str, object]) -> bool:
+    """Whether a checkpoint is the body alone of one that vLLM knows, of which it makes vectors (its registry)."""
+    names = _architectures(config)
+    return bool(names) and all(map(_is_body, names))
+
+
+def has_own_code(config: Mapping[str, object], version: str) -> bool:
+    """Whether a version serves a checkpoint for vectors or scores by code of its own, perhaps by another name."""
+    names = {rerankers.RENAMED.get(name, name) for name in _architectures(config)}
+    return has_no_head(config) or bool(names & set(releases.architectures(version)))
+
+
+def _is_body(name: str) -> bool:
     whole = [BODY.sub(head, name) for head in ("ForCausalLM", "ForConditionalGeneration") if BODY.search(name)]
     return name not in ARCHITECTURES and any(one in ARCHITECTURES for one in whole)
 
@@ -138,20 +149,38 @@ def any_of(words: Iterable[str]) -> str:
 
 
 def is_encoder(task: str, config: Mapping[str, object]) -> bool:
-    """Whether a model for vectors or scores caches nothing."""
-    return task in CONVERTED and any(map(ENCODERS.search, _architectures(config)))
+    """Whether a model for vectors or scores caches nothing, as each word sees those after it."""
+    sees_all = config.get("is_causal") is False or config.get("use_bidirectional_attention") is True
+    return task in CONVERTED and (sees_all or any(map(ENCODERS.search, _architectures(config))))
+
+
+SENTENCES = re.compile(r"sentence_(bert|roberta|distilbert|camembert|albert|xlm-roberta|xlnet)_config\.json")
+"""Files of sentence-transformers whose ``max_seq_length`` vLLM holds a wished length against, whatever config.json says
+(get_sentence_transformer_tokenizer_config of vllm/transformers_utils/config.py)."""
 
 
 def as_served(
-    model: ModelFacts, task: str, config: Mapping[str, object], tokenizer: Mapping[str, object]
+    model: ModelFacts,
+    task: str,
+    config: Mapping[str, object],
+    tokenizer: Mapping[str, object],
+    data: Mapping[str, object],
 ) -> ModelFacts:
     """Return a model as vLLM runs it for a task: what it caches, and how long a text may be."""
     if task == "transcribe" and model.architecture.startswith("Whisper"):
         # Beside its own text, each layer of the decoder keeps the keys of the window of speech.
         windows = 1 + -(-SPOKEN_WINDOW // max(1, model.longest))
         return replace(model, kv_layers=tuple(_more(item, windows) for item in model.kv_layers))
-    if not is_encoder(task, config):
+    told = [said.get("max_seq_length") for name, said in sorted(data.items()) if SENTENCES.fullmatch(name)]
+    model = _read_whole(model, tokenizer, config) if is_encoder(task, config) else model
+    lengths = [one for one in told if isinstance(one, int) and one > 0] if task in CONVERTED else []
+    if not lengths:
         return model
+    has_offset = OFFSET.search(f"{model.model_type} {model.architecture}") and model.longest
+    return replace(model, longest=min(lengths[0], model.longest) if has_offset else lengths[0])
+
+
+def _read_whole(model: ModelFacts, tokenizer: Mapping[str, object], config: Mapping[str, object]) -> ModelFacts:
     longest, padding = model.longest, config.get("pad_token_id")
     if OFFSET.search(f"{model.model_type} {model.architecture}") and longest:
         longest -= (padding if isinstance(padding, int) else 1) + 1
@@ -203,11 +232,11 @@ def _is_converted(config: Mapping[str, object], version: str) -> bool:
 
 
 def _overrides(task: str, config: Mapping[str, object], repo: str) -> Mapping[str, object]:
+    first = next(iter(_architectures(config)), "")
+    if task in CONVERTED and first in rerankers.RENAMED:
+        return {"architectures": [rerankers.RENAMED[first]]}
     if task != "rerank":
         return {}
-    first = next(iter(_architectures(config)), "")
-    if first in rerankers.RENAMED:
-        return {"architectures": [rerankers.RENAMED[first]]}
     known = _reranker(repo)
     return known.overrides if known is not None and known.published == first else {}
 

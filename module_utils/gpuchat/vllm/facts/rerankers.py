@@ -83,5 +83,8 @@ RERANKERS = (
     Reranker(_named(r"nemotron-rerank"), template="nemotron-rerank.jinja"),
 )
 
-RENAMED: Mapping[str, str] = {"NewForSequenceClassification": "GteNewForSequenceClassification"}
+RENAMED: Mapping[str, str] = {
+    "NewForSequenceClassification": "GteNewForSequenceClassification",
+    "NewModel": "GteNewModel",
+}
 """What vLLM calls an architecture whose own name is too general."""

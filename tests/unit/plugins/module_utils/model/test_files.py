@@ -61,6 +61,9 @@ FILES = [
         ("chat_template.jinja", True),
         ("chat_template.json", True),
         ("additional_chat_templates/tool_use.jinja", True),
+        ("sentence_bert_config.json", True),
+        ("sentence_xlm-roberta_config.json", True),
+        ("hf_quant_config.json", True),
         ("sub/chat_template.jinja", False),
     ],
 )

@@ -598,9 +598,7 @@ def packed(bits):
     ("version", "config", "words"),
     [
         pytest.param("0.33.0", said(quant_method="gptq", bits=3), "GPTQ weights of 3 bits; since 0.22", id="3 bits"),
-        pytest.param(
-            "0.33.0", said(quant_method="gptq", bits=4, sym=False), "asymmetric GPTQ", id="asymmetric"
-        ),
+        pytest.param("0.33.0", said(quant_method="gptq", bits=4, sym=False), "asymmetric GPTQ", id="asymmetric"),
         pytest.param("0.20.0", said(quant_method="gptq", bits=3, sym=False), "", id="before, they are read"),
         pytest.param("0.20.0", said(quant_method="gptq", bits=5), "5 bits, which no vLLM reads", id="never read"),
         pytest.param("0.33.0", said(quant_method="gptq", bits=8, sym=True), "", id="8 bits"),

@@ -539,6 +539,92 @@ def test_blackwell_keeps_the_sparse_cache_of_some_in_fp8_by_itself(architecture,
     assert there < 0.65 * before
 
 
+MINILM = {
+    "architectures": ["BertModel"],
+    "model_type": "bert",
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 6,
+    "max_position_embeddings": 512,
+    "vocab_size": 30522,
+    "torch_dtype": "float32",
+}
+
+
+def vectors_of(config, **more):
+    params = {"model_config": config, "weights_bytes": 90_868_376, "gpus": several(1), "vllm_version": "0.32.0"}
+    return plan_vllm({**params, "task": "embed", "found": ("embed", "makes vectors of texts"), **more})
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "length"),
+    [
+        pytest.param({}, {}, 512, id="nothing said"),
+        pytest.param({}, {"sentence_bert_config.json": {"max_seq_length": 256}}, 256, id="shorter than its positions"),
+        pytest.param({}, {"sentence_bert_config.json": {"do_lower_case": False}}, 512, id="a file without a length"),
+        pytest.param({}, {"sub/sentence_bert_config.json": {"max_seq_length": 256}}, 512, id="of something else"),
+        pytest.param(
+            {"architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "max_position_embeddings": 514},
+            {"sentence_xlm-roberta_config.json": {"max_seq_length": 514}},
+            512,
+            id="longer than RoBERTa's positions",
+        ),
+        pytest.param(
+            {"architectures": ["NomicBertModel"], "model_type": "nomic_bert", "max_position_embeddings": 2048},
+            {"sentence_bert_config.json": {"max_seq_length": 8192}},
+            8192,
+            id="longer than it was trained with",
+        ),
+    ],
+)
+def test_a_text_for_vectors_is_as_long_as_its_sentence_transformer_says(config, data, length):
+    found = vectors_of({**MINILM, **config}, data=data)
+    assert found.args["max-model-len"] == length
+    with pytest.raises(Refusal, match=f"max_model_len is {length + 1} and the model's own longest is {length}"):
+        vectors_of({**MINILM, **config}, data=data, max_model_len=length + 1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**LLAMA, "architectures": ["LlamaBidirectionalModel"]},
+        {**LLAMA, "is_causal": False},
+        {**LLAMA, "architectures": ["Gemma3TextModel"], "use_bidirectional_attention": True},
+    ],
+)
+def test_a_decoder_whose_words_see_those_after_them_caches_nothing_and_reads_a_text_at_once(config):
+    found = vectors_of(config, weights_bytes=16_000_000_000)
+    assert not found.situation.model.kv_layers
+    assert found.args["max-num-batched-tokens"] == found.args["max-model-len"] == 131072
+    assert found.evaluation.budget.activations > 10 * GIB
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words", "renamed"),
+    [
+        ("MPNetModel", "vLLM has no code of its own for MPNetModel", None),
+        ("BertModel", "", None),
+        ("Qwen3Model", "", None),
+        ("NewModel", "", {"architectures": ["GteNewModel"], "matryoshka_dimensions": [384]}),
+    ],
+)
+def test_a_model_for_vectors_without_code_of_vllms_is_told(architecture, words, renamed):
+    found = vectors_of({**MINILM, "architectures": [architecture]}, asked_dimensions=384)
+    assert any(words in warning for warning in found.warnings) if words else not found.warnings
+    overrides = json.loads(str(found.args["hf-overrides"]))
+    assert overrides == (renamed or {"matryoshka_dimensions": [384]})
+
+
+def test_a_quantization_that_stands_in_a_file_of_its_own_counts():
+    said = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}
+    params = {"model_config": LLAMA, "weights_bytes": 6_000_000_000, "vllm_version": "0.32.0", "gpus": several(1, H100)}
+    found = plan_vllm({**params, "data": {"hf_quant_config.json": said}})
+    assert found.evaluation.settings.kv_cache_dtype == "fp8"
+    assert any("runs NVFP4 weights by Marlin" in warning for warning in found.warnings)
+    assert plan_vllm(params).evaluation.settings.kv_cache_dtype == "auto"
+
+
 def test_a_model_of_text_alone_leaves_out_its_encoders():
     config = {**QWEN25_VL, "architectures": ["Qwen2_5_VLForConditionalGeneration"]}
     asked = {"model_config": config, "weights_bytes": 7_509_245_952, "gpus": several(1, RTX4090)}
