@@ -11,7 +11,7 @@ threads vllm-project/vllm 26431, 39137, 43914, 45040, 45375 and 47549, and for s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..checkpoint.config import ModelFacts, sharing, text_config
 from ..core.errors import Refusal
@@ -133,11 +133,15 @@ def check_cache(
             "vLLM ends ('fp8_e5m2 kv-cache is not supported with fp8 checkpoints'); wanted one that they go with; set "
             "kv_cache_dtype to auto, or to fp8 on GPUs from 8.9 on"
         )
-    if args.get("attention-backend"):
+    backend = str(args.get("attention-backend") or "").upper()
+    if backend and backend not in FP8_ON:
         return
     is_sparse = any(item.kind in ("indexer", "compressed") for item in model.kv_layers)
     for gpu in gpus:
         if not gpu.compute_capability:
+            continue
+        if backend:
+            _check_backend(backend, cache, gpu)
             continue
         formats = _against_format(cache, version, gpu, model, is_sparse=is_sparse)
         why = next(formats, "") or ("" if is_sparse else next(_against(cache, version, gpu, model, args), ""))
@@ -148,6 +152,27 @@ def check_cache(
         found = f"kv_cache_dtype is {cache}" if wished else "the checkpoint's own KV cache is FP8"
         cure = f"set kv_cache_dtype to {wide if own or wished == 'bfloat16' else 'auto'}"
         raise Refusal(f"{found} and {gpu.name} has compute capability {shown}; {why}; wanted a 16-bit cache; {cure}")
+
+
+FP8_ON: Mapping[str, Callable[[tuple[int, int]], bool]] = {
+    "FLASH_ATTN": lambda capability: capability[0] in (9, 10),
+    "TRITON_ATTN": lambda capability: capability >= FP8_UNITS,
+}
+"""Where a backend that is given keeps an FP8 cache (flash_attn_supports_fp8 of fa_utils.py; triton_attn.py)."""
+
+
+def _check_backend(backend: str, cache: str, gpu: Device) -> None:
+    """Refuse a backend of attention that keeps no FP8 cache on a GPU.
+
+    Raises:
+        Refusal: with what to set instead.
+    """
+    if cache.startswith("fp8") and not FP8_ON[backend](gpu.capability):
+        raise Refusal(
+            f"kv_cache_dtype is {cache}, args holds attention-backend {backend}, and {gpu.name} has compute capability "
+            f"{gpu.compute_capability}, where it keeps no FP8 cache; wanted a backend that does; remove "
+            "attention-backend from args, or set kv_cache_dtype to auto"
+        )
 
 
 def _brings_scales(config: Mapping[str, object], version: tuple[int, ...]) -> bool:

@@ -169,7 +169,7 @@ class Scales:
             together = self._budget(candidate, context, is_lean)[1].max_concurrency
         held = max(0.0, together) * candidate.data_parallel_size if budget.fits else 0.0
         sure = held * max(0.0, 1 - budget.uncertainty / budget.kv_cache) if budget.kv_cache > 0 else 0.0
-        if not self.situation.nodes or settings.kv_cache_memory_bytes:
+        if not self.situation.nodes or settings.fixes_cache:
             sure = held  # the cache is as large as it was told to be
         elif not self.situation.model.kv_layers:
             sure = held if budget.kv_cache > budget.uncertainty else 0.0
@@ -237,6 +237,7 @@ class Scales:
             kv_cache_memory_bytes=situation.cpu_kv_cache_bytes
             if on_cpu
             else number(wishes.extra_args.get("kv-cache-memory-bytes")),
+            fixed_blocks=number(wishes.extra_args.get("num-gpu-blocks-override")),
             quantization=wishes.quantization,
             images_per_prompt=int(is_profiled and any(kind != "audio" for kind in open_kinds)),
             videos_per_prompt=int(is_profiled and media_limit(wishes.extra_args, "video") != 0),

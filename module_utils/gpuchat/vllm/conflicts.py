@@ -27,6 +27,9 @@ IN_FLOAT32 = frozenset({"", "bitsandbytes", "gguf", "torchao"})
 
 IN_BFLOAT16_ALONE = frozenset({"mxfp4", "modelopt_mxfp8", "fp_quant"})
 
+CACHE_AS_MODEL_SINCE = (0, 33)
+"""From here on a cache in 16 bits has the model's dtype (_reject_mismatched_float_kv_cache of vllm/config/vllm.py)."""
+
 ROWS_OF_ATTENTION = 16
 """A block of the cache holds a multiple of so many tokens."""
 
@@ -60,6 +63,12 @@ def _dtypes(situation: Situation, wishes: Wishes) -> Iterator[str]:
         yield (
             f"dtype is float16, and vLLM ends with \"The model type '{model.model_type}' does not support float16\"; "
             "wanted bfloat16, or float32 on GPUs below 8.0; set dtype to auto"
+        )
+    cache = wishes.kv_cache_dtype
+    if cache in ("float16", "bfloat16") and cache != model.dtype and situation.number >= CACHE_AS_MODEL_SINCE:
+        yield (
+            f"kv_cache_dtype is {cache} and the model runs in {model.dtype}, with which vLLM ends since 0.33; wanted "
+            "one of both; set kv_cache_dtype to auto"
         )
     method = precision_of(situation.config, "auto", wishes.quantization or "auto").method
     if not situation.nodes or not method:
@@ -125,6 +134,17 @@ def _guesses(situation: Situation, wishes: Wishes) -> Iterator[str]:
         yield (
             f"speculative-config has the method {method} and no num_speculative_tokens; wanted how many tokens to "
             "guess; give it num_speculative_tokens, such as 3"
+        )
+    least, most = number(said.get("prompt_lookup_min")), number(said.get("prompt_lookup_max"))
+    if least and most and least > most:
+        yield (
+            f"speculative-config has prompt_lookup_min {least} and prompt_lookup_max {most}; wanted a minimum no "
+            f"larger than that; give it prompt_lookup_min: {most}"
+        )
+    if said and not method and not said.get("model"):
+        yield (
+            "speculative-config has neither method nor model, with which vLLM ends ('num_speculative_tokens was "
+            "provided but without speculative model'); wanted one; give it a method such as ngram, or remove it"
         )
     model = situation.model
     if method.endswith("mtp") and model.model_type in WITHOUT_MTP and not (model.draft_layers or said.get("model")):
@@ -199,14 +219,28 @@ def _engines(situation: Situation, wishes: Wishes) -> Iterator[str]:
         )
 
 
-def of_parsers(args: Mapping[str, object]) -> str:
-    """Return what is wrong with the arguments for tool calls, as they go to vLLM, an empty text otherwise."""
+NO_MORE_THAN = {"max-num-active-seqs": "max-num-seqs", "long-prefill-token-threshold": "max-model-len"}
+"""Options that vLLM refuses above another (verify_max_model_len of vllm/config/scheduler.py)."""
+
+
+def of_arguments(args: Mapping[str, object]) -> Iterator[str]:
+    """Yield what is wrong among the arguments as they go to vLLM, the plan's own with them."""
     if args.get("enable-auto-tool-choice") and not args.get("tool-call-parser"):
-        return (
+        yield (
             "args holds enable-auto-tool-choice and no tool-call-parser, which vLLM refuses; wanted both; give "
             "args a tool-call-parser, or remove enable-auto-tool-choice"
         )
-    return ""
+    for name, other in NO_MORE_THAN.items():
+        most, found = number(args.get(other)), number(args.get(name))
+        if most and found and found > most:
+            yield f"args holds {name} {found} and {other} is {most}; wanted no more than that; give args {name}: {most}"
+    guess, ranks = args.get("speculative-config"), number(args.get("tensor-parallel-size")) or 1
+    asked = number(guess.get("draft_tensor_parallel_size")) if isinstance(guess, Mapping) else None
+    if asked and asked not in (1, ranks):
+        yield (
+            f"speculative-config has draft_tensor_parallel_size {asked} and the model runs on {ranks} GPUs; wanted 1 "
+            "or as many; remove it"
+        )
 
 
 def warnings(args: Mapping[str, object]) -> Iterator[str]:

@@ -410,8 +410,9 @@ def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
     overhead = _overhead(gpu, layout, settings)
     graphs = graph_bytes(settings)
     counted = graphs if settings.version >= memory.GRAPHS_COUNTED_SINCE else 0
-    rest = settings.kv_cache_memory_bytes or usable - stage.weights - activations - overhead - counted
     cache = cache_layout(model, layout, settings, stage.layers)
+    told = settings.fixed_blocks * cache.block_bytes or settings.kv_cache_memory_bytes
+    rest = told or usable - stage.weights - activations - overhead - counted
     blocks = max(0, rest) // cache.block_bytes if cache.block_bytes else 0
     per_request = request_blocks(cache, settings)
     concurrency = blocks / per_request
@@ -504,11 +505,11 @@ def _judge(found: Budget, gpu: Device, layout: Layout, settings: Settings, neede
             f"weights and activations take {gib(found.weights + found.activations)} on each {gpu.name}, "
             f"of which {gib(free)} are free"
         )
-    told = settings.kv_cache_memory_bytes
+    told = found.kv_cache if settings.fixes_cache else 0
     taken = found.weights + found.activations + found.overhead + told
     if told and taken > free:
         return "oom", (
-            f"weights, activations, libraries and a KV cache of {gib(told)}, as kv-cache-memory-bytes says, take "
+            f"weights, activations, libraries and a KV cache of {gib(told)}, as {settings.fixes_cache} says, take "
             f"{gib(taken)} on each {gpu.name}, of which {gib(free)} are free"
         )
     if found.usable > free and settings.engine == 1 and settings.version >= memory.CONTEXT_COUNTED_BEFORE:

@@ -218,8 +218,7 @@ def _plan(params: Mapping[str, object], nodes: Nodes) -> VllmPlan:
     are_enough = _check_wishes(situation, wishes, files, against)
     evaluation = _evaluate(situation, wishes, are_enough, against)
     args = _args(situation, wishes, evaluation, family, judged)
-    wrong = conflicts.of_parsers(args)
-    if wrong:
+    for wrong in conflicts.of_arguments(args):
         against.hear(wrong)
     env = against.ask(lambda: _env(situation, judged, evaluation.candidate), ENVIRONMENT)
     notes += against.ask(lambda: flags.check_args(args, judged, "args"), NOTES)

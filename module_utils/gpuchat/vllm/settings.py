@@ -37,6 +37,7 @@ class Settings:
         lora: rank that all adapters together may have; 0 without.
         is_pooling: vectors or scores are made, and nothing is sampled.
         state_bytes: of one element of a Mamba layer's state; 0 leaves it to the model.
+        fixed_blocks: of the cache, whatever memory is left for it; 0 where that decides.
         offload_bytes: of the weights, that each GPU leaves in the host's memory.
         context_ranks: GPUs that share out each conversation's cache among them (decode context parallelism).
     """
@@ -51,6 +52,7 @@ class Settings:
     enforce_eager: bool = False
     block_size: int = 16
     kv_cache_memory_bytes: int = 0
+    fixed_blocks: int = 0
     quantization: str = ""
     images_per_prompt: int = 1
     videos_per_prompt: int = 1
@@ -67,6 +69,13 @@ class Settings:
     offload_bytes: int = 0
     context_ranks: int = 1
     is_encoder_whole: bool = False
+
+    @property
+    def fixes_cache(self) -> str:
+        """The option by which the cache has a size of its own, an empty text where memory decides."""
+        if self.fixed_blocks:
+            return "num-gpu-blocks-override"
+        return "kv-cache-memory-bytes" if self.kv_cache_memory_bytes else ""
 
     @property
     def has_full_graphs(self) -> bool:
@@ -185,6 +194,7 @@ def resolve(
     enforce_eager: bool | None = None,
     block_size: int | None = None,
     kv_cache_memory_bytes: int | None = None,
+    fixed_blocks: int | None = None,
     quantization: str | None = None,
     images_per_prompt: int = 1,
     videos_per_prompt: int = 1,
@@ -225,6 +235,7 @@ def resolve(
         enforce_eager=bool(enforce_eager),
         block_size=block_size or (64 if model.is_mla and chosen == 1 else 16),
         kv_cache_memory_bytes=kv_cache_memory_bytes or 0,
+        fixed_blocks=fixed_blocks or 0,
         quantization=quantization or "",
         images_per_prompt=images_per_prompt,
         videos_per_prompt=videos_per_prompt,

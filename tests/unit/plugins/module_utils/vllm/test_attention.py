@@ -122,6 +122,24 @@ def test_text_alone_and_a_backend_that_is_asked_for_are_left_to_their_owner():
     ask(GPT_OSS, "8.6", "fp8", **{"attention-backend": "FLASHINFER"})
 
 
+@pytest.mark.parametrize(
+    ("backend", "capability", "is_refused"),
+    [
+        ("FLASH_ATTN", "8.0", True),
+        ("flash_attn", "8.9", True),
+        ("FLASH_ATTN", "9.0", False),
+        ("TRITON_ATTN", "8.6", True),
+        ("TRITON_ATTN", "8.9", False),
+        ("FLASHINFER", "8.0", False),
+    ],
+)
+def test_a_backend_that_is_asked_for_is_refused_where_it_keeps_no_fp8_cache(backend, capability, is_refused):
+    args = {"attention-backend": backend}
+    said = pytest.raises(Refusal, match="where it keeps no FP8 cache") if is_refused else contextlib.nullcontext()
+    with said:
+        ask(LLAMA_8B, capability, "fp8", **args)
+
+
 def test_the_plan_says_so_before_anything_is_fetched():
     params = {
         "model_config": {**GPT_OSS, "architectures": ["GptOssForCausalLM"]},

@@ -48,6 +48,44 @@ def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
             {"max_model_len": 8192, "max_num_batched_tokens": 2048, "extra_args": {"enable-chunked-prefill": False}},
             "less than max_model_len 8192.*set max_num_batched_tokens to 8192",
         ),
+        (
+            LLAMA_8B,
+            A100,
+            {"kv_cache_dtype": "float16", "vllm_version": "0.33.0"},
+            "kv_cache_dtype is float16 and the model runs in bfloat16.*set kv_cache_dtype to auto",
+        ),
+        (
+            LLAMA_8B,
+            A100,
+            {"extra_args": {"max-num-active-seqs": 512}},
+            "max-num-active-seqs 512 and max-num-seqs is 256.*give args max-num-active-seqs: 256",
+        ),
+        (
+            LLAMA_8B,
+            A100,
+            {"context": 8192, "extra_args": {"long-prefill-token-threshold": 9000}},
+            "long-prefill-token-threshold 9000 and max-model-len is 8192",
+        ),
+        (
+            LLAMA_8B,
+            A100,
+            {
+                "speculative": {
+                    "method": "ngram",
+                    "num_speculative_tokens": 3,
+                    "prompt_lookup_min": 4,
+                    "prompt_lookup_max": 2,
+                }
+            },
+            "prompt_lookup_min 4 and prompt_lookup_max 2.*give it prompt_lookup_min: 2",
+        ),
+        (LLAMA_8B, A100, {"speculative": {"num_speculative_tokens": 3}}, "neither method nor model"),
+        (
+            LLAMA_8B,
+            A100,
+            {"speculative": {"model": "/model/d", "num_speculative_tokens": 3, "draft_tensor_parallel_size": 2}},
+            "draft_tensor_parallel_size 2 and the model runs on 1 GPUs; wanted 1 or as many; remove it",
+        ),
         (LLAMA_8B, A100, {"speculative": {"method": "ngram"}}, "no num_speculative_tokens"),
         (LLAMA_8B, A100, {"speculative": {"method": "eagle3", "num_speculative_tokens": 3}}, "eagle3 and no model"),
         (LLAMA_8B, A100, {"speculative": {"method": "mtp", "num_speculative_tokens": 1}}, "no layers that guess"),

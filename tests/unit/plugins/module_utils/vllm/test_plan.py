@@ -1728,6 +1728,14 @@ def test_a_cache_of_a_told_size_fits_beside_the_weights(size, fits):
     assert (found.fits, "as kv-cache-memory-bytes says" in found.reason) == (fits, not fits)
 
 
+@pytest.mark.parametrize(("blocks", "length"), [(100, 1536), (20_000, 131_072), (200_000, 0)])
+def test_a_cache_of_a_told_number_of_blocks_holds_no_more_than_these(blocks, length):
+    found = plan(several(1), extra_args={"num-gpu-blocks-override": blocks})
+    assert (found.fits, "as num-gpu-blocks-override says" in found.reason) == (bool(length), not length)
+    assert found.evaluation.budget.kv_cache == blocks * 16 * 131_072
+    assert not length or found.args["max-model-len"] == length
+
+
 def test_weights_that_stay_in_the_hosts_memory_take_none_of_the_gpus():
     usual = plan(several(1, RTX4090)).evaluation.budget
     found = plan(several(1, RTX4090), extra_args={"cpu-offload-gb": 4}).evaluation.budget
