@@ -44,12 +44,14 @@ class GpuModel:
 
 
 def plain(name: str) -> str:
-    """Return a name as the table's patterns expect it: lower case, one space between words."""
-    return " ".join(re.sub(r"[-_/()\[\],]", " ", name.lower().replace("geforce", "")).split())
+    """Return a name as the table's patterns expect it: lower case, one space between words, also in rtx3090."""
+    words = re.sub(r"[-_/()\[\],]", " ", name.lower().replace("geforce", ""))
+    return " ".join(re.sub(r"\b([rg]tx)(?=[a\d])", r"\1 ", words).split())
 
 
-NAMED = re.compile(r"\b(\d{1,3})(?: ?gb?|[qc])\b")
-"""How a name says its memory (GB), for variants that the table does not have, and vGPUs, parts of one (A100-10C)."""
+NAMED = re.compile(r"\b(\d{1,3})(?: ?gb?|[abcq])\b")
+"""How a name says its memory (GB), for variants that the table does not have, and shares of a card that a hypervisor
+lends (vGPU: A40-24Q)."""
 
 LIKE_THE_TABLE = 0.2
 
