@@ -40,7 +40,8 @@ options:
       - What the checkpoint of each model says, by the model's name.
       - Each has C(config), its config.json as data, C(weights_bytes), C(files), and C(data) with its
         C(generation_config.json) and C(tokenizer_config.json); of a model for vectors also those of its last layers,
-        such as C(2_Dense/config.json), and C(sentence_bert_config.json); C(hf_quant_config.json) where it has one.
+        such as C(2_Dense/config.json), and C(sentence_bert_config.json); C(hf_quant_config.json) or C(params.json)
+        where it has one.
     type: dict
     required: true
   unseen:

@@ -30,6 +30,7 @@ SMALL_FILES = (
     "tokenizer_config.json",
     "adapter_config.json",
     "hf_quant_config.json",
+    "params.json",
     "chat_template.json",
     "chat_template.jinja",
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from ..checkpoint import mistral
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB, gib
 from . import chosen, embeddings, flags, releases, tasks
@@ -242,7 +243,8 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
     files = [str(_mapping(one).get("path", one)) for one in _listed(seen.get("files"))]
     repo = str(engine.get("repo") or posixpath.basename(str(engine.get("path") or "").rstrip("/")) or name)
     tokenizer = data.get("tokenizer_config.json") or {}
-    config = _mapping(seen["config"])
+    own = _mapping(data.get(mistral.PARAMS))
+    config = _mapping(seen["config"]) or (mistral.as_config(own) if own else {})
     version = engine.get("version") or params.get("vllm_version")
     found = what_for(config, files, repo, str(version))
     is_for_chat = (found[0] if task == "auto" else task) not in tasks.OLD_WORDS

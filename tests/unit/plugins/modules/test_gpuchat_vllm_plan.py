@@ -807,3 +807,22 @@ def test_what_cannot_be_read_of_an_engine_is_refused_with_its_place(engines, see
 
 def test_the_first_version_that_spans_hosts_does():
     assert spanned(vllm_version="0.11.1", on_unfit="report").plans["large"].args["nnodes"] == 2
+
+
+def test_a_model_of_mistrals_own_layout_alone_is_planned():
+    params = {"dim": 5120, "n_layers": 40, "head_dim": 128, "hidden_dim": 32768, "n_heads": 32, "n_kv_heads": 8}
+    files = [{"path": name} for name in ("consolidated.safetensors", "params.json", "tekken.json")]
+    data = {"params.json": {**params, "vocab_size": 131072, "max_position_embeddings": 131072}}
+    seen = {"config": {}, "weights_bytes": 47_145_000_000, "files": files, "data": data}
+    found = plan_host(
+        {
+            "engines": [{"name": "m", "repo": "mistralai/Mistral-Small-24B-Instruct-2501"}],
+            "metadata": {"m": seen},
+            "gpus": [{"name": "NVIDIA A100-SXM4-80GB"}],
+            "vllm_version": "0.32.0",
+        }
+    ).plans["m"]
+    assert found.fits
+    assert {
+        name: found.args[name] for name in ("config-format", "load-format", "tokenizer-mode", "tool-call-parser")
+    } == (dict.fromkeys(("config-format", "load-format", "tokenizer-mode", "tool-call-parser"), "mistral"))

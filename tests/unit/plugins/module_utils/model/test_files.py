@@ -64,6 +64,7 @@ FILES = [
         ("sentence_bert_config.json", True),
         ("sentence_xlm-roberta_config.json", True),
         ("hf_quant_config.json", True),
+        ("params.json", True),
         ("sub/chat_template.jinja", False),
     ],
 )
