@@ -942,7 +942,8 @@ def _vision(config: Config) -> Vision:
     vision = vision or _mapping(_mapping(config.get("visual_tokenizer_config")).get("backbone_config"))
     towers = [_mapping(one) for one in _mapping(vision.get("width")).values()]
     if towers:  # DeepSeek-OCR has two; the larger one decides
-        vision = {**vision, **max(towers, key=lambda one: _integer(one, ["width"], 0))}
+        largest = max(_integer(one, ["width"], 0) for one in towers)
+        vision = {**vision, **next(one for one in towers if _integer(one, ["width"], 0) == largest)}
     if not vision and _mapping(config.get("img_processor")):
         # Phi-3-vision: CLIP ViT-L/14 at 336 pixels; 16 crops and the whole, 144 tokens each, and separators.
         return Vision(1024, 4096, 24, 2509, 4)

@@ -171,7 +171,8 @@ def as_served(
         # Beside its own text, each layer of the decoder keeps the keys of the window of speech.
         windows = 1 + -(-SPOKEN_WINDOW // max(1, model.longest))
         return replace(model, kv_layers=tuple(_more(item, windows) for item in model.kv_layers))
-    told = [said.get("max_seq_length") for name, said in sorted(data.items()) if SENTENCES.fullmatch(name)]
+    beside = [said for name, said in sorted(data.items()) if SENTENCES.fullmatch(name) and isinstance(said, Mapping)]
+    told = [said.get("max_seq_length") for said in beside]
     model = _read_whole(model, tokenizer, config) if is_encoder(task, config) else model
     lengths = [one for one in told if isinstance(one, int) and one > 0] if task in CONVERTED else []
     if not lengths:

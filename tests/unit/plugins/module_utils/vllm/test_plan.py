@@ -563,6 +563,7 @@ def vectors_of(config, **more):
         pytest.param({}, {}, 512, id="nothing said"),
         pytest.param({}, {"sentence_bert_config.json": {"max_seq_length": 256}}, 256, id="shorter than its positions"),
         pytest.param({}, {"sentence_bert_config.json": {"do_lower_case": False}}, 512, id="a file without a length"),
+        pytest.param({}, {"sentence_bert_config.json": [256]}, 512, id="a file of something else"),
         pytest.param({}, {"sub/sentence_bert_config.json": {"max_seq_length": 256}}, 512, id="of something else"),
         pytest.param(
             {"architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "max_position_embeddings": 514},
