@@ -1070,7 +1070,8 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     inner = _integer(text, ["intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff"], 4 * wide.hidden)
     inner = inner // 2 if model_type in GATE_COUNTED else inner
     if text.get("block_auto_adjust_ff_dim"):  # LFM2
-        step, factor = _integer(text, ["block_multiple_of"], 256), _number(text.get("block_ffn_dim_multiplier")) or 1
+        step = _integer(text, ["block_multiple_of"], 0) or 256
+        factor = _number(text.get("block_ffn_dim_multiplier")) or 1
         inner = -(-int(2 * inner / 3 * factor) // step) * step
     experts = _integer(text, ["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"], 0)
     experts = experts if experts > 1 else 0  # Jamba without experts has one

@@ -89,13 +89,6 @@ class Situation:
         """The widths of the model that must divide."""
         config, model = self.config, self.model
         quantization = config.get("quantization_config") or text_config(config).get("quantization_config") or {}
-        block = 1
-        if isinstance(quantization, Mapping):
-            blocks, group = quantization.get("weight_block_size"), quantization.get("group_size")
-            if isinstance(blocks, (list, tuple)) and blocks:
-                block = max(int(str(one)) for one in blocks)
-            elif isinstance(group, int) and group > 1:
-                block = group
         is_mixed = bool(model.experts)
         both = ((model.dense_width, DENSE), (model.shared_width, SHARED))
         widths = [(width, name) for width, name in both if width]
@@ -110,13 +103,29 @@ class Situation:
             plain_widths=tuple(plain),
             expert_width=model.moe_intermediate_size if is_mixed else 0,
             experts=model.experts,
-            block=block,
+            block=_block(_mapping(quantization)),
             state_heads=tuple(heads for item in model.kv_layers for heads in item.heads),
             has_stages=model.architecture not in WITHOUT_PIPELINE,
             state_groups=max((item.groups for item in model.kv_layers), default=1),
             cut_heads=self.cut_heads,
             may_stay_whole=model.architecture in WHOLE_ENCODERS,
         )
+
+
+def _block(said: Mapping[str, object]) -> int:
+    """Return how many neighbouring weights share a scale, 1 where none do; the least of several groups of layers."""
+    parts = [_mapping(one).get("weights") for one in _mapping(said.get("config_groups")).values()] or [said]
+    return min(_shared_by(_mapping(part)) for part in parts)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _shared_by(said: Mapping[str, object]) -> int:
+    blocks = said.get("weight_block_size") or said.get("block_structure") or (said.get("group_size"),)
+    sizes = blocks if isinstance(blocks, (list, tuple)) else ()
+    return max([1, *(one for one in sizes if isinstance(one, int))])
 
 
 DENSE = re.compile(r"layers\.0(\.(mlp|feed_forward)?|$)(?!\S*(attn|attention|gate$))")
@@ -164,8 +173,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     Raises:
         Refusal: a GPU that is none, no version, and neither GPUs nor memory for a cache on the CPU.
     """
-    config, data = params.get("model_config"), params.get("data")
-    config = _with_format(config if isinstance(config, Mapping) else {}, params)
+    config, beside = _with_format(_mapping(params.get("model_config")), params), _mapping(params.get("data"))
     _check_kind(config, str(params.get("repo") or ""))
     weights, space = params.get("weights_bytes"), params.get("cpu_kv_cache_bytes")
     if nodes is None:
@@ -180,8 +188,7 @@ def read_situation(params: Mapping[str, object], wishes: Wishes, nodes: Nodes | 
     model = read_model(tasks.as_read(config), None if weights is None else int(str(weights)))
     if number >= YARN_SCALED_SINCE:
         model = replace(model, longest=longest(tasks.as_read(config), is_yarn_scaled=True))
-    beside = data if isinstance(data, Mapping) else {}
-    model = tasks.as_served(model, task, config, tokenizer if isinstance(tokenizer, Mapping) else {}, beside)
+    model = tasks.as_served(model, task, config, _mapping(tokenizer), beside)
     if not nodes and int(str(space or 0)) < GIB:
         raise Refusal(
             f"gpus is empty and cpu_kv_cache_bytes is {space or 0}; wanted GPUs, or at least 1 GiB of memory for "
@@ -252,9 +259,8 @@ def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> 
             f"model; set the model's repo or path in gpuchat_models to {base or 'that one'}, and in its args "
             "enable-lora and lora-modules to the adapter"
         )
-    data = params.get("data")
-    beside = data.get(formats.BY_MODELOPT) if isinstance(data, Mapping) else None
-    if isinstance(beside, Mapping) and not config.get("quantization_config"):
+    beside = _mapping(_mapping(params.get("data")).get(formats.BY_MODELOPT))
+    if beside and not config.get("quantization_config"):
         return {**config, "quantization_config": formats.by_modelopt(beside)}
     if formats.format_of(config, files) == "GGUF" and "quantization_config" not in config:
         return {**config, "quantization_config": {"quant_method": "gguf", "type": formats.gguf_type(files)}}

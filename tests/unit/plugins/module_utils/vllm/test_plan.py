@@ -1574,6 +1574,30 @@ def test_the_heads_of_an_encoder_are_not_cut_through(config, args, words):
         assert sizes(on_eight(config, 61_000_000_000, **wishes)) == (8, 1, 1)
 
 
+def by_groups(**weights):
+    return {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
+
+
+@pytest.mark.parametrize(
+    ("quantization", "words"),
+    [
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "width of 29568 in 2 parts is no multiple of 128"),
+        (by_groups(num_bits=4, type="int", group_size=128), "width of 29568 in 2 parts is no multiple of 128"),
+        (by_groups(num_bits=8, type="float", block_structure=[128, 128]), "in 2 parts is no multiple of 128"),
+        (by_groups(num_bits=4, type="int", group_size=32), ""),
+        (by_groups(num_bits=8, type="float", strategy="channel", group_size=None), ""),
+        ({"quant_method": "fp8", "weight_block_size": [None, "x"]}, ""),
+    ],
+)
+def test_no_split_cuts_through_weights_that_share_a_scale_whoever_quantized_them(quantization, words):
+    config = {**LLAMA_70B, "intermediate_size": 29568, "quantization_config": quantization}
+    if words:
+        with pytest.raises(Refusal, match=words):
+            on_eight(config, 41_000_000_000, tensor_parallel_size=2)
+    else:
+        assert on_eight(config, 41_000_000_000, tensor_parallel_size=2).fits
+
+
 BLOCKS = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 WITH_SHARED = {**MIXED, "shared_expert_intermediate_size": 512, "moe_intermediate_size": 1024}
 
