@@ -46,7 +46,8 @@ TRANSCRIBES_TOO = frozenset(
 table of transcription in docs/models/supported_models.md, and kimi_audio.py)."""
 
 ENCODERS = re.compile(
-    r"Bert|Roberta|Deberta|MPNet|Bidirectional|^(HF_ColBERT|Gte\w*Model|New(Model|ForSequenceClassification)|BgeM3\w*|CLIPModel|SiglipModel)"
+    r"Bert|Roberta|Deberta|MPNet|Bidirectional"
+    r"|^(HF_ColBERT|Gte\w*Model|New(Model|ForSequenceClassification)|BgeM3\w*|CLIPModel|SiglipModel)"
 )
 """Architectures whose attention sees the whole text at once, so that nothing is cached."""
 
