@@ -159,10 +159,35 @@ def _read_regular(path: str) -> bytes:
         return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else b""
 
 
+def file_bytes(path: str) -> bytes:
+    """Return what a file holds by `file_state`, nothing where there is none."""
+    state = file_state(path)
+    return (state and state.content) or b""
+
+
+def file_text(path: str) -> str:
+    """Return a file's text by `file_state`, empty where there is none; what is no UTF-8 is replaced."""
+    return file_bytes(path).decode(errors="replace")
+
+
 def os_release() -> str:
     """Return the text of os-release(5), empty where there is none."""
-    found = next(filter(None, map(file_state, OS_RELEASES)), None)
-    return (found.content or b"").decode(errors="replace") if found else ""
+    return next(filter(None, map(file_text, OS_RELEASES)), "")
+
+
+def names_in(folder: str, ending: str = "") -> list[str]:
+    """Return the names in a folder in their order, none where there is no folder; with an ending, those before it."""
+    try:
+        found = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [name[: len(name) - len(ending)] for name in found if name.endswith(ending)]
+
+
+def remove_file(path: str) -> None:
+    """Remove a file or link, where there is one."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:
@@ -189,8 +214,7 @@ class Staged:
         _sync_folder(os.path.dirname(self.destination))
 
     def discard(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.temporary)
+        remove_file(self.temporary)
 
 
 def stage(path: str, content: bytes, mode: int, uid: int, gid: int) -> Staged:

@@ -95,7 +95,7 @@ def installed() -> dict[str, str]:
     """Return where the server programs of each major version are that this host has."""
     found: dict[str, str] = {}
     for parent in PROGRAM_FOLDERS:
-        for name in _listed(parent):
+        for name in host.names_in(parent):
             folder = f"{parent}/{name}/bin"
             version = re.fullmatch(r"(?:pgsql-)?([0-9]+)", name)
             if version and os.access(f"{folder}/postgres", os.X_OK):
@@ -108,16 +108,12 @@ def installed() -> dict[str, str]:
 
 def versions_in(root: str, suffix: str = "") -> list[str]:
     """Return the major versions of the clusters that are there, oldest first."""
-    names = [name[: len(name) - len(suffix)] for name in _listed(root) if name.endswith(suffix)]
-    there = [name for name in names if name.isdigit() and os.path.isfile(f"{root}/{name}{suffix}/PG_VERSION")]
+    there = [
+        name
+        for name in host.names_in(root, suffix)
+        if name.isdigit() and os.path.isfile(f"{root}/{name}{suffix}/PG_VERSION")
+    ]
     return sorted(there, key=int)
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _places(params: Mapping[str, Any], major: str, programs: Mapping[str, str], data: str = "") -> Places:
@@ -135,7 +131,7 @@ def _memory() -> int:
 
 
 def _holds_something(folder: str) -> bool:
-    return bool([name for name in _listed(folder) if name != "lost+found"])
+    return bool([name for name in host.names_in(folder) if name != "lost+found"])
 
 
 def _folders(paths: Sequence[str]) -> dict[str, tuple[int, bool]]:
@@ -187,7 +183,7 @@ def _initdb(places: Places) -> None:
 
 
 def _empty(folder: str) -> None:
-    for name in _listed(folder):
+    for name in host.names_in(folder):
         path = f"{folder}/{name}"
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)

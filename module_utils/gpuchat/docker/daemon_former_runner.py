@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -77,17 +76,17 @@ class Former:
         """Put file, records and containers back, and return what became of them in words."""
         real = os.path.realpath(self.path)
         if self.content is None:
-            _remove(real)
+            host.remove_file(real)
         else:
             host.write_atomically(real, self.content, self.mode, self.uid, self.gid)
         if not self.has_backup:
-            _remove(backup_of(self.path))
+            host.remove_file(backup_of(self.path))
         records = {key: one for key, one in host.read_json(record_file()).items() if key != self.path}
         host.write_json(record_file(), {**records, **({self.path: self.record} if self.record else {})})
         if self.start:
             host.write_json(service_runner.record_path(self.service), self.start)
         else:
-            _remove(service_runner.record_path(self.service))
+            host.remove_file(service_runner.record_path(self.service))
         file = f"{self.path} is as it was before"
         if not self.active:
             self.forget()
@@ -149,8 +148,3 @@ def running_containers() -> tuple[str, ...]:
     listed = host.run(["docker", "ps", "--format", f'{{{{.Names}}}} {{{{.Label "{SWARM_TASK}"}}}}'])
     rows = [line.split() for line in listed.stdout.splitlines()] if listed.rc == 0 else []
     return tuple(row[0] for row in rows if len(row) == 1)
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

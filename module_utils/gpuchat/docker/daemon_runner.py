@@ -109,9 +109,8 @@ def _client() -> list[str]:
 
 def _remapped(path: str) -> list[str]:
     """Return what is to be told of users that are others on the host than in containers."""
-    there = host.file_state(path)
     flags = {flag.name: flag.value for flag in flags_for(path)}
-    warning = remap_warning({**parse((there and there.content) or b"", path), **flags}, path)
+    warning = remap_warning({**parse(host.file_bytes(path), path), **flags}, path)
     return [warning] if warning else []
 
 
@@ -254,24 +253,19 @@ def _write(path: str, action: Rewrite, former: Former | None) -> None:
     _write_record(path, action.begun)
     try:
         if action.text is None:
-            _remove(real)
+            host.remove_file(real)
         elif there is None or action.text != there.content:
             host.write_atomically(real, action.text, mode, uid, gid)
     except OSError:
         _write_record(path, record)
         if not had_backup:
-            _remove(backup_of(path))
+            host.remove_file(backup_of(path))
         if former and not was_kept:
             former.forget()
         raise
     _write_record(path, action.record)
     if action.given_back:
-        _remove(backup_of(path))
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        host.remove_file(backup_of(path))
 
 
 def _validate(text: bytes, check: bool, wanted: bool) -> tuple[str, ...]:

@@ -61,21 +61,16 @@ def _told() -> Json:
     """Return what Docker is told by its file and on its command line."""
     flags = flags_for(DAEMON_JSON)
     path = next((flag.value for flag in flags if flag.name == "config-file"), DAEMON_JSON)
-    return {**parse(_bytes(path), path), **daemon_command.settings(flags)}
+    return {**parse(host.file_bytes(path), path), **daemon_command.settings(flags)}
 
 
 def _containerd() -> Iterator[str]:
     """Yield containerd's settings, and those that they import."""
-    text = _bytes(CONTAINERD_TOML).decode(errors="replace")
+    text = host.file_text(CONTAINERD_TOML)
     yield text
     for pattern in imports(text):
         for path in sorted(glob.glob(os.path.join(os.path.dirname(CONTAINERD_TOML), pattern))):
-            yield _bytes(path).decode(errors="replace")
-
-
-def _bytes(path: str) -> bytes:
-    there = host.file_state(path)
-    return (there and there.content) or b""
+            yield host.file_text(path)
 
 
 def _version() -> str:

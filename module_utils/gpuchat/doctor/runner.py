@@ -251,8 +251,7 @@ def _unverified() -> ssl.SSLContext:
 def _listeners(ports: set[int]) -> list[dict[str, object]]:
     found: list[Listener] = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        state = host.file_state(table)
-        found += listeners((state.content or b"").decode() if state else "", ports)
+        found += listeners(host.file_text(table), ports)
     owners = _owners({one.inode for one in found})
     return [
         {"address": one.address, "port": one.port, **owners.get(one.inode, {"pid": 0, "program": "", "by": ""})}
@@ -278,8 +277,7 @@ def _owners(inodes: set[str]) -> dict[str, dict[str, object]]:
         try:
             links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
             for inode in {wanted[link] for link in links if link in wanted} - set(found):
-                state = host.file_state(f"/proc/{pid}/comm")
-                program = (state.content or b"").decode().strip() if state else ""
+                program = host.file_text(f"/proc/{pid}/comm").strip()
                 found[inode] = {"pid": int(pid), "program": program, "by": reading_runner.owner(int(pid))}
         except OSError:  # it has ended meanwhile
             continue

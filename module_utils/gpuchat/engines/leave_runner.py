@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -70,8 +69,7 @@ def _is_part(name: str) -> bool:
 
 
 def _obeys() -> bool:
-    state = host.file_state(ROUTES)
-    return state is not None and MARK.encode() in (state.content or b"")
+    return MARK.encode() in host.file_bytes(ROUTES)
 
 
 def _answers(name: str) -> bool:
@@ -113,5 +111,4 @@ def _open(seconds: float) -> None:
     last = host.wait_for(silent, seconds) if seconds else None
     if last is not None:
         raise Unhealthy(f"found no answer of {last} after {seconds:.0f} s; wanted one; see its log, or set --force")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(MARK)
+    host.remove_file(MARK)

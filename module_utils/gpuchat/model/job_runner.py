@@ -164,8 +164,7 @@ class Job:
 
     def _remove(self) -> None:
         for ending in ("lock", "fed", "progress", "progress.new", "result", "result.new"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self._base}.{ending}")
+            host.remove_file(f"{self._base}.{ending}")
         with contextlib.suppress(OSError):
             os.rmdir(self._folder)
 

@@ -36,8 +36,7 @@ def installed() -> dict[str, InstalledPackage]:
     answer = host.run(["rpm", "--query", "--all", "--queryformat", dnf.QUERY])
     if answer.rc != 0:
         raise Refusal(f"found no state of rpm ({answer.text}); wanted a host with rpm and dnf (RHEL 9 or 10)")
-    locks = host.file_state(LOCKS)
-    return dnf.parse_query(answer.stdout, ((locks and locks.content) or b"").decode(errors="replace"))
+    return dnf.parse_query(answer.stdout, host.file_text(LOCKS))
 
 
 def owns(path: str) -> bool:

@@ -129,14 +129,12 @@ def _kernel_packages(release: Release, by_release: Mapping[str, Mapping[str, str
     if not by_module:
         return ()
     running, machine = os.uname().release, os.uname().machine
-    there = os.listdir(KERNELS) if os.path.isdir(KERNELS) else []
-    kernels = (running, *newer_kernels(running, there))
+    kernels = (running, *newer_kernels(running, host.names_in(KERNELS)))
     return tuple(one for kernel in kernels for one in kernel_packages(by_module, _modules(kernel), kernel, machine))
 
 
 def _modules(kernel: str) -> str:
-    states = [host.file_state(f"{KERNELS}/{kernel}/{name}") for name in ("modules.dep", "modules.builtin")]
-    return b"".join((state and state.content) or b"" for state in states).decode(errors="replace")
+    return "".join(host.file_text(f"{KERNELS}/{kernel}/{name}") for name in ("modules.dep", "modules.builtin"))
 
 
 NO_SPACE: Mapping[str, object] = {"paths": (), "minimum_gib": 0, "hint": ""}
@@ -327,22 +325,16 @@ def write_record(name: str, ours: Ours) -> None:
 
 def forget_record(name: str) -> None:
     """Keep nothing of a role's packages any more."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_holds_path(name))
+    host.remove_file(_holds_path(name))
 
 
 def record_names() -> list[str]:
     """Return the roles whose packages runs have recorded."""
-    try:
-        found = os.listdir(os.path.dirname(_holds_path("x")))
-    except FileNotFoundError:
-        return []
-    return sorted(name[: -len(".json")] for name in found if name.endswith(".json"))
+    return host.names_in(os.path.dirname(_holds_path("x")), ".json")
 
 
 def _accounts(path: str) -> set[str]:
-    state = host.file_state(path)
-    return {line.partition(":")[0] for line in ((state and state.content) or b"").decode(errors="replace").splitlines()}
+    return {line.partition(":")[0] for line in host.file_text(path).splitlines()}
 
 
 def _apply(acts: Sequence[Act], system: System, name: str, hints: Mapping[str, str]) -> None:

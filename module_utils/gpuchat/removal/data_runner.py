@@ -117,8 +117,7 @@ def remember(data: Data, purge: tuple[str, ...] = ()) -> None:
 
 
 def forget() -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(record_path())
+    host.remove_file(record_path())
 
 
 def _items(data: Data) -> list[tuple[str, str]]:
@@ -157,11 +156,8 @@ def _is_ours(path: str) -> bool:
 
 def _state_folders() -> list[str]:
     """Return what services have kept beside our records; empty folders and sockets are nothing."""
-    try:
-        names = sorted(os.listdir(host.STATE_DIRECTORY))
-    except FileNotFoundError:
-        return []
-    paths = [os.path.join(host.STATE_DIRECTORY, name) for name in names if name not in OWN_FOLDERS]
+    names = [name for name in host.names_in(host.STATE_DIRECTORY) if name not in OWN_FOLDERS]
+    paths = [os.path.join(host.STATE_DIRECTORY, name) for name in names]
     return [path for path in paths if any(names for _folder, _folders, names in os.walk(path))]
 
 

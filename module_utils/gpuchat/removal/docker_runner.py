@@ -106,8 +106,7 @@ def forget_claims() -> None:
     """Remove the records of files that hold nothing of ours any more."""
     if not claims():
         for name in (daemon_former_runner.RECORD, daemon_former_runner.KEPT):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(daemon_former_runner.record_file(name))
+            host.remove_file(daemon_former_runner.record_file(name))
 
 
 def root_folder() -> str:

@@ -125,6 +125,4 @@ def forget(role: str, going: Sequence[str], keeps: Collection[str]) -> dict[str,
 
 
 def _lines(path: str) -> dict[str, str]:
-    state = host.file_state(path)
-    text = ((state and state.content) or b"").decode(errors="replace")
-    return {line.partition(":")[0]: line for line in text.splitlines()}
+    return {line.partition(":")[0]: line for line in host.file_text(path).splitlines()}

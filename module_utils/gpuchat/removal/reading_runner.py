@@ -128,13 +128,13 @@ def _used(records: dict[str, Ours]) -> dict[str, str]:
     rules = host.run(["systemctl", "is-enabled", NFTABLES])
     if rules.stdout.strip().startswith("enabled"):
         used["firewall"] = f"{NFTABLES} is enabled, which the stack does not do, so it holds somebody else's rules"
-    certificates = [name for name in _names(LETSENCRYPT) if os.path.isdir(os.path.join(LETSENCRYPT, name))]
+    certificates = [name for name in host.names_in(LETSENCRYPT) if os.path.isdir(os.path.join(LETSENCRYPT, name))]
     if certificates:
         used["edge-acme"] = f"certbot keeps somebody else's certificates: {', '.join(certificates)}"
     clusters = [
         f"{version}/{name}"
-        for version in _names(CLUSTERS)
-        for name in _names(os.path.join(CLUSTERS, version))
+        for version in host.names_in(CLUSTERS)
+        for name in host.names_in(os.path.join(CLUSTERS, version))
         if os.path.exists(os.path.join(CLUSTERS, version, name, "postgresql.conf"))
     ]
     if clusters:
@@ -154,15 +154,8 @@ def _leftovers() -> tuple[str, ...]:
         for path in (os.path.join(folder, name) for name in names)
         if _is_socket(path)
     ]
-    stamps = [f"{STAMPS}/{name}" for name in _names(STAMPS) if name.startswith(f"stamp-{OURS}")]
+    stamps = [f"{STAMPS}/{name}" for name in host.names_in(STAMPS) if name.startswith(f"stamp-{OURS}")]
     return (*(path for path in (*LEFT_BY_CERTBOT, DRAINED) if os.path.lexists(path)), *sorted(sockets), *stamps)
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _is_socket(path: str) -> bool:

@@ -113,8 +113,7 @@ def _service(run: Run, step: Step) -> dict[str, object]:
 
 def _forget(run: Run, step: Step) -> dict[str, object]:
     if not run.check:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(service_runner.record_path(step.names[0]))
+        host.remove_file(service_runner.record_path(step.names[0]))
     return _gone(f"record of the service {step.names[0]}")
 
 
@@ -133,8 +132,7 @@ def _firewall(run: Run, _step: Step) -> dict[str, object]:
     if loaded and not run.check:  # by whoever has stopped its service otherwise
         host.must(["nft", "delete", "table", "inet", firewall.TABLE])
     if not run.check:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(firewall_runner.FIREWALLD_RECORD)
+        host.remove_file(firewall_runner.FIREWALLD_RECORD)
     return result if result["changed"] or not loaded else _gone(f"nftables table inet {firewall.TABLE}")
 
 
@@ -335,8 +333,7 @@ def _records(run: Run, _step: Step) -> dict[str, object]:
 
 def _membership(run: Run, _step: Step) -> dict[str, object]:
     if not run.check:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(MEMBERSHIP)
+        host.remove_file(MEMBERSHIP)
         with contextlib.suppress(OSError):
             os.rmdir(os.path.dirname(MEMBERSHIP))
     left = reading_runner.unknown(run.gone | {MEMBERSHIP})

@@ -50,22 +50,17 @@ def _renewal(params: Mapping[str, Any]) -> str:
     return os.path.join(params["state_folder"], "certbot", "renewal", f"{params['certificate_name']}.conf")
 
 
-def _read(path: str) -> str:
-    state = host.file_state(path)
-    return (state.content or b"").decode(errors="replace") if state else ""
-
-
 def _held(params: Mapping[str, Any]) -> acme.Held | None:
     chain = os.path.join(_lineage(params), "fullchain.pem")
     if host.file_state(chain) is None:
         return None
     described = host.run(["openssl", "x509", "-noout", "-dates", "-ext", "subjectAltName", "-in", chain])
-    return acme.read(described.stdout, _read(_renewal(params)))
+    return acme.read(described.stdout, host.file_text(_renewal(params)))
 
 
 def _is_served(params: Mapping[str, Any]) -> bool:
-    parts = [_read(os.path.join(_lineage(params), name)) for name in ("privkey.pem", "fullchain.pem")]
-    return all(parts) and "".join(parts) == _read(params["served"])
+    parts = [host.file_text(os.path.join(_lineage(params), name)) for name in ("privkey.pem", "fullchain.pem")]
+    return all(parts) and "".join(parts) == host.file_text(params["served"])
 
 
 def _ask(params: Mapping[str, Any]) -> None:
@@ -83,7 +78,7 @@ def _ask(params: Mapping[str, Any]) -> None:
         raise CommandFailed(acme.message(output.text, params["names"], params["directory"], params["challenge"], log))
     held = _held(params)
     if held is not None:
-        text = _read(_renewal(params))
+        text = host.file_text(_renewal(params))
         wanted = acme.with_setting(text, "renew_before_expiry", acme.renew_before_expiry(held))
         if wanted != text:
             host.write_atomically(_renewal(params), wanted.encode(), 0o644)

@@ -16,8 +16,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
     path = str(params["path"])
     present: Mapping[str, str] = params["fingerprints"]  # type: ignore[assignment]
     former: Mapping[str, list[str]] = params["former"]  # type: ignore[assignment]
-    state = host.file_state(path)
-    remembered = read((state.content or b"").decode(errors="replace")) if state else {}
+    remembered = read(host.file_text(path))
     plan = join(path, remembered, present, bool(params["adopt"]), str(params["folder"]), former)
     if plan.actions and not check:
         os.makedirs(os.path.dirname(path), exist_ok=True)

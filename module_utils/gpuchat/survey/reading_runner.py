@@ -219,14 +219,9 @@ def _written(name: str, manifest: Mapping[str, object]) -> Written | None:
     """Return what the files of a container of ours say; None for a service that is none."""
     for path in files.owned_paths(manifest):
         if path in (unit_path(name), quadlet_path(name)) or path.endswith(compose_path("")):
-            found = read_back(_text(path))
+            found = read_back(host.file_text(path))
             return found if found.image else None
     return None
-
-
-def _text(path: str) -> str:
-    state = host.file_state(path)
-    return (state.content or b"").decode(errors="replace") if state else ""
 
 
 def _file_set(manifest: Mapping[str, object]) -> dict[str, object]:
@@ -294,14 +289,14 @@ def _daemon() -> dict[str, object]:
 
 
 def _stack() -> dict[str, str]:
-    return membership.read(_text(STACK))
+    return membership.read(host.file_text(STACK))
 
 
 def _certificates(sets: Mapping[str, Mapping[str, object]]) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for path in sorted({path for manifest in sets.values() for path in files.owned_paths(manifest)}):
         if path.endswith((".crt", ".pem")):
-            validity = first_in(_text(path))
+            validity = first_in(host.file_text(path))
             if validity:
                 dates = {"from": validity.not_before.timestamp(), "until": validity.not_after.timestamp()}
                 found.append({"path": path, **dates})
@@ -313,7 +308,7 @@ def _packet_filter() -> dict[str, object]:
 
     The file is loaded in a network of its own, which is gone when the command ends.
     """
-    text = _text(firewall_runner.RULES)
+    text = host.file_text(firewall_runner.RULES)
     listing = ["nft", "--json", "list", "table", "inet", firewall.TABLE]
     loaded = host.run(listing)
     if loaded.rc != 0:
@@ -341,13 +336,13 @@ def _json(text: str) -> dict[str, Any]:
 def _host() -> dict[str, object]:
     text = host.os_release()
     release = Release.parse(text)
-    total, free = readings.host_memory(_text("/proc/meminfo"))
+    total, free = readings.host_memory(host.file_text("/proc/meminfo"))
     return {
         "release": f"{release.id} {release.version}".strip(),
         "kernel": platform.release(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "seconds_up": float((_text("/proc/uptime").split() or ["0"])[0]),
+        "seconds_up": float((host.file_text("/proc/uptime").split() or ["0"])[0]),
         "memory_bytes": total,
         "memory_free_bytes": free,
         "synchronised": _is_synchronised(),
@@ -389,7 +384,7 @@ def _gpu() -> dict[str, object]:
 
 def owner(pid: int) -> str:
     """Return whose a process is, by its control group: a container's id or a unit."""
-    path = (_text(f"/proc/{pid}/cgroup").strip().splitlines() or [""])[-1]
+    path = (host.file_text(f"/proc/{pid}/cgroup").strip().splitlines() or [""])[-1]
     above, _slash, last = path.rpartition("/")
     if last.startswith("libpod-payload-"):  # of a Quadlet's unit, which has its name
         last = above.rpartition("/")[2]
@@ -533,7 +528,7 @@ def _engine(container: Written) -> dict[str, object]:
 def ask_engine(container: Written, path: str, body: bytes | None = None, timeout: float = 5) -> host.Response:
     """Ask an engine at its own socket, by its own key; with a body by POST."""
     socket = f"{container.folders[ENGINE_SOCKET]}/vllm.sock".replace("/", "%2F")
-    key = _text(container.folders.get(ENGINE_KEY, "")).strip() if ENGINE_KEY in container.folders else ""
+    key = host.file_text(container.folders.get(ENGINE_KEY, "")).strip() if ENGINE_KEY in container.folders else ""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     if body is None:
         return host.http(f"unix://{socket}{path}", headers=headers, timeout=timeout, direct=True)
@@ -544,7 +539,7 @@ def ask_engine(container: Written, path: str, body: bytes | None = None, timeout
 def _mounts() -> list[str]:
     """Return where file systems of their own hold what the stack keeps (proc(5); a blank is an octal number)."""
     above = (f"{host.STATE_DIRECTORY}/", "/var/cache/gpuchat/")
-    rows = (line.split() for line in _text("/proc/self/mounts").splitlines())
+    rows = (line.split() for line in host.file_text("/proc/self/mounts").splitlines())
     found = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), row[1]) for row in rows if len(row) > 1]
     return [path for path in found if path.startswith(above)]
 

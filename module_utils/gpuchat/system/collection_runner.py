@@ -107,7 +107,6 @@ def secrets_here() -> tuple[str, ...]:
 
 def _text(path: str) -> str:
     try:
-        state = host.file_state(path)
+        return host.file_text(path)
     except OSError:
         return ""
-    return (state.content or b"").decode(errors="replace") if state else ""

@@ -49,11 +49,7 @@ def former_path() -> str:
 
 def names() -> list[str]:
     """Return the names of all sets on this host."""
-    try:
-        found = os.listdir(os.path.dirname(manifest_path("x")))
-    except FileNotFoundError:
-        return []
-    return sorted(name[: -len(".json")] for name in found if name.endswith(".json"))
+    return host.names_in(os.path.dirname(manifest_path("x")), ".json")
 
 
 def manifests() -> dict[str, dict[str, object]]:
@@ -70,8 +66,7 @@ def put_back(path: str, before: files.Former) -> None:
     """Put back what was at a path before a set; where that is nothing, remove what the set has put there."""
     if before.link:
         temporary = f"{path}.gpuchat-link"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        host.remove_file(temporary)
         os.symlink(before.link, temporary)
         os.replace(temporary, path)
     elif before.content is not None:
@@ -247,8 +242,7 @@ def _record(name: str, manifest: dict[str, object] | None) -> None:
     if manifest is not None:
         host.write_json(manifest_path(name), manifest)
         return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(manifest_path(name))
+    host.remove_file(manifest_path(name))
 
 
 def _remove(path: str) -> None:

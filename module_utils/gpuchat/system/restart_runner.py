@@ -22,11 +22,7 @@ FILES_LABEL = "com.docker.compose.project.config_files"
 
 def names() -> list[str]:
     """Return the services that runs have recorded on this host."""
-    folder = os.path.dirname(service_runner.record_path("x"))
-    try:
-        return sorted(name[: -len(".json")] for name in os.listdir(folder) if name.endswith(".json"))
-    except FileNotFoundError:
-        return []
+    return host.names_in(os.path.dirname(service_runner.record_path("x")), ".json")
 
 
 def run(given: Mapping[str, Any]) -> dict[str, object]:

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -160,8 +158,7 @@ def _act_one(wanted: WantedService, step: Step, compose_file: str, health: Mappi
         restart = {name: value for name, value in (("compose_file", compose_file), ("health", dict(health))) if value}
         host.write_json(record_path(wanted.name), {"supervisor": wanted.supervisor, **digests, **restart})
     elif step.act == "forget":
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(record_path(wanted.name))
+        host.remove_file(record_path(wanted.name))
     elif step.supervisor == "compose":
         _act_compose(wanted.name, step.act, compose_file)
     else:

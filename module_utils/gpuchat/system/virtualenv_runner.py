@@ -76,12 +76,11 @@ def look(path: str) -> Current:
     target = os.path.join(os.path.dirname(path), os.readlink(path)) if os.path.islink(path) else None
     ours = re.compile(re.escape(os.path.basename(path)) + "-[0-9a-f]{12}")
     parent = os.path.dirname(path)
-    names = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
     return Current(
         occupied=os.path.lexists(path) and (target is None or not ours.fullmatch(os.path.basename(target))),
         target=target,
         record=host.read_json(f"{path}/{RECORD}"),
-        folders=tuple(f"{parent}/{name}" for name in names if ours.fullmatch(name)),
+        folders=tuple(f"{parent}/{name}" for name in host.names_in(parent) if ours.fullmatch(name)),
     )
 
 
@@ -177,8 +176,7 @@ def _left_alone(path: str) -> str:
 def _lead(path: str, folder: str) -> None:
     """Lead the link to a folder, so that a reader sees the old environment or the new one."""
     temporary = f"{path}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
+    host.remove_file(temporary)
     os.symlink(os.path.basename(folder), temporary)
     os.replace(temporary, path)
 

@@ -49,7 +49,9 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
         if one.name in params["write"]
         for name, text in files(api, one).items()
     }
-    revoked = [path for name in _folders(params["folder"]) if name not in known for path in _files_in(params, name)]
+    revoked = [
+        path for name in host.names_in(params["folder"]) if name not in known for path in _files_in(params, name)
+    ]
     plan = _plan(wanted, revoked)
     if not check:
         for path, text in wanted.items():
@@ -69,10 +71,6 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     if failed:
         raise Unhealthy(f"{api.url} does not answer clients as wanted: {'; '.join(failed)}", **result)
     return result
-
-
-def _folders(folder: str) -> list[str]:
-    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 def _files_in(params: Mapping[str, Any], client: str) -> list[str]:

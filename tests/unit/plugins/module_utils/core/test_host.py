@@ -133,6 +133,41 @@ def test_a_release_is_read_where_os_release_says_it_may_lie(tmp_path, monkeypatc
     assert host.os_release() == "ID=ubuntu\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("there", "caf\ufffd"), ("folder", ""), ("absent", ""), ("there/below", ""), ("link", "caf\ufffd")],
+)
+def test_a_files_text_is_empty_where_there_is_none_and_never_an_error(tmp_path, name, text):
+    (tmp_path / "there").write_bytes(b"caf\xe9")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    assert host.file_text(str(tmp_path / name)) == text
+
+
+@pytest.mark.parametrize(
+    ("folder", "ending", "names"),
+    [
+        ("there", "", ["a.json", "b", "c.json"]),
+        ("there", ".json", ["a", "c"]),
+        ("absent", "", []),
+        ("there/b", "", []),
+    ],
+)
+def test_the_names_in_a_folder_are_sorted_and_none_where_there_is_no_folder(tmp_path, folder, ending, names):
+    (tmp_path / "there").mkdir()
+    for name in ("c.json", "a.json", "b"):
+        (tmp_path / "there" / name).touch()
+    assert host.names_in(str(tmp_path / folder), ending) == names
+
+
+def test_a_file_that_is_to_go_may_be_gone_already_and_of_a_link_the_link_alone_goes(tmp_path):
+    (tmp_path / "x").touch()
+    (tmp_path / "link").symlink_to("x")
+    for _time in range(2):
+        host.remove_file(str(tmp_path / "link"))
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
 def test_a_staged_file_has_its_final_mode_before_it_is_in_place(tmp_path):
     path = tmp_path / "new" / "key"
     staged = host.stage(str(path), b"hunter2", 0o400, os.getuid(), os.getgid())
