@@ -8,31 +8,16 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import re
-import signal
 import socket
 import ssl
 import tempfile
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 
-from .test_edge_ways import (
-    KINDS,
-    SESSION,
-    TYPES,
-    Behind,
-    certificate,
-    free_port,
-    nginx,
-    rendered,
-    variables,
-    write,
-    write_errors,
-)
+from .real_nginx import free_port, rendered, start, stop, write_door
+from .test_edge_ways import KINDS, SESSION, Edge, certificate
 
 PAGE = {"lobehub": "/signin", "open_webui": "/auth"}
 GUARDED = {"lobehub": "/webapi/chat/vllm", "open_webui": "/api/chat/completions"}
@@ -41,22 +26,14 @@ PATIENCE = 2
 """Seconds after which nothing more is expected; all rows wait beside each other."""
 
 
-class Site:
+class Site(Edge):
     """A running edge by HTTPS, and the interface behind it, which writes down what it is asked."""
 
     def __init__(self, folder, kind):
-        self.folder, self.kind, self.port = folder, kind, free_port()
         certificate(folder, "tls")
-        described = room.describe(kind, KINDS[kind], "closed")
-        self.interface, self.files = Behind(described["session_path"]), Behind()
-        places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
-        given = variables(
-            folder, self.port, described, *places, scheme="https", tls="selfsigned", strict_transport=True
-        )
         self.plain_port = free_port()
-        write(folder, {**given, "edge_http_port": self.plain_port})
-        status, said = nginx(folder)
-        assert status == 0, said
+        site = {"scheme": "https", "tls": "selfsigned", "strict_transport": True}
+        super().__init__(folder, kind, given={"edge_http_port": self.plain_port}, **site)
 
     def connect(self, protocol):
         context = ssl._create_unverified_context()
@@ -75,12 +52,6 @@ class Site:
             while not (protocol == "h2" and status_of(answer) is not None) and (piece := one.recv(65536)):
                 answer += piece
         return answer
-
-    def stop(self):
-        os.kill(int((self.folder / "pid").read_text()), signal.SIGTERM)
-        for one in (self.interface, self.files):
-            one.shutdown()
-            one.server_close()
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -419,34 +390,21 @@ def door():
     with tempfile.TemporaryDirectory(prefix="door-") as name:
         folder, port = pathlib.Path(name), free_port()
         folder.chmod(0o755)
-        given = {
-            "_gpuchat_nginx": {"user": "root", "perl_module": "perl.so"},
-            "_gpuchat_here": {"engine": {}},
-            "_gpuchat_secrets": {"vllm_api_key_previous": OLD},
-            "gpuchat_vllm_api_key": NEW,
-            "gpuchat_vllm_engine_key": "shown-to-engines",
-            "door_body_limit": "1m",
-            "door_stream_timeout": "30m",
-            "_door_all": [{**DOOR, "port": port}],
-            "_door_routes": [],
-            "_door_tools": [],
-            "_door_paths": paths.describe(),
-            "_door_folder": name,
-        }
-        for file in ("nginx.conf", "key.conf"):
-            text = rendered(f"door/templates/{file}.j2", **given)
-            text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
-            text = text.replace("access_log syslog", "access_log off; #")
-            text = text.replace("  default_type", f"{TYPES}\n  default_type", 1) if file == "nginx.conf" else text
-            folder.joinpath(file).write_text(text, encoding="utf-8")
+        write_door(folder, {**DOOR, "port": port})
+        key = rendered(
+            "door/templates/key.conf.j2",
+            _gpuchat_here={"engine": {}},
+            _gpuchat_secrets={"vllm_api_key_previous": OLD},
+            gpuchat_vllm_api_key=NEW,
+            gpuchat_vllm_engine_key="shown-to-engines",
+            _door_routes=[],
+            _door_tools=[],
+        )
+        folder.joinpath("key.conf").write_text(key, encoding="utf-8")
         folder.joinpath("models-1.json").write_text("{}", encoding="utf-8")
-        write_errors(folder)
-        folder.joinpath("store.conf").touch()
-        folder.joinpath("sign_in.conf").touch()
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
         yield port
-        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        stop(folder)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ import base64
 import hashlib
 import http.client
 import json
-import os
 import pathlib
 import re
-import signal
 import socket
 import tempfile
 import time
@@ -19,7 +17,8 @@ import time
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
 
-from .test_edge_ways import KINDS, ROLES, SESSION, Behind, Edge, free_port, nginx, variables, write
+from .real_nginx import ROLES, free_port, start, stop
+from .test_edge_ways import KINDS, SESSION, Edge, variables, write
 
 OWNER = "sk-0123abcd-" + "k" * 43
 LISTING = "/v1/models"
@@ -30,17 +29,9 @@ class Keyed(Edge):
     """An edge that knows one key, in front of an interface."""
 
     def __init__(self, folder, kind, **site):
-        self.described = room.describe(kind, KINDS[kind], "closed")
-        self.folder, self.kind, self.port = folder, kind, free_port()
-        self.interface = Behind(self.described.get("session_path", ""))
-        self.files = Behind()
-        places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
-        given = variables(folder, self.port, self.described, *places, **site)
         digest = base64.urlsafe_b64encode(hashlib.md5(OWNER.encode()).digest()).decode().rstrip("=")
-        given["_edge_api_keys"] = [{"id": "0123abcd", "link": digest, "client": "api_key"}]
-        write(folder, given)
-        status, said = nginx(folder)
-        assert status == 0, said
+        key = {"id": "0123abcd", "link": digest, "client": "api_key"}
+        super().__init__(folder, kind, given={"_edge_api_keys": [key]}, **site)
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -50,10 +41,7 @@ def keyed(request):
         folder.chmod(0o755)
         edge = Keyed(folder, request.param)
         yield edge
-        os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
-        for one in (edge.interface, edge.files):
-            one.shutdown()
-            one.server_close()
+        edge.stop()
 
 
 @pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER", "bEaReR"])
@@ -240,10 +228,9 @@ def logs():
         text = file.read_text(encoding="utf-8")
         assert text.count("access_log off; #") == 1
         file.write_text(text.replace("access_log off; #", f"access_log {folder}/log edge; #"), encoding="utf-8")
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
         yield given["edge_http_port"], folder / "log"
-        os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
+        stop(folder)
 
 
 @pytest.mark.parametrize(("path", "logged"), LOGGED)

@@ -10,107 +10,24 @@ import hashlib
 import http.client
 import http.server
 import json
-import os
 import pathlib
-import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
-from typing import NamedTuple
 
-import jinja2
 import pytest
-from ansible.plugins.filter import core, urlsplit
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.chat import room
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 
-ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+from .real_nginx import Behind, free_port, nginx, rendered, start, stop, unpackaged, write_door, write_errors
+
 TEMPLATES = "nginx servers site api chat room room-maps handed-on headers keys stapling".split()
-PLACES = (os.environ.get("PATH", ""), "/usr/sbin", str(ROLES.parent / ".cache" / "nginx" / "usr" / "sbin"))
-NGINX = shutil.which("nginx", path=":".join(PLACES)) or "nginx: see tools/nginx.sh"
 KINDS = {"lobehub": "2.1.26", "open_webui": "0.12.4"}
 SESSION = {"lobehub": "better-auth.session_token=good.signature", "open_webui": "token=good"}
 SIGNATURE = "X-Amz-Signature=" + "0a" * 32
-TYPES = "".join(f"{kind}_temp_path {kind};" for kind in "client_body proxy fastcgi scgi uwsgi".split()) + "#"
-"""In place of what nginx's package has in folders of the system."""
 OWN = "http://chat.example.com"
-
-
-class Asked(NamedTuple):
-    """A request that reached what stands behind the edge."""
-
-    method: str
-    path: str
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
-class Behind(http.server.ThreadingHTTPServer):
-    """What stands behind the edge: it writes down what it is asked, and knows one session."""
-
-    daemon_threads = True
-
-    def __init__(self, session_path=""):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.asked: list[Asked] = []
-        self.session_path = session_path
-        self.session_status = 0
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    @property
-    def answered(self):
-        """Return what was asked beside the session."""
-        return [one for one in self.asked if one.path != self.session_path]
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def _answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.asked.append(Asked(self.command, self.path, self.headers, body))
-        status = 200
-        if self.path == self.server.session_path and self.command == "GET":
-            status = self.server.session_status or (200 if "good" in (self.headers["Cookie"] or "") else 401)
-        if self.headers["Upgrade"] == "websocket":
-            self.send_response(101)
-            self.send_header("Upgrade", "websocket")
-            self.send_header("Connection", "Upgrade")
-            self.end_headers()
-            self.wfile.write(b"frame")
-            time.sleep(float(self.headers["Held"] or 0))
-            self.close_connection = True
-            return
-        self.send_response(status)
-        self.send_header("Content-Length", "2")
-        self.send_header("Content-Security-Policy", "default-src *")
-        self.send_header("Set-Cookie", "theirs=1")
-        self.send_header("Set-Cookie", "long=" + "x" * int(self.headers["Long"] or 0))
-        self.end_headers()
-        self.wfile.write(b"ok" if self.command != "HEAD" else b"")
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
-
-    def log_message(self, *_):
-        pass
-
-
-def rendered(name, **variables):
-    environment = jinja2.Environment(
-        trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
-    )
-    environment.filters.update(
-        bool=core.to_bool,
-        regex_escape=core.regex_escape,
-        hash=core.get_hash,
-        urlsplit=urlsplit.FilterModule().filters()["urlsplit"],
-    )
-    text = (ROLES / name).read_text(encoding="utf-8")
-    return environment.from_string(text).render(**variables)
 
 
 def variables(folder, port, described, interface="", files="", **site):
@@ -175,57 +92,30 @@ def variables(folder, port, described, interface="", files="", **site):
     }
 
 
-def write_errors(folder, headers=""):
-    """Write what nginx says by itself, at the edge with its headers."""
-    text = rendered("nginx/templates/errors.j2", paths=paths.describe(), headers=headers)
-    folder.joinpath("errors.conf").write_text(text, encoding="utf-8")
-
-
 def write(folder, given):
     """Write the edge's configuration."""
     write_errors(folder, "headers.conf")
     for name in TEMPLATES:
-        text = rendered(f"edge/templates/{name}.conf.j2", **given)
-        # Nothing here is routed by nginx's perl, which is a package of its own.
-        text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
-        for packaged, ours in (
-            ("access_log syslog:server=unix:/dev/log", "#" if given["_edge_is_measured"] else "access_log off; #"),
-            ("include /etc/nginx/mime.types", TYPES),
-        ):
-            text = text.replace(packaged, ours)
+        text = unpackaged(rendered(f"edge/templates/{name}.conf.j2", **given))
+        log = "#" if given["_edge_is_measured"] else "access_log off; #"
+        text = text.replace("access_log syslog:server=unix:/dev/log", log)
         (folder / f"{name}.conf").write_text(text, encoding="utf-8")
     (folder / "models.json").write_text("{}", encoding="utf-8")
     (folder / "store.conf").touch()  # the files are the stack's own to keep
     (folder / "sign_in.conf").touch()
 
 
-def nginx(folder, *more):
-    """Return the exit status of nginx, and what it says; a pipe would stay open for as long as it runs."""
-    said = folder / "said"
-    command = [NGINX, "-e", said, "-p", folder, "-c", folder / "nginx.conf", "-g", f"pid {folder}/pid;", *more]
-    with said.open("wb") as output:
-        done = subprocess.run(command, stdout=output, stderr=output, check=False)
-    return done.returncode, said.read_text(encoding="utf-8")
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 class Edge:
     """A running edge in front of an interface and an object store that write down what they are asked."""
 
-    def __init__(self, folder, kind, signup="closed", sso=False, **site):
+    def __init__(self, folder, kind, signup="closed", sso=False, given=None, **site):
         self.described = room.describe(kind, KINDS.get(kind, ""), signup, sso)
         self.folder, self.kind, self.port = folder, kind, free_port()
         self.interface = Behind(self.described.get("session_path", ""))
         self.files = Behind()
-        places = [f"127.0.0.1:{one.server_address[1]}" for one in (self.interface, self.files)]
-        write(folder, variables(folder, self.port, self.described, *places, **site))
-        status, said = nginx(folder)
-        assert status == 0, said
+        places = [one.place for one in (self.interface, self.files)]
+        write(folder, {**variables(folder, self.port, self.described, *places, **site), **(given or {})})
+        start(folder)
 
     def ask(self, method, path, session=False, body=None, host="chat.example.com", **headers):
         """Return the status, the headers and the body of an answer; what is asked was written down before."""
@@ -243,10 +133,7 @@ class Edge:
         return answer.status, answer.headers, text
 
     def stop(self):
-        os.kill(int((self.folder / "pid").read_text()), signal.SIGTERM)
-        for one in (self.interface, self.files):
-            one.shutdown()
-            one.server_close()
+        stop(self.folder, self.interface, self.files)
 
 
 @pytest.fixture(scope="module")
@@ -721,28 +608,9 @@ def start_door(folder, kind, **places):
     port = free_port()
     door = {"kind": kind, "address": "127.0.0.1", "port": port, "hosts": [], "addresses": ["127.0.0.1"], "tls": False}
     door.update({known: {"servers": [place], "scheme": "http"} for known, place in places.items()}, tools=[])
-    text = rendered(
-        "door/templates/nginx.conf.j2",
-        _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
-        door_body_limit="1m",
-        door_stream_timeout="30m",
-        _door_all=[door],
-        _door_routes=[],
-        _door_paths=paths.describe(),
-        _door_bucket="gpuchat-files",
-        _door_session_path="/trpc/lambda/user.getUserRegistrationDuration",
-        _door_sockets=["^/ws/socket\\.io/$"],
-        _door_folder=str(folder),
-    )
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
-    text = text.replace("access_log syslog", "access_log off; #").replace("default_type", f"{TYPES}\ndefault_type", 1)
-    folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
-    write_errors(folder)
-    folder.joinpath("key.conf").touch()
-    folder.joinpath("store.conf").touch()
-    folder.joinpath("sign_in.conf").touch()
-    status, said = nginx(folder)
-    assert status == 0, said
+    session_path = "/trpc/lambda/user.getUserRegistrationDuration"
+    write_door(folder, door, _door_session_path=session_path, _door_sockets=["^/ws/socket\\.io/$"])
+    start(folder)
     return port
 
 
@@ -759,7 +627,7 @@ def ask_door(port, path, **headers):
 def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
     with tempfile.TemporaryDirectory(prefix="door-") as name:
         folder, behind = pathlib.Path(name), {"files": Behind(), "upstream": Behind()}
-        places = {known: f"127.0.0.1:{one.server_address[1]}" for known, one in behind.items()}
+        places = {known: one.place for known, one in behind.items()}
         port = start_door(folder, kind, **places)
         assert ask_door(port, path, Cookie=KEPT_BY_A_COMPANY, Long="9000") == (200 if where else 404)
         asked = [(known, one) for known, server in behind.items() for one in server.asked]
@@ -767,10 +635,7 @@ def test_a_door_to_files_leads_to_files_and_links_alone(kind, path, where):
         for _known, one in asked:
             assert (one.path, one.headers["Host"]) == (path, "chat.example.com:8443")
             assert one.headers["Authorization"] == "AWS4 x"
-        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
-        for server in behind.values():
-            server.shutdown()
-            server.server_close()
+        stop(folder, *behind.values())
 
 
 @pytest.mark.parametrize(
@@ -793,7 +658,7 @@ def test_what_people_ask_is_in_no_error_of_a_door(path, is_told):
         folder, nobody = pathlib.Path(name), f"127.0.0.1:{free_port()}"
         port = start_door(folder, "interface", files=nobody, upstream=nobody)
         assert ask_door(port, path) == 503
-        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        stop(folder)
         assert (path in folder.joinpath("said").read_text(encoding="utf-8")) is is_told
 
 
@@ -806,7 +671,7 @@ def test_a_door_says_in_openais_form_what_is_malformed():
             answer = http.client.HTTPResponse(asking)
             answer.begin()
             said = json.loads(answer.read())
-        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
+        stop(folder)
         assert (answer.status, said["error"]["code"]) == (400, 400)
 
 
@@ -909,12 +774,11 @@ def test_the_interface_finds_its_own_files_at_the_sites_port_and_people_do_not_s
         shown = {"127.0.0.1": certificate(folder, "tls"), "127.0.0.2": certificate(folder, "room")}
         behind = [Behind(), Behind()]
         described = room.describe("lobehub", KINDS["lobehub"], "closed")
-        places = [f"127.0.0.1:{one.server_address[1]}" for one in behind]
+        places = [one.place for one in behind]
         door = {**FILES_DOOR, "port": port, "tls": True}
         given = variables(folder, port, described, *places, scheme="https", tls="selfsigned", files_door=door)
         write(folder, {**given, "edge_http_port": free_port()})
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
         for address, path, source, expected in (
             ("127.0.0.1", "/signin", "127.0.0.1", 200),
             ("127.0.0.2", "/gpuchat-files/a", "127.0.0.1", 200),
@@ -929,10 +793,7 @@ def test_the_interface_finds_its_own_files_at_the_sites_port_and_people_do_not_s
             assert asking.sock.getpeercert(True) == shown[address]
             assert asking.getresponse().status == expected
             asking.close()
-        os.kill(int(folder.joinpath("pid").read_text()), signal.SIGTERM)
-        for one in behind:
-            one.shutdown()
-            one.server_close()
+        stop(folder, *behind)
 
 
 LAYOUTS = [

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 import yaml
 
-from .test_edge_ways import rendered
+from .real_nginx import rendered
 
 ROLE = pathlib.Path(__file__).resolve().parents[2] / "roles" / "exporters"
 SERVICES = sorted(path.name for path in (ROLE / "templates").glob("*.service.j2"))

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import http.client
-import os
 import pathlib
-import signal
 import socket
 import socketserver
 import ssl
@@ -17,10 +15,9 @@ import threading
 import time
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.metrics import Source
 
-from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered, write_errors
+from .real_nginx import Answer, free_port, start, stop, write_door
 
 MONITORING, OTHER = "watcher", "front"
 NAMES = {"node": "/metrics/node", "engine": "/metrics/engine/qwen"}
@@ -55,26 +52,9 @@ class Door:
         sources = [Source(job, path, f"unix:{folder}/{job}.sock", "/metrics").as_dict() for job, path in NAMES.items()]
         sources.append(Source("nginx", "/metrics/nginx", f"unix:{folder}/none.sock", "/metrics").as_dict())
         shown = {"kind": "metrics", "address": "127.0.0.1", "port": self.port, "hosts": [MONITORING]}
-        text = rendered(
-            "door/templates/nginx.conf.j2",
-            _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
-            door_body_limit="1m",
-            door_stream_timeout="30m",
-            _door_all=[{**NO_DOOR, **shown, "sources": sources}],
-            _door_routes=[],
-            _door_paths=paths.describe(),
-        )
-        lines = [line for line in text.splitlines() if not line.startswith("load_module ")]
-        text = "\n".join(lines).replace("default_type", f"{TYPES}\ndefault_type", 1)
-        text = text.replace("syslog:server=unix:/dev/log,nohostname,tag=gpuchat_door", f"{folder}/log")
-        folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
-        write_errors(folder)
-        folder.joinpath("key.conf").touch()
-        folder.joinpath("store.conf").touch()
-        folder.joinpath("sign_in.conf").touch()
+        write_door(folder, {**NO_DOOR, **shown, "sources": sources}, log=f"{folder}/log")
         folder.joinpath("hosts.crt").write_bytes(folder.joinpath("ca.crt").read_bytes())
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
 
     def ask(self, path, method="GET", shows=MONITORING, body=None, headers=(), version=None):
         """Return the status and the body of an answer; what was asked before is forgotten."""
@@ -98,10 +78,7 @@ class Door:
         return [(job, one.path) for job, server in self.exporters.items() for one in server.asked]
 
     def stop(self):
-        os.kill(int(self.folder.joinpath("pid").read_text()), signal.SIGTERM)
-        for one in self.exporters.values():
-            one.shutdown()
-            one.server_close()
+        stop(self.folder, *self.exporters.values())
 
 
 def signed_by(authority, folder, *files, name=""):

@@ -7,16 +7,14 @@ The model is named by a header here, for nginx's Perl, which reads it in the bod
 
 from __future__ import annotations
 
-import os
 import pathlib
-import signal
 import socket
 import tempfile
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 
-from .test_edge_ways import TYPES, Behind, free_port, nginx
+from .real_nginx import TYPES, Behind, free_port, start, stop
 from .test_model_routes import rendered
 
 KINDS = ("engine", "door", "endpoint", "elsewhere")
@@ -76,8 +74,7 @@ class Door:
             errors="\n".join(f"location @error_{status} {{ return {status}; }}" for status in described),
         )
         folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
 
     def ask(self, path, model, *headers):
         """Return the status of a request that is sent as it stands here, and what has reached the server."""
@@ -89,9 +86,7 @@ class Door:
                 return int(answer.readline().split()[1]), list(self.server.asked)
 
     def stop(self):
-        os.kill(int(self.folder.joinpath("pid").read_text()), signal.SIGTERM)
-        self.server.shutdown()
-        self.server.server_close()
+        stop(self.folder, self.server)
 
 
 @pytest.fixture(scope="module")

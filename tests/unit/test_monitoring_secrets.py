@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from .test_edge_ways import rendered
+from .real_nginx import rendered
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("setpriv"), reason="the step is root's, for a user that it is not"

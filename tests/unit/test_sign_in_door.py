@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import signal
 import socket
 import ssl
 import subprocess
@@ -14,11 +12,10 @@ import tempfile
 from dataclasses import replace
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, sign_in
 
 from .plugins.module_utils.inventory.layouts import topology
-from .test_edge_ways import TYPES, Behind, free_port, nginx, rendered, write_errors
+from .real_nginx import Behind, free_port, rendered, start, stop, write_door
 from .test_store_door import BARE, Store
 
 NAME = "id.example.com"
@@ -31,6 +28,10 @@ def certify(folder, file, name):
     words += ["-addext", f"subjectAltName=DNS:{name}"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *words]
     subprocess.run(command, check=True, capture_output=True)
+
+
+def write_bare(folder, _port):
+    folder.joinpath("nginx.conf").write_text(BARE.replace("store.conf", "sign_in.conf"), encoding="utf-8")
 
 
 class Issuer(Store):
@@ -52,10 +53,10 @@ class Door:
     """A running door to an issuer that ``certified`` signed a certificate for.
 
     Args:
-        around: returns the configuration that the door is a part of, by the folder and its port.
+        around: writes the configuration that the door is a part of, by the folder and its port.
     """
 
-    def __init__(self, folder, certified=NAME, around=lambda *_: BARE.replace("store.conf", "sign_in.conf")):
+    def __init__(self, folder, certified=NAME, around=write_bare):
         for name, subject in (("room", NAME), ("issuer", certified)):
             certify(folder, name, subject)
         (folder / "sign_in.crt").write_bytes((folder / "issuer.crt").read_bytes())
@@ -64,10 +65,9 @@ class Door:
         self.folder, self.port, self.issuer = folder, free_port(), Issuer(folder / "issuer", folder)
         door.update(address="127.0.0.1", port=self.port, addresses=["127.0.0.1"], socket=str(folder / "issuer"))
         text = rendered("nginx/templates/sign_in.j2", sign_in_door=door, has_authority=True, authorities="/ca.crt")
+        around(folder, self.port)
         folder.joinpath("sign_in.conf").write_text(text, encoding="utf-8")
-        folder.joinpath("nginx.conf").write_text(around(folder, self.port), encoding="utf-8")
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
 
     def ask(self, path, *headers, method="GET", host=NAME):
         """Return the status of a request and the answer's headers."""
@@ -84,9 +84,7 @@ class Door:
         return int(head.split()[1]), head
 
     def stop(self):
-        os.kill(int(self.folder.joinpath("pid").read_text()), signal.SIGTERM)
-        self.issuer.shutdown()
-        self.issuer.server_close()
+        stop(self.folder, self.issuer)
 
 
 @pytest.fixture(scope="module")
@@ -155,26 +153,7 @@ def test_the_site_has_its_files_at_the_same_port_where_the_edge_is_another_hosts
         files.update(address="127.0.0.1", port=port, addresses=["127.0.0.1"])
         for upstream in (files["upstream"], files["files"]):
             upstream["servers"] = [f"127.0.0.1:{site.server_port}"]
-        write_errors(folder)
-        for name in ("store.conf", "key.conf"):
-            folder.joinpath(name).touch()
-        text = rendered(
-            "door/templates/nginx.conf.j2",
-            _gpuchat_nginx={"user": "root", "perl_module": "perl.so"},
-            _door_all=[files],
-            _door_routes=[],
-            _door_bucket="files",
-            _door_session_path="",
-            _door_sockets=[],
-            _door_paths=paths.describe(),
-            _door_folder="",
-            door_body_limit="1m",
-            door_stream_timeout="30m",
-        )
-        text = text.replace("access_log syslog", "access_log off; #").replace(
-            "default_type", f"{TYPES}\ndefault_type", 1
-        )
-        return "\n".join(line for line in text.splitlines() if not line.startswith("load_module "))
+        write_door(folder, files, _door_bucket="files")
 
     with tempfile.TemporaryDirectory(prefix="sign-in-") as name:
         pathlib.Path(name).chmod(0o755)

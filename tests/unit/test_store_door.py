@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import http.server
-import os
 import pathlib
-import signal
 import socket
 import tempfile
 import threading
@@ -17,7 +15,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, elsewhere
 
 from .plugins.module_utils.inventory.layouts import topology
-from .test_edge_ways import Answer, free_port, nginx, rendered
+from .real_nginx import Answer, free_port, rendered, start, stop
 
 KINDS = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
 BARE = f"""
@@ -66,8 +64,7 @@ class Door:
         )
         folder.joinpath("store.conf").write_text(text, encoding="utf-8")
         folder.joinpath("nginx.conf").write_text(BARE, encoding="utf-8")
-        status, said = nginx(folder)
-        assert status == 0, said
+        start(folder)
 
     def ask(self, path, *headers, method="GET", host=""):
         """Return the status of a request that is sent as it stands here, as no client of HTTP would."""
@@ -79,9 +76,7 @@ class Door:
                 return int(answer.readline().split()[1])
 
     def stop(self):
-        os.kill(int(self.folder.joinpath("pid").read_text()), signal.SIGTERM)
-        self.store.shutdown()
-        self.store.server_close()
+        stop(self.folder, self.store)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["the bucket in paths", "the bucket in the name"])

@@ -6,39 +6,24 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import os
 import pathlib
-import signal
 import tempfile
-import threading
 from dataclasses import replace
 
 import pytest
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.edge import paths
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory import doors, tool_servers
 
 from .plugins.module_utils.inventory.layouts import topology
-from .test_edge_ways import TYPES, Answer, free_port, nginx, rendered, write_errors
+from .real_nginx import Behind, free_port, rendered, start, stop, write_door
 
 TOOLS = "/tools/our-wiki"
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A tool server that writes down what it is asked."""
-
-    session_path = ""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.asked = []
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
 
 class Door:
     """A running door of an interface's room, in front of tool servers."""
 
     def __init__(self, folder):
-        self.folder, self.port, self.server, self.other = folder, free_port(), Server(), Server()
+        self.folder, self.port, self.server, self.other = folder, free_port(), Behind(), Behind()
         given = [
             {
                 "name": "our-wiki",
@@ -55,29 +40,11 @@ class Door:
         one = replace(topology("a", "a", "a", interface="open_webui"), tools=tool_servers.read(given))
         (room,) = [door for door in doors.describe(one)["hosts"]["a"]["doors"] if door["tools"]]
         room.update(address="127.0.0.1", port=self.port, addresses=["127.0.0.1"], routes=[])
-        host = {
-            "_gpuchat_nginx": {"user": "root", "perl_module": "perl.so", "authorities": "/ca.crt"},
-            "_door_routes": [],
-        }
-        text = rendered(
-            "door/templates/nginx.conf.j2",
-            **host,
-            door_body_limit="1m",
-            door_stream_timeout="30m",
-            _door_folder=str(folder),
-            _door_bucket="files",
-            _door_session_path="",
-            _door_sockets=[],
-            _door_all=[room],
-            _door_paths=paths.describe(),
-        )
-        lines = [line for line in text.splitlines() if not line.startswith("load_module ")]
-        text = "\n".join(lines).replace("default_type", f"{TYPES}\ndefault_type", 1)
-        text = text.replace("syslog:server=unix:/dev/log,nohostname,tag=gpuchat_door", f"{folder}/log")
-        folder.joinpath("nginx.conf").write_text(text, encoding="utf-8")
+        write_door(folder, room)
         key = rendered(
             "door/templates/key.conf.j2",
-            **host,
+            _gpuchat_nginx={"authorities": "/ca.crt"},
+            _door_routes=[],
             gpuchat_vllm_api_key="engine-key",
             gpuchat_vllm_engine_key="engine-key",
             _gpuchat_secrets={},
@@ -87,12 +54,8 @@ class Door:
             gpuchat_mcp_servers=given,
         )
         folder.joinpath("key.conf").write_text(key, encoding="utf-8")
-        folder.joinpath(f"models-{1}.json").write_text("{}", encoding="utf-8")
-        write_errors(folder)
-        folder.joinpath("store.conf").touch()
-        folder.joinpath("sign_in.conf").touch()
-        status, said = nginx(folder)
-        assert status == 0, said
+        folder.joinpath("models-1.json").write_text("{}", encoding="utf-8")
+        start(folder)
 
     def ask(self, path, method="POST", body=b"{}", **headers):
         """Return the status, and all headers of the answer; what was asked before is forgotten."""
@@ -107,10 +70,7 @@ class Door:
         return answer.status, dict(answer.getheaders())
 
     def stop(self):
-        os.kill(int(self.folder.joinpath("pid").read_text()), signal.SIGTERM)
-        for one in (self.server, self.other):
-            one.shutdown()
-            one.server_close()
+        stop(self.folder, self.server, self.other)
 
 
 @pytest.fixture(scope="module")
