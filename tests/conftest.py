@@ -57,14 +57,10 @@ TOUCHES_CORE = re.compile(
 ROWS_OF_CORE = {"test_gpuchat_preflight.py": 12, "test_roles_alone.py": 8}
 """Of a table in such a file, so many rows are of the core: they ask the same of it, and differ in words of ours."""
 
-OF_NGINX = {"test_edge_ways.py"}
-"""Takes filters of Ansible's to render files, and looks at what nginx does with them."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     touches = {
-        path: path.name not in OF_NGINX and bool(TOUCHES_CORE.search(path.read_text(encoding="utf-8")))
-        for path in {one.path for one in items}
+        path: bool(TOUCHES_CORE.search(path.read_text(encoding="utf-8"))) for path in {one.path for one in items}
     }
     rows: collections.Counter[tuple[pathlib.Path, str]] = collections.Counter()
     for item in items:
