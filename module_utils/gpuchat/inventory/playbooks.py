@@ -46,7 +46,7 @@ OPTIONS: Mapping[str, Mapping[str, object]] = {
         "elements": "dict",
         "description": "GPUs to plan for in place of those of the host; C(site.yml) plans for them too.",
     },
-    "remove_confirm": {"type": "str", "description": "The stack's domain, without which nothing is removed."},
+    "remove_confirm": {"type": "str", "description": "C(yes), without which nothing is removed."},
     "remove_data": {"type": "bool", "default": False, "description": "Whether people's data goes too."},
     "remove_host": {"type": "str", "description": "The one host that leaves the stack."},
     "remove_packages": {
