@@ -452,15 +452,14 @@ def run(
 # The program
 
 
-def zipapp(main: str, modules: Sequence[str] = ()) -> bytes:
+def zipapp(main: str) -> bytes:
     """Return shared code as one file that Python runs: it hands the JSON that it reads to a function of ours.
 
     Args:
         main: the function, as ``survey.reading_runner:read``; it takes the decoded JSON and returns what JSON can say.
-        modules: files that are imported by name only, such as ``gpu.smi``; all others are found by their imports.
     """
     module, _colon, function = main.partition(":")
-    names = sources_runner.needed([module, *modules, "core.front"])
+    names = sources_runner.needed([module, "core.front"])
     files = {f"{one}/__init__.py": b"" for one in sources_runner.packages(names)}
     files |= {f"gpuchat/{name.replace('.', '/')}.py": sources_runner.path(name).read_bytes() for name in names}
     files["__main__.py"] = MAIN.format(module=module, function=function).encode()

@@ -217,10 +217,8 @@ def as_server(command: Sequence[str], given: str = "", timeout: float = SQL_SECO
     return host.Output(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
-def _must_as_server(
-    command: Sequence[str], given: str = "", timeout: float = SQL_SECONDS, folder: str = "/"
-) -> host.Output:
-    output = as_server(command, given, timeout, folder)
+def _must_as_server(command: Sequence[str], given: str = "", timeout: float = SQL_SECONDS) -> host.Output:
+    output = as_server(command, given, timeout)
     if output.rc != 0:
         raise CommandFailed(f"`{' '.join(command)}` ended with status {output.rc}:\n{output.text}")
     return output

@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..core import host
@@ -60,20 +61,20 @@ def read(params: Mapping[str, Any]) -> dict[str, object]:
     parts: dict[str, Any] = {}
     for name, why in questions.names(here, reading).items():
         if why.startswith(("site", "endpoint")) or not any(os.environ.get(one) for one in PROXIES):
-            parts[f"name {name}"] = _bound(_resolve, name, why)
+            parts[f"name {name}"] = partial(_resolve, name, why)
     for number, target in enumerate(questions.targets(own, hosts)):
-        parts[f"door {number}"] = _bound(ask_door, target)
+        parts[f"door {number}"] = partial(ask_door, target)
         if target.host != own:
-            parts[f"path {target.address}"] = _bound(path_to, target.address)
+            parts[f"path {target.address}"] = partial(path_to, target.address)
     for name, place in questions.endpoints(here).items():
-        parts[f"endpoint {name}"] = _bound(_connect, place)
+        parts[f"endpoint {name}"] = partial(_connect, place)
     if here.get("edge"):
-        parts["site"] = _bound(_site, here["edge"])
+        parts["site"] = partial(_site, here["edge"])
     parts.update(_inside(here, reading))
     answers, problems = reading_runner.together(parts, seconds)
     unwell = questions.unwell(here, reading, answers.get("site"))
     if unwell:
-        logs, silent = reading_runner.together({"logs": _bound(_logs, unwell, reading)}, seconds)
+        logs, silent = reading_runner.together({"logs": partial(_logs, unwell, reading)}, seconds)
         answers.update(logs)
         problems.update(silent)
     checks: dict[str, Any] = {kind: {} for kind in KINDS}
@@ -92,27 +93,23 @@ def _inside(here: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, An
     parts: dict[str, Any] = {}
     ports = questions.ports(here)
     if ports:
-        parts["listeners"] = _bound(_listeners, {port for _address, port, _service in ports})
-        parts["filters"] = _bound(_filters, {port for _address, port, _service in ports})
+        parts["listeners"] = partial(_listeners, {port for _address, port, _service in ports})
+        parts["filters"] = partial(_filters, {port for _address, port, _service in ports})
     if questions.asks_kernel(reading):
         parts["kernel"] = _kernel
     for name in questions.with_gpus(reading):
-        parts[f"gpus {name}"] = _bound(_in_container, name)
+        parts[f"gpus {name}"] = partial(_in_container, name)
     for name in questions.databases(reading):
-        parts[f"database {name}"] = _bound(asking_runner.database, name)
+        parts[f"database {name}"] = partial(asking_runner.database, name)
     files = questions.bucket(here, reading)
     if files:
-        parts["bucket"] = _bound(asking_runner.bucket, files)
+        parts["bucket"] = partial(asking_runner.bucket, files)
     for name, (task, model) in questions.probes(here, reading).items():
         if task in asking_runner.PROBES:
-            parts[f"engine {name}"] = _bound(asking_runner.engine, name, task, model)
+            parts[f"engine {name}"] = partial(asking_runner.engine, name, task, model)
     for name, image in questions.missing_images(reading).items():
-        parts[f"image {name}"] = _bound(_has_image, image)
+        parts[f"image {name}"] = partial(_has_image, image)
     return parts
-
-
-def _bound(function: Any, *arguments: Any) -> Any:
-    return lambda: function(*arguments)
 
 
 # Names and ways.

@@ -208,7 +208,7 @@ def plan_model(wanted: Wanted, listing: Listing, manifest: Manifest | None, ther
     changed = {path: status.size for path, status in there.items() if path not in trusted}
     left = [] if manifest is None else [file for file in manifest.files if file.path in there]
     before = "" if manifest is None else describe(manifest.commit, left, changed)
-    known = {keep.file.path: with_proof(keep.file, keep.sha256, 0) for keep in keeps}
+    known = {keep.file.path: with_proof(keep.file, keep.sha256) for keep in keeps}
     after = describe(listing.commit, [known.get(file.path, file) for file in listing.files])
     plan = Plan(
         (Difference(wanted.dest, before, after),) if before != after else (),

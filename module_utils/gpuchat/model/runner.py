@@ -434,7 +434,7 @@ def _proven(
     Args:
         sha256: digests that are known, by key.
     """
-    files = [with_proof(keep.file, keep.sha256, 0) for keep in plan.keeps]
+    files = [with_proof(keep.file, keep.sha256) for keep in plan.keeps]
     sources = {keep.file.path: store.path(keep.old) for keep in plan.keeps}
     for take in plan.takes:
         key = keys[take.file.path]
@@ -442,7 +442,7 @@ def _proven(
         proof = take.file.sha256 or sha256.get(key, "")
         if not proof and verify:  # it waited whole from an earlier run
             proof = hash_file(store.done(key)).sha256
-        files.append(with_proof(take.file, proof, 0))
+        files.append(with_proof(take.file, proof))
     return tuple(files), sources
 
 

@@ -123,14 +123,14 @@ def _well(stack: Stack) -> Iterator[Panel]:
     if stack.has_engines:
         answering = 'count(up{job="engine"} == 1) or vector(0)'
         yield Panel("Engines that answer", "short", ((answering, "engines"),), ENGINES, is_stat=True)
-        yield from _present(_engine_panels(stack, "", "{{model}} on {{host}}"))
+        yield from _present(_engine_panels(stack, ""))
         yield from _gpu_panels("")
     if stack.has_edge:
-        yield from _edge_panels("")
+        yield from _edge_panels()
 
 
 def _engine(stack: Stack) -> Iterator[Panel]:
-    yield from _present(_engine_panels(stack, ENGINE, "{{model}} on {{host}}"))
+    yield from _present(_engine_panels(stack, ENGINE))
     yield from _present(_engine_details(stack))
 
 
@@ -147,7 +147,9 @@ def _times(stack: Stack, name: str, selector: str, legend: str) -> tuple[tuple[s
     return tuple((_quantile(stack, name, share, selector), f"{legend}, p{share * 100:g}") for share in (0.5, 0.95))
 
 
-def _engine_panels(stack: Stack, selector: str, legend: str) -> Iterator[Panel]:
+def _engine_panels(stack: Stack, selector: str) -> Iterator[Panel]:
+    legend = "{{model}} on {{host}}"
+
     def rate(name: str, *further: str) -> str:
         return _by(stack.vllm(name, f"rate({{}}[{RATE}])", "", selector), *further)
 
@@ -212,13 +214,13 @@ def _gpu_panels(selector: str) -> Iterator[Panel]:
     yield Panel("GPUs: power", "watt", ((f"gpuchat_gpu_power_watts{selector}", legend),), GPU)
 
 
-def _edge_panels(selector: str) -> Iterator[Panel]:
-    requests = f"rate(gpuchat_edge_requests_total{selector}[{RATE}])"
+def _edge_panels() -> Iterator[Panel]:
+    requests = f"rate(gpuchat_edge_requests_total[{RATE}])"
     yield Panel("Edge: requests", "reqps", ((f"sum by (host, kind) ({requests})", "{{kind}} at {{host}}"),), EDGE)
-    fault = f'sum by (host, code) (rate(gpuchat_edge_requests_total{{code=~"[45]..",{selector.strip("{}")}}}[{RATE}]))'
-    yield Panel("Edge: errors", "reqps", ((fault.replace(",}", "}"), "{{code}} at {{host}}"),), EDGE)
-    first = f"sum by (kind, le) (rate(gpuchat_edge_first_byte_seconds_bucket{selector}[{RATE}]))"
-    whole = f"sum by (kind, le) (rate(gpuchat_edge_request_seconds_bucket{selector}[{RATE}]))"
+    fault = f'sum by (host, code) (rate(gpuchat_edge_requests_total{{code=~"[45].."}}[{RATE}]))'
+    yield Panel("Edge: errors", "reqps", ((fault, "{{code}} at {{host}}"),), EDGE)
+    first = f"sum by (kind, le) (rate(gpuchat_edge_first_byte_seconds_bucket[{RATE}]))"
+    whole = f"sum by (kind, le) (rate(gpuchat_edge_request_seconds_bucket[{RATE}]))"
     for title, buckets in (("Edge: time to the first byte", first), ("Edge: time of a whole request", whole)):
         yield Panel(title, "s", ((f"histogram_quantile(0.95, {buckets})", "{{kind}}, p95"),), EDGE)
 

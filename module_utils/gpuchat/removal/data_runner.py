@@ -108,10 +108,9 @@ def _with(kept: Mapping[str, object], name: str, more: set[str]) -> tuple[str, .
     return tuple(sorted({*more, *map(str, found if isinstance(found, list) else ())}))
 
 
-def remember(data: Data, purge: tuple[str, ...] = ()) -> None:
+def remember(data: Data) -> None:
     """Keep where the data is, before what tells so goes."""
-    lists = {"models": data.models, "images": data.images, "folders": data.folders, "others": data.others}
-    whole = {name: list(found) for name, found in (*lists.items(), ("purge", sorted({*data.purge, *purge}))) if found}
+    whole = {name: list(found) for name, found in vars(data).items() if found}
     if whole and whole != host.read_json(record_path()):
         host.write_json(record_path(), whole)
 

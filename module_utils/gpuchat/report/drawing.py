@@ -186,6 +186,11 @@ def clean(text: object) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(text))
 
 
+def harmless(text: object) -> str:
+    """Return a text that is markup neither in HTML nor in XML, whatever it holds."""
+    return escape(clean(text))
+
+
 def shortened(text: str, room: float, letter: float) -> str:
     """Return as much of a text as has room, by the widths of its letters."""
     sizes = [letter * (1.9 if unicodedata.east_asian_width(one) in "WF" else 1) for one in text]

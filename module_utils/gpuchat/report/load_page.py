@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
 
-from .drawing import clean
+from .drawing import harmless
 
 STYLE = """
 .load { grid-template-columns: 13rem 1fr 12rem; } .load > :last-child { text-align: right;
@@ -59,18 +58,14 @@ def block(history: Mapping[str, Any]) -> str:
     like = [one for one in runs if one.get("work") == work]
     return "\n".join(
         [
-            f"<h4>{_text(history.get('model') or last['model'])}</h4>",
-            f'<p class="dim">{_text(_about(last))}</p>',
+            f"<h4>{harmless(history.get('model') or last['model'])}</h4>",
+            f'<p class="dim">{harmless(_about(last))}</p>',
             *_times(figures),
             KEY,
-            f"<p>{_text(_rates(figures, last.get('expected') or {}))}</p>",
+            f"<p>{harmless(_rates(figures, last.get('expected') or {}))}</p>",
             _courses(like),
         ]
     )
-
-
-def _text(text: object) -> str:
-    return escape(clean(text))
 
 
 def _about(run: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from ..core.errors import Refusal
+from ..core.names import plain
 from ..core.units import GIB, gib
 
 WIDTH = 100
@@ -200,11 +201,6 @@ def holds(plan: Mapping[str, Any]) -> str:
 def changed(change: Mapping[str, Any]) -> str:
     """Return a change of the wishes in words."""
     return ", ".join(f"{name}: {_value(value)}" for name, value in change.items())
-
-
-def plain(text: str) -> str:
-    """Return a text without characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 # --- The terminal ----------------------------------------------------------------------------------------------------

@@ -7,12 +7,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 from . import drawing, load_page, plan_page
 from .changes import Changes
-from .drawing import clean
+from .drawing import clean, harmless
 from .plan_page import Planned, by_host, holds, memory
 
 FAILED, NOT_CHECKED = "failed", "not checked"
@@ -82,31 +81,26 @@ def ending(end: str, finished: str) -> str:
 def junit(run: Run) -> str:
     """Return the rows as JUnit's XML: one suite, a case for each row."""
     counts = f'tests="{len(run.rows)}" failures="{run.count(FAILED)}" errors="0" skipped="{run.count(NOT_CHECKED)}"'
-    finished = _text(run.report["finished"]).rstrip("Z")
+    finished = harmless(run.report["finished"]).rstrip("Z")
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<testsuites name="gpuchat" {counts}>\n'
-        f'<testsuite name="{_text(run.report["url"])}" {counts} timestamp="{finished}">\n'
+        f'<testsuite name="{harmless(run.report["url"])}" {counts} timestamp="{finished}">\n'
         + "\n".join(map(_case, run.rows))
         + "\n</testsuite>\n</testsuites>\n"
     )
 
 
 def _case(row: Mapping[str, Any]) -> str:
-    head = f'<testcase classname="{_text(row["vantage"])}" name="{_text(row["name"])}"'
-    command = f"<system-out>{_text(row['command'])}</system-out>"
+    head = f'<testcase classname="{harmless(row["vantage"])}" name="{harmless(row["name"])}"'
+    command = f"<system-out>{harmless(row['command'])}</system-out>"
     if row["status"] == FAILED:
         lines = (f"likely: {row['cause']}", f"do: {row['hint']}", f"see: {row['command']}")
-        said = "\n".join(map(_text, lines))
-        return f'{head}><failure message="{_text(row["detail"])}">{said}</failure>{command}</testcase>'
+        said = "\n".join(map(harmless, lines))
+        return f'{head}><failure message="{harmless(row["detail"])}">{said}</failure>{command}</testcase>'
     if row["status"] == NOT_CHECKED:
-        return f'{head}><skipped message="{_text(row["detail"])}"/>{command}</testcase>'
+        return f'{head}><skipped message="{harmless(row["detail"])}"/>{command}</testcase>'
     return f"{head}>{command}</testcase>"
-
-
-def _text(text: object) -> str:
-    """Return a text that is markup neither in HTML nor in XML, whatever it holds."""
-    return escape(clean(text))
 
 
 # --- The browser -----------------------------------------------------------------------------------------------------
@@ -176,7 +170,7 @@ def page(run: Run) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{_text(run.report['url'])}: {verdict(run)}</title>\n<style>{STYLE}</style>\n<main>\n{body}\n"
+        f"<title>{harmless(run.report['url'])}: {verdict(run)}</title>\n<style>{STYLE}</style>\n<main>\n{body}\n"
         "<footer>Made by gpuchat. It holds no secret: key.header in a command stands for a file of yours with the line "
         "Authorization: Bearer and the api_key from the file of secrets.</footer>\n</main>\n</html>\n"
     )
@@ -199,15 +193,15 @@ def _head(run: Run) -> str:
         "Models": f"{len(run.served)}" if run.served else "",
         "Hosts": f"{len(run.topology['hosts'])}" if run.topology else "",
     }
-    cells = "".join(f"<div><dt>{name}<dd>{_text(value)}</div>" for name, value in facts.items() if value)
+    cells = "".join(f"<div><dt>{name}<dd>{harmless(value)}</div>" for name, value in facts.items() if value)
     failed = "".join(
-        f'<p class="why"><b>{_text(row["name"])}</b>: {_text(row["detail"])}'
+        f'<p class="why"><b>{harmless(row["name"])}</b>: {harmless(row["detail"])}'
         for row in run.rows
         if row["status"] == FAILED
     )
-    warnings = "".join(f'<p class="note">{_text(word)}' for word in report["warnings"])
+    warnings = "".join(f'<p class="note">{harmless(word)}' for word in report["warnings"])
     return (
-        f'<section class="head{" bad" * is_bad}"><header><h1>{_text(report["url"])}</h1>'
+        f'<section class="head{" bad" * is_bad}"><header><h1>{harmless(report["url"])}</h1>'
         f'<span class="verdict {colour}">{verdict(run)}</span></header>\n'
         f'<dl class="facts">{cells}</dl>{failed}{warnings}</section>'
     )
@@ -240,11 +234,11 @@ def _served(run: Run) -> str:
         where[str(one["name"])] = one["hosts"] or [f"endpoint {one.get('endpoint')}"]
     rows = [
         (
-            f"<b>{_text(one['name'])}</b>",
-            _text(one.get("task") or ""),
+            f"<b>{harmless(one['name'])}</b>",
+            harmless(one.get("task") or ""),
             f"{int(one['context']):,} tokens" if one.get("context") else "not known",
             "yes" if one.get("tool_calls") else "no",
-            _text(", ".join(map(str, where.get(str(one["name"]), ())))),
+            harmless(", ".join(map(str, where.get(str(one["name"]), ())))),
         )
         for one in run.served
     ]
@@ -261,15 +255,15 @@ def _changed(run: Run) -> str:
         return ""
     if not found.changes:
         words = f"Nothing: {found.playbook} found all as it should be, in {found.results:,} results of tasks."
-        return _section("What changed", f"<p>{_text(words)}</p>")
+        return _section("What changed", f"<p>{harmless(words)}</p>")
     rows = []
     for one in found.changes:
         more = len(one.names) - SHOWN_NAMES
         names = ", ".join(one.names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
-        rows.append((f"<b>{_text(one.task)}</b>", _text(", ".join(one.hosts)), f"<code>{_text(names)}</code>"))
+        rows.append((f"<b>{harmless(one.task)}</b>", harmless(", ".join(one.hosts)), f"<code>{harmless(names)}</code>"))
     count = "1 task" if len(rows) == 1 else f"{len(rows)} tasks"
     words = f"By {count} of {found.playbook}; the others found all as it should be."
-    return _section("What changed", f'<p class="dim">{_text(words)}</p>', _table(("Task", "Hosts", "What"), rows))
+    return _section("What changed", f'<p class="dim">{harmless(words)}</p>', _table(("Task", "Hosts", "What"), rows))
 
 
 def _loads(run: Run) -> str:
@@ -290,7 +284,7 @@ def _verified(run: Run) -> str:
         rows = [_row(row, run.common) for row in run.rows if row["vantage"] == vantage]
         if rows:
             blocks.append(f'<h3>{title}</h3><ul class="rows">' + "\n".join(rows) + "</ul>")
-    common = f'<h3>What edge stands for in the commands</h3><pre>edge() {{ {_text(run.common)} "$@"; }}</pre>'
+    common = f'<h3>What edge stands for in the commands</h3><pre>edge() {{ {harmless(run.common)} "$@"; }}</pre>'
     return _section("Verification", *blocks, common if run.common else "")
 
 
@@ -298,15 +292,15 @@ def _row(row: Mapping[str, Any], common: str) -> str:
     status = str(row["status"])
     colour = {FAILED: "unfit", NOT_CHECKED: "wait"}.get(status, "fits")
     said = (("", row["detail"]), ("likely: ", row.get("cause")), ("do: ", row.get("hint"))) if status == FAILED else ()
-    why = "<br>".join(word + _text(text) for word, text in said if text)
+    why = "<br>".join(word + harmless(text) for word, text in said if text)
     command = str(row["command"])
     short = command.replace(common, "edge", 1) if common else command
     note = "failed" if status == FAILED else f"{status}: {row['detail']}" if status == NOT_CHECKED else row["detail"]
     return (
-        f'<li><span class="mark {colour}" role="img" aria-label="{_text(status)}">{MARKS.get(status, "")}</span>'
-        f'<p class="name">{_text(row["name"])}<span>{_text(note)}</span></p>'
+        f'<li><span class="mark {colour}" role="img" aria-label="{harmless(status)}">{MARKS.get(status, "")}</span>'
+        f'<p class="name">{harmless(row["name"])}<span>{harmless(note)}</span></p>'
         + (f'<p class="why">{why}</p>' if why else "")
-        + f"<code>{_text(short)}</code></li>"
+        + f"<code>{harmless(short)}</code></li>"
     )
 
 
@@ -315,10 +309,10 @@ def _memory(run: Run) -> str:
 
 
 def _of_host(models: Sequence[Planned]) -> Iterator[str]:
-    yield f"<h4>{_text(models[0].host)}</h4>"
+    yield f"<h4>{harmless(models[0].host)}</h4>"
     yield memory(models)
     lines = [
-        f"<li><b>{_text(one.model)}</b>: {_text(holds(one.plan) if one.plan and one.plan['fits'] else one.why)}"
+        f"<li><b>{harmless(one.model)}</b>: {harmless(holds(one.plan) if one.plan and one.plan['fits'] else one.why)}"
         f"{', on the CPU' if one.plan and not one.plan['gpus'] else ''}"
         for one in models
     ]
@@ -331,6 +325,6 @@ def _versions(run: Run) -> str:
         for one in run.planned
         if one.plan is not None
     }
-    versions = [(_text(name), _text(version)) for name, version in {**run.versions, **engines}.items()]
-    images = [(f"<b>{_text(name)}</b>", f"<code>{_text(digest)}</code>") for name, digest in run.images.items()]
+    versions = [(harmless(name), harmless(version)) for name, version in {**run.versions, **engines}.items()]
+    images = [(f"<b>{harmless(name)}</b>", f"<code>{harmless(digest)}</code>") for name, digest in run.images.items()]
     return _section("Versions", _table(("What", "Version"), versions), _table(("Image", "Digest"), images))

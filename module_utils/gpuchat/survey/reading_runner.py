@@ -20,6 +20,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..core import front, host, web_runner
@@ -92,16 +93,16 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
     if any(record.get("supervisor") == QUADLET for record in services.values()):
         parts["podman"] = lambda: {"containers": _containers(PODMAN)}
     for name, record in services.items():
-        parts[f"service {name}"] = _bound(_service, name, record, sets)
+        parts[f"service {name}"] = partial(_service, name, record, sets)
     models = {one.folders[ENGINE_MODEL] for one in containers.values() if ENGINE_MODEL in one.folders}
     for path in sorted({*models, *given.get("models", ())}):
-        parts[f"model {path}"] = _bound(_model, path)
+        parts[f"model {path}"] = partial(_model, path)
     for name, container in containers.items():
         if ENGINE_SOCKET in container.folders:
-            parts[f"engine {name}"] = _bound(_engine, container)
+            parts[f"engine {name}"] = partial(_engine, container)
     places = {"/", "/var/log", "/var/cache/gpuchat", host.STATE_DIRECTORY, *models, *_docker_folders(), *_mounts()}
     for path in sorted(places):
-        parts[f"disk {path}"] = _bound(_disk, path)
+        parts[f"disk {path}"] = partial(_disk, path)
     answers, problems = together(parts, seconds)
     grouped: dict[str, dict[str, object]] = {"service": {}, "model": {}, "engine": {}, "disk": {}}
     for name in list(answers):
@@ -118,10 +119,6 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
         "unanswered": problems,
         "clock": time.time(),
     }
-
-
-def _bound(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
-    return lambda: function(*arguments)
 
 
 # Many things at once, each in a process of its own.

@@ -47,9 +47,9 @@ class Room:
     spoiled: str = ""
 
 
-def _hidden(claims: Mapping[str, str], word: str = "LobeHub \u00b7 LobeHub") -> str:
+def _hidden(claims: Mapping[str, str]) -> str:
     """Return what LobeHub's page says of its user, in the form that its server reads: anybody can write it."""
-    said, over = json.dumps(claims).encode(), word.encode()
+    said, over = json.dumps(claims).encode(), "LobeHub \u00b7 LobeHub".encode()
     return base64.b64encode(bytes(one ^ over[at % len(over)] for at, one in enumerate(said))).decode()
 
 
