@@ -4,39 +4,30 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
 import types
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+@pytest.fixture
+def action(by_path, monkeypatch):
+    """Return what makes an action whose host gives these answers, one after the other, with what it has carried."""
 
-def loaded(name):
-    """Return an action plugin, of a checkout or of an installed collection."""
-    folders = (ROOT / "action_plugins", ROOT / "plugins" / "action")
-    path = next(folder / f"{name}.py" for folder in folders if folder.is_dir())
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    def made(name, args, answers):
+        module = by_path(f"action_plugins/{name}.py")
+        monkeypatch.setattr(module.ActionBase, "run", lambda *_args: None)
+        one, carried = object.__new__(module.ActionModule), []
+        left = list(answers)
+        one._task = types.SimpleNamespace(args=args, action=name)
+        one._connection = types.SimpleNamespace(_shell=types.SimpleNamespace(join_path="{}/{}".format))
+        one._execute_module = lambda **_options: left.pop(0)
+        one._make_tmp_path = lambda: "/tmp/of-the-host/"
+        one._remove_tmp_path = lambda _path, force: None
+        one._low_level_execute_command = lambda _command: None
+        one._transfer_file = lambda source, _target: carried.append(source)
+        return one, carried
 
-
-def action(name, monkeypatch, args, answers):
-    """Return an action whose host gives these answers, one after the other, and what it has carried."""
-    module = loaded(name)
-    monkeypatch.setattr(module.ActionBase, "run", lambda *_args: None)
-    one, carried = object.__new__(module.ActionModule), []
-    left = list(answers)
-    one._task = types.SimpleNamespace(args=args, action=name)
-    one._connection = types.SimpleNamespace(_shell=types.SimpleNamespace(join_path="{}/{}".format))
-    one._execute_module = lambda **_options: left.pop(0)
-    one._make_tmp_path = lambda: "/tmp/of-the-host/"
-    one._remove_tmp_path = lambda _path, force: None
-    one._low_level_execute_command = lambda _command: None
-    one._transfer_file = lambda source, _target: carried.append(source)
-    return one, carried
+    return made
 
 
 ARCHIVES = [{"file": "/images/a.tar"}, {"file": "/images/b.tar"}]
@@ -53,9 +44,9 @@ ARCHIVES = [{"file": "/images/a.tar"}, {"file": "/images/b.tar"}]
         (["/images/a.tar", "/images/b.tar", "/images/a.tar"], ["/images/a.tar", "/images/b.tar"]),
     ],
 )
-def test_of_archives_those_in_the_folder_are_carried_once_each(asked, carried, monkeypatch):
+def test_of_archives_those_in_the_folder_are_carried_once_each(action, asked, carried):
     answers = [*({"failed": True, "wanted_archive": one} for one in asked), {"changed": True}]
-    one, seen = action("gpuchat_image", monkeypatch, {}, answers)
+    one, seen = action("gpuchat_image", {}, answers)
 
     result = one.execute({"archives": ARCHIVES}, {})
 
@@ -72,14 +63,14 @@ def test_of_archives_those_in_the_folder_are_carried_once_each(asked, carried, m
         (["a.whl", ["a.whl"]], []),
     ],
 )
-def test_of_wheels_those_in_the_folder_are_carried(asked, carried, monkeypatch, tmp_path):
+def test_of_wheels_those_in_the_folder_are_carried(action, asked, carried, tmp_path):
     (tmp_path / "secrets.yml").write_text("k: v")
     folder = tmp_path / "wheels"
     folder.mkdir()
     for name in ("a.whl", "notes.txt"):
         (folder / name).write_text(name)
     answers = [{"failed": True, "wanted_wheels": asked}, {"changed": True}]
-    one, seen = action("gpuchat_virtualenv", monkeypatch, {"wheels": str(folder)}, answers)
+    one, seen = action("gpuchat_virtualenv", {"wheels": str(folder)}, answers)
 
     result = one.run(None, {})
 

@@ -1,26 +1,17 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program of the role backup, by its path: it is no part of the package."""
+"""The program of the role backup, and what it is given."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pathlib
-import sys
 
 import pytest
 
-PROGRAM = pathlib.Path(__file__).resolve().parents[3] / "roles" / "backup" / "files" / "gpuchat_backup.py"
-
 
 @pytest.fixture(scope="session")
-def program():
-    specification = importlib.util.spec_from_file_location("gpuchat_backup_program", PROGRAM)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["gpuchat_backup_program"] = module  # where dataclasses look their annotations up
-    specification.loader.exec_module(module)
-    return module
+def program(by_path):
+    return by_path("roles/backup/files/gpuchat_backup.py")
 
 
 @pytest.fixture(autouse=True)

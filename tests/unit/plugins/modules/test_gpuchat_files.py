@@ -2,24 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-
 import pytest
 from ansible.errors import AnsibleActionFail
 
-ROOT = pathlib.Path(__file__).resolve().parents[4]
-
 
 @pytest.fixture
-def expanded():
+def expanded(by_path):
     """Return what the action plugin makes of an entry of ``files`` before it renders anything."""
-    path = ROOT / "action_plugins" / "gpuchat_files.py"
-    if not path.exists():
-        path = ROOT / "plugins" / "action" / "gpuchat_files.py"
-    spec = importlib.util.spec_from_file_location("action_gpuchat_files", path)
-    plugin = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(plugin)
+    plugin = by_path("action_plugins/gpuchat_files.py")
     action = plugin.ActionModule.__new__(plugin.ActionModule)
     return lambda entry: [action._rendered(one, {}) for one in action._expanded(entry)]
 

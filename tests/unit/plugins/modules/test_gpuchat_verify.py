@@ -4,14 +4,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
 import types
 
 import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core import control_runner
-
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 
 
 def ran(args, check_mode=False):
@@ -46,14 +42,8 @@ def test_in_check_mode_it_writes_nothing(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def plugin():
-    path = ROOT / "action_plugins" / "gpuchat_verify.py"
-    if not path.exists():
-        path = ROOT / "plugins" / "action" / "gpuchat_verify.py"
-    spec = importlib.util.spec_from_file_location("gpuchat_verify_action", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def plugin(by_path):
+    return by_path("action_plugins/gpuchat_verify.py")
 
 
 HOSTVARS = {

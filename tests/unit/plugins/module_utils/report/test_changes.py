@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import pathlib
 import types
 
 import pytest
@@ -39,14 +37,8 @@ def test_without_notes_nothing_is_known():
 
 
 @pytest.fixture
-def callback(tmp_path, monkeypatch):
-    root = pathlib.Path(__file__).resolve().parents[5]
-    path = root / "callback_plugins" / "gpuchat_changes.py"
-    if not path.exists():
-        path = root / "plugins" / "callback" / "gpuchat_changes.py"
-    spec = importlib.util.spec_from_file_location("gpuchat_changes_callback", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def callback(by_path, tmp_path, monkeypatch):
+    module = by_path("callback_plugins/gpuchat_changes.py")
     monkeypatch.setattr(module.constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
     return module.CallbackModule()
 
