@@ -32,7 +32,6 @@ class Family:
         tool_call_parser, reasoning_parser: empty where there is none.
         chat_template: path within vLLM's image; empty where the model's own template serves.
         args: further arguments, by name without dashes.
-        minimum_version: the first vLLM that knows the architecture; empty where none in the tables does.
         notes: for the person who reads the plan.
         is_known: whether the table has the family.
     """
@@ -42,7 +41,6 @@ class Family:
     reasoning_parser: str = ""
     chat_template: str = ""
     args: Mapping[str, object] = field(default_factory=dict)
-    minimum_version: str = ""
     notes: tuple[str, ...] = ()
     is_known: bool = True
 
@@ -156,13 +154,13 @@ def family_for(
         Refusal: the architecture came with a later version of vLLM.
     """
     kinds = kinds_of(config)
-    minimum, notes = _support(config, version)
+    notes = _support(config, version)
     does = other_than_chat(config, files, repo)
     if does:
-        return Family(minimum_version=minimum, notes=(*notes, f"the model {does}; no tool or reasoning parser is set"))
+        return Family(notes=(*notes, f"the model {does}; no tool or reasoning parser is set"))
     row = row_for(kinds, repo, template or "")
     if row is None:
-        return Family(minimum_version=minimum, notes=notes, is_known=False)
+        return Family(notes=notes, is_known=False)
     tools, missing = _first_known(row.tools, releases.tool_parsers(version), versions.TOOL_PARSERS)
     notes += (f"vLLM {version} has no tool parser for {row.name}; {missing}",) if missing else ()
     reasoning, missing = _first_known(row.reasoning, releases.reasoning_parsers(version), versions.REASONING_PARSERS)
@@ -193,7 +191,6 @@ def family_for(
         reasoning_parser=reasoning,
         chat_template=f"{EXAMPLES}/{template}" if template else "",
         args=args,
-        minimum_version=minimum,
         notes=(*notes, row.note) if row.note else notes,
     )
 
@@ -237,8 +234,8 @@ def _mistral_args(files: Sequence[str], version: str) -> dict[str, object]:
     return {key: value for key, value in modes.items() if _taken(key, value, version)}
 
 
-def _support(config: Mapping[str, object], version: str) -> tuple[str, tuple[str, ...]]:
-    """Return the first version that knows a model's architecture, and what to say about this one's support.
+def _support(config: Mapping[str, object], version: str) -> tuple[str, ...]:
+    """Return what to say of a version's support for a model's architecture.
 
     Raises:
         Refusal: every architecture that config.json names came later.
@@ -249,21 +246,20 @@ def _support(config: Mapping[str, object], version: str) -> tuple[str, tuple[str
     held = [name for name in names if name in table]
     if not held:
         if not names:
-            return "", ("config.json names no architecture; whether vLLM knows the model is not predicted",)
-        note = f"vLLM has no code of its own for {names[0]}; it runs only where Transformers' own can be served"
-        return "", (note,)
-    minimum = min((releases.span(table, name)[0] for name in held), key=releases.parse_version)
+            return ("config.json names no architecture; whether vLLM knows the model is not predicted",)
+        return (f"vLLM has no code of its own for {names[0]}; it runs only where Transformers' own can be served",)
     known = [name for name in held if name in releases.architectures(version)]
     if known:
         kind = releases.architectures(version)[known[0]]
         pooling = f"{known[0]} makes embeddings or scores; it cannot chat"
-        return minimum, (pooling,) if kind == "pooling" else ()
+        return (pooling,) if kind == "pooling" else ()
     history = releases.known_since(table, held[0], releases.release(version).version)
     if "came with" in history:
+        minimum = min((releases.span(table, name)[0] for name in held), key=releases.parse_version)
         raise Refusal(
             f"found the architecture {held[0]} in config.json; vLLM {version} does not know it ({history}); "
             f"set vllm_version to {minimum} or newer, or choose another model"
         )
     gone = f"vLLM {version} has no code of its own for {held[0]} any more ({history})"
     last = releases.span(table, held[0])[1]
-    return minimum, (f"{gone}; it runs only where Transformers' own can be served; vLLM {last} serves it for sure",)
+    return (f"{gone}; it runs only where Transformers' own can be served; vLLM {last} serves it for sure",)

@@ -19,7 +19,6 @@ from .facts import flags as vllm_flags
 from .facts import limits, successors, versions
 from .releases import at, known_since, parse_version, quantizations, reasoning_parsers, release, span, tool_parsers
 
-BLOCK_SIZE = 16  # tokens; CacheConfig.DEFAULT_BLOCK_SIZE in every version (src vllm/config), on CUDA
 SIZE = re.compile(r"\d+(\.\d+)?[kKmMgGtT]|\d+")
 
 
@@ -56,20 +55,11 @@ class Defaults:
         max_num_batched_tokens: before vLLM lowers it to max_num_seqs times max_model_len, or raises it to max_model_len
             where chunked prefill is off.
         max_num_seqs: before vLLM lowers it to max_num_batched_tokens.
-        block_size: tokens in a block of the KV cache.
-        cuda_graphs_in_budget: whether the memory of CUDA graphs is taken off what the KV cache gets
-            (VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS).
-        engines: ``v1``, or ``v0 v1`` where vLLM falls back to the old engine for what the new one cannot.
-        max_seq_len_to_capture: tokens up to which CUDA graphs serve a sequence; None where there is no such limit.
     """
 
     gpu_memory_utilization: float
     max_num_batched_tokens: int
     max_num_seqs: int
-    block_size: int
-    cuda_graphs_in_budget: bool
-    engines: str
-    max_seq_len_to_capture: int | None
 
 
 @functools.cache
@@ -401,22 +391,12 @@ def defaults_for(version: str, gpu_memory_bytes: int, gpu_name: str = "") -> Def
         gpu_memory_bytes: of one GPU, as CUDA reports it.
         gpu_name: as NVML reports it; an A100, for one, gets smaller batches than its memory would give.
     """
-    flags, more = known_flags(version), at(versions.DEFAULTS, version)
-    name = gpu_name.lower()
-    for gib, only, without, tokens, sequences in more["batch"]:  # type: ignore[attr-defined]
+    flags, name = known_flags(version), gpu_name.lower()
+    for gib, only, without, tokens, sequences in at(versions.DEFAULTS, version)["batch"]:  # type: ignore[attr-defined]
         if only and not any(word in name for word in only):
             continue
         if gpu_memory_bytes >= gib * GIB and not any(word in name for word in without):
-            capture = flags.get("max-seq-len-to-capture")
-            return Defaults(
-                gpu_memory_utilization=float(str(flags["gpu-memory-utilization"].default)),
-                max_num_batched_tokens=tokens,
-                max_num_seqs=sequences,
-                block_size=BLOCK_SIZE,
-                cuda_graphs_in_budget=bool(more.get("estimate_cuda_graphs")),
-                engines=str(more["engines"]),
-                max_seq_len_to_capture=int(str(capture.default)) if capture else None,
-            )
+            return Defaults(float(str(flags["gpu-memory-utilization"].default)), tokens, sequences)
     raise Refusal(f"found no defaults of vLLM {version} for {gpu_memory_bytes} bytes; make the tables anew")
 
 

@@ -54,7 +54,6 @@ class Budget:
     outcome: str
     reason: str
     block_size: int = 16
-    cache_groups: int = 1
     has_states: bool = False
     blocks: int = 0
     block_bytes: int = 1
@@ -451,7 +450,6 @@ def _stage_budget(model: ModelFacts, gpu: Device, layout: Layout, settings: Sett
         outcome="ok",
         reason="",
         block_size=cache.min_block,
-        cache_groups=len(cache.groups),
         has_states=model.has_state,
         blocks=_state_blocks(blocks, model, settings),
         block_bytes=max(1, cache.block_bytes),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import Refusal
@@ -137,6 +137,3 @@ def read_wishes(params: Mapping[str, object]) -> Wishes:
             f"longer than the longest allowed; set max_model_len to {read['context']} or leave it auto"
         )
     return Wishes(**read, extra_args=extra)
-
-
-WISHES = tuple(one.name for one in fields(Wishes))

@@ -17,7 +17,7 @@ from running import ROOT, Stack, wait
 
 pytestmark = pytest.mark.long
 
-DEMO, SECOND = "gpuchat-demo", "gpuchat-second"
+SECOND = "gpuchat-second"
 AWAY = "gpu1"
 """It has both, and the second alone."""
 

@@ -20,7 +20,6 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.engines.tria
 )
 
 COUNTED = " ".join(map(str, range(1, 31)))
-ALL_RIGHT = ("42", "Paris.", "Lighthouse", COUNTED)
 
 
 def answers(*texts, tokens=0, seconds=0.0):

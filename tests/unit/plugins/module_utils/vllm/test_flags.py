@@ -9,7 +9,7 @@ import yaml
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors import Refusal
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.units import GIB
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm import flags, releases
-from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import versions
+from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.facts import memory, versions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -374,15 +374,14 @@ def test_batches_default_by_version_and_gpu(version, gib, name, tokens, sequence
     assert (found.max_num_batched_tokens, found.max_num_seqs) == (tokens, sequences)
 
 
-def test_other_defaults_change_where_upstream_changed_them():
+def test_the_share_of_a_gpu_changes_where_upstream_changed_it():
     old, new = (flags.defaults_for(version, 24 * GIB) for version in ("0.16.0", "0.20.0"))
     assert (old.gpu_memory_utilization, new.gpu_memory_utilization) == (0.9, 0.92)
-    assert (old.cuda_graphs_in_budget, new.cuda_graphs_in_budget) == (False, True)
-    assert not flags.defaults_for("0.19.1", 24 * GIB).cuda_graphs_in_budget
-    assert flags.defaults_for("0.10.2", 24 * GIB).engines == "v0 v1"
-    assert flags.defaults_for("0.11.0", 24 * GIB).engines == "v1"
-    assert flags.defaults_for("0.10.2", 24 * GIB).max_seq_len_to_capture == 8192
-    assert flags.defaults_for("0.11.0", 24 * GIB).max_seq_len_to_capture is None
+
+
+def test_graphs_are_counted_from_the_version_on_that_takes_them_off_the_cache_by_itself():
+    first = next(since for since, _last, value in versions.DEFAULTS["estimate_cuda_graphs"] if value)
+    assert releases.parse_version(first)[:2] == memory.GRAPHS_COUNTED_SINCE
 
 
 @pytest.mark.parametrize(

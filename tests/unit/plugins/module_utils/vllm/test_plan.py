@@ -1246,7 +1246,6 @@ def test_a_share_that_leaves_no_room_for_cuda_is_warned_of():
 
 memories = st.integers(min_value=16, max_value=200)
 models = st.sampled_from(["70B", "8B", "MoE"])
-contexts = st.sampled_from([None, 2048, 8192, 32768])
 wished = st.fixed_dictionaries(
     {},
     optional={
