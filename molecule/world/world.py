@@ -4,6 +4,7 @@
 
 world.py up FOLDER      make what FOLDER/.world.json describes, for the inventory in FOLDER
 world.py build          make what all worlds share: images, models, and the servers that have them
+world.py tell FOLDER    say where the chat of that inventory is, and its password
 world.py down FOLDER    remove it again
 world.py clean          remove everything that any world made
 """
