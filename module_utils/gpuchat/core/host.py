@@ -190,6 +190,14 @@ def remove_file(path: str) -> None:
         os.unlink(path)
 
 
+def remove_tree(path: str) -> None:
+    """Remove a folder with all that is in it, or a file, where there is one; of a link the link alone."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove_file(path)
+
+
 def write_atomically(path: str, content: bytes, mode: int, uid: int = -1, gid: int = -1) -> None:
     """Replace a file so that a reader sees the whole old or the whole new one, also after a power cut.
 

@@ -184,11 +184,7 @@ def _initdb(places: Places) -> None:
 
 def _empty(folder: str) -> None:
     for name in host.names_in(folder):
-        path = f"{folder}/{name}"
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        host.remove_tree(f"{folder}/{name}")
 
 
 # --- commands, as the server's own user

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -462,7 +461,7 @@ def _cache(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
         return UNTOUCHED, one.cache, size, False
     if not check:
         for path in may:
-            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+            host.remove_tree(path)
     difference = Difference(one.cache, f"cache of {size} bytes\n", "")
     return Plan((difference,), tuple(may)).result(), one.cache, size, True
 

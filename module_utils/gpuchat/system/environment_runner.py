@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -167,7 +166,7 @@ def _resolved(source: Source, python: Python, params: Params) -> str:
 def _build(folder: str, lock: str, source: Source, python: Python, params: Params) -> None:
     settings = _settings(source, params)
     listed = f"{folder}/requirements.txt"
-    _remove(folder)  # what a run that died has left
+    host.remove_tree(folder)  # what a run that died has left
     try:
         os.makedirs(ROOT, exist_ok=True)
         host.must([UV, "venv", "--quiet", "--no-project", "--python", python.path, folder], 120, settings)
@@ -188,9 +187,9 @@ def _build(folder: str, lock: str, source: Source, python: Python, params: Param
         record = {"digest": lock_digest(lock), "python": f"{python.path} {python.version}", "packages": source.name}
         host.write_json(f"{folder}/{RECORD}", record, 0o644)
     except BaseException:
-        _remove(folder)
+        host.remove_tree(folder)
         raise
-    _remove(CACHE)
+    host.remove_tree(CACHE)
 
 
 def _places(source: Source, params: Params) -> str:
@@ -236,18 +235,11 @@ def remove_all() -> None:
 def remove(paths: Sequence[str]) -> None:
     """Remove environments, and with the last of them the folder that holds them."""
     for path in paths:
-        _remove(path)
+        host.remove_tree(path)
     if not folders():
-        _remove(CACHE)
+        host.remove_tree(CACHE)
         if os.path.isdir(ROOT) and not os.path.islink(ROOT) and not os.listdir(ROOT):
             os.rmdir(ROOT)
-
-
-def _remove(path: str) -> None:
-    if os.path.islink(path):
-        os.unlink(path)
-    elif os.path.isdir(path):
-        shutil.rmtree(path)
 
 
 # The account.

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 
 from ..core import host
@@ -67,7 +66,7 @@ def ensure(params: Mapping[str, object], check: bool) -> dict[str, object]:
                 trusted: Sequence[str] = params["trusted_hosts"]  # type: ignore[assignment]
                 _build(path, action, str(params["python"]), params, index_url, trusted)
             elif isinstance(action, Remove):
-                _remove(action.path)
+                host.remove_tree(action.path)
     return Plan(plan.differences, plan.actions, plan.reason, notes).result()
 
 
@@ -116,7 +115,7 @@ def _build(
     path: str, build: Build, python: str, params: Mapping[str, object], index_url: str, trusted_hosts: Sequence[str]
 ) -> None:
     folder, requirements = build.folder, str(params["requirements"])
-    _remove(folder)  # what a run that died has left
+    host.remove_tree(folder)  # what a run that died has left
     listed = f"{folder}/requirements.txt"
     python_there = f"{folder}/bin/python"
     pip = [python_there, "-I", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
@@ -152,7 +151,7 @@ def _build(
             )
         host.write_json(f"{folder}/{RECORD}", build.record, 0o644)
     except BaseException:
-        _remove(folder)
+        host.remove_tree(folder)
         raise
     _lead(path, folder)
 
@@ -179,10 +178,3 @@ def _lead(path: str, folder: str) -> None:
     host.remove_file(temporary)
     os.symlink(os.path.basename(folder), temporary)
     os.replace(temporary, path)
-
-
-def _remove(path: str) -> None:
-    if os.path.islink(path):
-        os.unlink(path)
-    elif os.path.isdir(path):
-        shutil.rmtree(path)

@@ -160,12 +160,23 @@ def test_the_names_in_a_folder_are_sorted_and_none_where_there_is_no_folder(tmp_
     assert host.names_in(str(tmp_path / folder), ending) == names
 
 
-def test_a_file_that_is_to_go_may_be_gone_already_and_of_a_link_the_link_alone_goes(tmp_path):
-    (tmp_path / "x").touch()
-    (tmp_path / "link").symlink_to("x")
+@pytest.mark.parametrize("remove", [host.remove_file, host.remove_tree])
+@pytest.mark.parametrize("leads_to", ["file", "folder", "nowhere"])
+def test_what_is_to_go_may_be_gone_already_and_of_a_link_the_link_alone_goes(tmp_path, remove, leads_to):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(leads_to)
     for _time in range(2):
-        host.remove_file(str(tmp_path / "link"))
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+        remove(str(tmp_path / "link"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "file", "folder"]
+
+
+def test_a_folder_goes_with_all_that_is_in_it_and_a_file_by_itself(tmp_path):
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for name in ("folder", "file"):
+        host.remove_tree(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_staged_file_has_its_final_mode_before_it_is_in_place(tmp_path):
