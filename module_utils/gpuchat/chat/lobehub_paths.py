@@ -120,10 +120,6 @@ REFUSED_PROCEDURES = (
 )
 """Among these is a search in the pieces of everybody's files, for it looks at nobody's name where no file is named."""
 
-TOOL_SERVERS = (r"mcp\.[A-Za-z]+",)
-TOOL_PLUGINS = (r"plugin\.createOrInstallPlugin", r"plugin\.createPlugin", r"plugin\.updatePlugin")
-WEB_SEARCH = (r"search\.[A-Za-z]+",)
-
 SESSION_COOKIES = (r"__Secure-better-auth\.session_token", r"better-auth\.session_token")
 COOKIES = (
     *(
@@ -233,22 +229,16 @@ GUARDED_EXAMPLES = (
 )
 
 
-def room(
-    version: str, signup: str, sso: bool = False, mail: bool = False, tools: bool = False, search: bool = False
-) -> Room:
-    """Return what the edge hands on to LobeHub.
+def room(version: str, signup: str, sso: bool = False) -> Room:
+    """Return what the edge hands on to LobeHub, which sends no mail and calls no tool server.
 
     Args:
         version: such as ``2.1.48``.
         signup: ``open`` where people make accounts by themselves.
         sso: whether people come in by their company's own sign-in (OpenID Connect).
-        mail: whether it sends e-mail, by which a forgotten password is set.
-        tools: whether the owner named tool servers (MCP).
-        search: whether there is a search engine of the owner's.
     """
     is_open = signup == OPEN
     numbers = _numbers(version)
-    tool_patterns = (*(TOOL_SERVERS if tools else ()), *(WEB_SEARCH if search else ()))
     return Room(
         kind="lobehub",
         version=version,
@@ -260,9 +250,8 @@ def room(
             ),
             Way(_any(r"api/(version|auth/get-session)")),
             Way(_any(rf"trpc/lambda/{words(OPEN_PROCEDURES)}")),
-            Way(_any(f"api/auth/{words(_sign_in(is_open, mail))}"), "POST", signs_in=True),
+            Way(_any(f"api/auth/{words(_sign_in(is_open))}"), "POST", signs_in=True),
             Way(_any("api/auth/sign-out"), "POST"),
-            *_links(is_open, mail),
             *(_by_company() if sso else []),
             Way(_any("api/auth/(change-password)"), "POST", session=True, signs_in=True),
             Way(_any("api/auth/update-user"), "POST", session=True),
@@ -272,8 +261,7 @@ def room(
             Way(_any(f"webapi/models/{PROVIDER}"), session=True),
             Way(_any("webapi/user/avatar/[^/]+/[^/]+"), session=True, is_sandboxed=True),
             Way(_any("f/[A-Za-z0-9_-]+"), session=True),
-            Way(_batch("lambda", _procedures(tools)), "GET|POST", session=True),
-            *([Way(_batch("tools", words(tool_patterns)), "GET|POST", session=True)] if tool_patterns else []),
+            Way(_batch("lambda", _procedures()), "GET|POST", session=True),
             Way(_any(f"{FILES}/.+"), "GET|HEAD|PUT", session=True, is_file=True, is_sandboxed=True),
         ),
         session_path="/trpc/lambda/user.getUserRegistrationDuration",
@@ -291,14 +279,7 @@ def room(
         arguments=(Arguments(SENDS_AT_ONCE), Arguments(LEADS_ON, "/signin")),
         closed_pages=() if is_open else (ClosedPage("^/(signup|verify-email)(/.*)?$", NO_SIGN_UP),),
         signed_out=SIGNED_OUT,
-        closed_examples=(
-            *(
-                CLOSED_EXAMPLES
-                if not (tools or search)
-                else (one for one in CLOSED_EXAMPLES if "trpc/tools" not in one)
-            ),
-            *(() if is_open else ("signup", "api/auth/sign-up/email")),
-        ),
+        closed_examples=(*CLOSED_EXAMPLES, *(() if is_open else ("signup", "api/auth/sign-up/email"))),
         guarded_examples=GUARDED_EXAMPLES,
     )
 
@@ -311,23 +292,8 @@ def _static(numbers: tuple[int, ...]) -> tuple[str, ...]:
     return (*STATIC, *(NEW_STATIC if numbers > READ_VERSION else ()))
 
 
-def _sign_in(is_open: bool, mail: bool) -> tuple[str, ...]:
-    return (
-        "check-user",
-        "reset-password",
-        "sign-in/email",
-        *(("sign-up/email",) if is_open else ()),
-        *(("send-verification-email",) if is_open and mail else ()),
-        *(("request-password-reset",) if mail else ()),
-    )
-
-
-def _links(is_open: bool, mail: bool) -> list[Way]:
-    """Return the ways of links that come from e-mails."""
-    return [
-        *([Way(_any("api/auth/reset-password/[A-Za-z0-9_-]+"), signs_in=True)] if mail else []),
-        *([Way(_any("api/auth/verify-email"), signs_in=True)] if is_open and mail else []),
-    ]
+def _sign_in(is_open: bool) -> tuple[str, ...]:
+    return ("check-user", "reset-password", "sign-in/email", *(("sign-up/email",) if is_open else ()))
 
 
 def _by_company() -> list[Way]:
@@ -342,8 +308,8 @@ def _by_company() -> list[Way]:
     ]
 
 
-def _procedures(tools: bool) -> str:
-    whole = (rf"{words(ROUTERS)}\.[A-Za-z0-9]+", *READ_PROCEDURES, *(TOOL_PLUGINS if tools else ()))
+def _procedures() -> str:
+    whole = (rf"{words(ROUTERS)}\.[A-Za-z0-9]+", *READ_PROCEDURES)
     return rf"(?!{words(REFUSED_PROCEDURES)}(,|$)){words(whole)}"
 
 

@@ -9,15 +9,7 @@ from . import lobehub_paths, open_webui_paths
 LOBEHUB, OPEN_WEBUI = "lobehub", "open_webui"
 
 
-def describe(
-    kind: str,
-    version: str,
-    signup: str,
-    sso: bool = False,
-    mail: bool = False,
-    tools: bool = False,
-    search: bool = False,
-) -> dict[str, object]:
+def describe(kind: str, version: str, signup: str, sso: bool = False, tools: bool = False) -> dict[str, object]:
     """Return what of an interface may be asked from outside; nothing where there is none.
 
     Args:
@@ -25,12 +17,10 @@ def describe(
         version: of the interface.
         signup: ``open`` where people make accounts by themselves.
         sso: whether people come in by their company's own sign-in (OpenID Connect).
-        mail: whether the interface sends e-mails.
-        tools: whether the owner named tool servers (MCP).
-        search: whether there is a search engine of the owner's.
+        tools: whether the owner named tool servers (MCP), which Open WebUI alone calls.
     """
     if kind == LOBEHUB:
-        return lobehub_paths.room(version, signup, sso, mail, tools, search).as_dict()
+        return lobehub_paths.room(version, signup, sso).as_dict()
     if kind == OPEN_WEBUI:
         return open_webui_paths.room(version, signup, sso, tools).as_dict()
     return {}
