@@ -7,6 +7,8 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.core.errors 
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.chosen import choose
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan import plan_vllm
 
+from .models import LLAMA_8B
+
 TWO = [{"index": 0, "name": "L40S", "uuid": "GPU-a"}, {"index": 1, "name": "L40S", "uuid": "GPU-b"}]
 SLICED = [{"index": 0, "name": "H100", "uuid": "GPU-a", "mig_devices": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}]
 
@@ -65,18 +67,7 @@ def test_gpus_of_several_nodes_are_taken_as_they_are():
         choose([TWO, TWO], 0)
 
 
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "torch_dtype": "bfloat16",
-}
+LLAMA = {"architectures": ["LlamaForCausalLM"], **LLAMA_8B}
 L40S = {"name": "NVIDIA L40S"}
 
 

@@ -18,22 +18,10 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.plan im
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from .models import DEEPSEEK_R1, FP8, GPT_OSS, QWEN3_MOE, QWEN25_VL, QWEN36_27B, QWEN36_35B, dense
+from .models import DEEPSEEK_R1, FP8, GPT_OSS, LLAMA_8B, QWEN3_MOE, QWEN25_VL, QWEN36_27B, QWEN36_35B, dense
 
 DATA = pathlib.Path(__file__).parents[5] / "benchmarks" / "data"
-LLAMA = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-}
+LLAMA = {"architectures": ["LlamaForCausalLM"], **LLAMA_8B}
 LLAMA_70B = {
     **LLAMA,
     "hidden_size": 8192,
