@@ -259,12 +259,15 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
 FROM = ("source", "repo", "revision", "include", "exclude")
 """What says what a folder is to hold."""
 
+IDLE_PARTS: Mapping[str, tuple[str, ...]] = {"path": ("endpoints", *FROM[1:]), "http": ("revision",)}
+"""What says so to no purpose, by source: a folder that is there is taken as it is, and a plain tree has one state."""
+
 
 def _path_faults(
     variable: str, entry: Mapping[str, object], folders: dict[str, str], entries: dict[str, Mapping[str, object]]
 ) -> Iterator[str]:
     """Find a folder that leads elsewhere, or lies in that of another model, which takes its place as a whole."""
-    path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry['name']}")
+    path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry['name']}").rstrip("/")
     if ":" in path and not entry.get("path"):
         yield (
             f"{variable} has the folder {path}, by its name; wanted one without a colon, which would end it where a "
@@ -324,10 +327,13 @@ def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:
             f"{variable}.source is http and {variable}.endpoints is not set; wanted the address of a server; set "
             f"{variable}.endpoints to a list of one or more"
         )
-    if source == "path" and repo:
+    idle = [part for part in IDLE_PARTS.get(source, ()) if entry.get(part)]
+    if idle:
+        found = f"{source}, for which nothing reads that" if entry.get("source") else "not set"
+        away = " or ".join(f"{variable}.{part}" for part in idle)
         yield (
-            f"{variable}.repo is {show(repo)} and {variable}.source is not set; wanted to know where that is; set "
-            f"{variable}.source to huggingface or modelscope"
+            f"{variable}.{idle[0]} is {show(entry[idle[0]])} and {variable}.source is {found}; wanted to know where "
+            f"that is; set {variable}.source to huggingface or modelscope, or take {away} away"
         )
 
 

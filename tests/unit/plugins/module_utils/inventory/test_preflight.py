@@ -596,6 +596,24 @@ def test_a_room_that_is_none_is_told_once_though_others_are_in_it(room):
     assert word.startswith(f"gpuchat_room_network is '{room}'; wanted a private IPv4 network")
 
 
+@pytest.mark.parametrize(
+    ("entry", "begin", "end"),
+    [
+        ({"repo": "Qwen/Qwen3-8B"}, "repo is 'Qwen/Qwen3-8B' and gpuchat_models[0].source is not set", "].repo away"),
+        ({"source": "path", "include": ["*.gguf"]}, "include is ['*.gguf'] and gpuchat_models[0].source is path,", ""),
+        ({"exclude": ["*.bin"], "revision": "main"}, "revision is 'main'", "].revision or gpuchat_models[0].exclude"),
+        ({"source": "path", "endpoints": ["https://hf-mirror.com"]}, "endpoints is ['https://hf-mirror.com']", ""),
+        ({"source": "http", "endpoints": ["http://h"], "revision": "v2"}, "revision is 'v2' and gpuchat_models[0]", ""),
+        ({"source": "http", "endpoints": ["http://h"], "repo": "q", "include": ["*.json"]}, "", ""),
+        ({"source": "path", "include": [], "revision": ""}, "", ""),
+    ],
+)
+def test_what_is_said_of_a_download_where_nothing_is_downloaded_is_told(entry, begin, end):
+    found = faults(gpuchat_models=[{"name": "q", **entry}])
+    assert [one.startswith(f"gpuchat_models[0].{begin}") for one in found] == [True] * bool(begin), found
+    assert end in "".join(found)
+
+
 QWEN = {"source": "huggingface", "repo": "Qwen/Qwen3-8B", "path": "/srv/models/q"}
 
 
@@ -607,7 +625,9 @@ QWEN = {"source": "huggingface", "repo": "Qwen/Qwen3-8B", "path": "/srv/models/q
         ({"revision": "v2"}, True),
         ({"include": ["*.gguf"]}, True),
         ({"repo": "Qwen/Qwen3-4B", "path": "/srv/models/other"}, False),
+        ({"repo": "Qwen/Qwen3-4B", "path": "/srv/models/q/"}, True),
         ({"gpus": [1]}, False),
+        ({"gpus": [1], "path": "/srv/models/q/"}, False),
     ],
 )
 def test_two_models_of_different_sources_have_folders_of_their_own(second, is_told):
