@@ -63,6 +63,7 @@ PARTS = ("hosts", "children", "vars")  # of a group
 OF_EDITORS = (".txt", ".text", ".conf", ".cfg", ".ini")
 FOLDER = re.compile(r"(?i)(?P<of>group|host)s?[-_. ]?vars?")
 SECTION = re.compile(rb"(?m)^\s*\[[^\]\s]+\]\s*([#;].*)?$")
+SSH_ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 NUMBER, LINES, UNREAD = "(number)", "(several lines)", "(encrypted)"  # as inventory/types.py knows them
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/\S*)?(#\S*)?")
 READ_FILES = {"vllm_requirements": "pinned requirements, as uv pip compile writes them"}
@@ -97,6 +98,7 @@ class ActionModule(ActionBase):
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
         args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": [], "chat_secrets": {}})
+        args["reached"] = {host: _reached(host, task_vars["hostvars"][host]) for host in groups["all"]}
         prefixes = ("gpuchat_", "lobechat_", *ours.prefixes)
         for host in groups["all"]:
             given = self._given(host, task_vars, options)
@@ -279,6 +281,19 @@ class _Joined:
 
     def __getitem__(self, name):
         return self._more[name] if name in self._more else self._first[name]
+
+
+def _reached(host, hostvars):
+    """Return at which address and port ssh reaches a host, as far as the inventory says; nothing where it does not."""
+    words = (("address", ("ansible_host", "ansible_ssh_host"), host), ("port", ("ansible_port", "ansible_ssh_port"), 22))
+    with contextlib.suppress(AnsibleError):  # which Ansible says where it goes there
+        if hostvars.get("ansible_connection", "ssh") not in ("ssh", "smart"):
+            return {}
+        found = {what: str(next(filter(None, map(hostvars.get, names)), usual)) for what, names, usual in words}
+        ways = [str(hostvars.get(name, "")) for name in SSH_ARGS]
+        # Behind a host that is jumped over an address may be that of another behind another.
+        return {**found, "address": ""} if "proxy" in "".join(ways).lower() else found
+    return {}
 
 
 def _play_vars(task):

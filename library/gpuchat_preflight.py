@@ -53,6 +53,10 @@ options:
     type: list
     elements: str
     default: []
+  reached:
+    description: At which C(address) and C(port) ssh reaches each host; set by the action plugin.
+    type: dict
+    default: {}
   roles:
     description: Options of each role in the form of argument_specs; set by the action plugin.
     type: dict
@@ -232,6 +236,7 @@ SPECIFICATION = {
     "untemplated": {"type": "list", "elements": "list", "default": []},
     "sources": {"type": "list", "elements": "dict", "default": []},
     "play_hosts": {"type": "list", "elements": "str", "default": []},
+    "reached": {"type": "dict", "default": {}},
     "roles": {"type": "dict", "default": {}},
     "certificates": {"type": "dict", "default": {}},
     "certificate_keys": {"type": "dict", "default": {}, "no_log": True},

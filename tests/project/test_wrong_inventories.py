@@ -152,8 +152,8 @@ def spread(tmp_path):
     (tmp_path / "look.yml").write_text(LOOK)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    first = inventory(tmp_path / "one", groups=SPREAD, gpuchat_private_address=ADDRESS)
-    second = inventory(tmp_path / "two", groups={"gpu": ["gpu1"]})
+    first = inventory(tmp_path / "one", groups=SPREAD, gpuchat_private_address=ADDRESS, ansible_host=ADDRESS)
+    second = inventory(tmp_path / "two", groups={"gpu": ["gpu1"]}, ansible_host=ADDRESS)
     return tmp_path / "look.yml", first, second
 
 

@@ -137,6 +137,23 @@ def test_an_inventory_in_the_form_of_ini_that_ansible_leaves_aside_is_told_with_
         assert "hunter2" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, {"address": "one", "port": "22"}),
+        ({"ansible_host": "10.0.0.5", "ansible_port": 2222}, {"address": "10.0.0.5", "port": "2222"}),
+        ({"ansible_ssh_host": "10.0.0.5", "ansible_ssh_port": "77"}, {"address": "10.0.0.5", "port": "77"}),
+        ({"ansible_connection": "local"}, {}),
+        (
+            {"ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-o ProxyJump=bastion"},
+            {"address": "", "port": "22"},
+        ),
+    ],
+)
+def test_it_is_told_where_ssh_reaches_a_host(given, told):
+    assert action._reached("one", given) == told
+
+
 def test_each_file_of_variables_is_told_with_the_group_or_host_that_it_is_for(tmp_path):
     names = ("group_vars/all/vault.yml", "group_vars/gpu.yml", "host_vars/a.example.com.yml", "host_vars/note.txt")
     for name in names:

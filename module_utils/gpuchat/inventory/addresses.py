@@ -47,7 +47,17 @@ def _addresses_together(inventory: Inventory, specification: Specification, find
     """Find an address of two hosts, and one in the network that containers have for themselves."""
     rooms = _rooms(inventory, specification)
     seen: dict[str, str] = {}
+    names: dict[tuple[str, str], str] = {}
     for host in inventory.hosts(*STACK_GROUPS):
+        way = inventory.reached.get(host, {})
+        place = (way.get("address", ""), way.get("port", ""))
+        if place[0] and place in names:
+            findings.fault(
+                f"ansible_host is {place[0]} on {names[place]} and on {host}, which are one machine by that; wanted one "
+                "name for each machine; set ansible_host in the vars of each host, or give one machine one name in all "
+                "of its groups"
+            )
+        names.setdefault(place, host)
         address = str(inventory.variables.get(host, {}).get("gpuchat_private_address") or "")
         if not _is_own_ipv4(address):
             continue
@@ -150,6 +160,7 @@ def _rooms(inventory: Inventory, specification: Specification) -> dict[ipaddress
 def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:
     """Yield the addresses and networks that a host of the chat speaks to, each with the variable that names it."""
     given = inventory.variables.get(host, {})
+    yield "ansible_host", inventory.reached.get(host, {}).get("address", "")
     for name in (access.ALLOWED, access.PROXIES) if host in inventory.groups.get("edge", ()) else ():
         yield from ((name, str(one)) for one in types.sequence(given.get(name)))
     proxy = given.get(network_known.PROXY)

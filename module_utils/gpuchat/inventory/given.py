@@ -76,6 +76,7 @@ class Inventory:
         sources: where it was read from.
         play_hosts: hosts of the play, which may be in no group of the stack.
         listed: what somebody else's servers list, by server, as far as it is known.
+        reached: at which ``address`` and ``port`` ssh reaches each host, as far as that is known.
     """
 
     groups: Mapping[str, Sequence[str]]
@@ -86,6 +87,7 @@ class Inventory:
     sources: Sequence[Source] = ()
     play_hosts: Sequence[str] = ()
     listed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reached: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def hosts(self, *groups: str) -> tuple[str, ...]:
         """Return the hosts of some groups, each once, in the inventory's order."""
@@ -188,6 +190,7 @@ def read(params: Mapping[str, Any]) -> Inventory:
         ],
         params["play_hosts"],
         params.get("listed") or {},
+        params.get("reached") or {},
     )
 
 

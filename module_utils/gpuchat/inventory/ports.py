@@ -31,6 +31,12 @@ def check(inventory: Inventory, specification: Specification, findings: Findings
         if port in used:
             findings.fault(f"{used[port]} and {name} are both {port}; set one of them to another port", host)
         used[port] = name
+        if str(port) == inventory.reached.get(host, {}).get("port") and _is_of_the_host(inventory, name, host):
+            findings.fault(
+                f"{name} is {port}, at which ssh listens on this host; set {name} to another port, for ansible_port is "
+                "the one by which Ansible comes in",
+                host,
+            )
         if name == inventory_topology.SPAN_PORT and port + 1 in used:
             findings.fault(
                 f"{used[port + 1]} is {port + 1}, which {name} {port} takes too; set one of them to another port", host
@@ -57,15 +63,18 @@ def listening(inventory: Inventory, specification: Specification, host: str) -> 
             yield name, int(str(variables.get(name, specification.default(name))))
 
 
-def _may_be_taken(inventory: Inventory, name: str, port: int, host: str) -> bool:
-    """Whether a connection that leaves a host may have the port before what is to listen there.
+def _is_of_the_host(inventory: Inventory, name: str, host: str) -> bool:
+    """Whether something listens in the host's own network.
 
-    An interface listens in a network namespace of its own; the host's is its door's, for edges on other hosts.
+    An interface does so in a namespace of its own; the host's port is its door's, for edges on other hosts.
     """
-    if name == INTERFACE_PORT:
-        return port in range(EPHEMERAL[0], EPHEMERAL[1] + 1) and bool({*inventory.groups.get("edge", ())} - {host})
+    return name != INTERFACE_PORT or bool({*inventory.groups.get("edge", ())} - {host})
+
+
+def _may_be_taken(inventory: Inventory, name: str, port: int, host: str) -> bool:
+    """Whether a connection that leaves a host may have the port before what is to listen there."""
     last = port + 1 if name == inventory_topology.SPAN_PORT else port
-    return EPHEMERAL[0] <= last and port <= EPHEMERAL[1]
+    return EPHEMERAL[0] <= last and port <= EPHEMERAL[1] and _is_of_the_host(inventory, name, host)
 
 
 def _is_spanned(inventory: Inventory, specification: Specification, host: str) -> bool:

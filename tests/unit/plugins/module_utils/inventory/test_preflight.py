@@ -110,6 +110,7 @@ def findings(
     listed=None,
     each=None,
     today=datetime.date.min,
+    reached=None,
     **variables,
 ):
     """Return the faults and warnings of a good inventory with some variables changed on its first host."""
@@ -122,7 +123,8 @@ def findings(
         by_host[host].update(more)
     first = next(iter(hosts), "")
     secrets, foreign = {first: secrets or {}}, {first: foreign}
-    inventory = Inventory(groups, by_host, untemplated, secrets, foreign, sources, listed=listed or {})
+    known = {"listed": listed or {}, "reached": reached or {}}
+    inventory = Inventory(groups, by_host, untemplated, secrets, foreign, sources, **known)
     found = find_faults(inventory, SPECIFICATION, ALL_PARTS if parts is None else parts, today)
     every = inventory.hosts(*STACK_GROUPS)
     return describe(found.faults, every), describe(found.warnings, every)
@@ -541,6 +543,46 @@ def test_a_port_that_a_connection_may_have_by_chance_is_told_where_something_lis
     assert [one.split(";")[0] for one in warnings] == (
         [f"{name} is {port}, and Linux gives the ports from 32768 to 60999 to connections by chance"] * is_told
     )
+
+
+@pytest.mark.parametrize(
+    ("groups", "name", "port", "host", "is_told"),
+    [
+        (ONE_HOST, "edge_https_port", 443, "one", False),
+        (ONE_HOST, "edge_https_port", 22, "one", True),
+        (ONE_HOST, "gpuchat_vllm_port", "22", "one", True),
+        pytest.param(ONE_HOST, "gpuchat_interface_port", 22, "one", False, id="in its container's own network"),
+        pytest.param(SPLIT, "gpuchat_interface_port", 22, "c", True, id="a door's"),
+        pytest.param(SPLIT, "edge_https_port", 22, "h", False, id="a host without an edge"),
+    ],
+)
+def test_a_port_of_ours_is_not_the_one_at_which_ssh_listens_on_that_host(groups, name, port, host, is_told):
+    more = {name: port}
+    reached = {host: {"address": host, "port": "22"}}
+    found = faults(groups=groups, each=PRIVATE if groups is SPLIT else {}, others=more, reached=reached, **more)
+    assert [one.split(",")[0] for one in found] == [f"{name} is {port}"] * is_told
+    assert "at which ssh listens on this host" in "".join(found) or not is_told
+
+
+@pytest.mark.parametrize(
+    ("addresses_of", "named"),
+    [
+        ({"g": "10.0.0.5", "h": "10.0.0.6", "c": "10.0.0.7"}, []),
+        ({"g": "10.0.0.5", "h": "10.0.0.6", "c": "10.0.0.5"}, ["ansible_host is 10.0.0.5 on g and on c"]),
+        ({"g": "10.0.0.5:22", "h": "10.0.0.5:2222", "c": "10.0.0.7"}, []),
+        pytest.param({"g": "", "h": "", "c": ""}, [], id="behind hosts that are jumped over, or not by ssh"),
+    ],
+)
+def test_one_machine_has_one_name(addresses_of, named):
+    parted = {host: one.partition(":") for host, one in addresses_of.items()}
+    reached = {host: {"address": address, "port": port or "22"} for host, (address, _colon, port) in parted.items()}
+    assert [one.split(",")[0] for one in faults(groups=SPLIT, each=PRIVATE, reached=reached)] == named
+
+
+@pytest.mark.parametrize(("address", "is_told"), [("10.1.2.3", True), ("10.2.0.1", False), ("server", False)])
+def test_a_host_is_not_in_the_network_that_its_interface_has_for_itself(address, is_told):
+    found = faults(gpuchat_room_network="10.1.0.0/16", reached={"one": {"address": address, "port": "22"}})
+    assert [one.split(",")[0] for one in found] == [f"ansible_host holds {address}"] * is_told
 
 
 @pytest.mark.parametrize(
