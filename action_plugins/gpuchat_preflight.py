@@ -285,7 +285,7 @@ class _Joined:
 
 def _reached(host, hostvars):
     """Return at which address and port ssh reaches a host, as far as the inventory says; nothing where it does not."""
-    words = (("address", ("ansible_host", "ansible_ssh_host"), host), ("port", ("ansible_port", "ansible_ssh_port"), 22))
+    words = ("address", ("ansible_host", "ansible_ssh_host"), host), ("port", ("ansible_port", "ansible_ssh_port"), 22)
     with contextlib.suppress(AnsibleError):  # which Ansible says where it goes there
         if hostvars.get("ansible_connection", "ssh") not in ("ssh", "smart"):
             return {}

@@ -53,8 +53,8 @@ def _addresses_together(inventory: Inventory, specification: Specification, find
         place = (way.get("address", ""), way.get("port", ""))
         if place[0] and place in names:
             findings.fault(
-                f"ansible_host is {place[0]} on {names[place]} and on {host}, which are one machine by that; wanted one "
-                "name for each machine; set ansible_host in the vars of each host, or give one machine one name in all "
+                f"ansible_host is {place[0]} on {names[place]} and on {host}, one machine by that; wanted one name for "
+                "each machine; set ansible_host in the vars of each host, or give one machine one name in all "
                 "of its groups"
             )
         names.setdefault(place, host)

@@ -288,6 +288,14 @@ TIME = Form(
 )
 """As nginx takes it (ngx_parse_time)."""
 
+BYTES: Mapping[str, float] = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+SECONDS: Mapping[str, float] = {"": 1, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+
+
+def amount(text: str, units: Mapping[str, float]) -> float:
+    """Return a sound size in bytes, or a sound time in seconds."""
+    return sum(int(number) * units[unit.lower()] for number, unit in re.findall("([0-9]+)([A-Za-z]*)", text))
+
 
 def _of_clock(text: str) -> str:
     """Return the time that YAML 1.1 read as a number of base 60."""

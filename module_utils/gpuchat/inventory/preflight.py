@@ -315,6 +315,7 @@ def find_faults(
     _same_everywhere(inventory, SAME_EVERYWHERE if "edge" in wanted else SAME_MODELS, findings)
     if "edge" in wanted:
         secrets.check_edges(inventory, findings)
+    _doors_limits(inventory, specification, findings)
     _probe_host(inventory, findings)
     idle.check(inventory, specification, wanted, findings)
     return findings
@@ -961,6 +962,34 @@ def _same_everywhere(
             findings.fault(
                 f"{name} differs between hosts{why} ({found}); wanted one value; set {name} under all: vars:"
             )
+
+
+BODY, SILENCE = ("edge_body_limit", "door_body_limit"), ("edge_stream_timeout", "door_stream_timeout")
+"""What the edge lets through, and what of that the doors behind it do."""
+
+
+def _doors_limits(inventory: Inventory, specification: Specification, findings: Findings) -> None:
+    """Find doors that end what the edge lets through."""
+    for (of_edge, of_door), units, tell in (
+        (BODY, forms.BYTES, findings.fault),
+        (SILENCE, forms.SECONDS, findings.warning),  # it may be meant, for programs beside the edge
+    ):
+        values = [_sound(inventory, specification, of_edge, host) for host in inventory.hosts("edge")]
+        most = max(filter(None, values), key=lambda one: forms.amount(one, units), default="")
+        for host in inventory.hosts("gpu", "chat"):
+            own = _sound(inventory, specification, of_door, host)
+            if most and own and forms.amount(own, units) < forms.amount(most, units):
+                tell(
+                    f"{of_edge} is {most} and {of_door} is {own}; wanted no less at the door, which ends what is more; "
+                    f"set {of_door} to {most}",
+                    host,
+                )
+
+
+def _sound(inventory: Inventory, specification: Specification, name: str, host: str) -> str:
+    """Return a text's value on a host; empty where it has not its form, or nothing knows it."""
+    value = inventory.variables.get(host, {}).get(name, specification.default(name))
+    return value if isinstance(value, str) and forms.FORMS[name].is_right(value) else ""
 
 
 def _probe_host(inventory: Inventory, findings: Findings) -> None:

@@ -81,7 +81,13 @@ SPECIFICATION = Specification(
             "edge_http_port": {"type": "int", "default": 80},
             "edge_https_port": {"type": "int", "default": 443},
             "edge_ipv6": {"type": "bool", "default": True},
+            "edge_body_limit": {"type": "str", "default": "50m"},
+            "edge_stream_timeout": {"type": "str", "default": "30m"},
             "edge_extra_names": {"type": "list", "elements": "str", "default": []},
+        },
+        "door": {
+            "door_body_limit": {"type": "str", "default": "50m"},
+            "door_stream_timeout": {"type": "str", "default": "30m"},
         },
         "backup": {
             "backup_target": {"type": "str", "default": ""},
@@ -542,6 +548,36 @@ def test_a_port_that_a_connection_may_have_by_chance_is_told_where_something_lis
     assert found == ()
     assert [one.split(";")[0] for one in warnings] == (
         [f"{name} is {port}, and Linux gives the ports from 32768 to 60999 to connections by chance"] * is_told
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "fault", "warning"),
+    [
+        ({"edge_body_limit": "200m", "door_body_limit": "1g"}, "", ""),
+        ({"edge_body_limit": "51200k"}, "", ""),
+        ({"edge_body_limit": "200m"}, "edge_body_limit is 200m and door_body_limit is 50m", ""),
+        ({"door_body_limit": "20M"}, "edge_body_limit is 50m and door_body_limit is 20M", ""),
+        ({"edge_body_limit": "20m"}, "", ""),
+        ({"edge_stream_timeout": "1800"}, "", ""),
+        ({"edge_stream_timeout": "1h30m"}, "", "edge_stream_timeout is 1h30m and door_stream_timeout is 30m"),
+        ({"door_stream_timeout": "1w"}, "", ""),
+    ],
+)
+def test_a_door_ends_nothing_that_the_edge_lets_through(given, fault, warning):
+    found, warnings = findings(groups=SPLIT, each=PRIVATE, others=given, **given)
+    assert [one.partition(";")[0] for one in found] == [fault] * bool(fault)
+    assert [one.partition(";")[0] for one in warnings] == [warning] * bool(warning)
+
+
+def test_a_door_is_told_where_it_ends_what_any_edge_lets_through():
+    groups = {"all": ["a", "b"], "gpu": ["a"], "chat": ["a"], "edge": ["a", "b"]}
+    each = {host: {"gpuchat_private_address": f"10.0.0.{number}"} for number, host in enumerate("ab", 1)}
+    each["b"]["edge_body_limit"] = "1g"
+    (word,) = faults(groups=groups, each=each)
+    assert word == (
+        "edge_body_limit is 1g and door_body_limit is 50m; wanted no less at the door, which ends what is more; set "
+        "door_body_limit to 1g (on a)"
     )
 
 
