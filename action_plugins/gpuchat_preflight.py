@@ -44,7 +44,7 @@ CHAT_SECRETS = {
     "lobehub_key_vaults_secret": "KEY_VAULTS_SECRET",
     "lobehub_jwks_key": "JWKS_KEY",
 }
-ENVIRONMENTS = ("vllm_environment", "lobehub_environment", "open_webui_environment")
+ENVIRONMENTS = tuple(f"{one}_environment" for one in ("backup", "lobehub", "object_store", "open_webui", "vllm"))
 LOGINS = "gpuchat_registry_logins"
 PROXY = "gpuchat_proxy"
 AUTHORITIES = "gpuchat_ca_files"
@@ -354,7 +354,7 @@ def _odd(value):
 
 def _without_secrets(name, value):
     """Return a value without the secrets that may be part of it: those of an environment, and passwords."""
-    if name in ENVIRONMENTS and isinstance(value, dict):
+    if name in ENVIRONMENTS:
         return _without_values(value)
     if name == MODELS:
         return _without_environments(value)
@@ -383,6 +383,11 @@ def _without_logins(value):
 def _without_values(environment):
     """Return an environment's names, each with no more of its value than whether it is a text, and of one line."""
     told = {True: LINES, False: ""}
+    if isinstance(environment, list):
+        return [_without_values(one) for one in environment]
+    if not isinstance(environment, dict):  # as others write one: NAME=value
+        name, equals, _value = str(environment).partition("=")
+        return f"{name}=(secret)" if equals else environment if environment in (None, "") else "(secret)"
     return {
         str(key): told[bool(re.search(r"[\r\n]", str(one)))] if isinstance(one, (str, int, float)) else []
         for key, one in environment.items()
@@ -395,7 +400,7 @@ def _without_environments(value):
         return [_without_environments(one) for one in value]
     if isinstance(value, dict):
         return {
-            key: _without_values(one) if key == "environment" and isinstance(one, dict) else _without_environments(one)
+            key: _without_values(one) if key == "environment" else _without_environments(one)
             for key, one in value.items()
         }
     return value

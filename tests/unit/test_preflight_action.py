@@ -138,6 +138,24 @@ def test_an_inventory_in_the_form_of_ini_that_ansible_leaves_aside_is_told_with_
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"HF_TOKEN": "hunter2", "B": "hunter2\n", "C": ["hunter2"]}, {"HF_TOKEN": "", "B": LINES, "C": []}),
+        (["HF_TOKEN=hunter2", "hunter2"], ["HF_TOKEN=(secret)", "(secret)"]),
+        ([{"HF_TOKEN": "hunter2"}], [{"HF_TOKEN": ""}]),
+        ("HF_TOKEN=hunter2", "HF_TOKEN=(secret)"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_of_an_environment_however_it_is_written_no_value_is_told(value, told):
+    assert action._without_secrets("vllm_environment", value) == told
+    assert action._without_secrets("backup_environment", value) == told
+    models = [{"name": "q", "environment": value}]
+    assert action._without_secrets("gpuchat_models", models) == [{"name": "q", "environment": told}]
+
+
+@pytest.mark.parametrize(
     ("given", "told"),
     [
         ({}, {"address": "one", "port": "22"}),

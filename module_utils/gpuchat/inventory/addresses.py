@@ -79,6 +79,13 @@ def _addresses_together(inventory: Inventory, specification: Specification, find
 def _in_rooms(inventory: Inventory, specification: Specification, findings: Findings) -> None:
     """Find what a host would look for in its interface's room, from which nothing leads on."""
     for room, host in _rooms(inventory, specification).items():
+        bridge = _dockers_bridge(inventory.variables.get(host, {}))
+        if bridge and bridge.overlaps(room):
+            findings.fault(
+                f"{ROOM_NETWORK} is {room}, in which Docker has its own bridge ({bridge}); wanted a network for the "
+                f"interface alone; set {ROOM_NETWORK} to another",
+                host,
+            )
         for name, text in _far_from(inventory, host):
             with contextlib.suppress(ValueError):  # a name, or of IPv6
                 if ipaddress.IPv4Network(text).subnet_of(room):
@@ -155,6 +162,20 @@ def _rooms(inventory: Inventory, specification: Specification) -> dict[ipaddress
         if forms.FORMS[ROOM_NETWORK].is_right(str(given)):
             found[ipaddress.IPv4Network(str(given))] = host
     return found
+
+
+def _dockers_bridge(given: Mapping[str, object]) -> ipaddress.IPv4Network | None:
+    """Return the network that Docker's daemon has for itself before it makes others; None where nothing tells."""
+    settings = given.get("docker_settings")
+    bridge = settings.get("bip") if isinstance(settings, Mapping) else None
+    if given.get("docker_address_pools") or (isinstance(settings, Mapping) and settings.get("default-address-pools")):
+        return None
+    with contextlib.suppress(ValueError):
+        return ipaddress.IPv4Network(str(bridge or USUAL_BRIDGE), strict=False)
+    return None
+
+
+USUAL_BRIDGE = "172.17.0.0/16"
 
 
 def _far_from(inventory: Inventory, host: str) -> Iterator[tuple[str, str]]:

@@ -250,7 +250,7 @@ def _is_ours_to_name(text: str) -> bool:
     return text[:1] in ("/", "~") and ".." not in parts and not is_systems
 
 
-SYSTEM_FOLDERS = frozenset("bin boot dev etc lib lib64 proc root run sbin sys usr var".split())
+SYSTEM_FOLDERS = frozenset("bin boot dev etc home lib lib64 proc root run sbin sys tmp usr var".split())
 ABSOLUTE = Form(
     _is_ours_to_name,
     "a path that begins with /, without .., and is no folder of the system's",
@@ -383,7 +383,9 @@ def _repo_alone(text: str) -> str:
 
 LINUX_USER = Form(_matches(r"[a-z_][a-z0-9_.-]*\$?"), "the name of a user", "alice", may_be_empty=True)
 TEXT = Form(lambda text: bool(text.strip()), "a text", "hello")
-PLAIN_NAME = Form(_matches(r"[A-Za-z0-9][A-Za-z0-9._:/-]*"), "a name of letters, digits and . _ : / -", "qwen3-8b")
+PLAIN_NAME = Form(
+    _matches(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}"), "a name of up to 200 letters, digits and . _ : / -", "qwen3-8b"
+)
 REPO = Form(
     _matches(r"[A-Za-z0-9][\w.-]*/[\w.-]+"),
     "the model's name on its hub, as OWNER/NAME",
@@ -690,7 +692,7 @@ def _registry_map(value: Mapping[object, object]) -> Iterator[str]:
             or not is_place(target.partition("/")[0])
             or not re.fullmatch(rf"({PART}(/{PART})*/?)?", target.partition("/")[2])
         ):
-            right = (_without_scheme(target) or target).lower()
+            right = (_without_scheme(target) or target).lower() if isinstance(instead, str) else ""
             right = right if is_place(right.partition("/")[0]) else "registry.example.com/hub"
             more = ", and name it in gpuchat_insecure_registries too" if target.startswith("http://") else ""
             yield (

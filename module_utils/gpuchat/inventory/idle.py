@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from . import elsewhere, forms, models, ports, types
+from . import elsewhere, forms, models, ports, tls, types
 from . import topology as inventory_topology
 from .given import (
     CHATS,
@@ -93,6 +93,8 @@ DOCKER_REPOSITORY, DRIVER_REPOSITORY = (
 OF_CPU = ("vllm_cpu_image", "vllm_cpu_index_url", "vllm_cpu_kv_cache_gib", "vllm_cpu_packages")
 OF_VENV = ("uv_", "vllm_packages", "vllm_cpu_packages", "vllm_cpu_index_url", "vllm_requirements")
 NEEDS = (
+    Need(("edge_https_port",), "edge_tls", (tls.AUTO, tls.SELFSIGNED, tls.PROVIDED, tls.ACME)),
+    Need(("edge_acme_",), "edge_tls", (tls.ACME,)),
     Need(("gpuchat_signup_emails",), "gpuchat_signup", ("open",)),
     Need(("backup_",), "backup_target"),
     Need(("verify_outside_address",), "gpuchat_probe_host"),

@@ -304,7 +304,7 @@ def folder_faults(variable: str, entry: Mapping[str, object], others: Mapping[st
     path = str(entry.get("path") or f"{MODELS_FOLDER}/{entry.get('name')}").rstrip("/")
     known = [*others.items(), *(("what is others'", folder) for folder in SHARED)]
     held = [(name, folder.rstrip("/")) for name, folder in known if f"{folder.rstrip('/')}/".startswith(f"{path}/")]
-    if held and entry.get("source", "path") != "path":
+    if held and entry.get("source", "path") != "path" and forms.MODEL_PATH.is_right(path):  # else that is said
         (name, folder), right = held[0], f"{MODELS_FOLDER}/{slug(str(entry['name']))}"
         yield (
             f"{variable} has the folder {path}, which holds {name} ({folder}); wanted a folder for the model alone, "

@@ -20,6 +20,13 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "CUDA_VISIBLE_DEVICES": "gpuchat_models.gpus",
         "NVIDIA_VISIBLE_DEVICES": "gpuchat_models.gpus",
     },
+    "backup_environment": {
+        "RESTIC_REPOSITORY": "backup_target",
+        **dict.fromkeys(
+            (f"RESTIC_PASSWORD{one}" for one in ("", "_COMMAND", "_FILE")),
+            "backup_password",
+        ),
+    },
 }
 """What a role sets by a variable of its own."""
 

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ..core.opening import EPHEMERAL
-from . import models
+from . import models, tls
 from . import topology as inventory_topology
 from .given import MONITORING, Findings, Inventory, Specification, common_settings
 
@@ -21,7 +21,9 @@ PORTS = {
 }
 """Variables that name a port on the hosts that are in some groups."""
 
-INTERFACE_PORT = inventory_topology.PORTS[inventory_topology.INTERFACE]
+INTERFACE_PORT, HTTPS_PORT = (
+    inventory_topology.PORTS[kind] for kind in (inventory_topology.INTERFACE, inventory_topology.EDGE)
+)
 
 
 def check(inventory: Inventory, specification: Specification, findings: Findings, host: str) -> None:
@@ -56,6 +58,8 @@ def listening(inventory: Inventory, specification: Specification, host: str) -> 
     """Yield the variables that name a port at which a host listens, each with that port."""
     variables = inventory.variables.get(host, {})
     here = [names for groups, names in PORTS.items() if all(host in inventory.groups.get(one, ()) for one in groups)]
+    if tls.source(variables) == tls.NONE:
+        here = [tuple(name for name in names if name != HTTPS_PORT) for names in here]
     here += [(inventory_topology.METRICS_PORT,)] if inventory.groups.get(MONITORING) else []
     here += [(inventory_topology.SPAN_PORT,)] if _is_spanned(inventory, specification, host) else []
     for name in dict.fromkeys(name for names in here for name in names):

@@ -266,6 +266,7 @@ def find_faults(
     is_whole = not any(source.problem and not source.kind for source in inventory.sources)
     if is_whole:  # else what is not there may be in what was not read
         _groups(inventory, wanted, findings)
+        _stray_groups(inventory, findings)
     _names_of_groups(inventory, findings)
     names = _Names(inventory, specification)
     all_names = [name for edge in inventory.hosts("edge") for name in site_names(inventory, edge)]
@@ -304,8 +305,18 @@ def find_faults(
         findings.add(tools_known.faults(sound.get(tools_known.VARIABLE), all_names), (), host)
         if "vllm" in wanted:
             _version("vllm_version", sound.get("vllm_version"), findings, host)
-            findings.add((), _image_warnings(specification.settings(sound, *IMAGES, "vllm_version")), host)
+            settings = specification.settings(sound, *IMAGES, "vllm_version", models.VARIABLE)
+            findings.add((), _image_warnings(settings), host)
         owned.check(sound, findings, host)
+        hidden = inventory.secrets.get(host, {}).get("backup_secret_environment")
+        owned.check_in(
+            "backup_secret_environment",
+            "backup_environment",
+            dict.fromkeys(hidden.names if hidden else ()),
+            findings,
+            host,
+        )
+        _user_ids(inventory, specification, sound, findings, host)
         ports.check(inventory, specification, findings, host)
     _models(inventory, specification, wanted if is_whole else frozenset(), findings)
     _folders(inventory, specification, findings)
@@ -418,11 +429,32 @@ def _groups(inventory: Inventory, parts: frozenset[str], findings: Findings) -> 
         )
 
 
+def _stray_groups(inventory: Inventory, findings: Findings) -> None:
+    """Tell groups whose hosts the stack leaves out, and whose names look like those of its groups."""
+    known = {"all", "ungrouped", *STACK_GROUPS}
+    for name in (one for one in inventory.groups if one not in known and one.lower() != MONITORING):
+        near = next(iter(difflib.get_close_matches(name.lower(), STACK_GROUPS, n=1, cutoff=LIKE_A_GROUP)), "")
+        left = [host for host in inventory.groups[name] if host not in inventory.hosts(*STACK_GROUPS)]
+        if near == MONITORING and not inventory.groups.get(near):
+            left = list(inventory.groups[name])
+        elif not near or not inventory.groups.get(near):
+            continue  # somebody else's, or told of the group that is empty
+        if left:
+            findings.warning(
+                f"the group {name} has {', '.join(left)} and is none of gpuchat's, so nothing is done for it there; "
+                f"did you mean it to be {near}?"
+            )
+
+
+LIKE_A_GROUP = 0.75
+"""How like the name of one of our groups another must be to be taken for it: with an ending, or without one."""
+
+
 def _meant_group(inventory: Inventory, group: str) -> str:
     """Return the question whether another group, by the look of its name, was meant to be one of the stack's."""
     known = {"all", "ungrouped", MONITORING, *STACK_GROUPS}
     foreign = {name.lower(): name for name, hosts in inventory.groups.items() if hosts and name not in known}
-    near = difflib.get_close_matches(group, sorted(foreign), n=1, cutoff=0.75)
+    near = difflib.get_close_matches(group, sorted(foreign), n=1, cutoff=LIKE_A_GROUP)
     return f"; did you mean the group {foreign[near[0]]} to be {group}?" if near else ""
 
 
@@ -449,6 +481,13 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
             f"{models.VARIABLE} is empty and {endpoints.VARIABLE} is not set; wanted one model or more; set one of them"
         )
     entries = [one for one in given if isinstance(one, Mapping)] if isinstance(given, (list, tuple)) else []
+    kind = chat(inventory, specification)["kind"]
+    if kind in parts and (entries or others) and not _may_chat(entries, others):
+        findings.fault(
+            f"{models.VARIABLE} and {endpoints.VARIABLE} name nothing that chats, and {INTERFACE} is {kind}; wanted a "
+            f"model that people can talk to; add one, or set {INTERFACE} to {NO_INTERFACE} where programs alone use "
+            "them"
+        )
     if entries and others and not inventory.groups.get(models.GROUP):
         findings.fault(
             f"{models.VARIABLE} names models, and the group {models.GROUP} is empty; wanted hosts that serve them; add "
@@ -482,6 +521,16 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
         owned.check_in(f"{variable}.environment", "vllm_environment", one.get("environment"), findings, "")
         if "vllm" in parts:
             _version(f"{variable}.version", one.get("version"), findings, "")
+
+
+def _may_chat(entries: Sequence[Mapping[str, object]], others: object) -> bool:
+    """Whether one of the models may chat, as far as the inventory says what each does."""
+    if any(True for _fault in endpoints.faults(others)) or any(one.get("task", "auto") in CHATTING for one in entries):
+        return True
+    return any(one.live or CHATTING[1] in one.tasks.values() for one in endpoints.read(others))
+
+
+CHATTING = ("auto", "chat")
 
 
 def _names_of_clients(
@@ -765,6 +814,24 @@ def _supervisor(inventory: Inventory, sound: Mapping[str, object], findings: Fin
             )
 
 
+def _user_ids(
+    inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
+) -> None:
+    """Find two parts of a host that are to run as one user, which the packet filter and files tell apart by it."""
+    of_chat = (f"{chat(inventory, specification)['kind']}_uid", "object_store_uid")
+    names = [*(("vllm_uid",) if host in inventory.groups.get(models.GROUP, ()) else ())]
+    names += of_chat if host in inventory.groups.get("chat", ()) else ()
+    seen: dict[object, str] = {}
+    for name, number in specification.settings(sound, *names).items():
+        if number in seen:
+            findings.fault(
+                f"{seen[number]} and {name} are both {number}; wanted users apart, for either could read and ask what "
+                "is the other's; set one of them to another number",
+                host,
+            )
+        seen[number] = name
+
+
 def _elsewhere(
     inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
 ) -> None:
@@ -857,14 +924,21 @@ IMAGES = ("vllm_image", "vllm_cpu_image")
 
 def _image_warnings(settings: Mapping[str, object]) -> Iterator[str]:
     """Find an image whose tag speaks of another vLLM than the one by which all is planned."""
-    version = str(settings.get("vllm_version") or "")
-    for name in IMAGES:
-        tag = str(settings.get(name) or "").rpartition(":")[2]
+    version, own = "vllm_version", str(settings.get("vllm_version") or "")
+    given = [(name, settings.get(name), version, own) for name in IMAGES]
+    for number, one in enumerate(types.sequence(settings.get(models.VARIABLE))):
+        variable = f"{models.VARIABLE}[{number}]"
+        if isinstance(one, Mapping):
+            told = (f"{variable}.version", str(one["version"])) if one.get("version") else (version, own)
+            given.append((f"{variable}.image", one.get("image"), *told))
+    for name, image, variable, planned in given:
+        tag = str(image or "").rpartition(":")[2]
         found = re.search(r"(?<![0-9.])[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.]*", tag)
-        if found and version not in tag and "{" not in tag:
+        if found and planned not in tag and "{" not in tag:
+            right = name.replace(".image", ".version") if name.endswith("].image") else variable
             yield (
-                f"{name} has the tag {tag} and vllm_version is {version}, for which models are planned; set "
-                f"vllm_version to {found[0]} where the image holds that"
+                f"{name} has the tag {tag} and {variable} is {planned}, for which it is planned; set {right} to "
+                f"{found[0]} where the image holds that"
             )
 
 
@@ -939,8 +1013,11 @@ SAME_EVERYWHERE = (
     "gpuchat_interface_port",
     inventory_topology.SPAN_PORT,
     "gpuchat_api_keys",
+    "gpuchat_folder",
+    "gpuchat_secrets_file",
+    "gpuchat_authority_file",
 )
-"""Variables that one host reads of another."""
+"""Variables that one host reads of another, or one host for all."""
 
 
 def _same_everywhere(
@@ -1000,4 +1077,9 @@ def _probe_host(inventory: Inventory, findings: Findings) -> None:
             findings.fault(
                 f"gpuchat_probe_host is {probe!r}; wanted a host of the inventory; set gpuchat_probe_host to one"
                 f"{did_you_mean(str(probe), everybody)}"
+            )
+        elif probe in inventory.groups.get("edge", ()):
+            findings.fault(
+                f"gpuchat_probe_host is {probe}, which is in the group edge; wanted a host that the edge is to refuse, "
+                "outside gpuchat_allowed_networks; set gpuchat_probe_host to such a one, or take it away"
             )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from .forms import is_address
@@ -22,8 +23,10 @@ FOR_A_DIRECTORY = (
     "edge_acme_email",
 )
 CLIENTS = "edge_client_authority_file"
+DIRECTORY = "edge_acme_directory"
 SETTINGS = (
     "edge_tls",
+    DIRECTORY,
     "edge_certificate_file",
     "edge_acme_challenge",
     "edge_trusted_proxies",
@@ -34,6 +37,13 @@ SETTINGS = (
 
 EAB_KEY = "edge_acme_eab_hmac_key"
 USUAL_HTTP_PORT = 80
+INNER = re.compile(
+    r"(?i)^[^.]+$|\.(corp|example|home|home\.arpa|internal|intranet|invalid|lan|local|localdomain|localhost|private|test)$"
+)
+"""Names that nobody can own (RFC 2606, 6761, 6762, 8375, and those that ICANN gives to nobody)."""
+
+PUBLIC = re.compile(r"https://([a-z0-9-]+\.)*(letsencrypt\.org|zerossl\.com|buypass\.com|pki\.goog)[:/]")
+"""Directories of authorities that browsers know, which certify what has an owner."""
 
 PRIVATE_NETWORKS = (
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
@@ -135,6 +145,13 @@ def _acme(
             f"edge_tls is acme and the chat's names hold {', '.join(addresses)}; wanted host names, for certbot asks "
             "for nothing else; set gpuchat_domain and edge_extra_names to names alone, or edge_tls to selfsigned"
         )
+    inner = [name for name in names if name not in addresses and INNER.search(name)]
+    if inner and PUBLIC.match(str(settings.get(DIRECTORY) or "")):
+        yield (
+            f"edge_tls is acme and the chat's names hold {', '.join(inner)}; wanted names below a domain of yours, for "
+            f"{DIRECTORY} certifies none of a network's own; set gpuchat_domain and edge_extra_names to such, or "
+            "edge_tls to selfsigned"
+        )
     hook = settings.get("edge_acme_dns_hook")
     if challenge(settings) == DNS and not hook:
         yield (
@@ -170,7 +187,3 @@ def warnings(settings: Mapping[str, object], http_port: int) -> Iterator[str]:
             f"edge_acme_challenge is http and edge_http_port is {http_port}; a directory asks at port "
             f"{USUAL_HTTP_PORT}, so something in front must hand that on to it"
         )
-    if chosen != ACME:
-        given = [name for name in FOR_A_DIRECTORY if settings.get(name)]
-        if given:
-            yield f"{given[0]} is set, and edge_tls is {chosen}, so no directory is asked; set edge_tls to acme"

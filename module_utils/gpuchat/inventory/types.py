@@ -52,6 +52,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 """What people write who mean a choice, by that."""
 
 SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+HOURS = {"h": 1, "d": 24, "day": 24, "days": 24, "w": 168, "week": 168, "weeks": 168}
 
 SAYS_NO = ("none", "closed", "never", "absent")
 """Choices that somebody may have meant who wrote a word that YAML takes for false."""
@@ -73,10 +74,17 @@ UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud80
 LOGIN = re.compile(r"//(?!\(secret\)@)[^/@\s'\"]*@")
 """What an address shows of a login."""
 
+SECRET = re.compile(r"(?i)((?:pass\w*|secret|token|api[_-]?key)['\"]?\s*[:=]\s*['\"]?)[^\s'\",&}]+")
+"""A secret where none belongs, by what it is called."""
+
+
+def _hidden(text: str) -> str:
+    return SECRET.sub(r"\1(secret)", LOGIN.sub("//(secret)@", text))
+
 
 def show(value: object) -> str:
     """Return a value as a message shows it."""
-    text = LOGIN.sub("//(secret)@", repr(value))
+    text = _hidden(repr(value))
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
@@ -191,8 +199,7 @@ def _is(kind: str, value: object) -> bool:
 
 def _right(name: str, option: Mapping[str, object], value: object, example: object) -> str:
     """Return what somebody probably meant, or an example where that is no line that a message can show."""
-    meant = _meant(name, option, value, example)
-    meant = LOGIN.sub("//(secret)@", meant)
+    meant = _hidden(_meant(name, option, value, example))
     return meant if meant.isprintable() and len(meant) <= 5 * SHOWN else _meant(name, option, (), example)
 
 
@@ -201,6 +208,8 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     read = _read(value) if isinstance(value, str) else None
     if kind == "dict" and isinstance(read, Mapping):
         return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
+    if kind == "dict" and _as_options(value):
+        return written(_as_options(value))
     if kind == "list" and isinstance(read, list):
         return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
     if kind == "list" and isinstance(value, (str, int)) and str(value).strip() and option.get("elements") != "dict":
@@ -225,14 +234,38 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     return written(default if default not in (None, "") else samples.get(kind, "a value"))
 
 
+def _as_options(value: object) -> dict[str, object]:
+    """Return what somebody wrote as a list of names with values, or as a command line has them, as one mapping."""
+    given = [value] if isinstance(value, str) else sequence(value)
+    if given and all(isinstance(one, Mapping) for one in given):
+        return {str(name): part for one in given if isinstance(one, Mapping) for name, part in one.items()}
+    words = " ".join(map(str, given)).split()
+    found: dict[str, object] = {}
+    last = ""
+    for word in words:
+        name, equals, rest = word.partition("=")
+        if word.startswith("--") or equals:
+            found[name.lstrip("-")] = rest if equals else True
+        elif found and found[last] is True:
+            found[last] = word
+        else:
+            return {}
+        last = name.lstrip("-")
+    return found
+
+
 def _number_in(name: str, text: str) -> int:
     """Return the number that somebody wrote with a unit or with signs between its digits; 0 where there is none."""
-    found = re.fullmatch(r"\s*([0-9]{1,3}(?:[ ,_][0-9]{3})+|[0-9]{1,12})\s*([A-Za-z]{0,7})(/s)?\s*", text)
+    found = re.fullmatch(r"\s*([0-9]{1,3}(?:[ ,_][0-9]{3})+|[0-9]{1,12})\s*([A-Za-z]{0,7})(/s|/m|/min)?\s*", text)
     if not found:
         return 0
     number, unit = int(re.sub("[ ,_]", "", found[1])), found[2].lower()
-    if name.endswith("_seconds"):
+    if name.endswith(("_seconds", "timeout")):
         return number * SECONDS.get(unit, 1)
+    if name.endswith("_hours"):
+        return number * HOURS.get(unit, 1)
+    if found[3] in ("/m", "/min"):
+        return max(number // 60, 1)
     return number * (1024 if unit in ("k", "kib") or (unit in ("t", "tb", "tib") and name.endswith("_gib")) else 1)
 
 

@@ -247,6 +247,8 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
         ("postgresql_major", "09", "17"),
         ("gpuchat_registry_map", {"*": "harbor.example.com"}, "{docker.io: harbor.example.com}"),
         ("gpuchat_registry_map", {"ghcr": "harbor.example.com"}, "{ghcr.io: harbor.example.com}"),
+        ("gpuchat_registry_map", {"ghcr.io": None}, "{ghcr.io: registry.example.com/hub}"),
+        ("docker_data_root", "/home", "/srv/docker"),
         ("gpuchat_registry_map", {"vllm": "harbor.example.com"}, "{docker.io: harbor.example.com}"),
         ("gpuchat_registry_map", {"HTTPS://ghcr.io/": "harbor.example.com"}, "{ghcr.io: harbor.example.com}"),
     ],
@@ -254,6 +256,23 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
 def test_what_is_said_to_be_set_in_the_place_of_a_wrong_text_is_right_itself(name, value, meant):
     (word,) = forms.faults(name, value)
     assert word.endswith(f"; set {name} to {meant}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("host=db user=chat password=hunter2", "https://h/x?token=hunter2&b=1", "postgres://me:hunter2@db/chat"),
+        *([{"name": "q", "token": "hunter2"}], {"name": "q", "api_key": "hunter2"}, ["PASSWORD=hunter2"]),
+    ],
+)
+def test_a_secret_where_none_belongs_is_not_shown(value):
+    for kind in ("int", "dict", "list"):
+        assert "hunter2" not in "".join(types.faults("x", {"type": kind, "elements": "int"}, value))
+
+
+@pytest.mark.parametrize("text", ["max_tokens: 5", "tokenizer: /model", "passages", "a secret", "token"])
+def test_what_merely_speaks_of_secrets_is_shown(text):
+    assert types.show(text) == repr(text)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +316,12 @@ def test_the_address_of_a_models_page_is_told_as_the_models_name(text, meant):
         ("docker_minimum_free_gib", "1 TB", "1024"),
         ("edge_api_rate", "20/s", "20"),
         ("edge_api_rate", "20r/s", "20"),
+        ("edge_api_rate", "300/m", "5"),
+        ("edge_api_rate", "20/min", "1"),
+        ("gpuchat_endpoints[0].timeout", "5m", "300"),
+        ("backup_max_age_hours", "2d", "48"),
+        ("backup_max_age_hours", "1 week", "168"),
+        ("backup_max_age_hours", "36h", "36"),
         ("edge_api_rate", "many", "10"),
     ],
 )
@@ -336,6 +361,12 @@ def test_a_word_that_is_no_choice_is_told_with_the_one_that_is_meant(choices, va
         ({"type": "list", "elements": "str"}, "[a.example.com, 10.0.0.5]", '["a.example.com", "10.0.0.5"]'),
         ({"type": "list", "elements": "str"}, "['a']", '["a"]'),
         ({"type": "list", "elements": "str"}, "a, b", "[a, b]"),
+        ({"type": "dict"}, "--max-model-len 8192 --dtype=half", "{max-model-len: 8192, dtype: half}"),
+        ({"type": "dict"}, ["--max-model-len 8192", "--enforce-eager"], "{max-model-len: 8192, enforce-eager: true}"),
+        ({"type": "dict"}, ["A=1", "B=x=y"], "{A: 1, B: x=y}"),
+        ({"type": "dict"}, [{"max-num-seqs": 32}, {"dtype": "half"}], "{max-num-seqs: 32, dtype: half}"),
+        ({"type": "dict"}, "some words", "{}"),
+        ({"type": "dict"}, [], "{}"),
     ],
 )
 def test_a_value_of_another_type_is_told_as_somebody_may_have_meant_it(option, value, meant):

@@ -110,6 +110,15 @@ VENV = {"gpuchat_supervisor": "venv"}
         ({}, {"backup_keep": {"daily": 3}, "backup_target": "/srv/backup"}, ""),
         (
             {},
+            {"edge_acme_email": "me@example.com", "edge_acme_challenge": "dns"},
+            (
+                "edge_tls is auto, so edge_acme_challenge, edge_acme_email have no effect; set edge_tls to acme, or "
+                "take them away"
+            ),
+        ),
+        ({}, {"edge_https_port": 8443}, ""),
+        (
+            {},
             {"open_webui_admin": "x"},
             "open_webui_admin is no variable of a gpuchat role; did you mean open_webui_uid? (on c)",
         ),

@@ -66,7 +66,10 @@ SPECIFICATION = Specification(
             "gpuchat_database": {"type": "dict", "default": {}},
             "gpuchat_database_password": {"type": "str", "no_log": True},
             "gpuchat_object_store": {"type": "dict", "default": {}},
+            "gpuchat_folder": {"type": "path", "default": ""},
         },
+        "lobehub": {"lobehub_uid": {"type": "int", "default": 69981}},
+        "open_webui": {"open_webui_uid": {"type": "int", "default": 69982}},
         "postgresql": {
             "postgresql_major": {"type": "str", "default": "auto"},
             "postgresql_settings": {"type": "dict", "default": {}},
@@ -76,13 +79,17 @@ SPECIFICATION = Specification(
             "object_store_access_key": {"type": "str", "no_log": True},
             "object_store_secret_key": {"type": "str", "no_log": True},
         },
-        "docker": {"docker_data_root": {"type": "str", "default": ""}},
+        "docker": {
+            "docker_data_root": {"type": "str", "default": ""},
+            "docker_settings": {"type": "dict", "default": {}},
+        },
         "edge": {
             "edge_http_port": {"type": "int", "default": 80},
             "edge_https_port": {"type": "int", "default": 443},
             "edge_ipv6": {"type": "bool", "default": True},
             "edge_body_limit": {"type": "str", "default": "50m"},
             "edge_stream_timeout": {"type": "str", "default": "30m"},
+            "edge_tls": {"type": "str", "default": "auto"},
             "edge_extra_names": {"type": "list", "elements": "str", "default": []},
         },
         "door": {
@@ -93,11 +100,14 @@ SPECIFICATION = Specification(
             "backup_target": {"type": "str", "default": ""},
             "backup_at": {"type": "str", "default": "03:00"},
             "backup_max_age_hours": {"type": "int", "default": 36},
+            "backup_environment": {"type": "dict", "default": {}},
+            "backup_secret_environment": {"type": "dict", "no_log": True},
         },
         "vllm": {
             "vllm_version": {"type": "str"},
             "vllm_args": {"type": "dict"},
             "vllm_environment": {"type": "dict"},
+            "vllm_uid": {"type": "int", "default": 69980},
         },
         "uv": {"uv_extra_index_urls": {"type": "list", "elements": "str"}},
     }
@@ -568,6 +578,143 @@ def test_a_door_ends_nothing_that_the_edge_lets_through(given, fault, warning):
     found, warnings = findings(groups=SPLIT, each=PRIVATE, others=given, **given)
     assert [one.partition(";")[0] for one in found] == [fault] * bool(fault)
     assert [one.partition(";")[0] for one in warnings] == [warning] * bool(warning)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault", "warning"),
+    [
+        ({"edge_https_port": 80}, "edge_http_port and edge_https_port are both 80", ""),
+        ({"edge_https_port": 80, "edge_tls": "none"}, "", "edge_tls is none, so edge_https_port has no effect"),
+        ({"edge_http_port": 443, "edge_tls": "none"}, "", ""),
+    ],
+)
+def test_an_edge_without_tls_has_no_port_for_it(given, fault, warning):
+    found, warnings = findings(**given)
+    assert [one.partition(";")[0] for one in found] == [fault] * bool(fault)
+    told = [one.partition(";")[0] for one in warnings if "everybody on the way" not in one]
+    assert told == [warning] * bool(warning)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("RESTIC_PASSWORD", "backup_password"), ("RESTIC_REPOSITORY", "backup_target"), ("AWS_DEFAULT_REGION", "")],
+)
+def test_what_restic_is_told_by_variables_of_their_own_stands_in_no_environment(name, instead):
+    for given in (
+        {"backup_environment": {name: "x"}},
+        {"secrets": {"backup_secret_environment": Secret("dict", names=[name])}},
+    ):
+        found = faults(backup_target="/srv/backup", **given)
+        assert [one.partition("; set ")[2] for one in found] == [instead] * bool(instead)
+
+
+def test_a_runs_own_folder_is_one_for_all_hosts():
+    each = {**PRIVATE, "g": {**PRIVATE["g"], "gpuchat_folder": "/srv/gpuchat"}}
+    (word,) = faults(groups=SPLIT, each=each)
+    assert word.startswith("gpuchat_folder differs between hosts ('/srv/gpuchat' on g, not set on h and c)")
+
+
+@pytest.mark.parametrize(
+    ("groups", "given", "both"),
+    [
+        (ONE_HOST, {"vllm_uid": 69981}, "vllm_uid and lobehub_uid are both 69981"),
+        (ONE_HOST, {"lobehub_uid": "7000", "object_store_uid": 7000}, "lobehub_uid and object_store_uid are both 7000"),
+        pytest.param(ONE_HOST, {"vllm_uid": 69982}, "", id="Open WebUI's, which does not run"),
+        pytest.param(SPLIT, {"vllm_uid": 69981}, "", id="on another host"),
+    ],
+)
+def test_parts_of_one_host_run_as_users_of_their_own(groups, given, both):
+    found = faults(groups=groups, each=PRIVATE if groups is SPLIT else {}, **given)
+    assert [one.partition(";")[0] for one in found] == [both] * bool(both)
+
+
+@pytest.mark.parametrize(
+    ("groups", "word"),
+    [
+        ({"monitor": ["one"]}, "the group monitor has one and is none of gpuchat's"),
+        ({"gpus": ["two"]}, "the group gpus has two and is none of gpuchat's"),
+        ({"Edge": ["two"]}, "the group Edge has two and is none of gpuchat's"),
+        ({"gpus": ["one"]}, ""),
+        ({"monitoring": ["one"], "monitored": ["one"]}, ""),
+        ({"webservers": ["two"], "printers": ["three"]}, ""),
+        ({"gpus": []}, ""),
+    ],
+)
+def test_hosts_that_a_mistyped_group_leaves_out_are_told(groups, word):
+    found, warnings = findings(groups=groups)
+    assert found == ()
+    assert [one.partition(",")[0] for one in warnings] == [word] * bool(word)
+
+
+@pytest.mark.parametrize(
+    ("model", "cure"),
+    [
+        ({"image": "vllm/vllm-openai:v0.11.0", "version": "0.11.0"}, ""),
+        ({"image": "harbor.example.com/vllm:ours-0.32.0"}, ""),
+        ({"image": "harbor.example.com/vllm:ours"}, ""),
+        ({"image": "vllm/vllm-openai:v0.11.0"}, "vllm_version is 0.32.0, for which it is planned"),
+        (
+            {"image": "vllm/vllm-openai:v0.11.0", "version": "0.12.0"},
+            "gpuchat_models[0].version is 0.12.0, for which it is planned",
+        ),
+    ],
+)
+def test_an_image_of_a_models_own_is_of_the_version_by_which_it_is_planned(model, cure):
+    found, warnings = findings(gpuchat_models=[{"name": "q", **model}], vllm_version="0.32.0")
+    assert found == ()
+    assert [cure in one and "; set gpuchat_models[0].version to 0.11.0 where" in one for one in warnings] == (
+        [True] * bool(cure)
+    )
+
+
+EMBEDS = [{"name": "bge", "task": "embed"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_told"),
+    [
+        ({"gpuchat_models": EMBEDS}, True),
+        ({"gpuchat_models": [*EMBEDS, {"name": "q"}]}, False),
+        ({"gpuchat_models": EMBEDS, "groups": {"chat": []}, "gpuchat_interface": "none"}, False),
+        ({"gpuchat_models": EMBEDS, "gpuchat_endpoints": [LIVE]}, False),
+        ({"gpuchat_models": EMBEDS, "gpuchat_endpoints": [ENDPOINT]}, False),
+        (
+            {"gpuchat_models": EMBEDS, "gpuchat_endpoints": [{**LIVE, "models": [{"name": "w", "task": "rerank"}]}]},
+            True,
+        ),
+    ],
+)
+def test_people_who_chat_have_a_model_that_does(given, is_told):
+    found = faults(**given)
+    assert [one.partition(";")[0] for one in found] == [
+        "gpuchat_models and gpuchat_endpoints name nothing that chats, and gpuchat_interface is lobehub"
+    ] * is_told
+
+
+@pytest.mark.parametrize(("probe", "is_told"), [("probe", False), ("one", True)])
+def test_the_edge_itself_is_none_that_it_refuses(probe, is_told):
+    found = faults(gpuchat_probe_host=probe)
+    assert [one.partition(";")[0] for one in found] == (
+        [f"gpuchat_probe_host is {probe}, which is in the group edge"] * is_told
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "bridge"),
+    [
+        ({"gpuchat_room_network": "172.18.0.0/29"}, ""),
+        ({"gpuchat_room_network": "172.17.9.0/29"}, "172.17.0.0/16"),
+        ({"gpuchat_room_network": "172.17.9.0/29", "docker_settings": {"bip": "10.99.0.1/24"}}, ""),
+        ({"gpuchat_room_network": "10.99.0.0/29", "docker_settings": {"bip": "10.99.0.1/24"}}, "10.99.0.0/24"),
+        (
+            {"gpuchat_room_network": "172.17.9.0/29", "docker_settings": {"default-address-pools": [{"base": "x"}]}},
+            "",
+        ),
+    ],
+)
+def test_an_interface_does_not_get_the_network_that_docker_has_for_its_bridge(given, bridge):
+    found = faults(**given)
+    assert [f"in which Docker has its own bridge ({bridge})" in one for one in found] == [True] * bool(bridge)
 
 
 def test_a_door_is_told_where_it_ends_what_any_edge_lets_through():
@@ -1408,7 +1555,7 @@ FETCHED = {"source": "huggingface", "repo": "Qwen/Qwen3-8B"}
         ("/data", {"gpuchat_toolbox": "/data/toolbox"}, "/data, which holds gpuchat_toolbox (/data/toolbox)"),
         ("/database", {"docker_data_root": "/data/docker"}, ""),
         ("/srv/", {}, "/srv, which holds what is others' (/srv)"),
-        ("/home", {}, "/home, which holds what is others' (/home)"),
+        pytest.param("/home", {}, "gpuchat_models[0].path is '/home'; wanted a path", id="which is told once"),
         ("/var/lib", {}, "/var/lib, which holds what is others' (/var/lib)"),
         ("/opt/gpuchat", {}, "/opt/gpuchat, which holds gpuchat_toolbox (/opt/gpuchat/toolbox)"),
         ("/home/alice/qwen", {}, ""),

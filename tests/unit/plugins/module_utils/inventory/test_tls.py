@@ -159,14 +159,27 @@ def test_what_contradicts_itself_is_told_with_what_to_set(case, words):
     assert [word for word in words if word not in fault] == []
 
 
+PUBLIC = {**ACME, "edge_acme_directory": "https://acme-v02.api.letsencrypt.org/directory"}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        *((name, True) for name in ("chat", "chat.local", "chat.LAN", "gpu.home.arpa", "chat.internal")),
+        *((name, False) for name in ("chat.example.com", "local.example.com", "chat.home.example.org")),
+    ],
+)
+def test_a_public_directory_is_asked_for_no_name_that_nobody_owns(name, is_told):
+    word = f"edge_tls is acme and the chat's names hold {name}; wanted names below a domain of yours"
+    assert [one.partition(", for")[0] for one in found(PUBLIC, (name,))] == [word] * is_told
+    assert found({**PUBLIC, "edge_acme_directory": "https://ca.lan/acme/directory"}, (name,)) == []
+
+
 @pytest.mark.parametrize(
     ("settings", "port", "begin"),
     [
         pytest.param({"edge_tls": "none"}, 80, "edge_tls is none: everybody on the way", id="plain HTTP"),
         pytest.param(ACME, 8080, "edge_acme_challenge is http and edge_http_port is 8080; a directory asks", id="port"),
-        pytest.param(
-            {"edge_acme_agree_tos": True}, 80, "edge_acme_agree_tos is set, and edge_tls is selfsigned", id="unused"
-        ),
     ],
 )
 def test_what_may_surprise_is_told_beforehand(settings, port, begin):
