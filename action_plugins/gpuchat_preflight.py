@@ -96,7 +96,7 @@ class ActionModule(ActionBase):
         options = ours.options
         groups = _groups(task_vars["groups"])
         play_hosts = [host for host in task_vars.get("ansible_play_hosts_all", []) if host in groups["all"]]
-        args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars)}
+        args = {"groups": groups, "roles": roles, "play_hosts": play_hosts, "sources": _sources(task_vars, options)}
         args.update({"variables": {}, "secrets": {}, "others": {}, "untemplated": [], "chat_secrets": {}})
         args["reached"] = {host: _reached(host, task_vars["hostvars"][host]) for host in groups["all"]}
         prefixes = ("gpuchat_", "lobechat_", *ours.prefixes)
@@ -452,7 +452,7 @@ def _groups(given):
     return {name: [host for host in map(str, hosts) if host in everybody] for name, hosts in given.items()}
 
 
-def _sources(task_vars):
+def _sources(task_vars, options=()):
     """Return where the inventory was read from, and why that failed where it did."""
     found = []
     for source in task_vars.get("ansible_inventory_sources") or []:
@@ -464,7 +464,7 @@ def _sources(task_vars):
         files = sorted(glob.glob(os.path.join(glob.escape(source), "*"))) if os.path.isdir(source) else [source]
         for path in files:
             if os.path.isfile(path) and path.endswith(YAML):
-                problem = _why_not_yaml(path)
+                problem = _why_not_yaml(path, options)
                 found += [{"path": path, "problem": problem}] if problem else []
             elif os.path.isfile(path) and (path == source or "." not in os.path.basename(path)):
                 problem = _why_not_ini(path) or _why_not_by_name(path)
@@ -480,7 +480,9 @@ def _sources(task_vars):
                 if ending in YAML and misnamed:
                     found.append({**told, "unread": f"Ansible reads no folder {misnamed}; rename it to {kind}"})
                 elif ending in YAML:
-                    found.append({**told, "problem": _named_twice(path), "unread": _read_instead(folder, first)})
+                    found.append(
+                        {**told, "problem": _not_as_meant(path, options), "unread": _read_instead(folder, first)}
+                    )
                 elif ending in OF_EDITORS:
                     name = name if inside else os.path.splitext(name)[0] if name.endswith(YAML) else name
                     why = f"Ansible reads no files that end in {ending}; take that from its name"
@@ -550,7 +552,7 @@ def _why_not_ini(path):
     return ""
 
 
-def _why_not_yaml(path):
+def _why_not_yaml(path, options=()):
     with open(path, "rb") as file:
         raw = file.read()
     if is_encrypted(raw):
@@ -573,7 +575,7 @@ def _why_not_yaml(path):
         return f"is no YAML{where} ({what}){tab}; fix that line"
     if not isinstance(content, dict):
         return "holds no mapping of groups; wanted one that begins with all:; see inventories/single-host"
-    return _no_mapping(content) or _named_twice(path)
+    return _no_mapping(content) or _not_as_meant(path, options)
 
 
 def _unread(error):
@@ -605,21 +607,37 @@ def _no_mapping(groups):
     return ""
 
 
-def _named_twice(path):
-    """Return where a file of variables says one thing twice, of which Ansible takes the last; '' where it does not."""
+def _not_as_meant(path, options):
+    """Return where a file of variables says one thing twice, or a number in base 8; '' where it does not."""
     try:
         with open(path, "rb") as file:
-            found = control_files.named_twice(yaml.compose(file, Loader=_Loader))
+            node = yaml.compose(file, Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
         return ""  # Ansible says so, or it is encrypted
-    if not found:
-        return ""
-    name, first, second = found
-    return f"names {name} twice, in lines {first} and {second}; wanted it once; take one of them away"
+    twice, octal = control_files.named_twice(node), control_files.octal(node, options)
+    if twice:
+        name, first, second = twice
+        return f"names {name} twice, in lines {first} and {second}; wanted it once; take one of them away"
+    if octal:
+        name, line = octal  # and not the number, which may be a secret
+        return (
+            f"has a number with a 0 before it for {name} in line {line}, which YAML reads in base 8, so 010 is 8; "
+            "wanted one without, or a text; write it so, or in quotes"
+        )
+    return ""
 
 
 class _Loader(yaml.SafeLoader):
     """Reads what Ansible has tags for as plain data."""
+
+    def construct_object(self, node, deep=False):
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except ValueError as error:  # of Python's, as of the 30th of February
+            what = f"it reads {node.value} as a date or a number, and there is none such"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
 
 def _tagged(_loader, suffix, node):

@@ -256,6 +256,42 @@ def test_an_inventory_of_another_form_than_its_name_says_or_with_other_parts_is_
     assert bool(words) == bool(found)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("edge_http_port: 0443", "has a number with a 0 before it for edge_http_port in line 1, which YAML"),
+        (
+            "docker_settings:\n  a: [{b: 022}]",
+            "has a number with a 0 before it for docker_settings in line 2, which YAML",
+        ),
+        ("edge_http_port: 0", ""),
+        ("edge_http_port: '0443'", ""),
+        ("edge_http_port: 0x1BB", ""),
+        ("edge_http_port: 0890", ""),
+        ("file_mode: 0644", ""),
+    ],
+)
+def test_a_number_that_is_read_in_base_8_is_told_where_it_is_for_a_variable_of_ours(text, told, tmp_path):
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(text)
+    inner = text.replace("\n", "\n    ")
+    (tmp_path / "hosts.yml").write_text(f"all:\n  vars:\n    {inner}\n")
+    options = ("edge_http_port", "docker_settings")
+    found = action._sources({"ansible_inventory_sources": [str(tmp_path / "hosts.yml")]}, options)
+    problems = [one["problem"] for one in found if one["problem"]]
+    assert len(problems) == 2 * bool(told)
+    assert not told or problems[1].startswith(told)
+
+
+@pytest.mark.parametrize("value", ["2030-02-30", "2030-13-01", "2030-01-01 25:00:00"])
+def test_a_date_that_there_is_not_is_told_with_its_place(value, tmp_path):
+    (tmp_path / "hosts.yml").write_text(f"all:\n  vars:\n    gpuchat_api_keys: [{{name: a, expires: {value}}}]\n")
+    assert action._why_not_yaml(tmp_path / "hosts.yml") == (
+        f"is no YAML in line 3, column 43 (it reads {value} as a date or a number, and there is none such); fix that "
+        "line"
+    )
+
+
 def test_hosts_of_a_file_at_which_ansible_gave_up_are_in_no_group():
     assert action._groups({"all": ["a"], "gpu": ["a", "b"]}) == {"all": ["a"], "gpu": ["a"]}
 

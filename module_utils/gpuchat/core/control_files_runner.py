@@ -7,6 +7,8 @@ from __future__ import annotations
 import importlib
 import json
 import pathlib
+import re
+from collections.abc import Collection
 from typing import Any
 
 BESIDE = pathlib.Path(__file__).resolve().parents[3]
@@ -63,6 +65,26 @@ def named_twice(node: Any) -> tuple[str, int, int] | None:
             lines[name] = line
             nodes.append(value)
         nodes += parts if kind == "sequence" else []
+    return None
+
+
+OCTAL = re.compile("[-+]?0[0-7_]*[0-7]")
+
+
+def octal(node: Any, options: Collection[str]) -> tuple[str, int] | None:
+    """Return a variable of ours that a composed YAML text gives a number in base 8, and the line of that number."""
+    nodes, seen = [(node, "")], set()
+    while nodes:
+        one, name = nodes.pop()
+        if one is None or one in seen:
+            continue
+        seen.add(one)
+        if one.id == "mapping":
+            nodes += [(value, name or (str(key.value) if key.value in options else "")) for key, value in one.value]
+        elif one.id == "sequence":
+            nodes += [(part, name) for part in one.value]
+        elif name and one.tag.endswith(":int") and OCTAL.fullmatch(one.value):
+            return name, one.start_mark.line + 1
     return None
 
 
