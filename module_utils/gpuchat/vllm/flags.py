@@ -309,11 +309,37 @@ def check_args(args: Mapping[str, object], version: str, option: str) -> tuple[s
         _parser_is_registered(flag, value, path, version, plugins)
         if flag.deprecated:
             warnings.append(f"{path} is deprecated in vLLM {version}")
-        if flag.name == "quantization" and str(value) not in quantizations(version):
+        if flag.name == "load-format" and not flag.choices:
+            _loader_is_known(str(value), path, version)
+        known = {"quantization": quantizations(version), "load-format": LOADERS}.get(flag.name, (str(value),))
+        if str(value) not in known:
             history = known_since(versions.QUANTIZATIONS, str(value), release(version).version)
             since = f" ({history})" if history else ""
             warnings.append(f"{path} is {value}, which vLLM {version} does not know without a plugin{since}")
     return tuple(warnings)
+
+
+LOADERS = (
+    *("auto", "bitsandbytes", "dummy", "fastsafetensors", "gguf", "hf", "instanttensor", "mistral", "npcache", "pt"),
+    *("runai_streamer", "runai_streamer_sharded", "safetensors", "sharded_state", "tensorizer"),
+)
+"""What vLLM loads weights by where its parser takes any word, from 0.10.1 on (vllm/model_executor/model_loader)."""
+
+
+def _loader_is_known(value: str, path: str, version: str) -> None:
+    """Refuse a format of weights by which the engine would end: a mistyped one, and GGUF, whose files are not read.
+
+    Others a plugin may bring.
+    """
+    guess = "" if value in LOADERS else names.did_you_mean(value, LOADERS)
+    if value == "gguf" and "gguf" not in quantizations(version):
+        last = span(versions.QUANTIZATIONS, "gguf")[1]
+        raise Refusal(
+            f"found gguf as {path}; vLLM {version} does not load such weights ({last} was the last version that does); "
+            "remove it, and set the model's repo or path to safetensors"
+        )
+    if guess:
+        raise Refusal(f"found {value} as {path}; vLLM {version} has no such loader{guess}")
 
 
 def _wanted(flag: Flag) -> str:

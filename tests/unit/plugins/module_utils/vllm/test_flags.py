@@ -250,12 +250,32 @@ def test_arguments_that_the_version_takes_pass(args, version):
             "0.33.0",
             "found 0 as vllm_args.max-num-scheduled-tokens; vLLM 0.33.0 wants a whole number from 1 there",
         ),
+        (
+            {"load_format": "gguf"},
+            "0.32.0",
+            (
+                "found gguf as vllm_args.load_format; vLLM 0.32.0 does not load such weights (0.23.0 was the last "
+                "version that does); remove it, and set the model's repo or path to safetensors"
+            ),
+        ),
+        (
+            {"load-format": "safetensor"},
+            "0.32.0",
+            ("found safetensor as vllm_args.load-format; vLLM 0.32.0 has no such loader; did you mean safetensors?"),
+        ),
     ],
 )
 def test_what_the_version_does_not_take_is_refused_with_the_hint(args, version, message):
     with pytest.raises(Refusal) as refused:
         flags.check_args(args, version, "vllm_args")
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("loader", "version"), [("gguf", "0.23.0"), ("gguf", "0.10.0"), ("auto", "0.32.0"), ("fastsafetensors", "0.32.0")]
+)
+def test_a_loader_that_the_version_has_is_taken(loader, version):
+    assert flags.check_args({"load-format": loader}, version, "vllm_args") == ()
 
 
 @pytest.mark.parametrize(
@@ -271,6 +291,11 @@ def test_what_the_version_does_not_take_is_refused_with_the_hint(args, version, 
                 "(0.27.1 was the "
                 "last version with it)"
             ),
+        ),
+        (
+            {"load-format": "netloader"},
+            "0.32.0",
+            "vllm_args.load-format is netloader, which vLLM 0.32.0 does not know without a plugin",
         ),
         ({"seed": 1}, "0.99.0", releases.release("0.99.0").warning),
     ],
