@@ -594,6 +594,9 @@ def _no_mapping(groups):
             if parts.get(part) is not None and not isinstance(parts[part], dict):
                 where = f"{part} of the group {name}" if part else f"the group {name}"
                 return f"has no mapping as {where}; wanted one, such as {part or 'hosts'}: {{server: {{}}}}"
+        odd = [one for one in (name, *(parts.get("hosts") or ())) if not isinstance(one, str)]
+        if odd:
+            return f"names a host or a group {odd[0]}, which YAML reads as no text; write that name in quotes"
         for part in parts:
             if part not in ("", *PARTS):
                 near = control_runner.shared("module_utils.gpuchat.core.names").nearest(str(part), PARTS)

@@ -246,6 +246,8 @@ def test_a_folder_of_variables_whose_name_ansible_does_not_know_is_told(folder, 
         ("hosts.yml", b"gpu: {hosts: {a: }, gpuchat_users: 5}\n", "; put it under vars:, or take it away"),
         ("hosts.yml", b"gpu: {hosts: {a: {gpuchat_users: 5}}, vars: {b: {c: 1}}}\n", ""),
         ("hosts.yml", b"plugin: constructed\nstrict: false\n", ""),
+        ("hosts.yml", b"all: {children: {gpu: {hosts: {1: }}}}\n", "names a host or a group 1, which YAML reads as no"),
+        ("hosts.yml", b"all: {children: {10.5: {hosts: {a: }}}}\n", "names a host or a group 10.5, which YAML reads"),
     ],
 )
 def test_an_inventory_of_another_form_than_its_name_says_or_with_other_parts_is_told(name, content, words, tmp_path):

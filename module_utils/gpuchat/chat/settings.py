@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..data import postgresql
 from ..inventory.forms import is_address, is_host_name
 from ..inventory.given import Inventory, Specification, chat
 from ..inventory.preflight import chat_settings
@@ -44,10 +45,19 @@ def faults(
         secrets: those that a variable gives, by LobeHub's own names for them.
     """
     if kind == LOBEHUB:
-        return _of_lobehub(version, given, secret_names, secrets)
+        return [*_of_database(given), *_of_lobehub(version, given, secret_names, secrets)]
     if kind == OPEN_WEBUI:
-        return _of_open_webui(version, given, secret_names)
+        return [*_of_database(given), *_of_open_webui(version, given, secret_names)]
     return []
+
+
+def _of_database(given: Mapping[str, object]) -> list[str]:
+    return [
+        f"postgresql_settings holds {name}, which the role decides itself; wanted settings that it leaves to you; take "
+        f"{name} out of postgresql_settings"
+        for name in _mapping(given.get("postgresql_settings"))
+        if str(name).lower() in postgresql.OWNED
+    ]
 
 
 def _of_lobehub(

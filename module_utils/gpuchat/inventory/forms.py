@@ -128,6 +128,12 @@ def _without_v(text: str) -> str:
     return text[1:] if re.fullmatch(r"[vV][0-9].*", text) else ""
 
 
+def _three_numbers(text: str) -> str:
+    """Return a version of three numbers, by which images are tagged, for one with fewer or with a pattern."""
+    found = re.fullmatch(r"[vV]?([0-9]+\.[0-9]+)(\.[x*])?", text)
+    return f"{found[1]}.0" if found else _without_v(text)
+
+
 def _with_scheme(text: str) -> str:
     return f"https://{text}" if text and "://" not in text and is_place(text.partition("/")[0]) else ""
 
@@ -208,8 +214,12 @@ ADDRESS = Form(is_address, "an IP address", "10.0.0.5", may_be_empty=True)
 TOKENS = Form(_matches(r"auto|0*[1-9][0-9]{0,17}"), "auto or a whole number of tokens from 1", "8192", _thousands)
 USERS = Form(_matches(r"auto|0*[1-9][0-9]{0,17}"), "auto or a whole number from 1", "10", _thousands)
 VERSION = Form(
-    _matches(r"[0-9]+(\.[0-9]+)+[A-Za-z0-9.+_-]*"), "a version such as 0.32.0, without a v", "0.32.0", _without_v
+    _matches(r"(?!.*x$)[0-9]+(\.[0-9]+){2,}[A-Za-z0-9.+_-]*"),
+    "a version such as 0.32.0, of three numbers and without a v",
+    "0.32.0",
+    _three_numbers,
 )
+_is_numbered = _matches(r"[0-9]+(\.[0-9]+)+[A-Za-z0-9.+_-]*")
 PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 REFERENCE = re.compile(
     rf"((?P<registry>[A-Za-z0-9.-]+(\.[A-Za-z0-9-]+|:[0-9]+)|localhost)/)?{PART}(/{PART})*"
@@ -500,10 +510,10 @@ FORMS: Mapping[str, Form] = {
         "example.com",
         lambda text: text.lstrip("*@.") if re.fullmatch(r"[*@.]+[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", text) else "",
     ),
-    "lobehub_version": Form(VERSION.is_right, "a version such as 2.2.19, without a v", "2.2.19", _without_v),
+    "lobehub_version": Form(_is_numbered, "a version such as 2.2.19, without a v", "2.2.19", _without_v),
     "lobehub_image": IMAGE,
     "lobehub_feature_flags": FLAGS,
-    "open_webui_version": Form(VERSION.is_right, "a version such as 0.12.4, without a v", "0.12.4", _without_v),
+    "open_webui_version": Form(_is_numbered, "a version such as 0.12.4, without a v", "0.12.4", _without_v),
     "open_webui_image": IMAGE,
     "object_store_image": IMAGE,
     "model_token_for": URL_OR_NONE,

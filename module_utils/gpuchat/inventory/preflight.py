@@ -602,6 +602,9 @@ class _Names:
                 f"{name} is no variable of gpuchat; wanted that option of vLLM in {ENGINE_ARGS}, or in args of a model "
                 f"in {models.VARIABLE}; set {ENGINE_ARGS}.{flag}"
             )
+        if flag in ("model", "served-model-name"):
+            right = owned.OWNED[ENGINE_ARGS][flag].partition(".")[0]
+            return True, f"{name} is no variable of gpuchat; wanted {right}, which names all models; set {right}"
         near = self._squashed.get(_squashed(name)) or next(
             iter(difflib.get_close_matches(name, sorted(self._known), n=1, cutoff=NEAR)), ""
         )

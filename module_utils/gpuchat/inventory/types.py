@@ -47,6 +47,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "provided": ("own", "file", "custom"),
     "none": ("off", "http", "no"),
     "open": ("yes", "true", "on"),
+    "absent": ("disabled", "off", "no", "false", "stopped", "removed"),
+    "present": ("enabled", "on", "yes", "true", "started", "installed", "latest"),
     "mail": ("email", "e-mail", "smtp"),
 }
 """What people write who mean a choice, by that."""
@@ -222,7 +224,9 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
         choices = [str(one) for one in sequence(option.get("choices"))]
         meant = [one for one in choices if (one in SAYS_NO) is (value is False)] or choices
         word = example or next(iter(meant), "a word")
-        return f"it in quotes, as '{written(value)}'" if isinstance(value, float) else f"'{word}'"
+        # Of 0.30 YAML has left 0.3.
+        quoted = f"it in quotes, as '{written(value)}' or with the 0 that it had at its end"
+        return quoted if isinstance(value, float) else f"'{word}'"
     if kind == "int" and isinstance(value, str) and _number_in(name, value):
         return str(_number_in(name, value))
     if example is not None:

@@ -245,6 +245,10 @@ def test_what_must_be_there_is_not_empty(value, is_fault):
         ("gpuchat_signup_emails", ["*@office.example.com"], "[office.example.com]"),
         ("gpuchat_signup_emails", ["a*@office.example.com"], "[example.com]"),
         ("postgresql_major", "09", "17"),
+        ("vllm_version", "0.30", "0.30.0"),
+        ("vllm_version", "v0.31.x", "0.31.0"),
+        ("vllm_version", "V0.31.1", "0.31.1"),
+        ("gpuchat_models[0].version", "0.32.*", "0.32.0"),
         ("gpuchat_registry_map", {"*": "harbor.example.com"}, "{docker.io: harbor.example.com}"),
         ("gpuchat_registry_map", {"ghcr": "harbor.example.com"}, "{ghcr.io: harbor.example.com}"),
         ("gpuchat_registry_map", {"ghcr.io": None}, "{ghcr.io: registry.example.com/hub}"),
@@ -343,6 +347,8 @@ def test_a_number_with_a_unit_is_told_without_it(name, value, meant):
         (["lobehub", "open_webui", "none"], "OpenWebUI", "open_webui"),
         (["lobehub", "open_webui", "none"], "open webui", "open_webui"),
         (["closed", "open"], "yes", "open"),
+        (["present", "absent"], "disabled", "absent"),
+        (["present", "absent"], "latest", "present"),
         (["auto", "selfsigned"], "self-signed", "one of them; did you mean selfsigned?"),
     ],
 )
@@ -356,6 +362,8 @@ def test_a_word_that_is_no_choice_is_told_with_the_one_that_is_meant(choices, va
     [
         ({"type": "str", "choices": ["lobehub", "open_webui", "none"]}, False, "'none'"),
         ({"type": "str", "choices": ["closed", "open"]}, True, "'open'"),
+        ({"type": "str", "choices": ["present", "absent"]}, False, "'absent'"),
+        ({"type": "str"}, 0.3, "it in quotes, as '0.3' or with the 0 that it had at its end"),
         ({"type": "str", "choices": ["closed", "open"]}, False, "'closed'"),
         ({"type": "str", "choices": ["compose", "systemd"]}, False, "'compose'"),
         ({"type": "list", "elements": "str"}, "[a.example.com, 10.0.0.5]", '["a.example.com", "10.0.0.5"]'),

@@ -861,6 +861,14 @@ def test_two_models_of_different_sources_have_folders_of_their_own(second, is_to
     assert [one.partition(";")[0] for one in found] == [word] * is_told
 
 
+@pytest.mark.parametrize("name", ["vllm_model", "vllm_served_model_name"])
+def test_a_model_that_is_written_as_a_variable_of_vllms_is_told_where_all_are(name):
+    (word,) = faults(**{name: "Qwen/Qwen3-8B"})
+    assert (
+        word == f"{name} is no variable of gpuchat; wanted gpuchat_models, which names all models; set gpuchat_models"
+    )
+
+
 @pytest.mark.parametrize("name", ["vllm_tensor_parallel_size", "vllm_quantization", "vllm_gpu_memory_utilization"])
 def test_an_option_of_vllm_that_is_written_as_a_variable_is_told_where_it_belongs(name):
     flag = name[5:].replace("_", "-")
@@ -990,6 +998,14 @@ def test_where_the_stack_spans_hosts_each_backend_needs_its_private_address():
         "gpuchat_private_address is not set, and the stack spans several hosts; set it to the address at "
         "which the other hosts reach this one (on b)"
     )
+
+
+def test_a_private_address_that_cannot_be_templated_is_told_once():
+    reason = "'ansible_host' is undefined"
+    given = [("c", "gpuchat_private_address", reason)]
+    each = {host: one for host, one in PRIVATE.items() if host != "c"}
+    (word,) = faults(groups=SPLIT, each=each, untemplated=given)
+    assert word == f"gpuchat_private_address cannot be templated: {reason}; fix its value (on c)"
 
 
 def test_one_host_at_most_asks_for_metrics():
