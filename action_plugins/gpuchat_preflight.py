@@ -39,6 +39,7 @@ FILES = {
     "edge_forward_auth_authority_file": "certificates in PEM form",
 }
 PASSWORDS = "edge_password_file"
+HASHED = re.compile(r"[^:]*:(\$\w+\$\S+|\{(SHA|SSHA|PLAIN)\}\S+|[./0-9A-Za-z]{13})(:.*)?\s*")  # as nginx verifies them
 CHAT_SECRETS = {
     "lobehub_auth_secret": "AUTH_SECRET",
     "lobehub_key_vaults_secret": "KEY_VAULTS_SECRET",
@@ -119,7 +120,7 @@ class ActionModule(ActionBase):
                 else:
                     args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
-        args["files"], args["people"] = self._files(groups, args["variables"])
+        args["files"], args["people"], args["unhashed"] = self._files(groups, args["variables"])
         args["parts"] = self._task.args.get("parts") or []
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
@@ -239,8 +240,8 @@ class ActionModule(ActionBase):
         return pairs, keys
 
     def _files(self, groups, variables):
-        """Return why further files of each edge cannot be read, and the names in those of passwords."""
-        found, people = {}, {}
+        """Return why further files of each edge cannot be read, the names in those of passwords, and those unhashed."""
+        found, people, unhashed = {}, {}, {}
         for host in groups.get("edge", []):
             paths = {name: variables[host].get(name) for name in FILES}
             texts = {name: self._text(name, path, FILES[name]) for name, path in paths.items() if isinstance(path, str)}
@@ -249,7 +250,8 @@ class ActionModule(ActionBase):
             if paths[PASSWORDS] and not problem:
                 lines = [line for line in passwords.splitlines() if line and not line.startswith("#")]
                 people[host] = [line.partition(":")[0] for line in lines]
-        return found, people
+                unhashed[host] = [line.partition(":")[0] for line in lines if not HASHED.fullmatch(line)]
+        return found, people, unhashed
 
     def _text(self, variable, path, wanted="a file in PEM form"):
         """Return a file's text, decrypted where ansible-vault encrypted it, or why there is none."""

@@ -77,6 +77,10 @@ options:
     description: Names in the file of passwords, by host of the edge; set by the action plugin.
     type: dict
     default: {}
+  unhashed:
+    description: Those whose password in it is not hashed; set by the action plugin.
+    type: dict
+    default: {}
   chat_secrets:
     description: Secrets of the chat that variables give, by the chat's own names for them; set by the action plugin.
     type: dict
@@ -242,6 +246,7 @@ SPECIFICATION = {
     "certificate_keys": {"type": "dict", "default": {}, "no_log": True},
     "files": {"type": "dict", "default": {}},
     "people": {"type": "dict", "default": {}},
+    "unhashed": {"type": "dict", "default": {}},
     "chat_secrets": {"type": "dict", "default": {}, "no_log": True},
     "listed": {"type": "dict"},
     "endpoint_problems": {"type": "list", "elements": "str", "default": []},

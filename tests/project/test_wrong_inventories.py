@@ -120,7 +120,7 @@ def test_all_that_is_wrong_stands_in_one_message_and_no_secret_does(tmp_path):
 
 
 def test_of_a_file_of_passwords_a_wrong_name_is_shown_and_nothing_else(tmp_path):
-    (tmp_path / "passwords").write_text("# people\nada:hunter2\na$b:hunter2\n")
+    (tmp_path / "passwords").write_text("# people\nada:{PLAIN}hunter2\na$b:{PLAIN}hunter2\n")
     rc, output = play("site.yml", "-i", inventory(tmp_path, edge_password_file=str(tmp_path / "passwords")))
     (fault,) = faults(output)
     assert rc != 0

@@ -172,6 +172,27 @@ def test_it_is_told_where_ssh_reaches_a_host(given, told):
     assert action._reached("one", given) == told
 
 
+@pytest.mark.parametrize(
+    ("word", "is_hashed"),
+    [
+        *(
+            (one, True)
+            for one in ("$2y$10$abc./DEF", "$apr1$a$b", "$6$a$b", "{SSHA}abc=", "{PLAIN}hunter2", "abJnggxhB/yWI")
+        ),
+        *((one, True) for one in ("$2y$10$abc:since May", "$2y$10$abc\r")),
+        *((one, False) for one in ("hunter2", "", "a hunter", "{CLEAR}hunter2")),
+    ],
+)
+def test_a_password_that_nginx_cannot_verify_is_told_by_whose_it_is(word, is_hashed, tmp_path):
+    (tmp_path / "passwords").write_text(f"# people\nada:{word}\n")
+    given = {"one": {"edge_password_file": str(tmp_path / "passwords")}}
+    assert plugin()._files({"edge": ["one"]}, given) == (
+        {"one": []},
+        {"one": ["ada"]},
+        {"one": ["ada"] * (not is_hashed)},
+    )
+
+
 def test_each_file_of_variables_is_told_with_the_group_or_host_that_it_is_for(tmp_path):
     names = ("group_vars/all/vault.yml", "group_vars/gpu.yml", "host_vars/a.example.com.yml", "host_vars/note.txt")
     for name in names:

@@ -100,6 +100,16 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
 def warnings(settings: Mapping[str, object]) -> Iterator[str]:
     """Say what of the networks has no effect; each by itself is sound."""
     allowed = _networks(settings.get(ALLOWED))
+    wide = [
+        str(proxy)
+        for proxy in _networks(settings.get(PROXIES))
+        if proxy.num_addresses > 1 and any(one in _common([one], [proxy]) for one in allowed)
+    ]
+    if wide and not any(one.endswith("/0") for one in wide):  # which is a fault
+        yield (
+            f"{PROXIES} holds {', '.join(wide)}, in which are people of {ALLOWED} too, so each of them could say to be "
+            f"anybody; set {PROXIES} to the proxies' own addresses"
+        )
     idle = [str(one) for one in _networks(settings.get(DENIED)) if not _common([one], allowed)]
     if allowed and idle:
         yield (

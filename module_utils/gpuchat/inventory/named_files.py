@@ -22,7 +22,8 @@ def check(params: Mapping[str, Any], parts: Sequence[str], findings: Findings) -
         for host, problems in params["files"].items():
             findings.add(problems, (), host)
         for host, names in params["people"].items():
-            findings.add(people.name_faults(names), (), host)
+            unhashed = params.get("unhashed", {}).get(host, ())
+            findings.add([*people.name_faults(names), *people.hash_faults(unhashed)], (), host)
     findings.add(params["endpoint_problems"], (), "")
     findings.add(params.get("authority_problems", ()), (), "")
     for path, text in params.get("authorities", {}).items():

@@ -141,6 +141,20 @@ def name_faults(names: Sequence[str]) -> Iterator[str]:
         )
 
 
+def hash_faults(names: Sequence[str]) -> Iterator[str]:
+    """Say whose password nginx would take for none, since it verifies hashes alone.
+
+    Args:
+        names: those in the file of passwords beside which there is something else.
+    """
+    sound = [name for name in names if NAME.fullmatch(name)]
+    if sound:
+        yield (
+            f"{PASSWORDS} holds no hashed password for {', '.join(sound[:3])}; wanted lines as htpasswd -B writes, for "
+            f"with others nobody gets in; make them anew in the file of {PASSWORDS}"
+        )
+
+
 def _part(url: str, name: str) -> str:
     found = PLACE.match(url)
     return (found.group(name) if found else "") or ""

@@ -928,17 +928,16 @@ IMAGES = ("vllm_image", "vllm_cpu_image")
 def _image_warnings(settings: Mapping[str, object]) -> Iterator[str]:
     """Find an image whose tag speaks of another vLLM than the one by which all is planned."""
     version, own = "vllm_version", str(settings.get("vllm_version") or "")
-    given = [(name, settings.get(name), version, own) for name in IMAGES]
+    given = [(name, settings.get(name), version, own, version) for name in IMAGES]
     for number, one in enumerate(types.sequence(settings.get(models.VARIABLE))):
         variable = f"{models.VARIABLE}[{number}]"
         if isinstance(one, Mapping):
             told = (f"{variable}.version", str(one["version"])) if one.get("version") else (version, own)
-            given.append((f"{variable}.image", one.get("image"), *told))
-    for name, image, variable, planned in given:
+            given.append((f"{variable}.image", one.get("image"), *told, f"{variable}.version"))
+    for name, image, variable, planned, right in given:
         tag = str(image or "").rpartition(":")[2]
         found = re.search(r"(?<![0-9.])[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.]*", tag)
         if found and planned not in tag and "{" not in tag:
-            right = name.replace(".image", ".version") if name.endswith("].image") else variable
             yield (
                 f"{name} has the tag {tag} and {variable} is {planned}, for which it is planned; set {right} to "
                 f"{found[0]} where the image holds that"
@@ -1068,8 +1067,8 @@ def _doors_limits(inventory: Inventory, specification: Specification, findings: 
 
 def _sound(inventory: Inventory, specification: Specification, name: str, host: str) -> str:
     """Return a text's value on a host; empty where it has not its form, or nothing knows it."""
-    value = inventory.variables.get(host, {}).get(name, specification.default(name))
-    return value if isinstance(value, str) and forms.FORMS[name].is_right(value) else ""
+    value = str(inventory.variables.get(host, {}).get(name, specification.default(name)))
+    return value if forms.FORMS[name].is_right(value) else ""
 
 
 def _probe_host(inventory: Inventory, findings: Findings) -> None:

@@ -53,6 +53,13 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 }
 """What people write who mean a choice, by that."""
 
+TOKENS = ("token", "hf_token", "api_key", "key")
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "url": ("base_url", "api_base", "endpoint", "address", "uri"),
+    "key": ("bearer", "secret", *TOKENS),
+}
+"""What others call a part of a server, by what it is called here."""
+
 SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 HOURS = {"h": 1, "d": 24, "day": 24, "days": 24, "w": 168, "week": 168, "weeks": 168}
 
@@ -170,12 +177,20 @@ def _parts(name: str, options: Mapping[str, Mapping[str, object]], value: Mappin
         else:
             known, flag = ", ".join(options), str(part).replace("_", "-")
             is_engines = "args" in options and flag in OF_ENGINES
-            guess = f"; put it into {name}.args, as {flag}" if is_engines else did_you_mean(str(part), options)
+            guess = f"; put it into {name}.args, as {flag}" if is_engines else _meant_part(str(part), options)
             cure = guess or f"; take it out of {name}"
             yield f"{name} holds {shown(part)}; wanted no other names than {known}{cure}"
     for part, option in options.items():
         if option.get("required") and part not in value:
             yield f"{name}.{part} is not set; wanted {_wanted(option)}; set {name}.{part}"
+
+
+def _meant_part(part: str, options: Mapping[str, object]) -> str:
+    """Return where a part belongs that somebody named as others do, as a hint; empty where nothing tells."""
+    own = next((one for one, words in PARTS.items() if one in options and part.lower() in words), "")
+    if not own and "repo" in options and part.lower() in TOKENS:
+        return "; set model_token in its place"
+    return f"; did you mean {own}?" if own else did_you_mean(part, options)
 
 
 def _wanted(option: Mapping[str, object]) -> str:

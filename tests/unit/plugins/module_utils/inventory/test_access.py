@@ -110,6 +110,24 @@ def test_a_denied_network_that_is_in_no_allowed_one_refuses_nobody_and_is_told(d
     assert [one.partition(", so")[0] for one in found] == [word] * is_told
 
 
+@pytest.mark.parametrize(
+    ("allowed", "proxies", "word"),
+    [
+        (["10.0.0.0/8"], ["10.0.0.5"], ""),
+        (["10.0.0.0/8"], ["10.0.0.0/29"], ""),
+        (["10.0.0.5/32"], ["10.0.0.5"], ""),
+        (["10.0.0.0/8"], ["10.0.0.0/8"], "edge_trusted_proxies holds 10.0.0.0/8"),
+        (["10.1.0.0/16", "fd00::/8"], ["10.0.0.0/8", "fd00::/7"], "edge_trusted_proxies holds 10.0.0.0/8, fc00::/7"),
+        (["203.0.113.0/24"], ["10.0.0.0/8"], ""),
+        (["10.0.0.0/8"], ["0.0.0.0/0"], ""),
+    ],
+)
+def test_proxies_among_people_are_told(allowed, proxies, word):
+    proxies = [str(ipaddress.ip_network(one, strict=False)) for one in proxies]
+    found = list(warnings(settings(allowed=allowed, proxies=proxies)))
+    assert [one.partition(", in which")[0] for one in found] == [word] * bool(word)
+
+
 NETWORKS = st.lists(
     st.builds(
         lambda address, prefix: str(ipaddress.ip_network((address, prefix), strict=False)),

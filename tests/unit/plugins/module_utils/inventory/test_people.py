@@ -6,6 +6,7 @@ import pytest
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.people import (
     faults,
     forward_auth,
+    hash_faults,
     name_faults,
 )
 
@@ -108,3 +109,10 @@ def test_what_contradicts_itself_is_a_fault_that_says_what_to_set(settings, word
 def test_names_of_people_stand_in_nginxs_configuration(names, words):
     assert words in "".join(name_faults(names))
     assert bool(words) == bool(list(name_faults(names)))
+
+
+def test_people_whose_passwords_are_not_hashed_are_told():
+    assert list(hash_faults([])) == []
+    assert list(hash_faults(["a$b"])) == []  # which is told by its name
+    (word,) = hash_faults(["ada", "bob"])
+    assert word.startswith("edge_password_file holds no hashed password for ada, bob; wanted lines as htpasswd -B")

@@ -566,6 +566,7 @@ def test_a_port_that_a_connection_may_have_by_chance_is_told_where_something_lis
     [
         ({"edge_body_limit": "200m", "door_body_limit": "1g"}, "", ""),
         ({"edge_body_limit": "51200k"}, "", ""),
+        ({"edge_body_limit": 209715200}, "edge_body_limit is 209715200 and door_body_limit is 50m", ""),
         ({"edge_body_limit": "200m"}, "edge_body_limit is 200m and door_body_limit is 50m", ""),
         ({"door_body_limit": "20M"}, "edge_body_limit is 50m and door_body_limit is 20M", ""),
         ({"edge_body_limit": "20m"}, "", ""),
@@ -885,12 +886,27 @@ def test_an_option_of_vllm_that_is_written_as_a_variable_is_told_where_it_belong
         ("max_model_len", "put it into gpuchat_models[0].args, as max-model-len"),
         ("tensor-parallel-size", "put it into gpuchat_models[0].args, as tensor-parallel-size"),
         ("gpu", "did you mean gpus?"),
+        ("token", "set model_token in its place"),
         ("colour", "take it out of gpuchat_models[0]"),
     ],
 )
 def test_an_option_of_vllm_beside_what_a_model_has_is_told_where_it_belongs(part, cure):
-    options = {"name": {"type": "str"}, "gpus": {"type": "raw"}, "args": {"type": "dict"}}
+    options = {"name": {"type": "str"}, "repo": {"type": "str"}, "gpus": {"type": "raw"}, "args": {"type": "dict"}}
     (word,) = types.faults("gpuchat_models[0]", {"type": "dict", "options": options}, {part: 1})
+    assert word.rpartition("; ")[2] == cure
+
+
+@pytest.mark.parametrize(
+    ("part", "cure"),
+    [
+        *((one, "did you mean url?") for one in ("base_url", "api_base", "URI")),
+        *((one, "did you mean key?") for one in ("api_key", "token", "keys")),
+        ("kind", "take it out of gpuchat_endpoints[0]"),
+    ],
+)
+def test_a_part_that_others_call_otherwise_is_told_as_it_is_called_here(part, cure):
+    options = {name: {"type": "str"} for name in ("name", "url", "key", "models")}
+    (word,) = types.faults("gpuchat_endpoints[0]", {"type": "dict", "options": options}, {part: "x"})
     assert word.rpartition("; ")[2] == cure
 
 
