@@ -24,7 +24,7 @@ ROLES = [path.parents[1].name for path in SPECIFICATIONS]
 SECRETS = {*TOKENS, SIGNING_KEY}
 CONFIG_JSON = {"model_max_length", "model_type", "model_index.json"}  # keys of a model's config.json, and files
 OPENAIS_OWN = {"model_not_found", "model_ids"}  # the second is Open WebUI's
-ANSIBLES_OWN = {"ansible_python_interpreter"}
+ANSIBLES_OWN = {"ansible_host", "ansible_python_interpreter"}
 MODEL_KEYS = {"args", "context", "gpus", "path", "repo", "task", "users", "version"}  # of gpuchat_models
 NO_NAMES = {"a", "an", "another", "by", "it", "its", "one", "the", "them", "in", "must", "no", "up", "what"}
 

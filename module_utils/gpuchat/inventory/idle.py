@@ -94,7 +94,7 @@ OF_CPU = ("vllm_cpu_image", "vllm_cpu_index_url", "vllm_cpu_kv_cache_gib", "vllm
 OF_VENV = ("uv_", "vllm_packages", "vllm_cpu_packages", "vllm_cpu_index_url", "vllm_requirements")
 NEEDS = (
     Need(("edge_https_port",), "edge_tls", (tls.AUTO, tls.SELFSIGNED, tls.PROVIDED, tls.ACME)),
-    Need(("edge_acme_",), "edge_tls", (tls.ACME,)),
+    Need((*tls.FOR_A_DIRECTORY, tls.DIRECTORY, tls.EAB_KEY, "edge_acme_challenge"), "edge_tls", (tls.ACME,)),
     Need(("gpuchat_signup_emails",), "gpuchat_signup", ("open",)),
     Need(("backup_",), "backup_target"),
     Need(("verify_outside_address",), "gpuchat_probe_host"),
