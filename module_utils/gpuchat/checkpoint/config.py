@@ -325,6 +325,7 @@ class ModelFacts:
     quantization: str
     quantized_bits: float
     kv_cache_quantization: str
+    unquantized: tuple[str, ...]
     vision: Vision
     parameters: Parameters
     weights_bytes: int
@@ -1257,6 +1258,7 @@ def read_model(config: Mapping[str, object], weights_bytes: int | None = None) -
         quantization=quantization.method,
         quantized_bits=quantization.bits,
         kv_cache_quantization=quantization.cache,
+        unquantized=quantization.kept,
         vision=vision,
         parameters=parameters,
         weights_bytes=weights_bytes or 0,

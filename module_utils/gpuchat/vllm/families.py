@@ -201,8 +201,8 @@ def support_of(config: Mapping[str, object], version: str) -> Family:
     Raises:
         Refusal: the architecture came with a later version of vLLM.
     """
-    minimum, notes = _support(config, version)
-    return Family(minimum_version=minimum, notes=() if tasks.has_own_code(config, version) else notes)
+    notes = _support(config, version)
+    return Family(notes=() if tasks.has_own_code(config, version) else notes)
 
 
 def _first_known(wanted: Sequence[str], known: Sequence[str], table: releases.Table) -> tuple[str, str]:

@@ -591,7 +591,11 @@ class Watcher:
             return
         verdict = judge(self.watch, look, self.limits, self.engine.task)
         if verdict.act == "probe":
+            doubt = threading.Timer(SILENT_SHARE * self.limits.window, self._doubt, (verdict.watch,))
+            doubt.start()
             outcome, status = probe(self.engine, self.limits.probe_timeout)
+            doubt.cancel()
+            doubt.join()
             self._say_unclear(status if outcome == UNCLEAR else -1)
             after = look_at(self.engine)
             if after is not None:
@@ -619,6 +623,12 @@ class Watcher:
         rc, said = restart(self.engine)
         done = "restarted" if rc == 0 else f"could not be restarted, status {rc}: {said[-500:]}"
         say(f"{self.engine.name}: {self.engine.container} {done}")
+
+    def _doubt(self, watch: Watch) -> None:
+        """Tell the door of an engine that is silent as yet, while its probe still waits."""
+        look = look_at(self.engine)
+        if look is not None and judge(watch, replace(look, probe=SILENT), self.limits, self.engine.task).silent:
+            self._mark(True)
 
     def _mark(self, silent: bool) -> None:
         """Tell the door whether the engine is silent."""

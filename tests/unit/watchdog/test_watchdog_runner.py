@@ -295,16 +295,14 @@ def test_what_somebody_stops_or_restarts_at_the_last_moment_is_left_to_them(watc
     watcher = toy.watcher(watchdog)
     watcher.look()
     os.kill(toy.engine, signal.SIGSTOP)
-    judge, late = watchdog.judge, []
+    restart, late = watchdog.Watcher._restart, []
 
-    def judged_late(*words):
-        verdict = judge(*words)
-        if verdict.act == "restart":
-            toy.set_state(**change)
-            late.append(change)
-        return verdict
+    def restart_late(*words):
+        toy.set_state(**change)
+        late.append(change)
+        restart(*words)
 
-    monkeypatch.setattr(watchdog, "judge", judged_late)
+    monkeypatch.setattr(watchdog.Watcher, "_restart", restart_late)
     looks(watcher, 20, lambda: late)
     assert toy.acts() == []
     assert "somebody stopped or restarted it just now" in capsys.readouterr().out
