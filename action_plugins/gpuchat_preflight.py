@@ -39,7 +39,10 @@ FILES = {
     "edge_forward_auth_authority_file": "certificates in PEM form",
 }
 PASSWORDS = "edge_password_file"
-HASHED = re.compile(r"[^:]*:(\$\w+\$\S+|\{(SHA|SSHA|PLAIN)\}\S+|[./0-9A-Za-z]{13})(:.*)?\s*")  # as nginx verifies them
+HASHED = re.compile(  # as nginx verifies them
+    r"[^:]*:(\$\w+\$\S+|\{S?SHA\}\S+|\{PLAIN\}[^:]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13})(:.*)?\s*"
+)
+JUMPS = re.compile(r"(?i:proxy)|(^|\s)-[JF]")
 CHAT_SECRETS = {
     "lobehub_auth_secret": "AUTH_SECRET",
     "lobehub_key_vaults_secret": "KEY_VAULTS_SECRET",
@@ -294,7 +297,7 @@ def _reached(host, hostvars):
         found = {what: str(next(filter(None, map(hostvars.get, names)), usual)) for what, names, usual in words}
         ways = [str(hostvars.get(name, "")) for name in SSH_ARGS]
         # Behind a host that is jumped over an address may be that of another behind another.
-        return {**found, "address": ""} if "proxy" in "".join(ways).lower() else found
+        return {**found, "address": ""} if JUMPS.search(" ".join(ways)) else found
     return {}
 
 

@@ -166,6 +166,8 @@ def test_of_an_environment_however_it_is_written_no_value_is_told(value, told):
             {"ansible_host": "10.0.0.5", "ansible_ssh_common_args": "-o ProxyJump=bastion"},
             {"address": "", "port": "22"},
         ),
+        ({"ansible_host": "10.0.0.5", "ansible_ssh_extra_args": "-4 -J bastion"}, {"address": "", "port": "22"}),
+        ({"ansible_host": "10.0.0.5", "ansible_ssh_args": "-C"}, {"address": "10.0.0.5", "port": "22"}),
     ],
 )
 def test_it_is_told_where_ssh_reaches_a_host(given, told):
@@ -179,7 +181,7 @@ def test_it_is_told_where_ssh_reaches_a_host(given, told):
             (one, True)
             for one in ("$2y$10$abc./DEF", "$apr1$a$b", "$6$a$b", "{SSHA}abc=", "{PLAIN}hunter2", "abJnggxhB/yWI")
         ),
-        *((one, True) for one in ("$2y$10$abc:since May", "$2y$10$abc\r")),
+        *((one, True) for one in ("$2y$10$abc:since May", "$2y$10$abc\r", "{PLAIN}two words", "_J9..rasmBYk8r9AiWNc")),
         *((one, False) for one in ("hunter2", "", "a hunter", "{CLEAR}hunter2")),
     ],
 )

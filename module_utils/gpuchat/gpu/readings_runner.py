@@ -249,8 +249,9 @@ def _fabric(handle: Any) -> int | None:
         ("nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfoV_t"),
         ("nvmlDeviceGetGpuFabricInfo", "c_nvmlGpuFabricInfo_t"),
     ):
-        info = getattr(pynvml, kind, ctypes.Structure)()
-        if _ask(name, handle, ctypes.byref(info)) is not None:
+        made = getattr(pynvml, kind, None)  # an older pynvml than ours may be the system's
+        info = made() if made else None
+        if info is not None and _ask(name, handle, ctypes.byref(info)) is not None:
             return int(info.state)
     return None
 

@@ -167,10 +167,11 @@ def _rooms(inventory: Inventory, specification: Specification) -> dict[ipaddress
 
 def _dockers_bridge(given: Mapping[str, object]) -> ipaddress.IPv4Network | None:
     """Return the network that Docker's daemon has for itself before it makes others; None where nothing tells."""
-    settings = given.get("docker_settings")
-    bridge = settings.get("bip") if isinstance(settings, Mapping) else None
-    if given.get("docker_address_pools") or (isinstance(settings, Mapping) and settings.get("default-address-pools")):
+    said = given.get("docker_settings")
+    settings = said if isinstance(said, Mapping) else {}
+    if given.get("docker_address_pools") or settings.get("default-address-pools") or settings.get("bridge"):
         return None
+    bridge = settings.get("bip")
     with contextlib.suppress(ValueError):
         return ipaddress.IPv4Network(str(bridge or USUAL_BRIDGE), strict=False)
     return None

@@ -259,8 +259,8 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
 FROM = ("source", "repo", "revision", "include", "exclude")
 """What says what a folder is to hold."""
 
-IDLE_PARTS: Mapping[str, tuple[str, ...]] = {"path": ("endpoints", *FROM[1:]), "http": ("revision",)}
-"""What says so to no purpose, by source: a folder that is there is taken as it is, and a plain tree has one state."""
+IDLE_PARTS = ("endpoints", *FROM[1:])
+"""What says so to no purpose beside a folder that is there, which is taken as it is."""
 
 
 def _path_faults(
@@ -327,7 +327,7 @@ def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:
             f"{variable}.source is http and {variable}.endpoints is not set; wanted the address of a server; set "
             f"{variable}.endpoints to a list of one or more"
         )
-    idle = [part for part in IDLE_PARTS.get(source, ()) if entry.get(part)]
+    idle = [part for part in IDLE_PARTS if source == "path" and entry.get(part)]
     if idle:
         found = f"{source}, for which nothing reads that" if entry.get("source") else "not set"
         away = " or ".join(f"{variable}.{part}" for part in idle)

@@ -821,7 +821,9 @@ def _user_ids(
     inventory: Inventory, specification: Specification, sound: Mapping[str, object], findings: Findings, host: str
 ) -> None:
     """Find two parts of a host that are to run as one user, which the packet filter and files tell apart by it."""
-    of_chat = (f"{chat(inventory, specification)['kind']}_uid", "object_store_uid")
+    kind = chat(inventory, specification)["kind"]
+    has_store = kind in inventory_topology.KEEP_FILES_APART and not sound.get(elsewhere.STORE)
+    of_chat = [f"{kind}_uid", *(("object_store_uid",) if has_store else ())]
     names = [*(("vllm_uid",) if host in inventory.groups.get(models.GROUP, ()) else ())]
     names += of_chat if host in inventory.groups.get("chat", ()) else ()
     seen: dict[object, str] = {}

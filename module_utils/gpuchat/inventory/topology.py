@@ -186,9 +186,10 @@ class Site:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """What a browser calls the site, by each of its names (RFC 6454)."""
+        """What a browser calls the site, by each of its names (RFC 6454), also where a proxy before it ends TLS."""
         bracketed = [f"[{name}]" if ":" in name else name for name in self.names]
-        return tuple(f"{self.scheme}://{name}{self.port_in_url}" for name in bracketed)
+        before = [f"https://{name}" for name in bracketed] if self.access.proxies else []
+        return tuple(dict.fromkeys([*(f"{self.scheme}://{name}{self.port_in_url}" for name in bracketed), *before]))
 
 
 @dataclass(frozen=True)

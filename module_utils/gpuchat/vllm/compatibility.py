@@ -22,6 +22,7 @@ from .facts.precisions import (
     FLOAT16_UNFIT,
     GPTQ_BY_MARLIN_ALONE_SINCE,
     INT8_UNFIT,
+    MARLIN_24_UNTIL,
     MODELOPT_ALGORITHMS,
     PACKED_BITS_SINCE,
     PRECISIONS,
@@ -499,7 +500,7 @@ def _against_packing(version: tuple[int, ...], said: Mapping[str, object]) -> It
         last = SPARSE_REFUSED_SINCE if sparsity.get("format") == "dense" else SPARSE_UNTIL
         if version >= last:
             yield "weights that are 2:4 sparse, which vLLM reads no more since 0.19"
-    if said.get("format") == "marlin-24" and version >= SPARSE_UNTIL:
+    if said.get("format") == "marlin-24" and version >= MARLIN_24_UNTIL:
         yield "weights packed as marlin-24, which vLLM reads no more since 0.16"
     for group in groups.values() if isinstance(groups, Mapping) else ():
         weights = group.get("weights") if isinstance(group, Mapping) else None

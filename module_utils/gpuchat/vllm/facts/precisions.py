@@ -89,6 +89,9 @@ PACKED_BITS_SINCE = (0, 26)
 """From here on packed integers of compressed-tensors have 2 to 8 bits, before 4 or 8 (compressed_tensors_wNa16.py, 0.24
 and 0.28)."""
 
+MARLIN_24_UNTIL = (0, 16)
+"""From here on no kernel takes weights in that packing of 2:4 sparse ones (pull request 32688 of January 2026)."""
+
 SPARSE_UNTIL, SPARSE_REFUSED_SINCE = (0, 19), (0, 22)
 """From the first on no kernel takes weights that are packed as 2:4 sparse, from the second on vLLM ends with "Sparsity
 support has been removed from compressed-tensors" (compressed_tensors.py of 0.18 to 0.33)."""

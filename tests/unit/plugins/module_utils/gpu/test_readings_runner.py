@@ -507,6 +507,13 @@ def test_nvidia_smi_tells_of_gpus_on_which_cuda_starts_nothing_too(smi, plug, sa
     assert (described["state"], words in described["reason"]) == (state, True)
 
 
+def test_an_older_pynvml_than_ours_knows_nothing_of_a_fabric_and_is_read_all_the_same(look, plug, monkeypatch):
+    for name in ("c_nvmlGpuFabricInfoV_t", "c_nvmlGpuFabricInfo_t"):
+        monkeypatch.delattr(readings_runner.pynvml, name, raising=False)
+    plug(address(0))
+    assert look(machine(1))["state"] == "ok"
+
+
 def test_nvidia_smi_tells_of_a_hypervisors_driver_too(smi, plug):
     smi.answer("/usr/bin/nvidia-smi --query-gpu=index", MIG_ROW.replace("Enabled", "Disabled"))
     mode = "<gpu_virtualization_mode><virtualization_mode>Host VGPU</virtualization_mode></gpu_virtualization_mode>"

@@ -622,6 +622,12 @@ def test_a_runs_own_folder_is_one_for_all_hosts():
         (ONE_HOST, {"lobehub_uid": "7000", "object_store_uid": 7000}, "lobehub_uid and object_store_uid are both 7000"),
         pytest.param(ONE_HOST, {"vllm_uid": 69982}, "", id="Open WebUI's, which does not run"),
         pytest.param(SPLIT, {"vllm_uid": 69981}, "", id="on another host"),
+        pytest.param(
+            ONE_HOST,
+            {"open_webui_uid": 7000, "object_store_uid": 7000, "gpuchat_interface": "open_webui"},
+            "",
+            id="a store that Open WebUI has not",
+        ),
     ],
 )
 def test_parts_of_one_host_run_as_users_of_their_own(groups, given, both):
@@ -706,6 +712,7 @@ def test_the_edge_itself_is_none_that_it_refuses(probe, is_told):
         ({"gpuchat_room_network": "172.18.0.0/29"}, ""),
         ({"gpuchat_room_network": "172.17.9.0/29"}, "172.17.0.0/16"),
         ({"gpuchat_room_network": "172.17.9.0/29", "docker_settings": {"bip": "10.99.0.1/24"}}, ""),
+        ({"gpuchat_room_network": "172.17.9.0/29", "docker_settings": {"bridge": "none"}}, ""),
         ({"gpuchat_room_network": "10.99.0.0/29", "docker_settings": {"bip": "10.99.0.1/24"}}, "10.99.0.0/24"),
         (
             {"gpuchat_room_network": "172.17.9.0/29", "docker_settings": {"default-address-pools": [{"base": "x"}]}},
@@ -829,7 +836,7 @@ def test_a_room_that_is_none_is_told_once_though_others_are_in_it(room):
         ({"source": "path", "include": ["*.gguf"]}, "include is ['*.gguf'] and gpuchat_models[0].source is path,", ""),
         ({"exclude": ["*.bin"], "revision": "main"}, "revision is 'main'", "].revision or gpuchat_models[0].exclude"),
         ({"source": "path", "endpoints": ["https://hf-mirror.com"]}, "endpoints is ['https://hf-mirror.com']", ""),
-        ({"source": "http", "endpoints": ["http://h"], "revision": "v2"}, "revision is 'v2' and gpuchat_models[0]", ""),
+        ({"source": "http", "endpoints": ["http://h"], "repo": "q", "revision": "v2"}, "", ""),  # which is looked at
         ({"source": "http", "endpoints": ["http://h"], "repo": "q", "include": ["*.json"]}, "", ""),
         ({"source": "path", "include": [], "revision": ""}, "", ""),
     ],

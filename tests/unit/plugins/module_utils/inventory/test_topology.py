@@ -121,6 +121,12 @@ def test_a_site_is_named_as_browsers_name_it_who_compare_letter_by_letter():
     assert site.origins == ("https://chat.example.com", "https://[fd00::1]", "https://10.0.0.5")
 
 
+def test_behind_a_proxy_that_ends_tls_browsers_name_the_site_by_it():
+    proxied = {"edge_trusted_proxies": ["10.0.0.2"], "edge_tls": "none"}
+    site = topology(ONE, **proxied).site
+    assert (site.url, site.origins) == (site.origins[0], ("http://chat.example.com", "https://chat.example.com"))
+
+
 @pytest.mark.parametrize(("file", "own"), [("", True), ("/etc/ssl/chat.pem", False)])
 def test_the_authority_is_the_stacks_own_where_no_certificate_is_brought(file, own):
     assert described(ONE, "one", "edge", edge_certificate_file=file)["own_authority"] is own

@@ -612,7 +612,7 @@ def packed(bits):
         pytest.param("0.18.0", said(**PACKED, sparsity_config=SPARSE), "", id="2:4 sparse, before"),
         pytest.param("0.33.0", said(**PACKED, sparsity_config=DENSE), "that are 2:4 sparse", id="sparse, packed dense"),
         pytest.param("0.20.0", said(**PACKED, sparsity_config=DENSE), "", id="packed dense, before"),
-        pytest.param("0.33.0", said(**{**PACKED, "format": "marlin-24"}), "packed as marlin-24", id="marlin-24"),
+        pytest.param("0.16.0", said(**{**PACKED, "format": "marlin-24"}), "packed as marlin-24", id="marlin-24"),
         pytest.param("0.24.0", packed(3), "packed weights of 3 bits, of which", id="3 bits, packed"),
         pytest.param("0.28.0", packed(3), "", id="3 bits, packed, since"),
         pytest.param("0.24.0", packed(8), "", id="8 bits, packed"),
