@@ -64,7 +64,7 @@ FABRIC_PENDING = (1, 2)
 until then. Completed is also what could not be had, without the links."""
 
 NO_COMPUTING, NO_FABRIC = "its compute mode is Prohibited", "the fabric of its NVSwitches is not set up"
-BARS = {
+OBSTACLES = {
     NO_COMPUTING: (
         "wanted Default; run `nvidia-smi --compute-mode=DEFAULT`, and take out what sets the mode when the host starts"
     ),
@@ -175,7 +175,7 @@ class Gpu:
         nvlinks: the far end of each active NVLink, a PCI address or ``SWITCH``.
         is_shared_out: its driver is a hypervisor's, which shares it among virtual machines (NVIDIA vGPU).
         fault: why the GPU cannot be used, in NVML's words; empty for a sound one.
-        bar: why CUDA starts nothing on it although it answers, one of ``BARS``; empty where it does.
+        obstacle: why CUDA starts nothing on it although it answers, one of ``OBSTACLES``; empty where it does.
     """
 
     index: int | None = None
@@ -200,7 +200,7 @@ class Gpu:
     processes: tuple[Process, ...] | None = None
     is_shared_out: bool = False
     fault: str = ""
-    bar: str = ""
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class Surroundings:
     is_container: bool = False
 
 
-def bar(compute_mode: int | str | None, fabric: int | str | None, mig_mode: str | None) -> str:
+def obstacle(compute_mode: int | str | None, fabric: int | str | None, mig_mode: str | None) -> str:
     """Return why CUDA starts nothing on a GPU, by NVML's numbers or nvidia-smi's words; empty where nothing is known.
 
     A GPU in MIG mode has no links that a fabric would be set up for.
@@ -364,10 +364,10 @@ def _state(reading: Reading, nvidia: Sequence[PciDevice], surroundings: Surround
             "here; wanted a GPU of this host's own; run gpuchat in a virtual machine that has a vGPU, or install the "
             "usual driver in its place"
         )
-    barred = [gpu for gpu in reading.gpus if gpu.bar]
-    bars = "".join(f"; CUDA starts nothing on GPU {gpu.index}, for {gpu.bar}" for gpu in barred)
+    barred = [gpu for gpu in reading.gpus if gpu.obstacle]
+    bars = "".join(f"; CUDA starts nothing on GPU {gpu.index}, for {gpu.obstacle}" for gpu in barred)
     if barred and len(barred) == len(reading.gpus):
-        cures = "; ".join(cure for bar, cure in BARS.items() if any(gpu.bar == bar for gpu in barred))
+        cures = "; ".join(cure for why, cure in OBSTACLES.items() if any(gpu.obstacle == why for gpu in barred))
         return OUT_OF_REACH, f"found that {bars.removeprefix('; ')}; {cures}"
     served = {gpu.pci_address for gpu in reading.gpus}
     unserved = [device for device in nvidia if device.address not in served]
@@ -547,5 +547,5 @@ def _described(gpu: Gpu, links: Mapping[int, Mapping[int, int]] | None) -> dict[
         "ecc_errors": None if set(ecc.values()) == {None} else ecc,
         "temperature_c": gpu.temperature_c,
         "processes": None if gpu.processes is None else [asdict(process) for process in gpu.processes],
-        "fault": gpu.fault or gpu.bar or None,
+        "fault": gpu.fault or gpu.obstacle or None,
     }

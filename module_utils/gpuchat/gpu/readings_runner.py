@@ -215,7 +215,7 @@ def _gpu(index: int, handle: Any) -> Gpu:
         ecc_uncorrected=_ask("nvmlDeviceGetTotalEccErrors", handle, 1, 0),
         temperature_c=_temperature(handle),
         processes=_processes(handle),
-        bar=readings.bar(_ask("nvmlDeviceGetComputeMode", handle), _fabric(handle), mig_mode),
+        obstacle=readings.obstacle(_ask("nvmlDeviceGetComputeMode", handle), _fabric(handle), mig_mode),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..core.units import MIB
-from .readings import GPU_IS_LOST, MISMATCH, Gpu, MigDevice, Process, architecture, bar, pci_address
+from .readings import GPU_IS_LOST, MISMATCH, Gpu, MigDevice, Process, architecture, obstacle, pci_address
 
 SMI_FIELDS = (
     "index",
@@ -143,8 +143,8 @@ def with_use(gpus: Sequence[Gpu], described: str) -> tuple[Gpu, ...]:
 
 def _with_use(gpu: Gpu, said: ET.Element) -> Gpu:
     mode = said.findtext("gpu_virtualization_mode/virtualization_mode") or ""
-    barred = bar(said.findtext("compute_mode"), said.findtext("fabric/state"), gpu.mig_mode)
-    return replace(gpu, is_shared_out=mode.startswith("Host"), bar=barred)
+    barred = obstacle(said.findtext("compute_mode"), said.findtext("fabric/state"), gpu.mig_mode)
+    return replace(gpu, is_shared_out=mode.startswith("Host"), obstacle=barred)
 
 
 def _described(text: str) -> dict[str | None, ET.Element]:
