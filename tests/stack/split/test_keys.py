@@ -98,7 +98,7 @@ def test_too_much_is_refused_in_openais_form_with_a_time_to_wait(stack: Stack, p
 def test_a_client_has_its_own_number_of_answers_to_a_request(
     stack: Stack, printed: str, answers: int, status: int
 ) -> None:
-    asked = {"model": stack.model, "prompt": "1", "max_tokens": 1, "n": answers}
+    asked = {"model": stack.model, "prompt": "1", "max_tokens": 1, "n": answers, "temperature": 1}
     header = f"Authorization: Bearer {stack.secrets['api_key/nightly']}"
     words = ("--header", header, "--header", "Content-Type: application/json", "--data", json.dumps(asked))
     assert stack.curl("/v1/completions", *words, key=False)[0] == status
