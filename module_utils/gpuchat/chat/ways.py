@@ -101,6 +101,11 @@ class Way:
         return self.methods == READ
 
     @property
+    def zone(self) -> str:
+        """By which of nginx's zones an address has so many at a time: a window that is left open is no answer."""
+        return "socket_networks" if self.is_socket else "answer_networks"
+
+    @property
     def counts_as(self) -> str:
         """What the metrics of the edge call a request of this way."""
         named = {"sign_in": self.signs_in or self.by_company, "chat": self.asks_model, "files": self.is_file}
@@ -179,7 +184,10 @@ class Room:
         return {
             "kind": self.kind,
             "version": self.version,
-            "ways": [{**asdict(one), "is_read": one.is_read, "counts_as": one.counts_as} for one in self.ways],
+            "ways": [
+                {**asdict(one), "is_read": one.is_read, "zone": one.zone, "counts_as": one.counts_as}
+                for one in self.ways
+            ],
             "has_files": any(one.is_file for one in self.ways),
             "sockets": [one.pattern for one in self.ways if one.is_socket],
             "session_path": self.session_path,
