@@ -16,8 +16,6 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 RUNS := unit hubs faults collection molecule
 READS := lint sanity cores newest
 STEPS := $(RUNS)
-# Last in line for the CPU, before containers too: a session is one group to the kernel's scheduler.
-LAST := setsid nice -n 19 bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec "$$@"' last
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
@@ -44,7 +42,7 @@ survey: venv-run ## what each host of INVENTORY is, runs and lacks
 test: packages venv-test ## everything that CI runs: lint, sanity, unit tests, each core, hubs, faults, collection, molecule
 	@mkdir -p artifacts; \
 	$(AS_ROOT) .venv/bin/python molecule/world/world.py build >artifacts/build.log 2>&1 & builder=$$!; \
-	$(LAST) $(MAKE) in-turn STEPS="$(READS)" >artifacts/reads.log 2>&1 & reader=$$!; \
+	setsid $(MAKE) in-turn STEPS="$(READS)" >artifacts/reads.log 2>&1 & reader=$$!; \
 	trap 'kill $$builder 2>/dev/null || true; kill -- -$$reader 2>/dev/null || true' EXIT; \
 	$(MAKE) in-turn; \
 	wait $$reader && passed=0 || passed=$$?; \

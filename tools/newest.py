@@ -35,7 +35,7 @@ def main(command: str) -> int:
     engine.ensure(images.CACHE)
     image = images.ensure("control")
     words = ["--rm", "--interactive", "--network", "host", "--env", "LC_ALL=C.UTF-8"]
-    words += ["--cpu-shares", "128"]  # the hosts of a scenario that runs beside it go first
+    words += ["--cpu-shares", "256"]  # the hosts of a scenario that runs beside it go first
     for name, value in images.machine_settings().items():
         words += ["--env", f"{name}={value}"]
     for path in (engine.CA_BUNDLE, *images.pip_folders()):

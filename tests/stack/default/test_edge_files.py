@@ -49,6 +49,7 @@ def test_an_invalid_template_leaves_the_running_edge_alone_and_names_file_and_li
     assert stack.ask()[0] == 200
 
 
+@pytest.mark.long
 def test_a_file_that_cannot_be_replaced_leaves_the_whole_set_as_it_was(healed: Stack) -> None:
     changes = (*EDGE_ALONE, "-e", "edge_body_limit=49m", "-e", "edge_api_burst=41")
     healed.on("server", immutable(f"{EDGE}/api.conf", True))

@@ -70,6 +70,7 @@ def test_a_host_that_the_inventory_does_not_know_is_refused(stack: Stack) -> Non
     assert stack.ask()[0] == 200
 
 
+@pytest.mark.long
 def test_check_mode_says_what_would_go_and_touches_nothing(stack: Stack) -> None:
     before = at_rest(stack)
     said = stack.must_play("--check", "--diff", playbook="playbooks/remove.yml")
