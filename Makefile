@@ -11,11 +11,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Docker and debootstrap need root; the settings of the caller's pip and proxy go along.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-# What runs the product, and what reads it or tries its edges on other cores: the second takes the time that the first
-# waits in, which for two cores is a third of a scenario.
-RUNS := unit hubs faults collection molecule
-READS := lint sanity cores newest
-STEPS := $(RUNS)
+# What `make test` does in turn, and what it does beside that: a scenario leaves a third of two cores idle.
+STEPS := unit hubs faults collection molecule
+STEPS_BESIDE := lint sanity cores newest
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
@@ -38,15 +36,16 @@ INVENTORY ?= inventory
 survey: venv-run ## what each host of INVENTORY is, runs and lacks
 	@.venv/bin/python deploys/survey.py --inventory $(INVENTORY)
 
-# The images are built beside the steps that need none; a scenario waits for those that it needs.
+# The images are built beside the steps that need none; a scenario waits for those that it needs. A session is a group
+# to the kernel's scheduler, so that neither lane starves the other.
 test: packages venv-test ## everything that CI runs: lint, sanity, unit tests, each core, hubs, faults, collection, molecule
 	@mkdir -p artifacts; \
 	$(AS_ROOT) .venv/bin/python molecule/world/world.py build >artifacts/build.log 2>&1 & builder=$$!; \
-	setsid $(MAKE) in-turn STEPS="$(READS)" >artifacts/reads.log 2>&1 & reader=$$!; \
-	trap 'kill $$builder 2>/dev/null || true; kill -- -$$reader 2>/dev/null || true' EXIT; \
+	setsid $(MAKE) in-turn STEPS="$(STEPS_BESIDE)" >artifacts/beside.log 2>&1 & beside=$$!; \
+	trap 'kill $$builder 2>/dev/null || true; kill -- -$$beside 2>/dev/null || true' EXIT; \
 	$(MAKE) in-turn; \
-	wait $$reader && passed=0 || passed=$$?; \
-	cat artifacts/reads.log; \
+	wait $$beside && passed=0 || passed=$$?; \
+	cat artifacts/beside.log; \
 	exit $$passed
 
 in-turn:
