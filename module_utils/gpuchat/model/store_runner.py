@@ -182,9 +182,13 @@ class Store:
         return os.path.isdir(self.side)
 
     def waiting_bytes(self) -> int:
-        """Return the bytes that an earlier run has left on the disk, at most."""
-        found = [os.path.join(parent, name) for parent, _folders, names in os.walk(self.side) for name in names]
-        return sum(os.lstat(path).st_blocks * 512 for path in found)
+        """Return the bytes that an earlier run has left on the disk, at most; another one may be at work on them."""
+        total = 0
+        for parent, _folders, names in os.walk(self.side):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+        return total
 
     def free(self) -> int:
         """Return the bytes that the disk has left for us."""

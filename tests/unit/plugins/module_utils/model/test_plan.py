@@ -290,6 +290,14 @@ def test_a_disk_needs_an_inode_for_each_file_that_is_missing():
         check_files(5, 4, "/m")
 
 
+def test_what_another_run_tidies_away_meanwhile_takes_no_room(tmp_path, monkeypatch):
+    (tmp_path / "demo.gpuchat").mkdir()
+    (tmp_path / "demo.gpuchat" / "part").write_bytes(b"x" * 5000)
+    listed = [(str(tmp_path / "demo.gpuchat"), [], ["lock", "part"])]
+    monkeypatch.setattr(store_runner.os, "walk", lambda _top: iter(listed))
+    assert store_runner.Store(str(tmp_path / "demo")).waiting_bytes() >= 5000
+
+
 def test_a_disk_needs_room_for_what_is_missing_and_some_to_spare():
     check_space(0, 0, "/m")
     check_space(10, 10 + (256 << 20), "/m")
