@@ -11,9 +11,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Docker and debootstrap need root; the settings of the caller's pip and proxy go along.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-# What `make test` does in turn, and what it does beside that: a scenario leaves a third of two cores idle.
-STEPS := unit hubs faults collection molecule
-STEPS_BESIDE := lint sanity cores newest
+# What `make test` does in turn, and what it does beside that: a scenario waits for the images that it needs, and leaves
+# a third of two cores idle, which is for what needs no host.
+STEPS := hubs faults collection molecule
+STEPS_BESIDE := images unit lint sanity cores newest
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
@@ -21,7 +22,7 @@ BY_WORKERS := -n auto --dist worksteal
 SCENARIOS = gpu split default $(if $(LONG),models)
 
 .PHONY: help demo survey test in-turn lint lint-ansible lint-yaml lint-python lint-types sanity sanity-pylint sanity-others unit
-.PHONY: cores core-2.17 core-2.18 newest hubs faults collection molecule
+.PHONY: cores core-2.17 core-2.18 newest hubs faults collection images molecule
 .PHONY: bench facts docs changelog requirements clean packages venv-run venv-test
 
 help: ## this text
@@ -36,13 +37,11 @@ INVENTORY ?= inventory
 survey: venv-run ## what each host of INVENTORY is, runs and lacks
 	@.venv/bin/python deploys/survey.py --inventory $(INVENTORY)
 
-# The images are built beside the steps that need none; a scenario waits for those that it needs. A session is a group
-# to the kernel's scheduler, so that neither lane starves the other.
+# A session is a group to the kernel's scheduler, so that neither lane starves the other.
 test: packages venv-test ## everything that CI runs: lint, sanity, unit tests, each core, hubs, faults, collection, molecule
 	@mkdir -p artifacts; \
-	$(AS_ROOT) .venv/bin/python molecule/world/world.py build >artifacts/build.log 2>&1 & builder=$$!; \
 	setsid $(MAKE) in-turn STEPS="$(STEPS_BESIDE)" >artifacts/beside.log 2>&1 & beside=$$!; \
-	trap 'kill $$builder 2>/dev/null || true; kill -- -$$beside 2>/dev/null || true' EXIT; \
+	trap 'kill -- -$$beside 2>/dev/null || true' EXIT; \
 	$(MAKE) in-turn; \
 	wait $$beside && passed=0 || passed=$$?; \
 	cat artifacts/beside.log; \
@@ -97,8 +96,11 @@ unit: venv-test ## unit tests
 # and of the sanity tests those that read or import by that core. The others read text, and would read it alike.
 SANITY_OF_CORE := --python default --test ansible-doc --test import --test validate-modules
 
-cores: ## what an older ansible-core can change, on 2.17 and 2.18
-	@$(BESIDE) core-2.17 core-2.18
+# Between the oldest and the one that everything runs on: what differs there differs on the oldest too.
+CORES = core-2.17 $(if $(LONG),core-2.18)
+
+cores: ## what an older ansible-core can change, on 2.17; LONG=yes takes 2.18 along
+	@$(BESIDE) $(CORES)
 
 # The second number is the newest minor version of Python 3 that a core runs on. Where this machine has none that will
 # do, that is said, and CI runs it.
@@ -124,6 +126,9 @@ faults: packages venv-test ## what a model's transfer makes of broken networks, 
 
 collection: venv-test ## build, install and document the collection
 	tools/collection.sh build/collection
+
+images: packages venv-test ## the images of the test world, each once for each state of its recipe
+	$(AS_ROOT) .venv/bin/python molecule/world/world.py build
 
 molecule: packages venv-test ## the Molecule scenarios, in the test world; LONG=yes takes along what is marked long, and models
 	@for scenario in $(SCENARIOS); do \

@@ -18,9 +18,8 @@ FORMS = ("light", "dark", "phone", "print")
 
 
 @pytest.fixture(scope="module")
-def folder(stack: Stack) -> pathlib.Path:
-    """Verify once, and return the folder of the run's own files."""
-    stack.must_play(playbook="playbooks/verify.yml")
+def folder(stack: Stack, verified: dict[str, str]) -> pathlib.Path:
+    """Return the folder of the run's own files, where a verification was the last."""
     return stack.inventory / ".gpuchat"
 
 
