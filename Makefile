@@ -13,8 +13,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 # What `make test` does in turn, and what it does beside that: a scenario waits for the images that it needs, and leaves
 # a third of two cores idle, which is for what needs no host.
-STEPS := hubs faults collection molecule
-STEPS_BESIDE := images unit lint sanity cores newest
+STEPS := hubs faults collection lint sanity molecule
+STEPS_BESIDE := images unit cores newest
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
