@@ -11,10 +11,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Docker and debootstrap need root; the settings of the caller's pip and proxy go along.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-# What `make test` does in turn, and what it does beside that: a scenario waits for the images that it needs, and leaves
-# a third of two cores idle, which is for what needs no host.
-STEPS := hubs faults collection lint sanity molecule
-STEPS_BESIDE := images unit cores newest
+# What `make test` does in turn, and what it does beside that and the building of images: a scenario waits for those
+# that it needs, and leaves a third of two cores idle, which is for what needs no host.
+STEPS := hubs faults collection molecule
+STEPS_BESIDE := unit lint sanity cores newest
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal
@@ -40,8 +40,9 @@ survey: venv-run ## what each host of INVENTORY is, runs and lacks
 # A session is a group to the kernel's scheduler, so that neither lane starves the other.
 test: packages venv-test ## everything that CI runs: lint, sanity, unit tests, each core, hubs, faults, collection, molecule
 	@mkdir -p artifacts; \
+	$(MAKE) images >artifacts/images.log 2>&1 & images=$$!; \
 	setsid $(MAKE) in-turn STEPS="$(STEPS_BESIDE)" >artifacts/beside.log 2>&1 & beside=$$!; \
-	trap 'kill -- -$$beside 2>/dev/null || true' EXIT; \
+	trap 'kill $$images 2>/dev/null || true; kill -- -$$beside 2>/dev/null || true' EXIT; \
 	$(MAKE) in-turn; \
 	wait $$beside && passed=0 || passed=$$?; \
 	cat artifacts/beside.log; \
@@ -114,7 +115,7 @@ core-2.17 core-2.18: core-%:
 	$$folder/bin/python -m pytest -m of_core; \
 	tools/sanity.sh $$folder core-$* $(SANITY_OF_CORE)
 
-newest: packages venv-test ## the same and the collection's build on the newest ansible-core, in a container with its Python
+newest: packages venv-test ## the tests of `cores` on the newest ansible-core, in a container with its Python; LONG=yes as well
 	$(AS_ROOT) .venv/bin/python tools/newest.py
 
 hubs: packages ## the hubs' own clients download from the world's hub
@@ -122,7 +123,7 @@ hubs: packages ## the hubs' own clients download from the world's hub
 	.cache/hubs/bin/python -m pytest $(BY_WORKERS) tests/hub
 
 faults: packages venv-test ## what a model's transfer makes of broken networks, disks and processes
-	python -m pytest $(BY_WORKERS) tests/faults
+	python -m pytest $(BY_WORKERS) $(if $(LONG),,-m "not long") tests/faults
 
 collection: venv-test ## build, install and document the collection
 	tools/collection.sh build/collection

@@ -247,6 +247,7 @@ def test_settings_with_which_docker_does_not_run_are_taken_back_with_everything_
     assert f"found containers in this Docker that are not gpuchat's ({somebodys_container})" in result["msg"]
 
 
+@pytest.mark.long
 def test_docker_comes_up_on_a_node_of_a_swarm_and_with_a_driver_that_somebody_chose(
     stack: Stack, tmp_path: pathlib.Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_container_starts_with_the_gpus_that_it_was_given(stack: Stack, option
     assert stack.on("server", f"docker run --rm --network none {options} {image(stack)} {COUNT}").strip() == gpus
 
 
+@pytest.mark.long
 def test_a_container_that_lost_its_gpus_is_restarted_and_others_are_not(stack: Stack) -> None:
     for name, options in (("loser", "--gpus all"), ("keeper", "--gpus all"), ("plain", "")):
         stack.on(

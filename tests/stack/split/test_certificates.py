@@ -123,6 +123,7 @@ def ends_soon(known: dict[str, str], entry: str, authority: str) -> str:
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
+@pytest.mark.long
 def test_what_the_stack_has_signed_is_renewed_before_it_ends_and_nothing_else_changes(stack: Stack) -> None:
     file = stack.inventory / ".gpuchat" / "secrets.yml"
     known = stack.secrets
@@ -254,6 +255,7 @@ def test_a_refused_challenge_ends_the_run_with_its_reason_and_the_old_certificat
     assert directory.is_trusted()
 
 
+@pytest.mark.long
 def test_names_can_be_shown_by_dns_which_opens_nothing(directory: Directory) -> None:
     hook = directory.folder / "hook"
     hook.write_text(HOOK.replace("ADDRESS", directory.address))

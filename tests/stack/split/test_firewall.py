@@ -60,6 +60,7 @@ def test_the_table_stays_whatever_becomes_of_the_distributions_own_rules(flushed
         wait(lambda: table(flushed) == before, 10, f"the table after {action}")
 
 
+@pytest.mark.long
 def test_a_service_that_listens_beside_the_doors_of_a_host_behind_turns_a_row_red(stack: Stack) -> None:
     stack.on("engine", "systemd-run --quiet --unit open-port python3 -m http.server 8080")
     wait(lambda: stack.on("engine", "ss -ltnH 'sport = :8080'") != "", 20, "the open port")

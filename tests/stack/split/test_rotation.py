@@ -56,6 +56,7 @@ def test_keys_certificate_and_the_hosts_authority_are_rotated_while_a_client_ask
     assert stack.on("edge", "cat /etc/gpuchat/door/hosts.crt") == new["hosts_ca_certificate"]
 
 
+@pytest.mark.long
 def test_an_old_key_that_is_retired_is_refused(stack: Stack) -> None:
     old = stack.secrets["api_key_previous"]
     stack.must_play("-e", "retire=api_key", *PARTS, playbook=ROTATE)
