@@ -176,6 +176,9 @@ TWICE = frozenset({"longcat_flash", "longcat_flash_ngram"})
 # Whose two stacks of layers run again and again, each run with caches of its own (hrm_text.py of vLLM).
 IN_CYCLES = frozenset({"hrm_text"})
 
+# Whose layers run several times, each time with caches of their own (ouro.py of vLLM).
+IN_STEPS = frozenset({"ouro"})
+
 # Bits that one weight takes with its scales, where the size of the files is not known.
 QUANTIZED_BITS = {
     "awq": 4.16,
@@ -774,6 +777,8 @@ def _caches(text: Config, layers: int) -> int:
     """Return how many caches so many layers with full attention keep."""
     if str(text.get("model_type", "")) in IN_CYCLES:  # the one stack runs L_cycles times, the other once, and all again
         return layers // 2 * _integer(text, ["H_cycles"], 2) * (_integer(text, ["L_cycles"], 3) + 1)
+    if str(text.get("model_type", "")) in IN_STEPS:
+        return layers * (_integer(text, ["total_ut_steps"], 4) or 1)
     return _own_keys(text, layers)
 
 
@@ -1058,6 +1063,9 @@ class _Feedforward:
     shared_width: int
 
 
+WIDTH_KEYS = ("block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff")
+"""LFM2's own name counts before the other (its config class in transformers)."""
+
 TOP_KEYS = ("top_k_experts", "moe_topk", "moe_top_k", "moe_k")
 STEP_KEYS = ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq", "expert_layer_period")
 SHARED_KEYS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
@@ -1067,7 +1075,7 @@ def _feedforward(text: Config, wide: _Widths) -> _Feedforward:
     model_type = str(text.get("model_type", ""))
     is_gated = model_type not in UNGATED
     per = 3 if is_gated else 2
-    inner = _integer(text, ["intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff"], 4 * wide.hidden)
+    inner = _integer(text, WIDTH_KEYS, 4 * wide.hidden)
     inner = inner // 2 if model_type in GATE_COUNTED else inner
     if text.get("block_auto_adjust_ff_dim"):  # LFM2
         step = _integer(text, ["block_multiple_of"], 0) or 256

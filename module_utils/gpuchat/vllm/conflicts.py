@@ -164,6 +164,12 @@ def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
                 f"args holds limit-mm-per-prompt with {count!r} for {kind}; wanted a whole number from 0; give it such "
                 "as 1, or remove it"
             )
+    transfer = args.get("kv-transfer-config")
+    if isinstance(transfer, Mapping) and transfer.get("kv_connector") and transfer.get("kv_role") not in ROLES:
+        yield (
+            f"kv-transfer-config has a kv_connector and the kv_role {transfer.get('kv_role')!r}, with which vLLM ends; "
+            f"wanted one of {', '.join(ROLES)}; give it kv_role: kv_both, or remove kv-transfer-config from args"
+        )
     block = number(args.get("block-size"))
     if block and block % ROWS_OF_ATTENTION and situation.nodes and not args.get("attention-backend"):
         yield (
@@ -171,6 +177,9 @@ def _others(situation: Situation, wishes: Wishes) -> Iterator[str]:
             "it; give args block-size: 16, or remove it"
         )
 
+
+ROLES = ("kv_both", "kv_consumer", "kv_producer")
+"""Of an engine that shares its cache (__post_init__ of vllm/config/kv_transfer.py)."""
 
 POOLED = frozenset({"embed", "classify", "reward"})
 """Words of ``convert`` with which a model writes nothing."""

@@ -54,6 +54,9 @@ ENCODERS = re.compile(
 BODY = re.compile(r"(?<!LMHead)(?<!Chat)Model$|ForTextEncoding$")
 """How the names of architectures without a head end."""
 
+CLASSIFIERS_SINCE = (0, 9, 2)
+"""From here on a classifier is made of the code of the model that chats (vllm/model_executor/models/registry.py)."""
+
 OFFSET = re.compile(r"roberta|camembert|bgem3", re.IGNORECASE)
 """Whose positions start after the padding token's: of 8,194 positions 8,192 are for tokens."""
 
@@ -104,6 +107,8 @@ def has_no_head(config: Mapping[str, object]) -> bool:
 def has_own_code(config: Mapping[str, object], version: str) -> bool:
     """Whether a version serves a checkpoint for vectors or scores by code of its own, perhaps by another name."""
     names = {rerankers.RENAMED.get(name, name) for name in _architectures(config)}
+    if releases.parse_version(version) >= CLASSIFIERS_SINCE:
+        names |= {name.replace("ForSequenceClassification", "ForCausalLM") for name in names}
     return has_no_head(config) or bool(names & set(releases.architectures(version)))
 
 

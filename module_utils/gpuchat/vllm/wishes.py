@@ -87,6 +87,11 @@ def _cache_dtype(name: str, value: object) -> str:
     return str(value)
 
 
+def _quantization(name: str, value: object) -> str:
+    """Return a method in small letters, as vLLM takes it (validate_quantization_before of vllm/config/model.py)."""
+    return text(name, value).lower()
+
+
 READERS: Mapping[str, Callable[[str, object], object]] = {
     "users": whole,
     "context": whole,
@@ -99,7 +104,7 @@ READERS: Mapping[str, Callable[[str, object], object]] = {
     "max_num_batched_tokens": _length,
     "dtype": _dtype,
     "kv_cache_dtype": _cache_dtype,
-    "quantization": text,
+    "quantization": _quantization,
     "enforce_eager": truth,
     "speculative": mapping,
 }

@@ -39,6 +39,12 @@ def plan(config=LLAMA_8B, gpu=A100, size=16_000_000_000, count=1, **wishes):
         (
             LLAMA_8B,
             A100,
+            {"extra_args": {"kv-transfer-config": {"kv_connector": "NixlConnector"}}},
+            "kv_role None, with which vLLM ends.*give it kv_role: kv_both",
+        ),
+        (
+            LLAMA_8B,
+            A100,
             {"max_num_seqs": 512, "max_num_batched_tokens": 256},
             "max_num_batched_tokens is 256 and max_num_seqs is 512.*to 512 or more",
         ),

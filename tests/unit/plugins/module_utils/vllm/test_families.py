@@ -442,3 +442,9 @@ def test_a_model_of_no_family_gets_the_parser_that_its_own_template_writes_for(
         {"architectures": [architecture], "model_type": kind}, repo, "0.32.0", template=template
     )
     assert found.tool_call_parser == tools
+
+
+@pytest.mark.parametrize(("version", "count"), [("0.9.1", 1), ("0.9.2", 0), ("0.32.0", 0)])
+def test_a_classifier_is_served_by_the_code_of_the_model_that_chats(version, count):
+    found = families.support_of({"architectures": ["LlamaForSequenceClassification"]}, version)
+    assert len(found.notes) == count

@@ -20,6 +20,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.vllm.wishes 
         ({"extra_args": {"--max_num_seqs": 8}}, Wishes(max_num_seqs=8)),
         ({"extra_args": {"max-num-seqs": 8}, "max_num_seqs": "8"}, Wishes(max_num_seqs=8)),
         ({"extra_args": {"dtype": "auto"}}, Wishes()),
+        ({"extra_args": {"quantization": "FP8"}}, Wishes(quantization="fp8")),
         ({"extra_args": {"dtype": None, "seed": 1}}, Wishes(extra_args={"dtype": None, "seed": 1})),
     ],
 )
