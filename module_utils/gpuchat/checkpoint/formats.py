@@ -50,7 +50,7 @@ BY_MODELOPT = "hf_quant_config.json"
 
 LEFT_BY_TRAINING = re.compile(r"(training_args|scheduler|optimizer|rng_state\w*)\.(bin|pt|pth)")
 ADAPTER = "adapter_config.json"
-GGUF_TYPE = re.compile(r"(I?Q\d\w*|BF16|F16|F32)(?=[-.])", re.IGNORECASE)
+GGUF_TYPE = re.compile(r"([IT]?Q\d\w*|BF16|F16|F32)(?=[-.])", re.IGNORECASE)
 
 
 def format_of(config: Mapping[str, object], files: Sequence[str]) -> str:

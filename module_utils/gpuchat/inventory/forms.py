@@ -386,7 +386,7 @@ FLAGS = Form(
 
 def _repo_alone(text: str) -> str:
     """Return the model's name out of the address of its page, or out of what other programs call it."""
-    hub = r"(https?://)?([\w-]+(\.[\w-]+)+/)(models/)?"
+    hub = r"(https?://([^/@\s]*@)?)?([\w-]+(\.[\w-]+)+/)(models/)?"
     found = re.fullmatch(rf"({hub})?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+?)(\.git)?/*([/@:?#].*)?", text)
     return found["repo"] if found else ""
 

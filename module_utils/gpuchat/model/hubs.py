@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import Refusal
+from ..system.masking import mask
 from .files import LARGEST_GIT_BLOB, MANIFEST, ModelFile, parse_manifest, printable
 from .weights import QUANTIZATION
 
@@ -43,7 +44,8 @@ PLACE = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?=[/
 HUB_REPO = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/(?!\.{1,2}$)[\w.-]+)?")
 CACHED = re.compile(r"models--([\w.-]+?)--([\w.-]+)", re.ASCII)
 BEFORE = re.compile(
-    r"^(?:(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}/(?:models/)?|(?:hf|huggingface|modelscope|ms):(?://)?|git@[\w.-]+:)",
+    r"^(?:(?:https?://(?:[^/@\s]*@)?)?(?:[\w-]+\.)+[a-z]{2,}/(?:models/)?"
+    r"|(?:hf|huggingface|modelscope|ms):(?://)?|git@[\w.-]+:)",
     re.ASCII,
 )
 WITHIN = re.compile(
@@ -125,8 +127,8 @@ class Hub:
         """
         is_none = self.repo.startswith("models--") or self.repo.endswith(".git") or not HUB_REPO.fullmatch(self.repo)
         if self.source in OFFICIAL and is_none:
-            hint = meant(self.repo)
-            raise Refusal(f"found the repository {self.repo!r}; wanted owner/name as the hub writes it; set repo{hint}")
+            hint, found = meant(self.repo), mask(self.repo, ())
+            raise Refusal(f"found the repository {found!r}; wanted owner/name as the hub writes it; set repo{hint}")
         if self.source == "http" and {"..", "."} & set(self.repo.split("/")):
             raise Refusal(f"found the folder {self.repo!r}; wanted one below the endpoint; set repo")
         return self

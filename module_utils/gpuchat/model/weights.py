@@ -59,7 +59,7 @@ PARTS = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.safetensors|\.gguf)")
 AT_A_HUB = re.compile(r"\w[\w.-]*/[\w.-]+")
 """A base model's name that is one of a hub's; a folder of whoever trained an adapter is none."""
 
-QUANTIZATION = re.compile(r"(?:UD-)?(?:I?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
+QUANTIZATION = re.compile(r"(?:UD-)?(?:[IT]?Q\d[\w]*|BF16|F16|F32|MXFP4\w*)(?=[^/]*$)", re.IGNORECASE)
 BESIDE = re.compile(r"mmproj|(?:^|[._/-])(?:mtp|draft|imatrix)(?=[._-])", re.IGNORECASE)
 """GGUF files that stand beside a quantization and are none."""
 

@@ -55,7 +55,13 @@ def test_the_format_is_told_by_the_files_and_the_config(config, files, expected)
 
 @pytest.mark.parametrize(
     ("files", "expected"),
-    [(["a-Q4_K_M.gguf"], "Q4_K_M"), (["a.IQ3_XS.gguf"], "IQ3_XS"), (["a-BF16.gguf"], "BF16"), (["*.gguf"], "")],
+    [
+        (["a-Q4_K_M.gguf"], "Q4_K_M"),
+        (["a.IQ3_XS.gguf"], "IQ3_XS"),
+        (["a-UD-TQ1_0.gguf"], "TQ1_0"),
+        (["a-BF16.gguf"], "BF16"),
+        (["*.gguf"], ""),
+    ],
 )
 def test_a_gguf_files_name_says_its_type(files, expected):
     assert gguf_type(files) == expected

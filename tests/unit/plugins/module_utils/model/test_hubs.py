@@ -433,6 +433,7 @@ def test_what_several_endpoints_said_is_reported_once_each():
         ("Qwen/Qwen3-8B@main", "set repo to Qwen/Qwen3-8B"),
         ("acme/x-GGUF:Q4_K_M", "set repo to acme/x-GGUF, and include to ['*Q4_K_M*.gguf', '*.json']"),
         ("hf.co/acme/x-GGUF:UD-IQ2_XXS", "set repo to acme/x-GGUF, and include to ['*UD-IQ2_XXS*.gguf', '*.json']"),
+        ("https://alice:hidden@huggingface.co/Qwen/Qwen3-8B", "set repo to Qwen/Qwen3-8B"),
         ("https://huggingface.co/datasets/a/b", "set repo"),
         ("ollama.com/library/qwen3", "set repo"),
         ("data/models/x", "set repo"),
@@ -445,6 +446,7 @@ def test_what_is_taken_for_a_repositorys_name_is_refused_with_the_name_within(re
     with pytest.raises(Refusal) as refusal:
         Hub("huggingface", "https://h", repo, "main").check()
     assert str(refusal.value).endswith(f"; {cure}")
+    assert "hidden" not in str(refusal.value)
 
 
 def test_a_hash_is_read_however_a_mirror_writes_it():
