@@ -47,6 +47,9 @@ RELOADED = RELOADED_WHILE_THERE | RELOADED_WHEN_GONE
 # A driver's options are refused by another driver, when Docker starts and not before (moby: daemon/logger, and the
 # storage drivers' own): with a driver goes what belongs to it.
 OPTIONS_OF = {"log-driver": "log-opts", "storage-driver": "storage-opts"}
+# Of the drivers that keep no files of their own, each refuses these (moby: daemon/logger).
+OF_FILES = frozenset(("max-size", "max-file", "compress"))
+WITHOUT_FILES = frozenset("awslogs etwlogs fluentd gcplogs gelf journald splunk syslog".split())
 # Where others' images come from too: without theirs, their containers could not be pulled any more.
 REGISTRIES = ("insecure-registries", "registry-mirrors")
 STOCK_LOG_DRIVER = "json-file"
@@ -488,6 +491,7 @@ def plan_daemon(found: Found, wish: Wish, owner: str, path: str) -> Plan:
 
     owners = {**others, owner: wanted} if wanted else others
     result = applied(current, Record(owners).claims, record.claims, first_json)
+    _refuse_options(wanted, result, found.flags, path)
     differs = _canonical(result) != _canonical(current)
     if not differs and _canonical_claims(owners) == _canonical_claims(record.owners):
         return Plan(reason=f"{path} holds the wanted settings")
@@ -539,6 +543,19 @@ def _refuse_flags(wanted: Claims, flags: Sequence[Flag], owner: str, path: str) 
                     f"{key_of(place)} is wanted in {path} by the owner {owner}, and stands on dockerd's command line"
                     f" (--{flag.name} in {flag.place}): Docker would not start with both; take it out of one of the two"
                 )
+
+
+def _refuse_options(wanted: Claims, result: Json, flags: Sequence[Flag], path: str) -> None:
+    """Refuse options of files beside somebody else's log driver that has none: Docker would not start."""
+    told = [(flag.value, f"on dockerd's command line, in {flag.place}") for flag in flags if flag.name == "log-driver"]
+    driver, where = (*told, (result.get("log-driver"), f"in {path}"))[0]
+    odd = sorted(place[1] for place in wanted if place[0] == "log-opts" and place[1:] and place[1] in OF_FILES)
+    if driver in WITHOUT_FILES and odd:
+        raise Refusal(
+            f"found the log driver {driver} {where}, which takes no {', '.join(odd)}, and Docker would not start with "
+            f"both; wanted options of that driver, or another; take {', '.join(odd)} out of log-opts in settings, or "
+            "set log-driver there too"
+        )
 
 
 def _leaves(current: Json, result: Json) -> Json:

@@ -54,6 +54,8 @@ FLAT = frozenset(
     "builder cluster-store-opts default-network-opts default-ulimits features log-opts nri-opts runtimes".split()
 )
 
+SHELLS_COMMAND = re.compile(r"(^|[\s;&/])dockerd\s+-")  # one word of systemd's, which a shell takes apart
+
 
 @dataclass(frozen=True)
 class TextFile:
@@ -98,6 +100,9 @@ def flags(units: Sequence[TextFile], environments: Sequence[TextFile]) -> tuple[
     found: list[Flag] = []
     for line, place in _directive(units, "ExecStart"):
         words = [word for one in _split(line) for word in _expanded(one, place, variables)]
+        by_shell = next((text for text, _place in words if SHELLS_COMMAND.search(text)), "")
+        if by_shell:
+            words = [word for one in _split(by_shell) for word in _expanded(one, place, variables)]
         found += _parsed(words[1:])
     return tuple(found)
 

@@ -565,6 +565,21 @@ def test_what_stands_on_the_command_line_too_is_refused_with_both_places(wish, f
 
 
 @pytest.mark.parametrize(
+    ("text", "flags", "where"),
+    [
+        (b'{"log-driver": "journald"}', (), f"in {PATH}"),
+        (b"{}", (Flag("log-driver", "journald", "/x.conf"),), "on dockerd's command line, in /x.conf"),
+    ],
+)
+def test_options_of_files_are_refused_beside_somebody_elses_log_driver_that_has_none(text, flags, where):
+    wish = {"log-opts": {"max-size": "5m", "tag": "x"}}
+    with pytest.raises(Refusal, match=f"found the log driver journald {where}, which takes no max-size, and Docker"):
+        File(text).ensure(wish, flags=flags)
+    File(text).ensure({"log-opts": {"tag": "x"}}, flags=flags)
+    File(b'{"log-driver": "journald"}').ensure({**wish, "log-driver": "json-file"})
+
+
+@pytest.mark.parametrize(
     ("wish", "flag"),
     [
         pytest.param(wants(nvidia_runtime="present"), Flag("add-runtime", "a=b", "/x"), id="dockerd merges runtimes"),

@@ -100,6 +100,11 @@ def test_variables_are_put_in_as_systemd_does(word, wanted):
     assert {one[:2] for one in found([unit])} == wanted
 
 
+def test_a_command_that_a_shell_starts_has_its_flags_too():
+    unit = TextFile(UNIT, "[Service]\nExecStart=/bin/sh -c 'exec /usr/bin/dockerd -H fd:// $O'\nEnvironment=O=--mtu=9\n")
+    assert {one[:2] for one in found([unit])} == {("host", "fd://"), ("mtu", "9")}
+
+
 def test_a_drop_in_adds_or_replaces_and_is_the_place():
     unit = TextFile(UNIT, DEBIAN)
     replaced = TextFile(DROP_IN, "[Service]\nExecStart=\nExecStart=-/usr/sbin/dockerd --debug\n")
