@@ -485,10 +485,9 @@ def _sources(task_vars, options=()):
                 if ending in YAML and misnamed:
                     found.append({**told, "unread": f"Ansible reads no folder {misnamed}; rename it to {kind}"})
                 elif ending in YAML:
-                    found.append(
-                        {**told, "problem": _not_as_meant(path, options), "unread": _read_instead(folder, first)}
-                    )
-                elif ending in OF_EDITORS:
+                    problem = _not_as_meant(path, options, is_inventory=False)
+                    found.append({**told, "problem": problem, "unread": _read_instead(folder, first)})
+                elif ending in OF_EDITORS or ending.lower() in YAML:
                     name = name if inside else os.path.splitext(name)[0] if name.endswith(YAML) else name
                     why = f"Ansible reads no files that end in {ending}; take that from its name"
                     found.append({**told, "name": name, "unread": why})
@@ -599,6 +598,11 @@ def _no_mapping(groups):
             if parts.get(part) is not None and not isinstance(parts[part], dict):
                 where = f"{part} of the group {name}" if part else f"the group {name}"
                 return f"has no mapping as {where}; wanted one, such as {part or 'hosts'}: {{server: {{}}}}"
+        for host, given in (parts.get("hosts") or {}).items():
+            if given and not isinstance(given, dict):
+                return f"has no mapping as the host {host}; wanted one, such as {host}: {{ansible_host: 10.0.0.5}}"
+            if given and isinstance(given.get("vars"), dict):
+                return f"has vars in the host {host}, whose variables stand right below its name; take that line away"
         odd = [one for one in (name, *(parts.get("hosts") or ())) if not isinstance(one, str)]
         if odd:
             return f"names a host or a group {odd[0]}, which YAML reads as no text; write that name in quotes"
@@ -615,8 +619,8 @@ def _no_mapping(groups):
     return ""
 
 
-def _not_as_meant(path, options):
-    """Return where a file of variables says one thing twice, or a number in base 8; '' where it does not."""
+def _not_as_meant(path, options, is_inventory=True):
+    """Return where a file says one thing twice, a number in base 8, or variables where none are read; '' if nowhere."""
     try:
         with open(path, "rb") as file:
             node = yaml.compose(file, Loader=_Loader)
@@ -632,6 +636,12 @@ def _not_as_meant(path, options):
             f"has a number with a 0 before it for {name} in line {line}, which YAML reads in base 8, so 010 is 8; "
             "wanted one without, or a text; write it so, or in quotes"
         )
+    below = () if is_inventory else control_files.below_vars(node, options)
+    if below:
+        return (
+            "has {} in line {} below vars, as an inventory has it, and in a file of variables it has no effect there; "
+            "begin its line with it"
+        ).format(*below)
     return ""
 
 

@@ -213,9 +213,13 @@ def test_each_file_of_variables_is_told_with_the_group_or_host_that_it_is_for(tm
         (["all.yml", "all.yaml", "all.json"], dict.fromkeys(("all.yaml", "all.json"), "all.yml alone; leave one")),
         (["all", "all.yml"], {"all.yml": "all alone; leave one"}),
         (["all.yml.txt", "all/b.txt"], dict.fromkeys(("all.yml.txt", "all/b.txt"), "no files that end in .txt; take")),
+        (["all.YML"], {"all.YML": "no files that end in .YML; take"}),
         (["all/a.yml", "all/b.yaml", "gpu.yml", "gpu.yml.bak", "gpu.yml~", "all/README.md"], {}),
     ],
-    ids=["beside a folder", "with three endings", "without an ending", "of an editor", "read, and no variables"],
+    ids=[
+        *("beside a folder", "with three endings", "without an ending", "of an editor", "in capitals"),
+        "read, and no variables",
+    ],
 )
 def test_files_of_variables_that_ansible_leaves_aside_are_told(names, unread, tmp_path):
     for name in names:
@@ -268,6 +272,12 @@ def test_a_folder_of_variables_whose_name_ansible_does_not_know_is_told(folder, 
         ("hosts.yml", b"all: {gpu: {hosts: {a: }}}\n", "; put it under children:, or take it away"),
         ("hosts.yml", b"gpu: {hosts: {a: }, gpuchat_users: 5}\n", "; put it under vars:, or take it away"),
         ("hosts.yml", b"gpu: {hosts: {a: {gpuchat_users: 5}}, vars: {b: {c: 1}}}\n", ""),
+        (
+            "hosts.yml",
+            b"gpu: {hosts: {a: 10.0.0.5}}\n",
+            "has no mapping as the host a; wanted one, such as a: {",
+        ),
+        ("hosts.yml", b"gpu: {hosts: {a: {vars: {gpuchat_users: 5}}}}\n", "has vars in the host a, whose variables"),
         ("hosts.yml", b"plugin: constructed\nstrict: false\n", ""),
         ("hosts.yml", b"all: {children: {gpu: {hosts: {1: }}}}\n", "names a host or a group 1, which YAML reads as no"),
         ("hosts.yml", b"all: {children: {10.5: {hosts: {a: }}}}\n", "names a host or a group 10.5, which YAML reads"),
@@ -306,6 +316,24 @@ def test_a_number_that_is_read_in_base_8_is_told_where_it_is_for_a_variable_of_o
     problems = [one["problem"] for one in found if one["problem"]]
     assert len(problems) == 2 * bool(told)
     assert not told or problems[1].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("vars:\n  gpuchat_users: 5\n", 2),
+        ("all:\n  vars:\n    gpuchat_users: 5\n", 3),
+        ("vars:\n  somebodys: 5\n", 0),
+        ("gpuchat_users: 5\n", 0),
+    ],
+)
+def test_variables_that_a_file_of_variables_has_below_vars_are_told(text, line, tmp_path):
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(text)
+    (tmp_path / "hosts.yml").write_text("all:\n  vars:\n    gpuchat_users: 5\n")
+    found = action._sources({"ansible_inventory_sources": [str(tmp_path / "hosts.yml")]}, ("gpuchat_users",))
+    problems = [one["problem"] for one in found if one["problem"]]
+    assert [f"has gpuchat_users in line {line} below vars" in one for one in problems] == [True] * bool(line)
 
 
 @pytest.mark.parametrize("value", ["2030-02-30", "2030-13-01", "2030-01-01 25:00:00"])

@@ -88,6 +88,20 @@ def octal(node: Any, options: Collection[str]) -> tuple[str, int] | None:
     return None
 
 
+def below_vars(node: Any, options: Collection[str]) -> tuple[str, int] | None:
+    """Return a variable of ours that a composed file of variables has below vars, or a group's, and its line."""
+    pairs = _pairs(node)
+    for key, value in [*pairs, *(pair for _key, inner in pairs for pair in _pairs(inner))]:
+        for name, _value in _pairs(value) if key.value == "vars" else ():
+            if name.value in options:
+                return name.value, name.start_mark.line + 1
+    return None
+
+
+def _pairs(node: Any) -> list[tuple[Any, Any]]:
+    return list(node.value) if node is not None and node.id == "mapping" else []
+
+
 def _yaml() -> Any:
     """Return the library, by its name: this file lies beside modules, which must not import it."""
     return importlib.import_module("yaml")

@@ -98,8 +98,14 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
 
 
 def warnings(settings: Mapping[str, object]) -> Iterator[str]:
-    """Say what of the networks has no effect; each by itself is sound."""
+    """Say what of the networks has no effect, or lets everybody in; each by itself is sound."""
     allowed = _networks(settings.get(ALLOWED))
+    for everybody in _texts(allowed):
+        if everybody.endswith("/0"):
+            yield (
+                f"{ALLOWED} holds all of {everybody}, so everybody who reaches this host may try keys and passwords; "
+                "name the networks of its users where you can"
+            )
     wide = [
         str(proxy)
         for proxy in _networks(settings.get(PROXIES))

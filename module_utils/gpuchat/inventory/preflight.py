@@ -656,7 +656,10 @@ def _values(
             f"take {part} out of {name}"
             for part, variable in own.items()
         ]
-        wrong += types.faults(name, options[name], rest, EXAMPLES.get(name))
+        example = EXAMPLES.get(name)
+        if example is None and name in forms.FORMS and options[name].get("type", "str") in ("str", "path"):
+            example = forms.FORMS[name].example
+        wrong += types.faults(name, options[name], rest, example)
         if not wrong:
             sound[name] = value
             wrong = list(forms.faults(name, value))
@@ -687,13 +690,6 @@ def _access(variables: Mapping[str, object], findings: Findings, host: str) -> N
         findings.fault(
             "gpuchat_allowed_networks is empty, so nobody could use the chat; set the networks of its users", host
         )
-    for network in networks if isinstance(networks, (list, tuple)) else ():
-        if re.fullmatch(r"[0-9.:]+/0", str(network)):
-            findings.warning(
-                f"gpuchat_allowed_networks holds {network}, so everybody who reaches this host may try keys and "
-                "passwords; name the networks of its users where you can",
-                host,
-            )
     wrong = [
         (name, one) for name in access.VARIABLES for one in types.sequence(variables.get(name)) if not _is_network(one)
     ]
@@ -881,8 +877,9 @@ def _backup_warnings(settings: Mapping[str, object], today: datetime.date) -> It
 def _address_pools(pools: object, findings: Findings, host: str) -> None:
     for pool in pools if isinstance(pools, (list, tuple)) else ():
         try:
-            network = ipaddress.ip_network(str(pool["base"]))
-            is_right = set(pool) == {"base", "size"} and network.prefixlen <= int(str(pool["size"])) <= 128
+            network, size = ipaddress.ip_network(str(pool["base"])), pool["size"]
+            is_right = set(pool) == {"base", "size"} and type(size) is int  # which Docker reads no text for
+            is_right = is_right and network.prefixlen <= size <= network.max_prefixlen - 2
         except (KeyError, TypeError, ValueError):
             is_right = False
         if not is_right:

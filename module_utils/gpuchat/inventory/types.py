@@ -57,8 +57,11 @@ TOKENS = ("token", "hf_token", "api_key", "key")
 PARTS: Mapping[str, tuple[str, ...]] = {
     "url": ("base_url", "api_base", "endpoint", "address", "uri"),
     "key": ("bearer", "secret", *TOKENS),
+    "http": ("http_proxy", "proxy"),
+    "https": ("https_proxy",),
+    "no_proxy": ("no", "noproxy", "exclude"),
 }
-"""What others call a part of a server, by what it is called here."""
+"""What others call a part of a server or of a proxy's settings, by what it is called here."""
 
 SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 HOURS = {"h": 1, "d": 24, "day": 24, "days": 24, "w": 168, "week": 168, "weeks": 168}
@@ -230,7 +233,8 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
     if kind == "list" and isinstance(read, list):
         return f"{written(read)}; in -e as -e '{json.dumps({name: read})}'"
     if kind == "list" and isinstance(value, (str, int)) and str(value).strip() and option.get("elements") != "dict":
-        pieces = [piece.strip(" '\"") for piece in str(value).strip("[] ").split(",") if piece.strip()]
+        text = str(value).strip("[] ")
+        pieces = [piece.strip(" '\"") for piece in text.split("," if "," in text else None) if piece.strip()]
         # Who writes brackets and gets a text has an inventory of INI, where each text of a list is in quotes.
         return json.dumps(pieces) if str(value).startswith("[") else written(pieces)
     if kind in ("str", "path") and isinstance(value, (list, tuple)) and len(value) == 1 and not option.get("choices"):
@@ -241,7 +245,9 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
         word = example or next(iter(meant), "a word")
         # Of 0.30 YAML has left 0.3.
         quoted = f"it in quotes, as '{written(value)}' or with the 0 that it had at its end"
-        return quoted if isinstance(value, float) else f"'{word}'"
+        if isinstance(value, float):
+            return str(int(value)) if value.is_integer() and str(example).isdecimal() else quoted
+        return str(word) if str(word).isdecimal() else f"'{word}'"
     if kind == "int" and isinstance(value, str) and _number_in(name, value):
         return str(_number_in(name, value))
     if example is not None:

@@ -175,6 +175,8 @@ OUT_OF_RANGE = {
         [{"base": "10.0.0.0/16"}],
         [{"base": "office", "size": 24}],
         [{"base": "10.0.0.0/16", "size": 8}],
+        [{"base": "10.0.0.0/16", "size": 33}],
+        [{"base": "10.0.0.0/16", "size": "24"}],
     ],
     "edge_extra_names": [["https://x"], ["a b"]],
     "edge_forward_auth": [

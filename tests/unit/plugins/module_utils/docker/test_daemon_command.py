@@ -101,7 +101,8 @@ def test_variables_are_put_in_as_systemd_does(word, wanted):
 
 
 def test_a_command_that_a_shell_starts_has_its_flags_too():
-    unit = TextFile(UNIT, "[Service]\nExecStart=/bin/sh -c 'exec /usr/bin/dockerd -H fd:// $O'\nEnvironment=O=--mtu=9\n")
+    by_shell = "ExecStart=/bin/sh -c 'exec /usr/bin/dockerd -H fd:// $O'"
+    unit = TextFile(UNIT, f"[Service]\n{by_shell}\nEnvironment=O=--mtu=9\n")
     assert {one[:2] for one in found([unit])} == {("host", "fd://"), ("mtu", "9")}
 
 

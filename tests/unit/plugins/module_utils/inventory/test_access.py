@@ -128,6 +128,11 @@ def test_proxies_among_people_are_told(allowed, proxies, word):
     assert [one.partition(", in which")[0] for one in found] == [word] * bool(word)
 
 
+def test_two_networks_that_are_everybody_together_are_told_as_one_that_is():
+    found = list(warnings(settings(allowed=["0.0.0.0/1", "128.0.0.0/1", "fd00::/8"])))
+    assert [one.partition(", so")[0] for one in found] == ["gpuchat_allowed_networks holds all of 0.0.0.0/0"]
+
+
 NETWORKS = st.lists(
     st.builds(
         lambda address, prefix: str(ipaddress.ip_network((address, prefix), strict=False)),

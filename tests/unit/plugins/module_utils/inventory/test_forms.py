@@ -446,3 +446,24 @@ def test_a_map_of_registries_names_them_as_images_do(value, words):
     found = list(forms.faults("gpuchat_registry_map", value))
     assert len(found) == bool(words), found
     assert not words or f"gpuchat_registry_map {words}" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "example", "right"),
+    [
+        ({"type": "str"}, 50.0, "10", "50"),
+        ({"type": "str"}, 0.32, "0.32.0", "it in quotes, as '0.32' or with the 0 that it had at its end"),
+        ({"type": "str"}, True, "10", "10"),
+        ({"type": "list", "elements": "str"}, "10.0.0.0/8 fd00::/8", None, "[10.0.0.0/8, fd00::/8]"),
+    ],
+)
+def test_what_is_to_be_set_is_of_the_form_that_is_wanted(option, value, example, right):
+    (word,) = types.faults("x", option, value, example)
+    assert word.endswith(f"; set x to {right}")
+
+
+@pytest.mark.parametrize(("part", "meant"), [("http_proxy", "http"), ("no", "no_proxy")])
+def test_a_part_of_a_proxys_settings_is_known_by_what_programs_call_it(part, meant):
+    options = {name: {"type": "str"} for name in ("http", "https", "no_proxy")}
+    (word,) = types.faults("x", {"type": "dict", "options": options}, {part: "http://p:1"})
+    assert word.endswith(f"; did you mean {meant}?")
