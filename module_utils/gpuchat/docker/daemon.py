@@ -553,8 +553,8 @@ def _refuse_options(wanted: Claims, result: Json, flags: Sequence[Flag], path: s
     if driver in WITHOUT_FILES and odd:
         raise Refusal(
             f"found the log driver {driver} {where}, which takes no {', '.join(odd)}, and Docker would not start with "
-            f"both; wanted options of that driver, or another; take {', '.join(odd)} out of log-opts in settings, or "
-            "set log-driver there too"
+            "both; wanted options of that driver, or another; set settings with a log-driver too, or with log-opts "
+            f"without {', '.join(odd)}"
         )
 
 
