@@ -209,7 +209,10 @@ def derive(inventory: Inventory, specification: Specification, parts: Sequence[s
         "parts": list(parts),
         "needs_secrets": bool(WITH_SECRETS.intersection(parts)),
         "given_secrets": secrets.given_secrets(inventory),
-        "topology": doors.describe(topology, clients(inventory, specification)),
+        "topology": {
+            **doors.describe(topology, clients(inventory, specification)),
+            "watched": watched(inventory, specification, topology),
+        },
         "chat": chosen,
         "packet_filter": openings.describe(topology, people(inventory, specification)),
     }
@@ -219,6 +222,30 @@ def tools(inventory: Inventory) -> tuple[tools_known.ToolServer, ...]:
     """Return the tool servers of a sound inventory, as the chat's host has them."""
     first = next(iter(inventory.hosts("chat", *STACK_GROUPS)), "")
     return tools_known.read(inventory.variables.get(first, {}).get(tools_known.VARIABLE))
+
+
+def watched(
+    inventory: Inventory, specification: Specification, topology: inventory_topology.Topology
+) -> dict[str, object]:
+    """Return what the monitoring host knows of others beside its targets, from the variables of those others.
+
+    ``versions`` are of vLLM, by the model's name; ``backup_max_age_hours`` and ``has_backup`` are of the chat's host.
+    """
+
+    def settings(host: str, *names: str) -> dict[str, object]:
+        return specification.settings(inventory.variables.get(host, {}), *names)
+
+    versions = {
+        model.name: model.given.get("version") or settings(model.hosts[0], "vllm_version").get("vllm_version")
+        for model in topology.models
+        if model.hosts  # none where a role is played alone, by an inventory without GPU hosts
+    }
+    backup = settings(next(iter(topology.rooms), ""), *BACKUP)
+    return {
+        "versions": {name: str(version) for name, version in versions.items() if version},
+        "has_backup": bool(topology.rooms and backup.get("backup_target")),
+        "backup_max_age_hours": backup.get("backup_max_age_hours"),
+    }
 
 
 def people(inventory: Inventory, specification: Specification) -> int | None:

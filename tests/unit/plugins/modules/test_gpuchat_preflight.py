@@ -480,6 +480,22 @@ def test_the_result_is_what_the_roles_work_with():
     assert (result["needs_secrets"], "/v1/models" in result["paths"]["open"]) == (True, True)
 
 
+def test_what_the_monitoring_host_knows_of_others_is_what_their_variables_say_and_not_its_own():
+    names = {"gpuchat_models": [{"name": "a", "path": "/a"}, {"name": "b", "path": "/b", "version": "0.30.0"}]}
+    own = {"vllm_version": "0.31.0", "backup_target": "/backups", "backup_max_age_hours": 48}
+    hosts = {"one": {**own, "gpuchat_private_address": "10.0.0.1"}, "two": {"gpuchat_private_address": "10.0.0.2"}}
+    groups = {**GROUPS, "all": ["one", "two"], "monitoring": ["two"]}
+    variables = {host: {**GOOD, **names, **more} for host, more in hosts.items()}
+    result = gpuchat_preflight.work({**EMPTY, "groups": groups, "variables": variables, "roles": ROLES}, print)
+    known = {"versions": {"a": "0.31.0", "b": "0.30.0"}, "has_backup": True, "backup_max_age_hours": 48}
+    assert result["topology"]["watched"] == known
+    assert check(groups={"gpu": []}, parts=["docker"])["topology"]["watched"] == {
+        "versions": {},
+        "has_backup": False,
+        "backup_max_age_hours": 36,
+    }
+
+
 @pytest.mark.parametrize(
     ("variables", "begin"),
     [
