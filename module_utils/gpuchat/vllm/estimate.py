@@ -113,8 +113,6 @@ class Estimate:
     prefill: float
     first_token_seconds: float
     load_seconds: tuple[float, float]
-    reached_bandwidth: float = REACHED_BANDWIDTH
-    reached_arithmetic: float = REACHED_ARITHMETIC
 
     def as_dict(self) -> dict[str, object]:
         return {**asdict(self), "load_seconds": list(self.load_seconds)}
