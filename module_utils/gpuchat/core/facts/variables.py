@@ -286,10 +286,6 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
         "stack.ttft_target_seconds": (
             "monitoring_ttft_target_seconds",
         ),
-        "stack.versions": (
-            "gpuchat_models",
-            "vllm_version",
-        ),
     },
     "gpuchat_packages": {
         "apt_repository.key_fingerprint": (
