@@ -44,6 +44,13 @@ def inspect(kind: str, name: str) -> dict[str, object]:
     return answer[0]
 
 
+def volume(name: str) -> str:
+    """Make sure that a volume is there which `clean` finds, and return its name."""
+    if not exists("volume", name):
+        docker("volume", "create", "--label", f"{LABEL}=1", name)
+    return name
+
+
 @contextlib.contextmanager
 def alone(cache: pathlib.Path, name: str) -> Iterator[None]:
     """Let one process at a time make what bears that name: images are built while other steps of the tests run."""

@@ -133,7 +133,12 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
     container = f"gpuchat-world-build-{recipe.folder.name}"
     scratch = f"{container}-scratch"
     docker("rm", "--force", container, check=False)
-    mounts = [f"{recipe.folder}:/recipe:ro", f"{CACHE_VOLUME}:/cache", f"{scratch}:/build"]
+    docker("volume", "rm", "--force", scratch)  # a build that was ended has left its own
+    mounts = [
+        f"{recipe.folder}:/recipe:ro",
+        f"{engine.volume(CACHE_VOLUME)}:/cache",
+        f"{engine.volume(scratch)}:/build",
+    ]
     mounts += [f"{path}:/also/{path.name}:ro" for path in recipe.also]
     mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *pip_folders())]
     docker(

@@ -205,12 +205,6 @@ def _state(pid: int) -> str:
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def _volume(name: str) -> str:
-    if not engine.exists("volume", name):
-        docker("volume", "create", "--label", f"{engine.LABEL}=1", name)
-    return name
-
-
 def _ensure_server(name: str, recipe: str, *words: str) -> None:
     """Run a server that all worlds share, anew where its image or its settings are other ones by now."""
     with engine.alone(images.CACHE, name):
@@ -229,8 +223,7 @@ def _run_server(name: str, image: str, words: Sequence[str]) -> None:
 
 
 def _ensure_registry() -> None:
-    _volume(images.CACHE_VOLUME)
-    data = _volume(f"{REGISTRY}-data")
+    data = engine.volume(f"{REGISTRY}-data")
     _ensure_server(REGISTRY, "registry", "--publish", "127.0.0.1::5000", "--volume", f"{data}:/var/lib/docker-registry")
     end = time.monotonic() + 30
     while not _answers(f"http://{_registry_address()}/v2/"):
@@ -289,7 +282,7 @@ def _ensure_models() -> str:
 def _train(recipe: pathlib.Path, tag: str, volume: str) -> None:
     say("training the demo's model (about a minute and a half)")
     started = time.monotonic()
-    making = _volume(f"{volume}-making")
+    making = engine.volume(f"{volume}-making")
     words = ["--rm", "--volume", f"{recipe}:/recipe:ro", "--entrypoint", "python", "--env", "HOME=/tmp"]
     words += ["--volume", f"{making}:/out", tag, "/recipe/train.py"]
     out = ["--out", "/out/gpuchat-demo", "--vectors", "/out/gpuchat-vectors"]
@@ -297,7 +290,7 @@ def _train(recipe: pathlib.Path, tag: str, volume: str) -> None:
     if done.returncode != 0:
         docker("volume", "rm", making)
         raise SystemExit("world: the demo's model could not be trained")
-    _volume(volume)
+    engine.volume(volume)
     copy = ["--volume", f"{making}:/from:ro", "--volume", f"{volume}:/to", "--entrypoint", "/bin/sh", tag]
     docker("run", "--rm", *copy, "-c", "cp -R /from/. /to && chmod -R a+rX /to")
     docker("volume", "rm", making)
@@ -337,7 +330,7 @@ def _ensure_host(world: World, host: Host) -> None:
     words += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     words += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private", "--env", "container=docker"]
     words += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
-    words += ["--volume", f"{_volume(world.called(host.name + '-docker'))}:/var/lib/docker"]
+    words += ["--volume", f"{engine.volume(world.called(host.name + '-docker'))}:/var/lib/docker"]
     words += ["--volume", "/var/lib/containers"]  # Podman's; it goes with the host
     words += ["--network", world.called(networks[0][0]), *_at(networks[0][1])]
     docker("run", *words, images.ensure(host.image))
