@@ -11,10 +11,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Docker and debootstrap need root; the settings of the caller's pip and proxy go along.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-# What `make test` does in turn, and what it does beside that and the building of images: a scenario waits for those
-# that it needs, and leaves a third of two cores idle, which is for what needs no host.
-STEPS := hubs faults collection molecule
-STEPS_BESIDE := unit lint sanity cores newest
+# What `make test` does in turn, and what it does beside that and the building of images: so three lanes end at about the
+# time at which the first scenario begins, and its hosts have the machine to themselves.
+STEPS := hubs faults collection lint sanity molecule
+STEPS_BESIDE := unit cores newest
 # Two at a time, the output of each in one piece.
 BESIDE := $(MAKE) --jobs=2 --output-sync=target --keep-going
 BY_WORKERS := -n auto --dist worksteal

@@ -143,7 +143,6 @@ def _build(recipe: Recipe, base: str, tag: str) -> None:
     mounts += [f"{path}:{path}:ro" for path in (engine.CA_BUNDLE, *pip_folders())]
     docker(
         *("run", "--detach", "--name", container, "--network", "host", "--user", "0"),
-        *("--cpu-shares", "2048"),  # before the hosts of scenarios, the last of which waits for it
         *(word for mount in mounts for word in ("--volume", mount)),
         *(base, "sleep", "infinity"),
     )
