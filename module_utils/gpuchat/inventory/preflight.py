@@ -905,7 +905,7 @@ def _address_pools(pools: object, findings: Findings, host: str) -> None:
     for pool in pools if isinstance(pools, (list, tuple)) else ():
         try:
             network, size = ipaddress.ip_network(str(pool["base"])), pool["size"]
-            is_right = set(pool) == {"base", "size"} and type(size) is int  # which Docker reads no text for
+            is_right = set(pool) == {"base", "size"} and isinstance(size, int)  # which Docker reads no text for
             is_right = is_right and network.prefixlen <= size <= network.max_prefixlen - 2
         except (KeyError, TypeError, ValueError):
             is_right = False
