@@ -100,7 +100,7 @@ SANITY_OF_CORE := --python default --test ansible-doc --test import --test valid
 # Between the oldest and the one that everything runs on: what differs there differs on the oldest too.
 CORES = core-2.17 $(if $(LONG),core-2.18)
 
-cores: ## what an older ansible-core can change, on 2.17; LONG=yes takes 2.18 along
+cores: ## what another ansible-core can change, on 2.17; LONG=yes takes 2.18 along
 	@$(BESIDE) $(CORES)
 
 # The second number is the newest minor version of Python 3 that a core runs on. Where this machine has none that will
@@ -115,7 +115,7 @@ core-2.17 core-2.18: core-%:
 	$$folder/bin/python -m pytest -m of_core; \
 	tools/sanity.sh $$folder core-$* $(SANITY_OF_CORE)
 
-newest: packages venv-test ## the tests of `cores` on the newest ansible-core, in a container with its Python; LONG=yes as well
+newest: packages venv-test ## its tests on the newest one, in a container with its Python; LONG=yes takes sanity and the build along
 	$(AS_ROOT) .venv/bin/python tools/newest.py
 
 hubs: packages ## the hubs' own clients download from the world's hub

@@ -66,7 +66,7 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
                 f"{name} holds {', '.join(lost)}, from which nobody comes; wanted networks of people's own addresses; "
                 f"set {name} to such"
             )
-    everybody = [one for one in _texts(_networks(settings.get(PROXIES))) if one.endswith("/0")]
+    everybody = _everybody(_networks(settings.get(PROXIES)))
     if everybody:
         yield (
             f"{PROXIES} holds {', '.join(everybody)}, so anybody could say to be anybody; wanted the proxies' own "
@@ -100,12 +100,11 @@ def faults(settings: Mapping[str, object]) -> Iterator[str]:
 def warnings(settings: Mapping[str, object]) -> Iterator[str]:
     """Say what of the networks has no effect, or lets everybody in; each by itself is sound."""
     allowed = _networks(settings.get(ALLOWED))
-    for everybody in _texts(allowed):
-        if everybody.endswith("/0"):
-            yield (
-                f"{ALLOWED} holds all of {everybody}, so everybody who reaches this host may try keys and passwords; "
-                "name the networks of its users where you can"
-            )
+    for everybody in _everybody(allowed):
+        yield (
+            f"{ALLOWED} holds all of {everybody}, so everybody who reaches this host may try keys and passwords; "
+            "name the networks of its users where you can"
+        )
     wide = [
         str(proxy)
         for proxy in _networks(settings.get(PROXIES))
@@ -149,6 +148,11 @@ def _without(some: Sequence[Network], denied: Sequence[Network]) -> list[Network
                 kept += one.address_exclude(gone)  # type: ignore[arg-type]
         left = kept
     return left
+
+
+def _everybody(networks: Iterable[Network]) -> tuple[str, ...]:
+    """Return the protocols of which some networks together hold every address, each as one network."""
+    return tuple(one for one in _texts(networks) if one.endswith("/0"))
 
 
 def _texts(networks: Iterable[Network]) -> tuple[str, ...]:

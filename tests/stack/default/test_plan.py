@@ -73,6 +73,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     command = ["docker", "run", "--rm", "--network", "none", "--volume", f"{ROOT}:/project:ro"]
     command += ["--volume", f"{folder}:/given:ro", "--entrypoint", "python3", images.Recipe.read("vllm").tag()]
     done = subprocess.run([*command, "-c", PARSE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1000:]
     assert done.stdout.count(".yaml ") == 2 * len(recorded) + 1, done.stdout[-300:] + done.stderr[-1000:]
     return done.stdout.strip().splitlines()
 
