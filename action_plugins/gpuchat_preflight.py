@@ -13,7 +13,6 @@ import os
 import pathlib
 import re
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
@@ -531,8 +530,8 @@ def _why_not_by_name(path):
     with open(path, "rb") as file:
         raw = file.read()
     try:
-        content = yaml.load(raw, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError):
+        content = control_files.loaded(raw)
+    except ValueError:
         return ""
     if not isinstance(content, dict) or not {"all", "children", "hosts"} & set(map(str, content)):
         return ""
@@ -561,33 +560,17 @@ def _why_not_yaml(path, options=()):
         raw = file.read()
     if is_encrypted(raw):
         return ""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "is a text in UTF-16, as some editors and shells of Windows write it; write it anew in UTF-8"
     try:
-        content = yaml.load(raw, Loader=_Loader)
-    except yaml.reader.ReaderError as error:
-        return f"is no YAML ({_unread(error)}); write it anew as a text in UTF-8"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        if SECTION.search(raw):
+        content = control_files.loaded(raw)
+    except ValueError as error:
+        if SECTION.search(raw) and not raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return (
                 "holds INI and ends as YAML does; give it a name without an ending, such as hosts, or write it as YAML"
             )
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = getattr(error, "problem", None) or control_runner.why(error)
-        tab = "; it holds a tab there, and YAML wants spaces" if "'\\t'" in str(what) else ""
-        return f"is no YAML{where} ({what}){tab}; fix that line"
+        return str(error)
     if not isinstance(content, dict):
         return "holds no mapping of groups; wanted one that begins with all:; see inventories/single-host"
     return _no_mapping(content) or _not_as_meant(path, options)
-
-
-def _unread(error):
-    """Return in plain words what YAML's reader stumbled over: a byte, or a character."""
-    place, one = error.position + 1, error.character
-    if error.encoding == "unicode":
-        return f"its character {place}, U+{one:04X}, is none that YAML knows"
-    return f"its byte {place}, 0x{one:02x}, is none of a text in {str(error.encoding).upper()}"
 
 
 def _no_mapping(groups):
@@ -622,10 +605,9 @@ def _no_mapping(groups):
 def _not_as_meant(path, options, is_inventory=True):
     """Return where a file says one thing twice, a number in base 8, or variables where none are read; '' if nowhere."""
     try:
-        with open(path, "rb") as file:
-            node = yaml.compose(file, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError):
-        return ""  # Ansible says so, or it is encrypted
+        node = control_files.composed(pathlib.Path(path).read_bytes())
+    except (ValueError, OSError):
+        return ""  # a callback says so, or it is encrypted
     twice, octal = control_files.named_twice(node), control_files.octal(node, options)
     if twice:
         name, first, second = twice
@@ -643,27 +625,6 @@ def _not_as_meant(path, options, is_inventory=True):
             "begin its line with it"
         ).format(*below)
     return ""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads what Ansible has tags for as plain data."""
-
-    def construct_object(self, node, deep=False):
-        try:
-            return super().construct_object(node, deep)
-        except yaml.YAMLError:
-            raise
-        except ValueError as error:  # of Python's, as of the 30th of February
-            what = f"it reads {node.value} as a date or a number, and there is none such"
-            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
-
-
-def _tagged(_loader, suffix, node):
-    if suffix not in ("vault", "vault-encrypted", "unsafe"):
-        raise yaml.constructor.ConstructorError(None, None, f"Ansible has no tag !{suffix}", node.start_mark)
-
-
-_Loader.add_multi_constructor("!", _tagged)
 
 
 def _specifications():

@@ -68,6 +68,16 @@ def test_an_inventory_with_a_tab_fails_with_its_line_beside_one_that_is_right(tm
     assert "it holds a tab there, and YAML wants spaces; fix that line" in fault
 
 
+def test_a_file_of_variables_that_is_no_yaml_is_named_before_ansible_ends_without_its_name(tmp_path):
+    path = tmp_path / "group_vars" / "gpu" / "models.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text("gpuchat_users: 5\nvllm_version: {{ newest }}\n")
+    rc, output = play("site.yml", "-i", inventory(tmp_path))
+    assert rc != 0
+    assert f"the file of variables {path} is no YAML in line 2, column 16" in " ".join(output.split())
+    assert "TASK [" not in output
+
+
 def test_a_list_of_hosts_without_groups_fails_with_the_groups_that_are_wanted():
     rc, output = play("site.yml", "-i", "h1,")
     assert rc != 0

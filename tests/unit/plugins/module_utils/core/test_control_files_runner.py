@@ -64,3 +64,39 @@ def test_models_of_somebody_elses_servers_are_known_where_they_were_kept(tmp_pat
 )
 def test_a_name_that_a_mapping_has_twice_is_found_with_its_lines(text, found):
     assert control_files_runner.named_twice(yaml.compose(text, Loader=yaml.SafeLoader)) == found
+
+
+@pytest.mark.parametrize("text", ["? [a, b]\n: 1\n", "vars:\n  ? {a: 1}\n  : 010\n"])
+def test_a_key_that_is_no_text_is_no_variable_of_ours(text):
+    node = yaml.compose(text)
+    assert control_files_runner.octal(node, {"a"}) is None
+    assert control_files_runner.below_vars(node, {"a"}) is None
+    assert control_files_runner.named_twice(node) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("all.yml", b"a: {{ b }}\n", "in line 1, column 5 (found unhashable key); a value that begins with {{ wants"),
+        ("all.yml", b"a: b: c\n", "(mapping values are not allowed here); a text with a colon and a space in it wants"),
+        ("all/x.yaml", b"a:\n\tb: 1\n", "in line 2, column 1 (found character '\\t' that cannot start any token); it"),
+        ("gpu", b"a: [b\n", "in line 2, column 1 (expected ',' or ']', but got '<stream end>'); fix that line"),
+        ("all.yml", b"a: !secret b\n", "in line 1, column 4 (Ansible has no tag !secret); fix that line"),
+        ("all.json", b'{\n\t"a": 1\n}', None),
+        ("all.yml", b"$ANSIBLE_VAULT;1.1;AES256\n3435\n", None),
+        ("all.yml", b"a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3435\nb: !unsafe '{{'\n", None),
+        ("all.yml~", b"a: {{ b }}\n", None),
+        (".all.yml", b"a: {{ b }}\n", None),
+        ("all.yml", b"", None),
+    ],
+)
+def test_a_file_of_variables_that_is_no_yaml_is_named_with_the_line(tmp_path, name, content, told):
+    for kind in ("group_vars", "host_vars"):
+        path = tmp_path / kind / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    found = list(control_files_runner.unread(tmp_path))
+    assert len(found) == (2 if told else 0), found
+    for kind, said in zip(("group_vars", "host_vars") if told else (), found, strict=True):
+        assert said.startswith(f"the file of variables {tmp_path / kind / name} is no YAML ")
+        assert told in said
