@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitoring of two hosts: all is asked and shown, alerts come when something breaks and go when it is mended."""
+"""The monitoring of several hosts: all is asked and shown, alerts come when something breaks and go when it is mended."""
 
 from __future__ import annotations
 
@@ -115,11 +115,11 @@ def test_every_host_and_every_part_answers(stack: Stack) -> None:
     found = {(one["labels"]["job"], one["labels"]["host"], one["labels"].get("model", "")) for one in targets(stack)}
     assert found == {
         *((job, HOST, "") for job in ("prometheus", "alertmanager", "node", "postgresql", "nginx", "edge")),
-        ("node", OTHER, ""),
+        *(("node", one, "") for one in (OTHER, "gpu2")),
         ("engine", HOST, "gpuchat-demo"),
         ("engine", OTHER, "gpuchat-demo"),
         ("engine", OTHER, "gpuchat-second"),
-        ("engine", HOST, "gpuchat-embed"),
+        *(("engine", one, "gpuchat-embed") for one in (HOST, "gpu2")),
     }
 
 
