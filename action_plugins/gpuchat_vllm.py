@@ -38,7 +38,8 @@ class ActionModule(ActionBase):
             for one in args["engines"]
         ]
         # Another host may serve a model from the same folder, of a network file system.
-        args.setdefault("used_paths", [str(one.get("path") or f"/srv/models/{one['name']}") for one in models])
+        lent = [*models, *(adapter for one in models for adapter in one.get("adapters") or ())]
+        args.setdefault("used_paths", [str(one.get("path") or f"/srv/models/{one['name']}") for one in lent])
         args["run_hosts"], args["forks"] = task_vars["ansible_play_batch"], task_vars["ansible_forks"]
         answer = str(self._templar.template(task_vars.get("verify_answer") or ""))
         chatting = [one for one in models if one.get("task", "auto") in ("auto", "chat")]

@@ -74,6 +74,12 @@ options:
         type: list
         elements: str
         default: []
+      adapter:
+        description:
+          - Whether it is a LoRA adapter as PEFT saves it; its C(adapter_config.json) and C(adapter_model.safetensors)
+            are fetched where O(models[].include) names no others.
+        type: bool
+        default: false
       export:
         description: Folder on the host for the tree of O(state=export).
         type: path
@@ -289,6 +295,7 @@ MODEL = {
     "endpoints": WORDS,
     "include": WORDS,
     "exclude": WORDS,
+    "adapter": {"type": "bool", "default": False},
     "export": {"type": "path"},
 }
 

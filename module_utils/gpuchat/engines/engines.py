@@ -8,7 +8,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import Refusal
@@ -36,6 +36,9 @@ THEIRS = "not-fetched"
 
 RANKS = "ranks.py"
 """A file beside an engine's own that keeps its ranks together, where it stands on several hosts."""
+
+ADAPTERS = "/adapters"
+"""Where an engine sees LoRA adapters, each in a folder of its name; the plan's options lead there."""
 
 SOCKET = "/run/vllm/vllm.sock"
 USUAL_START_SECONDS = 600
@@ -140,7 +143,7 @@ class Engine:
         secret_environment: whether its environment has more than what is ours, such as somebody's token.
         theirs: whether its model's folder is the owner's own, and nothing that was fetched.
         devices: GPUs by index or UUID, ``all``, or none for the CPU.
-        commit: of the model's files; another one is a new start.
+        commit: of the model's files and its adapters'; another one is a new start.
         tool_call: whether it is to call tools.
         planned: whether it is known with what it runs; not where the GPUs are yet unknown.
         rank: the host's part of it, where it stands on several; None where the host has all of it.
@@ -166,6 +169,13 @@ class Engine:
     tool_call: bool
     planned: bool
     rank: ranks.Rank | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Folders of LoRA adapters, by their names."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Return what it reads of models."""
+        return (self.path, *self.adapters.values())
 
     @property
     def serves(self) -> bool:
@@ -191,6 +201,7 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Map
     name = str(given["name"])
     plan, metadata = params["plans"].get(name) or {}, params["metadata"].get(name) or {}
     others = {**params["environment"], **(given.get("environment") or {})}
+    adapters = {str(one["name"]): str(one["path"]) for one in given.get("adapters") or ()}
     rank = ranks.read(given.get("span"), interfaces)
     environment = {**ENVIRONMENT, **(rank.environment() if rank else {}), **(plan.get("env") or {}), **others}
     seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
@@ -216,11 +227,12 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Map
         theirs=given.get("source") == "path",
         devices=_devices(plan.get("devices") or (), rank.rank if rank else 0) if params["on_gpu"] else (),
         start_seconds=int(seconds or USUAL_START_SECONDS),
-        commit=str(metadata.get("commit") or ""),
+        commit="+".join(str((params["metadata"].get(one) or {}).get("commit") or "") for one in (name, *adapters)),
         task=str(plan.get("task") or "chat"),
         tool_call=bool(plan.get("tool_call")),
         planned=name in params["plans"],
         rank=rank,
+        adapters=adapters,
     )
 
 
@@ -346,6 +358,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
         "secret_environment": engine.secret_environment,
         "volumes": [
             f"{engine.path}:/model:ro",
+            *(f"{path}:{ADAPTERS}/{name}:ro" for name, path in engine.adapters.items()),
             f"{engine.folder}/config.yaml:/etc/vllm/config.yaml:ro",
             f"{engine.folder}/api_key:/run/secrets/vllm_api_key:ro",
             f"{engine.cache}:/cache",
@@ -382,10 +395,11 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
 
 @dataclass(frozen=True)
 class Retired:
-    """An engine of an earlier run that the inventory names no more; an empty path is not known.
+    """An engine of an earlier run that the inventory names no more.
 
     Attributes:
         slug: its part of its paths; empty for the only engine of a host, before there could be several.
+        models: the folders of its model and of its adapters, as far as they are known.
         theirs: whether its model's folder is the owner's own.
         places: what it takes memory of, as far as that is known.
     """
@@ -394,7 +408,7 @@ class Retired:
     slug: str
     cache: str
     run: str
-    model: str
+    models: tuple[str, ...]
     theirs: bool = False
     places: tuple[str, ...] = (ALL,)
 
@@ -413,9 +427,10 @@ def described(name: str, text: str, theirs: bool = False) -> Retired:
     """Return an engine by its name and the text of its project, unit or Quadlet file, empty where that is gone."""
     slug = name[len(NAME) + 1 :]
     folders = read_back(text).folders
-    usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/"), "/model": ""}
+    usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/")}
     found = {**usual, **folders}
-    return Retired(name, slug, found["/cache"], found["/run/vllm"], found["/model"], theirs, _places(text))
+    models = tuple(found[inside] for inside in sorted(found) if inside == "/model" or inside.startswith(f"{ADAPTERS}/"))
+    return Retired(name, slug, found["/cache"], found["/run/vllm"], models[::-1], theirs, _places(text))
 
 
 def _places(text: str) -> tuple[str, ...]:

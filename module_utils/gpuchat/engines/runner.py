@@ -413,7 +413,8 @@ def _retire(
     results.append({**gone, "msg": ""})
     kept: list[dict[str, object]] = []
     removed: list[str] = []
-    for result, path, size, goes in [_cache(one, wanted, params, check), *_model(one, wanted, params, check)]:
+    left = [found for path in one.models for found in _model(path, one.theirs, wanted, params, check)]
+    for result, path, size, goes in [_cache(one, wanted, params, check), *left]:
         results.append(result)
         if goes:
             removed.append(path)
@@ -466,20 +467,20 @@ def _cache(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
     return Plan((difference,), tuple(may)).result(), one.cache, size, True
 
 
-def _model(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) -> list[Left]:
-    """Remove a model's files where that is wished, nobody else uses them, and they are ours."""
-    used = [os.path.realpath(engine.path) for engine in wanted]
-    place = os.path.realpath(one.model) if one.model else ""
-    if not place or place in used or not os.path.isdir(place):
+def _model(model: str, theirs: bool, wanted: Sequence[Engine], params: Params, check: bool) -> list[Left]:
+    """Remove the files of a model, or of an adapter, where that is wished, nobody else uses them, and they are ours."""
+    used = [os.path.realpath(path) for engine in wanted for path in engine.folders]
+    place = os.path.realpath(model)
+    if place in used or not os.path.isdir(place):
         return []
     size = _size(place)
     # By another host, and from the same disk for all that is known here.
     used += map(os.path.realpath, params["used_paths"])
-    ours = not one.theirs and _fetched(Store(place).manifest())
+    ours = not theirs and _fetched(Store(place).manifest())
     if not (params["prune"] and ours and engines.may_go(place, os.path.realpath(params["model_root"]), used)):
-        return [(UNTOUCHED, one.model, size, False)]
+        return [(UNTOUCHED, model, size, False)]
     result = model_runner.ensure({"dest": place, "state": "absent", "lock_seconds": LOCK_SECONDS}, check)
-    return [({**result, "msg": ""}, one.model, size, True)]
+    return [({**result, "msg": ""}, model, size, True)]
 
 
 def _fetched(record: Manifest | None) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.errors import Refusal
 from ..docker.container import HEAD, NOTED, STOP_MARGIN_SECONDS, environment_path, noted, unit_path
+from .engines import ADAPTERS
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOMES = ("/home/", "/root/", "/run/user/")
@@ -156,15 +157,16 @@ def unit_of(given: Mapping[str, Any], environment: str, variables: Mapping[str, 
         variables: those that everybody may read; without any, they are in the file beside it.
     """
     places, gpus = places_of(given), str(given["gpus"])
-    model = places["/model"]
+    adapters = [path for inside, path in places.items() if inside.startswith(f"{ADAPTERS}/")]
+    models = [places["/model"], *adapters]
     uid = str(given["user"]).partition(":")[0]
     writable = [str(path) for path in (places["/cache"], places["/run/vllm"])]
     lines = [f"Environment={_quoted(f'{name}={value}')}" for name, value in variables.items()]
     lines += [] if variables else [f"EnvironmentFile={_path(environment_path(given['folder']))}"]
     # Where somebody keeps a model in their home, that model alone is seen of it.
-    at_home = f"{posixpath.normpath(model)}/".startswith(HOMES)
+    at_home = [_path(model) for model in models if f"{posixpath.normpath(model)}/".startswith(HOMES)]
     closed = [CLOSED.format(shm=given["shm_size"]).strip()]
-    closed += ["ProtectHome=tmpfs", f"BindReadOnlyPaths={_path(model)}"] if at_home else ["ProtectHome=true"]
+    closed += ["ProtectHome=tmpfs", f"BindReadOnlyPaths={' '.join(at_home)}"] if at_home else ["ProtectHome=true"]
     closed += [f"ReadWritePaths={' '.join(map(_path, writable))}"]
     before, wants = [], ""
     if gpus:
@@ -177,7 +179,8 @@ def unit_of(given: Mapping[str, Any], environment: str, variables: Mapping[str, 
         closed += ["PrivateDevices=true", "ProtectClock=true"]
     notes = {
         "Environment": environment,
-        "Model": model,
+        "Model": places["/model"],
+        **({"Adapters": ":".join(adapters)} if adapters else {}),  # no path of theirs holds a colon
         "Cache": places["/cache"],
         "Run": places["/run/vllm"],
         "Key": places["/run/secrets/vllm_api_key"],
@@ -186,7 +189,7 @@ def unit_of(given: Mapping[str, Any], environment: str, variables: Mapping[str, 
     newline = "\n"
     return f"""{HEAD}[Unit]
 Description={given["name"]}
-{wants}RequiresMountsFor={_path(model)} {_path(environment)}
+{wants}RequiresMountsFor={" ".join(map(_path, (*models, environment)))}
 StartLimitIntervalSec=0
 
 [Service]

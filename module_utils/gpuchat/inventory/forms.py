@@ -420,17 +420,24 @@ SUITE = Form(_matches(r"\S+"), "a suite of the repository, such as /", "/")
 PACKAGE = Form(_matches(r"[A-Za-z0-9@][^\s]*"), "the name of a package, in one word", "nvidia-driver-cuda")
 REQUIREMENT = Form(_matches(r"[A-Za-z0-9/.]([^\n]*\S)?"), "packages as pip knows them, and no options", "vllm==0.32.0")
 
+OF_FILES: Mapping[str, Form] = {
+    "path": MODEL_PATH,
+    "revision": Form(
+        _matches(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]*"), "a branch, a tag or a commit", "main", may_be_empty=True
+    ),
+    "include": Form(_matches(r"\S([^\t\n]*\S)?"), "a pattern of one line", "*.safetensors"),
+    "exclude": Form(_matches(r"\S([^\t\n]*\S)?"), "a pattern of one line", "*.bin"),
+    "endpoints": URL,
+}
+"""Of a model, and of an adapter."""
+
 FORMS: Mapping[str, Form] = {
     "gpuchat_domain": HOST,
     "gpuchat_models.name": PLAIN_NAME,
     "gpuchat_models.aliases": PLAIN_NAME,
-    "gpuchat_models.path": MODEL_PATH,
-    "gpuchat_models.revision": Form(
-        _matches(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/+-]*"), "a branch, a tag or a commit", "main", may_be_empty=True
-    ),
-    "gpuchat_models.include": Form(_matches(r"\S([^\t\n]*\S)?"), "a pattern of one line", "*.safetensors"),
-    "gpuchat_models.exclude": Form(_matches(r"\S([^\t\n]*\S)?"), "a pattern of one line", "*.bin"),
-    "gpuchat_models.endpoints": URL,
+    "gpuchat_models.adapters.name": PLAIN_NAME,
+    **{f"gpuchat_models.{part}": form for part, form in OF_FILES.items()},
+    **{f"gpuchat_models.adapters.{part}": form for part, form in OF_FILES.items()},
     "gpuchat_models.users": USERS,
     "gpuchat_models.context": TOKENS,
     "gpuchat_models.version": Form(VERSION.is_right, VERSION.wanted, VERSION.example, VERSION.meant, may_be_empty=True),

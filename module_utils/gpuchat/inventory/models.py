@@ -18,7 +18,7 @@ GROUP = "gpu"
 REPO_NEEDED = ("huggingface", "modelscope")
 MODELS_FOLDER = "/srv/models"
 GPU = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
-ADAPTERS = "lora-modules"
+LORA_MODULES = "lora-modules"
 LONGEST_SLUG = 40
 """Characters: a container's name, and a socket's path of at most 107, hold it."""
 
@@ -34,13 +34,18 @@ SHARED = (
 )
 """Folders of a system that hold what is others'."""
 
-DEFAULTS: Mapping[str, object] = {
+FILES: Mapping[str, object] = {
     "source": "path",
     "repo": "",
     "revision": "",
     "endpoints": (),
     "include": (),
     "exclude": (),
+}
+"""What says where files come from, and which."""
+
+DEFAULTS: Mapping[str, object] = {
+    **FILES,
     "gpus": "auto",
     "task": "auto",
     "version": "",
@@ -122,6 +127,15 @@ class Model:
         """The file that is there while the watchdog finds its engine silent; none where no other host serves it."""
         return f"{WATCHDOG}/{self.slug}.silent" if len(self.serving) > 1 else ""
 
+    def downloads(self) -> list[dict[str, object]]:
+        """Return what its hosts fetch for it and for its adapters, as the module ``gpuchat_model`` takes that."""
+        usual = {"name": self.name, "path": f"{MODELS_FOLDER}/{self.name}", **FILES}
+        own = {part: self.given.get(part, value) for part, value in usual.items()}
+        return [
+            {part: list(value) if isinstance(value, tuple) else value for part, value in one.items()}
+            for one in ({**own, "adapter": False}, *({**one, "adapter": True} for one in _lent(self.given)))
+        ]
+
     def engine(self, users: object, context: object, span: Span | None = None) -> dict[str, object]:
         """Return all that roles have to know of its engine, with the host's own numbers where the entry has none.
 
@@ -140,6 +154,7 @@ class Model:
             **given,
             "own": sorted(given),
             "aliases": list(self.aliases),
+            "adapters": list(_lent(self.given)),
             "slug": self.slug,
             "container": CONTAINER + self.slug,
             "folder": f"{CONFIGURATION}/{self.slug}",
@@ -183,14 +198,24 @@ def read(given: object, groups: Mapping[str, Sequence[str]], args: object = None
 def _adapters(entry: Mapping[str, object], of_all: object) -> tuple[str, ...]:
     """Return the adapters of an entry, whose own options go before those of all engines."""
     own = entry.get("args")
-    has_own = isinstance(own, Mapping) and any(_option(key) == ADAPTERS for key in own)
-    return adapters(own if has_own else of_all)
+    has_own = isinstance(own, Mapping) and any(_option(key) == LORA_MODULES for key in own)
+    return (*(str(one["name"]) for one in _lent(entry)), *adapters(own if has_own else of_all))
+
+
+def _lent(entry: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """Yield the LoRA adapters that are fetched for an entry: from where its model comes, unless they say else."""
+    models_own = entry.get("source", FILES["source"])
+    for one in sequence(entry.get("adapters")):
+        if isinstance(one, Mapping) and one.get("name"):
+            source = one.get("source") or (models_own if one.get("repo") else FILES["source"])
+            usual = {**FILES, "endpoints": entry.get("endpoints") or () if source == models_own else ()}
+            yield {**usual, "path": f"{MODELS_FOLDER}/{one['name']}", **one, "source": source}
 
 
 def adapters(args: object) -> tuple[str, ...]:
     """Return the names of LoRA adapters in options of vLLM, whose ``lora-modules`` are NAME=PATH or JSON."""
     options = {_option(key): value for key, value in args.items()} if isinstance(args, Mapping) else {}
-    given = options.get(ADAPTERS) or ()
+    given = options.get(LORA_MODULES) or ()
     return tuple(filter(None, map(_adapter, given if isinstance(given, (list, tuple)) else [given])))
 
 
@@ -201,7 +226,7 @@ def adapter_faults(variable: str, args: object) -> Iterator[str]:
         variable: that holds the options.
     """
     options = {_option(key): (key, value) for key, value in args.items()} if isinstance(args, Mapping) else {}
-    key, given = options.get(ADAPTERS, ("", ()))
+    key, given = options.get(LORA_MODULES, ("", ()))
     for one in given if isinstance(given, (list, tuple)) else [given]:
         name = _adapter(one)
         is_written = isinstance(one, Mapping) or str(one).lstrip().startswith("{")
@@ -251,6 +276,7 @@ def faults(given: object, groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
         slugs[slug(name)] = name
         yield from _path_faults(variable, entry, folders, entries)
         yield from _source_faults(variable, entry)
+        yield from _lent_faults(variable, entry, folders, entries)
         yield from _host_faults(variable, entry, groups)
         yield from _gpu_faults(variable, entry.get("gpus", "auto"))
     yield from _span_faults(given, groups)
@@ -334,6 +360,24 @@ def _source_faults(variable: str, entry: Mapping[str, object]) -> Iterator[str]:
         yield (
             f"{variable}.{idle[0]} is {show(entry[idle[0]])} and {variable}.source is {found}; wanted to know where "
             f"that is; set {variable}.source to huggingface or modelscope, or take {away} away"
+        )
+
+
+def _lent_faults(
+    variable: str, entry: Mapping[str, object], folders: dict[str, str], entries: dict[str, Mapping[str, object]]
+) -> Iterator[str]:
+    """Find adapters that cannot be fetched, and options that would leave them unserved."""
+    lent = list(_lent(entry))
+    for number, one in enumerate(lent):
+        yield from _path_faults(f"{variable}.adapters[{number}]", one, folders, entries)
+        yield from _source_faults(f"{variable}.adapters[{number}]", one)
+    args = entry.get("args")
+    given = args.items() if isinstance(args, Mapping) else ()
+    off = [key for key, value in given if _option(key) == "enable-lora" and not is_true(value)]
+    if lent and off:
+        yield (
+            f"{variable}.args.{off[0]} is false and {variable}.adapters names {lent[0]['name']}; wanted an engine that "
+            f"takes adapters; take {variable}.args.{off[0]} away"
         )
 
 

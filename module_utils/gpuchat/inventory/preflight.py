@@ -528,6 +528,12 @@ def _models(inventory: Inventory, specification: Specification, parts: frozenset
     named += [
         (str(name), f"{models.VARIABLE}.aliases") for one in entries for name in types.sequence(one.get("aliases"))
     ]
+    named += [
+        (str(one["name"]), f"{models.VARIABLE}.adapters")
+        for entry in entries
+        for one in types.sequence(entry.get("adapters"))
+        if isinstance(one, Mapping) and one.get("name")
+    ]
     shared = models.adapters(variables.get(ENGINE_ARGS))
     named += [
         (name, f"{models.VARIABLE}.args") for one in entries for name in models.adapters(one.get("args")) or shared
@@ -925,7 +931,9 @@ def _folders(inventory: Inventory, specification: Specification, findings: Findi
             given = inventory.variables.get(host, {})
             named = {name: given.get(name) or specification.default(name) for name in FOLDERS}
             others = {name: path for name, path in named.items() if isinstance(path, str) and path.startswith("/")}
-            findings.add(models.folder_faults(f"{models.VARIABLE}[{number}]", model.given, others), (), host)
+            for index, one in enumerate(model.downloads()):
+                part = f".adapters[{index - 1}]" if one["adapter"] else ""
+                findings.add(models.folder_faults(f"{models.VARIABLE}[{number}]{part}", one, others), (), host)
 
 
 FOLDERS = ("docker_data_root", "backup_target", "gpuchat_toolbox")

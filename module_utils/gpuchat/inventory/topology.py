@@ -296,6 +296,7 @@ class Topology:
             described["engines"] = [
                 model.engine(users, context, self.span(model, host)) for model in self.models_of(host)
             ]
+            described["downloads"] = [one for model in self.models_of(host) for one in model.downloads()]
             # Its engines start anew with those of other hosts, all at once.
             described["spans"] = any(model.spans for model in self.models_of(host))
         site = self.site

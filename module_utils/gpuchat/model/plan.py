@@ -25,7 +25,7 @@ from .files import (
     matches,
     with_proof,
 )
-from .weights import NO_WEIGHTS, WEIGHT_ENDINGS, weights_in
+from .weights import NO_WEIGHTS, WEIGHT_ENDINGS, check_adapter, weights_in
 
 OTHER_KINDS = (
     ("adapter_config.json", ", but an adapter, which goes on top of the model that its adapter_config.json names"),
@@ -84,8 +84,11 @@ class Folder:
         return start_seconds(self.weights_bytes)
 
 
-def check_folder(folder: Folder | None, path: str) -> Folder:
+def check_folder(folder: Folder | None, path: str, adapter: bool = False) -> Folder:
     """Refuse what is no model folder.
+
+    Args:
+        adapter: whether it is to hold a LoRA adapter.
 
     Raises:
         Refusal: the folder is missing, or holds no config.json or no weights.
@@ -95,12 +98,14 @@ def check_folder(folder: Folder | None, path: str) -> Folder:
             f"found no folder {path} on this host; wanted a model's folder; put it there, or set source and repo to "
             "where it comes from"
         )
-    if folder.config is None:
+    if adapter:
+        check_adapter(path, folder.sizes)
+    elif folder.config is None:
         found = next((word for ending, word in OTHER_KINDS if any(name.endswith(ending) for name in folder.sizes)), "")
         raise Refusal(
             f"{path} holds no readable config.json{found}; wanted a model as Hugging Face lays it out; set path"
         )
-    if not folder.weights_bytes:
+    elif not folder.weights_bytes:
         endings = ", ".join(WEIGHT_ENDINGS)
         others = sorted(
             name for name in folder.sizes if matches(name, (*PICKLES, *OTHER_ENGINES)) and not matches(name, NO_WEIGHTS)

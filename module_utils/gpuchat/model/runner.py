@@ -58,7 +58,7 @@ from .source_runner import FetchResult, FolderSource, GitSource, HubSource, Sour
 from .store_runner import FULL, Store, check_weights, disk_full, filesystem_of, hash_file, read_head
 from .transfer import Progress
 from .transfer_runner import Settings
-from .weights import INDEXES, check_model, check_tensors, shards_of, spare_files, weights_in
+from .weights import INDEXES, OF_ADAPTERS, check_adapter, check_model, check_tensors, shards_of, spare_files, weights_in
 
 ASKING_SECONDS = 2.0
 """How long a run that has all it needs waits for the hub's word on a moved branch."""
@@ -189,7 +189,7 @@ def wanted_of(params: Params) -> Wanted:
         repo if source == "path" else repo.strip("/"),
         str(params["revision"] or DEFAULT_REVISION.get(source, "")),
         str(params["dest"]),
-        tuple(params["include"] or ()),
+        tuple(params["include"] or (OF_ADAPTERS if params.get("adapter") else ())),
         tuple(params["exclude"] or ()),
     )
 
@@ -232,7 +232,9 @@ def _present(params: Params, check: bool) -> Result:
     store.check_place()
     source = _source(wanted, here, params)
     paths = {file.path for file in source.listing.files}
-    if paths and not wanted.include:
+    if paths and params.get("adapter"):
+        check_adapter(f"{source.place} {wanted.repo}", paths, source.listing.left_out)
+    elif paths and not wanted.include:
         check_model(f"{source.place} {wanted.repo}", paths, source.listing.left_out, source.data, wanted.exclude)
     store.check_names(sorted(paths))
     for path, index in source.data.items():
@@ -478,7 +480,7 @@ def _moved_to(wanted: Wanted, here: LocalState, params: Params) -> str:
 
 def _in_place(wanted: Wanted, store: Store, params: Params) -> Result:
     """Look at a folder that somebody else filled, or that an earlier run did; nothing is changed."""
-    folder = check_folder(read(wanted.dest), wanted.dest)
+    folder = check_folder(read(wanted.dest), wanted.dest, bool(params.get("adapter")))
     here = LocalState.read(store, str(params["verify"]))
     if here.manifest is not None and not here.is_whole():
         damaged = sorted({file.path for file in here.manifest.files} - set(intact(here.manifest, here.files)))

@@ -12,7 +12,7 @@ from ..core.change import merged
 from ..core.errors import Refusal
 from .plan import check_space
 
-OF_EACH = ("source", "repo", "revision", "endpoints", "include", "exclude")
+OF_EACH = ("source", "repo", "revision", "endpoints", "include", "exclude", "adapter")
 """What says where a model comes from, and which of its files."""
 
 SHARED = ("changed", "diff", "msg", "warnings", "not_predicted")

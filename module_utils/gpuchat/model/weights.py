@@ -54,6 +54,11 @@ FOREIGN = re.compile(r"ggml[-_].*\.bin|openvino_\w*\.bin|params_shard_\d+\.bin")
 VOCABULARY = re.compile(r"(shared_|source_|target_)?vocabulary\.(json|txt)")
 """What CTranslate2 keeps beside its model.bin."""
 
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_model.pt")
+OF_ADAPTERS = (ADAPTER_CONFIG, ADAPTER_WEIGHTS[0])
+"""What the engine reads of an adapter; a training leaves its steps beside that."""
+
 PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 PARTS = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.safetensors|\.gguf)")
 AT_A_HUB = re.compile(r"\w[\w.-]*/[\w.-]+")
@@ -297,8 +302,41 @@ def _refuse_adapter(place: str, config: object) -> None:
     repo = base if AT_A_HUB.fullmatch(base) else "that one"
     raise Refusal(
         f"{place} holds an adapter (adapter_config.json), which goes on top of {base or 'another model'}; wanted a "
-        f"whole model; set repo to {repo} or to one into which it is merged, or include to ['*'] to "
-        "fetch the adapter alone"
+        f"whole model; set repo to {repo}, and name the adapter among the adapters of that entry in gpuchat_models"
+    )
+
+
+def check_adapter(place: str, paths: Collection[str], left_out: Collection[str] = ()) -> None:
+    """Refuse what is no LoRA adapter in the form that the engine reads (``from_local_checkpoint`` of vllm/lora).
+
+    Args:
+        place: the repository or folder, for messages.
+        paths: the files that are to be fetched, or are there.
+        left_out: what else it holds.
+
+    Raises:
+        Refusal: it lacks its configuration or its weights, or has these in pickle form alone.
+    """
+    if ADAPTER_CONFIG not in paths:
+        is_model = any(name in paths or name in left_out for name in CONFIGS)
+        found = f"{place} holds {'a model, and ' if is_model else ''}no {ADAPTER_CONFIG}"
+        cure = "make it an entry of gpuchat_models of its own, or set repo or path of the adapter to another"
+        raise Refusal(
+            f"{found}; wanted a LoRA adapter as PEFT saves it; "
+            + (cure if is_model else "set repo or path of the adapter to one")
+        )
+    if any(path in paths for path in ADAPTER_WEIGHTS):
+        return
+    pickled = next((path for path in ADAPTER_WEIGHTS[1:] if path in left_out), "")
+    if pickled:
+        raise Refusal(
+            f"{place} holds its weights in pickle form alone ({pickled}), which can run code when they are loaded; "
+            f"wanted {ADAPTER_WEIGHTS[0]}; set repo of the adapter to a copy in that form or, where you trust this "
+            f"one, its include to {[ADAPTER_CONFIG, pickled]}"
+        )
+    raise Refusal(
+        f"{place} holds {ADAPTER_CONFIG} and no {ADAPTER_WEIGHTS[0]}; wanted both beside each other; set repo, "
+        "revision or path of the adapter to one that is whole"
     )
 
 

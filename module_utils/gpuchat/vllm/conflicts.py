@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from ..core import names
 from ..core.errors import Refusal
-from . import releases
+from . import adapters, releases
 from .compatibility import precision_of
 from .facts import speculative
 from .facts.precisions import FLOAT16_UNFIT
@@ -267,8 +267,8 @@ def warnings(args: Mapping[str, object]) -> Iterator[str]:
             )
 
 
-SEEN = ("/model/", "/vllm-workspace/")
-"""How paths of files begin that an engine sees: its model's folder, and what upstream's image holds."""
+SEEN = ("/model/", f"{adapters.PLACES}/", "/vllm-workspace/")
+"""How paths of files begin that an engine sees: of its model, of its adapters, and what upstream's image holds."""
 
 BY_PATH = ("tokenizer", "hf-config-path", "chat-template", "tool-parser-plugin", "reasoning-parser-plugin")
 """Options that name a file, a folder or a repository of a hub; a template may stand there itself."""

@@ -15,7 +15,7 @@ from typing import Any
 from ..checkpoint import mistral
 from ..core.errors import Refusal
 from ..core.units import GIB, MIB, gib
-from . import chosen, embeddings, flags, releases, tasks
+from . import adapters, chosen, embeddings, flags, releases, tasks
 from .choice import AUTO_FLOOR, AUTO_TOGETHER, choose
 from .devices import Device, Nodes, read_gpus
 from .facts import memory
@@ -194,12 +194,14 @@ class _Model:
     """One model of the host, and what is found out about it.
 
     Attributes:
+        warnings: what is not as it should be, and starts.
         alone: its plan as if no other were on its GPUs.
     """
 
     name: str
     engine: Mapping[str, object]
     params: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
     alone: VllmPlan | None = None
     refusal: str = ""
     known: dict[Devices, VllmPlan] = field(default_factory=dict)
@@ -252,6 +254,8 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
     if not is_for_chat:
         own = _spelled(engine.get("args"))
         args = {flag: value for flag, value in args.items() if flag not in FOR_CHAT or flag in own}
+    lent = [adapters.read(its, config) for its, config in _lent(engine, params)]
+    args = adapters.options(lent, args)
     length = params.get("max_model_len")
     has_length = "max-model-len" in args or not is_for_chat
     asked = {
@@ -280,7 +284,21 @@ def _read(engine: Mapping[str, object], params: Mapping[str, object]) -> _Model:
         # They speak of conversations, and hold for all models that say nothing else: a text for vectors is neither cut
         # to their length nor kept as long.
         asked.update(users="auto", context="auto")
-    return _Model(name, engine, asked)
+    return _Model(name, engine, asked, tuple(adapters.warnings(lent, repo)))
+
+
+def _lent(engine: Mapping[str, object], params: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield an engine's adapters by name, with the configuration of each.
+
+    Raises:
+        Refusal: nothing is known of one.
+    """
+    metadata = _mapping(params.get("metadata"))
+    for one in map(_mapping, _listed(engine.get("adapters"))):
+        name = str(one.get("name"))
+        if not _mapping(metadata.get(name)):
+            raise Refusal(_why_unseen(name, str(params.get("unseen") or "")))
+        yield name, _mapping(_mapping(metadata[name]).get("data")).get(adapters.CONFIG)
 
 
 def _why_unseen(name: str, said: str) -> str:
@@ -339,7 +357,7 @@ def plan_host(params: Mapping[str, object]) -> HostPlan:
 
 def _with_notes(plan: VllmPlan, model: _Model) -> VllmPlan:
     """Return a plan that says also what of the model's entry counts for nothing, or is taken on trust."""
-    notes = []
+    notes = [*model.warnings]
     image, version = model.engine.get("image"), plan.situation.version
     if image and not model.engine.get("version"):
         notes.append(

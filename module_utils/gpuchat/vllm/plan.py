@@ -579,9 +579,9 @@ def _check_adapters(situation: Situation, wishes: Wishes) -> None:
     """
     if wishes.extra_args.get("enable-lora") and situation.model.architecture in WITHOUT_LORA:
         raise Refusal(
-            f"args holds enable-lora, and vLLM ends with '{situation.model.architecture} does not support LoRA yet'; "
-            "wanted a model that takes adapters; remove enable-lora from args, and set the model's repo or path to one "
-            "into which the adapter is merged"
+            "adapters are to be served (enable-lora), and vLLM ends with "
+            f"'{situation.model.architecture} does not support LoRA yet'; wanted a model that takes adapters; take "
+            "them, or enable-lora in args, away, and set the model's repo or path to one into which they are merged"
         )
     if wishes.extra_args.get("lora-modules") and not wishes.extra_args.get("enable-lora"):
         raise Refusal(

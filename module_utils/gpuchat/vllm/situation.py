@@ -256,8 +256,8 @@ def _with_format(config: Mapping[str, object], params: Mapping[str, object]) -> 
     if base is not None:
         raise Refusal(
             f"the model {params.get('repo') or ''} is an adapter (LoRA) of {base or 'another model'}; wanted the whole "
-            f"model; set the model's repo or path in gpuchat_models to {base or 'that one'}, and in its args "
-            "enable-lora and lora-modules to the adapter"
+            f"model; set the model's repo or path in gpuchat_models to {base or 'that one'}, and name the adapter "
+            "among its adapters"
         )
     beside = _mapping(_mapping(params.get("data")).get(formats.BY_MODELOPT))
     if beside and not config.get("quantization_config"):

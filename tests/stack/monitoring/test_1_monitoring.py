@@ -1,6 +1,6 @@
 # GNU General Public License v3.0-or-later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitoring of several hosts: all is asked and shown, alerts come when something breaks and go when it is mended."""
+"""The monitoring of several hosts: all is asked and shown; alerts come when something breaks and go once it works."""
 
 from __future__ import annotations
 

@@ -48,12 +48,15 @@ def sent(monkeypatch):
     return run
 
 
-MODELS = [{"name": "a", "hosts": ["one"], "environment": {"A": "1"}}, {"name": "b", "path": "/nfs/b", "hosts": ["two"]}]
+MODELS = [
+    {"name": "a", "hosts": ["one"], "environment": {"A": "1"}},
+    {"name": "b", "path": "/nfs/b", "hosts": ["two"], "adapters": [{"name": "c"}]},
+]
 
 
 def test_the_folders_of_all_models_are_in_use_whatever_their_host(sent):
     given = sent({"engines": [{"name": "a"}]}, {"gpuchat_models": MODELS})
-    assert given["used_paths"] == ["/srv/models/a", "/nfs/b"]
+    assert given["used_paths"] == ["/srv/models/a", "/nfs/b", "/srv/models/c"]
     assert given["engines"] == [{"name": "a", "environment": {"A": "1"}}]
 
 

@@ -826,3 +826,47 @@ def test_a_model_of_mistrals_own_layout_alone_is_planned():
     assert {
         name: found.args[name] for name in ("config-format", "load-format", "tokenizer-mode", "tool-call-parser")
     } == (dict.fromkeys(("config-format", "load-format", "tokenizer-mode", "tool-call-parser"), "mistral"))
+
+
+SQL = {"name": "sql", "path": "/srv/models/sql"}
+
+
+def with_adapter(config, args=None, **more):
+    metadata = {**METADATA, "sql": {"data": {"adapter_config.json": config}, "files": [], "config": {}}}
+    return host({"name": "chat", "adapters": [SQL], "args": args or {}, **more}, metadata=metadata)
+
+
+def test_an_adapter_is_served_and_its_memory_planned():
+    plain = host("chat").plans["chat"]
+    plan = with_adapter({"peft_type": "LORA", "r": 64}).plans["chat"]
+    assert plan.as_dict()["args"]["lora-modules"] == ["sql=/adapters/sql"]
+    assert (plan.as_dict()["args"]["enable-lora"], plan.as_dict()["args"]["max-lora-rank"]) == (True, 64)
+    assert plan.evaluation.budget.kv_cache < plain.evaluation.budget.kv_cache
+    assert not [one for one in plan.warnings if "sees of its host" in one]
+
+
+@pytest.mark.parametrize(
+    ("config", "args", "words"),
+    [
+        ({"peft_type": "LORA", "r": 8, "use_dora": True}, {}, "the adapter sql uses DoRA, which vLLM does not serve"),
+        (
+            {"peft_type": "LORA", "r": 64},
+            {"max_lora_rank": 8},
+            "args holds max-lora-rank 8 and the adapter sql has the",
+        ),
+    ],
+)
+def test_an_adapter_that_would_end_the_engine_is_refused_with_its_model(config, args, words):
+    found = with_adapter(config, args)
+    assert words in found.refusals["chat"]
+
+
+def test_an_adapter_of_another_model_is_told_beside_the_plan():
+    found = with_adapter({"peft_type": "LORA", "r": 8, "base_model_name_or_path": "mistralai/Mistral-7B-v0.3"})
+    assert any("the adapter sql was made of mistralai/Mistral-7B-v0.3" in one for one in found.warnings())
+
+
+def test_an_adapter_that_nobody_could_look_at_is_told_with_the_reason():
+    unseen = "sql: hub acme/sql answers 401"
+    found = host({"name": "chat", "adapters": [SQL]}, unseen=unseen)
+    assert found.refusals == {"chat": "hub acme/sql answers 401"}

@@ -203,3 +203,17 @@ def test_packages_and_indexes_follow_what_the_host_computes_with(on_gpu, backend
 def test_a_model_of_another_version_has_an_environment_of_its_own():
     params = test_engines.params(**VENV)
     assert engines.image_of(test_engines.inventory("m", version="0.31.0"), params) == "vllm==0.31.0"
+
+
+def test_its_adapters_are_read_where_they_are_on_the_host_and_known_afterwards():
+    lent = [{"name": "sql", "path": "/srv/models/sql"}, {"name": "law", "path": "/home/me/law"}]
+    one = given({"args": {"lora-modules": ["sql=/adapters/sql", "law=/adapters/law"]}}, adapters=lent)
+    config = yaml.safe_load(files(one)["/etc/gpuchat/vllm/m/config.yaml"]["content"])
+    assert config["lora-modules"] == ["sql=/srv/models/sql", "law=/home/me/law"]
+    assert "BindReadOnlyPaths=/home/me/law" in lines_of(one)
+    assert "RequiresMountsFor=/srv/models/m /srv/models/sql /home/me/law " in text_of(one)
+    assert engines.described("gpuchat-vllm-m", text_of(one)).models == (
+        "/srv/models/m",
+        "/home/me/law",
+        "/srv/models/sql",
+    )

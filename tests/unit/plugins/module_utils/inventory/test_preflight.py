@@ -356,6 +356,27 @@ def test_a_name_of_an_earlier_release_is_refused_with_the_one_of_today(name):
             "gpuchat_models[1] has the folder /srv/models/a and",
         ),
         (
+            [{"name": "a", "adapters": [{"name": "llama"}]}],
+            "llama stands twice, in gpuchat_models.adapters and gpuchat_endpoints",
+        ),
+        (
+            [{"name": "a", "adapters": [{"name": "sql", "repo": "acme/sql"}]}],
+            "gpuchat_models[0].adapters[0].repo is 'acme/sql' and gpuchat_models[0].adapters[0].source is path",
+        ),
+        (
+            [{"name": "a", "adapters": [{"name": "b", "source": "huggingface"}]}],
+            "gpuchat_models[0].adapters[0].source is huggingface and gpuchat_models[0].adapters[0].repo is not set",
+        ),
+        (
+            [{"name": "a", "adapters": [{"name": "b", "path": "/srv/models/a/b"}]}],
+            "gpuchat_models[0].adapters[0] has the folder /srv/models/a/b and gpuchat_models[0] the folder",
+        ),
+        (
+            [{"name": "a", "args": {"enable_lora": False}, "adapters": [{"name": "b"}]}],
+            "gpuchat_models[0].args.enable_lora is false and gpuchat_models[0].adapters names b; wanted an engine",
+        ),
+        ([{"name": "a", "adapters": [{"name": "b c"}]}], "gpuchat_models[0].adapters[0].name is 'b c'; wanted"),
+        (
             [{"name": "a", "args": {"lora-modules": ["llama=/x"]}}],
             "llama stands twice, in gpuchat_models.args and gpuchat",
         ),

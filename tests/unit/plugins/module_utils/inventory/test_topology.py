@@ -174,7 +174,7 @@ def test_parts_that_nobody_has_are_left_out():
         "needs_temporary_certificate": False,
         "monitoring": "",
         "tool_servers": [],
-        "hosts": {"one": {kind: described(ONE, "one", kind) for kind in ("engine", "engines", "spans")}},
+        "hosts": {"one": {kind: described(ONE, "one", kind) for kind in ("engine", "engines", "downloads", "spans")}},
         "links": [],
     }
 
@@ -224,6 +224,7 @@ def test_an_engine_is_all_that_its_host_has_to_know_of_a_model():
     assert engine == {
         "name": "Qwen/Qwen3-8B",
         "aliases": ["default"],
+        "adapters": [],
         "slug": "qwen-qwen3-8b",
         "task": "auto",
         "gpus": "auto",
@@ -283,7 +284,7 @@ def test_a_model_is_on_the_hosts_that_it_names(hosts, wanted):
 def test_a_gpu_host_without_a_model_serves_nothing_and_still_belongs_to_the_stack():
     found = topology(SPREAD, served=[{"name": "m", "hosts": ["g2"]}]).as_dict()
     assert (found["engines"], "g1" in found["behind"]) == (["g2"], True)
-    assert found["hosts"]["g1"] == {"engines": [], "spans": False}
+    assert found["hosts"]["g1"] == {"engines": [], "downloads": [], "spans": False}
 
 
 def test_somebody_elses_models_are_named_beside_ours():
@@ -332,3 +333,28 @@ def test_adapters_are_asked_by_names_of_their_own(own, of_all, names):
     (model,) = models.read([{"name": "m", "args": own}], ONE, of_all)
     assert model.names == names
     assert model.engine("auto", "auto")["aliases"] == []
+
+
+LENT = [
+    {"name": "sql", "repo": "acme/sql"},
+    {"name": "law", "path": "/srv/loras/law"},
+    {"name": "hub", "source": "modelscope", "repo": "acme/hub"},
+]
+
+
+def test_adapters_come_from_where_their_model_does_unless_they_say_else():
+    model = {"name": "m", "source": "huggingface", "repo": "acme/m", "endpoints": ["http://mirror"], "adapters": LENT}
+    found = described(ONE, "one", "downloads", served=[model])
+    assert [(one["name"], one["source"], one["path"], one["endpoints"], one["adapter"]) for one in found] == [
+        ("m", "huggingface", "/srv/models/m", ["http://mirror"], False),
+        ("sql", "huggingface", "/srv/models/sql", ["http://mirror"], True),
+        ("law", "path", "/srv/loras/law", [], True),
+        ("hub", "modelscope", "/srv/models/hub", [], True),
+    ]
+    (read,) = models.read([model], ONE)
+    assert read.names == ("m", "sql", "law", "hub")
+    assert [one["name"] for one in described(ONE, "one", "engines", served=[model])[0]["adapters"]] == [
+        "sql",
+        "law",
+        "hub",
+    ]

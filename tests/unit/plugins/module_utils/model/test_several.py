@@ -21,6 +21,7 @@ def model(name, path, **more):
         "endpoints": [],
         "include": [],
         "exclude": [],
+        "adapter": False,
         "export": None,
     }
     return {"name": name, "path": path, **usual, **more}

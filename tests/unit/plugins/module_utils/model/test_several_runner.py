@@ -21,7 +21,15 @@ def params(tmp_path):
             "verify": "download", "state": "present", "update": False, "lock_seconds": 1, "stall_seconds": 1,
             "toolbox": "/nonexistent", "finished": [], "job": "", "job_seconds": 1,
         }  # fmt: skip
-        of_each = {"source": "git", "revision": "", "endpoints": [], "include": [], "exclude": [], "export": None}
+        of_each = {
+            "source": "git",
+            "revision": "",
+            "endpoints": [],
+            "include": [],
+            "exclude": [],
+            "adapter": False,
+            "export": None,
+        }
         models = [{"name": name, "repo": f"o/{name}", "path": f"{tmp_path}/{name}", **of_each} for name in names]
         return {**usual, "models": models, **more}
 

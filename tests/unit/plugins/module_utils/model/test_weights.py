@@ -13,6 +13,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.files 
     others_of,
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.model.weights import (
+    check_adapter,
     check_model,
     check_tensors,
     engine_files,
@@ -135,7 +136,7 @@ GGUF = [f"x-{name}.gguf" for name in ("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_
             {"adapter_config.json": {"base_model_name_or_path": "acme/base"}}, "adapter.*set repo to acme/base"),
         (["adapter_config.json", "adapter_model.safetensors"],
             {"adapter_config.json": {"base_model_name_or_path": "/root/models/base"}},
-            "on top of /root/models/base; wanted a whole model; set repo to that one or"),
+            "on top of /root/models/base; wanted a whole model; set repo to that one, and name the adapter"),
         (["adapter_config.json", "adapter_model.bin"], {}, "adapter"),
         (["adapter_config.json", "config.json", ADAPTER], {}, "adapter.*goes on top of another model"),
         (["model_index.json", "transformer/diffusion.safetensors", "transformer/config.json"], {},
@@ -213,3 +214,28 @@ def test_a_tensor_that_no_file_holds_is_refused_only_where_the_engine_needs_it(t
         assert "taken as it is" in check_tensors("i", misplaced, {"x"}, config, strict=True)
     assert "taken as it is" in check_tensors("i", misplaced, {tensor}, config, strict=True)
     assert check_tensors("i", {}, {tensor}, config, strict=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("paths", "left_out", "words"),
+    [
+        (["adapter_config.json", "adapter_model.safetensors"], ["optimizer.pt"], ""),
+        (["adapter_config.json", "adapter_model.bin"], [], ""),
+        (["adapter_config.json"], ["adapter_model.bin"], "pickle form alone (adapter_model.bin)"),
+        (
+            ["adapter_config.json"],
+            ["checkpoint-1/adapter_model.safetensors"],
+            "no adapter_model.safetensors; wanted",
+        ),
+        (["adapter_model.safetensors"], [], "holds no adapter_config.json; wanted a LoRA adapter as PEFT saves it"),
+        ([], ["config.json", "model.safetensors"], "holds a model, and no adapter_config.json"),
+    ],
+    ids=["one", "in pickles, as asked for", "in pickles", "steps alone", "weights alone", "a model"],
+)
+def test_what_is_no_adapter_is_refused_with_the_cure(paths, left_out, words):
+    if not words:
+        check_adapter("hub acme/x", paths, left_out)
+        return
+    with pytest.raises(Refusal) as refusal:
+        check_adapter("hub acme/x", paths, left_out)
+    assert words in str(refusal.value)
