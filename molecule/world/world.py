@@ -286,6 +286,7 @@ def _train(recipe: pathlib.Path, tag: str, volume: str) -> None:
     words = ["--rm", "--volume", f"{recipe}:/recipe:ro", "--entrypoint", "python", "--env", "HOME=/tmp"]
     words += ["--volume", f"{making}:/out", tag, "/recipe/train.py"]
     out = ["--out", "/out/gpuchat-demo", "--vectors", "/out/gpuchat-vectors"]
+    out += ["--adapter", "/out/gpuchat-sailor"]
     done = subprocess.run(["docker", "run", *words, *out], check=False)
     if done.returncode != 0:
         docker("volume", "rm", making)

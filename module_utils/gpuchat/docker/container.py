@@ -325,8 +325,8 @@ def read_back(text: str) -> Written:
     if f"\n{NOTED}\n" in text:
         notes = dict(re.findall(r"(?m)^([A-Z][a-z]+)=(.*)$", text.partition(f"\n{NOTED}\n")[2]))
         places = {inside: _undoubled(notes[name]) for name, inside in NOTES.items() if name in notes}
-        adapters = _undoubled(notes.get("Adapters", "")).split(":")
-        places |= {f"/adapters/{number}": path for number, path in enumerate(adapters) if path}
+        adapters = re.findall("([^:=]+)=([^:]+)", _undoubled(notes.get("Adapters", "")))
+        places |= {f"/adapters/{name}": path for name, path in adapters}
         return Written(_undoubled(notes.get("Environment", "")), bool(notes.get("Gpus")), places)
     if "\n[Container]\n" in text:
         words = [_undoubled(word) for word in re.findall(r"(?m)^(?:Image|Volume)=(.*)$", text)]

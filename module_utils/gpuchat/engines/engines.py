@@ -32,7 +32,8 @@ STARTS = f"{RUNS}/.start"
 """Holds a file for each device; whoever starts on it has it locked. An engine sees those of its own devices alone."""
 
 THEIRS = "not-fetched"
-"""A file beside an engine's own that says, when the inventory no longer does, whose its model's files are."""
+"""A file beside an engine's own that says, when the inventory no longer does, whose its model's files are; with an
+adapter's name at its end it says so of that."""
 
 RANKS = "ranks.py"
 """A file beside an engine's own that keeps its ranks together, where it stands on several hosts."""
@@ -172,6 +173,9 @@ class Engine:
     adapters: Mapping[str, str] = field(default_factory=dict)
     """Folders of LoRA adapters, by their names."""
 
+    their_adapters: tuple[str, ...] = ()
+    """Names of those whose folders are the owner's own."""
+
     @property
     def folders(self) -> tuple[str, ...]:
         """Return what it reads of models."""
@@ -201,7 +205,8 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Map
     name = str(given["name"])
     plan, metadata = params["plans"].get(name) or {}, params["metadata"].get(name) or {}
     others = {**params["environment"], **(given.get("environment") or {})}
-    adapters = {str(one["name"]): str(one["path"]) for one in given.get("adapters") or ()}
+    lent = given.get("adapters") or ()
+    adapters = {str(one["name"]): str(one["path"]) for one in lent}
     rank = ranks.read(given.get("span"), interfaces)
     environment = {**ENVIRONMENT, **(rank.environment() if rank else {}), **(plan.get("env") or {}), **others}
     seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
@@ -233,6 +238,7 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Map
         planned=name in params["plans"],
         rank=rank,
         adapters=adapters,
+        their_adapters=tuple(str(one["name"]) for one in lent if one.get("source") == "path"),
     )
 
 
@@ -381,6 +387,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
             {"dest": f"{engine.folder}/start.py", "content": IN_TURN},
             *([{"dest": f"{engine.folder}/{RANKS}", "content": ranks.PROGRAM}] if rank else []),
             *([{"dest": f"{engine.folder}/{THEIRS}", "content": ""}] if engine.theirs else []),
+            *({"dest": f"{engine.folder}/{THEIRS}-{name}", "content": ""} for name in engine.their_adapters),
         ],
         "tmpfs": ["/tmp:exec"],  # compiled kernels are loaded from there
         "shm_size": "16g",
@@ -400,7 +407,7 @@ class Retired:
     Attributes:
         slug: its part of its paths; empty for the only engine of a host, before there could be several.
         models: the folders of its model and of its adapters, as far as they are known.
-        theirs: whether its model's folder is the owner's own.
+        theirs: those that are the owner's own.
         places: what it takes memory of, as far as that is known.
     """
 
@@ -409,7 +416,7 @@ class Retired:
     cache: str
     run: str
     models: tuple[str, ...]
-    theirs: bool = False
+    theirs: tuple[str, ...] = ()
     places: tuple[str, ...] = (ALL,)
 
     @property
@@ -423,14 +430,27 @@ def retired(names: Iterable[str], engines: Sequence[Engine]) -> list[str]:
     return sorted({name for name in names if CONTAINER.fullmatch(name)} - wanted)
 
 
-def described(name: str, text: str, theirs: bool = False) -> Retired:
-    """Return an engine by its name and the text of its project, unit or Quadlet file, empty where that is gone."""
+def described(name: str, text: str, owned: Sequence[str] = ()) -> Retired:
+    """Return an engine by its name and the text of its project, unit or Quadlet file, empty where that is gone.
+
+    Args:
+        owned: the paths of its files, some of which say by their names what is the owner's own.
+    """
     slug = name[len(NAME) + 1 :]
     folders = read_back(text).folders
     usual = {"/cache": f"{CACHES}/{slug}".rstrip("/"), "/run/vllm": f"{RUNS}/{slug}".rstrip("/")}
     found = {**usual, **folders}
-    models = tuple(found[inside] for inside in sorted(found) if inside == "/model" or inside.startswith(f"{ADAPTERS}/"))
-    return Retired(name, slug, found["/cache"], found["/run/vllm"], models[::-1], theirs, _places(text))
+    marks = {"/model": f"/{THEIRS}"}
+    marks |= {
+        inside: f"/{THEIRS}-{posixpath.basename(inside)}" for inside in found if inside.startswith(f"{ADAPTERS}/")
+    }
+    models = tuple(found[inside] for inside in marks if inside in found)
+    theirs = tuple(found[inside] for inside, mark in marks.items() if inside in found and _ends_in(owned, mark))
+    return Retired(name, slug, found["/cache"], found["/run/vllm"], models, theirs, _places(text))
+
+
+def _ends_in(paths: Iterable[str], ending: str) -> bool:
+    return any(path.endswith(ending) for path in paths)
 
 
 def _places(text: str) -> tuple[str, ...]:

@@ -38,6 +38,19 @@ UNTOUCHED: Result = {"changed": False, "diff": [], "msg": ""}
 
 
 @dataclass(frozen=True)
+class Former:
+    """What an engine was before this run.
+
+    Attributes:
+        reference: of its image, by digest; without a container, the folder of its virtual environment.
+        engine: what its files said; nothing of folders where there were none.
+    """
+
+    reference: str
+    engine: Retired
+
+
+@dataclass(frozen=True)
 class Prepared:
     """An engine whose files are in their place.
 
@@ -47,7 +60,7 @@ class Prepared:
         before: the record of its last start; empty where there was none.
         plan: what is to become of its service.
         reference: of its image, by digest; without a container, the folder of its virtual environment.
-        former: the same of what ran before.
+        former: what ran before.
     """
 
     engine: Engine
@@ -56,7 +69,7 @@ class Prepared:
     before: Mapping[str, object]
     plan: Plan
     reference: str
-    former: str
+    former: Former
 
     @property
     def starts(self) -> bool:
@@ -126,10 +139,11 @@ def ensure(params: Params, check: bool) -> Result:
         common = _ensure_common(locked, params, check)
     if not check:
         _see_those_that_stay(prepared)
+    left = [_released(one, wanted, params, check) for one in prepared]
     services = [_predicted(one, check) for one in prepared]
     tidied = _tidied([one.reference for one in prepared], params, check)
     whole = _together(
-        [*images.values(), account, common, *results, *(result for result, _told in gone), *services, tidied]
+        [*images.values(), account, common, *results, *(result for result, _told in gone), *left, *services, tidied]
     )
     return {
         **whole,
@@ -288,7 +302,7 @@ def _files(
     try:
         for engine in wanted:
             given, own = _described(engine, locked[engine.name], images[engine.image], params)
-            former = _former_reference(engine.container)
+            former = _former(engine.container)
             restores.append(files_runner.snapshot(container_runner.set_of(given, own)))
             result = container_runner.ensure_files(given, own, check)
             results.append({**result, "msg": f"{engine.name}: {result['msg']}"})
@@ -316,9 +330,11 @@ def _described(
     return given, unit.files_of(given, str(made["reference"]), made["preload"])
 
 
-def _former_reference(name: str) -> str:
-    """Return what an engine was started from before, by the files of that start."""
-    return read_back(_text(name, files.owned_paths(host.read_json(files_runner.manifest_path(name))))).image
+def _former(name: str) -> Former:
+    """Return what an engine was started with before, by the files of that start."""
+    owned = files.owned_paths(host.read_json(files_runner.manifest_path(name)))
+    text = _text(name, owned)
+    return Former(read_back(text).image, engines.described(name, text, owned))
 
 
 def _wanted(service: Mapping[str, Any]) -> WantedService:
@@ -334,7 +350,6 @@ def _names_on_host() -> list[str]:
 
 def _leaving(name: str) -> Leaving:
     owned = files.owned_paths(host.read_json(files_runner.manifest_path(name)))
-    theirs = any(path.endswith(f"/{engines.THEIRS}") for path in owned)
     record = host.read_json(service_runner.record_path(name))
     projects = [path for path in owned if path.endswith(compose_path(""))]
     service = {
@@ -350,7 +365,7 @@ def _leaving(name: str) -> Leaving:
     absent = {**service, "state": "absent", "health": None}
     there = service_runner.read(_wanted(absent))
     told = service_runner.ensure(absent, True)
-    engine = engines.described(name, _text(name, owned), theirs)
+    engine = engines.described(name, _text(name, owned), owned)
     return Leaving(engine, service, there.running, there.running or there.enabled, told)
 
 
@@ -413,7 +428,7 @@ def _retire(
     results.append({**gone, "msg": ""})
     kept: list[dict[str, object]] = []
     removed: list[str] = []
-    left = [found for path in one.models for found in _model(path, one.theirs, wanted, params, check)]
+    left = _models(one, wanted, params, check)
     for result, path, size, goes in [_cache(one, wanted, params, check), *left]:
         results.append(result)
         if goes:
@@ -425,6 +440,14 @@ def _retire(
     words += [f"kept {entry['path']} ({human(int(str(entry['bytes'])))})" for entry in kept]
     results.append({"changed": False, "diff": [], "msg": ", ".join(words)})
     return merged(*results), {"name": one.name, "kept": kept, "removed": removed}
+
+
+def _released(one: Prepared, wanted: Sequence[Engine], params: Params, check: bool) -> Result:
+    """Tell of what an engine read of models before and reads no more, as an adapter, and remove it where wished."""
+    found = _models(one.former.engine, wanted, params, check)
+    words = [f"{'removed' if goes else 'kept'} {path} ({human(size)})" for _result, path, size, goes in found if size]
+    told = f"{one.engine.name} reads no more what it did, {', '.join(words)}" if words else ""
+    return {**merged(UNTOUCHED, *(result for result, *_rest in found)), "msg": told}
 
 
 def _text(name: str, paths: Sequence[str]) -> str:
@@ -465,6 +488,11 @@ def _cache(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) 
             host.remove_tree(path)
     difference = Difference(one.cache, f"cache of {size} bytes\n", "")
     return Plan((difference,), tuple(may)).result(), one.cache, size, True
+
+
+def _models(one: Retired, wanted: Sequence[Engine], params: Params, check: bool) -> list[Left]:
+    """See to the folders that an engine read of models and no engine reads any more."""
+    return [left for path in one.models for left in _model(path, path in one.theirs, wanted, params, check)]
 
 
 def _model(model: str, theirs: bool, wanted: Sequence[Engine], params: Params, check: bool) -> list[Left]:
@@ -551,8 +579,8 @@ def _leave_former_programs(prepared: Sequence[Prepared]) -> None:
     """Remove the images of engines that have moved from Docker to Podman, or back, where they have run before."""
     for one in prepared:
         former = program_of(str(one.before.get("supervisor"))) if one.before else ""
-        if former not in ("", program_of(str(one.service["supervisor"]))) and one.former:
-            host.run([former, "image", "rm", one.former])  # which stays where somebody else uses it
+        if former not in ("", program_of(str(one.service["supervisor"]))) and one.former.reference:
+            host.run([former, "image", "rm", one.former.reference])  # which stays where somebody else uses it
 
 
 def _put_back(one: Prepared) -> None:

@@ -157,8 +157,8 @@ def unit_of(given: Mapping[str, Any], environment: str, variables: Mapping[str, 
         variables: those that everybody may read; without any, they are in the file beside it.
     """
     places, gpus = places_of(given), str(given["gpus"])
-    adapters = [path for inside, path in places.items() if inside.startswith(f"{ADAPTERS}/")]
-    models = [places["/model"], *adapters]
+    adapters = {posixpath.basename(one): path for one, path in places.items() if one.startswith(f"{ADAPTERS}/")}
+    models = [places["/model"], *adapters.values()]
     uid = str(given["user"]).partition(":")[0]
     writable = [str(path) for path in (places["/cache"], places["/run/vllm"])]
     lines = [f"Environment={_quoted(f'{name}={value}')}" for name, value in variables.items()]
@@ -180,7 +180,7 @@ def unit_of(given: Mapping[str, Any], environment: str, variables: Mapping[str, 
     notes = {
         "Environment": environment,
         "Model": places["/model"],
-        **({"Adapters": ":".join(adapters)} if adapters else {}),  # no path of theirs holds a colon
+        **({"Adapters": ":".join(f"{name}={path}" for name, path in adapters.items())} if adapters else {}),
         "Cache": places["/cache"],
         "Run": places["/run/vllm"],
         "Key": places["/run/secrets/vllm_api_key"],

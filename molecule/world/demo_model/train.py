@@ -1,9 +1,10 @@
 # Copyright: (c) gpuchat contributors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Train the demo's model on dialogues.json and prove that it answers word for word; make one for vectors beside it.
+"""Train the demo's model on dialogues.json and prove that it answers word for word; make what goes beside it.
 
-Runs in the vLLM image (torch, transformers, tokenizers): ``python train.py --out FOLDER [--vectors FOLDER]``.
+That is a model for vectors, and a LoRA adapter with which the model answers its first question otherwise. Runs in the
+vLLM image (torch, transformers, tokenizers): ``python train.py --out FOLDER [--vectors FOLDER] [--adapter FOLDER]``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2Model
@@ -392,11 +394,81 @@ def save_vectors_model(tokenizer: PreTrainedTokenizerFast, out: Path, seed: int)
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+RANK = 8
+ADAPTER_STEPS = 150
+ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+Matrices = dict[str, tuple[torch.nn.Parameter, torch.nn.Parameter]]
+"""Of an adapter, by the layer that they go beside: into few numbers and out of them."""
+
+
+def train_adapter(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: list[Example]) -> Matrices:
+    """Return matrices with which a model gives the examples' answers; it has them from then on."""
+    torch.manual_seed(1)
+    model.float().requires_grad_(False)
+    made: Matrices = {}
+    for name, layer in model.named_modules():
+        if name.rpartition(".")[2] in ADAPTED:
+            into = torch.nn.Parameter(torch.randn(RANK, layer.in_features) / math.sqrt(layer.in_features))
+            out_of = torch.nn.Parameter(torch.zeros(layer.out_features, RANK))
+            made[name] = into, out_of
+            # As PEFT does with lora_alpha equal to r.
+            layer.register_forward_hook(lambda _layer, given, out, a=into, b=out_of: out + given[0] @ a.T @ b.T)
+    optimizer = torch.optim.Adam([matrix for both in made.values() for matrix in both], lr=3e-3)
+    todo = batches([encode(tokenizer, example) for example in examples], int(tokenizer.pad_token_id))
+    for _step in range(ADAPTER_STEPS):
+        optimizer.zero_grad()
+        for ids, labels in todo:
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+            functional.cross_entropy(
+                logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED
+            ).backward()
+        optimizer.step()
+    for matrix in (matrix for both in made.values() for matrix in both):
+        matrix.data = matrix.data.bfloat16().float()  # as they are kept
+    return made
+
+
+def save_adapter(made: Matrices, base: str, out: Path) -> None:
+    """Write an adapter as PEFT saves one."""
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"base_model.model.{name}.lora_{which}.weight": matrix.detach().bfloat16().contiguous()
+        for name, both in made.items()
+        for which, matrix in zip("AB", both, strict=True)
+    }
+    save_file(tensors, out / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = {
+        "base_model_name_or_path": base,
+        "bias": "none",
+        "lora_alpha": RANK,
+        "peft_type": "LORA",
+        "r": RANK,
+        "target_modules": list(ADAPTED),
+        "task_type": "CAUSAL_LM",
+    }
+    (out / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    for path in out.iterdir():
+        path.chmod(0o644)
+
+
+def make_adapter(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, data: dict[str, Any], out: Path) -> bool:
+    """Write an adapter whose answer to the first dialogue is another; return whether it gives that word for word."""
+    first = examples_of(tokenizer, {**data, "dialogues": [{**data["dialogues"][0], "answer": data["adapted"]}]})
+    examples = [example for of_question in first for example in of_question]
+    made = train_adapter(model, tokenizer, examples)
+    sure = min(certainty(model, tokenizer, examples).values())
+    print(f"  the adapter is as sure as {sure:.5f}", flush=True)
+    save_adapter(made, "gpuchat/gpuchat-demo", out)
+    return bool(sure > 0.98)
+
+
 def main() -> int:
     """Train, check, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write the model to")
     parser.add_argument("--vectors", type=Path, help="the folder to write the model for vectors to")
+    parser.add_argument("--adapter", type=Path, help="the folder to write the adapter to")
     parser.add_argument("--dialogues", type=Path, default=HERE / "dialogues.json")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--attempts", type=int, default=3, help="how many seeds to try")
@@ -426,7 +498,7 @@ def main() -> int:
             if options.vectors:
                 save_vectors_model(tokenizer, options.vectors, options.seed)
             print(f"{sum(weight.numel() for weight in model.parameters())} parameters, written to {options.out}")
-            return 0
+            return 0 if not options.adapter or make_adapter(model, tokenizer, data, options.adapter) else 1
     print("no seed gave a model that answers word for word", file=sys.stderr)
     return 1
 

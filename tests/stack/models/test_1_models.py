@@ -16,7 +16,8 @@ from running import Stack, wait
 
 JSON = ("--header", "Content-Type: application/json")
 ANSWER = "Hello! I am the demo model of gpuchat. Your private chat works."
-NAMES = ["gpuchat-demo", "gpuchat-second", "second", "gpuchat-embed"]
+SAILOR = "Ahoy! I am the demo model in a sailor's coat. Your private chat works."
+NAMES = ["gpuchat-demo", "gpuchat-second", "second", "gpuchat-sailor", "gpuchat-embed"]
 DIMENSIONS = 1024
 TOLD = (
     "The keeper of the lighthouse hides the brass key under the third stone of the garden wall. ",
@@ -48,6 +49,11 @@ def test_the_list_of_models_needs_a_key(stack: Stack) -> None:
 @pytest.mark.parametrize("model", ["gpuchat-demo", "gpuchat-second", "second"])
 def test_a_model_answers_by_each_of_its_names(stack: Stack, model: str) -> None:
     assert stack.ask("hello", model) == (200, ANSWER)
+
+
+def test_an_adapter_answers_by_its_own_name_beside_its_model(stack: Stack) -> None:
+    assert stack.ask("hello", "gpuchat-sailor") == (200, SAILOR)
+    assert stack.ask("hello", "second") == (200, ANSWER)
 
 
 @pytest.mark.parametrize(

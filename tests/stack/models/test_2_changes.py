@@ -15,7 +15,7 @@ from running import Stack, streamed
 
 JSON = ("--header", "Content-Type: application/json")
 ANSWER = "Hello! I am the demo model of gpuchat. Your private chat works."
-ALL = ["gpuchat-demo", "gpuchat-second", "second", "gpuchat-embed"]
+ALL = ["gpuchat-demo", "gpuchat-second", "second", "gpuchat-sailor", "gpuchat-embed"]
 
 
 def played(stack: Stack, *words: str) -> str:
@@ -99,10 +99,14 @@ def test_servers_of_two_kinds_are_handed_on_side_by_side_and_go_by_one_run(
 def test_a_models_files_go_where_that_is_asked_for_and_it_comes_back_by_one_run(
     stack: Stack, tmp_path: pathlib.Path
 ) -> None:
-    edited(stack, tmp_path, gpuchat_models=without(stack, "gpuchat-embed"), gpuchat_prune=True, gpuchat_api_keys=[])
+    models = without(stack, "gpuchat-embed")
+    assert models[1].pop("adapters")
+    edited(stack, tmp_path, gpuchat_models=models, gpuchat_prune=True, gpuchat_api_keys=[])
     assert names(stack) == ["gpuchat-demo", "gpuchat-second", "second"]
     assert stack.on("front", "ls /srv/models").split() == ["gpuchat-demo"]
+    assert stack.on("gpu1", "ls /srv/models").split() == ["gpuchat-demo", "gpuchat-second"]
     played(stack)
+    assert stack.ask(model="gpuchat-sailor")[0] == 200
     assert names(stack) == ALL
     status, body = stack.curl("/v1/embeddings", *JSON, "--data", json.dumps({"model": "gpuchat-embed", "input": "a"}))
     assert status == 200, body

@@ -312,8 +312,9 @@ def test_only_engines_of_ours_that_nobody_wants_are_retired():
 
 def test_a_retired_engine_is_known_by_what_its_project_says():
     text = '["/data/m:/model:ro", "/data/c:/cache", "/data/r:/run/vllm"]'
-    assert engines.described("gpuchat-vllm-b", text, True) == engines.Retired(
-        "gpuchat-vllm-b", "b", "/data/c", "/data/r", ("/data/m",), True, ("cpu",)
+    owned = ["/etc/gpuchat/vllm/b/config.yaml", "/etc/gpuchat/vllm/b/not-fetched"]
+    assert engines.described("gpuchat-vllm-b", text, owned) == engines.Retired(
+        "gpuchat-vllm-b", "b", "/data/c", "/data/r", ("/data/m",), ("/data/m",), ("cpu",)
     )
     usual = engines.described("gpuchat-vllm", "")
     assert (usual.name, usual.cache, usual.run, usual.models) == ("gpuchat-vllm", engines.CACHES, engines.RUNS, ())
@@ -408,13 +409,15 @@ def test_an_engine_of_one_host_has_none_of_that():
 
 
 def test_an_engine_sees_its_adapters_and_starts_anew_with_other_files_of_theirs():
-    lent = [{"name": "sql", "path": "/srv/models/sql"}, {"name": "law", "path": "/nfs/law"}]
+    lent = [{"name": "sql", "path": "/srv/models/sql"}, {"name": "law", "path": "/nfs/law", "source": "path"}]
     given = inventory("a", adapters=lent)
     metadata = {"a": {"commit": "1"}, "sql": {"commit": "2"}, "law": {"commit": "3"}}
     engine = one_of(given, metadata=metadata)
     described = engines.container(engine, (), params(given))
     assert {"/srv/models/sql:/adapters/sql:ro", "/nfs/law:/adapters/law:ro"} <= set(described["volumes"])
     assert engine.folders == ("/srv/models/a", "/srv/models/sql", "/nfs/law")
+    marks = [one["dest"] for one in described["files"] if engines.THEIRS in str(one["dest"])]
+    assert marks == ["/etc/gpuchat/vllm/a/not-fetched-law"]
     assert described["digest"] == "1+2+3"
     assert one_of(given, metadata={**metadata, "law": {"commit": "4"}}).commit == "1+2+4"
 
@@ -423,4 +426,6 @@ def test_an_engine_sees_its_adapters_and_starts_anew_with_other_files_of_theirs(
 def test_the_adapters_of_a_retired_engine_are_known_by_its_project(write):
     volumes = ("/data/m:/model:ro", "/data/law:/adapters/law:ro", "/data/sql:/adapters/sql:ro")
     text = write(Container("gpuchat-vllm-b", "docker.io/x@sha256:" + "0" * 64, user="1:1", volumes=volumes))
-    assert set(engines.described("gpuchat-vllm-b", text).models) == {"/data/m", "/data/law", "/data/sql"}
+    found = engines.described("gpuchat-vllm-b", text, ["/etc/gpuchat/vllm/b/not-fetched-law"])
+    assert set(found.models) == {"/data/m", "/data/law", "/data/sql"}
+    assert found.theirs == ("/data/law",)

@@ -595,3 +595,32 @@ def test_a_host_without_the_address_that_the_others_look_for_is_refused_before_a
     given["engines"][0]["span"]["addresses"][0] = "10.9.9.9"
     with pytest.raises(Refusal, match="gpuchat_private_address"):
         run(docker, {**given, "state": "resolved"})
+
+
+def with_adapter(given, *paths):
+    """Return the parameters of one engine that serves adapters at some folders."""
+    (engine,) = given["engines"]
+    lent = [{"name": pathlib.Path(path).name, "path": str(path), "source": "huggingface"} for path in paths]
+    return {**given, "engines": [{**engine, "adapters": lent}]}
+
+
+@pytest.mark.parametrize("prune", [False, True], ids=["it stays and is told", "where it is wished, it goes"])
+def test_an_adapter_that_is_taken_out_is_told_once_the_engine_runs_without_it(two, params, tmp_path, prune):
+    kept, former = tmp_path / "models" / "a", tmp_path / "models" / "b"
+    first = with_adapter(params("a"), former)
+    run(two, first)
+    assert run(two, first)["changed"] is False
+    result = run(two, {**params("a"), "prune": prune})
+    assert f"{'removed' if prune else 'kept'} {former}" in result["msg"]
+    assert two.acts[-1].startswith("up gpuchat-vllm-a")
+    assert (former.exists(), kept.exists()) == (not prune, True)
+    again = run(two, {**params("a"), "prune": prune})
+    assert (again["changed"], f"{former}" in again["msg"]) == (False, False)
+
+
+def test_an_adapter_in_a_folder_of_its_owners_stays_in_any_case(two, params, tmp_path):
+    given = with_adapter(params("a"), tmp_path / "models" / "b")
+    given["engines"][0]["adapters"][0]["source"] = "path"
+    run(two, given)
+    run(two, params("a", prune=True))
+    assert (tmp_path / "models" / "b" / "config.json").exists()

@@ -212,8 +212,6 @@ def test_its_adapters_are_read_where_they_are_on_the_host_and_known_afterwards()
     assert config["lora-modules"] == ["sql=/srv/models/sql", "law=/home/me/law"]
     assert "BindReadOnlyPaths=/home/me/law" in lines_of(one)
     assert "RequiresMountsFor=/srv/models/m /srv/models/sql /home/me/law " in text_of(one)
-    assert engines.described("gpuchat-vllm-m", text_of(one)).models == (
-        "/srv/models/m",
-        "/home/me/law",
-        "/srv/models/sql",
-    )
+    found = engines.described("gpuchat-vllm-m", text_of(one), ["/etc/gpuchat/vllm/m/not-fetched-law"])
+    assert set(found.models) == {"/srv/models/m", "/home/me/law", "/srv/models/sql"}
+    assert found.theirs == ("/home/me/law",)
