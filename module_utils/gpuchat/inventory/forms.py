@@ -435,7 +435,9 @@ FORMS: Mapping[str, Form] = {
     "gpuchat_domain": HOST,
     "gpuchat_models.name": PLAIN_NAME,
     "gpuchat_models.aliases": PLAIN_NAME,
-    "gpuchat_models.adapters.name": PLAIN_NAME,
+    "gpuchat_models.adapters.name": Form(
+        _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"), "a name of up to 100 letters, digits and . _ -", "sql"
+    ),
     **{f"gpuchat_models.{part}": form for part, form in OF_FILES.items()},
     **{f"gpuchat_models.adapters.{part}": form for part, form in OF_FILES.items()},
     "gpuchat_models.users": USERS,

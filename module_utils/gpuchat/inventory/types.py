@@ -254,8 +254,11 @@ def _meant(name: str, option: Mapping[str, object], value: object, example: obje
         return written(example)
     if option.get("choices"):
         return str(sequence(option["choices"])[0])
-    default = option.get("default")
-    samples = {"list": [], "dict": {}, "int": 1, "float": 1.0, "bool": True, "str": "a word", "path": "/srv/x"}
+    default, parts = option.get("default"), option.get("options")
+    needed = [part for part, one in parts.items() if one.get("required")] if isinstance(parts, Mapping) else []
+    word = value if isinstance(value, str) and value.strip() else "a word"
+    samples = {"list": [], "dict": dict.fromkeys(needed, word), "int": 1, "float": 1.0, "bool": True, "path": "/srv/x"}
+    samples["str"] = "a word"
     return written(default if default not in (None, "") else samples.get(kind, "a value"))
 
 

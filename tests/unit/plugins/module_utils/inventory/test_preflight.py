@@ -376,6 +376,7 @@ def test_a_name_of_an_earlier_release_is_refused_with_the_one_of_today(name):
             "gpuchat_models[0].args.enable_lora is false and gpuchat_models[0].adapters names b; wanted an engine",
         ),
         ([{"name": "a", "adapters": [{"name": "b c"}]}], "gpuchat_models[0].adapters[0].name is 'b c'; wanted"),
+        ([{"name": "a", "adapters": [{"name": "b:c", "path": "/x/b"}]}], "gpuchat_models[0].adapters[0].name is 'b:c'"),
         (
             [{"name": "a", "args": {"lora-modules": ["llama=/x"]}}],
             "llama stands twice, in gpuchat_models.args and gpuchat",
