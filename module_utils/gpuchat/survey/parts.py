@@ -286,7 +286,8 @@ def _models(expected: Expected, reading: Mapping[str, Any]) -> Iterator[Finding]
                     f"{expected.again}, which fetches these again",
                 )
         for name, wanted in ((name, one) for name, one in expected.engines.items() if one["path"] == path):
-            yield from _engines_model(expected, name, wanted, model, services.get(name, {}).get("commit", ""))
+            started = str(services.get(name, {}).get("commit", "")).partition("+")[0]  # its adapters' follow
+            yield from _engines_model(expected, name, wanted, model, started)
 
 
 def _engines_model(

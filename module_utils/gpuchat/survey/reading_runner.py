@@ -31,6 +31,7 @@ from ..docker.container import Written, compose_path, quadlet_path, read_back, u
 from ..docker.daemon import Record
 from ..docker.daemon import drifted as drifted_keys
 from ..engines import leave_runner
+from ..engines.engines import ADAPTERS
 from ..gpu import health, readings, readings_runner, smi
 from ..model.files import intact
 from ..model.store_runner import Store
@@ -94,7 +95,12 @@ def read(given: Mapping[str, Any]) -> dict[str, object]:
         parts["podman"] = lambda: {"containers": _containers(PODMAN)}
     for name, record in services.items():
         parts[f"service {name}"] = partial(_service, name, record, sets)
-    models = {one.folders[ENGINE_MODEL] for one in containers.values() if ENGINE_MODEL in one.folders}
+    models = {
+        path
+        for one in containers.values()
+        for place, path in one.folders.items()
+        if place == ENGINE_MODEL or place.startswith(f"{ADAPTERS}/")
+    }
     for path in sorted({*models, *given.get("models", ())}):
         parts[f"model {path}"] = partial(_model, path)
     for name, container in containers.items():

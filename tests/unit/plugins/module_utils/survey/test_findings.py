@@ -16,7 +16,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.findi
 )
 from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.survey.types import Answer, Expected
 
-from .healthy import DAY, ENGINE_IMAGE, EXPECTED, GIB, NOW, READING, UUID, healthy
+from .healthy import COMMIT, DAY, ENGINE_IMAGE, EXPECTED, GIB, NOW, READING, UUID, healthy
 
 
 def found(change=lambda reading: None, expected=EXPECTED, **answer):
@@ -84,6 +84,10 @@ def without(*place):
         del reading[place[-1]]
 
     return change
+
+
+def test_an_engine_whose_adapters_have_revisions_of_their_own_is_not_older_than_its_model():
+    assert kinds(service("gpuchat-vllm-demo", commit=f"{COMMIT}+{'b' * 40}")) == []
 
 
 def test_nothing_is_found_on_a_healthy_host():

@@ -41,6 +41,7 @@ class Made:
             "1:1",
             volumes=(
                 f"{self.model}:/model:ro",
+                f"{self.model}-sql:/adapters/sql:ro",
                 f"{root}/api_key:/run/secrets/vllm_api_key:ro",
                 f"{root}/run:/run/vllm",
             ),
@@ -106,6 +107,10 @@ def test_a_host_as_the_run_left_it_has_no_drift(made):
 def test_the_model_is_the_one_that_the_containers_files_name(made):
     model = read()["models"][str(made.model)]
     assert (model["commit"], model["missing"], model["changed"], model["repo"]) == (COMMIT, [], [], "a/b")
+
+
+def test_an_adapter_that_is_gone_is_seen(made):
+    assert read()["models"][f"{made.model}-sql"] == {"there": False}
 
 
 def test_a_changed_and_a_missing_file_of_a_model_are_seen_by_size_and_time(made):
