@@ -161,7 +161,7 @@ MESSAGES = (
     Message(
         "worker_died",
         VLLM,
-        r"Worker proc \S+ died unexpectedly",
+        r"Worker proc \S+ died unexpectedly(?! \(exit code: -4\))",
         "a worker that the system ended: the host's memory was full, or a GPU failed",
         "look for `Out of memory` and `Xid` with `dmesg`; give the host more memory, or look at the GPU",
         is_hint=True,
@@ -764,7 +764,8 @@ MESSAGES = (
     Message(
         "processor",
         VLLM,
-        r"Illegal instruction +\(core dumped\)|requires AVX|AVX512.*(?:not supported|required)",
+        r"Illegal instruction +\(core dumped\)|Fatal Python error: Illegal instruction|requires AVX|"
+        r"died unexpectedly \(exit code: -4\)|AVX512.*(?:not supported|required)",
         "a processor without the instructions that this build of vLLM wants",
         "name an image for this processor by vllm_cpu_image (or vllm_image), or take another host",
     ),

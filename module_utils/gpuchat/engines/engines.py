@@ -66,6 +66,24 @@ ENVIRONMENT = {
     "NCCL_SOCKET_IFNAME": "lo",
 }
 
+PYTHON = "/etc/vllm/python"
+"""Where an engine on a CPU sees what its Python is to do first."""
+
+TILES = '''\
+# Made by gpuchat; changes are lost in the next run.
+"""Asks the kernel for Intel's matrix tiles (AMX), for each process that begins.
+
+vLLM's attention uses them where the CPU has them, and leaves the asking to oneDNN, which does so for the first prompt
+of several tokens: an engine whose first prompt is of one token ends with an illegal instruction (0.32.0, CPUs since
+Sapphire Rapids). A CPU without them says no, and nothing is lost.
+"""
+import ctypes
+import os
+
+if os.uname().machine == "x86_64":
+    ctypes.CDLL(None).syscall(158, 0x1023, 18)  # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
+'''
+
 HEALTH = (
     "python3",
     "-c",
@@ -208,7 +226,8 @@ def _engine(given: Mapping[str, Any], params: Mapping[str, Any], interfaces: Map
     lent = given.get("adapters") or ()
     adapters = {str(one["name"]): str(one["path"]) for one in lent}
     rank = ranks.read(given.get("span"), interfaces)
-    environment = {**ENVIRONMENT, **(rank.environment() if rank else {}), **(plan.get("env") or {}), **others}
+    usual = ENVIRONMENT if params["on_gpu"] else {**ENVIRONMENT, "PYTHONPATH": PYTHON}
+    environment = {**usual, **(rank.environment() if rank else {}), **(plan.get("env") or {}), **others}
     seconds = params["start_seconds"] or plan.get("start_seconds") or metadata.get("start_seconds")
     if params.get("supervisor") == VENV and COMPATIBILITY in environment:
         raise Refusal(
@@ -371,6 +390,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
             f"{engine.run}:/run/vllm",
             f"{engine.folder}/start.py:/etc/vllm/start.py:ro",
             *([f"{engine.folder}/{RANKS}:/etc/vllm/ranks.py:ro"] if rank else []),
+            *([f"{engine.folder}/python:{PYTHON}:ro"] if not params["on_gpu"] else []),
             *(f"{STARTS}/{lock}:/run/starts/{lock}:ro" for lock in locks),
         ],
         "files": [
@@ -386,6 +406,7 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
             },
             {"dest": f"{engine.folder}/start.py", "content": IN_TURN},
             *([{"dest": f"{engine.folder}/{RANKS}", "content": ranks.PROGRAM}] if rank else []),
+            *(_first_of_python(engine.folder) if not params["on_gpu"] else []),
             *([{"dest": f"{engine.folder}/{THEIRS}", "content": ""}] if engine.theirs else []),
             *({"dest": f"{engine.folder}/{THEIRS}-{name}", "content": ""} for name in engine.their_adapters),
         ],
@@ -398,6 +419,13 @@ def container(engine: Engine, devices: Sequence[str], params: Mapping[str, Any])
         "digest": engine.commit,
         "health": {"url": f"{engine.socket_url}/health", "status": 200, "timeout": engine.start_seconds},
     }
+
+
+def _first_of_python(folder: str) -> list[dict[str, object]]:
+    return [
+        {"dest": f"{folder}/python", "folder": True},
+        {"dest": f"{folder}/python/sitecustomize.py", "content": TILES},
+    ]
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ FURTHER = {
     "vllm.kernels": "RuntimeError: CUDA error: no kernel image is available for execution on the device",
     "vllm.interfaces": "RuntimeError: Gloo connectFullMesh failed with [gloo/transport/tcp/pair.cc]",
     "vllm.caches": "PermissionError: [Errno 13] Permission denied: '/.cache'",
+    "vllm.processor": CORE + "Worker proc VllmWorker-0 died unexpectedly (exit code: -4), shutting down executor.",
     "docker.networks": "invalid pool request: Pool overlaps with other one on this address space",
     "docker.library_mismatch": "Failed to initialize NVML: Driver/library version mismatch",
     "docker.disk_full": "OSError: [Errno 28] No space left on device: '/root/.cache/vllm'",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import socket
 import subprocess
 import sys
@@ -429,3 +430,32 @@ def test_the_adapters_of_a_retired_engine_are_known_by_its_project(write):
     found = engines.described("gpuchat-vllm-b", text, ["/etc/gpuchat/vllm/b/not-fetched-law"])
     assert set(found.models) == {"/data/m", "/data/law", "/data/sql"}
     assert found.theirs == ("/data/law",)
+
+
+TILES = """
+import ctypes
+granted = ctypes.c_ulong()
+ctypes.CDLL(None).syscall(158, 0x1022, ctypes.byref(granted))  # arch_prctl(ARCH_GET_XCOMP_PERM)
+print(granted.value >> 18 & 1)
+"""
+
+
+def test_on_a_cpu_each_process_of_an_engine_may_use_its_matrix_tiles_from_its_start(tmp_path):
+    on_cpu = params(inventory("a"), on_gpu=False)
+    (engine,) = engines.joined(on_cpu)
+    described = engines.container(engine, (), on_cpu)
+    assert engine.environment["PYTHONPATH"] == engines.PYTHON
+    assert "/etc/gpuchat/vllm/a/python:/etc/vllm/python:ro" in described["volumes"]
+    (program,) = [one["content"] for one in described["files"] if str(one["dest"]).endswith("/sitecustomize.py")]
+    (tmp_path / "sitecustomize.py").write_text(program)
+    run = [sys.executable, "-c", TILES]
+    done = subprocess.run(run, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    has_tiles = " amx_tile " in pathlib.Path("/proc/cpuinfo").read_text()
+    assert (done.stdout.strip(), done.stderr) == ("1" if has_tiles else "0", "")
+
+
+def test_an_engine_on_a_gpu_begins_as_its_image_does():
+    engine = one_of(inventory("a"))
+    described = engines.container(engine, (), params(inventory("a")))
+    assert "PYTHONPATH" not in engine.environment
+    assert not [one for one in described["volumes"] if engines.PYTHON in one]
