@@ -54,10 +54,12 @@ def test_a_host_that_cannot_be_reached_stands_before_what_is_wrong_with_the_othe
 
 
 def test_a_wrong_inventory_stands_first_and_its_hosts_are_looked_at(tmp_path):
-    status, _said, found = examined(tmp_path, gpuchat_domain="https://chat.example.com")
+    status, _said, found = examined(tmp_path, gpuchat_domain="https://chat.example.com", doctor_fail="always")
     assert status != 0
-    assert places(found)[:2] == [("", "inventory.fault"), ("gone", "host.unreachable")]
-    assert "gpuchat_domain" in found["causes"][0]["found"]
+    assert places(found)[:3] == [("", "inventory.fault"), ("", "inventory.fault"), ("gone", "host.unreachable")]
+    said = " ".join(one["found"] for one in found["causes"][:2])
+    assert "gpuchat_domain is 'https" in said
+    assert "doctor_fail is 'always'; wanted one of never, fault, warning" in said
 
 
 def test_secrets_that_cannot_be_read_end_nothing(tmp_path):

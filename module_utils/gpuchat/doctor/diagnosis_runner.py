@@ -36,7 +36,7 @@ def ensure(params: Mapping[str, Any], check: bool) -> dict[str, object]:
     if not check:
         host.write_atomically(path, as_json(diagnosis, now).encode(), 0o600)
     result = {"changed": False, "file": path, **as_dict(diagnosis, now), "table": table(diagnosis)}
-    if SEVERITIES.index(diagnosis.severity) >= FAILS[params["fail"]]:
+    if SEVERITIES.index(diagnosis.severity) >= FAILS.get(str(params["fail"]), FAILS["fault"]):
         raise Unhealthy(message(diagnosis), **result)
     return {**result, "msg": diagnosis.summary}
 
