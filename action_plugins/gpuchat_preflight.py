@@ -123,7 +123,7 @@ class ActionModule(ActionBase):
                     args["variables"][host][name] = _without_secrets(name, value)
         args["certificates"], args["certificate_keys"] = self._certificates(groups, args["variables"])
         args["files"], args["people"], args["unhashed"] = self._files(groups, args["variables"])
-        args["parts"] = self._task.args.get("parts") or []
+        args.update({name: self._task.args.get(name) or [] for name in ("parts", "needed")})
         authorities, args["endpoint_problems"] = self._endpoint_authorities(args["variables"])
         args["authorities"], args["authority_problems"] = self._company_authorities(args["variables"])
         own = _folder(args["sources"], self._loader.get_basedir())

@@ -20,6 +20,11 @@ options:
     type: list
     elements: str
     default: []
+  needed:
+    description: Variables that the playbook needs, each of its own; with C(or) between several, one of them.
+    type: list
+    elements: str
+    default: []
   groups:
     description: Host names by group; set by the action plugin.
     type: dict
@@ -228,11 +233,12 @@ from ..module_utils.gpuchat.chat import derived as chat
 from ..module_utils.gpuchat.chat import settings
 from ..module_utils.gpuchat.core import front
 from ..module_utils.gpuchat.edge import derived as edge
-from ..module_utils.gpuchat.inventory import given, named_files, preflight
+from ..module_utils.gpuchat.inventory import given, named_files, playbooks, preflight
 from ..module_utils.gpuchat.secret import certificates_runner
 
 SPECIFICATION = {
     "parts": {"type": "list", "elements": "str", "default": []},
+    "needed": {"type": "list", "elements": "str", "default": []},
     "groups": {"type": "dict", "default": {}},
     "variables": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": False},
@@ -267,6 +273,7 @@ def work(params: Mapping[str, Any], warn: Callable[[str], None]) -> Mapping[str,
         key = params["certificate_keys"].get(host, "")
         findings.add(*certificates_runner.check({**pair, "key": key}, given.site_names(inventory, host)), host)
     named_files.check(params, parts, findings)
+    findings.add(playbooks.faults(params.get("needed") or (), next(iter(inventory.variables.values()), {})), (), "")
     for variable, path, text in named_files.authorities(params):
         findings.add((), certificates_runner.ended(variable, path, text), "")
     findings.add(settings.check(inventory, specification, parts, params["chat_secrets"]), (), "")

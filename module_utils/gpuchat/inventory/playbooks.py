@@ -4,7 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+from .types import show
+
+OR = " or "
+"""Between the names of variables of which a playbook needs one."""
+
+CONFIRM, DOMAIN = "restore_confirm", "gpuchat_domain"
+EXAMPLES = {
+    "account_email": "ada@example.com",
+    "history_email": "ann@example.com",
+    "history_file": "LobeChat-config.json",
+}
 
 OPTIONS: Mapping[str, Mapping[str, object]] = {
     "account_administrator": {
@@ -80,3 +92,28 @@ def playbook_of(variable: str) -> str:
     """Return the name of the playbook that reads a variable."""
     prefix = variable.partition("_")[0]
     return PLAYBOOKS.get(prefix, prefix)
+
+
+def faults(needed: Sequence[str], variables: Mapping[str, object]) -> Iterator[str]:
+    """Say what a playbook is not given without which it has nothing to do, before any host is asked.
+
+    Args:
+        needed: names of variables, or several with ``or`` between them, of which one will do.
+        variables: as the playbook has them.
+    """
+    for words in needed:
+        names = words.split(OR)
+        if not any(variables.get(name) not in (None, "") for name in names):
+            name, *others = names
+            what = str(OPTIONS[name]["description"]).rstrip(".")
+            example = EXAMPLES.get(name) or variables.get(DOMAIN) or "VALUE"
+            yield (
+                f"{name} is not set; wanted {what[0].lower()}{what[1:]}; set it, as by -e {name}={example}"
+                f"{''.join(f', or set {other}' for other in others)}"
+            )
+    confirmed, domain = variables.get(CONFIRM), variables.get(DOMAIN)
+    if any(CONFIRM in words.split(OR) for words in needed) and confirmed and domain and confirmed != domain:
+        yield (
+            f"{CONFIRM} is {show(confirmed)}; wanted the stack's domain, {domain}, for a backup takes the place of "
+            f"what people have said since; set {CONFIRM} to that"
+        )
