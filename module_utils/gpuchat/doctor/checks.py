@@ -86,7 +86,7 @@ RUNNING = (
         ),
     ),
     (
-        r"create temporary directory|[Rr]ead-only file system",
+        r"create temporary directory|[Rr]ead-only file system|failed to (?:transfer|upload) file",
         "host.temporary",
         "see with `findmnt` and `df` there whether the user's home takes files, or name another by ansible_remote_tmp",
     ),

@@ -277,6 +277,14 @@ PLANTED = {
         do(("lose", "c", "run", "Failed to create temporary directory. In some cases, you may have been able to")),
         *("c", "host.temporary", "ansible_remote_tmp", ()),
     ),
+    "a home without room, by scp": (
+        do(("lose", "c", "run", "failed to transfer file to /root/.ansible/tmp/x: scp: write remote \"x\": Failure")),
+        *("c", "host.temporary", "ansible_remote_tmp", ()),
+    ),
+    "a home without room, by the last of Ansible's ways": (
+        do(("lose", "c", "run", "failed to transfer file to /x: dd: error writing '/x': No space left on device")),
+        *("c", "disk.full", "remote temporary folder", ()),
+    ),
     "a host without memory": (
         do(("lose", "c", "run", "OSError: [Errno 12] Cannot allocate memory")),
         *("c", "host.memory", "give it more", ()),
