@@ -278,7 +278,7 @@ PLANTED = {
         *("c", "host.temporary", "ansible_remote_tmp", ()),
     ),
     "a home without room, by scp": (
-        do(("lose", "c", "run", "failed to transfer file to /root/.ansible/tmp/x: scp: write remote \"x\": Failure")),
+        do(("lose", "c", "run", 'failed to transfer file to /root/.ansible/tmp/x: scp: write remote "x": Failure')),
         *("c", "host.temporary", "ansible_remote_tmp", ()),
     ),
     "a home without room, by the last of Ansible's ways": (
