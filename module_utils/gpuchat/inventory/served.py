@@ -19,6 +19,7 @@ class Model:
     Attributes:
         task: ``auto`` where its checkpoint tells.
         hosts: which serve it; none where it is somebody else's.
+        engine: the model whose engine serves it, where that is not its own, as for an adapter.
         live: whether nobody but somebody else's server has named it.
         tool_calls, context, vision: what the inventory says that somebody else's can do.
     """
@@ -30,6 +31,7 @@ class Model:
     tool_calls: bool = False
     context: int | None = None
     vision: bool = False
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def serve(
     unknown: dict[str, list[str]] = {}
     served = []
     for model in models:
-        engines = {host: _engine(model.name, planned.get(host), kept.get(host)) for host in model.hosts}
+        engine = model.engine or model.name
+        engines = {host: _engine(engine, planned.get(host), kept.get(host)) for host in model.hosts}
         for host in (host for host, engine in engines.items() if engine is None):
             unknown.setdefault(host, []).append(model.name)
         served.append(_join(model, [engine for engine in engines.values() if engine is not None]))

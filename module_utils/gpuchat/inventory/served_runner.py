@@ -45,6 +45,7 @@ def _model(given: Mapping[str, Any]) -> Model:
         tool_calls=bool(given.get("tools")),
         context=int(context) if context else None,
         vision=bool(given.get("vision")),
+        engine=str(given.get("engine") or ""),
     )
 
 

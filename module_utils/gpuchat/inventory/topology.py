@@ -305,7 +305,11 @@ class Topology:
             "url": site.url if site else "",
             "engines": [service.host for service in self.of(ENGINE)],
             "models": [
-                *({"name": one.name, "task": one.task, "hosts": list(one.serving)} for one in self.models),
+                *(
+                    {"name": name, "task": one.task, "hosts": list(one.serving), **more}
+                    for one in self.models
+                    for name, more in ((one.name, {}), *((name, {"engine": one.name}) for name in one.adapters))
+                ),
                 *(
                     {
                         "name": name,
