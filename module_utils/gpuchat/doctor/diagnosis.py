@@ -45,6 +45,7 @@ ORDER = (
     *("memory", "name", "mtu"),
     *("docker.missing", "file.missing", "port", "model.missing", "model.incomplete", "model.changed"),
     *("log.acme", "certificate", "filter", "image.missing", "database", "bucket", "log.docker", "log"),
+    *("database.silent", "bucket.silent"),
     *("record", "file", "docker.settings", "image.running"),
     *("log.vllm.core_ended", "log.vllm.waiting", "log.chat.no_database", "log.lobehub.migration"),
     *("log.open_webui.migration", "log.postgresql.database_starts", "log.chat.unreachable", "log.docker.silent"),
@@ -69,6 +70,9 @@ ASIDE = (WATCHDOG,)
 
 ASKED = ("database.", "bucket.")
 """What a keeper says to the interface, whatever its own state."""
+
+SILENT = ("database.silent", "bucket.silent")
+"""That it says nothing, of which its own log may know why."""
 
 NO_DATABASE = ("log.chat.no_database", "log.lobehub.migration", "log.open_webui.migration")
 """What an interface says of a database that it does not reach or cannot use."""
@@ -269,7 +273,7 @@ def _explains_service(cause: Located, effect: Located) -> bool:
     if effect.kind in OF_OTHERS and cause.kind.startswith(SYMPTOMS):
         return True
     if effect.kind.startswith(ASKED):
-        return cause.kind == "image.running"
+        return cause.kind == "image.running" or (effect.kind in SILENT and cause.kind.startswith(("log.", "file.")))
     if effect.kind.startswith("log."):
         return cause.kind.startswith(("file.missing", "port.", "memory.", "name.", "model.")) or (
             cause.kind.startswith("log.") and rank(cause) < rank(effect)

@@ -143,13 +143,11 @@ def asks_kernel(reading: Mapping[str, Any]) -> bool:
     return (reading.get("gpu") or {}).get("state") in WITHOUT_GPUS
 
 
-def unwell(
-    here: Mapping[str, Any], reading: Mapping[str, Any], site: Mapping[str, Any] | None = None
-) -> dict[str, str]:
+def unwell(here: Mapping[str, Any], reading: Mapping[str, Any], checks: Mapping[str, Any]) -> dict[str, str]:
     """Return the services whose logs are read, each with its supervisor.
 
     Args:
-        site: what the edge on this host answered, where there is one.
+        checks: what this host's services said when they were asked.
     """
     services = reading.get("services") or {}
     found = {}
@@ -167,9 +165,20 @@ def unwell(
     now = datetime.datetime.fromtimestamp(reading.get("clock") or 0, datetime.timezone.utc)
     if any(one["path"].endswith(OF_ACME) and ends_soon(one, now) for one in reading.get("certificates") or ()):
         found[ACME] = "systemd"
+    site = checks.get("site")
     if site and EDGE in services and is_bad(site):
         found[EDGE] = "systemd"
+    for name in services:
+        if name in (POSTGRESQL, OBJECT_STORE) and is_silent(name, checks):
+            found[name] = str(services[name]["supervisor"])
     return found
+
+
+def is_silent(keeper: str, checks: Mapping[str, Any]) -> bool:
+    """Whether a database or an object store that runs gave no answer."""
+    if keeper == OBJECT_STORE:
+        return bool(checks.get("bucket")) and not int(checks["bucket"]["status"])
+    return any(one["stage"] == "silent" for one in (checks.get("database") or {}).values())
 
 
 def is_bad(site: Mapping[str, Any]) -> bool:
@@ -192,6 +201,9 @@ def _is_unwell(name: str, service: Mapping[str, Any], reading: Mapping[str, Any]
             for one in (service, its_container)
         )
         or (name.startswith(ENGINES) and engine is not None and not engine["healthy"] and not starts)
+        # It ended by itself, and has not come back: what it said then is why.
+        or (starts and its_container.get("restarts", 0) > 0)
+        or (service.get("state") == "activating" and service.get("restarts", 0) > 0)
     )
 
 

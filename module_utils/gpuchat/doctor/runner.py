@@ -72,11 +72,6 @@ def read(params: Mapping[str, Any]) -> dict[str, object]:
         parts["site"] = partial(_site, here["edge"])
     parts.update(_inside(here, reading))
     answers, problems = reading_runner.together(parts, seconds)
-    unwell = questions.unwell(here, reading, answers.get("site"))
-    if unwell:
-        logs, silent = reading_runner.together({"logs": partial(_logs, unwell, reading)}, seconds)
-        answers.update(logs)
-        problems.update(silent)
     checks: dict[str, Any] = {kind: {} for kind in KINDS}
     for name, answer in answers.items():
         kind, _space, subject = name.partition(" ")
@@ -85,6 +80,11 @@ def read(params: Mapping[str, Any]) -> dict[str, object]:
             checks[kind][subject] = answer
         else:
             checks[kind] = answer
+    unwell = questions.unwell(here, reading, checks)
+    if unwell:
+        logs, silent = reading_runner.together({"logs": partial(_logs, unwell, reading)}, seconds)
+        checks.update(logs)
+        problems.update(silent)
     return {"changed": False, "reading": reading, "checks": {**checks, "unanswered": problems}}
 
 

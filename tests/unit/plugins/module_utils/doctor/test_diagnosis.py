@@ -727,6 +727,13 @@ PLANTED = {
         database("silent", "no answer (exit status 2)"),
         *("b", "database.silent", f"systemctl restart {DATABASE}", ()),
     ),
+    "a database that says nothing, and why by its log": (
+        both(
+            database("silent", "no socket"),
+            do(("log", "b", DATABASE, 'LOG:  unrecognized configuration parameter "x"')),
+        ),
+        *("b", "log.postgresql.settings", "--tags postgresql", ("database.silent",)),
+    ),
     "a database without pgvector": (
         database("done", "", extensions=["plpgsql"]),
         *("b", "database.extension", "last backup", ()),

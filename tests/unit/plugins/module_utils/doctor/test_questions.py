@@ -21,7 +21,7 @@ from ansible_collections.gpuchat.stack.plugins.module_utils.gpuchat.inventory.do
 
 from ..inventory.layouts import topology
 from ..survey.healthy import ENGINE_IMAGE, NOW, reading
-from .stack import CHAT, ENGINE, HOSTS, Stack
+from .stack import CHAT, DATABASE, ENGINE, HOSTS, STORE, Stack
 
 HUB = {"path": "/srv/models/demo", "source": "huggingface", "endpoints": [], "container": ENGINE}
 
@@ -46,7 +46,7 @@ def test_on_one_host_no_door_is_asked_by_tls():
 
 def test_a_host_without_a_part_is_asked_nothing():
     assert targets("x", {}) == ports({}) == ()
-    assert names({}, {}) == unwell({}, {}) == endpoints({}) == {}
+    assert names({}, {}) == unwell({}, {}, {}) == endpoints({}) == {}
 
 
 def test_the_ports_of_a_host_are_those_of_its_doors_and_its_edge():
@@ -124,14 +124,14 @@ def test_endpoints_are_reached_by_who_asks_them():
 def test_no_log_is_read_of_what_is_well():
     stack = Stack()
     for host in HOSTS:
-        assert unwell(HOSTS[host], stack.readings[host], stack.checks[host].get("site")) == {}
+        assert unwell(HOSTS[host], stack.readings[host], stack.checks[host]) == {}
 
 
 def test_a_container_that_only_starts_is_left_to_it():
     stack = Stack()
     stack.container("c", ENGINE).update(health="starting")
     stack.readings["c"]["engines"][ENGINE].update(healthy=False)
-    assert unwell(HOSTS["c"], stack.readings["c"]) == {}
+    assert unwell(HOSTS["c"], stack.readings["c"], {}) == {}
 
 
 NEARLY_OVER = {"from": NOW.timestamp() - 88 * 86400, "until": NOW.timestamp() + 2 * 86400}
@@ -171,6 +171,22 @@ UNWELL = {
         lambda stack: stack.readings["a"].update(certificates=[{"path": "/etc/gpuchat/edge/tls.crt", **NEARLY_OVER}]),
         *("a", {}),
     ),
+    "a container that ended once and is not back yet": (
+        lambda stack: stack.container("b", CHAT).update(health="starting", restarts=1, seconds_up=3.0),
+        *("b", {CHAT: "compose"}),
+    ),
+    "a unit that starts again and again": (
+        lambda stack: stack.service("b", DATABASE, state="activating", restarts=2),
+        *("b", {DATABASE: "systemd"}),
+    ),
+    "a database that runs and says nothing": (
+        lambda stack: stack.checks["b"].update(database={CHAT: {"stage": "silent", "said": "no socket"}}),
+        *("b", {DATABASE: "systemd"}),
+    ),
+    "an object store that runs and says nothing": (
+        lambda stack: stack.checks["b"].update(bucket={"status": 0, "said": "refused"}),
+        *("b", {STORE: "compose"}),
+    ),
     "an edge that answers with an error": (
         lambda stack: stack.checks["a"]["site"].update(status=502),
         *("a", {"gpuchat-edge": "systemd"}),
@@ -183,7 +199,7 @@ def test_the_log_is_read_of_what_is_not_well(name):
     spoil, host, found = UNWELL[name]
     stack = Stack()
     spoil(stack)
-    assert unwell(HOSTS[host], stack.readings[host], stack.checks[host].get("site")) == found
+    assert unwell(HOSTS[host], stack.readings[host], stack.checks[host]) == found
 
 
 @pytest.mark.parametrize(("state", "is_asked"), [("ok", False), ("no_gpu", False), ("no_driver", True), ("lost", True)])
