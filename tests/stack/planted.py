@@ -36,6 +36,7 @@ ENGINE_SETTINGS = f"{ENGINE_FOLDER}/config.yaml"
 FRESH = ("-e", "ansible_ssh_args=-oControlMaster=no")
 """Each connection by ssh is a new one."""
 
+BACKED_UP = ("-e", "backup_target=/srv/backup")
 WELL_SECONDS = 240
 
 
@@ -51,7 +52,7 @@ class Fault:
         plant: a shell script that breaks something on the host.
         undo: one that puts that right.
         host: where it is planted, and where the finding is, unless ``at`` names another host.
-        words: of the playbook's command line.
+        words: of the playbook's command line; those of a stack with a backup have one made before.
         until: a script that succeeds once what was planted shows.
     """
 
@@ -620,11 +621,13 @@ ONE_HOST = (
         f"'{STATE}/backup/status.json'; one = json.load(open(path)); "
         "one['success']['time'] = time.time() - 864000; one.pop('failure', None); json.dump(one, open(path, 'w'))\"",
         back(f"{STATE}/backup/status.json"),
+        words=BACKED_UP,
     ),
     Fault(
         "the backup's timer disabled",
         *("service.stopped", "gpuchat-backup.timer stopped", "site.yml"),
         *("systemctl disable --now gpuchat-backup.timer", "systemctl enable --now gpuchat-backup.timer"),
+        words=BACKED_UP,
     ),
     Fault(
         "a drill that failed",
@@ -633,6 +636,7 @@ ONE_HOST = (
         f"'{STATE}/backup/status.json'; one = json.load(open(path)); "
         "one['drill'] = {'good': False, 'time': 1, 'message': 'it is damaged'}; json.dump(one, open(path, 'w'))\"",
         back(f"{STATE}/backup/status.json"),
+        words=BACKED_UP,
     ),
     # The inventory.
     Fault(
@@ -873,6 +877,7 @@ def _here(stack: Stack, script: str) -> str:
 def check_first(stack: Stack, fault: Fault) -> None:
     """Plant a fault, and see that it is the first that the doctor names, with its fix."""
     with planted(stack, fault) as said:
+        assert diagnosis(stack), said
         first = diagnosis(stack)[0]
         wanted = (fault.host if fault.at is None else fault.at, fault.kind)
         assert (first["host"], first["kind"]) == wanted, said
@@ -880,12 +885,12 @@ def check_first(stack: Stack, fault: Fault) -> None:
         assert fault.fix in f"{first['found']} {first['fix']}", said
 
 
-def check_well(stack: Stack) -> None:
+def check_well(stack: Stack, *words: str) -> None:
     """Wait until all runs again, and see that the doctor finds nothing."""
     end = time.monotonic() + WELL_SECONDS
     wait(lambda: well(stack), WELL_SECONDS, "all to run again")
-    said = stack.play(playbook=DOCTOR).stdout
+    said = stack.play(*words, playbook=DOCTOR).stdout
     while diagnosis(stack) and time.monotonic() < end:  # an engine that starts is a warning
-        said = stack.play(playbook=DOCTOR).stdout
+        said = stack.play(*words, playbook=DOCTOR).stdout
     assert diagnosis(stack) == [], said
     assert not set(re.findall(r"changed=(\d+)", said)) - {"0"}
