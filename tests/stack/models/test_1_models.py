@@ -125,7 +125,9 @@ def test_a_large_request_finds_its_model_behind_all_that_stands_before_it(stack:
 
 def test_a_stream_of_each_model_arrives_in_pieces(stack: Stack) -> None:
     for model in ("gpuchat-demo", "second"):
-        body = json.dumps({**json.loads(hello(model)), "stream": True})
+        # A long one, for a busy server joins tokens that wait.
+        asked = [{"role": "user", "content": "Tell me a long story"}]
+        body = json.dumps({"model": model, "messages": asked, "temperature": 0, "stream": True})
         status, answer = post(stack, body)
         assert status == 200
         assert answer.rstrip().endswith("data: [DONE]")
