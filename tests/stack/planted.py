@@ -131,7 +131,8 @@ NO_STAND_IN = "rm -f /usr/local/bin/nvidia-smi"
 SHIFTED = "/usr/lib/python3/dist-packages/usercustomize.py"
 """A host's clock is that of its machine, which no test sets: the doctor's Python there is told another."""
 
-NEW_LOBEHUB = "docker restart gpuchat-lobehub >/dev/null"
+NEW_LOBEHUB = f"docker rm --force gpuchat-lobehub >/dev/null; {compose('gpuchat-lobehub')}"
+"""With a log of its own, which holds nothing of the fault before."""
 
 
 def lobehub(name: str, value: str) -> str:

@@ -202,7 +202,7 @@ def _is_unwell(name: str, service: Mapping[str, Any], reading: Mapping[str, Any]
         )
         or (name.startswith(ENGINES) and engine is not None and not engine["healthy"] and not starts)
         # It ended by itself, and has not come back: what it said then is why.
-        or (starts and its_container.get("restarts", 0) > 0)
+        or (starts and (its_container.get("restarts", 0) > 0 or name in INTERFACES))
         or (service.get("state") == "activating" and service.get("restarts", 0) > 0)
     )
 

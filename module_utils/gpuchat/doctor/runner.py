@@ -329,13 +329,20 @@ def _logs(unwell: Mapping[str, str], reading: Mapping[str, Any]) -> dict[str, li
     secrets, found = secrets_here(), {}
     for name, supervisor in unwell.items():
         if supervisor == "compose":
-            output = host.run(["docker", "logs", f"--tail={LINES}", name], CONNECT_SECONDS * 2)
+            words = ["docker", "logs", f"--tail={LINES}", *_since(container(reading, name)), name]
+            output = host.run(words, CONNECT_SECONDS * 2)
         else:
             output = _said(name)
         said = f"{output.stdout}\n{output.stderr}" if output.rc == 0 else ""
         said += "\n" + str(container(reading, name).get("error", ""))
         found[name] = _shown(said, secrets)
     return found
+
+
+def _since(its: Mapping[str, Any]) -> list[str]:
+    """Return the option for what a container that starts has said since; of one that ended by itself, all counts."""
+    is_first = its.get("health") == "starting" and not its.get("restarts")
+    return [f"--since={int(its.get('seconds_up', 0))}s"] if is_first else []
 
 
 def _shown(said: str, secrets: Sequence[str]) -> list[str]:

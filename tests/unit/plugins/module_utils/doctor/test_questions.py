@@ -175,6 +175,10 @@ UNWELL = {
         lambda stack: stack.container("b", CHAT).update(health="starting", restarts=1, seconds_up=3.0),
         *("b", {CHAT: "compose"}),
     ),
+    "an interface that only starts, which may say why it will not": (
+        lambda stack: stack.container("b", CHAT).update(health="starting"),
+        *("b", {CHAT: "compose"}),
+    ),
     "a unit that starts again and again": (
         lambda stack: stack.service("b", DATABASE, state="activating", restarts=2),
         *("b", {DATABASE: "systemd"}),

@@ -306,3 +306,17 @@ def test_the_edge_is_asked_on_its_own_host(one):
         checks = examined({**HERE, "edge": {**edge, "http_port": port}})
     assert checks["site"] == {"status": 502, "stage": "done", "said": ""}
     assert "gpuchat-edge" in checks["logs"]
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        ({"health": "starting", "restarts": 0, "seconds_up": 7.9}, ["--since=7s"]),
+        ({"health": "starting", "restarts": 2, "seconds_up": 7.9}, []),
+        ({"health": "unhealthy", "restarts": 0, "seconds_up": 7.9}, []),
+        ({}, []),
+    ],
+    ids=["it starts", "it ended by itself", "it is ill", "there is none"],
+)
+def test_of_a_container_that_starts_the_log_counts_from_there(container, words):
+    assert runner._since(container) == words
